@@ -1,0 +1,51 @@
+"""Files and folders that appear complete or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(final: Path) -> Iterator[Path]:
+    """Give a temporary path beside `final`; on success flush it to disk and rename it to `final`.
+
+    The temporary name keeps the suffix of `final` (writers choose formats by it), starts with a dot and
+    holds the process id. If the body raises, the temporary file or folder is removed and `final` is left
+    as it was. An existing file at `final` is replaced; an existing folder is replaced by a folder.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
+    _remove(temporary)
+    try:
+        yield temporary
+        _flush(temporary)
+        if temporary.is_dir():
+            _remove(final)
+        temporary.replace(final)
+        _flush(final.parent)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_text(final: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `final` atomically."""
+    with atomic_path(final) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,322 @@
+"""All settings, their defaults and their validation; the schema of a pipeline's TOML file.
+
+Every default of the project lives in this file and nowhere else.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from recycle.errors import ConfigError
+
+Domain = Literal["a", "b"]
+Appearance = Literal["day", "night", "labels"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StreetSettings(Settings):
+    """Footage of our own making (see recycle.footage.street) in place of files."""
+
+    a: Appearance = "day"
+    b: Appearance = "night"
+    width: int = Field(160, ge=32, le=4096)
+    height: int = Field(96, ge=32, le=4096)
+    fps: int = Field(12, ge=1, le=120)
+    seconds: float = Field(60.0, gt=0)
+    """Length of each domain's training footage; the two sides show different scenes."""
+    test_seconds: float = Field(8.0, gt=0)
+    """Length of the unseen clip, rendered in both appearances so that the truth is known."""
+    seed: int = Field(0, ge=0)
+
+
+class FootageSettings(Settings):
+    """What to learn from, and what to test on. Paths are relative to the pipeline file.
+
+    Each path is a video file, a folder of video files or a folder of numbered images.
+    """
+
+    a: tuple[Path, ...] = ()
+    b: tuple[Path, ...] = ()
+    test_a: tuple[Path, ...] = ()
+    """Unseen videos of domain a, translated to b, evaluated and shown in the report by `recycle run`."""
+    test_b: tuple[Path, ...] = ()
+    truth_ab: tuple[Path, ...] = ()
+    """True counterparts in domain b of `test_a`, in the same order (only where they exist)."""
+    truth_ba: tuple[Path, ...] = ()
+    street: StreetSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_path_is_a_list_of_one(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {k: (v,) if isinstance(v, str | Path) else v for k, v in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _street_or_files(self) -> Self:
+        if self.street is not None and (self.a or self.b or self.test_a or self.test_b):
+            raise ValueError("give either 'street' or paths (a, b, test_a, test_b), not both")
+        for test, truth in (("test_a", "truth_ab"), ("test_b", "truth_ba")):
+            given = len(getattr(self, truth))
+            if given not in (0, len(getattr(self, test))):
+                raise ValueError(f"'{truth}' must be empty or as long as '{test}'")
+        return self
+
+
+class ExtractSettings(Settings):
+    """How video becomes frames on disk."""
+
+    fps: float | None = Field(None, gt=0)
+    """Frames per second to keep; None keeps every frame."""
+    short_side: int | None = Field(286, ge=16)
+    """Pixels of the shorter side after resizing (the aspect ratio is kept); None keeps the size."""
+    crop: tuple[int, int, int, int] | None = None
+    """x, y, width, height of the box to keep, in pixels of the upright source frame, before resizing."""
+    format: Literal["jpg", "png"] = "jpg"
+    drop_duplicates: float = Field(0.0, ge=0)
+    """Drop a frame whose mean absolute difference from the last kept one is at most this many grey levels
+    (of 255); 0 keeps all."""
+    cut_threshold: float = Field(3.0, gt=0)
+    """Sensitivity of the cut detector (PySceneDetect AdaptiveDetector's adaptive_threshold)."""
+
+    @model_validator(mode="after")
+    def _crop_has_an_area(self) -> Self:
+        if self.crop is not None:
+            x, y, width, height = self.crop
+            if x < 0 or y < 0 or width < 1 or height < 1:
+                raise ValueError(f"'crop' is x, y, width, height with x, y >= 0 and a size >= 1, got {self.crop}")
+        return self
+
+
+class GeneratorSettings(Settings):
+    """ResNet generator of CycleGAN and ReCycle-GAN."""
+
+    blocks: int = Field(6, ge=1, le=32)
+    """Residual blocks: 6 or 9 in the published networks."""
+    width: int = Field(64, ge=4, le=512)
+    """Channels of the stem: 64 in the published networks."""
+
+
+class DiscriminatorSettings(Settings):
+    """PatchGAN discriminator; 3 layers see 70×70 pixels."""
+
+    layers: int = Field(3, ge=1, le=6)
+    width: int = Field(64, ge=4, le=512)
+
+
+class PredictorSettings(Settings):
+    """U-Net from the past T−1 frames to the next."""
+
+    kind: Literal["smp", "pix2pix"] = "smp"
+    """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
+    width: int = Field(64, ge=4, le=512)
+    """Channels of the finest level of the pix2pix U-Net, or of the smp decoder's coarsest level ÷ 4."""
+    encoder: str = "resnet18"
+    """Encoder of the smp U-Net (never downloaded weights)."""
+    depth: int = Field(5, ge=3, le=8)
+    """Halvings of the resolution: up to 5 for smp; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
+
+    @model_validator(mode="after")
+    def _smp_depth(self) -> Self:
+        if self.kind == "smp" and self.depth > 5:
+            raise ValueError(f"'depth' of an smp predictor is at most 5, got {self.depth}")
+        return self
+
+
+class NetworkSettings(Settings):
+    """The three kinds of network; both domains use the same settings."""
+
+    generator: GeneratorSettings = GeneratorSettings()
+    discriminator: DiscriminatorSettings = DiscriminatorSettings()
+    predictor: PredictorSettings = PredictorSettings()
+
+
+class LossWeights(Settings):
+    """Weight of each loss; 0 switches it off and it costs nothing."""
+
+    adversarial: float = Field(1.0, ge=0)
+    cycle: float = Field(0.0, ge=0)
+    recycle: float = Field(10.0, ge=0)
+    recurrent: float = Field(10.0, ge=0)
+    identity: float = Field(0.0, ge=0)
+
+
+class LossSettings(Settings):
+    """The objective."""
+
+    adversarial: Adversarial = "least_squares"
+    distance: Literal["l1", "l2"] = "l1"
+    """Distance of cycle, recycle, recurrent and identity: 'l1' as in the original code (less blur), 'l2'
+    as in the paper's formulas (the mean of squares)."""
+    gradient_penalty: float = Field(10.0, ge=0)
+    """Weight of the gradient penalty of the Wasserstein form."""
+    weights: LossWeights = LossWeights()
+
+
+class AugmentSettings(Settings):
+    """Random changes, the same for all frames of a clip."""
+
+    flip: bool = True
+    scale: tuple[float, float] = (0.8, 1.0)
+    """Range of the crop's side before it is resized to the training size, as a part of the largest that fits."""
+    colour: float = Field(0.05, ge=0, le=1)
+    """Strength of brightness, contrast and saturation jitter; 0 switches it off."""
+
+    @model_validator(mode="after")
+    def _scale_is_a_range(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"'scale' is a range within (0, 1], got {self.scale}")
+        return self
+
+
+class TrainSettings(Settings):
+    """Clips, optimisation, and what a run writes."""
+
+    frames: int = Field(3, ge=1, le=64)
+    """T, frames of a clip. 1 only without the recycle and recurrent losses."""
+    stride: int = Field(1, ge=1)
+    """Temporal stride: every stride-th extracted frame."""
+    size: tuple[int, int] = (256, 256)
+    """Height and width of the training clips in pixels; multiples of 4."""
+    batch_size: int = Field(1, ge=1)
+    steps: int = Field(20_000, ge=1)
+    decay: float = Field(0.5, ge=0, le=1)
+    """Part of the steps, at the end, over which the learning rate falls linearly towards 0."""
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = (0.5, 0.999)
+    pool_size: int = Field(50, ge=0)
+    """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
+    ema: float = Field(0.999, ge=0, lt=1)
+    """Decay of the moving average of generators and predictors that goes into the bundle; 0: none."""
+    clip_norm: float = Field(10.0, gt=0)
+    """Largest norm of the gradient of the generators and predictors together, and of the discriminators."""
+    precision: Precision = "auto"
+    """'auto': bf16 where the device computes it fast, else fp32."""
+    device: str = "auto"
+    """'auto', 'cpu', 'cuda', 'mps': Lightning Fabric's accelerator."""
+    seed: int = Field(0, ge=0)
+    workers: int = Field(0, ge=0)
+    """Processes that load clips; the clips are the same for any number."""
+    augment: AugmentSettings = AugmentSettings()
+    held_out: int = Field(24, ge=4)
+    """Frames at the end of each domain's footage (at most a tenth of it) kept for previews, never trained on."""
+    log_every: int = Field(10, ge=1)
+    preview_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+
+    @model_validator(mode="after")
+    def _size_fits_the_networks(self) -> Self:
+        if any(side < 16 or side % 4 for side in self.size):
+            raise ValueError(f"'size' is height and width, multiples of 4 and at least 16, got {self.size}")
+        return self
+
+
+class TranslateSettings(Settings):
+    """How a bundle is applied to video."""
+
+    scale: Literal["trained", "source"] | int = "trained"
+    """Short side in pixels at which the network runs: as in training, as in the source, or a number.
+    The output always has the source's size."""
+    smoothing: bool = False
+    """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
+    batch_size: int = Field(8, ge=1)
+    crf: int = Field(16, ge=0, le=51)
+    """x264 constant rate factor: 0 lossless, 16 visually transparent, 23 small."""
+    preset: str = "medium"
+    device: str = "auto"
+    precision: Precision = "auto"
+
+
+class EvaluateSettings(Settings):
+    """What is scored."""
+
+    palette: Literal["street"] | None = None
+    """Label colours of a label domain; adds the paper's MP, AC and IoU."""
+    label_domain: Domain | None = None
+    """The domain that holds label maps, if any."""
+    max_frames: int = Field(200, ge=2)
+    """Frames of each test clip that are scored."""
+
+
+class Pipeline(Settings):
+    """One task from footage to report: the whole content of a pipeline file."""
+
+    name: str = "recycle"
+    footage: FootageSettings = FootageSettings()
+    extract: ExtractSettings = ExtractSettings()
+    networks: NetworkSettings = NetworkSettings()
+    losses: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    translate: TranslateSettings = TranslateSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="after")
+    def _prediction_needs_a_past(self) -> Self:
+        weights = self.losses.weights
+        if (weights.recycle or weights.recurrent) and self.train.frames < 2:
+            raise ValueError("'train.frames' must be at least 2 with a recycle or recurrent loss")
+        return self
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """Read and validate a pipeline's TOML file; its relative footage paths are resolved against its folder.
+
+    Raises ConfigError, in one line, for a file that is missing or not TOML, for an unknown key (naming the
+    nearest right one) and for a value out of range.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise ConfigError(f"cannot read the pipeline file {path}: {reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    pipeline = parse_pipeline(data, where=str(path))
+    paths = {
+        name: tuple(path.parent / p.expanduser() for p in value)
+        for name, value in pipeline.footage
+        if isinstance(value, tuple) and value
+    }
+    return pipeline.model_copy(update={"footage": pipeline.footage.model_copy(update=paths)})
+
+
+def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
+    """Validate the content of a pipeline file; `where` names it in errors. Raises ConfigError."""
+    try:
+        return Pipeline.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    keys = [str(key) for key in problem["loc"]]
+    name = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(keys[:-1]))
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
+        return f"unknown key '{name}'; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    where = f"'{name}': " if name else ""
+    given = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+    return f"{where}{message}{given}"
+
+
+def _fields_at(keys: list[str]) -> set[str]:
+    model: type[BaseModel] = Pipeline
+    for key in keys:
+        annotation: Any = model.model_fields[key].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return set(model.model_fields)

@@ -1,0 +1,1 @@
+"""Generator, discriminator, predictor, and the bundle they are saved in."""

@@ -1,0 +1,1 @@
+"""The six networks, the training step, the loop around it, checkpoints and previews."""

@@ -1,0 +1,1 @@
+"""A trained bundle applied to video: translator and renderer."""
