@@ -164,19 +164,11 @@ class LossSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Random changes, the same for all frames of a clip."""
+    """Random changes beside the random crop, the same for all frames of a clip."""
 
     flip: bool = True
-    scale: tuple[float, float] = (0.8, 1.0)
-    """Range of the crop's side before it is resized to the training size, as a part of the largest that fits."""
     colour: float = Field(0.05, ge=0, le=1)
     """Strength of brightness, contrast and saturation jitter; 0 switches it off."""
-
-    @model_validator(mode="after")
-    def _scale_is_a_range(self) -> Self:
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"'scale' is a range within (0, 1], got {self.scale}")
-        return self
 
 
 class TrainSettings(Settings):
@@ -187,7 +179,8 @@ class TrainSettings(Settings):
     stride: int = Field(1, ge=1)
     """Temporal stride: every stride-th extracted frame."""
     size: tuple[int, int] = (256, 256)
-    """Height and width of the training clips in pixels; multiples of 4."""
+    """Height and width in pixels of the random crop that is trained on; multiples of 4, at most the
+    extracted frames' size."""
     batch_size: int = Field(1, ge=1)
     steps: int = Field(20_000, ge=1)
     decay: float = Field(0.5, ge=0, le=1)

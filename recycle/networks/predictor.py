@@ -1,0 +1,104 @@
+"""Predictors: from the past T−1 frames of one domain to the next frame."""
+
+import math
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.config import PredictorSettings
+
+
+class SmpPredictor(nn.Module):
+    """`segmentation_models_pytorch.Unet` that predicts the change from the last frame to the next.
+
+    Its BatchNorm is replaced by GroupNorm (Wu & He 2018), which works at batch 1 and keeps the frames of a
+    batch independent. Weights are never downloaded.
+    """
+
+    def __init__(self, settings: PredictorSettings, past: int) -> None:
+        super().__init__()
+        self.multiple = 2**settings.depth
+        channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]
+        self.unet = smp.Unet(
+            settings.encoder,
+            encoder_depth=settings.depth,
+            encoder_weights=None,
+            decoder_channels=channels,
+            in_channels=3 * past,
+            classes=3,
+        )
+        _batch_norm_to_group_norm(self.unet)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, T−1, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        height, width = past.shape[-2:]
+        change = self.unet(pad_to_multiple(past.flatten(1, 2), self.multiple))[..., :height, :width]
+        return (past[:, -1] + change).clamp(-1, 1)
+
+
+class Pix2PixPredictor(nn.Module):
+    """The paper's predictor: the U-Net of pix2pix with 3(T−1) channels in and 3 out, tanh, InstanceNorm.
+
+    Source: Isola et al. 2017, appendix 6.1.1 (encoder C64-C128-C256-C512-…, skip connections), as in the
+    original ReCycle-GAN code: 41.8 M parameters at depth 7 (128 px), 54.4 M at depth 8 (256 px), for T = 3.
+    """
+
+    def __init__(self, settings: PredictorSettings, past: int) -> None:
+        super().__init__()
+        depth = settings.depth
+        self.multiple = 2**depth
+        channels = [settings.width * min(2**i, 8) for i in range(depth)]
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()  # up[i] undoes down[i]
+        for i, out in enumerate(channels):
+            outer, inner = i == 0, i == depth - 1
+            down: list[nn.Module] = [] if outer else [nn.LeakyReLU(0.2)]
+            down.append(nn.Conv2d(3 * past if outer else channels[i - 1], out, 4, stride=2, padding=1))
+            if not (outer or inner):
+                down.append(nn.InstanceNorm2d(out))
+            up: list[nn.Module] = [
+                nn.ReLU(),
+                nn.ConvTranspose2d(out if inner else 2 * out, 3 if outer else channels[i - 1], 4, 2, 1),
+                nn.Tanh() if outer else nn.InstanceNorm2d(channels[i - 1]),
+            ]
+            self.down.append(nn.Sequential(*down))
+            self.up.append(nn.Sequential(*up))
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, T−1, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        height, width = past.shape[-2:]
+        x = pad_to_multiple(past.flatten(1, 2), self.multiple)
+        skips = []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = skips.pop()
+        for up in reversed(self.up):
+            x = up(x)
+            if skips:
+                x = torch.cat((skips.pop(), x), dim=1)
+        return x[..., :height, :width]
+
+
+def make_predictor(settings: PredictorSettings, frames: int) -> SmpPredictor | Pix2PixPredictor:
+    """The predictor that `settings` describe for clips of `frames` = T frames."""
+    kind = SmpPredictor if settings.kind == "smp" else Pix2PixPredictor
+    return kind(settings, frames - 1)
+
+
+def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
+    """Pad (B, C, H, W) at the right and bottom, by edge replication, to multiples of `multiple`."""
+    height, width = frames.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    return F.pad(frames, (0, right, 0, bottom), mode="replicate") if bottom or right else frames
+
+
+def _batch_norm_to_group_norm(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            groups = math.gcd(child.num_features, 16)
+            setattr(module, name, nn.GroupNorm(groups, child.num_features))
+        else:
+            _batch_norm_to_group_norm(child)
