@@ -1,0 +1,191 @@
+"""Writing of video: 8-bit RGB frames in, H.264 that plays everywhere out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from numpy.typing import NDArray
+
+from recycle.atomic import atomic_path
+from recycle.errors import OutputError
+
+av.logging.set_level(None)
+
+EXACT = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.FULL_CHR_H_INT
+)
+"""Flags of the colour conversion. Without them swscale darkens each round trip by more than a grey level."""
+
+_AUDIO_BLOCK = 1024
+
+
+class VideoEncoder:
+    """The H.264 video stream of an already open output container: RGB frames in, packets muxed.
+
+    Pixels are converted to BT.709, limited range, 4:2:0 and tagged so. A frame of odd width or height is
+    padded by repeating its last column or row, because 4:2:0 has no odd sizes; `padding` tells by how much.
+    Timestamps are kept exactly by every container that can express them: open an mp4 with `mp4_options`,
+    else its default movie timescale of 1 ms rounds a start that is not 0. mp4 and Matroska cannot hold
+    frames before time 0: shift all streams of such a source first.
+    """
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        *,
+        width: int,
+        height: int,
+        rate: Fraction,
+        time_base: Fraction,
+        sample_aspect_ratio: Fraction = Fraction(1),
+        crf: int = 16,
+        preset: str = "medium",
+    ) -> None:
+        self.width = width
+        self.height = height
+        self.padding = (width % 2, height % 2)
+        """Columns added at the right and rows added at the bottom."""
+        self._container = container
+        self._time_base = time_base
+        self._last_pts: int | None = None
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+        stream.width, stream.height = width + self.padding[0], height + self.padding[1]
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = time_base
+        context.sample_aspect_ratio = sample_aspect_ratio
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.colorspace = Colorspace.ITU709
+        context.color_range = ColorRange.MPEG
+        self.stream = stream
+
+    def write(self, pixels: NDArray[np.uint8], pts: int) -> None:
+        """Encode one frame: uint8 RGB (H, W, 3), shown at `pts` in units of the time base.
+
+        Raises ValueError for a wrong shape or dtype and for a `pts` that is not above the previous one, and
+        av.FFmpegError when the container cannot be written (see `output_errors`).
+        """
+        if pixels.shape != (self.height, self.width, 3) or pixels.dtype != np.uint8:
+            raise ValueError(
+                f"expected a frame of shape {(self.height, self.width, 3)} and dtype uint8, "
+                f"got {pixels.shape} and {pixels.dtype}"
+            )
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
+        self._last_pts = pts
+        if any(self.padding):
+            right, bottom = self.padding
+            pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+        frame.pts, frame.time_base = pts, self._time_base
+        self._container.mux(self.stream.encode(frame))
+
+    def close(self) -> None:
+        """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
+        self._container.mux(self.stream.encode(None))
+
+
+def mp4_options(time_base: Fraction) -> dict[str, str]:
+    """Options of an mp4 whose timestamps, in `time_base`, survive exactly, starts other than 0 too.
+
+    The start of a track is stored in units of the movie's timescale, 1/1000 s by default; this makes it as
+    fine as the track's own, which FFmpeg doubles until it is at least 10 000.
+    """
+    timescale = time_base.denominator
+    while timescale < 10_000:
+        timescale *= 2
+    return {"movflags": "+faststart", "movie_timescale": str(min(timescale, 2**31 - 1))}
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn failures of writing `path` (disk full, folder not writable, …) into an OutputError of one line."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    fps: Fraction | int,
+    crf: int = 16,
+    preset: str = "medium",
+    audio: NDArray[np.float32] | None = None,
+    audio_rate: int = 48000,
+) -> None:
+    """Write frames (uint8 RGB, (H, W, 3), all of one size) as a constant-rate H.264 video, atomically.
+
+    `audio` is (samples, channels) float32 in [-1, 1] with 1 or 2 channels and becomes AAC. Odd sizes are
+    padded by one column or row (see VideoEncoder). Frames are consumed one by one: memory stays constant.
+    Raises OutputError if the file cannot be written or there is no frame, ValueError for frames that differ.
+    """
+    fps = Fraction(fps)
+    with output_errors(path), atomic_path(path) as temporary:
+        options = mp4_options(1 / fps) if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+        with av.open(str(temporary), "w", container_options=options) as container:
+            encoder: VideoEncoder | None = None
+            sound: Iterator[Fraction] = iter(())
+            heard = Fraction(0)
+            for index, pixels in enumerate(frames):
+                if encoder is None:
+                    height, width = pixels.shape[:2]
+                    encoder = VideoEncoder(
+                        container,
+                        width=width,
+                        height=height,
+                        rate=fps,
+                        time_base=1 / fps,
+                        crf=crf,
+                        preset=preset,
+                    )
+                    if audio is not None:
+                        sound = _encode_audio(container, audio, audio_rate)
+                encoder.write(pixels, index)
+                while heard * fps < index + 1 and (position := next(sound, None)) is not None:
+                    heard = position
+            if encoder is None:
+                raise OutputError(f"cannot write {path}: there are no frames to write")
+            encoder.close()
+            for _ in sound:
+                pass
+
+
+def _encode_audio(container: OutputContainer, samples: NDArray[np.float32], rate: int) -> Iterator[Fraction]:
+    """Add an AAC stream at once; then encode block by block, giving the seconds written after each."""
+    if samples.ndim != 2 or samples.shape[1] not in (1, 2):
+        raise ValueError(f"expected audio of shape (samples, 1 or 2), got {samples.shape}")
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
+    return _encode_blocks(container, stream, samples, rate, layout)
+
+
+def _encode_blocks(
+    container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], rate: int, layout: str
+) -> Iterator[Fraction]:
+    for start in range(0, len(samples), _AUDIO_BLOCK):
+        block: NDArray[Any] = np.ascontiguousarray(samples[start : start + _AUDIO_BLOCK].T, dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+        yield Fraction(start + block.shape[1], rate)
+    container.mux(stream.encode(None))
