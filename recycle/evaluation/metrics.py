@@ -1,0 +1,169 @@
+"""What is measured: pure functions on single frames, pairs of frames and thumbnails.
+
+A frame is (H, W, 3) uint8 RGB everywhere, at least `SMALLEST` pixels each way. `recycle.evaluation.evaluate`
+averages these figures over clips.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+Pixels = NDArray[np.uint8]
+Palette = Mapping[str, tuple[int, int, int]]
+"""Class name → RGB."""
+
+SMALLEST = 16
+"""Least height and width of a frame that can be scored (optical flow needs 12)."""
+PSNR_CAP = 100.0
+"""Decibels reported for identical frames, whose PSNR is infinite, so that every score is a JSON number."""
+THUMBNAIL = 32
+"""Side of the thumbnails that `diversity` compares."""
+_DIVERSITY_FRAMES = 64
+
+
+def psnr(frame: Pixels, truth: Pixels) -> float:
+    """Peak signal-to-noise ratio in dB, peak 255, at most PSNR_CAP. Higher is closer to the truth."""
+    value = peak_signal_noise_ratio(_batch(frame), _batch(truth), data_range=255.0)
+    return min(float(value), PSNR_CAP)
+
+
+def ssim(frame: Pixels, truth: Pixels) -> float:
+    """Structural similarity in [-1, 1], 1 for identical frames (Wang et al. 2004; window σ = 1.5)."""
+    value = structural_similarity_index_measure(_batch(frame), _batch(truth), data_range=255.0)
+    assert isinstance(value, Tensor)  # a tuple only where the full image is asked for
+    return float(value)
+
+
+def mean_difference(frame: Pixels, other: Pixels) -> float:
+    """Mean absolute difference in grey levels, 0 to 255."""
+    return float(cv2.absdiff(frame, other).mean())
+
+
+class LabelScores(NamedTuple):
+    """The three scores of the paper's Viper table, in percent (definitions: Long et al., CVPR 2015, §5)."""
+
+    mp: float
+    """Mean pixel accuracy: correct pixels / all pixels."""
+    ac: float
+    """Mean class accuracy: mean of each class's recall."""
+    iou: float
+    """Mean of each class's intersection over union, TP / (TP + FP + FN)."""
+
+
+def label_confusion(predicted: Pixels, truth: Pixels, palette: Palette) -> Tensor:
+    """Pixel counts (classes, classes) int64: row = true class, column = predicted class, in palette order.
+
+    Each pixel, of the truth too (video codecs blur label colours), counts as the class whose colour is
+    nearest in RGB.
+    """
+    return multiclass_confusion_matrix(
+        torch.from_numpy(_nearest(predicted, palette)),
+        torch.from_numpy(_nearest(truth, palette)),
+        num_classes=len(palette),
+        validate_args=False,
+    )
+
+
+def label_scores(confusion: Tensor) -> LabelScores:
+    """Scores of a confusion matrix (classes, classes), rows = truth, summed over all scored frames.
+
+    Class means run over the classes that occur in the truth. A class that is predicted and never true is no
+    term of its own; its pixels lower the scores of the classes that they were taken from.
+    """
+    counts = confusion.double()
+    correct, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+    occurs = true > 0
+    recall = correct[occurs] / true[occurs]
+    overlap = correct[occurs] / (true + predicted - correct)[occurs]
+    return LabelScores(*(100 * float(v) for v in (correct.sum() / true.sum(), recall.mean(), overlap.mean())))
+
+
+class Motion(NamedTuple):
+    """Where each pixel of the current frame was in the previous one."""
+
+    position: NDArray[np.float32]
+    """(H, W, 2): x, y in the previous frame, in pixels."""
+    visible: NDArray[np.bool_]
+    """(H, W): False where the previous frame does not show the point, or the flow is not to be trusted."""
+
+
+def motion(previous: Pixels, current: Pixels) -> Motion:
+    """Dense optical flow between consecutive frames (cv2.DISOpticalFlow; Kroeger et al., ECCV 2016).
+
+    Visibility by forward-backward consistency and motion boundaries as in Ruder et al., GCPR 2016, eq. 5–6:
+    not visible where |w + ŵ|² > 0.01 (|w|² + |ŵ|²) + 0.5 or |∇u|² + |∇v|² > 0.01 |ŵ|² + 0.002, and where
+    the point lies outside of the previous frame.
+    """
+    before, now = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current))
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    backward = np.asarray(dis.calc(now, before, None), dtype=np.float32)
+    forward = np.asarray(dis.calc(before, now, None), dtype=np.float32)
+    height, width = now.shape
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    position = grid + backward
+    forward = _sample(forward, position)
+    inside = ((position >= 0) & (position <= (width - 1, height - 1))).all(-1)
+    mismatch = _square(backward + forward)
+    occluded = mismatch > 0.01 * (_square(backward) + _square(forward)) + 0.5
+    slope = sum(_square(np.gradient(backward, axis=axis)) for axis in (0, 1))
+    boundary = slope > 0.01 * _square(backward) + 0.002
+    return Motion(position, inside & ~occluded & ~boundary)
+
+
+def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None:
+    """Temporal warp error E_warp of Lai et al., ECCV 2018: flicker that motion does not explain.
+
+    The previous frame is carried along `moved` to the current one; the mean of the squared difference of
+    values in [0, 1] over visible pixels and channels is returned. `moved` comes from the *source* video, so
+    that the untouched input and its translation are judged by the same motion. None where nothing is visible.
+    """
+    if not moved.visible.any():
+        return None
+    carried = _sample(previous.astype(np.float32), moved.position)
+    difference = (carried - current)[moved.visible] / 255
+    return float(np.square(difference).mean())
+
+
+def thumbnail(frame: Pixels) -> Pixels:
+    """The frame's broad appearance: (THUMBNAIL, THUMBNAIL, 3) uint8, averaged over areas."""
+    small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def diversity(thumbnails: Sequence[Pixels]) -> float:
+    """Mean absolute difference, in grey levels, between all pairs of at most 64 evenly taken thumbnails.
+
+    Perceptual mode collapse is an output whose diversity is far below its input's: frames that differ in the
+    input differ by a few grey levels in the output. 0 for a constant video and for fewer than two frames.
+    """
+    if len(thumbnails) < 2:
+        return 0.0
+    chosen = np.linspace(0, len(thumbnails) - 1, min(len(thumbnails), _DIVERSITY_FRAMES)).round().astype(int)
+    flat = torch.from_numpy(np.stack([thumbnails[i] for i in chosen])).flatten(1).float()
+    return float(torch.pdist(flat, p=1).mean()) / flat.shape[1]
+
+
+def _batch(frame: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
+
+
+def _nearest(frame: Pixels, palette: Palette) -> NDArray[np.intp]:
+    pixels = frame.astype(np.int32)
+    distance = np.stack([np.square(pixels - colour).sum(-1) for colour in palette.values()])
+    return np.asarray(distance.argmin(0))
+
+
+def _sample(values: NDArray[np.float32], position: NDArray[np.float32]) -> NDArray[np.float32]:
+    sampled = cv2.remap(values, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, dtype=np.float32)
+
+
+def _square(vectors: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.square(vectors).sum(-1))
