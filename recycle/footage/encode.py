@@ -10,21 +10,14 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 from recycle.atomic import atomic_path
 from recycle.errors import OutputError
+from recycle.footage.colour import EXACT
 
 av.logging.set_level(None)
-
-EXACT = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.FULL_CHR_H_INT
-)
-"""Flags of the colour conversion. Without them swscale darkens each round trip by more than a grey level."""
 
 _AUDIO_BLOCK = 1024
 
@@ -58,6 +51,7 @@ class VideoEncoder:
         self._container = container
         self._time_base = time_base
         self._last_pts: int | None = None
+        self._scaler = VideoReformatter()
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
         stream.width, stream.height = width + self.padding[0], height + self.padding[1]
         stream.pix_fmt = "yuv420p"
@@ -87,7 +81,8 @@ class VideoEncoder:
         if any(self.padding):
             right, bottom = self.padding
             pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
+        frame = self._scaler.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
@@ -142,7 +137,7 @@ def write_video(
     fps = Fraction(fps)
     with output_errors(path), atomic_path(path) as temporary:
         options = mp4_options(1 / fps) if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
-        with av.open(str(temporary), "w", container_options=options) as container:
+        with av.open(f"file:{temporary}", "w", container_options=options) as container:
             encoder: VideoEncoder | None = None
             sound: Iterator[Fraction] = iter(())
             heard = Fraction(0)

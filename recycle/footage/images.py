@@ -1,0 +1,99 @@
+"""Reading of a folder of numbered images as if it were a video."""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.errors import FootageError
+from recycle.footage.frame import Frame, StreamInfo
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class ImageFolderReader:
+    """The numbered images of a folder in numeric order; the same interface as VideoReader.
+
+    The index of an image is its pts; gaps in the numbering are no gaps in time.
+    """
+
+    def __init__(self, folder: Path, *, fps: Fraction | int = 25) -> None:
+        """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken."""
+        self.path = folder
+        self.damaged = 0
+        """Always 0: a damaged image is an error."""
+        self.files = numbered_images(folder)
+        if not self.files:
+            raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
+        height, width = read_image(self.files[0]).shape[:2]
+        rate, count = Fraction(fps), len(self.files)
+        self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), count / rate, count, 0)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Raises FootageError for an image that is broken or of another size than the first."""
+        size = (self.info.height, self.info.width)
+        for index, file in enumerate(self.files):
+            pixels = read_image(file)
+            if pixels.shape[:2] != size:
+                raise FootageError(
+                    f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, but {self.files[0].name} is "
+                    f"{size[1]}×{size[0]}: all images of a folder must have one size"
+                )
+            yield Frame(pixels, index, self.info.time_base)
+
+    def close(self) -> None:
+        """Nothing to close: images are opened one at a time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image as (H, W, 3) uint8 RGB: grey is repeated, alpha dropped, the camera's rotation applied.
+
+    Raises FootageError, in one line, if it cannot be read.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise FootageError(f"cannot read {path}: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise FootageError(f"{path} is not a readable image")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def numbered_images(folder: Path) -> list[Path]:
+    """Images of a folder whose names end in a number, in numeric order."""
+    files = [path for path in folder.iterdir() if _is_numbered_image(path)]
+    return sorted(files, key=lambda path: natural_key(path.name))
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder holds numbered images."""
+    return any(_is_numbered_image(path) for path in folder.iterdir())
+
+
+def natural_key(name: str) -> list[str | int]:
+    """Sort key by which `frame 10` comes after `frame 9`."""
+    return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)]
+
+
+def _is_numbered_image(path: Path) -> bool:
+    return (
+        path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and re.search(r"\d$", path.stem) is not None
+        and path.is_file()
+    )
