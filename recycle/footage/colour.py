@@ -57,7 +57,7 @@ def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int)
 
 
 class RgbConverter:
-    """Converts the decoded frames of one video to 8-bit RGB; one converter for all saves setting it up again."""
+    """Converts the decoded frames of one video to 8-bit RGB; keep it for all frames, setting up is costly."""
 
     def __init__(self, *, threads: bool = True) -> None:
         self._scaler = VideoReformatter()

@@ -1,0 +1,87 @@
+"""Where one shot ends and the next begins (PySceneDetect, on our own decoded frames)."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scenedetect import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector, ContentDetector
+
+_DETECTION_WIDTH = 256
+_MIN_SHOT = 5
+"""Frames of the shortest shot that is told apart; anything shorter is a flash."""
+_WINDOW = 2
+"""Frames before and after one to which AdaptiveDetector compares it, so also its delay."""
+_ANY_RATE = Fraction(25)  # PySceneDetect wants a rate, but every length here is counted in frames
+
+
+class CutDetector:
+    """Tells at once, without looking ahead, whether a frame is the first of a new shot; for streaming.
+
+    Every frame that differs strongly from its predecessor counts (PySceneDetect's ContentDetector), so a flash
+    is two cuts.
+    """
+
+    def __init__(self, *, threshold: float = 27.0) -> None:
+        """`threshold`: mean change of hue, saturation and brightness, of 255, from which a frame is a cut."""
+        self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
+        self._index = 0
+
+    def is_cut(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether this frame, (H, W, 3) uint8 RGB, starts a new shot; False for the very first frame."""
+        cuts = self._detector.process_frame(FrameTimecode(self._index, fps=_ANY_RATE), _small_bgr(pixels))
+        self._index += 1
+        return bool(cuts)
+
+
+class ShotFinder:
+    """Finds cuts in one pass over the frames, comparing each change with its neighbours' (AdaptiveDetector).
+
+    Fast camera motion is not mistaken for a cut. Add all frames, then call `finish` once.
+    """
+
+    def __init__(self, *, threshold: float = 3.0) -> None:
+        """`threshold`: how many times larger than around it a change must be (adaptive_threshold)."""
+        self._detector = AdaptiveDetector(
+            adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW
+        )
+        self._last: NDArray[np.uint8] | None = None
+        self._index = 0
+        self._starts: list[int] = []
+
+    def add(self, pixels: NDArray[np.uint8]) -> None:
+        """Look at the next frame, (H, W, 3) uint8 RGB."""
+        self._process(_small_bgr(pixels))
+
+    def finish(self) -> list[int]:
+        """Indices of the first frames of all shots, 0 included; empty if there was no frame."""
+        count = self._index
+        if self._last is None:
+            return []
+        for _ in range(_WINDOW):  # the last frames are judged, too
+            self._process(self._last)
+        return [0, *(start for start in self._starts if 0 < start < count)]
+
+    def _process(self, image: NDArray[np.uint8]) -> None:
+        timecode = FrameTimecode(self._index, fps=_ANY_RATE)
+        self._starts += [cut.frame_num for cut in self._detector.process_frame(timecode, image)]
+        self._last = image
+        self._index += 1
+
+
+def find_cuts(frames: Iterable[NDArray[np.uint8]], *, threshold: float = 3.0) -> list[int]:
+    """Indices of the first frames of the shots among `frames`, (H, W, 3) uint8 RGB, 0 included."""
+    finder = ShotFinder(threshold=threshold)
+    for pixels in frames:
+        finder.add(pixels)
+    return finder.finish()
+
+
+def _small_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    if width > _DETECTION_WIDTH:
+        size = (_DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), dtype=np.uint8)
