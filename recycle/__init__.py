@@ -1,12 +1,12 @@
 """Learn to translate video between two domains from footage never filmed together (ReCycle-GAN)."""
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recycle.translation.translator import Translator
 
-__version__ = version("recycle")
+    __version__: str
+
 __all__ = ["Translator", "__version__"]
 
 
@@ -16,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from recycle.translation.translator import Translator
 
         return Translator
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("recycle")
     raise AttributeError(f"module 'recycle' has no attribute {name!r}")

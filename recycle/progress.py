@@ -6,6 +6,9 @@ from contextlib import contextmanager
 Progress = Callable[[int, int | None], None]
 """Called as `progress(done, total)`, in units of the work (frames, steps, files); total None: unknown."""
 
+StepProgress = Callable[[int, int, str], None]
+"""Called as `progress(step, steps, detail)`; the detail is a few words, such as the losses."""
+
 
 def silent(done: int, total: int | None) -> None:
     """Progress that reports to nobody: the default of every function of the library."""
@@ -26,13 +29,14 @@ def bar(description: str, unit: str = "frames") -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as lines:
-        task = lines.add_task(description, total=None, rate="")
+        task = lines.add_task(description, total=None, rate="", detail="")
 
-        def report(done: int, total: int | None) -> None:
+        def report(done: int, total: int | None, detail: str = "") -> None:
             speed = lines.tasks[0].speed
             rate = f"{speed:.1f} {unit}/s" if speed else ""
-            lines.update(task, completed=done, total=total, rate=rate)
+            lines.update(task, completed=done, total=total, rate=rate, detail=detail)
 
         yield report

@@ -1,0 +1,5 @@
+"""`python -m recycle`."""
+
+from recycle.cli import main
+
+main()

@@ -1,0 +1,29 @@
+"""Random changes of clips on the training device, the same for every frame of a clip."""
+
+import torch
+from kornia.augmentation import ColorJiggle, RandomCrop, RandomHorizontalFlip, VideoSequential
+from torch import Tensor, nn
+
+from recycle.config import AugmentSettings
+
+
+class Augment(nn.Module):
+    """Random crop to the training size, flip, mild brightness, contrast and saturation (kornia)."""
+
+    def __init__(self, settings: AugmentSettings, size: tuple[int, int]) -> None:
+        super().__init__()
+        changes: list[nn.Module] = [RandomCrop(size, cropping_mode="slice")]
+        if settings.flip:
+            changes.append(RandomHorizontalFlip(p=0.5))
+        if settings.colour:
+            c = settings.colour
+            changes.append(ColorJiggle(brightness=c, contrast=c, saturation=c, p=0.8))
+        self.changes = VideoSequential(*changes, data_format="BTCHW", same_on_frame=True)
+
+    @torch.no_grad()
+    def forward(self, clips: Tensor, seed: int) -> Tensor:
+        """uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1]; the changes follow from `seed` alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            changed: Tensor = self.changes(clips.float() / 255)
+        return changed.clamp(0, 1) * 2 - 1

@@ -1,0 +1,163 @@
+"""Clips of extracted footage: windows of T frames, never across a cut or a gap."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from recycle.errors import FootageError
+
+FEW_CLIPS = 200
+"""Below this many clips a domain is called small."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Contiguous extracted frames of one source: image files in order, all of one size."""
+
+    files: tuple[Path, ...]
+    width: int
+    height: int
+
+    def read(self, index: int) -> Tensor:
+        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it cannot be read."""
+        image = cv2.imread(str(self.files[index]), cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise FootageError(f"cannot read the frame {self.files[index]}; delete it and start again")
+        if image.shape[:2] != (self.height, self.width):
+            raise FootageError(
+                f"{self.files[index]} is {image.shape[1]}x{image.shape[0]}, expected {self.width}x{self.height}; "
+                "delete it or extract the footage again"
+            )
+        return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def find_shots(folder: Path) -> list[Shot]:
+    """All shots below `folder`, which `recycle extract` wrote (itself or its sub-folders).
+
+    A frame that its manifest lists and that is no longer there ends the shot. Raises FootageError if there
+    is no extracted footage or a manifest is damaged.
+    """
+    manifests = sorted(p for p in folder.glob("**/manifest.json") if not p.parent.name.startswith("."))
+    if not manifests:
+        raise FootageError(f"{folder} holds no extracted footage; make it with 'recycle extract VIDEO… --out {folder}'")
+    return [shot for manifest in manifests for shot in _shots_of(manifest)]
+
+
+def _shots_of(manifest: Path) -> list[Shot]:
+    try:
+        data = json.loads(manifest.read_text(encoding="utf-8"))
+        width, height = int(data["width"]), int(data["height"])
+        rows = [(manifest.parent / row["file"], int(row["shot"])) for row in data["frames"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FootageError(f"{manifest} is not a manifest of 'recycle extract'; extract the footage again") from error
+    present = {file.name for file in manifest.parent.iterdir()}
+    runs: list[list[Path]] = []
+    previous = None
+    for file, shot in rows:
+        if file.name not in present:
+            previous = None
+            continue
+        if shot != previous:
+            runs.append([])
+        runs[-1].append(file)
+        previous = shot
+    return [Shot(tuple(files), width, height) for files in runs]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Footage of one domain: shots to train on, and one held-out run of frames for previews."""
+
+    train: tuple[Shot, ...]
+    held_out: Shot
+
+
+def split(shots: Sequence[Shot], held_out: int) -> Split:
+    """Hold out the last `held_out` frames of the last shot, at most a tenth of all frames, at least 4.
+
+    Where that would leave nothing to train on the preview shows training frames. Raises FootageError for
+    no frames at all.
+    """
+    total = sum(len(shot.files) for shot in shots)
+    if total == 0:
+        raise FootageError("the footage holds no frames")
+    last = shots[-1]
+    count = min(held_out, len(last.files), total // 10)
+    if count < 4:
+        tail = Shot(last.files[-held_out:], last.width, last.height)
+        return Split(tuple(shots), tail)
+    head = Shot(last.files[:-count], last.width, last.height)
+    return Split((*shots[:-1], head), Shot(last.files[-count:], last.width, last.height))
+
+
+class Domain:
+    """The windows of one domain, drawn in an order that depends on the seed alone."""
+
+    def __init__(self, shots: Sequence[Shot], *, name: str, frames: int, stride: int, seed: int) -> None:
+        span = (frames - 1) * stride + 1
+        self.shots, self.frames, self.stride = tuple(shots), frames, stride
+        self.windows = [(s, i) for s, shot in enumerate(shots) for i in range(len(shot.files) - span + 1)]
+        if not self.windows:
+            longest = max((len(shot.files) for shot in shots), default=0)
+            raise FootageError(
+                f"domain {name} has too little footage: its longest shot has {longest} frames for training, a clip "
+                f"needs {span}; add footage or extract it at a higher frame rate"
+            )
+        used = [shots[s] for s in sorted({s for s, _ in self.windows})]
+        self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
+        self._seed = [seed, ord(name[0])]
+
+    def clip(self, number: int) -> Tensor:
+        """Sample `number` (0, 1, …): uint8 (T, 3, H, W), H and W those of the domain's smallest frames.
+
+        Every window comes once per epoch, in an order drawn anew for each epoch.
+        """
+        epoch, position = divmod(number, len(self.windows))
+        order = np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
+        shot_number, start = self.windows[order[position]]
+        shot = self.shots[shot_number]
+        clip = torch.stack([shot.read(start + t * self.stride) for t in range(self.frames)])
+        height, width = self.canvas
+        random = np.random.default_rng([*self._seed, epoch, position])
+        top = int(random.integers(shot.height - height + 1))
+        left = int(random.integers(shot.width - width + 1))
+        return clip[:, :, top : top + height, left : left + width]
+
+
+class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
+    """Sample i is the pair of the i-th clip of a and the i-th clip of b, drawn independently.
+
+    A pure function of the seed and i, so any number of loading processes gives the same samples, and a
+    resumed run continues by starting at its step.
+    """
+
+    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+        self.a, self.b, self.length = a, b, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.a.clip(number), self.b.clip(number)
+
+
+def load_clips(
+    clips: UnpairedClips, *, first: int, batch_size: int, workers: int, pin_memory: bool = False
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W)."""
+    return DataLoader(
+        clips,
+        batch_size=batch_size,
+        sampler=range(first, len(clips)),
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
+    )

@@ -1,0 +1,76 @@
+"""Adversarial losses on patch logits.
+
+Logits are (B, T, …): every reduction is the mean over the batch and the patches and the *sum* over the T
+frames, as the paper's formulas sum over time. All are computed in float32 or finer.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Form = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
+
+
+def sum_over_frames(values: Tensor) -> Tensor:
+    """(B, T, …) → scalar: mean over all axes but T, sum over T."""
+    return at_least_float32(values).mean() * values.shape[1]
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """`values` in float32, or in float64 where they are."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, form: Form) -> Tensor:
+    """Loss that a discriminator minimises; D(y) = `real`, D(G(x)) = `fake`, logits (B, T, …).
+
+    least_squares   ½ (D(y) − 1)² + ½ D(G(x))²                 Mao et al. 2017, eq. 9 (a = 0, b = c = 1)
+    minimax, non_saturating   −log σ(D(y)) − log(1 − σ(D(G(x))))   Goodfellow et al. 2014, eq. 1
+    hinge           max(0, 1 − D(y)) + max(0, 1 + D(G(x)))     Lim & Ye 2017; Miyato et al. 2018, eq. 16
+    wasserstein     D(G(x)) − D(y)                             Arjovsky et al. 2017, eq. 2
+    """
+    real, fake = at_least_float32(real), at_least_float32(fake)
+    match form:
+        case "least_squares":
+            return sum_over_frames((real - 1) ** 2) / 2 + sum_over_frames(fake**2) / 2
+        case "minimax" | "non_saturating":
+            return sum_over_frames(F.softplus(-real)) + sum_over_frames(F.softplus(fake))
+        case "hinge":
+            return sum_over_frames(F.relu(1 - real)) + sum_over_frames(F.relu(1 + fake))
+        case "wasserstein":
+            return sum_over_frames(fake) - sum_over_frames(real)
+
+
+def generator_loss(fake: Tensor, form: Form) -> Tensor:
+    """Loss that a generator minimises; D(G(x)) = `fake`, logits (B, T, …).
+
+    least_squares    (D(G(x)) − 1)²          Mao et al. 2017, eq. 9, without the ½, as in CycleGAN
+    minimax          log(1 − σ(D(G(x))))     Goodfellow et al. 2014, eq. 1; the paper's L_g
+    non_saturating   −log σ(D(G(x)))         Goodfellow et al. 2014, section 3
+    hinge, wasserstein   −D(G(x))            Lim & Ye 2017; Arjovsky et al. 2017
+    """
+    fake = at_least_float32(fake)
+    match form:
+        case "least_squares":
+            return sum_over_frames((fake - 1) ** 2)
+        case "minimax":
+            return sum_over_frames(-F.softplus(fake))
+        case "non_saturating":
+            return sum_over_frames(F.softplus(-fake))
+        case "hinge" | "wasserstein":
+            return sum_over_frames(-fake)
+
+
+def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """(‖∇D(ŷ)‖₂ − 1)² at ŷ = mix·y + (1 − mix)·G(x), mean over the frames.
+
+    Source: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
+    real, fake: (N, 3, H, W); mix: (N, 1, 1, 1) uniform in [0, 1]; `judge` gives logits (N, …).
+    """
+    between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
+    logits = at_least_float32(judge(between)).flatten(1).mean(1)
+    (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+    return ((at_least_float32(gradient).flatten(1).norm(dim=1) - 1) ** 2).mean()

@@ -1,0 +1,40 @@
+"""Losses that compare frames with frames: cycle, recycle, recurrent, identity.
+
+Clips are (B, T, 3, H, W) in [-1, 1]. ‖·‖² of the formulas is the mean over batch, channels and pixels,
+of squares ("l2") or of absolute values ("l1", the original code's choice); sums over time are sums.
+The functions cover one direction; x is of the domain that the loss comes back to.
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+from recycle.losses.adversarial import at_least_float32, sum_over_frames
+
+Distance = Literal["l1", "l2"]
+
+
+def frame_distance(x: Tensor, y: Tensor, distance: Distance) -> Tensor:
+    """Σ_t ‖x_t − y_t‖ of two clips (B, T, 3, H, W) → scalar."""
+    difference = at_least_float32(x) - at_least_float32(y)
+    return sum_over_frames(difference.abs() if distance == "l1" else difference**2)
+
+
+def cycle_loss(x: Tensor, back: Tensor, distance: Distance) -> Tensor:
+    """L_c = Σ_t ‖x_t − G_X(G_Y(x_t))‖²; `back` = G_X(G_Y(x)) (Zhu et al. 2017, eq. 2)."""
+    return frame_distance(x, back, distance)
+
+
+def recycle_loss(x_next: Tensor, back: Tensor, distance: Distance) -> Tensor:
+    """L_r = Σ_t ‖x_{t+1} − G_X(P_Y(G_Y(x_{1:t})))‖²; `back` = G_X(P_Y(…)) (Bansal et al. 2018, eq. 4)."""
+    return frame_distance(x_next, back, distance)
+
+
+def recurrent_loss(x_next: Tensor, predicted: Tensor, distance: Distance) -> Tensor:
+    """L_τ = Σ_t ‖x_{t+1} − P_X(x_{1:t})‖²; `predicted` = P_X(x_{1:t}) (Bansal et al. 2018, eq. 3)."""
+    return frame_distance(x_next, predicted, distance)
+
+
+def identity_loss(x: Tensor, same: Tensor, distance: Distance) -> Tensor:
+    """Σ_t ‖x_t − G_X(x_t)‖; `same` = G_X(x): a frame already in X stays as it is (Zhu et al. 2017, 5.2)."""
+    return frame_distance(x, same, distance)

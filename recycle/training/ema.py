@@ -1,0 +1,28 @@
+"""Moving average of a model's weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class MovingAverage:
+    """Exponential moving average w̄ ← d·w̄ + (1−d)·w of a module's parameters.
+
+    The decay d rises as (1 + n)/(10 + n) to its final value over the first updates n, so that short runs
+    are not held back by their initial weights (Karras et al. 2019 use the average at test time only).
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take the current weights of `module`, whose keys must include those averaged."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
+        current = dict(module.named_parameters())
+        own = dict(self.module.named_parameters())
+        torch._foreach_lerp_(list(own.values()), [current[key] for key in own], 1 - decay)

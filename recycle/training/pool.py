@@ -1,0 +1,45 @@
+"""History of translated frames for the discriminators."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class FramePool:
+    """Up to `size` earlier translated frames; the discriminator sees an old one in half of the cases.
+
+    Source: Shrivastava et al. 2017, section 2.3, as used by CycleGAN with 50 frames. Its random choices
+    come from its own generator on the CPU, so that they do not depend on anything else.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self._frames: list[Tensor] = []
+        self._random = torch.Generator().manual_seed(seed)
+
+    def exchange(self, clip: Tensor) -> Tensor:
+        """(B, T, 3, H, W) detached frames → the same shape, about half of the frames swapped for old ones."""
+        if self.size == 0:
+            return clip
+        return torch.stack([self._exchange_one(frame) for frame in clip.flatten(0, 1)]).unflatten(0, clip.shape[:2])
+
+    def _exchange_one(self, frame: Tensor) -> Tensor:
+        if len(self._frames) < self.size:
+            self._frames.append(frame)
+            return frame
+        choice = int(torch.randint(2 * self.size, (1,), generator=self._random))
+        if choice >= self.size:
+            return frame
+        old, self._frames[choice] = self._frames[choice], frame
+        return old
+
+    def state_dict(self) -> dict[str, Any]:
+        """Frames and random state, as tensors."""
+        frames = torch.stack(self._frames).cpu() if self._frames else torch.empty(0)
+        return {"frames": frames, "random": self._random.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Restore what `state_dict` gave, the frames on `device`."""
+        self._frames = list(state["frames"].to(device))
+        self._random.set_state(state["random"].cpu())

@@ -1,0 +1,72 @@
+"""Previews on held-out clips: real | translated | back again | predicted, as a picture and as a video."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from recycle.atomic import atomic_path
+from recycle.footage.clips import Shot
+from recycle.footage.encode import write_video
+from recycle.networks.bundle import Bundle
+
+BATCH = 4
+
+
+def held_out_clip(shot: Shot) -> Tensor:
+    """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], H and W cut to multiples of 4."""
+    frames = torch.stack([shot.read(i) for i in range(len(shot.files))]).float() / 127.5 - 1
+    height, width = frames.shape[-2] // 4 * 4, frames.shape[-1] // 4 * 4
+    return frames[..., :height, :width]
+
+
+@torch.no_grad()
+def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+    """Rows "a → b" and "b → a": (T, 3, H, 4·W) in [-1, 1], real | translated | back again | predicted.
+
+    "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−T+1}), …, G_Y(x_{t−1})) at t;
+    its first frames, and all without predictors, repeat the translation.
+    """
+    rows = {}
+    directions = (("a → b", a, bundle.gen_ab, bundle.gen_ba, bundle.pred_b),)
+    directions += (("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),)
+    for name, real, there, back, predictor in directions:
+        fake = torch.cat([there(batch) for batch in real.split(BATCH)])
+        again = torch.cat([back(batch) for batch in fake.split(BATCH)])
+        ahead = fake.clone()
+        past = bundle.config.frames - 1
+        if predictor is not None and len(fake) > past:
+            windows = fake.unfold(0, past, 1)[:-1].movedim(-1, 1)  # (T−past, past, 3, H, W)
+            ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(BATCH)])
+        rows[name] = torch.cat((real, fake, again, ahead), dim=-1).float().cpu()
+    return rows
+
+
+def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_frames: int = 3) -> np.ndarray:
+    """Write `path`.png (a few times of each row) and `path`.mp4 (rows one below the other, in step).
+
+    Returns the picture, uint8 RGB (H, W, 3).
+    """
+    clips = [pixels(row) for row in rows.values()]
+    picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
+    picture = _stack([frame for clip, pick in zip(clips, picks, strict=True) for frame in clip[pick]])
+    with atomic_path(path.with_suffix(".png")) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    length = max(len(clip) for clip in clips)
+    video = (_stack([clip[t % len(clip)] for clip in clips]) for t in range(length))
+    write_video(path.with_suffix(".mp4"), video, fps=fps)
+    return picture
+
+
+def pixels(frames: Tensor) -> np.ndarray:
+    """(T, 3, H, W) float in [-1, 1] → uint8 RGB (T, H, W, 3)."""
+    scaled = (frames.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    """Images one below the other, the narrower ones padded with black at the right."""
+    width = max(image.shape[1] for image in images)
+    return np.concatenate([np.pad(i, ((0, 0), (0, width - i.shape[1]), (0, 0))) for i in images])
