@@ -1,0 +1,125 @@
+"""What the street is painted on: one picture that holds every appearance at once.
+
+A picture is (H, W, 4) uint8: the red, green and blue of a surface by white light, and a code that says
+what the surface is (its label) and how it shines by itself at night (its glow). Day, night and labels are
+all computed from it, so their geometry cannot differ. Nothing is anti-aliased here: pictures are larger
+than the frames, and shrinking them smooths the edges.
+
+Lengths are in units of the frame's height; x runs to the right, y downwards.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+
+Colour = tuple[float, float, float]
+Point = tuple[float, float]
+Paint = tuple[int, int, int, int]
+Label = Literal["sky", "building", "window", "road", "pavement", "vegetation", "vehicle", "person", "lamp"]
+Glow = Literal[
+    "none", "warm", "amber", "cool", "drawn", "shop", "lamp", "head", "tail", "red", "blue", "green", "pink",
+    "bus", "far",
+]  # fmt: skip
+
+LABELS: dict[str, tuple[int, int, int]] = {
+    "sky": (70, 130, 180),
+    "building": (70, 70, 70),
+    "window": (250, 210, 60),
+    "road": (128, 64, 128),
+    "pavement": (244, 35, 232),
+    "vegetation": (107, 142, 35),
+    "vehicle": (0, 0, 142),
+    "person": (220, 20, 60),
+    "lamp": (240, 240, 240),
+}
+"""Class name → RGB, in the manner of Cityscapes."""
+
+GLOWS: dict[Glow, Colour] = {
+    "none": (0, 0, 0),
+    "warm": (250, 190, 96),
+    "amber": (246, 150, 66),
+    "cool": (150, 186, 236),
+    "drawn": (186, 104, 44),
+    "shop": (228, 184, 118),
+    "lamp": (255, 240, 205),
+    "head": (255, 250, 228),
+    "tail": (255, 44, 30),
+    "red": (255, 70, 60),
+    "blue": (70, 150, 255),
+    "green": (70, 230, 140),
+    "pink": (255, 90, 190),
+    "bus": (176, 166, 124),
+    "far": (200, 150, 84),
+}
+"""Colour of what shines at night."""
+
+LABEL_OF: dict[str, int] = {name: index + 1 for index, name in enumerate(LABELS)}
+_GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
+
+
+def paint(colour: Colour, label: Label, glow: Glow = "none") -> Paint:
+    """Return what to fill a shape with: a surface's colour in [0, 255], its class and its glow."""
+    r, g, b = (min(255, max(0, round(c))) for c in colour)
+    return r, g, b, LABEL_OF[label] + 16 * _GLOW_OF[glow]
+
+
+def mix(one: Colour, other: Colour, amount: float) -> Colour:
+    """Return `one` moved by `amount` in [0, 1] towards `other`."""
+    r, g, b = ((1 - amount) * a + amount * c for a, c in zip(one, other, strict=True))
+    return r, g, b
+
+
+def dim(colour: Colour, factor: float) -> Colour:
+    """Return `colour` times `factor`."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
+class Canvas:
+    """Draws shapes into a picture whose point (0, 0) lies at pixel `offset`; a unit is `scale` pixels."""
+
+    def __init__(self, pixels: np.ndarray, *, scale: float, offset: Point = (0.0, 0.0)) -> None:
+        self.pixels = pixels
+        self._scale = scale
+        self._offset = offset
+
+    def box(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
+        """Return the rows and columns of a rectangle, at least one pixel wide and high before clipping."""
+        x0, x1 = (round(x * self._scale + self._offset[0]) for x in (left, right))
+        y0, y1 = (round(y * self._scale + self._offset[1]) for y in (top, bottom))
+        return slice(max(y0, 0), max(y1, y0 + 1, 0)), slice(max(x0, 0), max(x1, x0 + 1, 0))
+
+    def rect(self, left: float, top: float, right: float, bottom: float, fill: Paint) -> None:
+        """Fill an upright rectangle."""
+        self.pixels[self.box(left, top, right, bottom)] = fill
+
+    def poly(self, points: Sequence[Point], fill: Paint) -> None:
+        """Fill a polygon."""
+        corners = np.asarray(points, dtype=np.float64) * self._scale + self._offset
+        cv2.fillPoly(self.pixels, [np.round(corners * 16).astype(np.int32)], fill, shift=4)
+
+    def ellipse(self, centre: Point, rx: float, ry: float, fill: Paint) -> None:
+        """Fill an upright ellipse."""
+        x, y = (round((c * self._scale + o) * 16) for c, o in zip(centre, self._offset, strict=True))
+        axes = (max(8, round(rx * self._scale * 16)), max(8, round(ry * self._scale * 16)))
+        cv2.ellipse(self.pixels, (x, y), axes, 0, 0, 360, fill, -1, cv2.LINE_8, 4)
+
+    def line(self, points: Sequence[Point], width: float, fill: Paint) -> None:
+        """Draw an open polyline with round ends."""
+        corners = np.asarray(points, dtype=np.float64) * self._scale + self._offset
+        path = np.round(corners * 16).astype(np.int32)
+        cv2.polylines(self.pixels, [path], False, fill, max(1, round(width * self._scale)), cv2.LINE_8, 4)
+
+    def texture(self, area: tuple[float, float, float, float], field: np.ndarray, label: Label) -> None:
+        """Multiply the colour of everything of class `label` in a rectangle by `field`, stretched over it.
+
+        `field`: (h, w) float32 of factors around 1, of any resolution.
+        """
+        region = self.pixels[self.box(*area)]
+        if region.size == 0:
+            return
+        factors = cv2.resize(field, (region.shape[1], region.shape[0]), interpolation=cv2.INTER_LINEAR)
+        changed = np.clip(region[..., :3] * factors[..., None] + 0.5, 0, 255).astype(np.uint8)
+        chosen = (region[..., 3] & 15) == LABEL_OF[label]
+        region[..., :3][chosen] = changed[chosen]
