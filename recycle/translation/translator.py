@@ -1,0 +1,185 @@
+"""A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Self, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from recycle.config import Domain, Precision, TranslateSettings
+from recycle.devices import make_fabric
+from recycle.errors import ConfigError
+from recycle.footage.frame import Frame, StreamInfo
+from recycle.footage.shots import CutDetector
+from recycle.networks.bundle import Bundle, load_bundle
+from recycle.networks.generator import Generator
+from recycle.progress import Progress, silent
+from recycle.translation.render import RenderReport, render
+from recycle.translation.scale import network_size, pad, resize, to_float, to_uint8
+from recycle.translation.smoothing import smooth
+
+Pixels = NDArray[np.uint8]
+DEFAULTS = TranslateSettings()
+IDENTITY = "identity"
+LEAST_SIDE = 16
+"""Smallest side that a generator takes."""
+
+
+class Translator:
+    """Translates in both directions with the networks of a bundle; without a bundle it changes nothing.
+
+    The networks always run in evaluation mode and without gradients. In bf16 or fp16 only the networks'
+    inside is of lower precision: resizing, smoothing and rounding are float32.
+    """
+
+    def __init__(self, bundle: Bundle | None, *, device: str = "auto", precision: Precision = "auto") -> None:
+        """Take over `bundle` and move it to the device. Raises ConfigError as `make_fabric`."""
+        self._fabric = make_fabric(device, precision)
+        self.device = self._fabric.device
+        with self._fabric.autocast():
+            reduced = torch.is_autocast_enabled(self.device.type)
+        faster = self.device.type == "cuda" or reduced  # but slower in float32 on CPUs
+        self._layout = torch.channels_last if faster else torch.contiguous_format
+        self.bundle = bundle
+        if bundle is not None:
+            bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto"
+    ) -> Self:
+        """Load the bundle in `folder`; 'identity' gives the translator that changes nothing.
+
+        Raises BundleError if the folder holds no usable bundle, ConfigError as `Translator`.
+        """
+        bundle = None if str(folder) == IDENTITY else load_bundle(Path(folder))
+        return cls(bundle, device=device, precision=precision)
+
+    def __call__(self, clip: Tensor, *, to: Domain, smoothing: bool = False) -> Tensor:
+        """Translate a clip within one shot, at the clip's own size.
+
+        `clip`: (T, 3, H, W) or (B, T, 3, H, W) floating point in [-1, 1], on any device, of any size →
+        the same shape, dtype and device. `smoothing`: see `recycle.translation.smoothing.smooth`; each of
+        the B clips starts anew. Raises ValueError for another shape or dtype, ConfigError for another domain
+        or if the bundle has no predictors to smooth with.
+        """
+        if clip.ndim not in (4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
+            raise ValueError(
+                "expected a clip (T, 3, H, W) or (B, T, 3, H, W) of floats, "
+                f"got {tuple(clip.shape)} of {clip.dtype}"
+            )
+        self._check(to, smoothing)
+        if self.bundle is None:
+            return clip
+        with torch.inference_mode():
+            frames = clip.flatten(0, -4).to(self.device, torch.float32)
+            done = torch.cat([self._generate(part, to) for part in torch.split(frames, DEFAULTS.batch_size)])
+            clips = done.reshape(-1, *clip.shape[-4:])
+            if smoothing:
+                uncut = [False] * clips.shape[1]
+                clips = torch.stack([self._smooth(each, each[:0], uncut, to)[0] for each in clips])
+            return clips.reshape(clip.shape).to(clip.device, clip.dtype)
+
+    def translate_frames(
+        self,
+        frames: Iterable[Frame],
+        *,
+        to: Domain,
+        settings: TranslateSettings = DEFAULTS,
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> Iterator[Pixels]:
+        """Translate a stream of frames of one size; one out for each in: uint8 RGB (H, W, 3), that size.
+
+        At most `settings.batch_size` frames are held; the batch does not change the result. Smoothing starts
+        anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames: the networks see square
+        pixels. `settings.device` and `.precision` are for the construction of the Translator, not for here.
+        Raises ConfigError as `__call__`.
+        """
+        self._check(to, settings.smoothing)
+        if self.bundle is None:
+            return (frame.pixels for frame in frames)
+        return self._translate_batches(iter(frames), self.bundle, to, settings, pixel_aspect)
+
+    def translate_video(
+        self,
+        source: Path,
+        output: Path,
+        *,
+        to: Domain,
+        settings: TranslateSettings = DEFAULTS,
+        overwrite: bool = False,
+        progress: Progress = silent,
+    ) -> RenderReport:
+        """Translate the video file `source` to domain `to` and write it to `output`.
+
+        Timestamps, audio and the other streams, metadata and size are kept (`recycle.translation.render`);
+        memory does not grow with the length. Raises FootageError for a source that cannot be read,
+        OutputError for an output that must not or cannot be written, ConfigError as `__call__`.
+        """
+        self._check(to, settings.smoothing)
+
+        def transform(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
+            aspect = info.sample_aspect_ratio
+            return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
+
+        return render(source, output, transform, settings=settings, overwrite=overwrite, progress=progress)
+
+    def _translate_batches(
+        self,
+        frames: Iterator[Frame],
+        bundle: Bundle,
+        to: Domain,
+        settings: TranslateSettings,
+        pixel_aspect: Fraction,
+    ) -> Iterator[Pixels]:
+        cut_detector = CutDetector()
+        past: Tensor | None = None
+        while batch := [frame.pixels for frame in islice(frames, settings.batch_size)]:
+            cuts = [settings.smoothing and cut_detector.is_cut(pixels) for pixels in batch]
+            with torch.inference_mode():
+                x = to_float(torch.from_numpy(np.stack(batch)).to(self.device))
+                size = (x.shape[-2], x.shape[-1])
+                inner = network_size(
+                    size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect
+                )
+                y = self._generate(resize(x, inner).clamp(-1, 1), to)
+                if settings.smoothing:
+                    y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
+                done = to_uint8(resize(y, size)).cpu().numpy()
+            yield from done
+
+    def _generate(self, frames: Tensor, to: Domain) -> Tensor:
+        """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""
+        generator, _ = self._networks(to)
+        height, width = frames.shape[-2:]
+        padded = pad(frames, multiple=generator.multiple, least=LEAST_SIDE)
+        with self._fabric.autocast():
+            out: Tensor = generator(padded.contiguous(memory_format=self._layout))
+        return out[..., :height, :width].float()
+
+    def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
+        _, predictor = self._networks(to)
+        assert self.bundle is not None
+        assert predictor is not None, "checked by _check"
+        with self._fabric.autocast():
+            return smooth(frames, past, cuts, predictor, self.bundle.config.frames - 1)
+
+    def _networks(self, to: Domain) -> tuple[Generator, nn.Module | None]:
+        assert self.bundle is not None, "the identity has no networks"
+        bundle = self.bundle
+        return (bundle.gen_ab, bundle.pred_b) if to == "b" else (bundle.gen_ba, bundle.pred_a)
+
+    def _check(self, to: Domain, smoothing: bool) -> None:
+        if to not in get_args(Domain):
+            raise ConfigError(f"unknown domain '{to}'; translate to 'a' or to 'b'")
+        if smoothing and (self.bundle is None or self._networks(to)[1] is None):
+            name = IDENTITY if self.bundle is None else self.bundle.config.name
+            raise ConfigError(
+                f"smoothing needs predictors and the model '{name}' has none; "
+                "switch smoothing off or train with the recycle loss"
+            )
