@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from recycle.errors import FootageError
 from recycle.footage.colour import RgbConverter
 from recycle.footage.frame import Frame, StreamInfo, repair_timestamps
-from recycle.footage.images import ImageFolderReader, holds_images, natural_key
+from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 
 __all__ = [
     "Frame",
     "StreamInfo",
     "VideoReader",
+    "estimate_frames",
     "find_sources",
     "open_container",
     "open_frames",
@@ -97,7 +98,12 @@ class VideoReader:
 
         try:
             for pts in repair_timestamps(stamps(), step=self._step, second=int(1 / time_base)):
-                pixels = to_rgb(decoded.pop(), width=width, height=height)
+                frame = decoded.pop()
+                try:
+                    pixels = to_rgb(frame, width=width, height=height)
+                except av.FFmpegError as error:
+                    name = frame.format.name
+                    raise FootageError(f"{self.path}: its pixel format {name} cannot be converted") from error
                 yield Frame(self._turn.apply(pixels), pts, time_base)
         finally:
             container.close()
@@ -183,6 +189,18 @@ def frame_step(stream: VideoStream) -> int:
     return max(1, round(1 / ((frame_rate(stream) or Fraction(25)) * stream.time_base)))
 
 
+def estimate_frames(path: Path) -> int | None:
+    """Frames that a video file or a folder of images claims to hold, without decoding; None if unknown."""
+    if path.is_dir():
+        return len(numbered_images(path))
+    try:
+        with open_container(path) as container:
+            stream = video_stream(container, path)
+            return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
+    except FootageError:
+        return None
+
+
 def _info(
     container: InputContainer, stream: VideoStream, width: int, height: int, aspect: Fraction, rotation: int
 ) -> StreamInfo:
@@ -257,6 +275,6 @@ def _search(folder: Path) -> list[Path]:
         videos = [f for f in files if Path(f).suffix.lower() in VIDEO_SUFFIXES and not f.startswith(".")]
         if videos:
             found += [Path(name, f) for f in videos]
-        elif holds_images(Path(name)):
+        elif numbered_images(Path(name)):
             found.append(Path(name))
     return sorted(found, key=lambda path: natural_key(str(path)))

@@ -80,11 +80,6 @@ def numbered_images(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: natural_key(path.name))
 
 
-def holds_images(folder: Path) -> bool:
-    """Whether a folder holds numbered images."""
-    return any(_is_numbered_image(path) for path in folder.iterdir())
-
-
 def natural_key(name: str) -> list[str | int]:
     """Sort key by which `frame 10` comes after `frame 9`."""
     return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)]

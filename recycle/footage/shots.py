@@ -20,8 +20,8 @@ _ANY_RATE = Fraction(25)  # PySceneDetect wants a rate, but every length here is
 class CutDetector:
     """Tells at once, without looking ahead, whether a frame is the first of a new shot; for streaming.
 
-    Every frame that differs strongly from its predecessor counts (PySceneDetect's ContentDetector), so a flash
-    is two cuts.
+    Every frame that differs strongly from its predecessor counts (PySceneDetect's ContentDetector), so a
+    flash is two cuts.
     """
 
     def __init__(self, *, threshold: float = 27.0) -> None:

@@ -1,0 +1,163 @@
+"""Video files become folders of frames with a manifest: in parallel, resumable, nothing half done."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+
+from recycle.config import ExtractSettings
+from recycle.errors import FootageError, OutputError, RecycleError
+from recycle.footage.decode import estimate_frames, find_sources
+from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
+from recycle.footage.one_source import extract_source
+from recycle.footage.workers import run_all
+from recycle.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class ExtractReport:
+    """What became of the sources."""
+
+    done: list[Path]
+    skipped: list[Path]
+    """Already complete from an earlier run with the same settings; frames deleted since stay deleted."""
+    failed: list[tuple[Path, str]]
+    """Each with the reason, one line."""
+    frames: int
+    """Frames written in this run."""
+    notices: list[str]
+    """What a person should know, one line each."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    source: Path
+    fingerprint: str
+    target: Path
+    settings: ExtractSettings
+
+
+@dataclass(frozen=True)
+class _Result:
+    frames: int = 0
+    notices: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+def extract(
+    inputs: Sequence[Path],
+    out: Path,
+    settings: ExtractSettings,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> ExtractReport:
+    """Extract the frames of all videos and image folders among `inputs` into one folder each under `out`.
+
+    A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on
+    where it stopped. Other settings replace the source's folder, unless a person deleted, changed or added
+    files in it: then the source fails and the folder stays. A source whose content changed gets a new folder
+    beside the old one. A source that cannot be read is reported and the others go on. `workers` processes (default: one per core) take one source each;
+    1 works in this process. `progress` counts frames decoded.
+
+    Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
+    `out` cannot be written.
+    """
+    sources = find_sources(inputs)
+    _prepare(out)
+    skipped: list[Path] = []
+    failed: list[tuple[Path, str]] = []
+    notices: list[str] = []
+    tasks: dict[Path, _Task] = {}
+    earlier = {folder: manifest for folder in out.iterdir() if (manifest := read_manifest(folder))}
+    for source in sources:
+        try:
+            mark = fingerprint(source)
+            target = out / folder_name(source, mark)
+            known = earlier.get(target)
+            if known and known.fingerprint == mark and known.settings == settings.model_dump(mode="json"):
+                skipped.append(source)
+                continue
+            if target.exists() and known is None:
+                raise FootageError(f"{target} exists and is no extracted footage; move it away")
+            if known:
+                check_untouched(target, known)
+            tasks.setdefault(target, _Task(source, mark, target, settings))
+            notices += [
+                f"{source} changed since it was extracted to {folder}; delete that folder if it is of no more use"
+                for folder, manifest in earlier.items()
+                if folder != target and manifest.source == str(source.resolve())
+            ]
+        except FootageError as error:
+            failed.append((source, str(error)))
+    results = _run(list(tasks.values()), workers, progress)
+    failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
+    failed.sort(key=lambda pair: sources.index(pair[0]))
+    if len(failed) == len(sources):
+        first = failed[0][1]
+        raise FootageError(first if len(failed) == 1 else f"none of {len(failed)} sources worked; {first}")
+    return ExtractReport(
+        done=[task.source for task, result in results if result.failure is None],
+        skipped=skipped,
+        failed=failed,
+        frames=sum(result.frames for _, result in results),
+        notices=notices + [notice for _, result in results for notice in result.notices],
+    )
+
+
+def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tuple[_Task, _Result]]:
+    estimates = [estimate_frames(task.source) for task in tasks]
+    total = None if None in estimates else sum(count or 0 for count in estimates)
+    workers = min(workers or os.cpu_count() or 1, max(1, len(tasks)))
+    done = 0
+
+    def report(frames: int) -> None:
+        nonlocal done
+        done += frames
+        progress(done, None if total is None else max(total, done))
+
+    crash = _Result(failure="the process that extracted it was killed (out of memory?)")
+    results = run_all(_extract_task, tasks, workers=workers, crashed=crash, report=report)
+    progress(done, done)
+    return list(zip(tasks, results, strict=True))
+
+
+def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
+    """Extract one source; runs in a worker process. Whatever is wrong with the source becomes a `failure`."""
+    try:
+        frames, notices = extract_source(task.source, task.target, task.fingerprint, task.settings, count)
+    except (RecycleError, av.FFmpegError, cv2.error, MemoryError, OSError) as error:
+        reason = (
+            str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
+        )
+        return _Result(failure=" ".join(reason.split()))
+    return _Result(frames, tuple(notices))
+
+
+def _prepare(out: Path) -> None:
+    """Make `out` and clear it of what killed runs left half done."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path in out.iterdir():
+            partial = re.match(r"\..+\.(\d+)\.partial", path.name)
+            if partial and not _runs(int(partial[1])):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write to {out}: {error.strerror}") from error
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,103 @@
+"""The folder of one extracted source: its manifest, its name, and whether it may be replaced."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recycle.errors import FootageError
+from recycle.footage.images import numbered_images
+
+MANIFEST = "manifest.json"
+_CHUNK = 1 << 20
+
+
+class ManifestFrame(BaseModel):
+    """One extracted frame."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    shot: int
+    pts: int
+
+
+class Manifest(BaseModel):
+    """What was extracted from one source, and how."""
+
+    model_config = ConfigDict(frozen=True)
+    source: str
+    fingerprint: str
+    settings: dict[str, Any]
+    width: int
+    height: int
+    """Size of the extracted frames in pixels."""
+    rotation: int
+    """Counter-clockwise degrees that the source asked for; already applied."""
+    time_base: str
+    """Seconds per unit of `pts`, as a fraction: '1/12800'."""
+    frames: tuple[ManifestFrame, ...]
+    """In order. A listed file that is missing was deleted by hand: the shot ends there."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Manifest of an extracted source; None if `folder` is not one."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def fingerprint(source: Path) -> str:
+    """SHA-256 (64 hex digits) of a source: size, head, middle and tail of a file; the list of a folder.
+
+    Raises FootageError if the source cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        if source.is_dir():
+            for image in numbered_images(source):
+                facts = image.stat()
+                digest.update(
+                    f"{image.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="replace")
+                )
+            return digest.hexdigest()
+        size = source.stat().st_size
+        digest.update(str(size).encode())
+        with source.open("rb") as file:
+            for start in sorted({0, max(0, size // 2 - _CHUNK // 2), max(0, size - _CHUNK)}):
+                file.seek(start)
+                digest.update(file.read(_CHUNK))
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def folder_name(source: Path, fingerprint: str) -> str:
+    """Name of a source's folder: its own name and 8 hex digits, so that equal names do not collide."""
+    name = source.resolve().name if source.is_dir() else source.stem
+    name = re.sub(r"[\x00-\x1f]", "_", name.lstrip(".")) or "video"
+    short = name.encode("utf-8", "replace")[:180].decode("utf-8", "ignore")
+    return f"{short}-{fingerprint[:8]}"
+
+
+def check_untouched(folder: Path, manifest: Manifest) -> None:
+    """Raise FootageError if a person deleted, changed or added files: such a folder is not replaced."""
+    written = (folder / MANIFEST).stat().st_mtime  # the manifest is written after all frames
+    listed = {frame.file for frame in manifest.frames}
+    found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
+    added = sorted(found.keys() - listed - {MANIFEST})
+    changed = [name for name in listed & found.keys() if found[name].stat().st_mtime > written + 1]
+    deleted = len(listed - found.keys())
+    if added:
+        problem = f"holds files that extraction did not write, such as {added[0]}"
+    elif changed:
+        problem = f"holds {len(changed)} frames that were changed after extraction, such as {min(changed)}"
+    elif deleted:
+        problem = f"misses {deleted} frames that were deleted by hand, which extracting anew would bring back"
+    else:
+        return
+    raise FootageError(
+        f"{folder} was extracted otherwise and {problem}; move it away or choose another folder"
+    )

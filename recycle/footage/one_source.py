@@ -1,0 +1,127 @@
+"""One video, or one folder of images, becomes one folder of frames in a single pass."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.atomic import atomic_path
+from recycle.config import ExtractSettings
+from recycle.errors import FootageError
+from recycle.footage.decode import open_frames
+from recycle.footage.frame import StreamInfo
+from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.footage.selection import DuplicateDropper, RateSelector
+from recycle.footage.shots import ShotFinder
+
+_ENCODING = {
+    "jpg": [
+        *(cv2.IMWRITE_JPEG_QUALITY, 95),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ],
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+}
+_REPORT_EVERY = 16
+
+
+def extract_source(
+    source: Path,
+    target: Path,
+    fingerprint: str,
+    settings: ExtractSettings,
+    count: Callable[[int], None],
+) -> tuple[int, list[str]]:
+    """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
+
+    Returns the number of frames written and notices, one line each. `count` is told of the frames decoded.
+    Raises FootageError for a source that cannot be read or a crop that does not fit, OSError for a target that
+    cannot be written.
+    """
+    with open_frames(source, square_pixels=True) as reader, atomic_path(target) as folder:
+        crop = _crop_box(source, reader.info, settings)
+        width, height = _size(crop[2], crop[3], settings.short_side)
+        rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
+        duplicates = DuplicateDropper(settings.drop_duplicates)
+        shots = ShotFinder(threshold=settings.cut_threshold)
+        kept: list[tuple[str, int, int]] = []
+        folder.mkdir()
+        index = -1
+        for index, frame in enumerate(reader):
+            shots.add(frame.pixels)
+            if rate.keeps(frame.seconds):
+                pixels = _cropped(frame.pixels, crop, width, height)
+                if duplicates.keeps(pixels):
+                    name = f"{len(kept):06d}.{settings.format}"
+                    _write_image(folder / name, pixels, settings)
+                    kept.append((name, index, frame.pts))
+            if index % _REPORT_EVERY == _REPORT_EVERY - 1:
+                count(_REPORT_EVERY)
+        count((index + 1) % _REPORT_EVERY)
+        starts = shots.finish()
+        manifest = Manifest(
+            source=str(source.resolve()),
+            fingerprint=fingerprint,
+            settings=settings.model_dump(mode="json"),
+            width=width,
+            height=height,
+            rotation=reader.info.rotation,
+            time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
+            frames=tuple(
+                ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts)
+                for name, index, pts in kept
+            ),
+        )
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    return len(kept), _notices(source, crop, settings, reader.damaged)
+
+
+def _notices(
+    source: Path, crop: tuple[int, int, int, int], settings: ExtractSettings, damaged: int
+) -> list[str]:
+    notices = []
+    if settings.short_side is not None and min(crop[2:]) < settings.short_side:
+        notices.append(
+            f"{source}: frames stay {crop[2]}×{crop[3]}, smaller than the wanted short side of {settings.short_side}"
+        )
+    if damaged:
+        notices.append(f"{source}: {damaged} damaged packets were skipped")
+    return notices
+
+
+def _crop_box(source: Path, info: StreamInfo, settings: ExtractSettings) -> tuple[int, int, int, int]:
+    if settings.crop is None:
+        return 0, 0, info.width, info.height
+    x, y, width, height = settings.crop
+    if x + width > info.width or y + height > info.height:
+        raise FootageError(
+            f"{source}: the crop of {width}×{height} at ({x}, {y}) does not fit into its upright frames of "
+            f"{info.width}×{info.height}"
+        )
+    return settings.crop
+
+
+def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Size after shrinking to `short_side`; frames are never enlarged."""
+    if short_side is None or min(width, height) <= short_side:
+        return width, height
+    scale = short_side / min(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _cropped(
+    pixels: NDArray[np.uint8], crop: tuple[int, int, int, int], width: int, height: int
+) -> NDArray[np.uint8]:
+    x, y, w, h = crop
+    pixels = pixels[y : y + h, x : x + w]
+    if (w, h) != (width, height):
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return pixels
+
+
+def _write_image(path: Path, pixels: NDArray[np.uint8], settings: ExtractSettings) -> None:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(f".{settings.format}", bgr, _ENCODING[settings.format])
+    path.write_bytes(data.tobytes())

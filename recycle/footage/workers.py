@@ -1,0 +1,93 @@
+"""Runs a function over items in several processes that end with their parent."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+import cv2
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Function = Callable[[Item, Callable[[int], None]], Result]
+"""Called with an item and a function that counts units of finished work."""
+
+_POLL_SECONDS = 0.2
+_counter: Any = None  # the shared counter of a worker process
+
+
+def run_all(
+    function: Function[Item, Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    crashed: Result,
+    report: Callable[[int], None],
+) -> list[Result]:
+    """Results of `function` for all items, in order; one worker runs in this process.
+
+    `function` and items must be picklable. `report` receives the units of work done since it was last called.
+    An item whose process dies gets the result `crashed`; the others are not affected.
+    """
+    if workers <= 1:
+        return [function(item, report) for item in items]
+    results: dict[int, Result] = _run_pool(function, dict(enumerate(items)), workers, report)
+    for index in range(len(items)):
+        if index not in results:  # its pool broke, through this item or another: try it alone
+            results |= _run_pool(function, {index: items[index]}, 1, report)
+        results.setdefault(index, crashed)
+    return [results[index] for index in range(len(items))]
+
+
+def _run_pool(
+    function: Function[Item, Result], items: dict[int, Item], workers: int, report: Callable[[int], None]
+) -> dict[int, Result]:
+    """Results by index; those of items that were lost with a dying process are missing."""
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    seen = 0
+    results: dict[int, Result] = {}
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter,))
+    try:
+        futures: dict[Future[Result], int] = {
+            pool.submit(_call, function, item): index for index, item in items.items()
+        }
+        pending = set(futures)
+        while pending:
+            finished, pending = wait(pending, timeout=_POLL_SECONDS)
+            for future in finished:
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    results[futures[future]] = future.result()
+            done = counter.value
+            if done > seen:
+                report(done - seen)
+                seen = done
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
+
+
+def _start_worker(counter: Any) -> None:
+    global _counter
+    _counter = counter
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _call(function: Function[Item, Result], item: Item) -> Result:
+    return function(item, _count)
+
+
+def _count(units: int) -> None:
+    with _counter.get_lock():
+        _counter.value += units
