@@ -190,7 +190,7 @@ def frame_step(stream: VideoStream) -> int:
 
 
 def estimate_frames(path: Path) -> int | None:
-    """Frames that a video file or a folder of images claims to hold, without decoding; None if unknown."""
+    """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
     if path.is_dir():
         return len(numbered_images(path))
     try:
@@ -198,7 +198,7 @@ def estimate_frames(path: Path) -> int | None:
             stream = video_stream(container, path)
             return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
     except FootageError:
-        return None
+        return 0
 
 
 def _info(

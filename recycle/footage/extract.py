@@ -62,40 +62,16 @@ def extract(
     A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on
     where it stopped. Other settings replace the source's folder, unless a person deleted, changed or added
     files in it: then the source fails and the folder stays. A source whose content changed gets a new folder
-    beside the old one. A source that cannot be read is reported and the others go on. `workers` processes (default: one per core) take one source each;
-    1 works in this process. `progress` counts frames decoded.
+    beside the old one. A source that cannot be read is reported and the others go on. `workers` processes
+    (default: one per core) take one source each; 1 works in this process. `progress` counts frames decoded.
 
     Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
     `out` cannot be written.
     """
     sources = find_sources(inputs)
     _prepare(out)
-    skipped: list[Path] = []
-    failed: list[tuple[Path, str]] = []
-    notices: list[str] = []
-    tasks: dict[Path, _Task] = {}
-    earlier = {folder: manifest for folder in out.iterdir() if (manifest := read_manifest(folder))}
-    for source in sources:
-        try:
-            mark = fingerprint(source)
-            target = out / folder_name(source, mark)
-            known = earlier.get(target)
-            if known and known.fingerprint == mark and known.settings == settings.model_dump(mode="json"):
-                skipped.append(source)
-                continue
-            if target.exists() and known is None:
-                raise FootageError(f"{target} exists and is no extracted footage; move it away")
-            if known:
-                check_untouched(target, known)
-            tasks.setdefault(target, _Task(source, mark, target, settings))
-            notices += [
-                f"{source} changed since it was extracted to {folder}; delete that folder if it is of no more use"
-                for folder, manifest in earlier.items()
-                if folder != target and manifest.source == str(source.resolve())
-            ]
-        except FootageError as error:
-            failed.append((source, str(error)))
-    results = _run(list(tasks.values()), workers, progress)
+    tasks, skipped, failed, notices = _plan(sources, out, settings)
+    results = _run(tasks, workers, progress)
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
     failed.sort(key=lambda pair: sources.index(pair[0]))
     if len(failed) == len(sources):
@@ -108,6 +84,39 @@ def extract(
         frames=sum(result.frames for _, result in results),
         notices=notices + [notice for _, result in results for notice in result.notices],
     )
+
+
+def _plan(
+    sources: list[Path], out: Path, settings: ExtractSettings
+) -> tuple[list[_Task], list[Path], list[tuple[Path, str]], list[str]]:
+    """Tasks, skipped sources, failed sources with reasons, and notices."""
+    tasks: dict[Path, _Task] = {}
+    skipped: list[Path] = []
+    failed: list[tuple[Path, str]] = []
+    notices: list[str] = []
+    earlier = {folder: manifest for folder in out.iterdir() if (manifest := read_manifest(folder))}
+    for source in sources:
+        try:
+            mark = fingerprint(source)
+            target = out / folder_name(source, mark)
+            known = earlier.get(target)
+            if known and known.fingerprint == mark and known.settings == settings.model_dump(mode="json"):
+                skipped.append(source)
+                continue
+            if known:
+                check_untouched(target, known)
+            elif target.exists():
+                raise FootageError(f"{target} exists and is no extracted footage; move it away")
+            tasks.setdefault(target, _Task(source, mark, target, settings))
+        except FootageError as error:
+            failed.append((source, str(error)))
+            continue
+        notices += [
+            f"{source} changed since its frames went to {folder}; delete that folder if it is of no more use"
+            for folder, manifest in earlier.items()
+            if folder != target and manifest.source == str(source.resolve())
+        ]
+    return list(tasks.values()), skipped, failed, notices
 
 
 def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tuple[_Task, _Result]]:

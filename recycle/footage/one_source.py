@@ -37,8 +37,8 @@ def extract_source(
     """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
 
     Returns the number of frames written and notices, one line each. `count` is told of the frames decoded.
-    Raises FootageError for a source that cannot be read or a crop that does not fit, OSError for a target that
-    cannot be written.
+    Raises FootageError for a source that cannot be read or a crop that does not fit, OSError for a target
+    that cannot be written.
     """
     with open_frames(source, square_pixels=True) as reader, atomic_path(target) as folder:
         crop = _crop_box(source, reader.info, settings)
@@ -75,17 +75,14 @@ def extract_source(
             ),
         )
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    return len(kept), _notices(source, crop, settings, reader.damaged)
+    return len(kept), _notices(source, crop[2:], settings, reader.damaged)
 
 
-def _notices(
-    source: Path, crop: tuple[int, int, int, int], settings: ExtractSettings, damaged: int
-) -> list[str]:
+def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, damaged: int) -> list[str]:
     notices = []
-    if settings.short_side is not None and min(crop[2:]) < settings.short_side:
-        notices.append(
-            f"{source}: frames stay {crop[2]}×{crop[3]}, smaller than the wanted short side of {settings.short_side}"
-        )
+    wanted = settings.short_side
+    if wanted is not None and min(size) < wanted:
+        notices.append(f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}")
     if damaged:
         notices.append(f"{source}: {damaged} damaged packets were skipped")
     return notices

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 class RateSelector:
     """Thins frames to a rate, by their timestamps, so that variable frame rates and gaps are no trouble.
 
-    A grid of `fps` points per second starts at the first frame; a frame is kept when it reaches the next point.
-    Half a source frame of tolerance keeps the nearest frame and makes rounded timestamps harmless. At a rate
-    of at least the source's, every frame is kept.
+    A grid of `fps` points per second starts at the first frame; a frame is kept when it reaches the next
+    point. Half a source frame of tolerance keeps the nearest frame and makes rounded timestamps harmless. At
+    a rate of at least the source's, every frame is kept.
     """
 
     def __init__(self, fps: float | None, *, source_rate: Fraction | None) -> None:
@@ -40,7 +40,7 @@ class DuplicateDropper:
     """Drops frames that hardly differ from the last one kept."""
 
     def __init__(self, threshold: float) -> None:
-        """`threshold`: largest mean absolute difference, in grey levels of 255, that is a duplicate; 0: none."""
+        """`threshold`: largest mean absolute difference, in grey levels of 255, of a duplicate; 0: none."""
         self._threshold = threshold
         self._last: NDArray[np.uint8] | None = None
 
