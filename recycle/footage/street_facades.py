@@ -205,8 +205,8 @@ def _balcony(canvas: Canvas, x: float, floor: float, width: float) -> None:
     half = width / 2 + 0.014
     canvas.rect(x - half, floor - 0.004, x + half, floor + 0.006, paint((150, 146, 140), "building"))
     canvas.rect(x - half, floor - 0.038, x + half, floor - 0.034, iron)
-    for bar in np.linspace(x - half, x + half - 0.003, 7):
-        canvas.rect(float(bar), floor - 0.036, float(bar) + 0.003, floor, iron)
+    for bar in np.linspace(x - half, x + half - 0.004, 6):
+        canvas.rect(float(bar), floor - 0.036, float(bar) + 0.004, floor, iron)
 
 
 def _shop(canvas: Canvas, rng: np.random.Generator, it: _House, columns: int) -> None:

@@ -10,7 +10,6 @@ from recycle.footage.street_paint import Canvas, Paint, dim, mix, paint
 from recycle.footage.street_scene import (
     BASE,
     FRONT_LINE,
-    HORIZON,
     KERB,
     KERB_LINE,
     METRE,
@@ -144,8 +143,9 @@ def _back_row(brush: _Brush, rng: np.random.Generator, scene: Scene) -> None:
 def _houses(brush: _Brush, rng: np.random.Generator, scene: Scene) -> None:
     """Paint the street front: houses, with a garden between them here and there."""
     brush.rect(brush.left - 1, BASE - 0.03, brush.right + 1, BASE + 0.1, paint((146, 142, 134), "building"))
+    green = float(rng.choice([0.05, 0.15, 0.45]))
     for x, width in brush.steps(rng, 0.26, 0.56):
-        if rng.random() < 0.16:
+        if rng.random() < green:
             _garden(brush, rng, scene, x, width)
         else:
             street_facades.house(brush, rng, scene.look, x, width)
@@ -158,10 +158,9 @@ def _garden(brush: _Brush, rng: np.random.Generator, scene: Scene, left: float, 
         _crown(brush, rng, centre, (0.085, 0.1), scene.look.leaves)
     for x in np.arange(left + 0.02, left + width, 0.028):
         _crown(brush, rng, (float(x), BASE - 0.04), (0.03, 0.036), dim(scene.look.leaves, 0.92), blobs=9)
-    fence = paint((70, 70, 74), "building")
-    brush.rect(left, BASE - 0.05, left + width, BASE - 0.045, fence)
-    for x in np.arange(left, left + width, 0.018):
-        brush.rect(float(x), BASE - 0.056, float(x) + 0.004, BASE, fence)
+    stone = (150, 140, 126)
+    brush.rect(left, BASE - 0.026, left + width, BASE, paint(stone, "building"))
+    brush.rect(left, BASE - 0.03, left + width, BASE - 0.022, paint(dim(stone, 1.15), "building"))
 
 
 def _crown(

@@ -10,13 +10,14 @@ import numpy as np
 
 from recycle.footage.street_layers import LAMP_ARM, LAMP_HEIGHT
 from recycle.footage.street_movers import lamp_points, place
-from recycle.footage.street_paint import GLOWS, LABEL_OF, Colour
+from recycle.footage.street_paint import GLOW_OF, GLOWS, LABEL_OF, Colour, Glow, dim
 from recycle.footage.street_scene import KERB_LINE, LENGTH, METRE, Scene, View, parallax
 
 _SODIUM: Colour = (1.0, 0.72, 0.4)
 _BEAM: Colour = (0.95, 0.9, 0.75)
+_REAR: Colour = (1.0, 0.12, 0.08)
 _MOON: Colour = (0.72, 0.86, 1.3)
-_AMBIENT = {"building": 0.2, "window": 0.17, "road": 0.19, "pavement": 0.2, "vegetation": 0.17, "vehicle": 0.11,
+_AMBIENT = {"building": 0.23, "window": 0.19, "road": 0.21, "pavement": 0.22, "vegetation": 0.2, "vehicle": 0.11,
             "person": 0.2, "lamp": 0.3, "sky": 0.0}  # fmt: skip
 """Part of each class's colour that the night leaves, where no lamp reaches."""
 
@@ -53,15 +54,27 @@ class Shot:
         chosen = np.isin(np.arange(256) & 15, [LABEL_OF[name] for name in labels]).astype(np.uint8) * 255
         return self.shrink(cv2.LUT(self.picture[..., 3], chosen))[..., None] / 255
 
+    def pixel(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Return where a point of the screen lies in the frame: x and y in pixels, (0, 0) the first one's
+        centre."""
+        height, zoom, half = self.size[0], self.view.zoom, self.view.aspect / 2
+        x = ((point[0] - half) * zoom + half) * height - 0.5
+        return x, ((point[1] - 0.5) * zoom + 0.5 + self.view.sway) * height - 0.5
+
+    def shows(self, point: tuple[float, float], glow: Glow) -> bool:
+        """Whether something that glows like this can be seen at a point of the screen, or is just outside."""
+        times = self.picture.shape[0] // self.size[0]
+        x, y = (round((c + 0.5) * times) for c in self.pixel(point))
+        inside = 0 <= y < self.picture.shape[0] and 0 <= x < self.picture.shape[1]
+        return not inside or int(self.picture[y, x, 3]) >> 4 == GLOW_OF[glow]
+
     def splat(
         self, field: np.ndarray, centre: tuple[float, float], spread: tuple[float, float], value: Colour
     ) -> None:
         """Add a soft ellipse to `field` (H, W, 3) in place; `spread`: its standard deviations."""
         height, width = self.size
-        zoom, half = self.view.zoom, self.view.aspect / 2
-        x = ((centre[0] - half) * zoom + half) * height - 0.5
-        y = ((centre[1] - 0.5) * zoom + 0.5 + self.view.sway) * height - 0.5
-        sx, sy = spread[0] * zoom * height, spread[1] * zoom * height
+        x, y = self.pixel(centre)
+        sx, sy = (self.view.zoom * height * part for part in spread)
         x0, x1 = max(0, int(x - 3 * sx)), min(width, int(x + 3 * sx) + 2)
         y0, y1 = max(0, int(y - 3 * sy)), min(height, int(y + 3 * sy) + 2)
         if x0 >= x1 or y0 >= y1:
@@ -76,27 +89,21 @@ def day(shot: Shot, sky: np.ndarray) -> np.ndarray:
     shade = np.zeros((*shot.size, 3), np.float32)
     for vehicle in shot.scene.vehicles:
         spot = place(shot.view, vehicle.at(shot.seconds), vehicle.y, vehicle.speed)
-        length = LENGTH[vehicle.kind] * spot.up
-        dark = 0.25 if vehicle.kind == "bicycle" else 0.5
-        shot.splat(
-            shade,
-            (spot.x + 0.1 * length, spot.y + 0.004),
-            (0.36 * length, 0.12 * spot.up + 0.004),
-            (dark,) * 3,
-        )
+        dark = 0.35 if vehicle.kind == "bicycle" else 0.85
+        spread = (0.33 * LENGTH[vehicle.kind] * spot.up, 0.13 * spot.up + 0.003)
+        shot.splat(shade, (spot.x + 0.2 * spot.up, spot.y), spread, (dark, dark, dark))
     for walker in shot.scene.walkers:
         spot = place(shot.view, walker.at(shot.seconds), walker.y, walker.speed)
-        shot.splat(shade, (spot.x + 0.3 * spot.up, spot.y), (0.5 * spot.up, 0.1 * spot.up), (0.35,) * 3)
+        shot.splat(shade, (spot.x + 0.3 * spot.up, spot.y), (0.5 * spot.up, 0.1 * spot.up), (0.4, 0.4, 0.4))
     for x in shot.scene.trees:
-        shot.splat(shade, (shot.view.screen_x(x, KERB_LINE) + 0.04, 0.722), (0.1, 0.012), (0.35,) * 3)
+        shot.splat(shade, (shot.view.screen_x(x, KERB_LINE) + 0.04, 0.722), (0.1, 0.012), (0.4, 0.4, 0.4))
     if shot.scene.look.rain:
         shade *= 0.5
     ground = shot.cover("road", "pavement")
-    light = np.asarray(shot.scene.look.sun, np.float32) * (1 - np.minimum(shade, 0.7) * ground)
+    light = np.asarray(shot.scene.look.sun, np.float32) * (1 - np.minimum(shade, 0.75) * ground)
     scene = shot.shrink(shot.picture)[..., :3] * light
     if shot.scene.look.rain:
-        scene = _wet(scene + sky * shot.cover("sky"), ground, 0.28)
-        return scene
+        return _wet(scene + sky * shot.cover("sky"), ground, 0.28)
     return scene + sky * shot.cover("sky")
 
 
@@ -116,7 +123,13 @@ def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
     scene += 255 * air + 0.5 * _bloom(glow, 0.012) + 0.4 * _bloom(glow, 0.05) + sky * shot.cover("sky")
     if shot.scene.look.rain:
         scene = _wet(scene, shot.cover("road", "pavement"), 0.42)
-    return scene
+    return _shoulder(scene)
+
+
+def _shoulder(light: np.ndarray) -> np.ndarray:
+    """Bend what is brighter than a camera can take, so that lamps and windows keep their colour."""
+    over = np.maximum(light - 150, 0)
+    return light - over + 105 * (1 - np.exp(over * (-1 / 105)))
 
 
 def _lamps(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
@@ -124,32 +137,25 @@ def _lamps(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
     height, width = shot.size
     light, cone = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     size = METRE * parallax(KERB_LINE)
-    zoom, half = shot.view.zoom, shot.view.aspect / 2
     for x in shot.scene.lamps:
         head_x = shot.view.screen_x(x, KERB_LINE) + LAMP_ARM * size
         head_y = KERB_LINE - LAMP_HEIGHT * size
         if not -0.6 < head_x < shot.view.aspect + 0.6:
             continue
-        shot.splat(light, (head_x, 0.735), (0.17, 0.045), tuple(0.62 * c for c in _SODIUM))  # type: ignore[arg-type]
-        shot.splat(light, (head_x, 0.6), (0.14, 0.11), tuple(0.34 * c for c in _SODIUM))  # type: ignore[arg-type]
+        shot.splat(light, (head_x, 0.735), (0.17, 0.045), dim(_SODIUM, 0.8))
+        shot.splat(light, (head_x, 0.6), (0.14, 0.11), dim(_SODIUM, 0.34))
         corners = [
             (head_x - 0.012, head_y),
             (head_x + 0.012, head_y),
             (head_x + 0.13, 0.74),
             (head_x - 0.13, 0.74),
         ]
-        points = [
-            (
-                ((u - half) * zoom + half) * height - 0.5,
-                ((v - 0.5) * zoom + 0.5 + shot.view.sway) * height - 0.5,
-            )
-            for u, v in corners
-        ]
+        points = [shot.pixel(corner) for corner in corners]
         cv2.fillConvexPoly(cone, np.round(np.array(points) * 16).astype(np.int32), 1.0, cv2.LINE_8, 4)
     sigma = 0.018 * height
     cone = cv2.GaussianBlur(cone, (0, 0), sigma)
     fade = np.clip((0.78 - np.arange(height, dtype=np.float32) / height) / 0.42, 0, 1)[:, None]
-    air = (cone * fade * 0.22)[..., None] * np.asarray(_SODIUM, np.float32)
+    air = (cone * fade * 0.34)[..., None] * np.asarray(_SODIUM, np.float32)
     light += 0.3 * cone[..., None] * np.asarray(_SODIUM, np.float32)
     return light, air
 
@@ -163,22 +169,16 @@ def _headlights(shot: Shot, light: np.ndarray, air: np.ndarray) -> None:
         head, tail = lamp_points(vehicle)
         part = 0.45 if vehicle.kind == "bicycle" else 1.0
         for ahead, wide, power in ((1.6, 0.9, 0.9), (3.6, 1.6, 0.6)):
-            beam: Colour = (power * part * _BEAM[0], power * part * _BEAM[1], power * part * _BEAM[2])
+            beam = dim(_BEAM, power * part)
             shot.splat(light, spot(head[0] + ahead, 0.0), (wide * spot.up, 0.3 * spot.up), beam)
-        shot.splat(
-            air,
-            spot(head[0] + 1.0, head[1] - 0.12),
-            (0.75 * spot.up, 0.14 * spot.up),
-            (0.16 * part, 0.15 * part, 0.12 * part),
-        )
-        shot.splat(air, spot(*head), (0.3 * spot.up, 0.3 * spot.up), (0.4 * part, 0.38 * part, 0.32 * part))
-        shot.splat(air, spot(*tail), (0.28 * spot.up, 0.28 * spot.up), (0.4 * part, 0.05 * part, 0.03 * part))
-        shot.splat(
-            light,
-            spot(tail[0] - 0.5, 0.0),
-            (0.7 * spot.up, 0.22 * spot.up),
-            (0.7 * part, 0.08 * part, 0.05 * part),
-        )
+        red = dim(_REAR, part)
+        shot.splat(light, spot(tail[0] - 0.5, 0.0), (0.7 * spot.up, 0.22 * spot.up), dim(red, 0.7))
+        if shot.shows(spot(*head), "head"):
+            wedge = spot(head[0] + 1.0, head[1] - 0.12)
+            shot.splat(air, wedge, (0.75 * spot.up, 0.14 * spot.up), dim(_BEAM, 0.16 * part))
+            shot.splat(air, spot(*head), (0.3 * spot.up, 0.3 * spot.up), dim(_BEAM, 0.42 * part))
+        if shot.shows(spot(*tail), "tail"):
+            shot.splat(air, spot(*tail), (0.28 * spot.up, 0.28 * spot.up), dim(red, 0.4))
 
 
 def _window_light(shot: Shot, glow: np.ndarray, light: np.ndarray) -> None:

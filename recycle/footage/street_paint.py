@@ -50,19 +50,19 @@ GLOWS: dict[Glow, Colour] = {
     "blue": (70, 150, 255),
     "green": (70, 230, 140),
     "pink": (255, 90, 190),
-    "bus": (176, 166, 124),
+    "bus": (168, 158, 118),
     "far": (200, 150, 84),
 }
 """Colour of what shines at night."""
 
 LABEL_OF: dict[str, int] = {name: index + 1 for index, name in enumerate(LABELS)}
-_GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
+GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
 
 
 def paint(colour: Colour, label: Label, glow: Glow = "none") -> Paint:
     """Return what to fill a shape with: a surface's colour in [0, 255], its class and its glow."""
     r, g, b = (min(255, max(0, round(c))) for c in colour)
-    return r, g, b, LABEL_OF[label] + 16 * _GLOW_OF[glow]
+    return r, g, b, LABEL_OF[label] + 16 * GLOW_OF[glow]
 
 
 def mix(one: Colour, other: Colour, amount: float) -> Colour:

@@ -151,7 +151,8 @@ def make_scene(seed: int, index: int, seconds: float, aspect: float) -> Scene:
     rng = np.random.default_rng([seed, index, 1])
     look = _look(rng, aspect)
     speed = float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.15)) if rng.random() < 0.8 else 0.0
-    zooms = (1.03, float(rng.uniform(1.03, 1.06)) if speed else 1.12)
+    near = 1.03 + (float(rng.uniform(0.05, 0.25)) if rng.random() < 0.4 else 0.0)
+    zooms = (near, near + float(rng.uniform(0.0, 0.04) if speed else 0.1))
     zoom = zooms if rng.random() < 0.5 else (zooms[1], zooms[0])
     camera = Camera(-0.5 * speed * seconds, speed, zoom, float(rng.uniform(0, 6)), seconds)
     empty = Scene((seed, index), seconds, aspect, look, camera, (), (), (), ())
@@ -217,7 +218,7 @@ def _lane(rng: np.random.Generator, scene: Scene, y: float, way: int) -> list[Ve
     left, right = scene.span(1.0, 0.4)
     x = left - (reach if way > 0 else 0) + float(rng.uniform(0, 0.6))
     end = right + (reach if way < 0 else 0)
-    kinds: tuple[Kind, ...] = ("car", "hatch", "car", "van", "hatch", "bus", "car")
+    kinds: tuple[Kind, ...] = ("car", "hatch", "car", "van", "hatch", "car", "hatch", "van", "car", "bus")
     vehicles = []
     while x < end:
         kind: Kind = "bicycle" if bicycles else kinds[int(rng.integers(len(kinds)))]
