@@ -1,0 +1,185 @@
+"""Scores of translated clips beside those of the untouched input, averaged over frames and clips."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recycle.config import EvaluateSettings
+from recycle.errors import FootageError
+from recycle.evaluation import metrics
+from recycle.evaluation.metrics import Palette, Pixels
+from recycle.footage.decode import open_frames
+from recycle.footage.shots import CutDetector
+from recycle.footage.street import LABELS
+from recycle.progress import Progress, silent
+
+Direction = Literal["ab", "ba"]
+Video = Path | NDArray[np.uint8]
+"""A video file, a folder of numbered images, or frames (T, H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """One test clip of one direction: videos of equal size whose frames correspond one to one."""
+
+    source: Video
+    translated: Video
+    back: Video | None = None
+    """The translation, translated back to the source's domain."""
+    truth: Video | None = None
+    """The true counterpart of the source in the target domain."""
+    name: str = "clip"
+    """Names the clip in errors."""
+
+
+def evaluate(
+    directions: Mapping[Direction, Sequence[ClipSet]],
+    settings: EvaluateSettings,
+    *,
+    progress: Progress = silent,
+) -> dict[str, float]:
+    """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`.
+
+    The `_input` twin is the same figure with the untouched source in the place of the translation. Figures
+    that do not compare with the truth have a `_truth` twin, too, where there is one.
+
+    - always: `warp_error` (see metrics.warp_error), `diversity` (grey levels), and without twins `change`,
+      the mean absolute difference of translation and source in grey levels;
+    - with `back`: `cycle_error`, the mean absolute difference of `back` and source in grey levels (the twin,
+      a source that nobody translated, is 0);
+    - with `truth`: `psnr` (dB, at most 100) and `ssim`;
+    - with `truth`, into `settings.label_domain`: `mp`, `ac`, `iou` in percent (see metrics.label_scores).
+
+    Each clip is scored up to `settings.max_frames` frames. Figures are means over all frames, or pairs of
+    consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
+    frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
+    left out, such as `warp_error` of a single frame. Progress counts frames.
+
+    Raises FootageError where the videos of a clip do not correspond.
+    """
+    scores: dict[str, float] = {}
+    done = 0
+    for direction, clips in directions.items():
+        into_labels = settings.palette is not None and settings.label_domain == direction[-1]
+        tally = Tally(palette=LABELS if into_labels else None)
+        for clip in clips:
+            for _ in tally.add(clip, settings.max_frames):
+                progress(done := done + 1, None)
+        scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in tally.scores().items()}
+    return scores
+
+
+@dataclass
+class Tally:
+    """Running sums of one direction's figures, under (figure, twin): twin "" is the translation's."""
+
+    palette: Palette | None
+    values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
+    confusion: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, clip: ClipSet, max_frames: int) -> Iterator[None]:
+        """Score one clip frame by frame, yielding after each; memory does not grow with its length."""
+        cuts = CutDetector()
+        thumbnails: dict[str, list[Pixels]] = defaultdict(list)
+        previous: dict[str, Pixels] = {}
+        for source, translated, back, truth in _frames(clip, max_frames):
+            judged = {"": translated, "_input": source} | ({} if truth is None else {"_truth": truth})
+            if not cuts.is_cut(source) and previous:
+                self._add_motion(previous, judged)
+            previous = judged
+            for twin, frame in judged.items():
+                thumbnails[twin].append(metrics.thumbnail(frame))
+            self.values["change", ""].append(metrics.mean_difference(translated, source))
+            if back is not None:
+                self.values["cycle_error", ""].append(metrics.mean_difference(back, source))
+                self.values["cycle_error", "_input"].append(0.0)
+            if truth is not None:
+                self._add_truth("", translated, truth)
+                self._add_truth("_input", source, truth)
+            yield
+        for twin, taken in thumbnails.items():
+            self.values["diversity", twin] += [metrics.diversity(taken)] * len(taken)
+
+    def scores(self) -> dict[tuple[str, str], float]:
+        """The means, by (figure, twin)."""
+        scores = {name: float(np.mean(values)) for name, values in self.values.items()}
+        for twin, confusion in self.confusion.items():
+            named = metrics.label_scores(confusion)._asdict()
+            scores |= {(name, twin): value for name, value in named.items()}
+        return scores
+
+    def _add_motion(self, previous: dict[str, Pixels], current: dict[str, Pixels]) -> None:
+        moved = metrics.motion(previous["_input"], current["_input"])
+        for twin, frame in current.items():
+            error = metrics.warp_error(previous[twin], frame, moved)
+            if error is not None:
+                self.values["warp_error", twin].append(error)
+
+    def _add_truth(self, twin: str, frame: Pixels, truth: Pixels) -> None:
+        self.values["psnr", twin].append(metrics.psnr(frame, truth))
+        self.values["ssim", twin].append(metrics.ssim(frame, truth))
+        if self.palette is not None:
+            counts = metrics.label_confusion(frame, truth, self.palette)
+            self.confusion[twin] = self.confusion.get(twin, 0) + counts
+
+
+def _frames(clip: ClipSet, limit: int) -> Iterator[tuple[Pixels, Pixels, Pixels | None, Pixels | None]]:
+    """Yield source, translated, back and truth in step; check that frame sizes and counts agree."""
+    roles = {
+        "source": clip.source,
+        "translation": clip.translated,
+        "back": clip.back,
+        "truth": clip.truth,
+    }
+    size: tuple[int, int] | None = None
+    with ExitStack() as stack:
+        videos = {r: islice(_open(video, stack), limit) for r, video in roles.items() if video is not None}
+        for count in range(limit + 1):
+            frames = {r: frame for r, video in videos.items() if (frame := next(video, None)) is not None}
+            if not frames and count:
+                return
+            if len(frames) < len(videos):
+                counts = {r: count + (r in frames) + sum(1 for _ in video) for r, video in videos.items()}
+                raise FootageError(_mismatch(clip.name, counts, limit))
+            size = size or frames["source"].shape[:2]
+            whole = {r: _fit(frame, size, clip.name, r) for r, frame in frames.items()}
+            yield whole["source"], whole["translation"], whole.get("back"), whole.get("truth")
+
+
+def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
+    if isinstance(video, Path):
+        reader = open_frames(video)
+        stack.callback(reader.close)
+        return (frame.pixels for frame in reader)
+    return iter(video)
+
+
+def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:
+    """Cut off the one row and column by which an encoder pads odd sizes; refuse any other difference."""
+    height, width = size
+    if min(size) < metrics.SMALLEST:
+        raise FootageError(
+            f"{name}: frames of {width}×{height} pixels are too small to score; "
+            f"at least {metrics.SMALLEST}×{metrics.SMALLEST} are needed"
+        )
+    if not (0 <= frame.shape[0] - height <= 1 and 0 <= frame.shape[1] - width <= 1):
+        raise FootageError(
+            f"{name}: {role} is {frame.shape[1]}×{frame.shape[0]} pixels and the source "
+            f"{width}×{height}; they must be equal: resize one of them"
+        )
+    return frame[:height, :width]
+
+
+def _mismatch(name: str, counts: Mapping[str, int], limit: int) -> str:
+    if not any(counts.values()):
+        return f"{name}: the videos hold no frames; there is nothing to score"
+    named = [f"{role} {n}{' or more' if n == limit else ''}" for role, n in counts.items()]
+    return f"{name}: numbers of frames differ: {', '.join(named)}; frames must correspond one to one"

@@ -1,0 +1,105 @@
+"""The report's table of scores: what each figure is called, which way is better, and how to read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", ""]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How one figure is shown."""
+
+    name: str
+    unit: str
+    better: Better
+    reading: str
+    digits: int = 2
+    scale: float = 1.0
+
+
+FIGURES: Mapping[str, Figure] = {
+    "psnr": Figure("PSNR", "dB", "higher", "Closeness to the true counterpart, by pixels; 100: identical."),
+    "ssim": Figure("SSIM", "", "higher", "Likeness of structure to the true counterpart; 1: identical.", 3),
+    "mp": Figure("Mean pixel accuracy", "%", "higher", "Pixels that get their true label (MP).", 1),
+    "ac": Figure("Mean class accuracy", "%", "higher", "The same for each class, then averaged (AC).", 1),
+    "iou": Figure("Mean IoU", "%", "higher", "Overlap of true and predicted areas, mean of classes.", 1),
+    "cycle_error": Figure(
+        "Cycle error",
+        "grey levels",
+        "",
+        "Lower is better: what is lost on the way there and back. It tells something only where the change "
+        "is large; an untouched input loses nothing.",
+    ),
+    "change": Figure(
+        "Change", "grey levels", "", "How far the output is from the input; near 0: nothing done."
+    ),
+    "warp_error": Figure(
+        "Warp error",
+        "× 10⁻³",
+        "lower",
+        "Flicker that motion does not explain. A darker or flatter picture scores lower by itself: "
+        "the truth's figure is the fair one to compare with.",
+        scale=1000,
+    ),
+    "diversity": Figure(
+        "Diversity",
+        "grey levels",
+        "",
+        "How much the frames of a video differ. Far below input and truth: perceptual mode collapse.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One direction of one figure, as text; `wins`: the translation is better than the untouched input."""
+
+    value: str = "–"
+    untouched: str = "–"
+    truth: str = "–"
+    wins: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the table."""
+
+    figure: Figure
+    ab: Cell
+    ba: Cell
+
+
+def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
+    """The table's rows, in the order of FIGURES; figures that are not listed there follow by name."""
+    names = {_figure_of(key): None for key in metrics}
+    known = [name for name in FIGURES if name in names]
+    unknown = sorted(name for name in names if name not in FIGURES)
+    rows = []
+    for name in known + unknown:
+        figure = FIGURES.get(name, Figure(name.replace("_", " "), "", "", ""))
+        if name in metrics:  # a figure without direction
+            ab, ba = Cell(_text(metrics[name], figure)), Cell()
+        else:
+            ab, ba = (_cell(metrics, f"{name}_{direction}", figure) for direction in ("ab", "ba"))
+        rows.append(ScoreRow(figure, ab, ba))
+    return rows
+
+
+def _figure_of(key: str) -> str:
+    key = key.removesuffix("_input").removesuffix("_truth")
+    return key[:-3] if key.endswith(("_ab", "_ba")) else key
+
+
+def _cell(metrics: Mapping[str, float], key: str, figure: Figure) -> Cell:
+    value, untouched = metrics.get(key), metrics.get(f"{key}_input")
+    wins = False
+    if value is not None and untouched is not None and figure.better:
+        wins = value > untouched if figure.better == "higher" else value < untouched
+    truth = metrics.get(f"{key}_truth")
+    return Cell(_text(value, figure), _text(untouched, figure), _text(truth, figure), wins)
+
+
+def _text(value: float | None, figure: Figure) -> str:
+    return "–" if value is None else f"{value * figure.scale:.{figure.digits}f}"
