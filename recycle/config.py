@@ -6,7 +6,7 @@ Every default of the project lives in this file and nowhere else.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,9 @@ Domain = Literal["a", "b"]
 Appearance = Literal["day", "night", "labels"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
+
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -121,9 +124,9 @@ class PredictorSettings(Settings):
     """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
     width: int = Field(64, ge=4, le=512)
     """Channels of the finest level of the pix2pix U-Net, or of the smp decoder's coarsest level ÷ 4."""
-    encoder: str = "resnet18"
-    """Encoder of the smp U-Net (never downloaded weights)."""
-    depth: int = Field(5, ge=3, le=8)
+    encoder: str = "tu-resnet18"
+    """Encoder of the smp U-Net, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
+    depth: int = Field(4, ge=3, le=8)
     """Halvings of the resolution: up to 5 for smp; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
 
     @model_validator(mode="after")
@@ -283,20 +286,45 @@ def load_pipeline(path: Path) -> Pipeline:
     return pipeline.model_copy(update={"footage": pipeline.footage.model_copy(update=paths)})
 
 
+def shipped_pipelines() -> list[Path]:
+    """The pipeline files that come with the package."""
+    inside = Path(__file__).parent / "pipelines"
+    folder = inside if inside.is_dir() else Path(__file__).parents[1] / "pipelines"
+    return sorted(folder.glob("*.toml"))
+
+
+def find_pipeline(name: Path) -> Path:
+    """`name` itself if it is a file, else the shipped pipeline of that name. Raises ConfigError if neither."""
+    if name.exists() or name.suffix:
+        return name
+    shipped = {path.stem: path for path in shipped_pipelines()}
+    if str(name) not in shipped:
+        raise ConfigError(f"no pipeline '{name}'; give a TOML file, or one that ships: {', '.join(shipped)}")
+    return shipped[str(name)]
+
+
+def parse_settings(model: type[T], data: dict[str, Any]) -> T:
+    """Validate options of the command line. Raises ConfigError."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error, model)) from error
+
+
 def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
     """Validate the content of a pipeline file; `where` names it in errors. Raises ConfigError."""
     try:
         return Pipeline.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(error)}") from error
+        raise ConfigError(f"{where}: {_first_problem(error, Pipeline)}") from error
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
     problem = error.errors()[0]
     keys = [str(key) for key in problem["loc"]]
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_fields_at(keys[:-1]))
+        known = sorted(_fields_at(root, keys[:-1]))
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name}'; {hint}"
@@ -306,8 +334,7 @@ def _first_problem(error: ValidationError) -> str:
     return f"{where}{message}{given}"
 
 
-def _fields_at(keys: list[str]) -> set[str]:
-    model: type[BaseModel] = Pipeline
+def _fields_at(model: type[BaseModel], keys: list[str]) -> set[str]:
     for key in keys:
         annotation: Any = model.model_fields[key].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]

@@ -22,3 +22,7 @@ class BundleError(RecycleError):
 
 class OutputError(RecycleError):
     """An output that must not or cannot be written."""
+
+
+class Interrupted(RecycleError):
+    """The user stopped the work; what was done is saved."""

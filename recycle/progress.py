@@ -1,42 +1,57 @@
-"""How long work reports its progress: one plain callable, and the rich bar that the command line gives."""
+"""How long work reports its progress: one plain callable, and the terminal that shows it."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 Progress = Callable[[int, int | None], None]
-"""Called as `progress(done, total)`, in units of the work (frames, steps, files); total None: unknown."""
+"""Called as `progress(done, total)`, in units of the work (frames, files); total None: unknown."""
 
 StepProgress = Callable[[int, int, str], None]
 """Called as `progress(step, steps, detail)`; the detail is a few words, such as the losses."""
+
+
+class Bar(Protocol):
+    """A progress line: serves as Progress and as StepProgress."""
+
+    def __call__(self, done: int, total: int | None, detail: str = "", /) -> None:
+        """Show that `done` of `total` are done."""
 
 
 def silent(done: int, total: int | None) -> None:
     """Progress that reports to nobody: the default of every function of the library."""
 
 
-@contextmanager
-def bar(description: str, unit: str = "frames") -> Iterator[Progress]:
-    """Show a rich progress line with rate and ETA on standard error while the body runs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
+class Terminal:
+    """Lines on standard output, progress on standard error."""
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with RichProgress(*columns, console=Console(stderr=True)) as lines:
-        task = lines.add_task(description, total=None, rate="", detail="")
+    def say(self, text: str) -> None:
+        """Print one line."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
-        def report(done: int, total: int | None, detail: str = "") -> None:
-            speed = lines.tasks[0].speed
-            rate = f"{speed:.1f} {unit}/s" if speed else ""
-            lines.update(task, completed=done, total=total, rate=rate, detail=detail)
+    @contextmanager
+    def bar(self, description: str, unit: str = "frames") -> Iterator[Bar]:
+        """Show a progress line with rate and ETA while the body runs."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        yield report
+        columns = (
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[detail]}", style="dim"),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as lines:
+            task = lines.add_task(description, total=None, rate="", detail="")
+
+            def report(done: int, total: int | None, detail: str = "", /) -> None:
+                speed = lines.tasks[0].speed
+                rate = f"{speed:.1f} {unit}/s" if speed else ""
+                lines.update(task, completed=done, total=total, rate=rate, detail=detail)
+
+            yield report

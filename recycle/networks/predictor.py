@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import PredictorSettings
+from recycle.errors import ConfigError
 
 
 class SmpPredictor(nn.Module):
@@ -21,14 +22,20 @@ class SmpPredictor(nn.Module):
         super().__init__()
         self.multiple = 2**settings.depth
         channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]
-        self.unet = smp.Unet(
-            settings.encoder,
-            encoder_depth=settings.depth,
-            encoder_weights=None,
-            decoder_channels=channels,
-            in_channels=3 * past,
-            classes=3,
-        )
+        try:
+            self.unet = smp.Unet(
+                settings.encoder,
+                encoder_depth=settings.depth,
+                encoder_weights=None,
+                decoder_channels=channels,
+                in_channels=3 * past,
+                classes=3,
+            )
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"networks.predictor.encoder '{settings.encoder}' with depth {settings.depth} is not an encoder of "
+                "segmentation_models_pytorch; use for example 'tu-resnet18' with depth 4"
+            ) from error
         _batch_norm_to_group_norm(self.unet)
 
     def forward(self, past: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Pipeline, TrainSettings
 from recycle.devices import make_fabric
-from recycle.errors import FootageError, RecycleError
+from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.augment import Augment
 from recycle.footage.clips import FEW_CLIPS, Domain, Shot, Split, UnpairedClips, load_clips, split
 from recycle.networks.bundle import BundleConfig, save_bundle
@@ -32,10 +32,6 @@ ROLLBACKS = 3
 
 MAY_CHANGE = {"steps", "decay", "device", "precision", "workers", "log_every", "preview_every", "checkpoint_every"}
 """Training settings that may differ when a run is continued."""
-
-
-class Interrupted(RecycleError):
-    """The user stopped the run; its state is saved."""
 
 
 @dataclass

@@ -1,0 +1,25 @@
+.PHONY: demo test check install
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# The demo: street footage, day <-> night, about 8 minutes on two CPU cores; look at runs/demo/report.html.
+demo: install
+	$(BIN)/recycle demo
+
+test: install
+	$(BIN)/pytest -q
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recycle needs Python 3.11 or later, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,327 @@
+"""The command line: each command parses, calls one function and prints.
+
+Nothing heavy is imported until a command runs, so that help is instant.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+from typer.exceptions import TyperException
+
+from recycle.errors import Interrupted, OutputError, RecycleError
+
+app = typer.Typer(
+    name="recycle",
+    help="Translate video between two domains, learned from footage never filmed together (ReCycle-GAN).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DomainName = Literal["a", "b"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
+FootageA = Annotated[Optional[list[Path]], typer.Option(help="Footage of domain a (repeatable), not the file's.")]
+FootageB = Annotated[Optional[list[Path]], typer.Option(help="Footage of domain b (repeatable), not the file's.")]
+RunFolder = Annotated[Optional[Path], typer.Option(help="Folder of the run; default: runs/NAME.")]
+Steps = Annotated[Optional[int], typer.Option(help="Training steps, instead of the file's.")]
+DeviceChange = Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")]
+PrecisionChange = Annotated[Optional[PrecisionName], typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+PipelineFile = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …")
+]
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on become one line and a non-zero exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        _fail(f"{error.format_message()} (see 'recycle --help')", 2)  # type: ignore[attr-defined]
+    except RecycleError as error:
+        _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("interrupted; run the same command again to continue", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"error: {line}\n")
+    sys.exit(code)
+
+
+@app.command()
+def probe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Video files.")],
+    cuts: Annotated[bool, typer.Option(help="Decode the whole file to find its cuts.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+) -> None:
+    """Tell what videos hold, and what of it needs care.
+
+    Example: recycle probe holiday.mp4
+    """
+    from recycle.footage.probe import describe
+    from recycle.footage.probe import probe as look
+
+    failed = 0
+    for file in files:
+        try:
+            info = look(file, cuts=cuts)
+        except RecycleError as error:
+            failed += 1
+            sys.stderr.write(f"error: {error}\n")
+            continue
+        typer.echo(info.model_dump_json() if as_json else describe(info))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos or of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for the frames.")],
+    fps: Annotated[Optional[float], typer.Option(help="Frames per second to keep; default: all.")] = None,
+    short_side: Annotated[int, typer.Option(help="Pixels of the shorter side; 0 keeps the size.")] = 286,
+    crop: Annotated[Optional[str], typer.Option(help="x,y,width,height to keep, in source pixels.")] = None,
+    format: Annotated[Literal["jpg", "png"], typer.Option(help="Image format.")] = "jpg",
+    drop_duplicates: Annotated[float, typer.Option(help="Drop frames that differ by at most this many grey levels.")] = 0,
+    workers: Annotated[Optional[int], typer.Option(help="Files at a time; default: one per core.")] = None,
+) -> None:
+    """Cut footage into shots and write its frames to disk; run again to continue.
+
+    Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
+    """
+    from recycle.config import ExtractSettings, parse_settings
+    from recycle.footage.extract import extract as run
+    from recycle.progress import Terminal
+
+    settings = parse_settings(
+        ExtractSettings,
+        {
+            "fps": fps,
+            "short_side": short_side or None,
+            "crop": _numbers(crop),
+            "format": format,
+            "drop_duplicates": drop_duplicates,
+        },
+    )
+    with Terminal().bar("extracting") as progress:
+        report = run(inputs, out, settings, workers=workers, progress=progress)
+    for notice in report.notices:
+        typer.echo(notice)
+    for path, reason in report.failed:
+        sys.stderr.write(f"error: skipped {path}: {reason}\n")
+    typer.echo(
+        f"{len(report.done)} extracted, {len(report.skipped)} already there, {len(report.failed)} failed: "
+        f"{report.frames} frames in {out}"
+    )
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def street(
+    out: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file to write, such as street.mp4.")],
+    look: Annotated[Literal["day", "night", "labels"], typer.Option(help="Appearance of the same scenes.")] = "day",
+    seed: Annotated[int, typer.Option(help="Another seed is another street.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 10,
+    width: Annotated[int, typer.Option(help="Pixels.")] = 640,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 384,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
+    overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+) -> None:
+    """Film a procedural street, by day, by night or as label map: footage to learn and test with.
+
+    Example: recycle street night.mp4 --look night --seed 7
+    """
+    from recycle.config import StreetSettings, parse_settings
+    from recycle.footage.street import Street
+    from recycle.progress import Terminal
+
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} exists; give --overwrite to replace it")
+    checked = parse_settings(
+        StreetSettings, {"seed": seed, "width": width, "height": height, "fps": fps, "seconds": seconds}
+    )
+    film = Street(checked.seed, checked.width, checked.height, checked.fps, checked.seconds)
+    with Terminal().bar(f"filming {out.name}") as progress:
+        film.write(out, look, progress=progress)
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def train(
+    pipeline: PipelineFile,
+    a: FootageA = None,
+    b: FootageB = None,
+    out: RunFolder = None,
+    steps: Steps = None,
+    device: DeviceChange = None,
+    precision: PrecisionChange = None,
+) -> None:
+    """Learn the translation from two sets of footage; run again to continue.
+
+    Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
+    """
+    from recycle.pipeline import Layout, open_pipeline, prepare_footage, train_model
+    from recycle.progress import Terminal
+
+    changes = {"steps": steps, "device": device, "precision": precision}
+    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train=changes)
+    where = Layout(out or Path("runs") / task.name)
+    console = Terminal()
+    shots_a, shots_b = prepare_footage(task, where, console)[1:]
+    report = train_model(task, shots_a, shots_b, where, console)
+    typer.echo(f"trained {report.step} steps; the model is in {where.model}, previews in {where.folder / 'previews'}")
+
+
+@app.command()
+def translate(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file to write.")],
+    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
+    scale: Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")] = "trained",
+    smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
+    crf: Annotated[int, typer.Option(help="Quality: 0 lossless, 16 transparent, 23 small.")] = 16,
+    overwrite: Annotated[bool, typer.Option(help="Replace the output if it exists.")] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Translate a video; every frame keeps its timestamp, sound and other streams are carried over.
+
+    Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
+    """
+    from recycle.config import TranslateSettings, parse_settings
+    from recycle.progress import Terminal
+    from recycle.translation.translator import Translator
+
+    settings = parse_settings(
+        TranslateSettings,
+        {
+            "scale": int(scale) if scale.isdigit() else scale,
+            "smoothing": smoothing,
+            "crf": crf,
+            "device": device,
+            "precision": precision,
+        },
+    )
+    translator = Translator.from_pretrained(model, device=device, precision=precision)
+    with Terminal().bar(f"translating {source.name}") as progress:
+        report = translator.translate_video(
+            source, output, to=to, settings=settings, overwrite=overwrite, progress=progress
+        )
+    for notice in report.notices:
+        typer.echo(notice)
+    typer.echo(f"wrote {output}: {report.frames} frames in {report.seconds:.1f} s")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    out: Annotated[Path, typer.Option(help="Folder for the translated clips and metrics.json.")],
+    a: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
+    b: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
+    truth_ab: Annotated[Optional[list[Path]], typer.Option(help="True counterparts in b of --a, in order.")] = None,
+    truth_ba: Annotated[Optional[list[Path]], typer.Option(help="True counterparts in a of --b, in order.")] = None,
+    labels: Annotated[Optional[DomainName], typer.Option(help="The domain that holds street label maps.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Score a model on unseen clips, with or without their true counterparts.
+
+    Example: recycle evaluate --model runs/demo/model --a day.mp4 --truth-ab night.mp4 --out scores
+    """
+    from recycle.config import parse_pipeline
+    from recycle.pipeline import score_model
+    from recycle.progress import Terminal
+
+    footage = {"test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
+    task = parse_pipeline(
+        {
+            "footage": {key: tuple(paths) for key, paths in footage.items() if paths},
+            "evaluate": {"label_domain": labels, "palette": "street" if labels else None},
+            "translate": {"device": device, "precision": precision},
+        },
+        where="evaluate",
+    )
+    scores = score_model(task, model, out, Terminal())
+    width = max(map(len, scores))
+    for name, value in scores.items():
+        typer.echo(f"{name:<{width}}  {value:.4f}")
+    typer.echo(f"wrote {out / 'metrics.json'}")
+
+
+@app.command()
+def run(
+    pipeline: PipelineFile,
+    a: FootageA = None,
+    b: FootageB = None,
+    test_a: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of a to translate and score.")] = None,
+    test_b: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of b to translate and score.")] = None,
+    out: RunFolder = None,
+    steps: Steps = None,
+    device: DeviceChange = None,
+    precision: PrecisionChange = None,
+) -> None:
+    """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
+
+    Example: recycle run my-task.toml --out runs/my-task
+    """
+    from recycle.pipeline import open_pipeline
+    from recycle.pipeline import run as run_pipeline
+    from recycle.progress import Terminal
+
+    footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
+    machine = {"device": device, "precision": precision}
+    task = open_pipeline(pipeline, footage=footage, train={"steps": steps, **machine}, translate=machine)
+    where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
+    typer.echo(
+        f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"
+        f"report      {where.report}   <- open this in a browser"
+    )
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
+    device: DeviceChange = None,
+) -> None:
+    """Film a street, learn day ↔ night from it, translate an unseen clip both ways, and show the result.
+
+    Example: recycle demo
+    """
+    run(Path("demo"), out=out, device=device)
+
+
+@app.command()
+def pipelines(
+    name: Annotated[Optional[str], typer.Argument(help="Print this one; without: list all.")] = None,
+) -> None:
+    """List the pipelines that ship, or print one to copy and change.
+
+    Example: recycle pipelines signers > my-task.toml
+    """
+    from recycle.config import find_pipeline, shipped_pipelines
+
+    if name is None:
+        for path in shipped_pipelines():
+            first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+            typer.echo(f"{path.stem:<12} {first}")
+    else:
+        typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _numbers(text: Optional[str]) -> Optional[tuple[int, ...]]:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not x,y,width,height; write for example 0,20,640,360") from error
