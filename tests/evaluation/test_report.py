@@ -1,0 +1,179 @@
+"""The page holds all it shows, escapes what it is given, and marks what is better."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from recycle.errors import FootageError
+from recycle.evaluation import report
+from recycle.evaluation.report import PREVIEW_LIMIT, VideoRow, write_report
+from recycle.footage.encode import write_video
+
+METRICS = {
+    "psnr_ab": 21.26,
+    "psnr_ab_input": 9.5,
+    "psnr_ba": 8.0,
+    "psnr_ba_input": 9.5,
+    "warp_error_ab": 0.00123,
+    "warp_error_ab_input": 0.00234,
+    "novel_figure_ab": 42.0,
+}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the cells of the table by row."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text = path.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.table: list[list[str]] = []
+        self._in_cell = False
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag == "tr":
+            self.table.append([])
+        if tag in ("td", "th"):
+            self.table[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self.table[-1][-1] += data
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def row(self, name: str) -> list[str]:
+        return next(row for row in self.table if row and row[0].startswith(name))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("videos")
+    paths = [folder / name for name in ("source.mp4", "50% #1 'é'.mp4")]
+    for shade, path in enumerate(paths):
+        frames = np.zeros((6, 32, 48, 3), np.uint8)
+        for i, frame in enumerate(frames):
+            frame[8:24, 4 * i : 4 * i + 16] = 255 - 100 * shade
+        write_video(path, frames, fps=12)
+    return paths
+
+
+def test_page_holds_its_videos_and_asks_for_nothing(videos: list[Path], tmp_path: Path) -> None:
+    picture = tmp_path / "001000.png"
+    cv2.imwrite(str(picture), np.full((8, 8, 3), 127, np.uint8))
+    path = tmp_path / "report.html"
+    rows = [VideoRow("a → b", [("source", videos[0]), ("translated", videos[1])])]
+    curves = {"loss/recycle": [(0, 1.0), (10, 0.5)]}
+    write_report(path, title="t", rows=rows, metrics=METRICS, curves=curves, previews=[picture])
+    page = Page(path)
+    embedded = [base64.b64decode(video["src"].split("base64,")[1]) for video in page.of("video")]
+    assert embedded == [video.read_bytes() for video in videos]
+    assert all(video["src"].startswith("data:video/mp4;") for video in page.of("video"))
+    assert base64.b64decode(page.of("img")[0]["src"].split("base64,")[1]) == picture.read_bytes()
+    sources = [a[key] for _, a in page.tags for key in ("src", "href", "srcset", "poster") if key in a]
+    assert len(sources) == 3
+    assert all(source.startswith("data:") for source in sources)
+    assert not page.of("link")
+    assert not re.search(r"https?:|url\((?!#)|@import", re.sub(r"base64,[^\"]*", "", page.text))
+
+
+def test_given_text_is_escaped(videos: list[Path], tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>&\""
+    path = tmp_path / "report.html"
+    write_report(
+        path,
+        title=evil,
+        rows=[VideoRow(evil, [(evil, videos[0])])],
+        metrics={f"{evil}_ab": 1.0},
+        curves={evil: [(1, 1.0), (2, 3.0)]},
+        facts={evil: evil},
+    )
+    page = Page(path)
+    assert "<script>alert" not in page.text
+    assert len(page.of("script")) == 1
+    assert evil in page.of("video")[0]["aria-label"]
+    assert page.row(evil)[1] == "1.00"
+
+
+def test_scores_are_marked_where_they_beat_the_input(tmp_path: Path) -> None:
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics=METRICS, curves={})
+    page = Page(tmp_path / "r.html")
+    assert page.row("PSNR")[1:7] == ["✓21.26", "9.50", "–", "8.00", "9.50", "–"]
+    assert page.row("Warp error")[1:7] == ["✓1.23", "2.34", "–", "–", "–", "–"]
+    assert "Higher is better" in page.row("PSNR")[7]
+    assert "Lower is better" in page.row("Warp error")[7]
+    assert page.row("novel figure")[1] == "42.00"
+    assert not page.of("script")
+    assert not page.of("svg")
+
+
+def test_curves_of_both_sides_share_a_chart(tmp_path: Path) -> None:
+    curves = {
+        "learning_rate": [(10, 2e-4), (20, 1e-4)],
+        "loss/disc_a": [(10, 0.5), (2000, 0.25)],
+        "loss/disc_b": [(10, 0.5), (2000, 0.125)],
+        "loss/cycle": [(10, 1.0)],
+        "loss/flat": [(i, 0.0) for i in range(100)],
+        "loss/empty": [],
+    }
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics={}, curves=curves)
+    page = Page(tmp_path / "r.html")
+    charts = [svg["aria-label"] for svg in page.of("svg")]
+    names = ["cycle", "disc", "flat", "learning rate"]
+    assert charts == [f"{name} over training steps" for name in names]
+    assert len([path for path in page.of("path") if path["class"].startswith("smooth")]) == 5
+    for path in page.of("path"):
+        points = re.findall(r"(-?[\d.]+),(-?[\d.]+)", path["d"])
+        assert points
+        assert all(48 <= float(x) <= 380 and 0 <= float(y) <= 210 for x, y in points)
+    labels = re.findall(r"<text[^>]*>([^<]*)</text>", page.text)
+    assert {"0", "0.5", "1k", "2k"} <= set(labels)
+
+
+def test_too_large_videos_are_linked(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "EMBED_LIMIT", sum(video.stat().st_size for video in videos) - 1)
+    rows = [VideoRow("a → b", [("source", videos[0]), ("translated", videos[1])])]
+    path = videos[0].parent / "pages" / "report.html"
+    write_report(path, title="t", rows=rows, metrics={}, curves={})
+    page = Page(path)
+    assert [video["src"] for video in page.of("video")] == [
+        "../source.mp4",
+        "../50%25%20%231%20%27%C3%A9%27.mp4",
+    ]
+    assert "too large to be part of this page" in page.text
+
+
+def test_many_previews_are_thinned(tmp_path: Path) -> None:
+    pictures = [tmp_path / f"{i:03}.png" for i in range(30)]
+    for picture in pictures:
+        cv2.imwrite(str(picture), np.zeros((4, 4, 3), np.uint8))
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics={}, curves={}, previews=pictures)
+    shown = [image["alt"] for image in Page(tmp_path / "r.html").of("img")]
+    assert len(shown) == PREVIEW_LIMIT
+    assert (shown[0], shown[-1]) == ("Preview 000", "Preview 029")
+
+
+@pytest.mark.parametrize("what", ["video", "picture"])
+def test_missing_file_is_named(what: str, tmp_path: Path) -> None:
+    absent = tmp_path / f"absent {what}.mp4"
+    rows = [VideoRow("row", [("source", absent)])] if what == "video" else []
+    previews = [absent] if what == "picture" else []
+    with pytest.raises(FootageError, match=f"absent {what}") as caught:
+        write_report(tmp_path / "r.html", title="t", rows=rows, metrics={}, curves={}, previews=previews)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r.html").exists()
