@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recycle.atomic import atomic_path
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
-from recycle.footage.decode import open_frames
+from recycle.footage.decode import open_container, open_frames, video_stream
 from recycle.footage.encode import VideoEncoder, mp4_options, output_errors
 from recycle.footage.frame import Frame, StreamInfo
 from recycle.progress import Progress, silent
@@ -65,7 +65,8 @@ def render(
     `overwrite`), is the source, has an unknown suffix or cannot be written, and whatever `transform` raises.
     """
     started = time.monotonic()
-    check_output(source, output, overwrite=overwrite)
+    with output_errors(output):
+        check_output(source, output, overwrite=overwrite)
     with open_frames(source) as reader:
         stamps: deque[int] = deque()
         decoded = ahead(_readable(reader, source), settings.batch_size)
@@ -106,7 +107,8 @@ def _write(
     first = next(pictures, None)
     if first is None:
         raise FootageError(f"{source}: not one frame of its video can be decoded")
-    shift = max(-stamps[0], 0)
+    first_pts = stamps[0]
+    shift = max(-first_pts, 0)
     count = 0
     options = {} if path.suffix.lower() == ".mkv" else mp4_options(info.time_base)
     with av.open(
@@ -132,22 +134,26 @@ def _write(
                 raise RuntimeError(f"the transform gave {count} pictures for {count + len(stamps)} frames")
             encoder.close()
             others.finish()
-            notices = [*_notices(encoder, info, shift), *others.notices]
-    return count, notices
+    return count, [*_notices(path, info, first_pts * info.time_base), *others.notices]
 
 
-def _notices(encoder: VideoEncoder, info: StreamInfo, shift: int) -> Iterator[str]:
-    if any(encoder.padding):
-        width, height = info.width + encoder.padding[0], info.height + encoder.padding[1]
-        yield (
-            f"{info.width}×{info.height} became {width}×{height}, its last column or row repeated: "
-            "H.264 for all players has even sizes only"
-        )
-    if shift:
-        yield f"all times are {float(shift * info.time_base):.3f} s later: the first frame was before 0"
-    unit = encoder.stream.time_base
-    if unit is not None and (info.time_base / unit).denominator != 1:
-        yield f"times are rounded to {float(unit):g} s, the unit of this container; .mp4 keeps them exactly"
+def _notices(path: Path, info: StreamInfo, start: Fraction) -> Iterator[str]:
+    """What the finished file says of itself that is not as in the source, whose first frame is at `start`."""
+    with open_container(path) as container:
+        video = video_stream(container, path)
+        if (video.width, video.height) != (info.width, info.height):
+            yield (
+                f"{info.width}×{info.height} became {video.width}×{video.height}, its last column or row "
+                "repeated: H.264 for all players has even sizes only"
+            )
+        unit = video.time_base
+        if unit is None or video.start_time is None:
+            return
+        if (info.time_base / unit).denominator != 1:
+            yield f"times are rounded to {float(unit):g} s, this container's unit; .mp4 keeps them exactly"
+        late = video.start_time * unit - start
+        if abs(late) >= unit:
+            yield f"all times are {float(late):.3f} s later, for this container cannot hold times before 0"
 
 
 def _readable(frames: Iterable[Frame], source: Path) -> Iterator[Frame]:

@@ -1,6 +1,7 @@
 """Sound, subtitles and whatever else accompanies the picture: carried over packet by packet, unchanged."""
 
 import io
+from collections import Counter
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
@@ -8,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
 from recycle.footage.decode import open_container, video_stream
 
@@ -33,26 +35,18 @@ class OtherStreams:
     def __init__(self, source: Path, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
         """Add the streams of `source` to `output`, which has its `video` stream and no packet yet.
 
-        All packets are delayed by `shift` seconds. Raises FootageError if `source` cannot be opened.
+        All packets are delayed by `shift` seconds. A folder (of images) has no other streams.
+        Raises FootageError if `source` cannot be opened.
         """
         self.notices: list[str] = []
         self._output = output
         self._shift = shift
-        self._input = open_container(source)
-        self._lost: dict[int, int] = {}
-        self._last: dict[int, int] = {}
-        self._earliest = Fraction(0)
-        own = video_stream(self._input, source)
-        video.metadata.update(_without(own.metadata, _OF_THE_ENCODING))
-        video.disposition = own.disposition
-        output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
-        chapters = self._input.chapters()
-        if chapters:
-            output.set_chapters(chapters)
         self._targets: dict[int, Stream] = {}
-        for stream in self._input.streams:
-            if stream.index != own.index and not (chapters and _is_chapter_track(stream)):
-                self._add(stream)
+        self._last: dict[int, int] = {}
+        self._lost: Counter[str] = Counter()
+        self._input = None if source.is_dir() else open_container(source)
+        if self._input is not None:
+            self._adopt(self._input, video_stream(self._input, source), video)
         self._packets = self._demux()
         self._next = next(self._packets, None)
 
@@ -68,12 +62,8 @@ class OtherStreams:
     def finish(self) -> None:
         """Mux all packets that remain and sum up what was lost."""
         self.copy_until(None)
-        if self._earliest < 0 and self._output.format.name == "matroska":  # its muxer delays all streams
-            late = f"all times are {-float(self._earliest):.3f} s later"
-            self.notices.append(f"{late}: Matroska cannot hold sound from before 0; .mp4 can")
-        for index, count in self._lost.items():
-            stream = self._input.streams[index]
-            self.notices.append(f"{count} damaged packets of {_name(stream)} could not be carried over")
+        for name, count in self._lost.items():
+            self.notices.append(f"{count} damaged packets of {name} could not be carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +72,21 @@ class OtherStreams:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._packets.close()
-        self._input.close()
+        if self._input is not None:
+            self._input.close()
+
+    def _adopt(self, source: InputContainer, source_video: VideoStream, video: Stream) -> None:
+        video.metadata.update(_without(source_video.metadata, _OF_THE_ENCODING))
+        video.disposition = source_video.disposition
+        self._output.metadata.update(_without(source.metadata, _OF_THE_CONTAINER))
+        chapters = source.chapters()
+        if chapters:
+            self._output.set_chapters(chapters)
+        for stream in source.streams:
+            # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
+            is_chapters = stream.type == "data" and bool(chapters) and stream.frames == len(chapters)
+            if stream.index != source_video.index and not is_chapters:
+                self._add(stream)
 
     def _add(self, stream: Stream) -> None:
         container = self._output.format.name
@@ -99,9 +103,11 @@ class OtherStreams:
             self._targets[stream.index] = target
 
     def _demux(self) -> Generator["Packet[Stream]", None, None]:
+        if self._input is None or not self._targets:
+            return
         streams = [self._input.streams[index] for index in self._targets]
         failures = 0
-        while streams and failures < _MAX_READ_FAILURES:
+        while failures < _MAX_READ_FAILURES:
             try:
                 for packet in self._input.demux(streams):
                     failures = 0
@@ -110,26 +116,28 @@ class OtherStreams:
                 return
             except av.FFmpegError:
                 failures += 1
+        self.notices.append("sound and other streams end early: the file cannot be read any further")
 
     def _mux(self, packet: "Packet[Stream]") -> None:
-        index = packet.stream.index
+        stream, index = packet.stream, packet.stream.index
         shift = round(self._shift / packet.time_base)
         dts = packet.dts if packet.dts is not None else packet.pts
         dts = dts + shift if dts is not None else self._last.get(index, 0)
         if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
-            dts = max(dts, self._last[index] + (packet.stream.type not in ("subtitle", "data")))
+            dts = max(dts, self._last[index] + (stream.type not in ("subtitle", "data")))
         packet.dts = self._last[index] = dts
         packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
         packet.stream = self._targets[index]
-        self._earliest = min(self._earliest, packet.pts * packet.time_base)
         try:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
-            self._lost[index] = self._lost.get(index, 0) + 1
+            self._lost[_name(stream)] += 1
 
 
 def _fits(stream: Stream, container: str) -> bool:
     """Whether `container` (FFmpeg's name) takes the stream: tried in memory."""
+    if stream.disposition & Disposition.attached_pic and container != "mp4":
+        return False  # mov loses cover pictures, Matroska takes them for video
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream)
@@ -137,15 +145,6 @@ def _fits(stream: Stream, container: str) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
-
-
-def _is_chapter_track(stream: Stream) -> bool:
-    """Whether this is the text track in which mp4 keeps chapter titles; the muxer writes it anew."""
-    return (
-        stream.type == "data"
-        and stream.codec_context is None
-        and "text" in stream.metadata.get("handler_name", "")
-    )
 
 
 def _time(packet: "Packet[Stream]") -> Fraction:
