@@ -13,7 +13,7 @@ from recycle.evaluation.metrics import Pixels
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 
-PLAIN = EvaluateSettings()
+PLAIN = EvaluateSettings(max_frames=200)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_clips_are_weighted_by_their_frames(day: Pixels) -> None:
 def test_labels_are_scored_over_all_clips_together(day: Pixels) -> None:
     labels = np.stack(list(Street(3, 64, 48, 12, 1.0).frames("labels")))
     other = np.stack(list(Street(4, 64, 48, 12, 1.0).frames("labels")))
-    settings = EvaluateSettings(palette="street", label_domain="b")
+    settings = EvaluateSettings(palette="street", label_domain="b", max_frames=200)
     clips = [ClipSet(day, labels, truth=labels), ClipSet(day, other, truth=labels)]
     scores = evaluate({"ab": clips, "ba": [ClipSet(labels, day, truth=day)]}, settings)
     right = np.concatenate((labels == labels, other == labels)).all(-1)

@@ -5,13 +5,16 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from recycle.errors import FootageError
 from recycle.evaluation import report
+from recycle.evaluation.playable import plays_in_browsers
 from recycle.evaluation.report import PREVIEW_LIMIT, VideoRow, write_report
+from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import write_video
 
 METRICS = {
@@ -156,6 +159,35 @@ def test_too_large_videos_are_linked(
         "../50%25%20%231%20%27%C3%A9%27.mp4",
     ]
     assert "too large to be part of this page" in page.text
+
+
+def test_what_browsers_cannot_play_is_copied(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, old = tmp_path / "images", tmp_path / "old.avi"
+    images.mkdir()
+    with VideoReader(videos[0]) as reader, av.open(str(old), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12, width=48, height=32)
+        for i, frame in enumerate(reader):
+            cv2.imwrite(str(images / f"{i:03}.png"), frame.pixels)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    path = tmp_path / "report.html"
+    rows = [VideoRow("row", [("images", images), ("old", old), ("new", videos[0])])]
+    write_report(path, title="t", rows=rows, metrics={}, curves={})
+    embedded = [video["src"] for video in Page(path).of("video")]
+    assert all(source.startswith("data:video/mp4;base64,") for source in embedded)
+    assert not (tmp_path / "report-videos").exists()
+
+    monkeypatch.setattr(report, "EMBED_LIMIT", 0)
+    write_report(path, title="t", rows=rows, metrics={}, curves={})
+    linked = [video["src"] for video in Page(path).of("video")]
+    assert linked[:2] == ["report-videos/00-images.mp4", "report-videos/01-old.mp4"]
+    for source, copy, embedded_copy in zip((images, old), linked, embedded, strict=False):
+        with open_frames(source) as before, VideoReader(tmp_path / copy) as after:
+            assert [frame.seconds for frame in after] == [frame.seconds for frame in before]
+        assert plays_in_browsers(tmp_path / copy)
+        assert base64.b64decode(embedded_copy.split(",")[1]) == (tmp_path / copy).read_bytes()
 
 
 def test_many_previews_are_thinned(tmp_path: Path) -> None:

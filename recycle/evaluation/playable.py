@@ -1,0 +1,46 @@
+"""Copies of videos that browsers cannot play."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from recycle.atomic import atomic_path
+from recycle.footage.decode import open_container, open_frames, video_stream
+from recycle.footage.encode import VideoEncoder, mp4_options, output_errors
+
+
+def plays_in_browsers(video: Path) -> bool:
+    """Whether browsers play it: WebM, or 8-bit 4:2:0 H.264 in mp4. Raises FootageError if unreadable."""
+    if video.is_dir():
+        return False
+    with open_container(video) as container:
+        context = video_stream(container, video).codec_context
+        if video.suffix.lower() == ".webm":
+            return True
+        h264 = context.name == "h264" and context.pix_fmt in ("yuv420p", "yuvj420p")
+        return h264 and video.suffix.lower() in (".mp4", ".m4v")
+
+
+def write_playable(video: Path, copy: Path) -> None:
+    """Write the pictures of a video or folder of numbered images as H.264 mp4, with the same timestamps.
+
+    Timestamps below 0 move the whole copy to start at 0. Raises FootageError or OutputError.
+    """
+    with open_frames(video) as reader, output_errors(copy), atomic_path(copy) as temporary:
+        info = reader.info
+        options = mp4_options(info.time_base)
+        with av.open(f"file:{temporary}", "w", container_options=options) as container:
+            encoder = VideoEncoder(
+                container,
+                width=info.width,
+                height=info.height,
+                rate=info.average_rate or Fraction(25),
+                time_base=info.time_base,
+                sample_aspect_ratio=info.sample_aspect_ratio,
+            )
+            shift: int | None = None
+            for frame in reader:
+                shift = max(-frame.pts, 0) if shift is None else shift
+                encoder.write(frame.pixels, frame.pts + shift)
+            encoder.close()
