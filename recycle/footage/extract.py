@@ -94,7 +94,8 @@ def _plan(
     skipped: list[Path] = []
     failed: list[tuple[Path, str]] = []
     notices: list[str] = []
-    earlier = {folder: manifest for folder in out.iterdir() if (manifest := read_manifest(folder))}
+    folders = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
+    earlier = {folder: manifest for folder in folders if (manifest := read_manifest(folder))}
     for source in sources:
         try:
             mark = fingerprint(source)
@@ -161,12 +162,13 @@ def _prepare(out: Path) -> None:
 
 
 def _runs(process: int) -> bool:
+    """Whether another process of this number runs; one that ended and was not yet reaped does not."""
     if process == os.getpid():
         return False
     try:
         os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except ProcessLookupError:
         return False
-    except OSError:
+    except OSError:  # somebody else's process, or a system without /proc
         return True
-    return True
