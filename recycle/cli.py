@@ -5,7 +5,7 @@ Nothing heavy is imported until a command runs, so that help is instant.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -26,14 +26,15 @@ DomainName = Literal["a", "b"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
-FootageA = Annotated[Optional[list[Path]], typer.Option(help="Footage of domain a (repeatable), not the file's.")]
-FootageB = Annotated[Optional[list[Path]], typer.Option(help="Footage of domain b (repeatable), not the file's.")]
-RunFolder = Annotated[Optional[Path], typer.Option(help="Folder of the run; default: runs/NAME.")]
-Steps = Annotated[Optional[int], typer.Option(help="Training steps, instead of the file's.")]
-DeviceChange = Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")]
-PrecisionChange = Annotated[Optional[PrecisionName], typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
+FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
+RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
+Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
+DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 PipelineFile = Annotated[
-    Path, typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …")
+    Path,
+    typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
 ]
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
-        _fail(f"{error.format_message()} (see 'recycle --help')", 2)  # type: ignore[attr-defined]
+        _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
         _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
     except (typer.Abort, KeyboardInterrupt):
@@ -86,12 +87,14 @@ def probe(
 def extract(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos or of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the frames.")],
-    fps: Annotated[Optional[float], typer.Option(help="Frames per second to keep; default: all.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second to keep; default: all.")] = None,
     short_side: Annotated[int, typer.Option(help="Pixels of the shorter side; 0 keeps the size.")] = 286,
-    crop: Annotated[Optional[str], typer.Option(help="x,y,width,height to keep, in source pixels.")] = None,
+    crop: Annotated[str | None, typer.Option(help="x,y,width,height to keep, in source pixels.")] = None,
     format: Annotated[Literal["jpg", "png"], typer.Option(help="Image format.")] = "jpg",
-    drop_duplicates: Annotated[float, typer.Option(help="Drop frames that differ by at most this many grey levels.")] = 0,
-    workers: Annotated[Optional[int], typer.Option(help="Files at a time; default: one per core.")] = None,
+    drop_duplicates: Annotated[
+        float, typer.Option(help="Drop frames that differ by at most this many grey levels.")
+    ] = 0,
+    workers: Annotated[int | None, typer.Option(help="Files at a time; default: one per core.")] = None,
 ) -> None:
     """Cut footage into shots and write its frames to disk; run again to continue.
 
@@ -187,7 +190,9 @@ def translate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file to write.")],
     model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
     to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
-    scale: Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")] = "trained",
+    scale: Annotated[
+        str, typer.Option(help="Short side the network works at: trained, source, or pixels.")
+    ] = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
     crf: Annotated[int, typer.Option(help="Quality: 0 lossless, 16 transparent, 23 small.")] = 16,
     overwrite: Annotated[bool, typer.Option(help="Replace the output if it exists.")] = False,
@@ -226,11 +231,11 @@ def translate(
 def evaluate(
     model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
     out: Annotated[Path, typer.Option(help="Folder for the translated clips and metrics.json.")],
-    a: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
-    b: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
-    truth_ab: Annotated[Optional[list[Path]], typer.Option(help="True counterparts in b of --a, in order.")] = None,
-    truth_ba: Annotated[Optional[list[Path]], typer.Option(help="True counterparts in a of --b, in order.")] = None,
-    labels: Annotated[Optional[DomainName], typer.Option(help="The domain that holds street label maps.")] = None,
+    a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
+    b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
+    truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
+    truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
+    labels: Annotated[DomainName | None, typer.Option(help="The domain that holds street label maps.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
@@ -263,8 +268,8 @@ def run(
     pipeline: PipelineFile,
     a: FootageA = None,
     b: FootageB = None,
-    test_a: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of a to translate and score.")] = None,
-    test_b: Annotated[Optional[list[Path]], typer.Option(help="Unseen videos of b to translate and score.")] = None,
+    test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
+    test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of b to translate and score.")] = None,
     out: RunFolder = None,
     steps: Steps = None,
     device: DeviceChange = None,
@@ -302,7 +307,7 @@ def demo(
 
 @app.command()
 def pipelines(
-    name: Annotated[Optional[str], typer.Argument(help="Print this one; without: list all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print this one; without: list all.")] = None,
 ) -> None:
     """List the pipelines that ship, or print one to copy and change.
 
@@ -318,7 +323,7 @@ def pipelines(
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
 
 
-def _numbers(text: Optional[str]) -> Optional[tuple[int, ...]]:
+def _numbers(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     try:

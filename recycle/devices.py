@@ -48,12 +48,8 @@ def find_device(device: str) -> Device:
         "cpu": True,
     }
     if device != "auto" and not present.get(device, False):
-        reason = (
-            f"this machine has no '{device}' device" if device in present else f"unknown device '{device}'"
-        )
-        raise ConfigError(
-            f"{reason}; choose one of auto, {', '.join(k for k, here in present.items() if here)}"
-        )
+        reason = f"this machine has no '{device}' device" if device in present else f"unknown device '{device}'"
+        raise ConfigError(f"{reason}; choose one of auto, {', '.join(k for k, here in present.items() if here)}")
     if device == "cpu":
         return "cpu"
     return "cuda" if present["cuda"] and device != "mps" else "mps" if present["mps"] else "cpu"

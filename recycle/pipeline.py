@@ -128,7 +128,9 @@ def make_street(settings: StreetSettings, folder: Path, console: Terminal) -> Fo
     with _Stage("footage", settings.model_dump(), paths, folder) as stage:
         if stage.needed:
             for path, (_, seed, seconds, look) in zip(paths, films, strict=True):
-                street = Street(seed=seed, width=settings.width, height=settings.height, fps=settings.fps, seconds=seconds)
+                street = Street(
+                    seed=seed, width=settings.width, height=settings.height, fps=settings.fps, seconds=seconds
+                )
                 with console.bar(f"filming {path.name} ({look})") as progress:
                     street.write(path, look, progress=progress)
     a, b, test_a, test_b = ((path,) for path in paths)
@@ -184,7 +186,10 @@ def translate_tests(
     translator: Translator | None = None
     for clip in clips:
         origin: Domain = "a" if clip.to == "b" else "b"
-        for source, output, to in ((clip.source, clip.translated, clip.to), (clip.translated, clip.back, origin)):
+        for source, output, to in (
+            (clip.source, clip.translated, clip.to),
+            (clip.translated, clip.back, origin),
+        ):
             key = {"settings": settings.model_dump(), "model": model_key, "source": _digest(source), "to": to}
             with _Stage(output.name, key, [output], where.translated) as stage:
                 if not stage.needed:
@@ -210,9 +215,7 @@ def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> 
     return evaluate_tests(task, clips, where, console)
 
 
-def evaluate_tests(
-    pipeline: Pipeline, clips: Sequence[TestClip], where: Layout, console: Terminal
-) -> dict[str, float]:
+def evaluate_tests(pipeline: Pipeline, clips: Sequence[TestClip], where: Layout, console: Terminal) -> dict[str, float]:
     """Score the translated test videos, and write metrics.json."""
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
     key = {"settings": pipeline.evaluate.model_dump(), "videos": [_digest(video) for video in videos]}
@@ -261,7 +264,11 @@ def _test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
         ("ba", footage.test_b, footage.truth_ba),
     ):
         for number, source in enumerate(sources):
-            stem = f"{source.stem}_{direction}" if len({s.stem for s in sources}) == len(sources) else f"{number}_{direction}"
+            stem = (
+                f"{source.stem}_{direction}"
+                if len({s.stem for s in sources}) == len(sources)
+                else f"{number}_{direction}"
+            )
             clips.append(
                 TestClip(
                     direction,  # type: ignore[arg-type]

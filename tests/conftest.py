@@ -1,8 +1,13 @@
 """Fixtures that every test folder shares."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# The networks of the tests are tiny: more threads only wait for one another. Read when torch is imported,
+# here and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -160,4 +160,5 @@ def load_clips(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
+        generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
     )

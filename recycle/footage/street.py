@@ -1,6 +1,6 @@
-"""Footage of our own making: a procedural street whose same scenes and motion are drawn in several appearances."""
+"""Footage of our own making: a procedural street, the same scenes and motion in several appearances."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,10 +14,12 @@ from recycle.footage import street_light, street_paint
 from recycle.footage.encode import write_video
 from recycle.footage.street_audio import scene_audio
 from recycle.footage.street_layers import Layer, make_layers
-from recycle.footage.street_movers import draw_vehicle, draw_walker
 from recycle.footage.street_paint import LABEL_OF, Canvas
-from recycle.footage.street_scene import KERB_LINE, Scene, View, make_scene
+from recycle.footage.street_people import draw_walker
+from recycle.footage.street_scene import Scene, make_scene
 from recycle.footage.street_sky import Sky, add_rain, finish, make_sky
+from recycle.footage.street_vehicles import draw_vehicle
+from recycle.footage.street_view import KERB_LINE, View
 from recycle.progress import Progress, silent
 
 LABELS: Mapping[str, tuple[int, int, int]] = street_paint.LABELS
@@ -56,7 +58,7 @@ class Street:
             raise IndexError(f"frame {index} of a street of {len(self)} frames")
         starts = self.cuts()
         shot = int(np.searchsorted(starts, index, side="right")) - 1
-        stage = self._stage(shot)
+        stage = _make_stage(self._scene(shot), self.width, self.height)
         return stage.frame((index - starts[shot]) / self.fps, index, appearance)
 
     def frames(self, appearance: Appearance) -> Iterator[np.ndarray]:
@@ -76,9 +78,7 @@ class Street:
             parts.append(scene_audio(self._scene(shot), last - first, rate))
         return np.concatenate(parts)
 
-    def write(
-        self, path: Path, appearance: Appearance, *, audio: bool = True, progress: Progress = silent
-    ) -> None:
+    def write(self, path: Path, appearance: Appearance, *, audio: bool = True, progress: Progress = silent) -> None:
         """Write the film as a video file (H.264, with AAC sound if `audio`). Raises OutputError."""
         write_video(
             path,
@@ -88,13 +88,7 @@ class Street:
         )
 
     def _scene(self, shot: int) -> Scene:
-        edges = [*self.cuts(), len(self)]
-        return make_scene(
-            self.seed, shot, (edges[shot + 1] - edges[shot]) / self.fps, self.width / self.height
-        )
-
-    def _stage(self, shot: int) -> "_Stage":
-        return _make_stage(self._scene(shot), self.width, self.height)
+        return make_scene(self.seed, shot, self.width / self.height)
 
 
 @dataclass(frozen=True)
@@ -169,18 +163,18 @@ def _make_stage(scene: Scene, width: int, height: int) -> _Stage:
 
 @lru_cache(maxsize=64)
 def _cuts(seed: int, length: int, fps: int) -> tuple[int, ...]:
+    """Return where shots start; none is shorter than two seconds, and none longer than a scene can be."""
     rng = np.random.default_rng([seed, 0])
-    starts = [0]
+    starts, t = [0], 0.0
     while True:
-        start = starts[-1] + max(1, round(float(rng.uniform(*_SHOT_SECONDS)) * fps))
+        t += float(rng.uniform(*_SHOT_SECONDS))
+        start = round(t * fps)
         if start > length - 2 * fps:
             return tuple(starts)
         starts.append(start)
 
 
-def _reported(
-    frames: Iterator[np.ndarray], total: int, progress: Callable[[int, int | None], None]
-) -> Iterator[np.ndarray]:
+def _reported(frames: Iterator[np.ndarray], total: int, progress: Progress) -> Iterator[np.ndarray]:
     for done, frame in enumerate(frames, 1):
         yield frame
         progress(done, total)

@@ -4,22 +4,23 @@ import math
 
 import numpy as np
 
-from recycle.footage.street_movers import step_phase
-from recycle.footage.street_scene import LENGTH, Scene, parallax
+from recycle.footage.street_people import step_phase
+from recycle.footage.street_scene import LENGTH, Scene, Vehicle
+from recycle.footage.street_view import LONGEST, parallax
 
 
 def scene_audio(scene: Scene, samples: int, rate: int) -> np.ndarray:
-    """Return the sound of a scene's first `samples` at `rate` per second: (samples, 2) float32 within ±0.5."""
+    """Return the sound of a scene's first `samples` at `rate` per second: (samples, 2) float32 in ±0.5."""
     rng = np.random.default_rng([*scene.seed, 9])
     times = np.arange(samples, dtype=np.float64) / rate
     sound = 0.035 * np.stack([_noise(rng, samples, rate, 30, 190) for _ in range(2)], axis=1)
     for vehicle in scene.vehicles:
         _add_vehicle(sound, rng, scene, vehicle, times, rate)
-    _add_steps(sound, rng, scene, times, rate)
+    _add_steps(sound, rng, scene, rate)
     if scene.look.rain:
         sound += 0.03 * np.stack([_noise(rng, samples, rate, 1500, 9000) for _ in range(2)], axis=1)
     elif scene.trees:
-        _add_birds(sound, rng, scene.seconds, rate)
+        _add_birds(sound, rng, rate)
     fade = np.clip(np.minimum(times, times[::-1] if samples else times) / 0.01, 0, 1)
     return np.asarray(0.48 * np.tanh(sound / 0.48) * fade[:, None], np.float32)
 
@@ -46,7 +47,14 @@ def _across(scene: Scene, x: np.ndarray, y: float, times: np.ndarray) -> np.ndar
     return (x - camera) * parallax(y) * 2 / scene.aspect
 
 
-def _add_vehicle(sound, rng, scene, vehicle, times, rate) -> None:  # type: ignore[no-untyped-def]
+def _add_vehicle(
+    sound: np.ndarray,
+    rng: np.random.Generator,
+    scene: Scene,
+    vehicle: Vehicle,
+    times: np.ndarray,
+    rate: int,
+) -> None:
     """Add what drives past: tyres and engine, loudest in front of the camera."""
     across = _across(scene, vehicle.x + vehicle.speed * times, vehicle.y, times)
     near = np.exp(-0.5 * (across / 0.6) ** 2)
@@ -62,15 +70,15 @@ def _add_vehicle(sound, rng, scene, vehicle, times, rate) -> None:  # type: igno
     sound += (loud * parallax(vehicle.y) / 2 * near * voice)[:, None] * _pan(across)
 
 
-def _add_steps(sound, rng, scene, times, rate) -> None:  # type: ignore[no-untyped-def]
+def _add_steps(sound: np.ndarray, rng: np.random.Generator, scene: Scene, rate: int) -> None:
     """Add the steps of those who walk close to the camera, as their feet touch the ground."""
     click = np.exp(-np.arange(int(0.05 * rate)) / (0.009 * rate))
     for walker in scene.walkers:
         if walker.y < 0.9:
             continue
-        turns = [step_phase(walker, t) / math.pi for t in (0.0, scene.seconds)]
+        turns = [step_phase(walker, t) / math.pi for t in (0.0, LONGEST)]
         for turn in range(math.ceil(turns[0]), math.ceil(turns[1])):
-            t = scene.seconds * (turn - turns[0]) / (turns[1] - turns[0])
+            t = LONGEST * (turn - turns[0]) / (turns[1] - turns[0])
             start = int(t * rate)
             across = _across(scene, np.array([walker.at(t)]), walker.y, np.array([t]))
             if abs(across[0]) > 1.2 or start + len(click) > len(sound):
@@ -79,11 +87,11 @@ def _add_steps(sound, rng, scene, times, rate) -> None:  # type: ignore[no-untyp
             sound[start : start + len(click)] += thud[:, None] * _pan(across)
 
 
-def _add_birds(sound: np.ndarray, rng: np.random.Generator, seconds: float, rate: int) -> None:
+def _add_birds(sound: np.ndarray, rng: np.random.Generator, rate: int) -> None:
     """Add a few birds that sing from the trees."""
     for _ in range(int(rng.integers(1, 4))):
         t, side, pitch = (
-            float(rng.uniform(0, seconds)),
+            float(rng.uniform(0, LONGEST)),
             rng.uniform(-0.9, 0.9, 1),
             float(rng.uniform(2600, 4200)),
         )

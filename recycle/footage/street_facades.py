@@ -1,11 +1,11 @@
 """Painters of houses: walls, windows, roofs, shops, balconies, ivy."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from recycle.footage.street_paint import Canvas, Colour, Glow, dim, mix, paint
-from recycle.footage.street_scene import BASE, COLOURS, Look, pick
+from recycle.footage.street_scene import COLOURS, Look, pick
+from recycle.footage.street_view import BASE
+from recycle.footage.street_windows import Wall, window
 
 STOREY, GROUND = 0.118, 0.14
 """Height of an upper storey and of the ground floor."""
@@ -16,23 +16,12 @@ _SIGNS: tuple[tuple[Colour, Glow], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _House:
-    left: float
-    right: float
-    top: float
-    wall: Colour
-    trim: Colour
-    shutters: Colour | None
-    glass: Colour
-
-
 def house(canvas: Canvas, rng: np.random.Generator, look: Look, left: float, width: float) -> None:
     """Paint a house on the street line from `left` to `left + width`."""
     storeys = int(rng.choice([1, 2, 2, 3, 3, 4]))
     top = BASE - GROUND - storeys * STOREY - float(rng.uniform(0.01, 0.03))
     wall = pick(rng)
-    it = _House(
+    it = Wall(
         left,
         left + width,
         top,
@@ -64,68 +53,7 @@ def house(canvas: Canvas, rng: np.random.Generator, look: Look, left: float, wid
     canvas.texture((left, top, it.right, BASE), edge[None], "building")
 
 
-def window(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    it: _House,
-    corner: tuple[float, float],
-    size: tuple[float, float],
-    *,
-    closed: float = 0.16,
-) -> None:
-    """Paint a window. Where its blind or its shutters are closed, the room behind is dark at night."""
-    (x, y), (w, h) = corner, size
-    if it.shutters:
-        wings = paint(dim(it.shutters, 0.9), "building")
-        canvas.rect(x - 0.019, y, x - 0.002, y + h, wings)
-        canvas.rect(x + w + 0.002, y, x + w + 0.019, y + h, wings)
-    canvas.rect(x - 0.006, y + h, x + w + 0.006, y + h + 0.008, paint(dim(it.trim, 0.92), "building"))
-    canvas.rect(x, y - 0.009, x + w, y, paint(dim(it.wall, 0.72), "building"))
-    canvas.rect(x, y, x + w, y + h, paint(it.trim, "window"))
-    left, top, right, bottom = x + 0.006, y + 0.006, x + w - 0.006, y + h - 0.005
-    if rng.random() < closed:
-        slat = it.shutters or mix(it.wall, (120, 112, 104), 0.5)
-        canvas.rect(left, top, right, bottom, paint(slat, "window"))
-        for k in range(1, 6):
-            level = top + (bottom - top) * k / 6
-            canvas.rect(left, level, right, level + 0.002, paint(dim(slat, 0.7), "window"))
-        return
-    _pane(canvas, rng, it.glass, (left, top, right, bottom))
-    bar = paint(it.trim, "window")
-    canvas.rect((left + right) / 2 - 0.002, top, (left + right) / 2 + 0.002, bottom, bar)
-    canvas.rect(left, top + 0.33 * h, right, top + 0.33 * h + 0.004, bar)
-
-
-def _pane(
-    canvas: Canvas, rng: np.random.Generator, glass: Colour, area: tuple[float, float, float, float]
-) -> None:
-    """Paint glass with the sky in it; the curtains tell the light of the room."""
-    left, top, right, bottom = area
-    kinds: tuple[tuple[Colour | None, Glow], ...] = (
-        ((236, 226, 200), "warm"), ((198, 108, 82), "amber"), (None, "warm"), ((236, 226, 200), "warm"),
-        ((150, 176, 206), "cool"),
-    )  # fmt: skip
-    curtain, glow = kinds[int(rng.integers(len(kinds)))]
-    canvas.rect(*area, paint(glass, "window", glow))
-    w, h = right - left, bottom - top
-    canvas.poly(
-        [
-            (left, top + 0.75 * h),
-            (left, top + 0.4 * h),
-            (left + 0.8 * w, top),
-            (right, top),
-            (right, top + 0.1 * h),
-        ],
-        paint(mix(glass, (255, 255, 255), 0.35), "window", glow),
-    )
-    if curtain:
-        part = float(rng.uniform(0.18, 0.28)) * w
-        drawn: Glow = "cool" if glow == "cool" else "drawn"
-        for x0, x1 in ((left, left + part), (right - part, right)):
-            canvas.rect(x0, top, x1, bottom, paint(curtain, "window", drawn))
-
-
-def _weave(canvas: Canvas, rng: np.random.Generator, it: _House) -> None:
+def _weave(canvas: Canvas, rng: np.random.Generator, it: Wall) -> None:
     """Give the wall its material: brick, plaster, boards or panels."""
     area = (it.left, it.top, it.right, BASE)
     rows, columns = round((BASE - it.top) / 0.004), max(2, round((it.right - it.left) / 0.004))
@@ -148,7 +76,7 @@ def _weave(canvas: Canvas, rng: np.random.Generator, it: _House) -> None:
     )
 
 
-def _roof(canvas: Canvas, rng: np.random.Generator, it: _House, storeys: int) -> None:
+def _roof(canvas: Canvas, rng: np.random.Generator, it: Wall, storeys: int) -> None:
     tiles = pick(rng, _ROOFS)
     left, right, top = it.left, it.right, it.top
     middle, width = (left + right) / 2, right - left
@@ -158,9 +86,7 @@ def _roof(canvas: Canvas, rng: np.random.Generator, it: _House, storeys: int) ->
             x = middle + float(rng.uniform(-0.3, 0.3)) * width
             brick = paint(dim(COLOURS[0], 0.85), "building")
             canvas.rect(x - 0.017, top - height - 0.035, x + 0.017, top - 0.01, brick)
-            canvas.rect(
-                x - 0.022, top - height - 0.042, x + 0.022, top - height - 0.032, paint(tiles, "building")
-            )
+            canvas.rect(x - 0.022, top - height - 0.042, x + 0.022, top - height - 0.032, paint(tiles, "building"))
         slope = 0.5 * width if width < 0.36 and rng.random() < 0.6 else 0.07
         gable = [
             (left - 0.012, top),
@@ -176,26 +102,20 @@ def _roof(canvas: Canvas, rng: np.random.Generator, it: _House, storeys: int) ->
             for x in np.arange(left + 0.12, right - 0.11, 0.14):
                 _dormer(canvas, rng, it, float(x), top - 0.012)
     else:
-        canvas.rect(
-            left - 0.008, top - 0.022, right + 0.008, top, paint(mix(it.wall, it.trim, 0.6), "building")
-        )
+        canvas.rect(left - 0.008, top - 0.022, right + 0.008, top, paint(mix(it.wall, it.trim, 0.6), "building"))
         if rng.random() < 0.5:
             x = middle + float(rng.uniform(-0.3, 0.3)) * width
             canvas.rect(x - 0.035, top - 0.058, x + 0.035, top - 0.022, paint(dim(tiles, 0.95), "building"))
-            canvas.line(
-                [(x + 0.05, top - 0.02), (x + 0.05, top - 0.1)], 0.004, paint((74, 74, 80), "building")
-            )
+            canvas.line([(x + 0.05, top - 0.02), (x + 0.05, top - 0.1)], 0.004, paint((74, 74, 80), "building"))
     canvas.rect(left - 0.01, top, right + 0.01, top + 0.007, paint(dim(it.trim, 0.95), "building"))
     canvas.rect(left, top + 0.007, right, top + 0.018, paint(dim(it.wall, 0.66), "building"))
 
 
-def _dormer(canvas: Canvas, rng: np.random.Generator, it: _House, x: float, y: float) -> None:
-    canvas.poly(
-        [(x - 0.036, y - 0.052), (x, y - 0.078), (x + 0.036, y - 0.052)], paint(dim(it.trim, 0.9), "building")
-    )
+def _dormer(canvas: Canvas, rng: np.random.Generator, it: Wall, x: float, y: float) -> None:
+    canvas.poly([(x - 0.036, y - 0.052), (x, y - 0.078), (x + 0.036, y - 0.052)], paint(dim(it.trim, 0.9), "building"))
     canvas.rect(x - 0.028, y - 0.053, x + 0.028, y, paint(it.wall, "building"))
     window(
-        canvas, rng, _House(it.left, it.right, it.top, it.wall, it.trim, None, it.glass), (x - 0.021, y - 0.05),
+        canvas, rng, Wall(it.left, it.right, it.top, it.wall, it.trim, None, it.glass), (x - 0.021, y - 0.05),
         (0.042, 0.044),
     )  # fmt: skip
 
@@ -209,7 +129,7 @@ def _balcony(canvas: Canvas, x: float, floor: float, width: float) -> None:
         canvas.rect(float(bar), floor - 0.036, float(bar) + 0.004, floor, iron)
 
 
-def _shop(canvas: Canvas, rng: np.random.Generator, it: _House, columns: int) -> None:
+def _shop(canvas: Canvas, rng: np.random.Generator, it: Wall, columns: int) -> None:
     """Paint a shop: a sign that shines at night, an awning, a wide window with goods, a door."""
     colour, glow = _SIGNS[int(rng.integers(len(_SIGNS)))]
     left, right, top = it.left + 0.014, it.right - 0.014, BASE - GROUND + 0.004
@@ -253,13 +173,11 @@ def _awning(canvas: Canvas, left: float, right: float, top: float, colour: Colou
         canvas.ellipse((x + step / 2, top + 0.032), step / 2, 0.006, cloth)
 
 
-def _hall(canvas: Canvas, rng: np.random.Generator, it: _House, columns: int) -> None:
+def _hall(canvas: Canvas, rng: np.random.Generator, it: Wall, columns: int) -> None:
     """Paint a ground floor to live on: windows, and a door with a light above it."""
     pitch = (it.right - it.left) / columns
     door = int(rng.integers(columns))
-    canvas.rect(
-        it.left, BASE - 0.028, it.right, BASE, paint(dim(mix(it.wall, (150, 150, 150), 0.5), 0.8), "building")
-    )
+    canvas.rect(it.left, BASE - 0.028, it.right, BASE, paint(dim(mix(it.wall, (150, 150, 150), 0.5), 0.8), "building"))
     for column in range(columns):
         x = it.left + (column + 0.5) * pitch
         if column != door:
@@ -275,7 +193,7 @@ def _hall(canvas: Canvas, rng: np.random.Generator, it: _House, columns: int) ->
         canvas.rect(x - 0.04, BASE - 0.008, x + 0.04, BASE, paint((176, 174, 168), "building"))
 
 
-def _ivy(canvas: Canvas, rng: np.random.Generator, it: _House, look: Look) -> None:
+def _ivy(canvas: Canvas, rng: np.random.Generator, it: Wall, look: Look) -> None:
     """Let ivy climb one side of the wall."""
     side = it.left + 0.02 if rng.random() < 0.5 else it.right - 0.02
     reach = float(rng.uniform(0.4, 0.85)) * (BASE - it.top)

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recycle.footage.street_layers import LAMP_ARM, LAMP_HEIGHT
-from recycle.footage.street_movers import lamp_points, place
+from recycle.footage.street_ground import LAMP_ARM, LAMP_HEIGHT
 from recycle.footage.street_paint import GLOW_OF, GLOWS, LABEL_OF, Colour, Glow, dim
-from recycle.footage.street_scene import KERB_LINE, LENGTH, METRE, Scene, View, parallax
+from recycle.footage.street_scene import LENGTH, Scene
+from recycle.footage.street_vehicles import lamp_points
+from recycle.footage.street_view import KERB_LINE, METRE, View, parallax, place
 
 _SODIUM: Colour = (1.0, 0.72, 0.4)
 _BEAM: Colour = (0.95, 0.9, 0.75)
 _REAR: Colour = (1.0, 0.12, 0.08)
 _MOON: Colour = (0.72, 0.86, 1.3)
-_AMBIENT = {"building": 0.23, "window": 0.19, "road": 0.21, "pavement": 0.22, "vegetation": 0.2, "vehicle": 0.11,
-            "person": 0.2, "lamp": 0.3, "sky": 0.0}  # fmt: skip
+_AMBIENT = {
+    "building": 0.23, "window": 0.19, "road": 0.21, "pavement": 0.22, "vegetation": 0.2, "vehicle": 0.11,
+    "person": 0.2, "lamp": 0.3, "sky": 0.0,
+}  # fmt: skip
 """Part of each class's colour that the night leaves, where no lamp reaches."""
 
 
@@ -68,9 +71,7 @@ class Shot:
         inside = 0 <= y < self.picture.shape[0] and 0 <= x < self.picture.shape[1]
         return not inside or int(self.picture[y, x, 3]) >> 4 == GLOW_OF[glow]
 
-    def splat(
-        self, field: np.ndarray, centre: tuple[float, float], spread: tuple[float, float], value: Colour
-    ) -> None:
+    def splat(self, field: np.ndarray, centre: tuple[float, float], spread: tuple[float, float], value: Colour) -> None:
         """Add a soft ellipse to `field` (H, W, 3) in place; `spread`: its standard deviations."""
         height, width = self.size
         x, y = self.pixel(centre)
@@ -81,7 +82,7 @@ class Shot:
             return
         across = np.exp(-0.5 * ((np.arange(x0, x1, dtype=np.float32) - x) / sx) ** 2)
         down = np.exp(-0.5 * ((np.arange(y0, y1, dtype=np.float32) - y) / sy) ** 2)
-        field[y0:y1, x0:x1] += (down[:, None] * across)[..., None] * np.asarray(value, np.float32)
+        field[y0:y1, x0:x1] += down[:, None, None] * (across[:, None] * np.asarray(value, np.float32))
 
 
 def day(shot: Shot, sky: np.ndarray) -> np.ndarray:
@@ -116,10 +117,7 @@ def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
     _window_light(shot, glow, light)
     albedo = shot.shrink(shot.picture)[..., :3]
     bright = cv2.max(cv2.max(glow[..., 0], glow[..., 1]), glow[..., 2])[..., None]
-    scene = (
-        albedo * (ambient * np.asarray(_MOON, np.float32) + light) * (1 - np.minimum(0.8, bright / 250))
-        + glow
-    )
+    scene = albedo * (ambient * np.asarray(_MOON, np.float32) + light) * (1 - np.minimum(0.8, bright / 250)) + glow
     scene += 255 * air + 0.5 * _bloom(glow, 0.012) + 0.4 * _bloom(glow, 0.05) + sky * shot.cover("sky")
     if shot.scene.look.rain:
         scene = _wet(scene, shot.cover("road", "pavement"), 0.42)

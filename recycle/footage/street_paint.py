@@ -8,7 +8,8 @@ than the frames, and shrinking them smooths the edges.
 Lengths are in units of the frame's height; x runs to the right, y downwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -59,6 +60,7 @@ LABEL_OF: dict[str, int] = {name: index + 1 for index, name in enumerate(LABELS)
 GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
 
 
+@lru_cache(maxsize=4096)
 def paint(colour: Colour, label: Label, glow: Glow = "none") -> Paint:
     """Return what to fill a shape with: a surface's colour in [0, 255], its class and its glow."""
     r, g, b = (min(255, max(0, round(c))) for c in colour)
@@ -123,3 +125,39 @@ class Canvas:
         changed = np.clip(region[..., :3] * factors[..., None] + 0.5, 0, 255).astype(np.uint8)
         chosen = (region[..., 3] & 15) == LABEL_OF[label]
         region[..., :3][chosen] = changed[chosen]
+
+
+class Panorama(Canvas):
+    """A canvas over a panorama, `scale` pixels to a unit, which knows from where to where it must be painted."""
+
+    def __init__(self, pixels: np.ndarray, scale: float, left: float, top: float, right: float) -> None:
+        super().__init__(pixels, scale=scale, offset=(-left * scale, -top * scale))
+        self.left, self.right = left, right
+
+    def steps(self, rng: np.random.Generator, low: float, high: float) -> Iterator[tuple[float, float]]:
+        """Yield left edge and width of things side by side over the whole panorama."""
+        x = self.left - float(rng.uniform(0, low))
+        while x < self.right:
+            width = float(rng.uniform(low, high))
+            yield x, width
+            x += width
+
+
+def crown(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    centre: tuple[float, float],
+    radius: tuple[float, float],
+    leaves: tuple[float, float, float],
+    *,
+    blobs: int = 60,
+) -> None:
+    """Paint foliage: blobs, dark ones first and lit ones towards the upper left last."""
+    for k in range(blobs):
+        part = k / blobs
+        angle, far = float(rng.uniform(0, 2 * np.pi)), float(np.sqrt(rng.random())) * (1 - 0.35 * part)
+        x = centre[0] + radius[0] * (far * np.cos(angle) - 0.18 * part)
+        y = centre[1] + radius[1] * (far * np.sin(angle) - 0.22 * part)
+        size = radius[0] * float(rng.uniform(0.16, 0.3)) * (1.2 - 0.5 * part)
+        tone = mix(leaves, (240, 236, 150), 0.22 * max(0.0, part - 0.6) / 0.4)
+        canvas.ellipse((x, y), size, 0.9 * size, paint(dim(tone, 0.62 + 0.5 * part), "vegetation"))

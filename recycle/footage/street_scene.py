@@ -1,24 +1,13 @@
-"""What is where in a street scene, and how it moves: everything that follows from the seed, nothing drawn.
+"""What is where in a street scene, and how it moves: everything that follows from the seed, nothing drawn."""
 
-The camera looks square at a street. World positions X run along it, in frame heights at the facades;
-a thing that stands on the ground at screen height y is moved by the camera, and is large, in proportion
-to `parallax(y)`, as the perspective of a flat ground demands.
-"""
-
-import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from recycle.footage.street_paint import Colour, mix
-
-HORIZON, BASE, KERB, MIDDLE, NEAR_KERB = 0.42, 0.66, 0.715, 0.836, 0.935
-"""Screen heights: eye level, foot of the facades, far kerb, middle of the road, near kerb."""
-METRE = 0.043
-"""A metre at the facades."""
-KERB_LINE, FRONT_LINE = 0.708, 1.04
-"""Where trees and lamps stand, and what passes right before the camera."""
+from recycle.footage.street_view import LONGEST, METRE, Camera
 
 COLOURS: tuple[Colour, ...] = (
     (176, 88, 68), (222, 206, 172), (204, 156, 92), (150, 152, 156), (106, 126, 152),
@@ -29,11 +18,6 @@ COLOURS: tuple[Colour, ...] = (
 Kind = Literal["car", "hatch", "van", "bus", "bicycle"]
 LENGTH: dict[Kind, float] = {"car": 4.3, "hatch": 3.7, "van": 5.0, "bus": 8.8, "bicycle": 1.8}
 """Of each kind of vehicle, in metres."""
-
-
-def parallax(y: float) -> float:
-    """Return the size and the speed of what stands on the ground at screen height y, 1 at the facades."""
-    return (y - HORIZON) / (BASE - HORIZON)
 
 
 @dataclass(frozen=True)
@@ -53,38 +37,6 @@ class Look:
     leaves: Colour
     asphalt: Colour
     slabs: Colour
-
-
-@dataclass(frozen=True)
-class View:
-    """Where the camera is at one moment."""
-
-    x: float
-    zoom: float
-    sway: float
-    aspect: float
-
-    def screen_x(self, x: float, y: float) -> float:
-        """Return the screen position, before zoom and sway, of world position `x` at screen height `y`."""
-        return (x - self.x) * parallax(y) + self.aspect / 2
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A dolly along the street, halfway at position 0, with a slow zoom and a little sway."""
-
-    start: float
-    speed: float
-    zoom: tuple[float, float]
-    phase: float
-    seconds: float
-
-    def at(self, t: float, aspect: float) -> View:
-        """Return the view at `t` seconds into the scene."""
-        part = t / self.seconds
-        zoom = self.zoom[0] + (self.zoom[1] - self.zoom[0]) * part
-        sway = 0.004 * math.sin(1.7 * t + self.phase) + 0.002 * math.sin(4.1 * t + 2 * self.phase)
-        return View(self.start + self.speed * t, zoom, sway, aspect)
 
 
 @dataclass(frozen=True)
@@ -129,7 +81,6 @@ class Scene:
     """One scene of the street; `seed` starts the random choices of those who paint it."""
 
     seed: tuple[int, int]
-    seconds: float
     aspect: float
     look: Look
     camera: Camera
@@ -146,23 +97,22 @@ class Scene:
         return -reach, reach
 
 
-def make_scene(seed: int, index: int, seconds: float, aspect: float) -> Scene:
-    """Return scene number `index` of the street of this seed, `seconds` long, `aspect` wide."""
+@lru_cache(maxsize=8)
+def make_scene(seed: int, index: int, aspect: float) -> Scene:
+    """Return scene number `index` of the street of this seed, `aspect` wide."""
     rng = np.random.default_rng([seed, index, 1])
     look = _look(rng, aspect)
-    speed = float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.15)) if rng.random() < 0.8 else 0.0
+    speed = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.1)) if rng.random() < 0.8 else 0.0
     near = 1.03 + (float(rng.uniform(0.05, 0.25)) if rng.random() < 0.4 else 0.0)
     zooms = (near, near + float(rng.uniform(0.0, 0.04) if speed else 0.1))
     zoom = zooms if rng.random() < 0.5 else (zooms[1], zooms[0])
-    camera = Camera(-0.5 * speed * seconds, speed, zoom, float(rng.uniform(0, 6)), seconds)
-    empty = Scene((seed, index), seconds, aspect, look, camera, (), (), (), ())
+    camera = Camera(-0.5 * speed * LONGEST, speed, zoom, float(rng.uniform(0, 6)))
+    empty = Scene((seed, index), aspect, look, camera, (), (), (), ())
     lamps, trees = _kerb(rng, empty)
     lanes = ((0.735, 1), (0.795, 1), (0.895, -1))
     way = int(rng.choice([-1, 1]))
     vehicles = [v for y, side in lanes for v in _lane(rng, empty, y, side * way)]
-    return Scene(
-        (seed, index), seconds, aspect, look, camera, lamps, trees, tuple(vehicles), _walkers(rng, empty)
-    )
+    return Scene((seed, index), aspect, look, camera, lamps, trees, tuple(vehicles), _walkers(rng, empty))
 
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...] = COLOURS) -> Colour:
@@ -189,8 +139,8 @@ def _look(rng: np.random.Generator, aspect: float) -> Look:
         rain=rain,
         wind=float(rng.uniform(-0.03, 0.03)),
         leaves=leaves,
-        asphalt=(road, road, road * 1.03),
-        slabs=(slab, slab * 0.98, slab * 0.94),
+        asphalt=(road * 0.96, road, road * 1.1),
+        slabs=(slab, slab * 0.96, slab * 0.88),
     )
 
 
@@ -213,8 +163,8 @@ def _kerb(rng: np.random.Generator, scene: Scene) -> tuple[tuple[float, ...], tu
 def _lane(rng: np.random.Generator, scene: Scene, y: float, way: int) -> list[Vehicle]:
     """Return the vehicles of a lane: one speed for all, and gaps that never close."""
     bicycles = y < 0.75
-    speed = way * float(rng.uniform(0.14, 0.18) if bicycles else rng.uniform(0.26, 0.4))
-    reach = abs(speed) * scene.seconds
+    speed = way * float(rng.uniform(0.12, 0.16) if bicycles else rng.uniform(0.2, 0.32))
+    reach = abs(speed) * LONGEST
     left, right = scene.span(1.0, 0.4)
     x = left - (reach if way > 0 else 0) + float(rng.uniform(0, 0.6))
     end = right + (reach if way < 0 else 0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recycle.footage.street_scene import BASE, Scene, View
+from recycle.footage.street_scene import Scene
+from recycle.footage.street_view import BASE, View
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,6 @@ def finish(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return a frame as its camera gives it, uint8: darker corners and a sensor's noise."""
     height, width = frame.shape[:2]
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    noise = rng.standard_normal(frame.shape, dtype=np.float32) * np.float32(1.5)
+    noise = rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(1.5)
     out = frame * (1.0 - 0.07 * (x * x + y * y))[..., None] + noise
-    return np.clip(out + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out + 0.5, 0, 255).astype(np.uint8))

@@ -71,6 +71,6 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tens
     real, fake: (N, 3, H, W); mix: (N, 1, 1, 1) uniform in [0, 1]; `judge` gives logits (N, …).
     """
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
-    logits = at_least_float32(judge(between)).flatten(1).mean(1)
+    logits = at_least_float32(judge(between)).reshape(len(between), -1).mean(1)
     (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
     return ((at_least_float32(gradient).flatten(1).norm(dim=1) - 1) ** 2).mean()

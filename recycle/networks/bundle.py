@@ -62,7 +62,9 @@ def load_bundle(folder: Path) -> Bundle:
     config_file, weights_file = folder / "config.json", folder / "model.safetensors"
     for file in (config_file, weights_file):
         if not file.is_file():
-            raise BundleError(f"{folder} is not a model bundle: it has no {file.name}; give the folder 'model' of a run")
+            raise BundleError(
+                f"{folder} is not a model bundle: it has no {file.name}; give the folder 'model' of a run"
+            )
     try:
         config = BundleConfig.model_validate(json.loads(config_file.read_text(encoding="utf-8")))
     except (ValueError, ValidationError) as error:

@@ -16,7 +16,10 @@ class Discriminator(nn.Module):
     def __init__(self, settings: DiscriminatorSettings) -> None:
         super().__init__()
         channels = [settings.width * min(2**i, 8) for i in range(settings.layers + 1)]
-        modules: list[nn.Module] = [nn.Conv2d(3, channels[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
+        modules: list[nn.Module] = [
+            nn.Conv2d(3, channels[0], 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2, True),
+        ]
         for i in range(settings.layers):
             stride = 2 if i < settings.layers - 1 else 1
             modules += [

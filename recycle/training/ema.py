@@ -5,16 +5,18 @@ import copy
 import torch
 from torch import nn
 
+from recycle.networks.bundle import Bundle
+
 
 class MovingAverage:
-    """Exponential moving average w̄ ← d·w̄ + (1−d)·w of a module's parameters.
+    """Exponential moving average w̄ ← d·w̄ + (1−d)·w of a bundle's parameters.
 
     The decay d rises as (1 + n)/(10 + n) to its final value over the first updates n, so that short runs
     are not held back by their initial weights (Karras et al. 2019 use the average at test time only).
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+    def __init__(self, bundle: Bundle, decay: float) -> None:
+        self.bundle = copy.deepcopy(bundle).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
 
@@ -24,5 +26,5 @@ class MovingAverage:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
         current = dict(module.named_parameters())
-        own = dict(self.module.named_parameters())
+        own = dict(self.bundle.named_parameters())
         torch._foreach_lerp_(list(own.values()), [current[key] for key in own], 1 - decay)

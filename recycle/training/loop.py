@@ -30,7 +30,16 @@ from recycle.training.step import NotFiniteError, Optimisers, training_step
 ROLLBACKS = 3
 """Times that a run goes back to its checkpoint after a loss that is not finite, before it gives up."""
 
-MAY_CHANGE = {"steps", "decay", "device", "precision", "workers", "log_every", "preview_every", "checkpoint_every"}
+MAY_CHANGE = {
+    "steps",
+    "decay",
+    "device",
+    "precision",
+    "workers",
+    "log_every",
+    "preview_every",
+    "checkpoint_every",
+}
 """Training settings that may differ when a run is continued."""
 
 
@@ -71,7 +80,10 @@ class Run:
             short_side=short_side,
         )
         self.average = MovingAverage(model.bundle(config), settings.ema)
-        self.pools = (FramePool(settings.pool_size, settings.seed), FramePool(settings.pool_size, settings.seed + 1))
+        self.pools = (
+            FramePool(settings.pool_size, settings.seed),
+            FramePool(settings.pool_size, settings.seed + 1),
+        )
 
     def _adam(self, parameters: list[torch.nn.Parameter]) -> Any:
         settings = self.pipeline.train
@@ -90,14 +102,14 @@ class Run:
             "step": self.step,
             "rollbacks": self.rollbacks,
             "model": self.model.state_dict(),
-            "average": self.average.module.state_dict(),
+            "average": self.average.bundle.state_dict(),
             "average_updates": self.average.updates,
             "optimisers": [o.state_dict() for o in (self.optimisers.translators, self.optimisers.discriminators)],
             "pools": [pool.state_dict() for pool in self.pools],
             "random": torch.get_rng_state(),
         }
         save_checkpoint(self.checkpoint, state)
-        bundle = self.average.module
+        bundle = self.average.bundle
         bundle.config = bundle.config.model_copy(update={"step": self.step})
         save_bundle(bundle, self.folder / "model")
 
@@ -106,7 +118,7 @@ class Run:
         state = load_checkpoint(self.checkpoint)
         _same_settings(Pipeline.model_validate_json(state["pipeline"]), self.pipeline, self.checkpoint)
         self.model.load_state_dict(state["model"])
-        self.average.module.load_state_dict(state["average"])
+        self.average.bundle.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
         for optimiser, own in zip(
             (self.optimisers.translators, self.optimisers.discriminators), state["optimisers"], strict=True
@@ -187,7 +199,14 @@ def _train_until_done(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(run.step, settings)
         losses = training_step(
-            run.model, run.optimisers, run.pools, a, b, run.pipeline.losses, clip_norm=settings.clip_norm, fabric=fabric
+            run.model,
+            run.optimisers,
+            run.pools,
+            a,
+            b,
+            run.pipeline.losses,
+            clip_norm=settings.clip_norm,
+            fabric=fabric,
         )
         run.step += 1
         run.average.update(run.model.module)
@@ -214,7 +233,7 @@ def _log(writer: SummaryWriter, step: int, losses: dict[str, Tensor], rate: floa
 def _preview(run: Run, splits: list[Split], writer: SummaryWriter) -> None:
     a, b = (held_out_clip(own.held_out).to(run.fabric.device) for own in splits)
     with run.fabric.autocast():
-        rows = preview(run.average.module, a, b)
+        rows = preview(run.average.bundle, a, b)
     picture = write_preview(rows, run.folder / "previews" / f"step-{run.step:06d}")
     writer.add_image("preview", np.ascontiguousarray(picture), run.step, dataformats="HWC")
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from recycle.config import LossWeights, Pipeline
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.discriminator import Discriminator
+from recycle.networks.generator import Generator
 from recycle.networks.initialise import initialise
 from recycle.networks.predictor import make_predictor
-from recycle.networks.generator import Generator
 
 
 class Translated(NamedTuple):
@@ -76,21 +76,30 @@ class RecycleGAN(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Translated:
         """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → Translated."""
         past_a, past_b = (a[:, :-1], b[:, :-1]) if self.has_predictors else (a, b)
-        identity = self.weights.identity > 0
-        fake_b, same_b = _together(self.gen_ab, past_a, b if identity else None)
-        fake_a, same_a = _together(self.gen_ba, past_b, a if identity else None)
+        weights = self.weights
+        fake_b, same_b = _together(self.gen_ab, past_a, b if weights.identity else None)
+        fake_a, same_a = _together(self.gen_ba, past_b, a if weights.identity else None)
         ahead_a = ahead_b = next_a = next_b = None
         if self.pred_a is not None and self.pred_b is not None:
             ahead_b, next_b = self.pred_b(torch.cat((fake_b, past_b))).unsqueeze(1).chunk(2)
             ahead_a, next_a = self.pred_a(torch.cat((fake_a, past_a))).unsqueeze(1).chunk(2)
-        cycle, recycle = self.weights.cycle > 0, self.weights.recycle > 0
-        cycle_a, recycled_a = _together(self.gen_ba, fake_b if cycle else None, ahead_b if recycle else None)
-        cycle_b, recycled_b = _together(self.gen_ab, fake_a if cycle else None, ahead_a if recycle else None)
+        cycle_a = cycle_b = recycled_a = recycled_b = None
+        if weights.cycle:
+            cycle_a, recycled_a = _together(self.gen_ba, fake_b, ahead_b if weights.recycle else None)
+            cycle_b, recycled_b = _together(self.gen_ab, fake_a, ahead_a if weights.recycle else None)
+        elif weights.recycle and ahead_a is not None and ahead_b is not None:
+            recycled_a, recycled_b = per_frame(self.gen_ba, ahead_b), per_frame(self.gen_ab, ahead_a)
         return Translated(
             fake_a=fake_a if ahead_a is None else torch.cat((fake_a, ahead_a), dim=1),
             fake_b=fake_b if ahead_b is None else torch.cat((fake_b, ahead_b), dim=1),
-            **{"cycle_a": cycle_a, "cycle_b": cycle_b, "recycled_a": recycled_a, "recycled_b": recycled_b},
-            **{"next_a": next_a, "next_b": next_b, "same_a": same_a, "same_b": same_b},
+            cycle_a=cycle_a,
+            cycle_b=cycle_b,
+            recycled_a=recycled_a,
+            recycled_b=recycled_b,
+            next_a=next_a,
+            next_b=next_b,
+            same_a=same_a,
+            same_b=same_b,
         )
 
     def bundle(self, config: BundleConfig) -> Bundle:
@@ -107,9 +116,9 @@ def per_frame(network: nn.Module, clip: Tensor) -> Tensor:
     return out.unflatten(0, clip.shape[:2])
 
 
-def _together(network: nn.Module, x: Tensor | None, y: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Both clips (B, ·, 3, H, W) through `network` in one call; None stays None."""
-    if x is None or y is None:
-        return (None if x is None else per_frame(network, x), None if y is None else per_frame(network, y))
+def _together(network: nn.Module, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Both clips (B, ·, 3, H, W) through `network` in one call; no y, no second result."""
+    if y is None:
+        return per_frame(network, x), None
     out = per_frame(network, torch.cat((x, y), dim=1))
     return out[:, : x.shape[1]], out[:, x.shape[1] :]

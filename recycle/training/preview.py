@@ -30,8 +30,10 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
     its first frames, and all without predictors, repeat the translation.
     """
     rows = {}
-    directions = (("a → b", a, bundle.gen_ab, bundle.gen_ba, bundle.pred_b),)
-    directions += (("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),)
+    directions = (
+        ("a → b", a, bundle.gen_ab, bundle.gen_ba, bundle.pred_b),
+        ("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),
+    )
     for name, real, there, back, predictor in directions:
         fake = torch.cat([there(batch) for batch in real.split(BATCH)])
         again = torch.cat([back(batch) for batch in fake.split(BATCH)])

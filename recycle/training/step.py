@@ -1,11 +1,11 @@
 """One training step: two backward passes, one for generators and predictors, one for discriminators."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim import Optimizer
 
 from recycle.config import LossSettings
 from recycle.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
@@ -22,10 +22,10 @@ class NotFiniteError(Exception):
 
 @dataclass
 class Optimisers:
-    """One Adam for generators and predictors, one for the discriminators."""
+    """One Adam for generators and predictors, one for the discriminators, both set up by Fabric."""
 
-    translators: Optimizer
-    discriminators: Optimizer
+    translators: Any
+    discriminators: Any
 
 
 def generator_losses(model: RecycleGAN, out: Translated, a: Tensor, b: Tensor, settings: LossSettings) -> Losses:
@@ -90,23 +90,23 @@ def training_step(
     with fabric.autocast():
         out: Translated = model(a, b)
         losses_g = generator_losses(model, out, a, b, settings)
-    total_g = sum((weights[name] * loss for name, loss in losses_g.items()), a.new_zeros(()))
-    _update(fabric, model, optimisers.translators, losses_g, total_g, clip_norm)
+    weighted = {name: weights[name] * loss for name, loss in losses_g.items()}
+    _update(fabric, model, optimisers.translators, weighted, clip_norm)
     _learn(model.discriminators(), True)
 
     losses_d: Losses = {}
     if weights["adversarial"]:
-        fake_a, fake_b = (pool.exchange(fake.detach()) for pool, fake in zip(pools, (out.fake_a, out.fake_b), strict=True))
+        fake_a, fake_b = (
+            pool.exchange(fake.detach()) for pool, fake in zip(pools, (out.fake_a, out.fake_b), strict=True)
+        )
         with fabric.autocast():
             losses_d = discriminator_losses(model, fake_a, fake_b, a, b, settings)
-        total_d = torch.stack(list(losses_d.values())).sum()
-        _update(fabric, model, optimisers.discriminators, losses_d, total_d, clip_norm)
+        _update(fabric, model, optimisers.discriminators, losses_d, clip_norm)
     return {name: loss.detach() for name, loss in (losses_g | losses_d).items()}
 
 
-def _update(
-    fabric: Fabric, model: RecycleGAN, optimiser: Optimizer, losses: Losses, total: Tensor, clip_norm: float
-) -> None:
+def _update(fabric: Fabric, model: Any, optimiser: Any, losses: Losses, clip_norm: float) -> None:
+    total = torch.stack(list(losses.values())).sum()
     if not torch.isfinite(total):
         bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
         raise NotFiniteError(f"the loss {' and '.join(bad) or 'total'} is not finite")
@@ -114,7 +114,7 @@ def _update(
     fabric.backward(total, model=model)
     norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
     scaled = fabric._precision.precision == "16-mixed"  # fp16: the loss scaler skips such a step by itself
-    if not scaled and not torch.isfinite(norm):
+    if not scaled and norm is not None and not torch.isfinite(norm):
         raise NotFiniteError(f"the gradient of the losses {', '.join(losses)} is not finite")
     optimiser.step()
 

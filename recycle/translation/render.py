@@ -111,9 +111,7 @@ def _write(
     shift = max(-first_pts, 0)
     count = 0
     options = {} if path.suffix.lower() == ".mkv" else mp4_options(info.time_base)
-    with av.open(
-        f"file:{path}", "w", format=CONTAINERS[path.suffix.lower()], container_options=options
-    ) as container:
+    with av.open(f"file:{path}", "w", format=CONTAINERS[path.suffix.lower()], container_options=options) as container:
         encoder = VideoEncoder(
             container,
             width=info.width,

@@ -50,9 +50,7 @@ class Translator:
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
 
     @classmethod
-    def from_pretrained(
-        cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto"
-    ) -> Self:
+    def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
         """Load the bundle in `folder`; 'identity' gives the translator that changes nothing.
 
         Raises BundleError if the folder holds no usable bundle, ConfigError as `Translator`.
@@ -70,8 +68,7 @@ class Translator:
         """
         if clip.ndim not in (4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
             raise ValueError(
-                "expected a clip (T, 3, H, W) or (B, T, 3, H, W) of floats, "
-                f"got {tuple(clip.shape)} of {clip.dtype}"
+                f"expected a clip (T, 3, H, W) or (B, T, 3, H, W) of floats, got {tuple(clip.shape)} of {clip.dtype}"
             )
         self._check(to, smoothing)
         if self.bundle is None:

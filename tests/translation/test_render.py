@@ -116,15 +116,47 @@ def test_matroska_is_told_to_round_and_keeps_its_own_times(
     assert times(second) == times(first)
 
 
-def test_a_delay_that_the_container_forces_is_told(
-    make_video: MakeVideo, identity: Translator, tmp_path: Path
-) -> None:
+def test_a_delay_that_the_container_forces_is_told(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
     """AAC in mp4 starts before 0; Matroska delays everything instead."""
     source = make_video()
     report = identity.translate_video(source, tmp_path / "out.mkv", to="b", settings=FAST)
     late = times(tmp_path / "out.mkv")[0] - times(source)[0]
     assert late > 0
     assert any(f"all times are {float(late):.3f} s later" in notice for notice in report.notices)
+
+
+def test_a_source_from_before_zero_is_delayed_as_a_whole(
+    make_video: MakeVideo, identity: Translator, tmp_path: Path
+) -> None:
+    """A transport stream whose clock overflows 0.4 s after its start."""
+    source = late_clock(make_video(), tmp_path / "source.ts", start=2**33 - 36000)
+    assert times(source)[0] < 0
+    report = identity.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
+    delay = -times(source)[0]
+    assert report.notices == (
+        f"all times are {float(delay):.3f} s later, for this container cannot hold times before 0",
+    )
+    assert times(tmp_path / "out.mp4") == [time + delay for time in times(source)]
+    for (_, before), (_, after) in zip(other_packets(source), other_packets(tmp_path / "out.mp4"), strict=True):
+        assert len(before) == len(after) > 10
+        gaps = [abs(late - early - delay) for (early, _), (late, _) in zip(before, after, strict=True)]
+        assert max(gaps) <= Fraction(1, 40000)
+
+
+def late_clock(source: Path, path: Path, *, start: int) -> Path:
+    """`source` as a transport stream whose times begin at `start`, in units of 1/90000 s."""
+    unit = Fraction(1, 90000)
+    with av.open(str(source)) as before, av.open(str(path), "w") as after:
+        targets = {s.index: after.add_stream_from_template(s) for s in before.streams}
+        for packet in before.demux():
+            if packet.pts is None or packet.dts is None or packet.pts < 0:
+                continue
+            scale = packet.time_base / unit
+            packet.pts, packet.dts = start + round(packet.pts * scale), start + round(packet.dts * scale)
+            packet.time_base = unit
+            packet.stream = targets[packet.stream.index]
+            after.mux(packet)
+    return path
 
 
 def test_metadata_languages_chapters_and_subtitles_come_along(
@@ -145,9 +177,7 @@ def test_metadata_languages_chapters_and_subtitles_come_along(
         assert titles == ["One", "Two"]
 
 
-def test_what_the_container_cannot_hold_is_told(
-    make_video: MakeVideo, identity: Translator, tmp_path: Path
-) -> None:
+def test_what_the_container_cannot_hold_is_told(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
     source = with_extras(make_video(), tmp_path / "extras.mkv")
     report = identity.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
     assert report.notices == (
@@ -222,9 +252,7 @@ def test_pixel_aspect_is_kept_and_seen(make_video: MakeVideo, bundle: Bundle, tm
         assert (reader.info.width, reader.info.height) == (64, 48)
 
 
-def test_a_model_translates_every_frame_of_a_video(
-    make_video: MakeVideo, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_a_model_translates_every_frame_of_a_video(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
     source, output = make_video(stamps=VARIABLE), tmp_path / "deep" / "er" / "out.mp4"
     translator = Translator(bundle, device="cpu", precision="fp32")
     calls: list[tuple[int, int | None]] = []
@@ -296,9 +324,7 @@ def test_overwriting_replaces(make_video: MakeVideo, identity: Translator, tmp_p
 
 
 @pytest.mark.parametrize("content", [b"", b"just a text", None])
-def test_a_source_that_is_no_video_leaves_nothing(
-    identity: Translator, tmp_path: Path, content: bytes | None
-) -> None:
+def test_a_source_that_is_no_video_leaves_nothing(identity: Translator, tmp_path: Path, content: bytes | None) -> None:
     source = tmp_path / "source.mp4"
     if content is not None:
         source.write_bytes(content)

@@ -89,9 +89,7 @@ def test_smoothing_starts_anew_at_a_cut(bundle: Bundle) -> None:
     chosen = TranslateSettings(scale="source", batch_size=4, smoothing=True)
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.int_]:
-        return np.stack(list(translator.translate_frames(frames_of(pixels), to="b", settings=chosen))).astype(
-            int
-        )
+        return np.stack(list(translator.translate_frames(frames_of(pixels), to="b", settings=chosen))).astype(int)
 
     together = run(np.concatenate((first, second)))
     assert np.abs(together - np.concatenate((run(first), run(second)))).max() <= 1

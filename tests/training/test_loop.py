@@ -1,0 +1,264 @@
+"""A run can be killed, stopped, damaged and continued; what it learns follows from the settings alone."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from recycle.config import Pipeline, TrainSettings, parse_pipeline
+from recycle.errors import BundleError, FootageError, RecycleError
+from recycle.footage.clips import Shot, find_shots
+from recycle.networks.bundle import load_bundle
+from recycle.training.loop import TrainReport, learning_rate, train
+
+SETTINGS: dict[str, Any] = {
+    "networks": {
+        "generator": {"width": 4, "blocks": 1},
+        "discriminator": {"width": 4, "layers": 2},
+        "predictor": {"width": 4, "depth": 3},
+    },
+    "train": {
+        **{
+            "size": [16, 16],
+            "steps": 9,
+            "batch_size": 2,
+            "pool_size": 3,
+            "precision": "fp32",
+            "device": "cpu",
+        },
+        **{"checkpoint_every": 3, "preview_every": 4, "log_every": 2, "held_out": 6},
+    },
+}
+
+CHILD = """
+import sys
+from pathlib import Path
+from recycle.config import load_pipeline
+from recycle.footage.clips import find_shots
+from recycle.training.loop import train
+pipeline, a, b, out = map(Path, sys.argv[1:])
+train(load_pipeline(pipeline), find_shots(a), find_shots(b), out, progress=lambda d, n, s: print("step", d, flush=True))
+"""
+
+
+def pipeline(**train_settings: Any) -> Pipeline:
+    return parse_pipeline({**SETTINGS, "train": {**SETTINGS["train"], **train_settings}}, where="test")
+
+
+def write_frames(folder: Path, count: int, *, seed: int, size: tuple[int, int] = (20, 24)) -> Path:
+    """Extracted footage: a bright square that moves over noise."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    noise = random.integers(0, 90, (*size, 3), dtype=np.uint8)
+    for i in range(count):
+        frame = noise.copy()
+        frame[4:12, i % 12 : i % 12 + 6] = 200
+        cv2.imwrite(str(folder / f"{i:06d}.png"), frame)
+    rows = [{"file": f"{i:06d}.png", "shot": 0, "pts": i} for i in range(count)]
+    manifest = {"width": size[1], "height": size[0], "frames": rows}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("footage")
+    return write_frames(root / "a", 80, seed=1), write_frames(root / "b", 70, seed=2)
+
+
+def run(task: Pipeline, footage: tuple[Path, Path], out: Path) -> TrainReport:
+    a, b = (find_shots(folder) for folder in footage)
+    return train(task, a, b, out, progress=lambda done, total, detail: None)
+
+
+def same_run(one: Path, other: Path) -> None:
+    """Weights, averages, optimiser moments, pools and random state are equal to the last bit."""
+    first, second = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
+    assert first.pop("pipeline") == second.pop("pipeline")
+    assert first["step"] == second["step"]
+    torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=False)
+    bundles = [load_file(run / "model" / "model.safetensors") for run in (one, other)]
+    torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
+
+
+def start(task: Path, footage: tuple[Path, Path], out: Path) -> "subprocess.Popen[str]":
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", CHILD, str(task), *map(str, footage), str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == f"step {step}":
+            return
+    assert process.stderr is not None
+    raise AssertionError(f"no step {step}: {process.stderr.read()}")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(footage: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    (out / "task.toml").write_text(to_toml())
+    process = start(out / "task.toml", footage, out)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return out
+
+
+def to_toml() -> str:
+    networks, settings = SETTINGS["networks"], SETTINGS["train"]
+    lines = [f"[networks.{name}]\n" + "\n".join(f"{k} = {v}" for k, v in own.items()) for name, own in networks.items()]
+    return "\n".join([*lines, "[train]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())])
+
+
+@pytest.mark.parametrize("kill_at", [1, 5])
+def test_a_killed_run_continues_to_the_same_result(
+    kill_at: int, uninterrupted: Path, footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(uninterrupted / "task.toml", footage, out)
+    wait_for_step(process, kill_at)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == kill_at // 3 * 3
+    again = start(uninterrupted / "task.toml", footage, out)
+    _, errors = again.communicate()
+    assert again.returncode == 0, errors
+    same_run(out, uninterrupted)
+    assert not list(out.rglob("*.partial*"))
+
+
+def test_an_interrupted_run_saves_and_continues(
+    uninterrupted: Path, footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = start(uninterrupted / "task.toml", footage, out)
+    wait_for_step(process, 4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    match = re.search(r"stopped and saved at step (\d+)", errors)
+    assert match
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == int(match[1]) >= 4
+    start(uninterrupted / "task.toml", footage, out).communicate()
+    same_run(out, uninterrupted)
+
+
+def test_a_finished_run_has_a_model_previews_and_curves(uninterrupted: Path, footage: tuple[Path, Path]) -> None:
+    bundle = load_bundle(uninterrupted / "model")
+    assert bundle.config.step == 9
+    assert bundle.config.short_side == 20
+    names = {path.name for path in (uninterrupted / "previews").iterdir()}
+    assert names == {f"step-00000{n}.{kind}" for n in (4, 8, 9) for kind in ("png", "mp4")}
+    picture = cv2.imread(str(uninterrupted / "previews" / "step-000009.png"))
+    assert picture is not None
+    assert picture.shape == (2 * 3 * 20, 4 * 24, 3)  # two directions of three times, four panels
+    report = run(pipeline(), footage, uninterrupted)
+    assert report.step == report.resumed_from == 9
+
+
+def test_more_steps_continue_a_finished_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=3), footage, tmp_path)
+    report = run(pipeline(steps=5), footage, tmp_path)
+    assert (report.resumed_from, report.step) == (3, 5)
+
+
+def test_the_number_of_loading_processes_changes_nothing(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(pipeline(steps=3, workers=workers), footage, tmp_path / str(workers))
+    one, other = (load_file(tmp_path / w / "model" / "model.safetensors") for w in ("0", "2"))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_damaged_checkpoint_is_an_error_and_stays(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=1), footage, tmp_path)
+    checkpoint = tmp_path / "checkpoint.pt"
+    damaged = checkpoint.read_bytes()[:-1000]
+    checkpoint.write_bytes(damaged)
+    with pytest.raises(BundleError, match="cannot read the checkpoint"):
+        run(pipeline(steps=2), footage, tmp_path)
+    assert checkpoint.read_bytes() == damaged
+
+
+def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=1), footage, tmp_path)
+    with pytest.raises(RecycleError, match=r"train\.learning_rate = 0\.0002, the pipeline now says 0\.1"):
+        run(pipeline(steps=2, learning_rate=0.1), footage, tmp_path)
+
+
+def test_a_domain_with_two_frames_is_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    short = write_frames(tmp_path / "short", 2, seed=3)
+    with pytest.raises(FootageError, match=r"domain b has too little footage.*2 frames.*needs 3"):
+        run(pipeline(), (footage[0], short), tmp_path / "run")
+
+
+def test_little_footage_is_a_notice(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    report = run(pipeline(steps=1), footage, tmp_path)
+    assert [notice.split(";")[0] for notice in report.notices] == [
+        "domain a has only 72 clips",
+        "domain b has only 62 clips",
+    ]
+
+
+def test_frames_smaller_than_the_training_size_are_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(FootageError, match=r"train\.size 32x16 .* is larger than the frames of domain a \(20x24\)"):
+        run(pipeline(size=[32, 16]), footage, tmp_path)
+
+
+def test_losses_that_stay_infinite_end_the_run_with_their_name(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    task = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 1e39}}}, where="test")
+    with pytest.raises(RecycleError, match=r"the loss recycle is not finite, again after 3 rollbacks"):
+        run(task, footage, tmp_path)
+
+
+def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    """A bit flip in memory, say: one activation becomes NaN at the fifth step."""
+    calls = 0
+
+    def poison(module: Any, inputs: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += type(module).__name__ == "Discriminator"
+        return output * float("nan") if calls == 17 and type(module).__name__ == "Discriminator" else None
+
+    handle = torch.nn.modules.module.register_module_forward_hook(poison)
+    try:
+        report = run(pipeline(), footage, tmp_path)
+    finally:
+        handle.remove()
+    assert report.step == 9
+    assert any("went back to the last checkpoint" in notice for notice in report.notices)
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
+
+
+@given(steps=st.integers(1, 500), decay=st.floats(0, 1))
+def test_the_learning_rate_is_constant_then_falls_and_never_wastes_a_step(steps: int, decay: float) -> None:
+    settings = TrainSettings(steps=steps, decay=decay, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(steps)]
+    assert all(0 < late <= early <= 1 for early, late in itertools.pairwise(rates))
+    constant = steps - round(steps * decay)
+    assert all(rate == 1 for rate in rates[:constant])
+    if constant < steps:
+        assert rates[-1] == pytest.approx(1 / (round(steps * decay) + 1))
+
+
+def test_shots_are_read_as_rgb(tmp_path: Path) -> None:
+    red = np.zeros((4, 5, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes BGR
+    cv2.imwrite(str(tmp_path / "0.png"), red)
+    frame = Shot((tmp_path / "0.png",), 5, 4).read(0)
+    assert frame.shape == (3, 4, 5)
+    assert frame[:, 0, 0].tolist() == [255, 0, 0]
