@@ -67,7 +67,7 @@ def probe(
 
     Example: recycle probe holiday.mp4
     """
-    from recycle.footage.probe import describe
+    from recycle.footage.describe import describe
     from recycle.footage.probe import probe as look
 
     failed = 0
