@@ -1,0 +1,147 @@
+"""Clips never cross a cut or a gap, come once per epoch, and follow from the seed alone."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recycle.config import AugmentSettings
+from recycle.errors import FootageError
+from recycle.footage.augment import Augment
+from recycle.footage.clips import Domain, Shot, UnpairedClips, find_shots, load_clips, split
+
+
+def write_footage(folder: Path, shots: list[int], size: tuple[int, int] = (8, 10)) -> Path:
+    """Frames whose grey level is their number."""
+    folder.mkdir(parents=True)
+    rows = []
+    for shot, length in enumerate(shots):
+        for _ in range(length):
+            number = len(rows)
+            cv2.imwrite(str(folder / f"{number:06d}.png"), np.full((*size, 3), number, np.uint8))
+            rows.append({"file": f"{number:06d}.png", "shot": shot, "pts": number})
+    manifest = {"width": size[1], "height": size[0], "frames": rows}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def numbers(clip: torch.Tensor) -> tuple[int, ...]:
+    return tuple(int(frame[0, 0, 0]) for frame in clip)
+
+
+def test_clips_stay_within_shots_and_gaps(tmp_path: Path) -> None:
+    folder = write_footage(tmp_path / "x", [5, 4])
+    (folder / "000002.png").unlink()  # a user deletes a bad frame: 0 1 | 3 4 | 5 6 7 8
+    domain = Domain(find_shots(folder), name="a", frames=2, stride=1, seed=0)
+    epoch = sorted(numbers(domain.clip(i)) for i in range(len(domain.windows)))
+    assert epoch == [(0, 1), (3, 4), (5, 6), (6, 7), (7, 8)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    frames=st.integers(1, 4),
+    stride=st.integers(1, 3),
+)
+def test_every_window_of_the_stride_comes_once_per_epoch(lengths: list[int], frames: int, stride: int) -> None:
+    shots = [Shot(tuple(Path(f"{s}-{i}") for i in range(n)), 4, 4) for s, n in enumerate(lengths)]
+    span = (frames - 1) * stride + 1
+    expected = sum(max(0, n - span + 1) for n in lengths)
+    if expected == 0:
+        with pytest.raises(FootageError, match="too little footage"):
+            Domain(shots, name="a", frames=frames, stride=stride, seed=0)
+        return
+    domain = Domain(shots, name="a", frames=frames, stride=stride, seed=0)
+    assert len(domain.windows) == len(set(domain.windows)) == expected
+    assert all(start + span <= lengths[shot] for shot, start in domain.windows)
+
+
+def test_strided_clips_skip_frames(tmp_path: Path) -> None:
+    domain = Domain(find_shots(write_footage(tmp_path / "x", [7])), name="a", frames=3, stride=2, seed=0)
+    assert sorted(numbers(domain.clip(i)) for i in range(3)) == [(0, 2, 4), (1, 3, 5), (2, 4, 6)]
+
+
+def test_the_two_domains_are_drawn_independently_and_every_epoch_anew(tmp_path: Path) -> None:
+    shots = find_shots(write_footage(tmp_path / "x", [20]))
+    a, b = (Domain(shots, name=name, frames=1, stride=1, seed=0) for name in "ab")
+    first, second = ([numbers(a.clip(e * 20 + i)) for i in range(20)] for e in (0, 1))
+    assert sorted(first) == sorted(second) == [(i,) for i in range(20)]
+    assert first != second
+    assert first != [numbers(b.clip(i)) for i in range(20)]
+    assert first != [numbers(Domain(shots, name="a", frames=1, stride=1, seed=1).clip(i)) for i in range(20)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_started_later_continues_the_same_samples(tmp_path: Path, workers: int) -> None:
+    shots = find_shots(write_footage(tmp_path / "x", [9]))
+    a, b = (Domain(shots, name=name, frames=2, stride=1, seed=4) for name in "ab")
+    clips = UnpairedClips(a, b, 20)
+    whole = [(numbers(clips[i][0]), numbers(clips[i][1])) for i in range(20)]
+    state = torch.get_rng_state()
+    loader = load_clips(clips, first=6, batch_size=2, workers=workers)
+    loaded = [(numbers(x), numbers(y)) for batch_a, batch_b in loader for x, y in zip(batch_a, batch_b, strict=True)]
+    assert loaded == whole[6:]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_frames_of_different_sizes_are_cut_to_the_smallest(tmp_path: Path) -> None:
+    write_footage(tmp_path / "all" / "x", [4], (8, 16))
+    write_footage(tmp_path / "all" / "y", [4], (12, 10))
+    domain = Domain(find_shots(tmp_path / "all"), name="a", frames=2, stride=1, seed=0)
+    assert Counter(domain.clip(i).shape for i in range(6)) == {(2, 3, 8, 10): 6}
+
+
+def test_held_out_frames_are_never_trained_on(tmp_path: Path) -> None:
+    halves = split(find_shots(write_footage(tmp_path / "x", [60, 60])), held_out=8)
+    trained = {file for shot in halves.train for file in shot.files}
+    assert len(halves.held_out.files) == 8
+    assert not trained & set(halves.held_out.files)
+    assert len(trained) == 112
+
+
+def test_a_folder_without_extracted_footage_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(FootageError, match="holds no extracted footage; make it with 'recycle extract"):
+        find_shots(tmp_path)
+
+
+def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
+    folder = write_footage(tmp_path / "x", [3])
+    (folder / "000001.png").write_bytes(b"not a picture")
+    with pytest.raises(FootageError, match=r"000001\.png"):
+        find_shots(folder)[0].read(1)
+
+
+def test_augmentation_changes_all_frames_of_a_clip_alike_and_clips_of_a_batch_differently() -> None:
+    frame = torch.randint(0, 256, (1, 1, 3, 24, 32), dtype=torch.uint8)
+    clips = frame.expand(4, 3, 3, 24, 32)
+    augment = Augment(AugmentSettings(), (16, 20))
+    seen = set()
+    for seed in range(8):
+        out = augment(clips, seed)
+        assert out.shape == (4, 3, 3, 16, 20)
+        assert out.abs().max() <= 1
+        for t in (1, 2):
+            torch.testing.assert_close(out[:, t], out[:, 0], rtol=0, atol=0)
+        seen |= {tuple(clip[0].flatten()[:50].tolist()) for clip in out}
+    assert len(seen) > 20
+
+
+def test_augmentation_follows_from_its_seed_and_leaves_the_global_state_alone() -> None:
+    clips = torch.randint(0, 256, (2, 3, 3, 24, 32), dtype=torch.uint8)
+    augment = Augment(AugmentSettings(), (16, 16))
+    state = torch.get_rng_state()
+    torch.testing.assert_close(augment(clips, 5), augment(clips, 5), rtol=0, atol=0)
+    assert not torch.equal(augment(clips, 5), augment(clips, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_without_changes_frames_are_only_scaled() -> None:
+    clips = torch.randint(0, 256, (1, 2, 3, 8, 8), dtype=torch.uint8)
+    out = Augment(AugmentSettings(flip=False, colour=0), (8, 8))(clips, 0)
+    torch.testing.assert_close(out, clips / 127.5 - 1)

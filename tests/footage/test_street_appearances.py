@@ -1,0 +1,158 @@
+"""Day, night and labels show the same moments, and no map of colours leads from one to another."""
+
+import numpy as np
+import pytest
+
+from recycle.config import Appearance
+from recycle.footage.street import LABELS, Street
+
+FILM = Street(seed=0, width=160, height=96, fps=12, seconds=30)
+OTHER = Street(seed=1, width=160, height=96, fps=12, seconds=30)
+
+
+def moments(film: Street) -> list[int]:
+    return [start + step for start in film.cuts() for step in (6, 36) if start + step < len(film)]
+
+
+def shown(film: Street, appearance: Appearance) -> np.ndarray:
+    """(N, H, W, 3) float64 frames of each shot."""
+    return np.stack([film.frame(index, appearance) for index in moments(film)]).astype(float)
+
+
+@pytest.fixture(scope="module")
+def day() -> np.ndarray:
+    return shown(FILM, "day")
+
+
+@pytest.fixture(scope="module")
+def night() -> np.ndarray:
+    return shown(FILM, "night")
+
+
+@pytest.fixture(scope="module")
+def masks() -> dict[str, np.ndarray]:
+    labels = shown(FILM, "labels")
+    return {name: (labels == colour).all(axis=-1) for name, colour in LABELS.items()}
+
+
+def inside(mask: np.ndarray) -> np.ndarray:
+    """Pixels whose four neighbours are of their class as well."""
+    return mask & np.all([np.roll(mask, d, axis) for axis in (1, 2) for d in (-1, 1)], axis=0)
+
+
+def luma(frames: np.ndarray) -> np.ndarray:
+    return np.asarray(frames @ (0.299, 0.587, 0.114))
+
+
+def test_labels_hold_exactly_the_palette_and_every_class(masks: dict[str, np.ndarray]) -> None:
+    assert len(LABELS) >= 8
+    assert len(set(LABELS.values())) == len(LABELS)
+    np.testing.assert_array_equal(sum(mask.astype(int) for mask in masks.values()), 1)
+    for name, mask in masks.items():
+        assert mask.mean() > 0.003, name
+
+
+@pytest.mark.parametrize("appearance", ["day", "night"])
+def test_edges_of_the_sky_lie_where_the_labels_say(appearance: Appearance, masks: dict[str, np.ndarray]) -> None:
+    light = luma(shown(FILM, appearance))
+    step = np.abs(np.diff(light, axis=2))
+    outline = masks["sky"][:, :, 1:] ^ masks["sky"][:, :, :-1]
+
+    def strength(shift: int) -> float:
+        return float(step[:, :, 4:-4][np.roll(outline, shift, axis=2)[:, :, 4:-4]].mean())
+
+    assert strength(0) > 1.5 * max(strength(-3), strength(3))
+    assert strength(0) > max(strength(-1), strength(1))
+
+
+def test_windows_shine_at_night_and_walls_do_not(
+    day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
+) -> None:
+    window, wall = inside(masks["window"]), inside(masks["building"])
+    by_night = np.median(luma(night)[window]) / np.median(luma(night)[wall])
+    by_day = np.median(luma(day)[window]) / np.median(luma(day)[wall])
+    assert by_night > 2.5
+    assert by_day < 1.5
+    assert 0.6 < (luma(night)[window] > 110).mean() < 0.95, "most windows are lit, some are not"
+    warm = night[window][luma(night)[window] > 110]
+    assert (warm[:, 0] > warm[:, 2]).mean() > 0.6
+
+
+def test_night_is_dark_but_not_black(day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]) -> None:
+    sky, wall = inside(masks["sky"]), inside(masks["building"])
+    assert luma(night).mean() < 0.6 * luma(day).mean()
+    assert night[sky][:, 2].mean() > 1.4 * night[sky][:, 0].mean(), "the sky of the night is blue"
+    assert luma(night)[sky].mean() < 0.3 * luma(day)[sky].mean()
+    assert 0.12 < np.median(luma(night)[wall] / luma(day)[wall]) < 0.5
+    colours = np.corrcoef(
+        (day - day.mean(-1, keepdims=True))[wall].ravel(), (night - night.mean(-1, keepdims=True))[wall].ravel()
+    )
+    assert colours[0, 1] > 0.4, "a wall's colour can be told at night"
+
+
+def test_a_closed_blind_by_day_is_a_dark_window_by_night(
+    day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
+) -> None:
+    """Which windows are dark follows from what they look like by day: a linear rule tells most of them."""
+    window = inside(masks["window"])
+    around = [np.roll(day, (dy, dx), (1, 2))[window] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    looks = np.concatenate([*around, np.ones((window.sum(), 1))], axis=1)
+    lit = luma(night)[window] > 110
+    rule = np.linalg.lstsq(looks, lit.astype(float), rcond=None)[0]
+    guess = looks @ rule
+    assert np.mean(guess[lit][:, None] > np.quantile(guess[~lit], np.linspace(0, 1, 101))) > 0.75
+
+
+def codes(frames: np.ndarray, bits: int = 5) -> np.ndarray:
+    """The colour of each pixel as one number of `bits` bits for each channel."""
+    r, g, b = (frames[..., channel].astype(int) >> (8 - bits) for channel in range(3))
+    return np.asarray(((r << bits) + g << bits) + b)
+
+
+def test_the_best_map_of_colours_misses_the_night(
+    day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
+) -> None:
+    """Even fitted to the very frames it is tried on, and all the more on another film."""
+    size = 1 << 15
+    known = codes(day).ravel()
+    count = np.bincount(known, minlength=size)
+    table = np.stack(
+        [np.bincount(known, night[..., c].ravel(), size) / np.maximum(count, 1) for c in range(3)], axis=-1
+    )
+    error = np.abs(table[codes(day)] - night).mean(axis=-1)
+    assert error[masks["window"]].mean() > 30
+    table[count == 0] = night.reshape(-1, 3).mean(axis=0)
+    elsewhere, truth, labels = (shown(OTHER, appearance) for appearance in ("day", "night", "labels"))
+    window = (labels == LABELS["window"]).all(axis=-1)
+    assert np.abs(table[codes(elsewhere)] - truth).mean(axis=-1)[window].mean() > 40
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("building", "vehicle"),
+        ("building", "pavement"),
+        ("sky", "window"),
+        ("vegetation", "vehicle"),
+        ("person", "building"),
+    ],
+)
+def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
+    """A good part of one class has a colour that the other class has more than a handful of times."""
+    first, second = codes(day, 4)[inside(masks[one])], codes(day, 4)[inside(masks[other])]
+    common = np.bincount(first, minlength=1 << 12) >= 10
+    assert common[second].mean() > 0.25
+
+
+def test_what_moves_moves_in_every_appearance_alike() -> None:
+    """Where vehicles and people move between two frames, day and night change there and much less elsewhere."""
+    for start in FILM.cuts():
+        labels = [FILM.frame(start + k, "labels").astype(int) for k in (10, 12)]
+        moving = np.zeros(labels[0].shape[:2], bool)
+        for name in ("vehicle", "person"):
+            moving |= (labels[0] == LABELS[name]).all(-1) ^ (labels[1] == LABELS[name]).all(-1)
+        assert moving.sum() > 5
+        for appearance in ("day", "night"):
+            frames = [FILM.frame(start + k, appearance).astype(float) for k in (10, 12)]
+            change = np.abs(frames[0] - frames[1]).mean(axis=-1)
+            assert change[moving].mean() > 1.5 * change[~moving].mean(), (start, appearance)

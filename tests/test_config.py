@@ -1,0 +1,60 @@
+"""Settings: what is valid, and what an invalid file is told."""
+
+from pathlib import Path
+
+import pytest
+
+from recycle.config import find_pipeline, load_pipeline, shipped_pipelines
+from recycle.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "task.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("path", shipped_pipelines(), ids=lambda path: path.stem)
+def test_shipped_pipelines_are_valid_and_explain_themselves(path: Path) -> None:
+    assert load_pipeline(path).name == path.stem
+    assert path.read_text().startswith("# ")
+
+
+def test_the_named_pipelines_ship() -> None:
+    assert {"demo", "labels", "signers", "cyclegan", "recyclegan"} <= {path.stem for path in shipped_pipelines()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nstesp = 3", r"task\.toml: unknown key 'train\.stesp'; did you mean 'steps'\?"),
+        ("[trian]", r"unknown key 'trian'; did you mean 'train'\?"),
+        ("[losses.weights]\nrecicle = 1", r"'losses\.weights\.recicle'; did you mean 'recycle'\?"),
+        ("[footage.street]\nwidht = 64", r"'footage\.street\.widht'; did you mean 'width'\?"),
+        ("[train]\nqqq = 3", r"unknown key 'train\.qqq'; known keys here: .*steps"),
+        ("[train]\nsteps = 'many'", r"'train\.steps': .*integer.*, got 'many'"),
+        ("[train]\nsteps = 0", r"'train\.steps': .*greater than or equal to 1, got 0"),
+        ("[train]\nsize = [30, 30]", r"'train': 'size' is height and width, multiples of 4"),
+        ("[train]\nframes = 1", r"'train\.frames' must be at least 2"),
+        ("[footage]\na = 'x'\n[footage.street]", r"either 'street' or paths"),
+        ("[footage]\ntest_a = ['x', 'y']\ntruth_ab = 'z'", r"'truth_ab' must be empty or as long as 'test_a'"),
+        ("steps = ", r"task\.toml is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_pipeline(write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_an_unknown_name_are_told() -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the pipeline file nosuch\.toml: No such file"):
+        load_pipeline(find_pipeline(Path("nosuch.toml")))
+    with pytest.raises(ConfigError, match=r"no pipeline 'nosuch'; .*demo"):
+        find_pipeline(Path("nosuch"))
+
+
+def test_footage_paths_are_relative_to_the_pipeline_file(tmp_path: Path) -> None:
+    pipeline = load_pipeline(write(tmp_path, "[footage]\na = 'videos/x'\nb = ['/abs/y', 'z']"))
+    assert pipeline.footage.a == (tmp_path / "videos/x",)
+    assert pipeline.footage.b == (Path("/abs/y"), tmp_path / "z")
