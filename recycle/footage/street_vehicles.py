@@ -51,11 +51,11 @@ def _car(canvas: Canvas, spot: Place, vehicle: Vehicle, roll: float) -> None:
     body, dark = paint(vehicle.colour, "vehicle"), paint(dim(vehicle.colour, 0.72), "vehicle")
     glass = paint(_GLASS, "vehicle")
     if vehicle.kind == "car":
-        roof = [(-half + 0.55, 0.98), (-0.95, 1.42), (0.45, 1.45), (1.2, 1.0)]
+        roof = [(-half + 0.55, 0.9), (-0.95, 1.42), (0.45, 1.45), (1.28, 0.9)]
     elif vehicle.kind == "hatch":
-        roof = [(-half + 0.05, 0.95), (-half + 0.45, 1.48), (0.35, 1.5), (1.05, 1.0)]
+        roof = [(-half + 0.05, 0.9), (-half + 0.45, 1.48), (0.35, 1.5), (1.13, 0.9)]
     else:
-        roof = [(-half + 0.02, 0.9), (-half + 0.08, 2.05), (1.15, 2.08), (1.85, 1.1)]
+        roof = [(-half + 0.02, 0.9), (-half + 0.08, 2.05), (1.15, 2.08), (1.95, 0.9)]
     lower = [
         (-half, 0.3),
         (-half, 0.82),
@@ -89,7 +89,7 @@ def _car(canvas: Canvas, spot: Place, vehicle: Vehicle, roll: float) -> None:
         shape(
             canvas,
             spot,
-            [(middle + 0.05, 1.0), (middle + 0.05, top - 0.08), (x2 - 0.05, top - 0.07), (x3 - 0.15, 1.0)],
+            [(middle + 0.05, 1.0), (middle + 0.05, top - 0.08), (x2 - 0.05, top - 0.07), (x3 - 0.23, 1.0)],
             glass,
         )
     for x in (-half + 0.85, half - 0.85):
