@@ -137,7 +137,7 @@ def _look(rng: np.random.Generator, aspect: float) -> Look:
         cloud=0.9 if rain else float(rng.uniform(0.15, 0.7)),
         haze=haze,
         rain=rain,
-        wind=float(rng.uniform(-0.03, 0.03)),
+        wind=float(rng.uniform(-0.025, 0.025)),
         leaves=leaves,
         asphalt=(road * 0.96, road, road * 1.1),
         slabs=(slab, slab * 0.96, slab * 0.88),

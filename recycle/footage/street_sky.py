@@ -28,8 +28,8 @@ class Sky:
         clear, colour = (self.day, self.day_cloud) if appearance == "day" else (self.night, self.night_cloud)
         height, width = clear.shape[:2]
         room = self.clouds.shape[1] - width
-        shift = room / 2 - (self.wind * t - 0.05 * view.x) % 0.2 * height
-        matrix = np.array([[1, 0, -max(0.0, shift)], [0, 1, 0]], np.float64)
+        shift = room / 2 - (self.wind * t - 0.05 * view.x) * height
+        matrix = np.array([[1, 0, -min(max(0.0, shift), room)], [0, 1, 0]], np.float64)
         cover = cv2.warpAffine(self.clouds, matrix, (width, height), flags=cv2.INTER_LINEAR)[..., None]
         return clear + (colour - clear) * cover
 
