@@ -108,6 +108,10 @@ class GeneratorSettings(Settings):
     """Residual blocks: 6 or 9 in the published networks."""
     width: int = Field(64, ge=4, le=512)
     """Channels of the stem: 64 in the published networks."""
+    skip: bool = False
+    """Add the frame itself to the output before its tanh (the global skip of DeblurGAN, Kupyn et al. 2018):
+    the network starts as the identity and learns in minutes where both domains share their layout. The
+    published networks have none."""
 
 
 class DiscriminatorSettings(Settings):

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from recycle.config import DiscriminatorSettings
+from recycle.networks.initialise import initialise
 
 
 class Discriminator(nn.Module):
@@ -29,8 +30,8 @@ class Discriminator(nn.Module):
             ]
         modules.append(nn.Conv2d(channels[-1], 1, 4, padding=1))
         self.model = nn.Sequential(*modules)
+        initialise(self)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → logits (B, 1, H', W'), unbounded; H' ≈ H/8 with 3 layers."""
-        logits: Tensor = self.model(frames)
-        return logits
+        return self.model(frames)

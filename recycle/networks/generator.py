@@ -1,8 +1,13 @@
 """ResNet generator of CycleGAN and ReCycle-GAN."""
 
+import torch
 from torch import Tensor, nn
 
 from recycle.config import GeneratorSettings
+from recycle.networks.initialise import initialise
+
+NEARLY_ONE = 0.98
+"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
 
 
 class ResidualBlock(nn.Module):
@@ -22,8 +27,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float → the same shape."""
-        out: Tensor = x + self.conv_block(x)
-        return out
+        return x + self.conv_block(x)
 
 
 class Generator(nn.Module):
@@ -40,6 +44,7 @@ class Generator(nn.Module):
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
         w = settings.width
+        self.skip = settings.skip
         self.model = nn.Sequential(
             *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), nn.InstanceNorm2d(w), nn.ReLU(inplace=True)),
             *_down(w, 2 * w),
@@ -49,11 +54,16 @@ class Generator(nn.Module):
             *_up(2 * w, w),
             *(nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7), nn.Tanh()),
         )
+        initialise(self)
+        if self.skip:
+            nn.init.zeros_(self.model[-2].weight)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16."""
-        out: Tensor = self.model(frames)
-        return out
+        if not self.skip:
+            return self.model(frames)
+        change = self.model[:-1](frames)
+        return torch.tanh(change + torch.atanh(frames * NEARLY_ONE))
 
 
 def _down(channels: int, out: int) -> tuple[nn.Module, ...]:

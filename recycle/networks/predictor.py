@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from recycle.config import PredictorSettings
 from recycle.errors import ConfigError
+from recycle.networks.initialise import initialise
 
 
 class SmpPredictor(nn.Module):
@@ -72,6 +73,7 @@ class Pix2PixPredictor(nn.Module):
             ]
             self.down.append(nn.Sequential(*down))
             self.up.append(nn.Sequential(*up))
+        initialise(self)
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, T−1, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""

@@ -9,7 +9,6 @@ from recycle.config import LossWeights, Pipeline
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.discriminator import Discriminator
 from recycle.networks.generator import Generator
-from recycle.networks.initialise import initialise
 from recycle.networks.predictor import make_predictor
 
 
@@ -58,11 +57,6 @@ class RecycleGAN(nn.Module):
         self.pred_b = make_predictor(networks.predictor, frames) if self.has_predictors else None
         self.disc_a = Discriminator(networks.discriminator)
         self.disc_b = Discriminator(networks.discriminator)
-        for module in (self.gen_ab, self.gen_ba, self.disc_a, self.disc_b):
-            initialise(module)
-        for predictor in (self.pred_a, self.pred_b):
-            if networks.predictor.kind == "pix2pix" and predictor is not None:
-                initialise(predictor)
 
     def translators(self) -> list[nn.Parameter]:
         """Parameters of generators and predictors, which one optimiser trains together."""

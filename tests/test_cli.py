@@ -1,0 +1,164 @@
+"""The command line as a user meets it: real processes, real files, one clear line for each mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.footage.encode import write_video
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+
+COMMANDS = ["probe", "extract", "street", "train", "translate", "evaluate", "run", "demo", "pipelines"]
+
+
+def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "recycle", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+
+
+def assert_one_line(result: "subprocess.CompletedProcess[str]", *words: str, code: int = 1) -> None:
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    random = np.random.default_rng(0)
+    base = random.integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    write_video(path, (np.roll(base, 2 * i, axis=1) for i in range(12)), fps=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    networks = NetworkSettings(generator=GeneratorSettings(blocks=1, width=4))
+    save_bundle(Bundle(BundleConfig(networks=networks, predictors=False, short_side=48)), folder)
+    return folder
+
+
+def test_help_names_every_command_and_imports_no_torch() -> None:
+    code = "import sys; sys.argv = ['recycle', '--help']\nfrom recycle.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print('torch' in sys.modules, 'pydantic' in sys.modules, 'cv2' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False False False"
+    assert all(f"  {command}" in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = recycle(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: recycle {command}" in result.stdout
+
+
+def test_a_folder_with_no_video(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_one_line(recycle("extract", tmp_path / "empty", "--out", tmp_path / "out"), "empty", "no video")
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_a_text_file_named_mp4(tmp_path: Path, model: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("dear diary")
+    for arguments in (("probe", text), ("extract", text, "--out", tmp_path / "out")):
+        assert_one_line(recycle(*arguments), "notes.mp4")
+    assert_one_line(recycle("translate", text, tmp_path / "out.mp4", "--model", model, "--to", "b"), "notes.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_misspelt_key_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_text("[train]\nlearning_rat = 1e-4\n")
+    result = recycle("run", tmp_path / "task.toml", "--out", tmp_path / "run")
+    assert_one_line(result, "task.toml", "'train.learning_rat'", "did you mean 'learning_rate'?")
+
+
+def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Path) -> None:
+    (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-100])
+    result = recycle("translate", video, tmp_path / "out.mp4", "--model", tmp_path, "--to", "b")
+    assert_one_line(result, "model.safetensors", "damaged")
+
+
+def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
+    result = recycle("translate", video, tmp_path / "out.mp4", "--model", model, "--to", "c")
+    assert_one_line(result, "--to", "'c'", "'a', 'b'", code=2)
+
+
+def test_an_output_that_exists_is_kept(tmp_path: Path, video: Path, model: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    assert_one_line(recycle("translate", video, output, "--model", model, "--to", "b"), "out.mp4", "--overwrite")
+    assert output.read_text() == "precious"
+    assert recycle("translate", video, output, "--model", model, "--to", "b", "--overwrite").returncode == 0
+    assert output.read_bytes() != b"precious"
+
+
+def test_an_output_that_is_the_input(tmp_path: Path, video: Path, model: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(video.read_bytes())
+    result = recycle("translate", source, source, "--model", model, "--to", "b", "--overwrite")
+    assert_one_line(result, "clip.mp4", "input")
+    assert source.read_bytes() == video.read_bytes()
+
+
+def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
+    write_video(tmp_path / "short.mp4", np.zeros((2, 48, 64, 3), np.uint8), fps=12)
+    (tmp_path / "task.toml").write_text("[extract]\nshort_side = 48\n[train]\nsize = [48, 48]\n")
+    arguments = ("train", tmp_path / "task.toml", "--a", video, "--b", tmp_path / "short.mp4", "--out", tmp_path / "run")
+    assert_one_line(recycle(*arguments), "domain b", "2 frames", "needs 3")
+
+
+def test_one_side_without_footage(tmp_path: Path, video: Path) -> None:
+    result = recycle("train", "signers", "--a", video, "--out", tmp_path / "run")
+    assert_one_line(result, "no footage for domain b", "--b")
+
+
+def test_an_unwritable_place(tmp_path: Path, video: Path, model: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_one_line(recycle("translate", video, tmp_path / "file" / "out.mp4", "--model", model, "--to", "b"), "file")
+
+
+def test_a_crop_that_is_no_box(tmp_path: Path, video: Path) -> None:
+    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "1,2,x,4"), "1,2,x,4", code=2)
+    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "0,0,999,9"), "999x9", "64x48")
+
+
+def test_an_unknown_scale(tmp_path: Path, video: Path, model: Path) -> None:
+    result = recycle("translate", video, tmp_path / "o.mp4", "--model", model, "--to", "b", "--scale", "huge")
+    assert_one_line(result, "scale", "huge")
+
+
+def test_probe_speaks_to_people_and_to_programs(video: Path) -> None:
+    assert "64x48" in recycle("probe", video).stdout
+    assert '"width":64' in recycle("probe", video, "--json", "--no-cuts").stdout
+
+
+def test_a_street_is_filmed_once(tmp_path: Path) -> None:
+    arguments = ("street", "night.mp4", "--look", "night", "--seconds", "0.5", "--width", "64", "--height", "48")
+    assert recycle(*arguments, cwd=tmp_path).returncode == 0
+    assert_one_line(recycle(*arguments, cwd=tmp_path), "night.mp4 exists", "--overwrite")
+
+
+def test_a_shipped_pipeline_can_be_printed_and_used(tmp_path: Path) -> None:
+    listed = recycle("pipelines").stdout
+    assert "signers" in listed
+    text = recycle("pipelines", "signers").stdout
+    assert 'name = "signers"' in text
+    assert_one_line(recycle("pipelines", "nosuch"), "nosuch", "signers")
+
+
+def test_an_absent_device(tmp_path: Path, video: Path, model: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    result = recycle("translate", video, tmp_path / "o.mp4", "--model", model, "--to", "b", "--device", "cuda")
+    assert_one_line(result, "cuda")
