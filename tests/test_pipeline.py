@@ -1,0 +1,120 @@
+"""The whole road, on a very small street: footage, frames, model, translated video, scores, report."""
+
+import json
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from recycle.config import Pipeline, parse_pipeline
+from recycle.errors import FootageError
+from recycle.footage.decode import VideoReader
+from recycle.footage.encode import write_video
+from recycle.pipeline import Layout, open_pipeline, prepare_footage, run, score_model
+from recycle.progress import Terminal
+
+PROMISED = {f"{name}_{way}" for name in ("psnr", "ssim", "warp_error", "diversity") for way in ("ab", "ba")}
+PROMISED |= {"psnr_ab_input", "psnr_ba_input"}
+
+
+def task(**train: object) -> Pipeline:
+    return parse_pipeline(
+        {
+            "name": "small",
+            "footage": {"street": {"width": 64, "height": 48, "fps": 8, "seconds": 4, "test_seconds": 1}},
+            "extract": {"short_side": 48},
+            "networks": {
+                "generator": {"width": 4, "blocks": 1},
+                "discriminator": {"width": 4, "layers": 2},
+                "predictor": {"width": 4, "depth": 3},
+            },
+            "train": {"size": [32, 32], "steps": 2, "device": "cpu", **train},
+        },
+        where="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    return run(task(), tmp_path_factory.mktemp("run"), Terminal())
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_run_makes_all_that_it_promises(finished: Layout) -> None:
+    assert {path.name for path in finished.model.iterdir()} == {"config.json", "model.safetensors"}
+    names = {path.name for path in finished.translated.glob("*.mp4")}
+    assert names == {"test_a_ab.mp4", "test_a_ab_back.mp4", "test_b_ba.mp4", "test_b_ba_back.mp4"}
+    scores = json.loads(finished.metrics.read_text())
+    assert scores.keys() >= PROMISED
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+    page = finished.report.read_text()
+    assert page.count("<video") >= 6
+    assert "data:video/mp4;base64" in page
+
+
+def test_translated_clips_have_the_frames_and_the_sound_of_their_source(finished: Layout) -> None:
+    for source, output in (("test_a", "test_a_ab"), ("test_b", "test_b_ba")):
+        stamps, packets = [], []
+        for path in (finished.footage / f"{source}.mp4", finished.translated / f"{output}.mp4"):
+            with VideoReader(path) as reader:
+                stamps.append([frame.pts * frame.time_base for frame in reader])
+            with av.open(str(path)) as container:
+                packets.append([bytes(p) for p in container.demux(audio=0) if p.size])
+        assert stamps[0] == stamps[1]
+        assert packets[0] == packets[1] != []
+
+
+def test_a_second_run_makes_nothing_anew(finished: Layout) -> None:
+    before = files(finished.folder)
+    run(task(), finished.folder, Terminal())
+    changed = {name for name, time in files(finished.folder).items() if before.get(name) != time}
+    assert all(name == "report.html" or name.startswith("logs") for name in changed), changed
+
+
+def test_more_training_translates_and_scores_anew(finished: Layout, tmp_path: Path) -> None:
+    before = files(finished.translated)
+    scores = finished.metrics.read_text()
+    run(task(steps=4), finished.folder, Terminal())
+    assert files(finished.translated)["test_a_ab.mp4"] != before["test_a_ab.mp4"]
+    assert finished.metrics.read_text() != scores
+
+
+def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: Layout) -> None:
+    scores = json.loads(finished.metrics.read_text())
+    assert scores["psnr_ab_input"] == pytest.approx(scores["psnr_ba_input"], abs=1e-3)  # day ↔ night of one clip
+
+
+def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> None:
+    clip = {"test_a": finished.footage / "test_a.mp4", "truth_ab": finished.footage / "test_a.mp4"}
+    scores = score_model(parse_pipeline({"footage": clip}, where="test"), "identity", tmp_path, Terminal())
+    assert scores["psnr_ab"] > 38  # the identity, encoded anew, against itself
+    assert scores["psnr_ab_input"] == 100
+    with pytest.raises(FootageError, match="no clips to evaluate"):
+        score_model(Pipeline(), "identity", tmp_path, Terminal())
+
+
+def test_footage_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    opened = open_pipeline(Path("demo"), footage={"a": [tmp_path / "x"], "b": None}, train={"steps": 7, "device": None})
+    assert opened.footage.street is None
+    assert opened.footage.a == (tmp_path / "x",)
+    assert opened.footage.b == ()
+    assert (opened.train.steps, opened.train.device) == (7, "auto")
+
+
+def test_bad_videos_are_told_and_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), dtype=np.uint8)
+    for domain in "ab":
+        (tmp_path / domain).mkdir()
+        write_video(tmp_path / domain / "good.mp4", good, fps=8)
+    (tmp_path / "a" / "bad.mp4").write_text("no video")
+    pipeline = parse_pipeline(
+        {"footage": {"a": tmp_path / "a", "b": tmp_path / "b"}, "extract": {"short_side": 48}}, where="test"
+    )
+    _, shots_a, shots_b = prepare_footage(pipeline, Layout(tmp_path / "run"), Terminal())
+    assert sum(len(shot.files) for shot in shots_a) == sum(len(shot.files) for shot in shots_b) == 6
+    assert f"skipped {tmp_path}{os.sep}a{os.sep}bad.mp4" in capsys.readouterr().out
