@@ -6,7 +6,7 @@ Every default of the project lives in this file and nowhere else.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -193,6 +193,9 @@ class TrainSettings(Settings):
     decay: float = Field(0.5, ge=0, le=1)
     """Part of the steps, at the end, over which the learning rate falls linearly towards 0."""
     learning_rate: float = Field(2e-4, gt=0)
+    discriminator_rate: float = Field(1.0, gt=0)
+    """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et
+    al. 2017); below 1 where the discriminators run away, as in very short runs."""
     betas: tuple[float, float] = (0.5, 0.999)
     pool_size: int = Field(50, ge=0)
     """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
@@ -224,7 +227,7 @@ class TrainSettings(Settings):
 class TranslateSettings(Settings):
     """How a bundle is applied to video."""
 
-    scale: Literal["trained", "source"] | int = "trained"
+    scale: Literal["trained", "source"] | Annotated[int, Field(ge=16)] = "trained"
     """Short side in pixels at which the network runs: as in training, as in the source, or a number.
     The output always has the source's size."""
     smoothing: bool = False

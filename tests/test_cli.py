@@ -47,7 +47,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_every_command_and_imports_no_torch() -> None:
-    code = "import sys; sys.argv = ['recycle', '--help']\nfrom recycle.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['recycle', '--help']\nfrom recycle.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
     code += "print('torch' in sys.modules, 'pydantic' in sys.modules, 'cv2' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "False False False"
@@ -114,7 +115,16 @@ def test_an_output_that_is_the_input(tmp_path: Path, video: Path, model: Path) -
 def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
     write_video(tmp_path / "short.mp4", np.zeros((2, 48, 64, 3), np.uint8), fps=12)
     (tmp_path / "task.toml").write_text("[extract]\nshort_side = 48\n[train]\nsize = [48, 48]\n")
-    arguments = ("train", tmp_path / "task.toml", "--a", video, "--b", tmp_path / "short.mp4", "--out", tmp_path / "run")
+    arguments = (
+        "train",
+        tmp_path / "task.toml",
+        "--a",
+        video,
+        "--b",
+        tmp_path / "short.mp4",
+        "--out",
+        tmp_path / "run",
+    )
     assert_one_line(recycle(*arguments), "domain b", "2 frames", "needs 3")
 
 

@@ -73,10 +73,7 @@ def write_report(
     files = _playable([video for row in rows for _, video in row.videos], copies)
     embed = sum(file.stat().st_size for file in files.values()) <= EMBED_LIMIT
     link_from = None if embed else path
-    shown = [
-        (row.title, [_video(caption, files[video], link_from) for caption, video in row.videos])
-        for row in rows
-    ]
+    shown = [(row.title, [_video(caption, files[video], link_from) for caption, video in row.videos]) for row in rows]
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

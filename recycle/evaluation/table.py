@@ -32,9 +32,7 @@ FIGURES: Mapping[str, Figure] = {
         "Lower is better: what is lost on the way there and back. It tells something only where the change "
         "is large; an untouched input loses nothing.",
     ),
-    "change": Figure(
-        "Change", "grey levels", "", "How far the output is from the input; near 0: nothing done."
-    ),
+    "change": Figure("Change", "grey levels", "", "How far the output is from the input; near 0: nothing done."),
     "warp_error": Figure(
         "Warp error",
         "× 10⁻³",

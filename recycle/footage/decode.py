@@ -65,9 +65,7 @@ class VideoReader:
             stream = video_stream(container, path)
             first = next(self._decode(container, stream), None)
             if first is None:
-                raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete?"
-                )
+                raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
             self._turn = _turn_of(first)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)

@@ -142,9 +142,7 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
     try:
         frames, notices = extract_source(task.source, task.target, task.fingerprint, task.settings, count)
     except (RecycleError, av.FFmpegError, cv2.error, MemoryError, OSError) as error:
-        reason = (
-            str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
-        )
+        reason = str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
         return _Result(failure=" ".join(reason.split()))
     return _Result(frames, tuple(notices))
 

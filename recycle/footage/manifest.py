@@ -59,9 +59,7 @@ def fingerprint(source: Path) -> str:
         if source.is_dir():
             for image in numbered_images(source):
                 facts = image.stat()
-                digest.update(
-                    f"{image.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="replace")
-                )
+                digest.update(f"{image.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="replace"))
             return digest.hexdigest()
         size = source.stat().st_size
         digest.update(str(size).encode())
@@ -98,6 +96,4 @@ def check_untouched(folder: Path, manifest: Manifest) -> None:
         problem = f"misses {deleted} frames that were deleted by hand, which extracting anew would bring back"
     else:
         return
-    raise FootageError(
-        f"{folder} was extracted otherwise and {problem}; move it away or choose another folder"
-    )
+    raise FootageError(f"{folder} was extracted otherwise and {problem}; move it away or choose another folder")

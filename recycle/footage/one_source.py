@@ -70,8 +70,7 @@ def extract_source(
             rotation=reader.info.rotation,
             time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
             frames=tuple(
-                ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts)
-                for name, index, pts in kept
+                ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),
         )
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -108,9 +107,7 @@ def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _cropped(
-    pixels: NDArray[np.uint8], crop: tuple[int, int, int, int], width: int, height: int
-) -> NDArray[np.uint8]:
+def _cropped(pixels: NDArray[np.uint8], crop: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
     x, y, w, h = crop
     pixels = pixels[y : y + h, x : x + w]
     if (w, h) != (width, height):

@@ -116,9 +116,7 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
         starts = finder.finish()
     with open_container(path) as container:
         stream = video_stream(container, path)
-        variable = _varies(
-            times or _packet_times(container, stream), frame_step(stream) * reader.info.time_base
-        )
+        variable = _varies(times or _packet_times(container, stream), frame_step(stream) * reader.info.time_base)
     with open_container(path) as container:
         stream = video_stream(container, path)
         first = _first_frame(container, stream, path)
@@ -167,9 +165,7 @@ def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fracti
     except av.FFmpegError:
         pass  # damage: what came before it is enough
     times.sort()
-    return (
-        times if len(times) < _SAMPLE else times[:-16]
-    )  # the last may miss neighbours that are stored later
+    return times if len(times) < _SAMPLE else times[:-16]  # the last may miss neighbours that are stored later
 
 
 def _rate(claimed: Fraction | None, times: list[Fraction]) -> float | None:

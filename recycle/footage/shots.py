@@ -44,9 +44,7 @@ class ShotFinder:
 
     def __init__(self, *, threshold: float = 3.0) -> None:
         """`threshold`: how many times larger than around it a change must be (adaptive_threshold)."""
-        self._detector = AdaptiveDetector(
-            adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW
-        )
+        self._detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW)
         self._last: NDArray[np.uint8] | None = None
         self._index = 0
         self._starts: list[int] = []

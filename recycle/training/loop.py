@@ -195,9 +195,9 @@ def _train_until_done(
     for number, clips in enumerate(loader, batch):
         seeds = np.random.SeedSequence([settings.seed, number]).generate_state(2)
         a, b = (augment(fabric.to_device(clip), int(seed)) for clip, seed in zip(clips, seeds, strict=True))
-        for optimiser in (run.optimisers.translators, run.optimisers.discriminators):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(run.step, settings)
+        rate = learning_rate(run.step, settings)
+        _set_rate(run.optimisers.translators, rate)
+        _set_rate(run.optimisers.discriminators, rate * settings.discriminator_rate)
         losses = training_step(
             run.model,
             run.optimisers,
@@ -211,7 +211,7 @@ def _train_until_done(
         run.step += 1
         run.average.update(run.model.module)
         if run.step % settings.log_every == 0 or run.step == 1:
-            detail = _log(writer, run.step, losses, learning_rate(run.step - 1, settings))
+            detail = _log(writer, run.step, losses, rate)
         if run.step % settings.preview_every == 0 or run.step == settings.steps:
             _preview(run, splits, writer)
         if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
@@ -220,6 +220,11 @@ def _train_until_done(
         if stop.asked:
             run.save()
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
+
+
+def _set_rate(optimiser: Any, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def _log(writer: SummaryWriter, step: int, losses: dict[str, Tensor], rate: float) -> str:

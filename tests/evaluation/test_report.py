@@ -146,9 +146,7 @@ def test_curves_of_both_sides_share_a_chart(tmp_path: Path) -> None:
     assert {"0", "0.5", "1k", "2k"} <= set(labels)
 
 
-def test_too_large_videos_are_linked(
-    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_videos_are_linked(videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "EMBED_LIMIT", sum(video.stat().st_size for video in videos) - 1)
     rows = [VideoRow("a → b", [("source", videos[0]), ("translated", videos[1])])]
     path = videos[0].parent / "pages" / "report.html"

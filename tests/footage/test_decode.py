@@ -37,9 +37,7 @@ def distance(got: Pixels, wanted: Pixels) -> float:
 
 
 @pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "avi", "ts"])
-def test_every_frame_comes_out(
-    tmp_path: Path, make_video: Make, moving_frames: Frames, container: str
-) -> None:
+def test_every_frame_comes_out(tmp_path: Path, make_video: Make, moving_frames: Frames, container: str) -> None:
     frames = moving_frames(40)
     options = {"crf": "8", "bf": "0" if container == "avi" else "3"}
     got = read(make_video(tmp_path / f"a.{container}", frames, time_base=Fraction(1, 25), options=options))
@@ -48,13 +46,9 @@ def test_every_frame_comes_out(
     assert {b.seconds - a.seconds for a, b in itertools.pairwise(got)} == {Fraction(1, 25)}
 
 
-def test_avi_states_wrong_times_for_reordered_frames(
-    tmp_path: Path, make_video: Make, moving_frames: Frames
-) -> None:
+def test_avi_states_wrong_times_for_reordered_frames(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     frames = moving_frames(40)
-    got = read(
-        make_video(tmp_path / "a.avi", frames, time_base=Fraction(1, 25), options={"crf": "8", "bf": "3"})
-    )
+    got = read(make_video(tmp_path / "a.avi", frames, time_base=Fraction(1, 25), options={"crf": "8", "bf": "3"}))
     assert max(distance(frame.pixels, pixels) for frame, pixels in zip(got, frames, strict=True)) < 3
     assert all(b.pts > a.pts for a, b in itertools.pairwise(got))
     assert abs(got[-1].pts - got[0].pts - 39) <= 3
@@ -187,9 +181,7 @@ def test_a_change_of_size_in_mid_stream(tmp_path: Path, make_video: Make, moving
     assert all(b.pts > a.pts for a, b in itertools.pairwise(got))
 
 
-def test_missing_timestamps_come_from_the_rate(
-    tmp_path: Path, make_video: Make, moving_frames: Frames
-) -> None:
+def test_missing_timestamps_come_from_the_rate(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     make_video(tmp_path / "a.h264", moving_frames(10), time_base=Fraction(1, 25))
     got = read(tmp_path / "a.h264")
     assert len(got) == 10

@@ -44,9 +44,7 @@ def hidden(out: Path) -> list[str]:
 
 
 def content(out: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()
-    }
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -71,9 +69,7 @@ def test_frames_and_manifest(tmp_path: Path, video: Path, moving_frames: Frames)
 def test_a_turned_wide_pixel_video_is_cropped_and_shrunk(
     tmp_path: Path, make_video: Make, moving_frames: Frames
 ) -> None:
-    video = make_video(
-        tmp_path / "a.mp4", moving_frames(3, 128, 96), turn=(90, False, False), aspect=Fraction(2)
-    )
+    video = make_video(tmp_path / "a.mp4", moving_frames(3, 128, 96), turn=(90, False, False), aspect=Fraction(2))
     extract([video], tmp_path / "whole", WHOLE)
     ((_, manifest),) = manifests(tmp_path / "whole")
     assert (manifest["width"], manifest["height"], manifest["rotation"]) == (48, 128, 90)
@@ -113,9 +109,7 @@ def test_a_cut_starts_a_new_shot(tmp_path: Path, make_video: Make, moving_frames
     assert [row["pts"] for row in manifest["frames"]] == [i * 1024 for i in range(10)]
 
 
-def test_duplicates_are_dropped_within_a_shot(
-    tmp_path: Path, make_video: Make, moving_frames: Frames
-) -> None:
+def test_duplicates_are_dropped_within_a_shot(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     frames = list(itertools.chain.from_iterable([f] * 3 for f in moving_frames(8)))
     video = make_video(tmp_path / "a.mp4", frames)
     extract([video], tmp_path / "out", ExtractSettings(short_side=None, drop_duplicates=0.7))
@@ -144,9 +138,7 @@ def test_other_settings_replace_an_untouched_folder(tmp_path: Path, video: Path)
 @pytest.mark.parametrize(
     ("change", "reason"), [("delete", "deleted by hand"), ("add", "did not write"), ("edit", "changed")]
 )
-def test_a_folder_that_a_person_edited_is_not_replaced(
-    tmp_path: Path, video: Path, change: str, reason: str
-) -> None:
+def test_a_folder_that_a_person_edited_is_not_replaced(tmp_path: Path, video: Path, change: str, reason: str) -> None:
     extract([video], tmp_path / "out", WHOLE)
     ((folder, _),) = manifests(tmp_path / "out")
     if change == "delete":
@@ -197,9 +189,7 @@ def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path, make_video: Make, m
         make_video(tmp_path / "in" / f"{index}.mp4", moving_frames(5, shift=index))
     (tmp_path / "in" / "bad.mp4").write_text("no video")
     seen: list[tuple[int, int | None]] = []
-    report = extract(
-        [tmp_path / "in"], tmp_path / "out", WHOLE, workers=2, progress=lambda *each: seen.append(each)
-    )
+    report = extract([tmp_path / "in"], tmp_path / "out", WHOLE, workers=2, progress=lambda *each: seen.append(each))
     assert [path.name for path in report.done] == ["0.mp4", "1.mp4", "2.mp4"]
     assert [(path.name, "not a readable video" in why) for path, why in report.failed] == [("bad.mp4", True)]
     assert report.frames == 15
@@ -222,9 +212,7 @@ def test_an_output_that_cannot_be_made(tmp_path: Path, video: Path) -> None:
         extract([video], tmp_path / "file" / "out", WHOLE)
 
 
-def test_workers_give_the_same_files_as_one_process(
-    tmp_path: Path, make_video: Make, moving_frames: Frames
-) -> None:
+def test_workers_give_the_same_files_as_one_process(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     videos = [make_video(tmp_path / f"{i}.mp4", moving_frames(6, shift=i)) for i in range(2)]
     extract(videos, tmp_path / "one", WHOLE, workers=1)
     extract(videos, tmp_path / "two", WHOLE, workers=2)
