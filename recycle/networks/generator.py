@@ -45,6 +45,7 @@ class Generator(nn.Module):
         super().__init__()
         w = settings.width
         self.skip = settings.skip
+        head = nn.Conv2d(w, 3, 7)
         self.model = nn.Sequential(
             *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), nn.InstanceNorm2d(w), nn.ReLU(inplace=True)),
             *_down(w, 2 * w),
@@ -52,11 +53,11 @@ class Generator(nn.Module):
             *(ResidualBlock(4 * w) for _ in range(settings.blocks)),
             *_up(4 * w, 2 * w),
             *_up(2 * w, w),
-            *(nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7), nn.Tanh()),
+            *(nn.ReflectionPad2d(3), head, nn.Tanh()),
         )
         initialise(self)
         if self.skip:
-            nn.init.zeros_(self.model[-2].weight)
+            nn.init.zeros_(head.weight)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16."""

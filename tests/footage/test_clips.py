@@ -20,7 +20,7 @@ from recycle.footage.clips import Domain, Shot, UnpairedClips, find_shots, load_
 def write_footage(folder: Path, shots: list[int], size: tuple[int, int] = (8, 10)) -> Path:
     """Frames whose grey level is their number."""
     folder.mkdir(parents=True)
-    rows = []
+    rows: list[dict[str, object]] = []
     for shot, length in enumerate(shots):
         for _ in range(length):
             number = len(rows)

@@ -73,3 +73,25 @@ def test_predictor_treats_the_clips_of_a_batch_independently(settings: Predictor
 def test_an_unknown_encoder_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match=r"networks\.predictor\.encoder 'nosuch'"):
         make_predictor(PredictorSettings(encoder="nosuch"), 3)
+
+
+def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
+    generator = Generator(GeneratorSettings(width=8, blocks=1, skip=True))
+    frames = torch.rand(2, 3, 16, 16) * 2 - 1
+    torch.testing.assert_close(generator(frames), frames * 0.98, rtol=0, atol=1e-5)
+    assert generator(torch.ones(1, 3, 16, 16)).isfinite().all()
+    before = {key: value.clone() for key, value in generator.state_dict().items()}
+    optimiser = torch.optim.Adam(generator.parameters(), 1e-3)
+    for _ in range(2):  # the zero head passes no gradient on at first
+        optimiser.zero_grad()
+        (generator(frames) + frames).square().mean().backward()
+        optimiser.step()
+    changed = [key for key, value in generator.state_dict().items() if not torch.equal(value, before[key])]
+    assert "model.1.weight" in changed
+
+
+def test_up_sampling_starts_without_a_checkerboard() -> None:
+    """A constant picture stays constant through a new transposed convolution, away from its edges."""
+    up = next(m for m in Generator(GeneratorSettings(width=8, blocks=1)).modules() if isinstance(m, nn.ConvTranspose2d))
+    inside = up(torch.ones(1, up.in_channels, 8, 8))[..., 2:-2, 2:-2]
+    assert inside.flatten(2).std(dim=2).max() < 1e-6
