@@ -171,10 +171,7 @@ def train_model(
 ) -> TrainReport:
     """Train, or continue to train, in the run's folder."""
     with console.bar("training", unit="steps") as progress:
-        report = train(pipeline, shots_a, shots_b, where.folder, progress=progress)
-    for notice in report.notices:
-        console.say(notice)
-    return report
+        return train(pipeline, shots_a, shots_b, where.folder, progress=progress, say=console.say)
 
 
 def translate_tests(

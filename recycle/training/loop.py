@@ -1,7 +1,7 @@
 """The training loop: clips in, a bundle out; can be stopped at any moment and continued."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Pipeline, TrainSettings
 from recycle.devices import make_fabric
-from recycle.errors import FootageError, Interrupted, RecycleError
+from recycle.errors import BundleError, FootageError, Interrupted, RecycleError
 from recycle.footage.augment import Augment
 from recycle.footage.clips import FEW_CLIPS, Domain, Shot, Split, UnpairedClips, load_clips, split
 from recycle.networks.bundle import BundleConfig, save_bundle
@@ -28,7 +29,7 @@ from recycle.training.preview import held_out_clip, preview, write_preview
 from recycle.training.step import NotFiniteError, Optimisers, training_step
 
 ROLLBACKS = 3
-"""Times that a run goes back to its checkpoint after a loss that is not finite, before it gives up."""
+"""Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
 
 MAY_CHANGE = {
     "steps",
@@ -68,6 +69,7 @@ class Run:
         settings = pipeline.train
         self.step = 0
         self.rollbacks = 0
+        self.stuck = 0  # rollbacks since the last regular checkpoint
         torch.manual_seed(settings.seed)
         model = RecycleGAN(pipeline).to(memory_format=torch.channels_last)
         self.model: Any = fabric.setup_module(model)
@@ -116,7 +118,7 @@ class Run:
     def load(self) -> None:
         """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings."""
         state = load_checkpoint(self.checkpoint)
-        _same_settings(Pipeline.model_validate_json(state["pipeline"]), self.pipeline, self.checkpoint)
+        _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         self.model.load_state_dict(state["model"])
         self.average.bundle.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
@@ -132,7 +134,8 @@ class Run:
     def roll_back(self, reason: str) -> None:
         """Go back to the checkpoint and draw other clips from there. Raises RecycleError after ROLLBACKS times."""
         rollbacks = self.rollbacks + 1
-        if rollbacks > ROLLBACKS:
+        self.stuck += 1
+        if self.stuck > ROLLBACKS:
             raise RecycleError(
                 f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; lower "
                 "'train.learning_rate' or use train.precision = \"fp32\""
@@ -143,13 +146,20 @@ class Run:
 
 
 def train(
-    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], folder: Path, *, progress: StepProgress
+    pipeline: Pipeline,
+    shots_a: list[Shot],
+    shots_b: list[Shot],
+    folder: Path,
+    *,
+    progress: StepProgress,
+    say: Callable[[str], None] = lambda notice: None,
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
     Writes `checkpoint.pt`, `model/` (the bundle of the averaged weights), `logs/` (TensorBoard) and
-    `previews/`. SIGINT and SIGTERM save, then raise Interrupted. Raises FootageError for too little footage,
-    BundleError for a damaged checkpoint, RecycleError where losses stay not finite.
+    `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save,
+    then raise Interrupted. Raises FootageError for too little footage, BundleError for a damaged checkpoint,
+    RecycleError where losses stay not finite.
     """
     settings = pipeline.train
     fabric = make_fabric(settings.device, settings.precision)
@@ -158,14 +168,22 @@ def train(
     run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
     resumed = run.checkpoint.exists()
     run.load() if resumed else run.save()
-    report = TrainReport(run.step, run.step, folder / "model", _notices(domains))
+    report = TrainReport(run.step, run.step, folder / "model")
+
+    def notice(text: str) -> None:
+        report.notices.append(text)
+        say(text)
+
+    if run.step < settings.steps:
+        for text in _notices(domains):
+            notice(text)
     writer = SummaryWriter(str(folder / "logs"), purge_step=run.step + 1 if resumed else None)
     with writer, _stop_between_steps() as stop:
         while run.step < settings.steps:
             try:
                 _train_until_done(run, domains, splits, writer, stop, progress)
             except NotFiniteError as error:
-                report.notices.append(f"step {run.step}: {error}; went back to the last checkpoint")
+                notice(f"step {run.step}: {error}; went back to the last checkpoint")
                 run.roll_back(str(error))
     report.step = run.step
     return report
@@ -216,6 +234,7 @@ def _train_until_done(
             _preview(run, splits, writer)
         if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
             run.save()
+            run.stuck = 0
         progress(run.step, settings.steps, detail)
         if stop.asked:
             run.save()
@@ -262,7 +281,11 @@ def _notices(domains: list[Domain]) -> list[str]:
     ]
 
 
-def _same_settings(old: Pipeline, new: Pipeline, checkpoint: Path) -> None:
+def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
+    try:
+        old = Pipeline.model_validate_json(saved)
+    except ValidationError as error:
+        raise BundleError(f"{checkpoint} is of another version of recycle; give another --out folder") from error
     for group in ("networks", "losses", "train"):
         before, now = (getattr(p, group).model_dump() for p in (old, new))
         for key, value in before.items():

@@ -113,7 +113,7 @@ def _update(fabric: Fabric, model: Any, optimiser: Any, losses: Losses, clip_nor
     optimiser.zero_grad(set_to_none=True)
     fabric.backward(total, model=model)
     norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
-    scaled = fabric._precision.precision == "16-mixed"  # fp16: the loss scaler skips such a step by itself
+    scaled = fabric.strategy.precision.precision == "16-mixed"  # fp16: the loss scaler skips such a step by itself
     if not scaled and norm is not None and not torch.isfinite(norm):
         raise NotFiniteError(f"the gradient of the losses {', '.join(losses)} is not finite")
     optimiser.step()
