@@ -140,7 +140,7 @@ def test_an_unwritable_place(tmp_path: Path, video: Path, model: Path) -> None:
 
 def test_a_crop_that_is_no_box(tmp_path: Path, video: Path) -> None:
     assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "1,2,x,4"), "1,2,x,4", code=2)
-    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "0,0,999,9"), "999x9", "64x48")
+    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "0,0,999,9"), "999×9", "64×48")
 
 
 def test_an_unknown_scale(tmp_path: Path, video: Path, model: Path) -> None:
