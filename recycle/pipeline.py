@@ -1,6 +1,5 @@
 """`recycle run`: every stage of a pipeline in order, each skipped where its result is there already."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.report import VideoRow, write_report
 from recycle.footage.clips import Shot, find_shots
+from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
+from recycle.footage.manifest import fingerprint
 from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
 from recycle.progress import Terminal
@@ -108,6 +109,7 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     """
     where = Layout(folder)
     footage, shots_a, shots_b = prepare_footage(pipeline, where, console)
+    find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))  # missing: say so now
     train_model(pipeline, shots_a, shots_b, where, console)
     clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
     scores = evaluate_tests(pipeline, clips, where, console)
@@ -179,7 +181,7 @@ def translate_tests(
 ) -> list[TestClip]:
     """Translate every test video to the other domain, and back again for the cycle error."""
     clips = _test_clips(footage, where.translated)
-    model_key = model if model == IDENTITY else _digest(Path(model))
+    model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
     translator: Translator | None = None
     for clip in clips:
         origin: Domain = "a" if clip.to == "b" else "b"
@@ -187,7 +189,7 @@ def translate_tests(
             (clip.source, clip.translated, clip.to),
             (clip.translated, clip.back, origin),
         ):
-            key = {"settings": settings.model_dump(), "model": model_key, "source": _digest(source), "to": to}
+            key = {"settings": settings.model_dump(), "model": model_key, "source": fingerprint(source), "to": to}
             with _Stage(output.name, key, [output], where.translated) as stage:
                 if not stage.needed:
                     continue
@@ -215,7 +217,7 @@ def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> 
 def evaluate_tests(pipeline: Pipeline, clips: Sequence[TestClip], where: Layout, console: Terminal) -> dict[str, float]:
     """Score the translated test videos, and write metrics.json."""
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
-    key = {"settings": pipeline.evaluate.model_dump(), "videos": [_digest(video) for video in videos]}
+    key = {"settings": pipeline.evaluate.model_dump(), "videos": [fingerprint(video) for video in videos]}
     with _Stage("metrics", key, [where.metrics], where.folder) as stage:
         if stage.needed:
             directions: dict[Direction, list[ClipSet]] = {}
@@ -280,13 +282,6 @@ def _test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
 
 def _is_extracted(path: Path) -> bool:
     return path.is_dir() and any(path.glob("**/manifest.json"))
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the weights of a bundle's folder."""
-    file = path / "model.safetensors" if path.is_dir() else path
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Stage:

@@ -98,6 +98,19 @@ def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> No
         score_model(Pipeline(), "identity", tmp_path, Terminal())
 
 
+def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_video(film, np.zeros((12, 48, 64, 3), np.uint8), fps=8)
+    missing = {"a": film, "b": film, "test_a": tmp_path / "nosuch.mp4"}
+    pipeline = parse_pipeline({"footage": missing, "extract": {"short_side": 48}}, where="test")
+    with pytest.raises(FootageError, match=r"no file or folder .*nosuch\.mp4"):
+        run(pipeline, tmp_path / "run", Terminal())
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    for clip, model in ((tmp_path / "nosuch.mp4", "identity"), (film, "nosuch")):
+        with pytest.raises(FootageError, match=r"cannot read .*nosuch"):
+            score_model(parse_pipeline({"footage": {"test_a": clip}}, where="test"), model, tmp_path, Terminal())
+
+
 def test_footage_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
     opened = open_pipeline(Path("demo"), footage={"a": [tmp_path / "x"], "b": None}, train={"steps": 7, "device": None})
     assert opened.footage.street is None
