@@ -112,6 +112,9 @@ class GeneratorSettings(Settings):
     """Add the frame itself to the output before its tanh (the global skip of DeblurGAN, Kupyn et al. 2018):
     the network starts as the identity and learns in minutes where both domains share their layout. The
     published networks have none."""
+    blur: bool = False
+    """Blur after each up-sampling (Karras et al. 2019): no checkerboard, which short runs do not unlearn. The
+    published networks have none; the parameters are the same."""
 
 
 class DiscriminatorSettings(Settings):

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from recycle.config import DiscriminatorSettings
 from recycle.networks.initialise import initialise
+from recycle.networks.norm import InstanceNorm
 
 
 class Discriminator(nn.Module):
@@ -25,7 +26,7 @@ class Discriminator(nn.Module):
             stride = 2 if i < settings.layers - 1 else 1
             modules += [
                 nn.Conv2d(channels[i], channels[i + 1], 4, stride=stride, padding=1),
-                nn.InstanceNorm2d(channels[i + 1]),
+                InstanceNorm(channels[i + 1]),
                 nn.LeakyReLU(0.2, True),
             ]
         modules.append(nn.Conv2d(channels[-1], 1, 4, padding=1))

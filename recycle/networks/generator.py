@@ -2,9 +2,11 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.config import GeneratorSettings
 from recycle.networks.initialise import initialise
+from recycle.networks.norm import InstanceNorm
 
 NEARLY_ONE = 0.98
 """Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
@@ -18,16 +20,32 @@ class ResidualBlock(nn.Module):
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float → the same shape."""
         return x + self.conv_block(x)
+
+
+class BlurredConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution, then a blur by [1 2 1] both ways, as after each up-sampling in StyleGAN.
+
+    Pixels of a transposed convolution are sums of unlike numbers of terms, which prints a checkerboard (Odena et
+    al. 2016); the blur mixes them again. Source: Karras et al., "A Style-Based Generator Architecture" (CVPR
+    2019), section 2.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, H, W) float → (B, out, 2 H, 2 W)."""
+        frames = super().forward(x, output_size)
+        hat = torch.tensor((0.25, 0.5, 0.25), dtype=frames.dtype, device=frames.device)
+        kernel = (hat * hat[:, None]).expand(frames.shape[1], 1, 3, 3)
+        return F.conv2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), kernel, groups=frames.shape[1])
 
 
 class Generator(nn.Module):
@@ -47,12 +65,12 @@ class Generator(nn.Module):
         self.skip = settings.skip
         head = nn.Conv2d(w, 3, 7)
         self.model = nn.Sequential(
-            *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), nn.InstanceNorm2d(w), nn.ReLU(inplace=True)),
+            *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
             *_down(w, 2 * w),
             *_down(2 * w, 4 * w),
             *(ResidualBlock(4 * w) for _ in range(settings.blocks)),
-            *_up(4 * w, 2 * w),
-            *_up(2 * w, w),
+            *_up(4 * w, 2 * w, settings.blur),
+            *_up(2 * w, w, settings.blur),
             *(nn.ReflectionPad2d(3), head, nn.Tanh()),
         )
         initialise(self)
@@ -69,9 +87,10 @@ class Generator(nn.Module):
 
 def _down(channels: int, out: int) -> tuple[nn.Module, ...]:
     conv = nn.Conv2d(channels, out, 3, stride=2, padding=1)
-    return conv, nn.InstanceNorm2d(out), nn.ReLU(inplace=True)
+    return conv, InstanceNorm(out), nn.ReLU(inplace=True)
 
 
-def _up(channels: int, out: int) -> tuple[nn.Module, ...]:
-    conv = nn.ConvTranspose2d(channels, out, 3, stride=2, padding=1, output_padding=1)
-    return conv, nn.InstanceNorm2d(out), nn.ReLU(inplace=True)
+def _up(channels: int, out: int, blur: bool) -> tuple[nn.Module, ...]:
+    kind = BlurredConvTranspose2d if blur else nn.ConvTranspose2d
+    conv = kind(channels, out, 3, stride=2, padding=1, output_padding=1)
+    return conv, InstanceNorm(out), nn.ReLU(inplace=True)

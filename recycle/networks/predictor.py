@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from recycle.config import PredictorSettings
 from recycle.errors import ConfigError
 from recycle.networks.initialise import initialise
+from recycle.networks.norm import GroupNorm, InstanceNorm
 
 
 class SmpPredictor(nn.Module):
@@ -65,11 +66,11 @@ class Pix2PixPredictor(nn.Module):
             down: list[nn.Module] = [] if outer else [nn.LeakyReLU(0.2)]
             down.append(nn.Conv2d(3 * past if outer else channels[i - 1], out, 4, stride=2, padding=1))
             if not (outer or inner):
-                down.append(nn.InstanceNorm2d(out))
+                down.append(InstanceNorm(out))
             up: list[nn.Module] = [
                 nn.ReLU(),
                 nn.ConvTranspose2d(out if inner else 2 * out, 3 if outer else channels[i - 1], 4, 2, 1),
-                nn.Tanh() if outer else nn.InstanceNorm2d(channels[i - 1]),
+                nn.Tanh() if outer else InstanceNorm(channels[i - 1]),
             ]
             self.down.append(nn.Sequential(*down))
             self.up.append(nn.Sequential(*up))
@@ -108,6 +109,6 @@ def _batch_norm_to_group_norm(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             groups = math.gcd(child.num_features, 16)
-            setattr(module, name, nn.GroupNorm(groups, child.num_features))
+            setattr(module, name, GroupNorm(groups, child.num_features))
         else:
             _batch_norm_to_group_norm(child)

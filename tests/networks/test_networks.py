@@ -8,6 +8,7 @@ from recycle.config import DiscriminatorSettings, GeneratorSettings, PredictorSe
 from recycle.errors import ConfigError
 from recycle.networks.discriminator import Discriminator
 from recycle.networks.generator import Generator
+from recycle.networks.norm import GroupNorm, InstanceNorm
 from recycle.networks.predictor import make_predictor
 
 SMALL = PredictorSettings(width=8, depth=3)
@@ -95,3 +96,34 @@ def test_up_sampling_starts_without_a_checkerboard() -> None:
     up = next(m for m in Generator(GeneratorSettings(width=8, blocks=1)).modules() if isinstance(m, nn.ConvTranspose2d))
     inside = up(torch.ones(1, up.in_channels, 8, 8))[..., 2:-2, 2:-2]
     assert inside.flatten(2).std(dim=2).max() < 1e-6
+
+
+def test_blurred_up_sampling_keeps_the_parameters_and_smooths_a_checkerboard() -> None:
+    settings = GeneratorSettings(width=8, blocks=1)
+    plain, blurred = Generator(settings), Generator(settings.model_copy(update={"blur": True}))
+    blurred.load_state_dict(plain.state_dict())
+    ups = [[m for m in g.modules() if isinstance(m, nn.ConvTranspose2d)] for g in (plain, blurred)]
+    assert [len(each) for each in ups] == [2, 2]
+    for one, other in zip(*ups, strict=True):
+        nn.init.normal_(one.weight)
+        other.load_state_dict(one.state_dict())
+        x = torch.zeros(1, one.in_channels, 6, 6)
+        x[:, :, 3, 3] = 1
+        before, after = one(x), other(x)
+        assert after.shape == before.shape
+        torch.testing.assert_close(after.sum((2, 3)), before.sum((2, 3)))  # a blur keeps the brightness
+        checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(6, 6)
+        assert (after * checkers).sum((2, 3)).abs().max() < 1e-3 * (before * checkers).sum((2, 3)).abs().max()
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_norms_equal_those_of_torch(memory_format: torch.memory_format) -> None:
+    x = (torch.randn(3, 8, 5, 7, dtype=torch.float64) * 3 + 1).contiguous(memory_format=memory_format)
+    torch.testing.assert_close(InstanceNorm(8)(x), nn.InstanceNorm2d(8)(x))
+    ours, theirs = GroupNorm(4, 8).double(), nn.GroupNorm(4, 8).double()
+    for norm in (ours, theirs):
+        nn.init.constant_(norm.weight, 1.5)
+        nn.init.constant_(norm.bias, 0.5)
+    torch.testing.assert_close(ours(x), theirs(x))
+    one_by_one = torch.cat([InstanceNorm(8)(frame[None]) for frame in x])
+    torch.testing.assert_close(InstanceNorm(8)(x), one_by_one, rtol=0, atol=0)

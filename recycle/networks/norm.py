@@ -1,0 +1,28 @@
+"""Normalisations that keep the frames of a batch independent, in the form that is fastest on the device."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """`nn.InstanceNorm2d` without running statistics; the same values, faster on CPUs.
+
+    torch's own reorders channels_last frames and back; batch normalisation of one frame does not.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) float → the same shape; mean 0 and variance 1 in each channel of each frame."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        frames = [F.batch_norm(frame, None, None, self.weight, self.bias, True, 0.0, self.eps) for frame in x.split(1)]
+        return torch.cat(frames)
+
+
+class GroupNorm(nn.GroupNorm):
+    """`nn.GroupNorm` (Wu & He 2018); the same values, faster on CPUs, where its backward pass of channels_last
+    bfloat16 is some times slower than that of contiguous frames."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) float → the same shape; mean 0 and variance 1 in each group of channels of each frame."""
+        return super().forward(x.contiguous() if x.device.type == "cpu" else x)
