@@ -20,11 +20,11 @@ def atomic_path(final: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         if temporary.is_dir():
             _remove(final)
         temporary.replace(final)
-        _flush(final.parent)
+        flush(final.parent)
     except BaseException:
         _remove(temporary)
         raise
@@ -43,7 +43,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

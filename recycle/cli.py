@@ -3,6 +3,7 @@
 Nothing heavy is imported until a command runs, so that help is instant.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 
 DomainName = Literal["a", "b"]
+CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
@@ -40,6 +42,7 @@ PipelineFile = Annotated[
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and a non-zero exit code."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         code = app(standalone_mode=False)
     except TyperException as error:
@@ -49,6 +52,10 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: int) -> None:
@@ -186,7 +193,7 @@ def train(
 
 @app.command()
 def translate(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, or folder of numbered images.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file to write.")],
     model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
     to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
@@ -194,17 +201,31 @@ def translate(
         str, typer.Option(help="Short side the network works at: trained, source, or pixels.")
     ] = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
-    crf: Annotated[int, typer.Option(help="Quality: 0 lossless, 16 transparent, 23 small.")] = 16,
+    start: Annotated[str | None, typer.Option(help="Begin here: seconds, or h:mm:ss.")] = None,
+    end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
+    preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
+    compare: Annotated[bool, typer.Option(help="Show the source at the left of the translation.")] = False,
+    codec: Annotated[CodecName, typer.Option(help="h264 plays everywhere.")] = "h264",
+    crf: Annotated[int | None, typer.Option(help="Quality: 0 best; default: like the source.")] = None,
+    bitrate: Annotated[int | None, typer.Option(help="Bits per second, instead of --crf.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
+    depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
+    pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
+    hardware: Annotated[bool, typer.Option(help="Encode on the GPU where that works.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the output if it exists.")] = False,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Translate a video; every frame keeps its timestamp, sound and other streams are carried over.
 
+    Run again after any interruption to continue.
+
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
     from recycle.progress import Terminal
+    from recycle.translation.render import check_output, parse_span, preview_span
     from recycle.translation.translator import Translator
 
     settings = parse_settings(
@@ -212,19 +233,35 @@ def translate(
         {
             "scale": int(scale) if scale.isdigit() else scale,
             "smoothing": smoothing,
+            "codec": codec,
             "crf": crf,
+            "bitrate": bitrate,
+            "preset": preset,
+            "depth": depth,
+            "pixel_format": pixel_format,
+            "options": _pairs(option),
+            "hardware": hardware,
             "device": device,
             "precision": precision,
         },
     )
+    check_output(source, output, overwrite=overwrite)
+    span = preview_span(source) if preview else parse_span(start, end)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
     with Terminal().bar(f"translating {source.name}") as progress:
         report = translator.translate_video(
-            source, output, to=to, settings=settings, overwrite=overwrite, progress=progress
+            source,
+            output,
+            to=to,
+            settings=settings,
+            span=span,
+            compare=compare or preview,
+            overwrite=overwrite,
+            progress=progress,
+            say=typer.echo,
         )
-    for notice in report.notices:
-        typer.echo(notice)
-    typer.echo(f"wrote {output}: {report.frames} frames in {report.seconds:.1f} s")
+    before = f", {report.resumed} of them in an earlier run" if report.resumed else ""
+    typer.echo(f"wrote {output}: {report.frames} frames in {report.seconds:.1f} s{before}")
 
 
 @app.command()
@@ -321,6 +358,16 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _pairs(options: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in options or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"'{text}' is not NAME=VALUE; write for example tune=film")
+        pairs[name] = value
+    return pairs
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

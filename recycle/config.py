@@ -14,6 +14,7 @@ from recycle.errors import ConfigError
 
 Domain = Literal["a", "b"]
 Appearance = Literal["day", "night", "labels"]
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 
@@ -227,7 +228,34 @@ class TrainSettings(Settings):
         return self
 
 
-class TranslateSettings(Settings):
+class EncodeSettings(Settings):
+    """How video is written."""
+
+    codec: Codec = "h264"
+    """'h264' plays everywhere; 'hevc', 'av1' and 'vp9' are smaller; 'prores' is for editing; 'ffv1' is lossless."""
+    crf: int | None = Field(None, ge=0, le=63)
+    """Constant quality: 0 is the best. None: the codec's default, which looks like the source."""
+    bitrate: int | None = Field(None, ge=1000)
+    """Bits per second instead of constant quality."""
+    preset: str | None = None
+    """Speed against size, as the encoder names it: 'ultrafast' to 'veryslow', or a number for av1 and vp9."""
+    depth: Literal[8, 10] = 8
+    """Bits per sample. 10 keeps the levels of a source that has them; few players take 10-bit H.264."""
+    pixel_format: str | None = None
+    """FFmpeg's name, such as 'yuv444p'. None: what plays everywhere (4:2:0 where the codec has it)."""
+    options: dict[str, str] = {}
+    """Further options of the encoder, as FFmpeg names them."""
+    hardware: bool = False
+    """Encode on the GPU (NVENC) where that really works; faster, and larger files of the same quality."""
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Self:
+        if self.crf is not None and self.bitrate is not None:
+            raise ValueError("give 'crf' or 'bitrate', not both")
+        return self
+
+
+class TranslateSettings(EncodeSettings):
     """How a bundle is applied to video."""
 
     scale: Literal["trained", "source"] | Annotated[int, Field(ge=16)] = "trained"
@@ -236,9 +264,6 @@ class TranslateSettings(Settings):
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
     batch_size: int = Field(8, ge=1)
-    crf: int = Field(16, ge=0, le=51)
-    """x264 constant rate factor: 0 lossless, 16 visually transparent, 23 small."""
-    preset: str = "medium"
     device: str = "auto"
     precision: Precision = "auto"
 

@@ -158,7 +158,7 @@ def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
     if isinstance(video, Path):
         reader = open_frames(video)
         stack.callback(reader.close)
-        return (frame.pixels for frame in reader)
+        return (frame.pixels.astype(np.uint8, copy=False) for frame in reader)
     return iter(video)
 
 

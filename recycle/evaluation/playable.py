@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 
 from recycle.atomic import atomic_path
+from recycle.config import EncodeSettings
+from recycle.footage.codecs import choose_encoder
 from recycle.footage.decode import open_container, open_frames, video_stream
 from recycle.footage.encode import VideoEncoder, mp4_options, output_errors
 
@@ -33,6 +35,7 @@ def write_playable(video: Path, copy: Path) -> None:
         with av.open(f"file:{temporary}", "w", container_options=options) as container:
             encoder = VideoEncoder(
                 container,
+                choose_encoder(EncodeSettings()),
                 width=info.width,
                 height=info.height,
                 rate=info.average_rate or Fraction(25),

@@ -1,12 +1,14 @@
 """Which colour matrix and range a decoded frame has, and its conversion to RGB."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-from numpy.typing import NDArray
+
+from recycle.footage.frame import Pixels
+from recycle.footage.hdr import Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 """Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
@@ -22,8 +24,12 @@ _MATRICES = {
 }
 """FFmpeg's AVColorSpace (ITU-T H.273) of a frame → the matrix that swscale is told."""
 
-_EXPAND_GREY = np.clip(np.rint((np.arange(256.0) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+_EXPAND_GREY_8 = np.clip(np.rint((np.arange(256.0) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+_EXPAND_GREY_16 = np.clip(np.rint((np.arange(65536.0) - 4112) * (255 / 219)), 0, 65535).astype(np.uint16)
 """Limited range to full range."""
+
+_BT2020 = 9
+_HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,35 @@ def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int)
     )
 
 
-class RgbConverter:
-    """Converts the decoded frames of one video to 8-bit RGB; keep it for all frames, setting up is costly."""
+def transfer_of(frame: av.VideoFrame) -> Transfer | None:
+    """How a frame's light has to be brought to standard video; None if it is standard video.
 
-    def __init__(self, *, threads: bool = True) -> None:
+    Taken from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (9: BT.2020).
+    """
+    if int(frame.color_trc) in _HDR:
+        return _HDR[int(frame.color_trc)]
+    return "sdr" if int(frame.color_primaries) == _BT2020 else None
+
+
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Whether a frame has a high dynamic range (PQ or HLG)."""
+    return transfer_of(frame) in ("pq", "hlg")
+
+
+class RgbConverter:
+    """Converts the decoded frames of one video to RGB; keep it for all frames, setting up is costly."""
+
+    def __init__(self, *, depth: Literal[8, 16] = 8, threads: bool = True) -> None:
+        """`depth` 8 gives uint8, 16 uint16 over its whole range."""
         self._scaler = VideoReformatter()
+        self._depth = depth
         self._threads = 0 if threads else 1
 
-    def __call__(self, frame: av.VideoFrame, *, width: int, height: int) -> NDArray[np.uint8]:
+    def __call__(self, frame: av.VideoFrame, *, width: int, height: int) -> Pixels:
         """RGB (height, width, 3) of a frame of any pixel format and size.
 
-        Alpha is dropped. High dynamic range is not tone-mapped. Raises av.FFmpegError for a pixel format that
-        swscale does not know.
+        Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.footage.hdr`). Raises
+        av.FFmpegError for a pixel format that swscale does not know.
         """
         name = frame.format.name
         colour = colour_of(
@@ -71,18 +94,24 @@ class RgbConverter:
             pixel_format=name,
             lines=frame.height,
         )
+        transfer = transfer_of(frame)
+        wide = self._depth == 16 or transfer is not None
         rgb = self._scaler.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb24",
+            format="rgb48le" if wide else "rgb24",
             src_colorspace=colour.matrix,
             src_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=EXACT,
             threads=self._threads,
         )
-        pixels: NDArray[np.uint8] = rgb.to_ndarray().astype(np.uint8, copy=False)
+        pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)
         if name.startswith(("gray", "ya")) and not colour.full_range:  # swscale takes all grey for full range
-            pixels = cv2.LUT(pixels, _EXPAND_GREY)
+            pixels = (_EXPAND_GREY_16 if wide else _EXPAND_GREY_8)[pixels]
+        if transfer is not None:
+            pixels = to_standard(pixels.astype(np.uint16, copy=False), transfer)
+            if self._depth == 8:
+                pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
         return pixels

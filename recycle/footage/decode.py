@@ -2,23 +2,24 @@
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.colour import RgbConverter
-from recycle.footage.frame import Frame, StreamInfo, repair_timestamps
+from recycle.footage.colour import RgbConverter, is_hdr
+from recycle.footage.conceal import Decoded, decode
+from recycle.footage.deinterlace import deinterlace
+from recycle.footage.frame import Frame, Pixels, StreamInfo, repair_timestamps
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 
 __all__ = [
@@ -39,95 +40,106 @@ VIDEO_SUFFIXES = frozenset(
     | {".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
 )
 _MAX_RATE = 480
-_MAX_READ_FAILURES = 16
 
 
 class VideoReader:
     """The first real video stream of one file (never a cover picture), frame by frame.
 
-    Iterating decodes from the start, each time; only the frames within the decoder are held in memory.
-    Packets that cannot be decoded are counted in `damaged` and skipped. Frames come upright (rotation and
-    mirroring of the display matrix applied), converted to 8-bit RGB from whatever the source has, and all of
-    the size of the first: later frames of another size are resized. Interlaced video is not deinterlaced.
+    Iterating decodes from the start, each time; only the frames within the decoder are held in memory. Frames
+    that are lost to damage are concealed (`recycle.footage.conceal`). Frames come upright (rotation and
+    mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
+    all of the size of the first: later frames of another size are resized.
     """
 
-    def __init__(self, path: Path, *, square_pixels: bool = False, threads: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8, threads: bool = True
+    ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
-        Raises FootageError, in one line, for a file that is missing, empty, no video, or yields no frame.
+        `depth` 8 gives uint8, 16 uint16 over its whole range. Raises FootageError, in one line, for a file
+        that is missing, empty, no video, or yields no frame.
         """
         self.path = path
         self.damaged = 0
-        """Packets that could not be decoded so far, in the latest iteration."""
+        """Packets that could not be read or decoded so far, in the latest iteration."""
+        self.concealed = 0
+        """Frames so far that stand for one that is lost."""
+        self.repaired = 0
+        """Timestamps so far that were missing, or not later than the one before."""
+        self._depth = depth
         self._threads = threads
         self._container: InputContainer | None = None
         with open_container(path) as container:
             stream = video_stream(container, path)
+            self._step = frame_step(stream)
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
-            self._turn = _turn_of(first)
+            frame = first.frame
+            self.interlaced = frame.interlaced_frame
+            """Whether the source is interlaced; its frames are deinterlaced."""
+            self.bits = max(component.bits for component in frame.format.components)
+            """Bits per sample of the source."""
+            self.hdr = is_hdr(frame)
+            """Whether the source has a high dynamic range; its frames are tone-mapped."""
+            self._turn = _turn_of(frame)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
             aspect = 1 / aspect if self._turn.transpose else aspect
-            width, height = first.width, first.height
+            width, height = frame.width, frame.height
             if self._turn.transpose:
                 width, height = height, width
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
-            self._step = frame_step(stream)
-            self.info = _info(container, stream, width, height, aspect, first.rotation)
+            self.info = _info(container, stream, width, height, aspect, frame.rotation)
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.read()
+
+    def read(self, wanted: Callable[[int], bool] = lambda pts: True) -> Iterator[Frame]:
+        """The frames whose timestamp is `wanted`; it is asked for every frame, in order.
+
+        The others are decoded and not converted, which is several times as fast.
+        """
         self.close()
-        self.damaged = 0
+        self.damaged = self.concealed = self.repaired = 0
         self._container = container = open_container(self.path)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         stored = (self.info.width, self.info.height)
         width, height = stored[::-1] if self._turn.transpose else stored
-        to_rgb = RgbConverter(threads=self._threads)
-        decoded: list[av.VideoFrame] = []
+        to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
+        now: list[Decoded] = []
 
         def stamps() -> Iterator[int | None]:
-            for frame in self._decode(container, stream):
-                decoded.append(frame)
-                yield frame.pts
+            decoded = self._decode(container, stream)
+            for one in deinterlace(decoded, time_base) if self.interlaced else decoded:
+                now[:] = [one]
+                yield one.pts
 
         try:
             for pts in repair_timestamps(stamps(), step=self._step, second=int(1 / time_base)):
-                frame = decoded.pop()
+                (decoded,) = now
+                self.repaired += pts != decoded.pts
+                self.concealed += decoded.concealed
+                if not wanted(pts):
+                    continue
                 try:
-                    pixels = to_rgb(frame, width=width, height=height)
+                    pixels = to_rgb(decoded.frame, width=width, height=height)
                 except av.FFmpegError as error:
-                    name = frame.format.name
+                    name = decoded.frame.format.name
                     raise FootageError(f"{self.path}: its pixel format {name} cannot be converted") from error
-                yield Frame(self._turn.apply(pixels), pts, time_base)
+                yield Frame(self._turn.apply(pixels), pts, time_base, decoded.concealed)
         finally:
             container.close()
 
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Decode packet by packet: a damaged one costs its own frames, not the rest of the video."""
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
         stream.thread_type = "AUTO" if self._threads else "NONE"
-        failures = 0
-        while failures < _MAX_READ_FAILURES:
-            try:
-                for packet in container.demux(stream):
-                    failures = 0
-                    if packet.size == 0:  # the end of the stream, or an empty packet; decoding it would flush
-                        continue
-                    try:
-                        yield from stream.decode(packet)
-                    except av.FFmpegError:
-                        self.damaged += 1
-                break
-            except av.FFmpegError:
-                self.damaged += 1
-                failures += 1
-        try:
-            yield from stream.decode(None)
-        except av.FFmpegError:
+
+        def damage() -> None:
             self.damaged += 1
+
+        return decode(lambda: container.demux(stream), stream, step=self._step, damage=damage)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""
@@ -210,7 +222,8 @@ def _info(
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
     count = stream.frames or (round(duration * rate) if duration and rate else None)
-    return StreamInfo(width, height, stream.time_base, rate, aspect, duration, count, rotation)
+    start = (stream.start_time or 0) * stream.time_base
+    return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
 
 
 @dataclass(frozen=True)
@@ -221,7 +234,7 @@ class _Turn:
     flip_x: bool = False
     flip_y: bool = False
 
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, pixels: Pixels) -> Pixels:
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         pixels = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
@@ -240,11 +253,13 @@ def _turn_of(frame: av.VideoFrame) -> _Turn:
     return _Turn(True, c < 0, b < 0)
 
 
-def open_frames(path: Path, *, square_pixels: bool = False) -> VideoReader | ImageFolderReader:
+def open_frames(
+    path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8
+) -> VideoReader | ImageFolderReader:
     """Open a video file or a folder of numbered images. Raises FootageError."""
     if path.is_dir():
-        return ImageFolderReader(path)
-    return VideoReader(path, square_pixels=square_pixels)
+        return ImageFolderReader(path, depth=depth)
+    return VideoReader(path, square_pixels=square_pixels, depth=depth)
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Path]:

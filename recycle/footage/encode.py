@@ -1,10 +1,10 @@
-"""Writing of video: 8-bit RGB frames in, H.264 that plays everywhere out."""
+"""Writing of video: RGB frames in, a stream that plays everywhere out."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -14,65 +14,73 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from recycle.atomic import atomic_path
+from recycle.config import EncodeSettings
 from recycle.errors import OutputError
+from recycle.footage.codecs import Choice, choose_encoder
 from recycle.footage.colour import EXACT
+from recycle.footage.frame import Pixels
 
 av.logging.set_level(None)
 
+DEFAULTS = EncodeSettings()
 _AUDIO_BLOCK = 1024
+_UNSPECIFIED = 2
 
 
 class VideoEncoder:
-    """The H.264 video stream of an already open output container: RGB frames in, packets muxed.
+    """The video stream of an already open output container: RGB frames in, packets muxed.
 
-    Pixels are converted to BT.709, limited range, 4:2:0 and tagged so. A frame of odd width or height is
-    padded by repeating its last column or row, because 4:2:0 has no odd sizes; `padding` tells by how much.
-    Timestamps are kept exactly by every container that can express them: open an mp4 with `mp4_options`,
-    else its default movie timescale of 1 ms rounds a start that is not 0. mp4 and Matroska cannot hold
-    frames before time 0: shift all streams of such a source first.
+    Pixels are converted to BT.709, limited range, and tagged so (RGB formats: full range). Where the pixel
+    format has fewer chroma samples, a frame of odd width or height is padded by repeating its last column or
+    row; `padding` tells by how much. Timestamps are kept exactly by every container that can express them:
+    open an mp4 with `mp4_options`, else its default movie timescale of 1 ms rounds a start that is not 0. mp4
+    and Matroska cannot hold frames before time 0: shift all streams of such a source first.
     """
 
     def __init__(
         self,
         container: OutputContainer,
+        choice: Choice,
         *,
         width: int,
         height: int,
         rate: Fraction,
         time_base: Fraction,
         sample_aspect_ratio: Fraction = Fraction(1),
-        crf: int = 16,
-        preset: str = "medium",
     ) -> None:
         self.width = width
         self.height = height
-        self.padding = (width % 2, height % 2)
+        self.padding = padding(choice, width, height)
         """Columns added at the right and rows added at the bottom."""
         self._container = container
+        self._choice = choice
         self._time_base = time_base
         self._last_pts: int | None = None
         self._scaler = VideoReformatter()
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+        stream: Any = container.add_stream(choice.encoder.name, rate=rate, options=choice.options)
         stream.width, stream.height = width + self.padding[0], height + self.padding[1]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = choice.pixel_format
+        if choice.bitrate is not None:
+            stream.bit_rate = choice.bitrate
         context = stream.codec_context
         context.time_base = time_base
         context.sample_aspect_ratio = sample_aspect_ratio
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
-        context.colorspace = Colorspace.ITU709
-        context.color_range = ColorRange.MPEG
+        self._rgb = stream.format.is_rgb
+        context.colorspace = _UNSPECIFIED if self._rgb else Colorspace.ITU709
+        context.color_range = ColorRange.JPEG if self._rgb else ColorRange.MPEG
         self.stream = stream
 
-    def write(self, pixels: NDArray[np.uint8], pts: int) -> None:
-        """Encode one frame: uint8 RGB (H, W, 3), shown at `pts` in units of the time base.
+    def write(self, pixels: Pixels, pts: int) -> None:
+        """Encode one frame: uint8 or uint16 RGB (H, W, 3), shown at `pts` in units of the time base.
 
         Raises ValueError for a wrong shape or dtype and for a `pts` that is not above the previous one, and
         av.FFmpegError when the container cannot be written (see `output_errors`).
         """
-        if pixels.shape != (self.height, self.width, 3) or pixels.dtype != np.uint8:
+        if pixels.shape != (self.height, self.width, 3) or pixels.dtype not in (np.uint8, np.uint16):
             raise ValueError(
-                f"expected a frame of shape {(self.height, self.width, 3)} and dtype uint8, "
+                f"expected a frame of shape {(self.height, self.width, 3)} and dtype uint8 or uint16, "
                 f"got {pixels.shape} and {pixels.dtype}"
             )
         if self._last_pts is not None and pts <= self._last_pts:
@@ -81,12 +89,13 @@ class VideoEncoder:
         if any(self.padding):
             right, bottom = self.padding
             pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        rgb = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
         frame = self._scaler.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
-            format="yuv420p",
+            av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb),
+            format=self._choice.pixel_format,
             src_color_range=ColorRange.JPEG,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=None if self._rgb else Colorspace.ITU709,
+            dst_color_range=ColorRange.JPEG if self._rgb else ColorRange.MPEG,
             interpolation=EXACT,
         )
         frame.pts, frame.time_base = pts, self._time_base
@@ -95,6 +104,14 @@ class VideoEncoder:
     def close(self) -> None:
         """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
         self._container.mux(self.stream.encode(None))
+
+
+def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
+    """Columns and rows that an odd size lacks for the chroma samples of the pixel format."""
+    chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
+    if chroma is None:
+        return (0, 0)
+    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
 
 
 def mp4_options(time_base: Fraction) -> dict[str, str]:
@@ -123,18 +140,18 @@ def write_video(
     frames: Iterable[NDArray[np.uint8]],
     *,
     fps: Fraction | int,
-    crf: int = 16,
-    preset: str = "medium",
+    settings: EncodeSettings = DEFAULTS,
     audio: NDArray[np.float32] | None = None,
     audio_rate: int = 48000,
 ) -> None:
-    """Write frames (uint8 RGB, (H, W, 3), all of one size) as a constant-rate H.264 video, atomically.
+    """Write frames (uint8 RGB, (H, W, 3), all of one size) as a constant-rate video, atomically.
 
     `audio` is (samples, channels) float32 in [-1, 1] with 1 or 2 channels and becomes AAC. Odd sizes are
     padded by one column or row (see VideoEncoder). Frames are consumed one by one: memory stays constant.
     Raises OutputError if the file cannot be written or there is no frame, ValueError for frames that differ.
     """
     fps = Fraction(fps)
+    choice = choose_encoder(settings)
     with output_errors(path), atomic_path(path) as temporary:
         options = mp4_options(1 / fps) if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
         with av.open(f"file:{temporary}", "w", container_options=options) as container:
@@ -146,12 +163,11 @@ def write_video(
                     height, width = pixels.shape[:2]
                     encoder = VideoEncoder(
                         container,
+                        choice,
                         width=width,
                         height=height,
                         rate=fps,
                         time_base=1 / fps,
-                        crf=crf,
-                        preset=preset,
                     )
                     if audio is not None:
                         sound = _encode_audio(container, audio, audio_rate)

@@ -3,21 +3,27 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""Pictures of uint8, or of uint16 where 10 bits are to be kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One upright picture and the moment it is shown."""
 
-    pixels: NDArray[np.uint8]
-    """(H, W, 3) RGB; the rotation and flips that the source asks for are applied."""
+    pixels: Pixels
+    """(H, W, 3) RGB, uint8 or uint16; the rotation and flips that the source asks for are applied."""
     pts: int
     """Presentation timestamp in units of `time_base`: the source's own value where it is usable."""
     time_base: Fraction
     """Seconds per unit."""
+    concealed: bool = False
+    """The source's own frame is lost: this is its nearest neighbour."""
 
     @property
     def seconds(self) -> Fraction:
@@ -37,6 +43,8 @@ class StreamInfo:
     """Frames per second; None if unknown or absurd."""
     sample_aspect_ratio: Fraction
     """Width of a delivered pixel over its height; 1 if unknown."""
+    start: Fraction
+    """Seconds at which the video begins, as the file claims."""
     duration: Fraction | None
     """Seconds, as the file claims."""
     frame_count: int | None

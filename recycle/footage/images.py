@@ -1,18 +1,17 @@
 """Reading of a folder of numbered images as if it were a video."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.frame import Frame, StreamInfo
+from recycle.footage.frame import Frame, Pixels, StreamInfo
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -23,23 +22,38 @@ class ImageFolderReader:
     The index of an image is its pts; gaps in the numbering are no gaps in time.
     """
 
-    def __init__(self, folder: Path, *, fps: Fraction | int = 25) -> None:
-        """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken."""
+    damaged = concealed = repaired = 0
+    """Always 0: a damaged image is an error."""
+    interlaced = hdr = False
+    bits = 8
+
+    def __init__(self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8) -> None:
+        """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken.
+
+        `depth` 8 gives uint8, 16 uint16 over its whole range.
+        """
         self.path = folder
-        self.damaged = 0
-        """Always 0: a damaged image is an error."""
+        self._depth = depth
         self.files = numbered_images(folder)
         if not self.files:
             raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
         height, width = read_image(self.files[0]).shape[:2]
         rate, count = Fraction(fps), len(self.files)
-        self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), count / rate, count, 0)
+        self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Raises FootageError for an image that is broken or of another size than the first."""
+        return self.read()
+
+    def read(self, wanted: Callable[[int], bool] = lambda pts: True) -> Iterator[Frame]:
+        """The frames whose timestamp is `wanted`; it is asked for every frame, in order.
+
+        Raises FootageError for an image that is broken or of another size than the first.
+        """
         size = (self.info.height, self.info.width)
         for index, file in enumerate(self.files):
-            pixels = read_image(file)
+            if not wanted(index):
+                continue
+            pixels = read_image(file, depth=self._depth)
             if pixels.shape[:2] != size:
                 raise FootageError(
                     f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, but {self.files[0].name} is "
@@ -59,19 +73,24 @@ class ImageFolderReader:
         self.close()
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) uint8 RGB: grey is repeated, alpha dropped, the camera's rotation applied.
+def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
+    """Read an image as (H, W, 3) RGB: grey is repeated, alpha dropped, the camera's rotation applied.
 
-    Raises FootageError, in one line, if it cannot be read.
+    `depth` 8 gives uint8, 16 uint16 over its whole range; the file may have either. Raises FootageError, in
+    one line, if it cannot be read.
     """
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise FootageError(f"cannot read {path}: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
+    image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise FootageError(f"{path} is not a readable image")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if depth == 16 and rgb.dtype == np.uint8:
+        return rgb.astype(np.uint16) * 257
+    return rgb.astype(np.uint16) if depth == 16 else rgb.astype(np.uint8)
 
 
 def numbered_images(folder: Path) -> list[Path]:

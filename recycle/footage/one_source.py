@@ -12,7 +12,7 @@ from recycle.atomic import atomic_path
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
 from recycle.footage.decode import open_frames
-from recycle.footage.frame import StreamInfo
+from recycle.footage.frame import Pixels, StreamInfo
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.footage.shots import ShotFinder
@@ -49,7 +49,8 @@ def extract_source(
         kept: list[tuple[str, int, int]] = []
         folder.mkdir()
         index = -1
-        for index, frame in enumerate(reader):
+        own = (frame for frame in reader if not frame.concealed)
+        for index, frame in enumerate(own):
             shots.add(frame.pixels)
             if rate.keeps(frame.seconds):
                 pixels = _cropped(frame.pixels, crop, width, height)
@@ -107,12 +108,12 @@ def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _cropped(pixels: NDArray[np.uint8], crop: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
+def _cropped(pixels: Pixels, crop: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
     x, y, w, h = crop
     pixels = pixels[y : y + h, x : x + w]
     if (w, h) != (width, height):
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return pixels
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint8], settings: ExtractSettings) -> None:

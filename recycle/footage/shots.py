@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
+from recycle.footage.frame import Pixels
+
 _DETECTION_WIDTH = 256
 _MIN_SHOT = 5
 """Frames of the shortest shot that is told apart; anything shorter is a flash."""
@@ -29,8 +31,8 @@ class CutDetector:
         self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
         self._index = 0
 
-    def is_cut(self, pixels: NDArray[np.uint8]) -> bool:
-        """Whether this frame, (H, W, 3) uint8 RGB, starts a new shot; False for the very first frame."""
+    def is_cut(self, pixels: Pixels) -> bool:
+        """Whether this frame, (H, W, 3) RGB, starts a new shot; False for the very first frame."""
         cuts = self._detector.process_frame(FrameTimecode(self._index, fps=_ANY_RATE), _small_bgr(pixels))
         self._index += 1
         return bool(cuts)
@@ -49,7 +51,7 @@ class ShotFinder:
         self._index = 0
         self._starts: list[int] = []
 
-    def add(self, pixels: NDArray[np.uint8]) -> None:
+    def add(self, pixels: Pixels) -> None:
         """Look at the next frame, (H, W, 3) uint8 RGB."""
         self._process(_small_bgr(pixels))
 
@@ -69,7 +71,7 @@ class ShotFinder:
         self._index += 1
 
 
-def find_cuts(frames: Iterable[NDArray[np.uint8]], *, threshold: float = 3.0) -> list[int]:
+def find_cuts(frames: Iterable[Pixels], *, threshold: float = 3.0) -> list[int]:
     """Indices of the first frames of the shots among `frames`, (H, W, 3) uint8 RGB, 0 included."""
     finder = ShotFinder(threshold=threshold)
     for pixels in frames:
@@ -77,7 +79,9 @@ def find_cuts(frames: Iterable[NDArray[np.uint8]], *, threshold: float = 3.0) ->
     return finder.finish()
 
 
-def _small_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _small_bgr(pixels: Pixels) -> NDArray[np.uint8]:
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
     height, width = pixels.shape[:2]
     if width > _DETECTION_WIDTH:
         size = (_DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width)))

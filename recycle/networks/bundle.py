@@ -1,5 +1,6 @@
 """A trained model as a folder: `config.json` and `model.safetensors`, enough by itself to translate."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Literal
@@ -44,6 +45,16 @@ class Bundle(nn.Module):
         self.gen_ba = Generator(networks.generator)
         self.pred_a = make_predictor(networks.predictor, config.frames) if config.predictors else None
         self.pred_b = make_predictor(networks.predictor, config.frames) if config.predictors else None
+
+
+def digest(bundle: Bundle) -> str:
+    """SHA-256 (64 hex digits) of all that a translation depends on: settings and weights."""
+    config = bundle.config.model_dump_json(exclude={"name", "step"})
+    total = hashlib.sha256(config.encode())
+    for key, tensor in sorted(bundle.state_dict().items()):
+        total.update(key.encode())
+        total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:

@@ -58,11 +58,13 @@ def pad(frames: Tensor, *, multiple: int, least: int) -> Tensor:
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1]."""
-    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    """uint8 or uint16 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1]."""
+    half = 127.5 if pixels.dtype == torch.uint8 else 32767.5
+    return pixels.permute(0, 3, 1, 2).float() / half - 1
 
 
-def to_uint8(frames: Tensor) -> Tensor:
-    """Float (B, 3, H, W) → uint8 (B, H, W, 3), clamped to [-1, 1] and rounded to the nearest grey level."""
-    levels = ((frames.float().clamp(-1, 1) + 1) * 127.5).round()
-    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+def to_levels(frames: Tensor, dtype: torch.dtype) -> Tensor:
+    """Float (B, 3, H, W) → uint8 or uint16 (B, H, W, 3), clamped to [-1, 1] and rounded to the nearest level."""
+    half = 127.5 if dtype == torch.uint8 else 32767.5
+    levels = ((frames.float().clamp(-1, 1) + 1) * half).round()
+    return levels.to(dtype).permute(0, 2, 3, 1).contiguous()

@@ -6,47 +6,86 @@ from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
-from av.video.stream import VideoStream
 
+from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import open_container, video_stream
+from recycle.translation.convert import Converter, conversion, open_converter
 
-CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Outputs that take H.264 with timestamps of any kind: the file's suffix and FFmpeg's name."""
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_ENCODING = {"rotate", "duration", "encoder", "bps", "number_of_frames", "number_of_bytes"}
 _MAX_READ_FAILURES = 16
+_INTERLEAVING = Fraction(10)
+"""Seconds by which streams of a file may be stored apart."""
 
 
 class OtherStreams:
     """All streams of a file but the video that is translated, on their way into an output container.
 
-    Metadata, dispositions and chapters come along. A stream that the container cannot hold is left out and
-    told of in `notices`. The file is read a second time beside the video's reader, so that neither waits for
-    the other and memory stays constant.
+    Metadata, dispositions and chapters come along. A stream that the container cannot hold is converted, or left
+    out where that is not possible: `notices` tells at once. The file is read a second time beside the video's
+    reader, so that neither waits for the other and memory stays constant.
     """
 
-    def __init__(self, source: Path, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
-        """Add the streams of `source` to `output`, which has its `video` stream and no packet yet.
+    def __init__(
+        self, source: Path, container: str, *, start: Fraction | None = None, end: Fraction | None = None
+    ) -> None:
+        """Decide what becomes of the streams of `source` in `container` (FFmpeg's name).
 
-        All packets are delayed by `shift` seconds. A folder (of images) has no other streams.
-        Raises FootageError if `source` cannot be opened.
+        Only packets from `start` to before `end`, in seconds, are taken. A folder (of images) has no other
+        streams. Raises FootageError if `source` cannot be opened.
         """
         self.notices: list[str] = []
+        """What cannot be carried over as it is; known before any work."""
+        self.late: list[str] = []
+        """What went wrong since."""
+        self._span = (start, end)
+        self._input = None if source.is_dir() else open_container(source)
+        self._copied: list[Stream] = []
+        self._converted: list[Stream] = []
+        if self._input is not None:
+            self._video = video_stream(self._input, source)
+            self._chapters = self._input.chapters()
+            for stream in self._input.streams:
+                # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
+                is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
+                if stream.index != self._video.index and not is_chapters:
+                    self._decide(stream, container)
+
+    def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
+        """Add the streams to `output`, which has its `video` stream and no packet yet; then copy.
+
+        All packets are delayed by `shift` seconds.
+        """
         self._output = output
         self._shift = shift
         self._targets: dict[int, Stream] = {}
+        self._converters: dict[int, Converter] = {}
         self._last: dict[int, int] = {}
         self._lost: Counter[str] = Counter()
-        self._input = None if source.is_dir() else open_container(source)
         if self._input is not None:
-            self._adopt(self._input, video_stream(self._input, source), video)
+            video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
+            video.disposition = self._video.disposition
+            output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
+            if self._chapters:
+                output.set_chapters(_moved(self._chapters, shift, self._span))
+        for stream in sorted(self._copied + self._converted, key=lambda s: s.index):
+            if stream in self._copied:
+                target = output.add_stream_from_template(stream)
+            else:
+                converter = self._converters[stream.index] = open_converter(stream, output)
+                target = converter.target
+            target.metadata.update(stream.metadata)
+            target.disposition = stream.disposition
+            self._targets[stream.index] = target
         self._packets = self._demux()
         self._next = next(self._packets, None)
 
@@ -56,14 +95,16 @@ class OtherStreams:
         Raises av.FFmpegError if the output cannot be written.
         """
         while self._next is not None and (seconds is None or _time(self._next) <= seconds):
-            self._mux(self._next)
+            self._take(self._next)
             self._next = next(self._packets, None)
 
     def finish(self) -> None:
         """Mux all packets that remain and sum up what was lost."""
         self.copy_until(None)
+        for index in self._converters:
+            self._convert(index, None)
         for name, count in self._lost.items():
-            self.notices.append(f"{count} damaged packets of {name} could not be carried over")
+            self.late.append(f"{count} damaged packets of {name} could not be carried over")
 
     def __enter__(self) -> Self:
         return self
@@ -71,55 +112,59 @@ class OtherStreams:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._packets.close()
         if self._input is not None:
             self._input.close()
 
-    def _adopt(self, source: InputContainer, source_video: VideoStream, video: Stream) -> None:
-        video.metadata.update(_without(source_video.metadata, _OF_THE_ENCODING))
-        video.disposition = source_video.disposition
-        self._output.metadata.update(_without(source.metadata, _OF_THE_CONTAINER))
-        chapters = source.chapters()
-        if chapters:
-            self._output.set_chapters(chapters)
-        for stream in source.streams:
-            # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
-            is_chapters = stream.type == "data" and bool(chapters) and stream.frames == len(chapters)
-            if stream.index != source_video.index and not is_chapters:
-                self._add(stream)
-
-    def _add(self, stream: Stream) -> None:
-        container = self._output.format.name
-        takers = [suffix for suffix, name in CONTAINERS.items() if _fits(stream, name)]
+    def _decide(self, stream: Stream, container: str) -> None:
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
             self.notices.append(f"{_name(stream)} is left out: only the first video stream is translated")
-        elif container not in (CONTAINERS[suffix] for suffix in takers):
+        elif _fits(stream, container):
+            self._copied.append(stream)
+        elif (codec := conversion(stream, container)) is not None:
+            self._converted.append(stream)
+            self.notices.append(f"{_name(stream)} is converted to {codec}: {container} cannot hold it as it is")
+        else:
+            takers = [suffix for suffix, name in CONTAINERS.items() if _fits(stream, name)]
             advice = f"; {' or '.join(takers)} can" if takers else ""
             self.notices.append(f"{_name(stream)} is left out: {container} cannot hold it{advice}")
-        else:
-            target = self._output.add_stream_from_template(stream)
-            target.metadata.update(stream.metadata)
-            target.disposition = stream.disposition
-            self._targets[stream.index] = target
 
     def _demux(self) -> Generator["Packet[Stream]", None, None]:
         if self._input is None or not self._targets:
             return
         streams = [self._input.streams[index] for index in self._targets]
+        start, end = self._span
         failures = 0
         while failures < _MAX_READ_FAILURES:
             try:
                 for packet in self._input.demux(streams):
                     failures = 0
-                    if packet.size:
-                        yield packet
+                    if packet.size and (start is None or _time(packet) >= start):
+                        if end is not None and _time(packet) >= end + _INTERLEAVING:
+                            return
+                        if end is None or _time(packet) < end:
+                            yield packet
                 return
             except av.FFmpegError:
                 failures += 1
-        self.notices.append("sound and other streams end early: the file cannot be read any further")
+        self.late.append("sound and other streams end early: the file cannot be read any further")
 
-    def _mux(self, packet: "Packet[Stream]") -> None:
-        stream, index = packet.stream, packet.stream.index
+    def _take(self, packet: "Packet[Stream]") -> None:
+        if packet.stream.index in self._converters:
+            self._convert(packet.stream.index, packet)
+        else:
+            self._mux(packet, packet.stream)
+
+    def _convert(self, index: int, packet: "Packet[Stream] | None") -> None:
+        assert self._input is not None, "streams come from an input"
+        stream = self._input.streams[index]
+        try:
+            for done in self._converters[index].convert(packet):
+                self._mux(done, stream)
+        except (av.error.InvalidDataError, av.error.ArgumentError):
+            self._lost[_name(stream)] += 1
+
+    def _mux(self, packet: "Packet[Stream]", stream: Stream) -> None:
+        index = stream.index
         shift = round(self._shift / packet.time_base)
         dts = packet.dts if packet.dts is not None else packet.pts
         dts = dts + shift if dts is not None else self._last.get(index, 0)
@@ -132,6 +177,22 @@ class OtherStreams:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
+
+
+def _moved(
+    chapters: "list[Chapter]", shift: Fraction, span: tuple[Fraction | None, Fraction | None]
+) -> "list[Chapter]":
+    """Chapters delayed by `shift` seconds; those outside the span are left out, the others cut to it."""
+    moved: list[Chapter] = []
+    for chapter in chapters:
+        unit = chapter["time_base"] or Fraction(1, 1000)
+        first, last = chapter["start"] * unit, chapter["end"] * unit
+        first = first if span[0] is None else max(first, span[0])
+        last = last if span[1] is None else min(last, span[1])
+        if first < last or span == (None, None):
+            start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
+            moved.append({**chapter, "start": start, "end": end})
+    return moved
 
 
 def _fits(stream: Stream, container: str) -> bool:

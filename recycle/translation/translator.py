@@ -1,6 +1,6 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -8,22 +8,20 @@ from typing import Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
 from recycle.devices import make_fabric
 from recycle.errors import ConfigError
-from recycle.footage.frame import Frame, StreamInfo
+from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.shots import CutDetector
-from recycle.networks.bundle import Bundle, load_bundle
+from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import Generator
 from recycle.progress import Progress, silent
-from recycle.translation.render import RenderReport, render
-from recycle.translation.scale import network_size, pad, resize, to_float, to_uint8
+from recycle.translation.render import WHOLE, RenderReport, Span, render
+from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
 
-Pixels = NDArray[np.uint8]
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
 LEAST_SIDE = 16
@@ -90,7 +88,7 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         pixel_aspect: Fraction = Fraction(1),
     ) -> Iterator[Pixels]:
-        """Translate a stream of frames of one size; one out for each in: uint8 RGB (H, W, 3), that size.
+        """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
         At most `settings.batch_size` frames are held; the batch does not change the result. Smoothing starts
         anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames: the networks see square
@@ -109,14 +107,17 @@ class Translator:
         *,
         to: Domain,
         settings: TranslateSettings = DEFAULTS,
+        span: Span = WHOLE,
+        compare: bool = False,
         overwrite: bool = False,
         progress: Progress = silent,
+        say: Callable[[str], None] = lambda notice: None,
     ) -> RenderReport:
         """Translate the video file `source` to domain `to` and write it to `output`.
 
-        Timestamps, audio and the other streams, metadata and size are kept (`recycle.translation.render`);
-        memory does not grow with the length. Raises FootageError for a source that cannot be read,
-        OutputError for an output that must not or cannot be written, ConfigError as `__call__`.
+        Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
+        length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `say` and
+        the errors: see `recycle.translation.render.render`; ConfigError also as `__call__`.
         """
         self._check(to, settings.smoothing)
 
@@ -124,7 +125,25 @@ class Translator:
             aspect = info.sample_aspect_ratio
             return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
 
-        return render(source, output, transform, settings=settings, overwrite=overwrite, progress=progress)
+        bundle = self.bundle
+        return render(
+            source,
+            output,
+            transform,
+            settings=settings,
+            key={
+                "model": IDENTITY if bundle is None else digest(bundle),
+                "to": to,
+                "scale": settings.scale,
+                "smoothing": settings.smoothing,
+            },
+            context=0 if bundle is None or not settings.smoothing else bundle.config.frames - 1,
+            span=span,
+            compare=compare,
+            overwrite=overwrite,
+            progress=progress,
+            say=say,
+        )
 
     def _translate_batches(
         self,
@@ -139,7 +158,8 @@ class Translator:
         while batch := [frame.pixels for frame in islice(frames, settings.batch_size)]:
             cuts = [settings.smoothing and cut_detector.is_cut(pixels) for pixels in batch]
             with torch.inference_mode():
-                x = to_float(torch.from_numpy(np.stack(batch)).to(self.device))
+                stacked = torch.from_numpy(np.stack(batch))
+                x = to_float(stacked.to(self.device))
                 size = (x.shape[-2], x.shape[-1])
                 inner = network_size(
                     size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect
@@ -147,7 +167,7 @@ class Translator:
                 y = self._generate(resize(x, inner).clamp(-1, 1), to)
                 if settings.smoothing:
                     y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
-                done = to_uint8(resize(y, size)).cpu().numpy()
+                done = to_levels(resize(y, size), stacked.dtype).cpu().numpy()
             yield from done
 
     def _generate(self, frames: Tensor, to: Domain) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recycle.config import EvaluateSettings
+from recycle.config import EncodeSettings, EvaluateSettings
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.metrics import Pixels
@@ -101,7 +101,7 @@ def test_labels_are_scored_over_all_clips_together(day: Pixels) -> None:
 
 def test_video_files_score_as_their_frames(day: Pixels, night: Pixels, tmp_path: Path) -> None:
     for name, frames in (("day", day), ("night", night)):
-        write_video(tmp_path / f"{name}.mp4", frames, fps=12, crf=0)
+        write_video(tmp_path / f"{name}.mp4", frames, fps=12, settings=EncodeSettings(crf=0))
     files = ClipSet(tmp_path / "day.mp4", tmp_path / "night.mp4", truth=tmp_path / "night.mp4")
     scores = evaluate({"ab": [files]}, PLAIN)
     exact = evaluate({"ab": [ClipSet(day, night, truth=night)]}, PLAIN)
@@ -112,7 +112,7 @@ def test_video_files_score_as_their_frames(day: Pixels, night: Pixels, tmp_path:
 
 def test_padding_of_odd_sizes_is_cut_off(day: Pixels, tmp_path: Path) -> None:
     odd = day[:, :47, :63]
-    write_video(tmp_path / "odd.mp4", odd, fps=12, crf=0)  # 64×48 in the file
+    write_video(tmp_path / "odd.mp4", odd, fps=12, settings=EncodeSettings(crf=0))  # 64×48 in the file
     scores = evaluate({"ab": [ClipSet(odd, tmp_path / "odd.mp4")]}, PLAIN)
     assert scores["change_ab"] < 10
 

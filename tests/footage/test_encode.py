@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recycle.config import EncodeSettings
 from recycle.errors import OutputError
+from recycle.footage.codecs import choose_encoder
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import VideoEncoder, mp4_options, output_errors, write_video
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
+H264 = choose_encoder(EncodeSettings())
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -72,7 +75,7 @@ def test_timestamps_survive_exactly(
     stamps = sorted(set(stamps))
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w", container_options=mp4_options(time_base)) as container:
-        encoder = VideoEncoder(container, width=64, height=48, rate=Fraction(25), time_base=time_base)
+        encoder = VideoEncoder(container, H264, width=64, height=48, rate=Fraction(25), time_base=time_base)
         for pixels, pts in zip(moving_frames(len(stamps)), stamps, strict=True):
             encoder.write(pixels, pts)
         encoder.close()
@@ -84,7 +87,7 @@ def test_timestamps_survive_exactly(
 def test_odd_sizes_are_padded_by_the_last_column_and_row(tmp_path: Path, width: int, height: int) -> None:
     frame = np.full((height, width, 3), 60, np.uint8)
     frame[:, -1] = 180
-    write_video(tmp_path / "a.mp4", [frame] * 2, fps=25, crf=4)
+    write_video(tmp_path / "a.mp4", [frame] * 2, fps=25, settings=EncodeSettings(crf=4))
     got = read(tmp_path / "a.mp4")[0].astype(int)
     assert got.shape[:2] == (height + height % 2, width + width % 2)
     if width % 2:
@@ -96,6 +99,7 @@ def test_sample_aspect_ratio_is_written(tmp_path: Path, moving_frames: Frames) -
     with av.open(str(path), "w") as container:
         encoder = VideoEncoder(
             container,
+            H264,
             width=64,
             height=48,
             rate=Fraction(25),
@@ -145,7 +149,7 @@ def test_wrong_frames_are_refused(tmp_path: Path, moving_frames: Frames) -> None
 
 def test_timestamps_must_increase(tmp_path: Path, moving_frames: Frames) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        encoder = VideoEncoder(container, width=64, height=48, rate=Fraction(25), time_base=Fraction(1, 25))
+        encoder = VideoEncoder(container, H264, width=64, height=48, rate=Fraction(25), time_base=Fraction(1, 25))
         encoder.write(moving_frames(1)[0], 5)
         with pytest.raises(ValueError, match="increase"):
             encoder.write(moving_frames(1)[0], 5)

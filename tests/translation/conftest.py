@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import EncodeSettings, GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.footage.codecs import choose_encoder
 from recycle.footage.encode import VideoEncoder, mp4_options
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
@@ -56,13 +57,12 @@ def make_video(tmp_path: Path) -> MakeVideo:
             container.metadata["title"] = "Käse"
             encoder = VideoEncoder(
                 container,
+                choose_encoder(EncodeSettings(crf=10, preset="ultrafast")),
                 width=width,
                 height=height,
                 rate=Fraction(25),
                 time_base=time_base,
                 sample_aspect_ratio=aspect,
-                crf=10,
-                preset="ultrafast",
             )
             sounds = [container.add_stream("aac", rate=48000, layout="stereo") for _ in range(2 * audio)]
             for stream, language in zip(sounds, ("eng", "fra"), strict=False):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.translation.scale import network_size, pad, resize, to_float, to_uint8
+from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 
 SIDES = st.integers(1, 70)
 
@@ -48,13 +48,13 @@ def test_all_grey_levels_survive_the_road_to_float_and_back() -> None:
     frames = to_float(pixels)
     assert frames.min() == -1
     assert frames.max() == 1
-    assert torch.equal(to_uint8(frames), pixels)
+    assert torch.equal(to_levels(frames, torch.uint8), pixels)
 
 
 def test_rounding_is_to_the_nearest_level_and_clamps() -> None:
     levels = torch.tensor([-3.0, -1.0, 100.4 / 127.5 - 1, 100.6 / 127.5 - 1, 3.0])
     frames = levels.reshape(1, 1, 1, 5).expand(1, 3, 1, 5)
-    assert to_uint8(frames)[0, 0, :, 0].tolist() == [0, 0, 100, 101, 255]
+    assert to_levels(frames, torch.uint8)[0, 0, :, 0].tolist() == [0, 0, 100, 101, 255]
 
 
 @pytest.mark.parametrize("size", [(20, 30), (80, 120), (40, 61)])

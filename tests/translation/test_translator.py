@@ -10,7 +10,7 @@ from recycle.config import NetworkSettings, PredictorSettings, TranslateSettings
 from recycle.errors import BundleError, ConfigError
 from recycle.footage.frame import Frame
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.translation.scale import to_float, to_uint8
+from recycle.translation.scale import to_float, to_levels
 from recycle.translation.translator import Translator
 
 AT_SOURCE = TranslateSettings(scale="source")
@@ -74,7 +74,7 @@ def test_a_stream_equals_the_clip_whatever_the_batch(bundle: Bundle, smoothing: 
     pixels = noise(9, 26, 31)
     translator = fp32(bundle)
     clip = to_float(torch.from_numpy(pixels))
-    expected = to_uint8(translator(clip, to="b", smoothing=smoothing)).numpy().astype(int)
+    expected = to_levels(translator(clip, to="b", smoothing=smoothing), torch.uint8).numpy().astype(int)
     for batch in (1, 2, 4, 9, 20):
         chosen = TranslateSettings(scale="source", batch_size=batch, smoothing=smoothing)
         out = np.stack(list(translator.translate_frames(frames_of(pixels), to="b", settings=chosen)))

@@ -1,0 +1,225 @@
+"""The encoders: what each is told for a codec, a quality and a bit depth, and which GPUs really encode."""
+
+import io
+import logging
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import av
+import numpy as np
+
+from recycle.config import Codec, EncodeSettings
+from recycle.errors import ConfigError
+
+av.logging.set_level(None)
+os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints a page about itself
+logger = logging.getLogger(__name__)
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Outputs that keep timestamps of any kind: the file's suffix and FFmpeg's name."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One FFmpeg encoder and how it is asked for quality."""
+
+    name: str
+    formats: dict[int, str]
+    """Bits per sample → the pixel format that plays most widely."""
+    quality: str | None
+    """Option that takes the constant quality; None: the codec has none."""
+    crf: int | None = None
+    """Quality at which a translation looks like the translator's frames."""
+    worst: int = 51
+    """Largest value of the quality."""
+    preset: str | None = None
+    presets: tuple[str, ...] = ()
+    """All that it knows, from fast to slow."""
+    speed: str = "preset"
+    """Option that takes the preset."""
+    options: tuple[tuple[str, str], ...] = ()
+    tag: str | None = None
+    """Codec tag for mp4 and mov, where the default one does not play everywhere."""
+
+
+_X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
+
+ENCODERS: dict[Codec, Encoder] = {
+    "h264": Encoder("libx264", {8: "yuv420p", 10: "yuv420p10le"}, "crf", 14, preset="medium", presets=_X26),
+    "hevc": Encoder(
+        "libx265",
+        {8: "yuv420p", 10: "yuv420p10le"},
+        "crf",
+        14,
+        preset="medium",
+        presets=_X26,
+        options=(("x265-params", "log-level=none"),),
+        tag="hvc1",
+    ),
+    "av1": Encoder(
+        "libsvtav1",
+        {8: "yuv420p", 10: "yuv420p10le"},
+        "crf",
+        18,
+        worst=63,
+        preset="8",
+        presets=tuple(str(n) for n in range(13, -1, -1)),
+    ),
+    "vp9": Encoder(
+        "libvpx-vp9",
+        {8: "yuv420p"},
+        "crf",
+        16,
+        worst=63,
+        preset="4",
+        presets=tuple(str(n) for n in range(8, -1, -1)),
+        speed="cpu-used",
+        options=(("row-mt", "1"), ("deadline", "good")),
+    ),
+    "prores": Encoder("prores_ks", {8: "yuv422p10le", 10: "yuv422p10le"}, None, options=(("profile", "hq"),)),
+    "ffv1": Encoder("ffv1", {8: "bgr0", 10: "gbrp10le"}, None, options=(("level", "3"), ("slicecrc", "1"))),
+}
+"""`prores` is 10-bit 4:2:2 and `ffv1` lossless RGB, whatever the quality."""
+
+_HARDWARE: dict[Codec, Encoder] = {
+    "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),)),
+    "hevc": Encoder("hevc_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),)),
+    "av1": Encoder("av1_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 18, 63, "p5", _NVENC, options=(("rc", "vbr"),)),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An encoder with everything that it is told."""
+
+    encoder: Encoder
+    pixel_format: str
+    options: dict[str, str]
+    bitrate: int | None
+    notice: str | None = None
+    """What the user should know of the choice."""
+
+
+def choose_encoder(settings: EncodeSettings) -> Choice:
+    """The encoder that `settings` ask for, tried out by encoding one frame.
+
+    Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder refuses.
+    """
+    notice = None
+    if settings.hardware:
+        choice = _hardware(settings)
+        if choice is not None:
+            return choice
+        notice = f"no GPU here encodes {settings.codec} as asked: the processor does"
+    choice = _choice(ENCODERS[settings.codec], settings, notice)
+    reason = try_encoder(choice)
+    if reason:
+        raise ConfigError(f"the encoder {choice.encoder.name} refuses {_asked(choice)}: {reason}")
+    return choice
+
+
+def _hardware(settings: EncodeSettings) -> Choice | None:
+    encoder = _HARDWARE.get(settings.codec)
+    if encoder is None or settings.depth not in encoder.formats:
+        return None
+    try:
+        choice = _choice(encoder, settings, None)
+    except ConfigError:
+        return None
+    return None if try_encoder(choice) else choice
+
+
+def working_hardware() -> list[str]:
+    """Names of the hardware encoders that encode a frame on this machine."""
+    found = []
+    for codec, encoder in _HARDWARE.items():
+        if not try_encoder(_choice(encoder, EncodeSettings(codec=codec), None)):
+            found.append(encoder.name)
+    return found
+
+
+def _choice(encoder: Encoder, settings: EncodeSettings, notice: str | None) -> Choice:
+    options = dict(encoder.options)
+    if settings.pixel_format is None and settings.depth not in encoder.formats:
+        raise ConfigError(f"{settings.codec} is written with 8 bits only; choose another codec for {settings.depth}")
+    if settings.crf is not None:
+        if encoder.quality is None:
+            raise ConfigError(f"the codec {settings.codec} has no 'crf'; leave it out")
+        if settings.crf > encoder.worst:
+            raise ConfigError(f"crf {settings.crf} is out of range: {settings.codec} takes 0 to {encoder.worst}")
+    if encoder.quality is not None and settings.bitrate is None:
+        options[encoder.quality] = str(encoder.crf if settings.crf is None else settings.crf)
+    if settings.preset is not None and encoder.preset is None:
+        raise ConfigError(f"the codec {settings.codec} has no 'preset'; leave it out")
+    if settings.preset is not None and settings.preset not in encoder.presets:
+        raise ConfigError(f"unknown preset '{settings.preset}'; {settings.codec} has {', '.join(encoder.presets)}")
+    preset = settings.preset or encoder.preset
+    if preset is not None:
+        options[encoder.speed] = preset
+    options |= settings.options
+    bitrate = settings.bitrate
+    if encoder.name == "libvpx-vp9" and bitrate is None:
+        bitrate = 0  # else crf is only an upper bound of the quality
+    return Choice(encoder, settings.pixel_format or encoder.formats[settings.depth], options, bitrate, notice)
+
+
+def try_encoder(choice: Choice) -> str:
+    """Why the encoder does not work here, in a few words; '' if it encoded a frame."""
+    return _try(choice.encoder.name, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
+
+
+@cache
+def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bitrate: int | None) -> str:
+    try:
+        with av.open(io.BytesIO(), "w", format=segment_container(name)) as container:
+            stream: Any = container.add_stream(name, rate=Fraction(25), options=dict(options))
+            stream.width, stream.height, stream.pix_fmt = 256, 256, pixel_format
+            if bitrate is not None:
+                stream.bit_rate = bitrate
+            frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+            frame = frame.reformat(format=pixel_format)
+            frame.pts, frame.time_base = 0, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    except (av.FFmpegError, ValueError, OSError) as error:
+        logger.debug("encoder %s: %s", name, error)
+        return str(getattr(error, "strerror", None) or error)
+    unused = set(dict(options)) & set(stream.codec_context.options)
+    return f"it does not know the option {', '.join(sorted(unused))}" if unused else ""
+
+
+def segment_container(encoder: str) -> str:
+    """FFmpeg's name of the container that keeps an encoder's packets with their exact timestamps."""
+    return "mov" if encoder == "prores_ks" else "nut"
+
+
+def _asked(choice: Choice) -> str:
+    options = " ".join(f"{key}={value}" for key, value in choice.options.items())
+    return f"{choice.pixel_format} {options}".strip()
+
+
+def container_of(suffix: str) -> str | None:
+    """FFmpeg's name of the container for a file's suffix; None if we do not write it."""
+    return CONTAINERS.get(suffix.lower())
+
+
+def takes_codec(container: str, settings: EncodeSettings) -> bool:
+    """Whether `container` (FFmpeg's name) holds video of the codec: tried in memory."""
+    return _takes(container, ENCODERS[settings.codec].name)
+
+
+@cache
+def _takes(container: str, name: str) -> bool:
+    encoder = next(e for e in ENCODERS.values() if e.name == name)
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            stream: Any = trial.add_stream(name, rate=25, options=dict(encoder.options))
+            stream.width, stream.height, stream.pix_fmt = 64, 64, encoder.formats[8]
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True

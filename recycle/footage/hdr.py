@@ -1,0 +1,78 @@
+"""High dynamic range and wide gamut, brought to standard video: BT.709 primaries, 203 cd/m² white, gamma 2.4."""
+
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Transfer = Literal["pq", "hlg", "sdr"]
+
+SDR_WHITE = 203.0
+"""cd/m² of reference white (ITU-R BT.2408)."""
+PEAK = 1000.0
+"""cd/m² of the brightest highlight that is kept apart from white; most HDR video is mastered for it."""
+
+_BT2020_TO_BT709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
+)
+"""Linear light, ITU-R BT.2087."""
+_BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
+
+
+def to_standard(rgb: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint16]:
+    """BT.2020 RGB (H, W, 3), full-range uint16, coded by `transfer` → BT.709 RGB, the same shape and dtype.
+
+    'pq': SMPTE ST 2084; 'hlg': ITU-R BT.2100 for a display of 1000 cd/m². Both are tone-mapped by the curve of
+    ITU-R BT.2390, section 5.4, applied to the largest of R, G and B so that hues stay. 'sdr': wide gamut only.
+    Colours outside BT.709 are clipped.
+    """
+    light: Float = _eotf(transfer)[rgb]
+    if transfer == "hlg":  # scene light → display light (OOTF with gamma 1.2 at 1000 cd/m²)
+        light *= PEAK * np.maximum(light @ _BT2020_LUMA, 1e-6)[..., None] ** np.float32(0.2)
+    if transfer != "sdr":
+        largest = light.max(axis=-1, keepdims=True)
+        light *= _tone_curve(largest) / np.maximum(largest, 1e-6)
+    light = np.clip(light @ _BT2020_TO_BT709.T / SDR_WHITE, 0, 1)
+    return (light ** np.float32(1 / 2.4) * 65535 + 0.5).astype(np.uint16)
+
+
+@cache
+def _eotf(transfer: Transfer) -> Float:
+    """Light for each of 65536 levels: cd/m²; for 'hlg' scene light in [0, 1]."""
+    level = np.arange(65536, dtype=np.float64) / 65535
+    if transfer == "pq":
+        return _pq_to_light(level).astype(np.float32)
+    if transfer == "hlg":
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        return np.where(level <= 0.5, level**2 / 3, (np.exp((level - c) / a) + b) / 12).astype(np.float32)
+    return (SDR_WHITE * level**2.4).astype(np.float32)
+
+
+def _tone_curve(light: Float) -> Float:
+    """cd/m² in [0, PEAK] → [0, SDR_WHITE]: dark and middle tones unchanged, highlights rolled off (BT.2390)."""
+    top = float(_light_to_pq(np.array(PEAK)))
+    white = float(_light_to_pq(np.array(SDR_WHITE))) / top
+    knee = 1.5 * white - 0.5
+    steps = np.linspace(0, 1, 4096)
+    t = np.clip((steps - knee) / (1 - knee), 0, 1)
+    spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * white
+    mapped = _pq_to_light(np.where(steps < knee, steps, spline) * top)
+    return np.interp(light, _pq_to_light(steps * top), mapped).astype(np.float32)
+
+
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def _pq_to_light(level: NDArray[np.float64]) -> NDArray[np.float64]:
+    root = level ** (1 / _M2)
+    light: NDArray[np.float64] = 10000 * (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** (1 / _M1)
+    return light
+
+
+def _light_to_pq(light: NDArray[np.float64]) -> NDArray[np.float64]:
+    power = (light / 10000) ** _M1
+    level: NDArray[np.float64] = ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+    return level
