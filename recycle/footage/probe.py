@@ -111,8 +111,9 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
     if cuts:
         finder = ShotFinder()
         for frame in reader:
-            finder.add(frame.pixels)
-            times.append(frame.seconds)
+            if not frame.concealed:
+                finder.add(frame.pixels)
+                times.append(frame.seconds)
         starts = finder.finish()
     with open_container(path) as container:
         stream = video_stream(container, path)
@@ -227,21 +228,21 @@ def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[s
     if info.width % 2 or info.height % 2:
         yield f"odd size {info.width}×{info.height}: a translated video is one pixel larger where it is odd"
     if info.bit_depth > 8:
-        yield f"{info.bit_depth}-bit samples: frames are reduced to 8 bits"
+        yield f"{info.bit_depth}-bit samples: frames are reduced to 8 bits, unless translated with --depth 10"
     if info.colour.range == "full" and info.colour.matrix != "rgb":
         yield "full-range colour: a translated video is limited-range and looks the same"
     if info.colour.transfer in ("pq", "hlg"):
-        yield f"high dynamic range ({info.colour.transfer}): it is not tone-mapped and looks flat"
+        yield f"high dynamic range ({info.colour.transfer}): frames are tone-mapped to standard"
     if info.colour.matrix_assumed:
         yield f"no colour matrix is stated: {info.colour.matrix} is assumed"
     if info.interlaced:
-        yield "interlaced: frames are not deinterlaced; do that first for best results"
+        yield "interlaced: frames are deinterlaced"
     if kinds.count("video") > 1:
         yield f"{kinds.count('video')} video streams: the first that is no cover picture is used"
     if "audio" not in kinds:
         yield "no audio"
     if damaged:
-        yield f"{damaged} damaged packets were skipped"
+        yield f"{damaged} damaged packets: what they show is lost, or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
         span = float(times[-1] - times[0]) * len(times) / (len(times) - 1)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):

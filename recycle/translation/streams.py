@@ -199,6 +199,8 @@ def _fits(stream: Stream, container: str) -> bool:
     """Whether `container` (FFmpeg's name) takes the stream: tried in memory."""
     if stream.disposition & Disposition.attached_pic and container != "mp4":
         return False  # mov loses cover pictures, Matroska takes them for video
+    if stream.type in ("attachment", "data") and container == "webm":
+        return False  # FFmpeg writes them; no player reads such a file
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream)
