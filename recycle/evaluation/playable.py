@@ -35,7 +35,7 @@ def write_playable(video: Path, copy: Path) -> None:
         with av.open(f"file:{temporary}", "w", container_options=options) as container:
             encoder = VideoEncoder(
                 container,
-                choose_encoder(EncodeSettings()),
+                choose_encoder(EncodeSettings(), short_side=min(info.width, info.height)),
                 width=info.width,
                 height=info.height,
                 rate=info.average_rate or Fraction(25),

@@ -45,6 +45,10 @@ class Encoder:
     """Codec tag for mp4 and mov, where the default one does not play everywhere."""
 
 
+SMALL = 240
+"""Short side in pixels below which frames are small."""
+_FINER = 4
+
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
@@ -104,30 +108,32 @@ class Choice:
     """What the user should know of the choice."""
 
 
-def choose_encoder(settings: EncodeSettings) -> Choice:
+def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL) -> Choice:
     """The encoder that `settings` ask for, tried out by encoding one frame.
+
+    Frames whose `short_side` in pixels is below SMALL get a finer default quality: what is lost shows more.
 
     Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder refuses.
     """
     notice = None
     if settings.hardware:
-        choice = _hardware(settings)
+        choice = _hardware(settings, short_side)
         if choice is not None:
             return choice
         notice = f"no GPU here encodes {settings.codec} as asked: the processor does"
-    choice = _choice(ENCODERS[settings.codec], settings, notice)
+    choice = _choice(ENCODERS[settings.codec], settings, short_side, notice)
     reason = try_encoder(choice)
     if reason:
         raise ConfigError(f"the encoder {choice.encoder.name} refuses {_asked(choice)}: {reason}")
     return choice
 
 
-def _hardware(settings: EncodeSettings) -> Choice | None:
+def _hardware(settings: EncodeSettings, short_side: int) -> Choice | None:
     encoder = _HARDWARE.get(settings.codec)
     if encoder is None or settings.depth not in encoder.formats:
         return None
     try:
-        choice = _choice(encoder, settings, None)
+        choice = _choice(encoder, settings, short_side, None)
     except ConfigError:
         return None
     return None if try_encoder(choice) else choice
@@ -137,12 +143,12 @@ def working_hardware() -> list[str]:
     """Names of the hardware encoders that encode a frame on this machine."""
     found = []
     for codec, encoder in _HARDWARE.items():
-        if not try_encoder(_choice(encoder, EncodeSettings(codec=codec), None)):
+        if not try_encoder(_choice(encoder, EncodeSettings(codec=codec), SMALL, None)):
             found.append(encoder.name)
     return found
 
 
-def _choice(encoder: Encoder, settings: EncodeSettings, notice: str | None) -> Choice:
+def _choice(encoder: Encoder, settings: EncodeSettings, short_side: int, notice: str | None) -> Choice:
     options = dict(encoder.options)
     if settings.pixel_format is None and settings.depth not in encoder.formats:
         raise ConfigError(f"{settings.codec} is written with 8 bits only; choose another codec for {settings.depth}")
@@ -151,8 +157,9 @@ def _choice(encoder: Encoder, settings: EncodeSettings, notice: str | None) -> C
             raise ConfigError(f"the codec {settings.codec} has no 'crf'; leave it out")
         if settings.crf > encoder.worst:
             raise ConfigError(f"crf {settings.crf} is out of range: {settings.codec} takes 0 to {encoder.worst}")
-    if encoder.quality is not None and settings.bitrate is None:
-        options[encoder.quality] = str(encoder.crf if settings.crf is None else settings.crf)
+    if encoder.crf is not None and encoder.quality is not None and settings.bitrate is None:
+        finer = _FINER if short_side < SMALL else 0
+        options[encoder.quality] = str(encoder.crf - finer if settings.crf is None else settings.crf)
     if settings.preset is not None and encoder.preset is None:
         raise ConfigError(f"the codec {settings.codec} has no 'preset'; leave it out")
     if settings.preset is not None and settings.preset not in encoder.presets:

@@ -103,7 +103,9 @@ class _Promises:
         self._last = decoded
 
     def rest(self) -> Iterator[Decoded]:
-        """What is still missing at the end."""
+        """What is still missing at the end, where decoders keep errors of the last frames to themselves."""
+        if self._open and not self._unkept:
+            self.error(None)
         yield from self._conceal(sorted(self._open), None)
 
     def _conceal(self, missing: list[int], after: Decoded | None) -> Iterator[Decoded]:

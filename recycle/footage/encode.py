@@ -151,7 +151,6 @@ def write_video(
     Raises OutputError if the file cannot be written or there is no frame, ValueError for frames that differ.
     """
     fps = Fraction(fps)
-    choice = choose_encoder(settings)
     with output_errors(path), atomic_path(path) as temporary:
         options = mp4_options(1 / fps) if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
         with av.open(f"file:{temporary}", "w", container_options=options) as container:
@@ -163,7 +162,7 @@ def write_video(
                     height, width = pixels.shape[:2]
                     encoder = VideoEncoder(
                         container,
-                        choice,
+                        choose_encoder(settings, short_side=min(width, height)),
                         width=width,
                         height=height,
                         rate=fps,

@@ -169,13 +169,13 @@ def render(
     with output_errors(output):
         check_output(source, output, overwrite=overwrite)
     container = CONTAINERS[output.suffix.lower()]
-    choice = choose_encoder(settings)
     _check_codec(output, container, settings)
     with (
         open_frames(source, depth=16 if settings.depth == 10 else 8) as reader,
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
         info = reader.info
+        choice = choose_encoder(settings, short_side=min(info.width, info.height))
         picture = Picture(
             width=info.width * (2 if compare else 1),
             height=info.height,

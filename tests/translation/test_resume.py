@@ -51,7 +51,7 @@ def test_an_interrupted_conversion_goes_on(
 ) -> None:
     source = make_video(stamps=LONG, size=(64, 64))  # below 64 pixels x265 itself gives another result each time
     settings = TranslateSettings(
-        codec=codec,  # type: ignore[arg-type]
+        codec=codec,
         preset=None if codec == "ffv1" else "ultrafast",
         batch_size=7,
         smoothing=smoothing,
