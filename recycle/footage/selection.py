@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+_ROUNDING = Fraction(1, 1000)
+"""Seconds by which containers round timestamps."""
+
+
 class RateSelector:
     """Thins frames to a rate, by their timestamps, so that variable frame rates and gaps are no trouble.
 
@@ -30,9 +34,9 @@ class RateSelector:
         if self._start is None:
             self._start = seconds
         position = (seconds - self._start + self._tolerance) * self._fps
-        if position < self._next:
+        if position < self._next - _ROUNDING * self._fps * bool(self._tolerance):
             return False
-        self._next = math.floor(position) + 1
+        self._next = max(math.floor(position), self._next) + 1
         return True
 
 
