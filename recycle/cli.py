@@ -5,6 +5,7 @@ Nothing heavy is imported until a command runs, so that help is instant.
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -193,8 +194,8 @@ def train(
 
 @app.command()
 def translate(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, or folder of numbered images.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file to write.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, or folder of videos.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file, or folder, to write.")],
     model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
     to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
     scale: Annotated[
@@ -213,18 +214,30 @@ def translate(
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
     hardware: Annotated[bool, typer.Option(help="Encode on the GPU where that works.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace the output if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
+    include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
+    watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
+    at_once: Annotated[int, typer.Option(help="Folder: files at a time.", min=1)] = 1,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Translate a video; every frame keeps its timestamp, sound and other streams are carried over.
+    """Translate a video, or all videos of a folder; nothing is lost, nothing is done twice.
 
-    Run again after any interruption to continue.
+    Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
+    continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
+    each.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
+
+    Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
     from recycle.progress import Terminal
+    from recycle.translation.folder_task import Folder, describe_plan, is_batch, translate_all, watch_folder
+    from recycle.translation.ledger import LEDGER
     from recycle.translation.render import check_output, parse_span, preview_span
     from recycle.translation.translator import Translator
 
@@ -245,11 +258,32 @@ def translate(
             "precision": precision,
         },
     )
+    if is_batch(source, output):
+        one_file = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
+        _refuse([name for name, value in one_file.items() if value], "are for one file, not for a folder")
+        translator = Translator.from_pretrained(model, device=device, precision=precision)
+        task = Folder(source, output, translator, to, settings, tuple(include or ()), tuple(exclude or ()))
+        if dry_run:
+            typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
+            return
+        run = partial(translate_all, task, overwrite=overwrite, retry_failed=retry_failed, at_once=at_once)
+        report = watch_folder(run, Terminal()) if watch else run(Terminal())
+        for name, reason in report.failed:
+            sys.stderr.write(f"error: {name}: {reason}\n")
+        typer.echo(
+            f"{len(report.done)} translated, {len(report.skipped)} already there, {len(report.failed)} failed: "
+            f"{output / LEDGER}"
+        )
+        if report.failed:
+            raise typer.Exit(1)
+        return
+    whole_folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
+    _refuse([name for name, value in (whole_folder | {"--watch": watch}).items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
     span = preview_span(source) if preview else parse_span(start, end)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
     with Terminal().bar(f"translating {source.name}") as progress:
-        report = translator.translate_video(
+        result = translator.translate_video(
             source,
             output,
             to=to,
@@ -260,8 +294,8 @@ def translate(
             progress=progress,
             say=typer.echo,
         )
-    before = f", {report.resumed} of them in an earlier run" if report.resumed else ""
-    typer.echo(f"wrote {output}: {report.frames} frames in {report.seconds:.1f} s{before}")
+    before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
+    typer.echo(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
 
 
 @app.command()
@@ -358,6 +392,11 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _refuse(given: list[str], why: str) -> None:
+    if given:
+        raise typer.BadParameter(f"{', '.join(given)} {why}")
 
 
 def _pairs(options: list[str] | None) -> dict[str, str]:

@@ -23,8 +23,26 @@ def silent(done: int, total: int | None) -> None:
     """Progress that reports to nobody: the default of every function of the library."""
 
 
+class FileTable(Protocol):
+    """Shows the files of a folder; safe for threads."""
+
+    def show(self, name: str, state: str, detail: str = "") -> None:
+        """A file is now 'waiting', 'running', 'done' or 'failed'."""
+
+    def advance(self, name: str, done: int, total: int | None) -> None:
+        """So many of its frames are done."""
+
+
 class Terminal:
     """Lines on standard output, progress on standard error."""
+
+    @contextmanager
+    def files(self) -> Iterator[FileTable]:
+        """Show a table of files, with state, frames, rate and ETA, while the body runs."""
+        from recycle.table import LiveTable
+
+        with LiveTable() as table:
+            yield table
 
     def say(self, text: str) -> None:
         """Print one line."""

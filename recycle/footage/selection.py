@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
 _ROUNDING = Fraction(1, 1000)
 """Seconds by which containers round timestamps."""
 

@@ -176,13 +176,7 @@ def render(
     ):
         info = reader.info
         choice = choose_encoder(settings, short_side=min(info.width, info.height))
-        picture = Picture(
-            width=info.width * (2 if compare else 1),
-            height=info.height,
-            rate=info.average_rate or _UNKNOWN_RATE,
-            time_base=info.time_base,
-            sample_aspect_ratio=info.sample_aspect_ratio,
-        )
+        picture = _picture(info, compare=compare)
         notices = _Notices(say)
         notices.add(choice.notice, *_before(reader, picture, choice, settings), *others.notices)
         frames = _Source(reader, span)
@@ -213,6 +207,19 @@ def render(
         return RenderReport(source, output, frames.count, reader.concealed, resumed, seconds, tuple(notices.all))
 
 
+def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
+    """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
+    container = CONTAINERS[output.suffix.lower()]
+    with (
+        open_frames(source, depth=16 if settings.depth == 10 else 8) as reader,
+        OtherStreams(source, container) as others,
+    ):
+        picture = _picture(reader.info, compare=False)
+        choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
+        early = [choice.notice] if choice.notice else []
+        return [*early, *_before(reader, picture, choice, settings), *others.notices]
+
+
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     """Raise OutputError, in one line, if `output` must not be written for `source`."""
     if output.suffix.lower() not in CONTAINERS:
@@ -226,6 +233,16 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
             raise OutputError(f"{output} exists; give --overwrite to replace it")
     if not output.parent.is_dir() and output.parent.exists():
         raise OutputError(f"cannot write {output}: {output.parent} is not a folder")
+
+
+def _picture(info: StreamInfo, *, compare: bool) -> Picture:
+    return Picture(
+        width=info.width * (2 if compare else 1),
+        height=info.height,
+        rate=info.average_rate or _UNKNOWN_RATE,
+        time_base=info.time_base,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+    )
 
 
 def _check_codec(output: Path, container: str, settings: TranslateSettings) -> None:

@@ -131,12 +131,7 @@ class Translator:
             output,
             transform,
             settings=settings,
-            key={
-                "model": IDENTITY if bundle is None else digest(bundle),
-                "to": to,
-                "scale": settings.scale,
-                "smoothing": settings.smoothing,
-            },
+            key=self.key(to, settings),
             context=0 if bundle is None or not settings.smoothing else bundle.config.frames - 1,
             span=span,
             compare=compare,
@@ -144,6 +139,15 @@ class Translator:
             progress=progress,
             say=say,
         )
+
+    def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
+        """All that a translated frame depends on beside the source; equal keys, equal frames."""
+        return {
+            "model": IDENTITY if self.bundle is None else digest(self.bundle),
+            "to": to,
+            "scale": settings.scale,
+            "smoothing": settings.smoothing,
+        }
 
     def _translate_batches(
         self,

@@ -1,0 +1,168 @@
+"""Folders on the command line: what would be done, all of it, and again whenever files arrive."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+
+from recycle.config import Domain, EncodeSettings, TranslateSettings
+from recycle.errors import FootageError, RecycleError
+from recycle.footage.codecs import CONTAINERS
+from recycle.progress import FileTable, Terminal
+from recycle.translation.batch import BatchReport, estimate, plan, translate_folder
+from recycle.translation.folder import Job, find_jobs
+from recycle.translation.ledger import Entry, Ledger
+from recycle.translation.render import Span, foresee
+from recycle.translation.translator import Translator
+
+_TRIAL = Span(None, Fraction(2))
+"""The part of a video by which the speed of a translation is measured."""
+_SETTLED = 3.0
+"""Seconds that a file in a watched folder must not have changed before it is taken for complete."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder and how it is to be translated."""
+
+    source: Path
+    out: Path
+    translator: Translator
+    to: Domain
+    settings: TranslateSettings
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def jobs(self) -> list[Job]:
+        """Raises FootageError if there is none."""
+        return find_jobs(self.source, self.out, self.settings, include=self.include, exclude=self.exclude)
+
+    def key(self) -> dict[str, object]:
+        """All that an output depends on beside its source."""
+        encoder = self.settings.model_dump(include=set(EncodeSettings.model_fields))
+        return {**self.translator.key(self.to, self.settings), "encoder": encoder}
+
+
+def is_batch(source: Path, output: Path) -> bool:
+    """Whether INPUT OUTPUT of the command line are folders; a folder of images can be made one video file."""
+    return source.is_dir() and (output.suffix.lower() not in CONTAINERS or output.is_dir())
+
+
+def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
+    """What would be done, what is risky about each file, and how long it will take."""
+    plans = plan(task.jobs(), Ledger(task.out), task.key(), overwrite=overwrite, retry_failed=retry_failed)
+    lines = []
+    for one in plans:
+        reason = f": {one.reason}" if one.reason else ""
+        lines.append(f"{one.action:<9} {one.job.name} -> {one.job.output}{reason}")
+        if one.action == "translate":
+            try:
+                lines += [f"          {notice}" for notice in foresee(one.job.source, one.job.output, task.settings)]
+            except RecycleError as error:
+                lines.append(f"          will fail: {error}")
+    frames, seconds = estimate(plans, lambda job: _measure(task, job))
+    needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
+    counts = {action: sum(one.action == action for one in plans) for action in ("translate", "skip", "fail")}
+    total = ", ".join(f"{count} to {action}" for action, count in counts.items())
+    return "\n".join([*lines, f"{total}; {frames} frames; time needed: {needed}"])
+
+
+def _measure(task: Folder, job: Job) -> float:
+    """Frames per second of the first seconds of a job, translated for nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / f"trial{job.output.suffix}"
+        for _ in range(2):  # the first one warms up
+            report = task.translator.translate_video(
+                job.source, output, to=task.to, settings=task.settings, span=_TRIAL, overwrite=True
+            )
+    return report.frames / report.seconds
+
+
+def translate_all(
+    task: Folder,
+    console: Terminal,
+    *,
+    overwrite: bool,
+    retry_failed: bool,
+    at_once: int,
+    ready: Callable[[Path], bool] = lambda source: True,
+) -> BatchReport:
+    """Translate what is not yet finished of the `ready` files. Raises as `translate_folder`, and FootageError."""
+    ledger = Ledger(task.out)
+    jobs = [job for job in task.jobs() if ready(job.source)]
+    plans = plan(jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
+    with console.files() as table:
+        return translate_folder(
+            plans,
+            ledger,
+            task.translator,
+            to=task.to,
+            settings=task.settings,
+            overwrite=overwrite,
+            at_once=at_once,
+            watcher=_Shown(table),
+        )
+
+
+def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: float = 2.0) -> BatchReport:
+    """Call `run` (see `translate_all`) whenever files arrive that are complete, until Ctrl-C; the sum of all calls."""
+    total, seen = BatchReport(), _Settled()
+    failed: dict[str, str] = {}
+    console.say("watching; Ctrl-C ends")
+    try:
+        while True:
+            try:
+                report = run(console, ready=seen.ready)
+            except FootageError:
+                report = BatchReport()  # nothing there yet
+            total.done += report.done
+            total.skipped = [name for name in report.skipped if name not in total.done]
+            for name, reason in report.failed:
+                if name not in failed:
+                    console.say(f"failed {name}: {reason}")
+                failed[name] = reason
+            failed = {name: reason for name, reason in failed.items() if name not in report.done}
+            time.sleep(poll)
+    except KeyboardInterrupt:
+        total.failed = sorted(failed.items())
+        return total
+
+
+class _Settled:
+    """Tells files that are complete from those that are still being written, by their not changing."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+
+    def ready(self, source: Path) -> bool:
+        """Whether the source has been the same for a while."""
+        try:
+            files = sorted(source.iterdir()) if source.is_dir() else [source]
+            facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
+        except (OSError, ValueError):
+            return False
+        now = time.monotonic()
+        before, since = self._seen.get(source, (None, now))
+        if facts != before:
+            since = now
+        self._seen[source] = (facts, since)
+        old = time.time() - facts[1] / 1e9 > 20 * _SETTLED  # has been there long before we looked
+        return old or now - since >= _SETTLED
+
+
+class _Shown:
+    """Passes what happens in a folder on to a table."""
+
+    def __init__(self, table: FileTable) -> None:
+        self._table = table
+
+    def state(self, name: str, entry: Entry) -> None:
+        notices = "; ".join(entry.notices)
+        detail = entry.reason or (f"{entry.frames} frames{'; ' if notices else ''}{notices}" if entry.frames else "")
+        self._table.show(name, entry.state, detail)
+
+    def progress(self, name: str, done: int, total: int | None) -> None:
+        self._table.advance(name, done, total)
