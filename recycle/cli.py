@@ -377,6 +377,18 @@ def demo(
 
 
 @app.command()
+def doctor() -> None:
+    """Tell what this machine can do: devices, precisions, codecs, encoders that really work, versions.
+
+    Example: recycle doctor
+    """
+    from recycle.doctor import examine
+
+    for name, finding in examine():
+        typer.echo(f"{name:<28} {finding}")
+
+
+@app.command()
 def pipelines(
     name: Annotated[str | None, typer.Argument(help="Print this one; without: list all.")] = None,
 ) -> None:

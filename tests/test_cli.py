@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from recycle.cli import main
 from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.footage.decode import open_frames
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 
-COMMANDS = ["probe", "extract", "street", "train", "translate", "evaluate", "run", "demo", "pipelines"]
+COMMANDS = ["probe", "extract", "street", "train", "translate", "evaluate", "run", "demo", "doctor", "pipelines"]
 
 
 def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -172,3 +174,64 @@ def test_an_absent_device(tmp_path: Path, video: Path, model: Path) -> None:
         pytest.skip("this machine has a CUDA device")
     result = recycle("translate", video, tmp_path / "o.mp4", "--model", model, "--to", "b", "--device", "cuda")
     assert_one_line(result, "cuda")
+
+
+def test_doctor_fits_on_one_screen_and_tells_the_truth() -> None:
+    result = recycle("doctor")
+    assert result.returncode == 0, result.stderr
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert len(lines) < 24
+    assert lines["torch"] == torch.__version__.split("+")[0]
+    assert lines["h264"].startswith("libx264, 8 and 10 bits, in .mp4")
+    assert torch.cuda.is_available() or lines["hardware"] == "no GPU encoder works here"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
+        (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
+        (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
+        (["--option", "nosuch=1"], "does not know the option nosuch"),
+        (["--pixel-format", "yuv999"], "not a pixel format"),
+        (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
+        (["--start", "soon"], "the start 'soon' is no time; write seconds"),
+        (["--start", "5", "--end", "0:04"], "the end 0:04 is not after the start 5"),
+        (["--start", "1000"], "there is no frame between --start and --end"),
+    ],
+)
+def test_wishes_that_cannot_be_met(
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["translate", str(video), str(tmp_path / "out.mp4"), "--model", "identity", "--to", "b", *options]
+    monkeypatch.setattr(sys, "argv", ["recycle", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:
+    chosen = ["--model", "identity", "--to", "b"]
+    assert_one_line(recycle("translate", video, tmp_path / "out.mp4", *chosen, "--watch"), "for a folder", code=2)
+    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "one file", code=2)
+
+
+def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_video(film, (np.full((48, 64, 3), 2 * i, np.uint8) for i in range(100)), fps=10)
+    result = recycle("translate", film, tmp_path / "out.mp4", "--model", "identity", "--to", "b", "--preview")
+    assert result.returncode == 0, result.stderr
+    with open_frames(tmp_path / "out.mp4") as reader:
+        frames = [frame.pixels for frame in reader]
+    assert len(frames) == 40
+    assert frames[0].shape == (48, 128, 3)
+    assert abs(int(frames[0].mean()) - 60) <= 2  # from 3 to 7 s of 10

@@ -2,7 +2,6 @@
 
 import math
 
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +20,8 @@ class SmpPredictor(nn.Module):
     """
 
     def __init__(self, settings: PredictorSettings, past: int) -> None:
+        import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
+
         super().__init__()
         self.multiple = 2**settings.depth
         channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]

@@ -21,6 +21,7 @@ from recycle.progress import Progress, silent
 from recycle.translation.render import WHOLE, RenderReport, Span, render
 from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
+from recycle.translation.tiles import within_memory
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
@@ -179,9 +180,13 @@ class Translator:
         generator, _ = self._networks(to)
         height, width = frames.shape[-2:]
         padded = pad(frames, multiple=generator.multiple, least=LEAST_SIDE)
-        with self._fabric.autocast():
-            out: Tensor = generator(padded.contiguous(memory_format=self._layout))
-        return out[..., :height, :width].float()
+
+        def network(part: Tensor) -> Tensor:
+            with self._fabric.autocast():
+                out: Tensor = generator(part.contiguous(memory_format=self._layout))
+            return out.float()
+
+        return within_memory(network, padded)[..., :height, :width]
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         _, predictor = self._networks(to)

@@ -1,0 +1,46 @@
+"""What this machine can do: devices, precisions, codecs, versions."""
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from recycle import __version__
+from recycle.config import EncodeSettings
+from recycle.devices import best_precision, find_device
+from recycle.errors import ConfigError
+from recycle.footage.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
+
+_PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "kornia", "segmentation-models-pytorch")
+
+
+def examine() -> Iterator[tuple[str, str]]:
+    """(what, finding) pairs, in the order in which to read them. Encoders are tried out on a frame."""
+    yield "recycle", __version__
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    for package in _PACKAGES:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            yield package, "not installed under this name"
+    yield "processor", f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        yield "mps", "present"
+    device = find_device("auto")
+    yield "device", f"{device} with {best_precision(device)} (what 'auto' chooses)"
+    for codec, encoder in ENCODERS.items():
+        settings = EncodeSettings(codec=codec)
+        try:
+            choose_encoder(settings)
+        except ConfigError as error:
+            yield codec, f"does not work: {error}"
+            continue
+        holders = " ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
+        bits = " and ".join(str(depth) for depth in encoder.formats)
+        yield codec, f"{encoder.name}, {bits} bits, in {holders}"
+    yield "hardware", ", ".join(working_hardware()) or "no GPU encoder works here"
