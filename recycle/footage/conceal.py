@@ -1,5 +1,6 @@
 """Frames that are lost to damage, replaced by their nearest neighbours, so that a video never gets shorter."""
 
+import errno
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 _MAX_READ_FAILURES = 16
+_UNREACHABLE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
+"""The disk or the network failed, not the file: what is missing is not damage to be concealed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ def decode(
     demuxer is concealed by the nearest frame in time; without any error it was not meant to be shown (the
     second field of a picture, a hidden reference frame). `step`: the usual distance of frames in units of the
     stream's time base. `demux` gives the packets from where the file was left, so that reading goes on after
-    an error; `damage` is called once for each.
+    an error; `damage` is called once for each. Raises av.FFmpegError if the file cannot be reached any more.
     """
     promised = _Promises(step)
     for packet in _readable(demux, promised, damage):
@@ -63,7 +66,9 @@ def _readable(
                 if packet.size:  # without: the end of the stream, or an empty packet; decoding it would flush
                     yield packet
             return
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            if error.errno in _UNREACHABLE:
+                raise
             damage()
             promised.error(None)
             failures += 1

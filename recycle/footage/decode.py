@@ -99,7 +99,8 @@ class VideoReader:
     def read(self, wanted: Callable[[int], bool] = lambda pts: True) -> Iterator[Frame]:
         """The frames whose timestamp is `wanted`; it is asked for every frame, in order.
 
-        The others are decoded and not converted, which is several times as fast.
+        The others are decoded and not converted, which is several times as fast. Raises FootageError for a
+        pixel format that cannot be converted, av.FFmpegError if the file cannot be reached any more.
         """
         self.close()
         self.damaged = self.concealed = self.repaired = 0

@@ -187,18 +187,17 @@ def render(
             try:
                 pictures = _transformed(frames, done, transform, context, compare, settings.batch_size)
                 _write_segments(work, pictures, frames, choice, picture, settings, progress)
-                _check_frames(frames, source)
+                _check_frames(frames, source, work)
                 whole = work.folder / f"whole{output.suffix}"
                 _join(work, whole, frames, others, choice, picture)
             except KeyboardInterrupt as stop:
                 kept = work.finished() * SEGMENT
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
-            except (FootageError, RuntimeError):
-                work.clear()  # it would fail again
-                raise
             notices.add(*_after(reader), *others.late, *_of_the_file(whole, frames, picture))
             flush(whole)
+            if output.exists() and not overwrite:
+                raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
             whole.replace(output)
             flush(output.parent)
             work.clear()
@@ -251,11 +250,12 @@ def _check_codec(output: Path, container: str, settings: TranslateSettings) -> N
         raise OutputError(f"cannot write {output}: {container} does not hold {settings.codec}; {fitting} does")
 
 
-def _check_frames(frames: _Source, source: Path) -> None:
+def _check_frames(frames: _Source, source: Path, work: Work) -> None:
     if not frames.count:
         part = "" if frames.span == WHOLE else " between --start and --end"
         raise FootageError(f"{source}: there is no frame{part}")
     if frames.reader.concealed > MOST_CONCEALED * frames.count:
+        work.clear()  # it would be so again
         raise FootageError(
             f"{source}: {frames.reader.concealed} of its {frames.count} frames are damaged, too many to conceal"
         )

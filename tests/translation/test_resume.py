@@ -180,3 +180,19 @@ def _running(work: Path, before: int, kills: int) -> bool:
     if not work.exists() or not (list(work.glob(".*.partial*"))):
         return False
     return kills % 2 == 0 or len(list(work.glob("*.segment"))) > before
+
+
+def test_an_output_that_appears_meanwhile_is_kept_and_the_work_too(make_video: MakeVideo, tmp_path: Path) -> None:
+    source, output = make_video(stamps=LONG, size=(32, 32)), tmp_path / "out.mp4"
+    translator = Translator(None, device="cpu")
+
+    def another(done: int, total: int | None) -> None:
+        if done == SEGMENT:
+            output.write_bytes(b"precious")
+
+    with pytest.raises(OutputError, match="has appeared meanwhile"):
+        translator.translate_video(source, output, to="b", settings=FAST, progress=another)
+    assert output.read_bytes() == b"precious"
+    report = translator.translate_video(source, output, to="b", settings=FAST, overwrite=True)
+    assert report.frames == report.resumed == len(LONG)
+    assert len(frames_of(output)) == len(LONG)
