@@ -5,6 +5,7 @@ Nothing heavy is imported until a command runs, so that help is instant.
 
 import signal
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -126,14 +127,8 @@ def extract(
         report = run(inputs, out, settings, workers=workers, progress=progress)
     for notice in report.notices:
         typer.echo(notice)
-    for path, reason in report.failed:
-        sys.stderr.write(f"error: skipped {path}: {reason}\n")
-    typer.echo(
-        f"{len(report.done)} extracted, {len(report.skipped)} already there, {len(report.failed)} failed: "
-        f"{report.frames} frames in {out}"
-    )
-    if report.failed:
-        raise typer.Exit(1)
+    failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
+    _conclude("extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
 
 
 @app.command()
@@ -268,14 +263,8 @@ def translate(
             return
         run = partial(translate_all, task, overwrite=overwrite, retry_failed=retry_failed, at_once=at_once)
         report = watch_folder(run, Terminal()) if watch else run(Terminal())
-        for name, reason in report.failed:
-            sys.stderr.write(f"error: {name}: {reason}\n")
-        typer.echo(
-            f"{len(report.done)} translated, {len(report.skipped)} already there, {len(report.failed)} failed: "
-            f"{output / LEDGER}"
-        )
-        if report.failed:
-            raise typer.Exit(1)
+        failed = [f"{name}: {reason}" for name, reason in report.failed]
+        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
         return
     whole_folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
     _refuse([name for name, value in (whole_folder | {"--watch": watch}).items() if value], "are for a folder")
@@ -404,6 +393,15 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], failed: list[str], result: str) -> None:
+    """Tell what became of many files; the exit code is 1 if any failed."""
+    for reason in failed:
+        sys.stderr.write(f"error: {reason}\n")
+    typer.echo(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _refuse(given: list[str], why: str) -> None:

@@ -248,6 +248,10 @@ class EncodeSettings(Settings):
     hardware: bool = False
     """Encode on the GPU (NVENC) where that really works; faster, and larger files of the same quality."""
 
+    def encoding(self) -> dict[str, object]:
+        """The settings of this group alone: all that an encoded stream depends on beside its frames."""
+        return self.model_dump(include=set(EncodeSettings.model_fields))
+
     @model_validator(mode="after")
     def _one_goal(self) -> Self:
         if self.crf is not None and self.bitrate is not None:

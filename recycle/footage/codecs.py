@@ -209,11 +209,6 @@ def _asked(choice: Choice) -> str:
     return f"{choice.pixel_format} {options}".strip()
 
 
-def container_of(suffix: str) -> str | None:
-    """FFmpeg's name of the container for a file's suffix; None if we do not write it."""
-    return CONTAINERS.get(suffix.lower())
-
-
 def takes_codec(container: str, settings: EncodeSettings) -> bool:
     """Whether `container` (FFmpeg's name) holds video of the codec: tried in memory."""
     return _takes(container, ENCODERS[settings.codec].name)

@@ -52,6 +52,12 @@ def _eotf(transfer: Transfer) -> Float:
 
 def _tone_curve(light: Float) -> Float:
     """cd/m² in [0, PEAK] → [0, SDR_WHITE]: dark and middle tones unchanged, highlights rolled off (BT.2390)."""
+    return np.interp(light, *_tone_points()).astype(np.float32)
+
+
+@cache
+def _tone_points() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of the tone curve: cd/m² before and after."""
     top = float(_light_to_pq(np.array(PEAK)))
     white = float(_light_to_pq(np.array(SDR_WHITE))) / top
     knee = 1.5 * white - 0.5
@@ -59,7 +65,7 @@ def _tone_curve(light: Float) -> Float:
     t = np.clip((steps - knee) / (1 - knee), 0, 1)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * white
     mapped = _pq_to_light(np.where(steps < knee, steps, spline) * top)
-    return np.interp(light, _pq_to_light(steps * top), mapped).astype(np.float32)
+    return _pq_to_light(steps * top), mapped
 
 
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128

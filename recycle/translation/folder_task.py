@@ -8,7 +8,7 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
-from recycle.config import Domain, EncodeSettings, TranslateSettings
+from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.progress import FileTable, Terminal
@@ -42,8 +42,7 @@ class Folder:
 
     def key(self) -> dict[str, object]:
         """All that an output depends on beside its source."""
-        encoder = self.settings.model_dump(include=set(EncodeSettings.model_fields))
-        return {**self.translator.key(self.to, self.settings), "encoder": encoder}
+        return {**self.translator.key(self.to, self.settings), "encoder": self.settings.encoding()}
 
 
 def is_batch(source: Path, output: Path) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from recycle import __version__
 from recycle.atomic import flush
-from recycle.config import EncodeSettings, TranslateSettings
+from recycle.config import TranslateSettings
 from recycle.errors import ConfigError, FootageError, Interrupted, OutputError
 from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_container, open_frames, video_stream
@@ -178,7 +178,7 @@ def render(
         choice = choose_encoder(settings, short_side=min(info.width, info.height))
         picture = _picture(info, compare=compare)
         notices = _Notices(say)
-        notices.add(choice.notice, *_before(reader, picture, choice, settings), *others.notices)
+        notices.add(*_before(reader, picture, choice, settings, others))
         frames = _Source(reader, span)
         with output_errors(output), open_work(output, _key(source, key, settings, span, compare)) as work:
             if work.dropped:
@@ -215,8 +215,7 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     ):
         picture = _picture(reader.info, compare=False)
         choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
-        early = [choice.notice] if choice.notice else []
-        return [*early, *_before(reader, picture, choice, settings), *others.notices]
+        return list(_before(reader, picture, choice, settings, others))
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
@@ -269,7 +268,7 @@ def _key(
         "recycle": __version__,
         "source": fingerprint(source),
         "transform": dict(key or {}),
-        "encoder": settings.model_dump(include=set(EncodeSettings.model_fields)),
+        "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],
         "compare": compare,
     }
@@ -346,9 +345,15 @@ def _join(work: Work, whole: Path, frames: _Source, others: OtherStreams, choice
 
 
 def _before(
-    reader: VideoReader | ImageFolderReader, picture: Picture, choice: Choice, settings: TranslateSettings
+    reader: VideoReader | ImageFolderReader,
+    picture: Picture,
+    choice: Choice,
+    settings: TranslateSettings,
+    others: OtherStreams,
 ) -> Iterator[str]:
-    """What will not be as in the source."""
+    """What will not be as in the source, or as asked."""
+    if choice.notice is not None:
+        yield choice.notice
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
@@ -361,6 +366,7 @@ def _before(
             f"{picture.width}×{picture.height} becomes {picture.width + right}×{picture.height + bottom}, its last "
             f"column or row repeated: {choice.pixel_format} has even sizes only"
         )
+    yield from others.notices
 
 
 def _after(reader: VideoReader | ImageFolderReader) -> Iterator[str]:
@@ -402,8 +408,7 @@ class _Notices:
         self.all: list[str] = []
         self._say = say
 
-    def add(self, *notices: str | None) -> None:
+    def add(self, *notices: str) -> None:
         for notice in notices:
-            if notice is not None:
-                self.all.append(notice)
-                self._say(notice)
+            self.all.append(notice)
+            self._say(notice)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Self, get_args
@@ -141,10 +142,14 @@ class Translator:
             say=say,
         )
 
+    @cached_property
+    def _digest(self) -> str:
+        return IDENTITY if self.bundle is None else digest(self.bundle)
+
     def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
         """All that a translated frame depends on beside the source; equal keys, equal frames."""
         return {
-            "model": IDENTITY if self.bundle is None else digest(self.bundle),
+            "model": self._digest,
             "to": to,
             "scale": settings.scale,
             "smoothing": settings.smoothing,
