@@ -234,6 +234,7 @@ def translate(
     from recycle.translation.folder_task import Folder, describe_plan, is_batch, translate_all, watch_folder
     from recycle.translation.ledger import LEDGER
     from recycle.translation.render import check_output, parse_span, preview_span
+    from recycle.translation.threads import Threads
     from recycle.translation.translator import Translator
 
     settings = parse_settings(
@@ -261,7 +262,8 @@ def translate(
         if dry_run:
             typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
             return
-        run = partial(translate_all, task, overwrite=overwrite, retry_failed=retry_failed, at_once=at_once)
+        engine = Threads(translator, to, settings, overwrite, at_once)
+        run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
         report = watch_folder(run, Terminal()) if watch else run(Terminal())
         failed = [f"{name}: {reason}" for name, reason in report.failed]
         _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))

@@ -3,20 +3,17 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import Interrupted, RecycleError
 from recycle.footage.decode import estimate_frames
 from recycle.footage.manifest import fingerprint
+from recycle.progress import Progress, silent
 from recycle.translation.folder import Job
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
-
-_POLL_SECONDS = 0.2
 
 
 class Watcher(Protocol):
@@ -100,39 +97,48 @@ def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry
     return Plan(job, "translate", "", fresh)
 
 
+class Engine(Protocol):
+    """Carries out plans: `recycle.translation.threads` on this machine, `recycle.translation.cluster` on many."""
+
+    def run(
+        self,
+        plans: Sequence[Plan],
+        changed: Callable[[Plan, Entry], None],
+        progress: Callable[[Plan, int, int | None], None],
+    ) -> None:
+        """Translate the file of each plan; `changed` is told every change of its entry, `progress` its frames.
+
+        Both may be called from several threads. Raises KeyboardInterrupt after Ctrl-C, when every running file
+        has stopped in a state that can be continued.
+        """
+
+
 def translate_folder(
-    plans: Sequence[Plan],
-    ledger: Ledger,
-    translator: Translator,
-    *,
-    to: Domain,
-    settings: TranslateSettings,
-    overwrite: bool = False,
-    at_once: int = 1,
-    watcher: Watcher | None = None,
+    plans: Sequence[Plan], ledger: Ledger, engine: Engine, *, watcher: Watcher | None = None
 ) -> BatchReport:
-    """Carry out `plans` (see `plan`), `at_once` files at a time, and record each in `ledger`.
+    """Carry out `plans` (see `plan`) by `engine`, and record each in `ledger`.
 
     Raises Interrupted after Ctrl-C, when every running file has stopped in a state that can be continued.
     """
     watcher = watcher or Unwatched()
-    report, stop = BatchReport(), Event()
-    futures: dict[Future[Entry], Plan] = {}
-    with ThreadPoolExecutor(at_once) as pool:
-        for one in plans:
-            if one.action == "translate":
-                arguments = (one, ledger, translator, to, settings, overwrite, watcher, stop)
-                futures[pool.submit(_translate, *arguments)] = one
-            elif one.entry != ledger.get(one.job.name):
-                ledger.set(one.job.name, one.entry)
-            watcher.state(one.job.name, one.entry)
-        try:
-            pending = set(futures)
-            while pending:
-                pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done
-        except KeyboardInterrupt:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+
+    def changed(one: Plan, entry: Entry) -> None:
+        ledger.set({one.job.name: entry})
+        watcher.state(one.job.name, entry)
+
+    ledger.set({one.job.name: one.entry for one in plans})
+    for one in plans:
+        watcher.state(one.job.name, one.entry)
+    stopped = False
+    try:
+        engine.run(
+            [one for one in plans if one.action == "translate"],
+            changed,
+            lambda one, done, total: watcher.progress(one.job.name, done, total),
+        )
+    except KeyboardInterrupt:
+        stopped = True
+    report = BatchReport()
     for one in plans:
         entry = ledger.get(one.job.name)
         if one.action == "skip":
@@ -143,59 +149,43 @@ def translate_folder(
             report.done.append(one.job.name)
         elif entry.state == "failed":
             report.failed.append((one.job.name, entry.reason))
-    if stop.is_set():
+    if stopped:
         left = sum(ledger.get(one.job.name).state == "waiting" for one in plans)
         raise Interrupted(f"stopped; {left} files are left: run the same command again to continue")
-    for future in futures:
-        future.result()  # an error of ours, not of a file
     return report
 
 
-def _translate(
+def translate_one(
     one: Plan,
-    ledger: Ledger,
     translator: Translator,
+    *,
     to: Domain,
     settings: TranslateSettings,
     overwrite: bool,
-    watcher: Watcher,
-    stop: Event,
+    progress: Progress = silent,
 ) -> Entry:
-    name = one.job.name
-
-    def set_entry(**changes: object) -> Entry:
-        entry = one.entry.model_copy(update=changes)
-        ledger.set(name, entry)
-        watcher.state(name, entry)
-        return entry
-
-    def progress(done: int, total: int | None) -> None:
-        watcher.progress(name, done, total)
-        if stop.is_set():
-            raise KeyboardInterrupt
-
-    if stop.is_set():
-        return set_entry(state="waiting")
-    set_entry(state="running")
+    """Translate one file; what became of it. Whatever is wrong with it is in the entry and not raised."""
+    entry, job = one.entry, one.job
     try:
         done = translator.translate_video(
-            one.job.source, one.job.output, to=to, settings=settings, overwrite=overwrite, progress=progress
+            job.source, job.output, to=to, settings=settings, overwrite=overwrite, progress=progress
         )
     except Interrupted:
-        return set_entry(state="waiting")
+        return entry.model_copy(update={"state": "waiting"})
     except RecycleError as error:
-        return set_entry(state="failed", reason=str(error))
+        return entry.model_copy(update={"state": "failed", "reason": str(error)})
     except Exception as error:
-        return set_entry(state="failed", reason=f"unexpected {type(error).__name__}: {' '.join(str(error).split())}")
-    return set_entry(
-        state="done",
-        output=str(one.job.output.relative_to(ledger.path.parent)),
-        size=one.job.output.stat().st_size,
-        frames=done.frames,
-        concealed=done.concealed,
-        seconds=round(done.seconds, 2),
-        notices=done.notices,
-    )
+        reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+        return entry.model_copy(update={"state": "failed", "reason": reason})
+    facts = {
+        "output": job.target,
+        "size": job.output.stat().st_size,
+        "frames": done.frames,
+        "concealed": done.concealed,
+        "seconds": round(done.seconds, 2),
+        "notices": done.notices,
+    }
+    return entry.model_copy(update={"state": "done", **facts})
 
 
 def estimate(plans: Sequence[Plan], measure: Callable[[Job], float]) -> tuple[int, float | None]:

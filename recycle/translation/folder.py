@@ -20,6 +20,8 @@ class Job:
     """Path of the source relative to the folder, with forward slashes."""
     source: Path
     output: Path
+    target: str
+    """Path of the output relative to the output folder, with forward slashes."""
 
 
 def find_jobs(
@@ -56,7 +58,7 @@ def find_jobs(
         if output.with_suffix("") in taken:
             output = out / f"{name}{suffix}"
         taken.add(output.with_suffix(""))
-        jobs.append(Job(name, source, output))
+        jobs.append(Job(name, source, output, output.relative_to(out).as_posix()))
     if not jobs:
         raise FootageError(f"{folder} holds no video that the patterns take")
     return jobs

@@ -12,7 +12,7 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.progress import FileTable, Terminal
-from recycle.translation.batch import BatchReport, estimate, plan, translate_folder
+from recycle.translation.batch import BatchReport, Engine, estimate, plan, translate_folder
 from recycle.translation.folder import Job, find_jobs
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.render import Span, foresee
@@ -84,9 +84,9 @@ def translate_all(
     task: Folder,
     console: Terminal,
     *,
+    engine: Engine,
     overwrite: bool,
     retry_failed: bool,
-    at_once: int,
     ready: Callable[[Path], bool] = lambda source: True,
 ) -> BatchReport:
     """Translate what is not yet finished of the `ready` files. Raises as `translate_folder`, and FootageError."""
@@ -94,16 +94,7 @@ def translate_all(
     jobs = [job for job in task.jobs() if ready(job.source)]
     plans = plan(jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
     with console.files() as table:
-        return translate_folder(
-            plans,
-            ledger,
-            task.translator,
-            to=task.to,
-            settings=task.settings,
-            overwrite=overwrite,
-            at_once=at_once,
-            watcher=_Shown(table),
-        )
+        return translate_folder(plans, ledger, engine, watcher=_Shown(table))
 
 
 def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: float = 2.0) -> BatchReport:

@@ -1,5 +1,6 @@
 """The record of a folder's translation: `translate.json`, right at any moment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -61,9 +62,10 @@ class Ledger:
         entry = self._file.files.get(name, Entry())
         return entry.model_copy(update={"state": "waiting"}) if entry.state == "running" else entry
 
-    def set(self, name: str, entry: Entry) -> None:
-        """Record an entry and write the file, atomically."""
+    def set(self, entries: Mapping[str, Entry]) -> None:
+        """Record entries and write the file, atomically, if anything changed."""
         with self._lock:
-            self._file.files[name] = entry
-            self._file.files = dict(sorted(self._file.files.items()))
-            write_text(self.path, self._file.model_dump_json(indent=1) + "\n")
+            files = dict(sorted({**self._file.files, **entries}.items()))
+            if files != self._file.files or not self.path.exists():
+                self._file.files = files
+                write_text(self.path, self._file.model_dump_json(indent=1) + "\n")

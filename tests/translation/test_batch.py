@@ -230,8 +230,8 @@ def test_a_damaged_ledger_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_ledger_is_on_the_disk_at_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
-    ledger.set("b", Entry(state="done", frames=3))
-    ledger.set("a", Entry(state="failed", reason="why"))
+    ledger.set({"b": Entry(state="done", frames=3)})
+    ledger.set({"a": Entry(state="failed", reason="why")})
     again = Ledger(tmp_path)
     assert again.get("b") == Entry(state="done", frames=3)
     assert again.get("a").reason == "why"

@@ -1,0 +1,64 @@
+"""Files of a folder on this machine, several at a time."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from threading import Event
+
+from recycle.config import Domain, TranslateSettings
+from recycle.translation.batch import Plan, translate_one
+from recycle.translation.ledger import Entry
+from recycle.translation.translator import Translator
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Engine (see `recycle.translation.batch.Engine`) of one model and `at_once` threads."""
+
+    translator: Translator
+    to: Domain
+    settings: TranslateSettings
+    overwrite: bool = False
+    at_once: int = 1
+
+    def run(
+        self,
+        plans: Sequence[Plan],
+        changed: Callable[[Plan, Entry], None],
+        progress: Callable[[Plan, int, int | None], None],
+    ) -> None:
+        """Translate the file of each plan. Raises KeyboardInterrupt after Ctrl-C, when all have stopped."""
+        stop = Event()
+
+        def translate(one: Plan) -> None:
+            def shown(done: int, total: int | None) -> None:
+                progress(one, done, total)
+                if stop.is_set():
+                    raise KeyboardInterrupt
+
+            if not stop.is_set():
+                changed(one, one.entry.model_copy(update={"state": "running"}))
+                entry = translate_one(
+                    one,
+                    self.translator,
+                    to=self.to,
+                    settings=self.settings,
+                    overwrite=self.overwrite,
+                    progress=shown,
+                )
+                changed(one, entry)
+
+        with ThreadPoolExecutor(self.at_once) as pool:
+            futures = [pool.submit(translate, one) for one in plans]
+            try:
+                pending = set(futures)
+                while pending:
+                    pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done
+            except KeyboardInterrupt:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        for future in futures:
+            future.result()  # an error of ours, not of a file
