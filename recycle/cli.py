@@ -3,17 +3,20 @@
 Nothing heavy is imported until a command runs, so that help is instant.
 """
 
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
+from zlib import crc32
 
 import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
+from recycle.storage import place
 
 app = typer.Typer(
     name="recycle",
@@ -46,7 +49,7 @@ def main() -> None:
     """Entry point: errors that a user can act on become one line and a non-zero exit code."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        code = app(standalone_mode=False)
+        code = app(_with_addresses(sys.argv[1:]), standalone_mode=False)
     except TyperException as error:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
@@ -58,6 +61,16 @@ def main() -> None:
 
 def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _with_addresses(words: list[str]) -> list[str]:
+    """The command line with an address behind each --cluster that has none."""
+    complete = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        complete.append(word)
+        if word == "--cluster" and not re.fullmatch(r"auto|local|\S+:\d+", following):
+            complete.append("auto")
+    return complete
 
 
 def _fail(message: str, code: int) -> None:
@@ -189,8 +202,8 @@ def train(
 
 @app.command()
 def translate(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Video file, or folder of videos.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Video file, or folder, to write.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", parser=place, help="Video file or folder; a URL too.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="The same, to write.")],
     model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
     to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
     scale: Annotated[
@@ -215,7 +228,10 @@ def translate(
     retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
     watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
-    at_once: Annotated[int, typer.Option(help="Folder: files at a time.", min=1)] = 1,
+    at_once: Annotated[int | None, typer.Option(help="Folder: files at a time; cluster: workers.", min=1)] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="[ADDRESS]", help="Folder: on this Ray cluster (host:port), or the one here.")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
@@ -230,11 +246,19 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
+    from recycle.footage.manifest import fingerprint
     from recycle.progress import Terminal
-    from recycle.translation.folder_task import Folder, describe_plan, is_batch, translate_all, watch_folder
+    from recycle.storage import workplace
+    from recycle.translation.folder_task import (
+        Folder,
+        describe_plan,
+        is_batch,
+        open_engine,
+        translate_all,
+        watch_folder,
+    )
     from recycle.translation.ledger import LEDGER
     from recycle.translation.render import check_output, parse_span, preview_span
-    from recycle.translation.threads import Threads
     from recycle.translation.translator import Translator
 
     settings = parse_settings(
@@ -257,31 +281,38 @@ def translate(
     if is_batch(source, output):
         one_file = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
         _refuse([name for name, value in one_file.items() if value], "are for one file, not for a folder")
-        translator = Translator.from_pretrained(model, device=device, precision=precision)
+        translator = Translator.from_pretrained(model, device="cpu" if cluster else device, precision=precision)
         task = Folder(source, output, translator, to, settings, tuple(include or ()), tuple(exclude or ()))
         if dry_run:
             typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
             return
-        engine = Threads(translator, to, settings, overwrite, at_once)
-        run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
-        report = watch_folder(run, Terminal()) if watch else run(Terminal())
+        with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
+            run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
+            report = watch_folder(run, Terminal()) if watch else run(Terminal())
         failed = [f"{name}: {reason}" for name, reason in report.failed]
         _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
         return
-    whole_folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
-    _refuse([name for name, value in (whole_folder | {"--watch": watch}).items() if value], "are for a folder")
+    whole_folder: dict[str, object] = {
+        "--include": include,
+        "--exclude": exclude,
+        "--retry-failed": retry_failed,
+        "--dry-run": dry_run,
+    }
+    whole_folder |= {"--watch": watch, "--at-once": at_once, "--cluster": cluster}
+    _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
     span = preview_span(source) if preview else parse_span(start, end)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
-    with Terminal().bar(f"translating {source.name}") as progress:
+    work = workplace(source, output, f"{fingerprint(source)[:24]}{crc32(str(output).encode()):08x}")
+    with Terminal().bar(f"translating {source.name}") as progress, work as (source_here, output_here):
         result = translator.translate_video(
-            source,
-            output,
+            source_here,
+            output_here,
             to=to,
             settings=settings,
             span=span,
             compare=compare or preview,
-            overwrite=overwrite,
+            overwrite=overwrite or output_here != output,
             progress=progress,
             say=typer.echo,
         )

@@ -53,7 +53,15 @@ _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 ENCODERS: dict[Codec, Encoder] = {
-    "h264": Encoder("libx264", {8: "yuv420p", 10: "yuv420p10le"}, "crf", 14, preset="medium", presets=_X26),
+    "h264": Encoder(
+        "libx264",
+        {8: "yuv420p", 10: "yuv420p10le"},
+        "crf",
+        14,
+        preset="medium",
+        presets=_X26,
+        options=(("x264-params", "cpu-independent=1"),),  # else AVX-512 gives another stream each time
+    ),
     "hevc": Encoder(
         "libx265",
         {8: "yuv420p", 10: "yuv420p10le"},
@@ -167,7 +175,9 @@ def _choice(encoder: Encoder, settings: EncodeSettings, short_side: int, notice:
     preset = settings.preset or encoder.preset
     if preset is not None:
         options[encoder.speed] = preset
-    options |= settings.options
+    for name, value in settings.options.items():
+        ours = options.get(name, "") if name.endswith("-params") else ""  # a list: the user's come after ours
+        options[name] = f"{ours}:{value}" if ours else value
     bitrate = settings.bitrate
     if encoder.name == "libvpx-vp9" and bitrate is None:
         bitrate = 0  # else crf is only an upper bound of the quality

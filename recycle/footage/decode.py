@@ -1,13 +1,12 @@
 """Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
 
-import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import av
 import numpy as np
@@ -21,6 +20,7 @@ from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
 from recycle.footage.frame import Frame, Pixels, StreamInfo, repair_timestamps
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
+from recycle.storage import is_here
 
 __all__ = [
     "Frame",
@@ -163,7 +163,8 @@ def open_container(path: Path) -> InputContainer:
         if path.stat().st_size == 0:
             raise FootageError(f"{path} is empty (0 bytes)")
         # "file:" keeps FFmpeg from taking a colon in the name for a protocol
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        file: Any = f"file:{path}" if is_here(path) else path.open("rb")
+        container: InputContainer = av.open(file, "r", metadata_errors="replace")
     except av.error.InvalidDataError as error:
         raise FootageError(f"{path} is not a readable video file, or it is cut off at its header") from error
     except (av.FFmpegError, OSError) as error:
@@ -284,11 +285,14 @@ def find_sources(inputs: Sequence[Path]) -> list[Path]:
 
 def _search(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for name, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        videos = [f for f in files if Path(f).suffix.lower() in VIDEO_SUFFIXES and not f.startswith(".")]
+    left = [folder]
+    while left:
+        here = left.pop()
+        names = [path for path in here.iterdir() if not path.name.startswith(".")]
+        left += [path for path in names if path.is_dir() and not path.is_symlink()]
+        videos = [path for path in names if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
         if videos:
-            found += [Path(name, f) for f in videos]
-        elif numbered_images(Path(name)):
-            found.append(Path(name))
+            found += videos
+        elif numbered_images(here):
+            found.append(here)
     return sorted(found, key=lambda path: natural_key(str(path)))

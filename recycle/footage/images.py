@@ -80,7 +80,7 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
     one line, if it cannot be read.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     except OSError as error:
         raise FootageError(f"cannot read {path}: {error.strerror}") from error
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)

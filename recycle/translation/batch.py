@@ -11,6 +11,7 @@ from recycle.errors import Interrupted, RecycleError
 from recycle.footage.decode import estimate_frames
 from recycle.footage.manifest import fingerprint
 from recycle.progress import Progress, silent
+from recycle.storage import workplace
 from recycle.translation.folder import Job
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
@@ -166,20 +167,24 @@ def translate_one(
 ) -> Entry:
     """Translate one file; what became of it. Whatever is wrong with it is in the entry and not raised."""
     entry, job = one.entry, one.job
+    source, output = job.source, job.output
     try:
-        done = translator.translate_video(
-            job.source, job.output, to=to, settings=settings, overwrite=overwrite, progress=progress
-        )
+        with workplace(job.source, job.output, entry.key) as (source, output):
+            done = translator.translate_video(
+                source, output, to=to, settings=settings, overwrite=overwrite or output != job.output, progress=progress
+            )
+            size = output.stat().st_size
     except Interrupted:
         return entry.model_copy(update={"state": "waiting"})
     except RecycleError as error:
-        return entry.model_copy(update={"state": "failed", "reason": str(error)})
+        reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
+        return entry.model_copy(update={"state": "failed", "reason": reason})
     except Exception as error:
         reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
         return entry.model_copy(update={"state": "failed", "reason": reason})
     facts = {
         "output": job.target,
-        "size": job.output.stat().st_size,
+        "size": size,
         "frames": done.frames,
         "concealed": done.concealed,
         "seconds": round(done.seconds, 2),

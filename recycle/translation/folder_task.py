@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -16,6 +17,7 @@ from recycle.translation.batch import BatchReport, Engine, estimate, plan, trans
 from recycle.translation.folder import Job, find_jobs
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.render import Span, foresee
+from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 
 _TRIAL = Span(None, Fraction(2))
@@ -78,6 +80,26 @@ def _measure(task: Folder, job: Job) -> float:
                 job.source, output, to=task.to, settings=task.settings, span=_TRIAL, overwrite=True
             )
     return report.frames / report.seconds
+
+
+@contextmanager
+def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: str | None) -> Iterator[Engine]:
+    """What carries out the plans: threads here, or the Ray cluster at the address `cluster`. Raises ConfigError."""
+    if cluster is None:
+        yield Threads(task.translator, task.to, task.settings, overwrite, at_once or 1)
+        return
+    from recycle.translation.cluster import connect  # the extra recycle[cluster]
+
+    with connect(
+        cluster,
+        task.translator.bundle,
+        to=task.to,
+        settings=task.settings,
+        out=task.out,
+        overwrite=overwrite,
+        at_once=at_once,
+    ) as engine:
+        yield engine
 
 
 def translate_all(

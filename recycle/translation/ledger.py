@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recycle.atomic import write_text
 from recycle.errors import OutputError
+from recycle.storage import write_record
 
 LEDGER = "translate.json"
 State = Literal["waiting", "running", "done", "failed"]
@@ -68,4 +68,4 @@ class Ledger:
             files = dict(sorted({**self._file.files, **entries}.items()))
             if files != self._file.files or not self.path.exists():
                 self._file.files = files
-                write_text(self.path, self._file.model_dump_json(indent=1) + "\n")
+                write_record(self.path, self._file.model_dump_json(indent=1) + "\n")

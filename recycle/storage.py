@@ -1,0 +1,116 @@
+"""Files that may lie elsewhere: local paths, and any URL that fsspec knows (s3://, gs://, sftp://, …).
+
+A URL is a UPath (universal-pathlib), which has the interface of pathlib.Path but is none: it has no place on this
+machine. Footage is fetched before it is decoded, and results are uploaded when they are complete.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from recycle.atomic import atomic_path, write_text
+from recycle.errors import ConfigError, FootageError, OutputError
+
+
+def place(text: str) -> Path:
+    """The file or folder that a word of the command line names.
+
+    A URL gives a UPath, which serves as a Path in all that does not need the file here. Raises ConfigError if
+    its protocol is unknown or needs a package that is missing.
+    """
+    if "://" not in text:
+        return Path(text)
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise ConfigError(f"{text} is a URL; for those: pip install 'recycle[cluster]'") from error
+    try:
+        path = UPath(text)
+        _ = path.fs  # imports the file system
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"cannot use {text}: {' '.join(str(error).split())}") from error
+    return cast(Path, path)
+
+
+def is_here(path: Path) -> bool:
+    """Whether `path` is on a file system of this machine."""
+    return isinstance(path, Path)
+
+
+@contextmanager
+def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path]]:
+    """Local paths for `source` and `output`, to work with; these themselves where they are local.
+
+    What lies elsewhere is fetched into a folder of the temporary directory that is named by `key`, and the output
+    is uploaded at the end, by another name first, so that it appears complete. The folder remains if the body
+    raises, so that the work can be continued on this machine. Raises FootageError or OutputError if the other
+    side cannot be reached.
+    """
+    if is_here(source) and is_here(output):
+        yield source, output
+        return
+    folder = Path(tempfile.gettempdir()) / f"recycle-{os.getuid()}" / key[:32]
+    local_source = source if is_here(source) else folder / "in" / source.name
+    local_output = output if is_here(output) else folder / "out" / output.name
+    if not is_here(source):
+        _fetch(source, local_source)
+    try:
+        yield local_source, local_output
+        if not is_here(output):
+            _upload(local_output, output)
+    except BaseException:
+        if not any(local_output.parent.glob("*")):  # neither finished nor begun
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_record(final: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `final`, here or elsewhere, so that it appears complete. Raises OutputError."""
+    if is_here(final):
+        write_text(final, text)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "record"
+        file.write_text(text, encoding="utf-8")
+        _upload(file, final)
+
+
+def _fetch(source: Path, local: Path) -> None:
+    if local.exists():
+        return
+    try:
+        if source.is_dir():
+            with atomic_path(local) as temporary:
+                temporary.mkdir()
+                for file in source.iterdir():
+                    if file.is_file():
+                        _copy(file, temporary / file.name)
+        else:
+            with atomic_path(local) as temporary:
+                _copy(source, temporary)
+    except Exception as error:  # each file system has errors of its own
+        raise FootageError(f"cannot fetch {source}: {_told(error)}") from error
+
+
+def _upload(local: Path, final: Path) -> None:
+    temporary = final.with_name(f".{final.name}.partial")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _copy(local, temporary)
+        temporary.rename(final)
+    except Exception as error:
+        raise OutputError(f"cannot write {final}: {_told(error)}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as read, target.open("wb") as write:
+        shutil.copyfileobj(read, write, 1 << 22)
+
+
+def _told(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())
