@@ -35,8 +35,8 @@ def address() -> Iterator[str]:
     script = Path(sys.executable).with_name("ray")
     port = 20000 + os.getpid() % 20000
     command = [script, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*map(str, command), "--disable-usage-stats"], env=ENVIRONMENT, **quiet) as head:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([*map(str, command)], env=ENVIRONMENT, stdout=quiet, stderr=quiet) as head:
         deadline = time.monotonic() + 60
         while not answers(port) and time.monotonic() < deadline:
             time.sleep(0.1)
