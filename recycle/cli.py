@@ -258,7 +258,8 @@ def translate(
         watch_folder,
     )
     from recycle.translation.ledger import LEDGER
-    from recycle.translation.render import check_output, parse_span, preview_span
+    from recycle.translation.render import check_output
+    from recycle.translation.span import parse_span, preview_span
     from recycle.translation.translator import Translator
 
     settings = parse_settings(

@@ -20,6 +20,7 @@ from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
 from recycle.footage.frame import Frame, Pixels, StreamInfo, repair_timestamps
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
+from recycle.footage.index import Index, build_index
 from recycle.storage import is_here
 
 __all__ = [
@@ -96,15 +97,31 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         return self.read()
 
-    def read(self, wanted: Callable[[int], bool] = lambda pts: True) -> Iterator[Frame]:
-        """The frames whose timestamp is `wanted`; it is asked for every frame, in order.
+    def index(self, *, until: int | None = None) -> Index | None:
+        """See `recycle.footage.index.build_index`. Raises FootageError if the file cannot be opened."""
+        with open_container(self.path) as container:
+            return build_index(container, video_stream(container, self.path), until=until)
 
-        The others are decoded and not converted, which is several times as fast. Raises FootageError for a
-        pixel format that cannot be converted, av.FFmpegError if the file cannot be reached any more.
+    def read(
+        self,
+        wanted: Callable[[int], bool] = lambda pts: True,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        seek: bool = True,
+    ) -> Iterator[Frame]:
+        """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
+
+        The others are decoded and not converted, which is several times as fast. Where the file is regular (see
+        `Index`), decoding begins shortly before `start`, and what is damaged before is not counted; without
+        `seek` it always begins at the first frame. Raises FootageError for a pixel format that cannot be
+        converted, av.FFmpegError if the file cannot be reached any more.
         """
         self.close()
         self.damaged = self.concealed = self.repaired = 0
-        self._container = container = open_container(self.path)
+        index = self.index(until=start) if seek and start is not None else None
+        entry = index.entry(start) if index is not None and start is not None else None
+        self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         stored = (self.info.width, self.info.height)
@@ -121,6 +138,12 @@ class VideoReader:
         try:
             for pts in repair_timestamps(stamps(), step=self._step, second=int(1 / time_base)):
                 (decoded,) = now
+                if start is not None and pts < start:
+                    if entry is not None:
+                        self.damaged = 0
+                    continue
+                if end is not None and pts >= end:
+                    return
                 self.repaired += pts != decoded.pts
                 self.concealed += decoded.concealed
                 if not wanted(pts):
@@ -133,6 +156,24 @@ class VideoReader:
                 yield Frame(self._turn.apply(pixels), pts, time_base, decoded.concealed)
         finally:
             container.close()
+
+    def _open_at(self, entry: int | None) -> InputContainer:
+        """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
+        container = open_container(self.path)
+        if entry is None:
+            return container
+        stream = video_stream(container, self.path)
+        try:
+            container.seek(entry, stream=stream)
+            landed = next(packet for packet in container.demux(stream) if packet.size)
+            right = landed.is_keyframe and landed.pts is not None and landed.pts <= entry
+            container.seek(entry, stream=stream)
+        except (av.FFmpegError, StopIteration):
+            right = False
+        if right:
+            return container
+        container.close()
+        return open_container(self.path)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
         stream.thread_type = "AUTO" if self._threads else "NONE"

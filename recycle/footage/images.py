@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -12,6 +13,7 @@ import numpy as np
 
 from recycle.errors import FootageError
 from recycle.footage.frame import Frame, Pixels, StreamInfo
+from recycle.footage.index import Index
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -44,13 +46,25 @@ class ImageFolderReader:
     def __iter__(self) -> Iterator[Frame]:
         return self.read()
 
-    def read(self, wanted: Callable[[int], bool] = lambda pts: True) -> Iterator[Frame]:
-        """The frames whose timestamp is `wanted`; it is asked for every frame, in order.
+    def index(self, *, until: int | None = None) -> Index:
+        """Every image is a key frame; `until` is of no use."""
+        stamps = tuple(range(len(self.files)))
+        return Index(stamps, stamps)
+
+    def read(
+        self,
+        wanted: Callable[[int], bool] = lambda pts: True,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        seek: bool = True,
+    ) -> Iterator[Frame]:
+        """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
         Raises FootageError for an image that is broken or of another size than the first.
         """
         size = (self.info.height, self.info.width)
-        for index, file in enumerate(self.files):
+        for index, file in islice(enumerate(self.files), start, end):
             if not wanted(index):
                 continue
             pixels = read_image(file, depth=self._depth)

@@ -16,7 +16,8 @@ from recycle.progress import FileTable, Terminal
 from recycle.translation.batch import BatchReport, Engine, estimate, plan, translate_folder
 from recycle.translation.folder import Job, find_jobs
 from recycle.translation.ledger import Entry, Ledger
-from recycle.translation.render import Span, foresee
+from recycle.translation.render import foresee
+from recycle.translation.span import Span
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 

@@ -19,9 +19,10 @@ from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import Generator
 from recycle.progress import Progress, silent
-from recycle.translation.render import WHOLE, RenderReport, Span, render
+from recycle.translation.render import RenderReport, render
 from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
+from recycle.translation.span import WHOLE, Span
 from recycle.translation.tiles import within_memory
 
 DEFAULTS = TranslateSettings()

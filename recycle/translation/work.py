@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
 
 from recycle.atomic import write_text
 from recycle.errors import OutputError
@@ -18,28 +19,63 @@ SEGMENT = 120
 _KEY = "work.json"
 
 
+class Record(BaseModel):
+    """What is known of a finished segment."""
+
+    model_config = ConfigDict(frozen=True)
+    stamps: tuple[int, ...]
+    """Timestamps of its frames in the source, in order."""
+    regular: bool
+    """Whether nothing of the source, up to its end, was damaged or repaired."""
+
+
 @dataclass(frozen=True)
 class Work:
-    """The folder of one unfinished output. Segment n holds the frames from n · SEGMENT on."""
+    """The folder of one unfinished output. Segment n holds the frames from n · SEGMENT on, and has a record."""
 
     folder: Path
     dropped: bool
     """Whether there was unfinished work of another source, model or settings, which is gone."""
 
     def segment(self, index: int) -> Path:
-        """File of a segment; it exists if, and only if, the segment is complete."""
+        """File of a segment; it is there completely, or not at all."""
         return self.folder / f"{index:06d}.segment"
 
+    def record(self, index: int, record: Record) -> None:
+        """Declare a segment finished."""
+        write_text(self._record(index), record.model_dump_json())
+
     def finished(self) -> int:
-        """Segments that are complete, counted from the first without a gap."""
-        count = 0
-        while self.segment(count).exists():
-            count += 1
-        return count
+        """Segments that are finished, counted from the first without a gap."""
+        return len(self._records())
+
+    def stamps(self) -> list[int]:
+        """Timestamps of the frames of all finished segments."""
+        return [stamp for record in self._records() for stamp in record.stamps]
+
+    def regular(self) -> bool:
+        """Whether nothing of the source was damaged or repaired so far."""
+        return all(record.regular for record in self._records())
+
+    def trim(self) -> None:
+        """Remove the segments behind a gap, whose numbers may not hold."""
+        last = self.finished()
+        for path in self.folder.glob("*.segment"):
+            if int(path.stem) >= last:
+                path.unlink()
 
     def clear(self) -> None:
         """Remove the folder: the output is complete, or no part of the work is of use."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _record(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.json"
+
+    def _records(self) -> list[Record]:
+        found: list[Record] = []
+        while self.segment(len(found)).exists() and self._record(len(found)).exists():
+            found.append(Record.model_validate_json(self._record(len(found)).read_bytes()))
+        return found
 
 
 def work_folder(output: Path) -> Path:

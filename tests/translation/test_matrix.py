@@ -20,7 +20,7 @@ from recycle.footage.codecs import CONTAINERS, takes_codec
 from recycle.footage.decode import VideoReader
 from recycle.footage.hdr import PEAK, SDR_WHITE, Transfer, to_standard
 from recycle.footage.street import Street
-from recycle.translation.render import parse_span
+from recycle.translation.span import parse_span
 from recycle.translation.translator import Translator
 from tests.footage.conftest import write
 from tests.translation.conftest import MakeVideo

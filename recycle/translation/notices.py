@@ -1,0 +1,80 @@
+"""What a user should know of an output, one line each."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from recycle.config import EncodeSettings
+from recycle.footage.codecs import Choice
+from recycle.footage.decode import VideoReader, open_container, video_stream
+from recycle.footage.encode import padding
+from recycle.footage.images import ImageFolderReader
+from recycle.translation.segments import Picture
+from recycle.translation.streams import OtherStreams
+
+_REORDERED = 40
+"""Packets among which the first frame to be shown is."""
+
+
+class Notices:
+    """Tells each notice once, at once, and keeps all for the report."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.all: list[str] = []
+        self._say = say
+
+    def add(self, *notices: str) -> None:
+        """Tell and keep them."""
+        for notice in notices:
+            self.all.append(notice)
+            self._say(notice)
+
+
+def before_work(
+    reader: VideoReader | ImageFolderReader,
+    picture: Picture,
+    choice: Choice,
+    settings: EncodeSettings,
+    others: OtherStreams,
+) -> Iterator[str]:
+    """What will not be as in the source, or as asked."""
+    if choice.notice is not None:
+        yield choice.notice
+    if reader.interlaced:
+        yield "the source is interlaced: its frames are deinterlaced"
+    if reader.hdr:
+        yield "the source has a high dynamic range: it is tone-mapped to standard"
+    if settings.depth == 8 and reader.bits > 8:
+        yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
+    right, bottom = padding(choice, picture.width, picture.height)
+    if right or bottom:
+        yield (
+            f"{picture.width}×{picture.height} becomes {picture.width + right}×{picture.height + bottom}, its last "
+            f"column or row repeated: {choice.pixel_format} has even sizes only"
+        )
+    yield from others.notices
+
+
+def after_work(reader: VideoReader | ImageFolderReader) -> Iterator[str]:
+    """What was found while reading."""
+    if reader.concealed:
+        yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
+    elif reader.damaged:
+        yield f"{reader.damaged} damaged packets of the video: pictures near them may be wrong"
+    if reader.repaired:
+        yield f"{reader.repaired} timestamps were missing or went back: they were repaired"
+
+
+def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:
+    """What the finished file says of itself that is not as in the source."""
+    with open_container(path) as container:
+        video = video_stream(container, path)
+        unit = video.time_base
+        stamps = [packet.pts for packet in islice(container.demux(video), _REORDERED) if packet.pts is not None]
+        if unit is None or not stamps:
+            return
+        if (picture.time_base / unit).denominator != 1:
+            yield f"times are rounded to {float(unit):g} s, this container's unit; .mp4 keeps them exactly"
+        late = min(stamps) * unit - first_pts * picture.time_base
+        if abs(late) >= unit and whole:
+            yield f"all times are {float(late):.3f} s later, for this container cannot hold times before 0"

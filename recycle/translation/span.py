@@ -1,0 +1,54 @@
+"""The part of a video that is translated."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from recycle.errors import ConfigError
+from recycle.footage.decode import open_frames
+
+_PREVIEW = 4
+"""Seconds of a preview."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a video from `start` to before `end`, in seconds of the source; its times begin at 0."""
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+
+
+WHOLE = Span()
+
+
+def parse_span(start: str | None, end: str | None) -> Span:
+    """The part of a video between two times, each seconds ('90', '1.5') or h:mm:ss ('0:01:30').
+
+    Raises ConfigError for anything else, and for an end that is not after the start.
+    """
+    span = Span(_seconds(start, "start"), _seconds(end, "end"))
+    if span.end is not None and span.end <= (span.start or 0):
+        raise ConfigError(f"the end {end} is not after the start {start or 0}")
+    return span
+
+
+def preview_span(source: Path) -> Span:
+    """A few seconds from the middle of a video. Raises FootageError if it cannot be read."""
+    with open_frames(source) as reader:
+        info = reader.info
+    if info.duration is None or info.duration <= _PREVIEW:
+        return Span(None, Fraction(_PREVIEW))
+    middle = info.start + info.duration / 2
+    return Span(middle - Fraction(_PREVIEW, 2), middle + Fraction(_PREVIEW, 2))
+
+
+def _seconds(text: str | None, name: str) -> Fraction | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    if match is None:
+        raise ConfigError(f"the {name} '{text}' is no time; write seconds, such as 90.5, or h:mm:ss, such as 0:01:30.5")
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)

@@ -1,0 +1,126 @@
+"""A stretch of a video: its frames decoded, transformed and encoded into segments, all three at the same time."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+
+import av
+import numpy as np
+
+from recycle.errors import FootageError
+from recycle.footage.codecs import Choice
+from recycle.footage.decode import VideoReader
+from recycle.footage.frame import Frame, Pixels, StreamInfo
+from recycle.footage.images import ImageFolderReader
+from recycle.translation.overlap import ahead
+from recycle.translation.segments import Picture, write_segment
+from recycle.translation.work import SEGMENT, Record, Work
+
+Transform = Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
+"""One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype. Runs in a
+thread, and starts anew with every segment."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames from timestamp `start` to before `end`, of which those up to `past` are finished."""
+
+    start: int | None
+    end: int | None
+    past: Sequence[int] = ()
+    """Timestamps, in order, of frames in the segments before: at least as many as the transform wants to see."""
+    segment: int = 0
+    """Number of the first segment to be written."""
+    seek: bool = True
+    """Whether decoding may begin in the midst of the file."""
+    shift: Callable[[int], int] = lambda origin: 0
+    """By how much all timestamps are moved, if the first of the video is `origin`."""
+    origin: int | None = None
+    """The first timestamp of the video; None if it is that of this stretch."""
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """How the frames of one source become segments."""
+
+    reader: VideoReader | ImageFolderReader
+    transform: Transform
+    choice: Choice
+    picture: Picture
+    context: int
+    """Frames before each segment that `transform` sees again."""
+    compare: bool
+    """Whether the source is shown at the left."""
+    depth: int
+    """Frames that each stage may be ahead of the next."""
+
+    def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> None:
+        """Write the segments of `stretch` into `work`, with their records; `progress` is told frames written.
+
+        Raises FootageError for a source that cannot be read, and whatever the transform raises.
+        """
+        count = 0
+        with closing(self._pictures(stretch)) as pictures:
+            origin = stretch.origin
+            for segment, group in groupby(pictures, key=lambda item: item[0]):
+                stamps: list[int] = []
+
+                def shown() -> Iterator[tuple[int, Pixels]]:
+                    nonlocal count, origin
+                    for _, pts, pixels in group:  # noqa: B023 (used up within this iteration)
+                        origin = pts if origin is None else origin
+                        stamps.append(pts)  # noqa: B023
+                        yield pts + stretch.shift(origin), pixels
+                        count += 1
+                        progress(count)
+
+                write_segment(work.segment(segment), self.choice, self.picture, shown())
+                regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
+                work.record(segment, Record(stamps=tuple(stamps), regular=regular))
+
+    def _frames(self, stretch: Stretch) -> Iterator[Frame]:
+        """The frames that the transform is to see: the context, then those that are not finished."""
+        last = stretch.past[-1] if stretch.past else None
+        again = frozenset(stretch.past[len(stretch.past) - self.context :])
+        start = stretch.past[max(0, len(stretch.past) - self.context - 1)] if stretch.past else stretch.start
+        frames = self.reader.read(
+            lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, seek=stretch.seek
+        )
+        try:
+            yield from frames
+        except av.FFmpegError as error:
+            raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
+
+    def _pictures(self, stretch: Stretch) -> "Generator[tuple[int, int, Pixels]]":
+        """(segment, pts, picture) of all frames that are not finished, ahead of their use."""
+
+        def all_segments(decoded: Iterator[Frame]) -> Iterator[tuple[int, int, Pixels]]:
+            context = min(self.context, len(stretch.past))
+            past: deque[Frame] = deque(islice(decoded, context), maxlen=self.context)
+            segment = stretch.segment
+            for first in decoded:
+                again = list(past)
+                waiting: deque[Frame] = deque()
+
+                def fed() -> Iterator[Frame]:
+                    yield from again  # noqa: B023 (used up within this iteration)
+                    for frame in chain([first], islice(decoded, SEGMENT - 1)):  # noqa: B023
+                        waiting.append(frame)  # noqa: B023
+                        past.append(frame)
+                        yield frame
+
+                count = 0
+                for picture in islice(self.transform(fed(), self.reader.info), len(again), None):
+                    frame = waiting.popleft()
+                    yield segment, frame.pts, np.hstack((frame.pixels, picture)) if self.compare else picture
+                    count += 1
+                if waiting:
+                    raise RuntimeError(f"the transform gave {count} pictures for {count + len(waiting)} frames")
+                segment += 1
+
+        decoded = ahead(self._frames(stretch), self.depth)
+        done_pictures = ahead(all_segments(decoded), self.depth)
+        with closing(decoded), closing(done_pictures):
+            yield from done_pictures
