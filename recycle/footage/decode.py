@@ -108,19 +108,17 @@ class VideoReader:
         *,
         start: int | None = None,
         end: int | None = None,
-        seek: bool = True,
+        entry: int | None = None,
     ) -> Iterator[Frame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
-        The others are decoded and not converted, which is several times as fast. Where the file is regular (see
-        `Index`), decoding begins shortly before `start`, and what is damaged before is not counted; without
-        `seek` it always begins at the first frame. Raises FootageError for a pixel format that cannot be
-        converted, av.FFmpegError if the file cannot be reached any more.
+        The others are decoded and not converted, which is several times as fast. Decoding begins at the key frame
+        `entry` (see `Index.entry`), and what is damaged before `start` is then not counted; None: at the first
+        frame. Raises FootageError for a pixel format that cannot be converted, av.FFmpegError if the file cannot
+        be reached any more.
         """
         self.close()
         self.damaged = self.concealed = self.repaired = 0
-        index = self.index(until=start) if seek and start is not None else None
-        entry = index.entry(start) if index is not None and start is not None else None
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base

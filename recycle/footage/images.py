@@ -57,9 +57,11 @@ class ImageFolderReader:
         *,
         start: int | None = None,
         end: int | None = None,
-        seek: bool = True,
+        entry: int | None = None,
     ) -> Iterator[Frame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
+
+        `entry` is of no use.
 
         Raises FootageError for an image that is broken or of another size than the first.
         """

@@ -41,9 +41,9 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
     stamps, keys = [], []
     try:
         for packet in container.demux(stream):
-            if not packet.size:
+            if not packet.size or packet.is_discard:  # discard: cut off by an edit list
                 continue
-            if packet.pts is None or packet.is_corrupt or packet.is_discard:
+            if packet.pts is None or packet.is_corrupt:
                 return None
             if until is not None and packet.dts is not None and packet.dts > until:
                 break

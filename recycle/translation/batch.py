@@ -98,15 +98,17 @@ def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry
     return Plan(job, "translate", "", fresh)
 
 
+Changed = Callable[[Plan, Entry], None]
+"""Called when the entry of a file has changed."""
+
+Advanced = Callable[[Plan, int, int | None], None]
+"""Called with the number of frames of a file that are done, and of all; None: unknown."""
+
+
 class Engine(Protocol):
     """Carries out plans: `recycle.translation.threads` on this machine, `recycle.translation.cluster` on many."""
 
-    def run(
-        self,
-        plans: Sequence[Plan],
-        changed: Callable[[Plan, Entry], None],
-        progress: Callable[[Plan, int, int | None], None],
-    ) -> None:
+    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
         """Translate the file of each plan; `changed` is told every change of its entry, `progress` its frames.
 
         Both may be called from several threads. Raises KeyboardInterrupt after Ctrl-C, when every running file

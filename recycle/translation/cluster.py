@@ -7,10 +7,10 @@ import os
 import signal
 import socket
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,10 +19,13 @@ import torch
 
 from recycle import __version__
 from recycle.config import Domain, TranslateSettings
-from recycle.errors import ConfigError
+from recycle.errors import ConfigError, RecycleError
 from recycle.networks.bundle import Bundle
-from recycle.translation.batch import Plan, translate_one
+from recycle.storage import is_here
+from recycle.translation.batch import Advanced, Changed, Plan, translate_one
 from recycle.translation.ledger import Entry
+from recycle.translation.render import Part
+from recycle.translation.render import split as split_video
 from recycle.translation.translator import Translator
 
 try:
@@ -65,10 +68,11 @@ class Worker:
     def ready(self) -> None:
         """Returns as soon as the process is there."""
 
-    def translate(self, model: list[Any], one: Plan) -> Entry:
-        """What became of a file; on the way, (name, done, total) goes into the queue.
+    def translate(self, model: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
+        """What became of a file; or, with `split`, the parts of a long one; with `part`, None when that is done.
 
-        `model` holds the reference of the bundle, which is fetched once. Raises ConfigError as `Translator`.
+        On the way, (name, part, frames done, total) goes into the queue. `model` holds the reference of the
+        bundle, which is fetched once. Raises ConfigError as `Translator`.
         """
         if self._translator is None:
             bundle, settings = ray.get(model[0]), self._settings
@@ -79,16 +83,47 @@ class Worker:
             nonlocal told
             if time.monotonic() - told >= _REPORT_SECONDS:
                 told = time.monotonic()
-                self._events.put((one.job.name, done, total))
+                self._events.put((one.job.name, part and part.segment, done, total))
 
+        job, to, settings = one.job, self._to, self._settings
+        here = is_here(job.source) and is_here(job.output)
+        with suppress(RecycleError):  # then the file itself will fail, and be told
+            if part is not None:
+                self._translator.translate_part(
+                    job.source, job.output, part, to=to, settings=settings, progress=progress
+                )
+                return None
+            if split and here and (self._overwrite or not job.output.exists()):
+                parts = split_video(job.source, job.output, settings=settings, key=self._translator.key(to, settings))
+                if parts:
+                    return parts
         return translate_one(
-            one,
-            self._translator,
-            to=self._to,
-            settings=self._settings,
-            overwrite=self._overwrite,
-            progress=progress,
+            one, self._translator, to=to, settings=settings, overwrite=self._overwrite, progress=progress
         )
+
+
+@dataclass(eq=False)
+class _File:
+    """A file in the cluster's hands."""
+
+    plan: Plan
+    started: float = 0.0
+    parts: int = 0
+    """Parts that are not done; 0 for a file that is not split."""
+    frames: dict[int | None, int] = field(default_factory=dict)
+    """Frames done, by the first segment of each part."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What a worker does at a time: a file, or a part of it."""
+
+    file: _File
+    part: Part | None = None
+    split: bool = False
+    """Whether the file may be split instead."""
+    deaths: int = 0
+    """Workers that died over it."""
 
 
 @dataclass(frozen=True)
@@ -100,56 +135,70 @@ class Cluster:
     """Ray's reference of the bundle."""
     events: Any
 
-    def run(
-        self,
-        plans: Sequence[Plan],
-        changed: Callable[[Plan, Entry], None],
-        progress: Callable[[Plan, int, int | None], None],
-    ) -> None:
-        """Translate the file of each plan; one whose worker dies goes to another, ATTEMPTS times.
+    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
+        """Translate the file of each plan, long ones in parts; what a dying worker had is given to another.
 
-        What a dead worker had finished of a file is not done again. Raises KeyboardInterrupt after Ctrl-C; the
-        workers then die with the connection.
+        What it had finished is not done again. Raises KeyboardInterrupt after Ctrl-C; the workers then die with
+        the connection.
         """
-        waiting, idle = deque(plans), list(self.workers)
-        running: dict[Any, tuple[Any, Plan]] = {}
-        restarting: dict[Any, Any] = {}
-        attempts: Counter[str] = Counter()
-        names = {one.job.name: one for one in plans}
+        files = {one.job.name: _File(one) for one in plans}
+        waiting = deque(_Task(file, split=True) for file in files.values())
+        idle = list(self.workers)
+        running: dict[Any, tuple[Any, _Task | None]] = {}  # None: the worker is starting again
         try:
-            while waiting or running:
+            while waiting or any(task for _, task in running.values()):
                 while waiting and idle:
-                    following, worker = waiting.popleft(), idle.pop()
-                    changed(following, following.entry.model_copy(update={"state": "running"}))
-                    running[worker.translate.remote([self.model], following)] = worker, following
-                finished, _ = ray.wait([*running, *restarting], timeout=_POLL_SECONDS)
-                for name, done, total in self.events.get_nowait_batch(self.events.size()):
-                    if name in names:
-                        progress(names[name], done, total)
+                    task, worker = waiting.popleft(), idle.pop()
+                    if not task.file.started:
+                        task.file.started = time.monotonic()
+                        changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "running"}))
+                    reference = worker.translate.remote([self.model], task.file.plan, task.part, task.split)
+                    running[reference] = worker, task
+                finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
+                for name, part, done, total in self.events.get_nowait_batch(self.events.size()):
+                    if name in files:
+                        files[name].frames[part] = done
+                        progress(files[name].plan, sum(files[name].frames.values()), total)
                 for result in finished:
-                    one: Plan | None = None
-                    if result in running:
-                        worker, one = running.pop(result)
-                    else:
-                        worker = restarting.pop(result)
+                    worker, doing = running.pop(result)
                     try:
-                        entry = ray.get(result)
+                        answer = ray.get(result)
                     except ray.exceptions.RayActorError:  # died; Ray starts it again, here or elsewhere
-                        restarting[worker.ready.remote()] = worker
-                        if one is not None:
-                            attempts[one.job.name] += 1
-                            if attempts[one.job.name] < ATTEMPTS:
-                                waiting.appendleft(one)
-                            else:
-                                changed(one, one.entry.model_copy(update={"state": "failed", "reason": _DEADLY}))
-                        continue
-                    idle.append(worker)
-                    if one is not None:
-                        changed(one, entry)
+                        running[worker.ready.remote()] = worker, None
+                        follow = [] if doing is None else _after_death(doing, changed)
+                    else:
+                        idle.append(worker)
+                        follow = [] if doing is None else _after(doing, answer, changed)
+                    waiting.extendleft(reversed(follow))
         except KeyboardInterrupt:
-            for _, stopped in running.values():
-                changed(stopped, stopped.entry.model_copy(update={"state": "waiting"}))
+            for one in {task.file.plan for _, task in running.values() if task is not None}:
+                changed(one, one.entry.model_copy(update={"state": "waiting"}))
             raise
+
+
+def _after(task: _Task, answer: Entry | list[Part] | None, changed: Changed) -> list[_Task]:
+    """What is to be done after `task` gave its answer (see `Worker.translate`)."""
+    file = task.file
+    if isinstance(answer, list):
+        file.parts = len(answer)
+        return [_Task(file, part) for part in answer]
+    if answer is not None:
+        if file.frames.keys() - {None}:  # in parts: the last step alone took less
+            answer = answer.model_copy(update={"seconds": round(time.monotonic() - file.started, 2)})
+        changed(file.plan, answer)
+        return []
+    file.parts -= 1
+    return [] if file.parts else [_Task(file)]
+
+
+def _after_death(task: _Task, changed: Changed) -> list[_Task]:
+    """What is to be done after the worker of `task` died."""
+    if task.deaths + 1 < ATTEMPTS:
+        return [replace(task, deaths=task.deaths + 1)]
+    if task.part is not None:
+        return _after(task, None, changed)  # perhaps the file can be done as a whole
+    changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "failed", "reason": _DEADLY}))
+    return []
 
 
 @contextmanager

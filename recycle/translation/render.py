@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from operator import neg
 from pathlib import Path
 
 import av
@@ -25,7 +26,10 @@ from recycle.translation.segments import Picture, join, open_encoder
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
-from recycle.translation.work import Work, open_work
+from recycle.translation.work import SEGMENT, Work, open_work, share_work
+
+PART = 10 * SEGMENT
+"""Frames of a part of a long video that is split."""
 
 MOST_CONCEALED = 0.5
 """Part of the frames that may be lost to damage; a video with more of them is an error."""
@@ -123,6 +127,88 @@ def render(
         return RenderReport(source, output, len(stamps), reader.concealed, len(earlier), seconds, tuple(notices.all))
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a long video that is rendered by itself; timestamps in units of the source's time base."""
+
+    segment: int
+    """Number of its first segment."""
+    stamps: tuple[int, ...]
+    """Timestamps that its frames are to have."""
+    past: tuple[int, ...]
+    """Those of the frames before."""
+    end: int | None
+    """That of the frame behind it."""
+    origin: int
+    """That of the first frame of the video."""
+    entry: int | None
+    """That of the key frame at which decoding begins."""
+    total: int
+    """Frames of the video."""
+
+
+def split(
+    source: Path, output: Path, *, settings: TranslateSettings, key: Mapping[str, object] | None = None
+) -> list[Part]:
+    """Parts of a long video for `render_part`; none if it is short, or cannot be split.
+
+    What `render` had finished of it is not in them, and unfinished work of another key is removed. Raises
+    FootageError for a source that cannot be read, OutputError for an output that cannot be written.
+    """
+    with open_frames(source) as reader:
+        index = reader.index()
+    if index is None or len(index.stamps) < 2 * PART:
+        return []
+    with output_errors(output), open_work(output, render_key(source, key, settings, WHOLE, False)) as work:
+        finished = work.finished() * SEGMENT
+    parts = []
+    stamps = index.stamps
+    for first in range(finished, len(stamps), PART):
+        past = stamps[max(0, first - SEGMENT) : first]
+        end = stamps[first + PART] if first + PART < len(stamps) else None
+        entry = index.entry(past[0]) if past else None
+        own = stamps[first : first + PART]
+        parts.append(Part(first // SEGMENT, own, past, end, stamps[0], entry, len(stamps)))
+    return parts
+
+
+def render_part(
+    source: Path,
+    output: Path,
+    transform: Transform,
+    part: Part,
+    *,
+    settings: TranslateSettings,
+    key: Mapping[str, object] | None = None,
+    context: int = 0,
+    progress: Progress = silent,
+) -> None:
+    """Write one part (see `split`) of the segments of `output`, at the same time as others write others.
+
+    A part ends early where the source is not as its packets promise. `render`, when all parts have ended, does
+    the rest and gives the same result as without them. Arguments and errors as for `render`.
+    """
+    with open_frames(source, depth=16 if settings.depth == 10 else 8) as reader, output_errors(output):
+        stretch = Stretch(
+            start=part.stamps[0],
+            end=part.end,
+            past=part.past,
+            segment=part.segment,
+            seek=False,
+            entry=part.entry,
+            shift=_no_negative_times,
+            origin=part.origin,
+            expected=part.stamps,
+        )
+        work = share_work(output, render_key(source, key, settings, WHOLE, False))
+        renderer = _renderer(reader, transform, settings, context, compare=False)
+        renderer.write(stretch, work, lambda count: progress(count, part.total))
+
+
+def _no_negative_times(origin: int) -> int:
+    return max(-origin, 0)
+
+
 def _renderer(
     reader: VideoReader | ImageFolderReader,
     transform: Transform,
@@ -144,8 +230,7 @@ def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
         past=past,
         segment=work.finished(),
         seek=work.regular(),
-        # a cut-out begins at 0, and no container has times before 0
-        shift=lambda origin: -origin if span.start is not None else max(-origin, 0),
+        shift=_no_negative_times if span.start is None else neg,  # a cut-out begins at 0
         origin=past[0] if past else None,
     )
 

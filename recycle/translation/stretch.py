@@ -35,10 +35,14 @@ class Stretch:
     """Number of the first segment to be written."""
     seek: bool = True
     """Whether decoding may begin in the midst of the file."""
+    entry: int | None = None
+    """The key frame to begin at, if known (see `Index.entry`)."""
     shift: Callable[[int], int] = lambda origin: 0
     """By how much all timestamps are moved, if the first of the video is `origin`."""
     origin: int | None = None
     """The first timestamp of the video; None if it is that of this stretch."""
+    expected: tuple[int, ...] | None = None
+    """Timestamps that the frames must turn out to have; None: any."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Renderer:
     def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> None:
         """Write the segments of `stretch` into `work`, with their records; `progress` is told frames written.
 
+        It ends at the first segment that has not the expected timestamps, or is not regular where some are.
         Raises FootageError for a source that cannot be read, and whatever the transform raises.
         """
         count = 0
@@ -78,6 +83,10 @@ class Renderer:
 
                 write_segment(work.segment(segment), self.choice, self.picture, shown())
                 regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
+                expected = stretch.expected
+                if expected is not None and (not regular or tuple(stamps) != expected[count - len(stamps) : count]):
+                    work.segment(segment).unlink()
+                    return
                 work.record(segment, Record(stamps=tuple(stamps), regular=regular))
 
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:
@@ -85,8 +94,12 @@ class Renderer:
         last = stretch.past[-1] if stretch.past else None
         again = frozenset(stretch.past[len(stretch.past) - self.context :])
         start = stretch.past[max(0, len(stretch.past) - self.context - 1)] if stretch.past else stretch.start
+        entry = stretch.entry
+        if entry is None and stretch.seek and start is not None:
+            index = self.reader.index(until=start)
+            entry = index.entry(start) if index is not None else None
         frames = self.reader.read(
-            lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, seek=stretch.seek
+            lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, entry=entry
         )
         try:
             yield from frames

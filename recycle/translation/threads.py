@@ -1,13 +1,12 @@
 """Files of a folder on this machine, several at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 
 from recycle.config import Domain, TranslateSettings
-from recycle.translation.batch import Plan, translate_one
-from recycle.translation.ledger import Entry
+from recycle.translation.batch import Advanced, Changed, Plan, translate_one
 from recycle.translation.translator import Translator
 
 _POLL_SECONDS = 0.2
@@ -23,12 +22,7 @@ class Threads:
     overwrite: bool = False
     at_once: int = 1
 
-    def run(
-        self,
-        plans: Sequence[Plan],
-        changed: Callable[[Plan, Entry], None],
-        progress: Callable[[Plan, int, int | None], None],
-    ) -> None:
+    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
         """Translate the file of each plan. Raises KeyboardInterrupt after Ctrl-C, when all have stopped."""
         stop = Event()
 

@@ -19,10 +19,11 @@ from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import Generator
 from recycle.progress import Progress, silent
-from recycle.translation.render import RenderReport, render
+from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
 from recycle.translation.span import WHOLE, Span
+from recycle.translation.stretch import Transform
 from recycle.translation.tiles import within_memory
 
 DEFAULTS = TranslateSettings()
@@ -123,25 +124,52 @@ class Translator:
         the errors: see `recycle.translation.render.render`; ConfigError also as `__call__`.
         """
         self._check(to, settings.smoothing)
-
-        def transform(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
-            aspect = info.sample_aspect_ratio
-            return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
-
-        bundle = self.bundle
         return render(
             source,
             output,
-            transform,
+            self._transform(to, settings),
             settings=settings,
             key=self.key(to, settings),
-            context=0 if bundle is None or not settings.smoothing else bundle.config.frames - 1,
+            context=self._context(settings),
             span=span,
             compare=compare,
             overwrite=overwrite,
             progress=progress,
             say=say,
         )
+
+    def translate_part(
+        self,
+        source: Path,
+        output: Path,
+        part: Part,
+        *,
+        to: Domain,
+        settings: TranslateSettings = DEFAULTS,
+        progress: Progress = silent,
+    ) -> None:
+        """One part of a long video; see `recycle.translation.render.render_part`."""
+        self._check(to, settings.smoothing)
+        render_part(
+            source,
+            output,
+            self._transform(to, settings),
+            part,
+            settings=settings,
+            key=self.key(to, settings),
+            context=self._context(settings),
+            progress=progress,
+        )
+
+    def _transform(self, to: Domain, settings: TranslateSettings) -> Transform:
+        def transform(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
+            aspect = info.sample_aspect_ratio
+            return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
+
+        return transform
+
+    def _context(self, settings: TranslateSettings) -> int:
+        return self.bundle.config.frames - 1 if self.bundle is not None and settings.smoothing else 0
 
     @cached_property
     def _digest(self) -> str:

@@ -83,6 +83,18 @@ def work_folder(output: Path) -> Path:
     return output.with_name(f".{output.stem}.recycle")
 
 
+def share_work(output: Path, key: Mapping[str, object]) -> Work:
+    """The work on `output`, which others do at the same time, each its own segments."""
+    folder = work_folder(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _KEY, _text(key))
+    return Work(folder, dropped=False)
+
+
+def _text(key: Mapping[str, object]) -> str:
+    return json.dumps(dict(key), sort_keys=True, indent=1, default=str)
+
+
 @contextmanager
 def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
     """Take up the work on `output`, or begin it; segments of another `key` are removed.
@@ -98,7 +110,7 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
     except Timeout as error:
         raise OutputError(f"another recycle is at work on {output}; wait for it, or stop it") from error
     try:
-        text = json.dumps(dict(key), sort_keys=True, indent=1, default=str)
+        text = _text(key)
         file = folder / _KEY
         same = file.exists() and file.read_text(encoding="utf-8") == text
         old = [path for path in folder.iterdir() if path.name != "lock"]

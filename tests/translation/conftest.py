@@ -57,7 +57,7 @@ def make_video(tmp_path: Path) -> MakeVideo:
             container.metadata["title"] = "Käse"
             encoder = VideoEncoder(
                 container,
-                choose_encoder(EncodeSettings(crf=10, preset="ultrafast")),
+                choose_encoder(EncodeSettings(crf=10, preset="ultrafast", options={"g": "25"})),
                 width=width,
                 height=height,
                 rate=Fraction(25),

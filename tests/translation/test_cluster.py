@@ -23,6 +23,8 @@ from recycle.footage.decode import VideoReader
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.translation.cluster import ATTEMPTS, connect
 from recycle.translation.ledger import LEDGER
+from recycle.translation.render import PART
+from recycle.translation.work import SEGMENT
 from tests.translation.conftest import MakeVideo
 
 pytest.importorskip("ray")
@@ -116,6 +118,35 @@ def test_a_killed_worker_costs_nothing(make_video: MakeVideo, tmp_path: Path, bu
 
     code, told, errors = finish(start(folder, there, *how, "--cluster", address))
     assert (code, "0 translated, 3 already there, 1 failed" in told) == (1, True), errors
+
+
+def test_a_long_file_is_shared_out(make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str) -> None:
+    """Parts of one video, made at the same time, one of them by a worker that is killed, are one whole."""
+    folder, there = tmp_path / "in", tmp_path / "there"
+    folder.mkdir()
+    count = 2 * PART + 50
+    make_video("in/long.mp4", stamps=range(0, count * 512, 512), size=(32, 32))
+    save_bundle(bundle, tmp_path / "model")
+    how = ["--model", tmp_path / "model", "--smoothing", "--preset", "ultrafast"]
+    here = tmp_path / "here.mp4"
+    code, told, errors = finish(start(folder / "long.mp4", here, *how))
+    assert (code, f"{count} frames" in told) == (0, True), errors
+    process = start(folder, there, *how, "--cluster", address, "--at-once", 2)
+    work = there / ".long.recycle"
+    deadline = time.monotonic() + 120
+    while not ((work / f"{PART // SEGMENT + 1:06d}.json").exists() and (work / "000001.json").exists()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert not (work / f"{PART // SEGMENT - 1:06d}.json").exists()  # both at the same time
+    os.kill(workers()[0], signal.SIGKILL)
+    code, told, errors = finish(process)
+    assert (code, "1 translated, 0 already there, 0 failed" in told) == (0, True), errors
+    assert entries(there)["long.mp4"]["frames"] == count
+    assert sorted(path.name for path in there.iterdir()) == ["long.mp4", LEDGER]
+    with VideoReader(here) as a, VideoReader(there / "long.mp4") as b:
+        for x, y in zip(a, b, strict=True):
+            assert (x.pts, x.time_base) == (y.pts, y.time_base)
+            assert np.array_equal(x.pixels, y.pixels)
 
 
 def test_urls_are_fetched_and_uploaded(make_video: MakeVideo, tmp_path: Path, address: str) -> None:
