@@ -230,7 +230,7 @@ def translate(
     watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
     at_once: Annotated[int | None, typer.Option(help="Folder: files at a time; cluster: workers.", min=1)] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="[ADDRESS]", help="Folder: on this Ray cluster (host:port), or the one here.")
+        str | None, typer.Option(metavar="[ADDRESS]", help="On this Ray cluster (host:port), or the one here.")
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -255,6 +255,7 @@ def translate(
         is_batch,
         open_engine,
         translate_all,
+        translate_file,
         watch_folder,
     )
     from recycle.translation.ledger import LEDGER
@@ -279,10 +280,13 @@ def translate(
             "precision": precision,
         },
     )
+    part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
+    given = [name for name, value in part.items() if value]
+    if cluster:  # the workers choose
+        device, precision = "cpu", "auto"
     if is_batch(source, output):
-        one_file = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
-        _refuse([name for name, value in one_file.items() if value], "are for one file, not for a folder")
-        translator = Translator.from_pretrained(model, device="cpu" if cluster else device, precision=precision)
+        _refuse(given, "are for one file, not for a folder")
+        translator = Translator.from_pretrained(model, device=device, precision=precision)
         task = Folder(source, output, translator, to, settings, tuple(include or ()), tuple(exclude or ()))
         if dry_run:
             typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
@@ -299,11 +303,22 @@ def translate(
         "--retry-failed": retry_failed,
         "--dry-run": dry_run,
     }
-    whole_folder |= {"--watch": watch, "--at-once": at_once, "--cluster": cluster}
+    whole_folder |= {"--watch": watch, "--at-once": at_once and not cluster}
     _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
-    span = preview_span(source) if preview else parse_span(start, end)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
+    if cluster:
+        _refuse(given, "are not for a cluster")
+        task = Folder(source, output.parent, translator, to, settings)
+        with Terminal().bar(f"translating {source.name}") as progress:
+            done = translate_file(
+                task, output, cluster=cluster, overwrite=overwrite, at_once=at_once, progress=progress
+            )
+        for notice in done.notices:
+            typer.echo(notice)
+        typer.echo(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
+        return
+    span = preview_span(source) if preview else parse_span(start, end)
     work = workplace(source, output, f"{fingerprint(source)[:24]}{crc32(str(output).encode()):08x}")
     with Terminal().bar(f"translating {source.name}") as progress, work as (source_here, output_here):
         result = translator.translate_video(

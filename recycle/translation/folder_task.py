@@ -1,5 +1,6 @@
 """Folders on the command line: what would be done, all of it, and again whenever files arrive."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from recycle.config import Domain, TranslateSettings
-from recycle.errors import FootageError, RecycleError
+from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
-from recycle.progress import FileTable, Terminal
-from recycle.translation.batch import BatchReport, Engine, estimate, plan, translate_folder
+from recycle.footage.manifest import fingerprint
+from recycle.progress import FileTable, Progress, Terminal
+from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
 from recycle.translation.folder import Job, find_jobs
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.render import foresee
@@ -101,6 +103,27 @@ def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: 
         at_once=at_once,
     ) as engine:
         yield engine
+
+
+def translate_file(
+    task: Folder, output: Path, *, cluster: str, overwrite: bool, at_once: int | None, progress: Progress
+) -> Entry:
+    """Translate the file `task.source` to `output` on a Ray cluster, in parts if it is long.
+
+    Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C.
+    """
+    job = Job(task.source.name, task.source, output, output.name)
+    digest = hashlib.sha256(f"{fingerprint(task.source)}{task.key()}{output}".encode()).hexdigest()
+    one = Plan(job, "translate", "", Entry(key=digest))
+    entries = [one.entry]
+    with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
+        try:
+            engine.run([one], lambda _, entry: entries.append(entry), lambda _, done, total: progress(done, total))
+        except KeyboardInterrupt as stop:
+            raise Interrupted("stopped; run the same command again to continue") from stop
+    if entries[-1].state != "done":
+        raise RecycleError(entries[-1].reason)
+    return entries[-1]
 
 
 def translate_all(
