@@ -8,12 +8,17 @@ import resource
 import subprocess
 import sys
 import tempfile
+from itertools import cycle, islice
 from pathlib import Path
 
+from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 from recycle.translation.translator import Translator
 
 SIZE = (640, 384)
+RATE = 24
+LOOP = 2
+"""Seconds of street that are repeated."""
 
 
 def main() -> None:
@@ -39,7 +44,8 @@ def main() -> None:
 def _peak(folder: Path, model: str, seconds: float) -> float:
     """MiB of resident memory that a translation of so many seconds takes at most."""
     source = folder / f"{seconds:g}.mp4"
-    Street(1, *SIZE, 24, seconds).write(source, "day")
+    loop = list(Street(1, *SIZE, RATE, LOOP).frames("day"))
+    write_video(source, islice(cycle(loop), round(seconds * RATE)), fps=RATE)
     command = [sys.executable, __file__, "--model", model, "--one", str(source), str(folder / f"out-{source.name}")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / 1024

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from av.filter import Graph
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
@@ -25,6 +26,8 @@ av.logging.set_level(None)
 DEFAULTS = EncodeSettings()
 _AUDIO_BLOCK = 1024
 _UNSPECIFIED = 2
+_LEFT = {"h264", "hevc"}
+"""Codecs whose players take a chroma sample to lie on the left one of its two columns (ITU-T H.264, E.2.1)."""
 
 
 class VideoEncoder:
@@ -70,6 +73,7 @@ class VideoEncoder:
         self._rgb = stream.format.is_rgb
         context.colorspace = _UNSPECIFIED if self._rgb else Colorspace.ITU709
         context.color_range = ColorRange.JPEG if self._rgb else ColorRange.MPEG
+        self._sited = _Sited() if context.codec.canonical_name in _LEFT else lambda frame: frame
         self.stream = stream
 
     def write(self, pixels: Pixels, pts: int) -> None:
@@ -91,7 +95,7 @@ class VideoEncoder:
             pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
         rgb = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
         frame = self._scaler.reformat(
-            av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb),
+            self._sited(av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb)),
             format=self._choice.pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=None if self._rgb else Colorspace.ITU709,
@@ -104,6 +108,28 @@ class VideoEncoder:
     def close(self) -> None:
         """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
         self._container.mux(self.stream.encode(None))
+
+
+class _Sited:
+    """Marks RGB frames so that swscale puts chroma samples on the left column.
+
+    Unmarked, it puts them between two columns, and colours are shown half a pixel beside their place.
+    """
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self._graph is None:
+            self._graph = Graph()
+            source = self._graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+            )
+            self._graph.link_nodes(
+                source, self._graph.add("setparams", "chroma_location=left"), self._graph.add("buffersink")
+            ).configure()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
 
 
 def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:

@@ -49,13 +49,12 @@ _POLL_SECONDS = 0.2
 class Worker:
     """One model in a process of its own, somewhere in the cluster."""
 
-    def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int, events: Any) -> None:
+    def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int) -> None:
         torch.set_num_threads(cores)
         self._translator: Translator | None = None
         self._to = to
         self._settings = settings
         self._overwrite = overwrite
-        self._events = events
 
     def lacks(self, token: Path, version: str) -> str:
         """Why this process cannot serve; '' if it can. `token` is a file that the caller wrote."""
@@ -68,22 +67,22 @@ class Worker:
     def ready(self) -> None:
         """Returns as soon as the process is there."""
 
-    def translate(self, model: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
+    def translate(self, shared: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
         """What became of a file; or, with `split`, the parts of a long one; with `part`, None when that is done.
 
-        On the way, (name, part, frames done, total) goes into the queue. `model` holds the reference of the
-        bundle, which is fetched once. Raises ConfigError as `Translator`.
+        `shared` holds the reference of the bundle, which is fetched once, and a queue, into which (name, part,
+        frames done, total) goes on the way. Raises ConfigError as `Translator`.
         """
         if self._translator is None:
-            bundle, settings = ray.get(model[0]), self._settings
+            bundle, settings = ray.get(shared[0]), self._settings
             self._translator = Translator(bundle, device=settings.device, precision=settings.precision)
         told = 0.0
 
         def progress(done: int, total: int | None) -> None:
             nonlocal told
-            if time.monotonic() - told >= _REPORT_SECONDS:
+            if time.monotonic() - told >= _REPORT_SECONDS or (part is not None and done == len(part.stamps)):
                 told = time.monotonic()
-                self._events.put((one.job.name, part and part.segment, done, total))
+                shared[1].put((one.job.name, part and part.segment, done, total))
 
         job, to, settings = one.job, self._to, self._settings
         here = is_here(job.source) and is_here(job.output)
@@ -152,7 +151,9 @@ class Cluster:
                     if not task.file.started:
                         task.file.started = time.monotonic()
                         changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "running"}))
-                    reference = worker.translate.remote([self.model], task.file.plan, task.part, task.split)
+                    reference = worker.translate.remote(
+                        [self.model, self.events], task.file.plan, task.part, task.split
+                    )
                     running[reference] = worker, task
                 finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
                 for name, part, done, total in self.events.get_nowait_batch(self.events.size()):
@@ -247,7 +248,7 @@ def connect(
         model = ray.put(bundle)
         actor = ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **resources)
         cores = max(1, int(resources["num_cpus"]))
-        workers = [actor.remote(to, settings, overwrite, cores, events) for _ in range(count)]
+        workers = [actor.remote(to, settings, overwrite, cores) for _ in range(count)]
         _check(workers, out)
         yield Cluster(tuple(workers), model, events)
     finally:

@@ -123,6 +123,7 @@ def translate_file(
             raise Interrupted("stopped; run the same command again to continue") from stop
     if entries[-1].state != "done":
         raise RecycleError(entries[-1].reason)
+    progress(entries[-1].frames, entries[-1].frames)
     return entries[-1]
 
 
@@ -199,6 +200,8 @@ class _Shown:
         notices = "; ".join(entry.notices)
         detail = entry.reason or (f"{entry.frames} frames{'; ' if notices else ''}{notices}" if entry.frames else "")
         self._table.show(name, entry.state, detail)
+        if entry.state == "done":
+            self._table.advance(name, entry.frames, entry.frames)
 
     def progress(self, name: str, done: int, total: int | None) -> None:
         self._table.advance(name, done, total)

@@ -310,5 +310,6 @@ def _join(work: Work, whole: Path, shift: int, others: OtherStreams, renderer: R
     with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
         encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
         others.attach(file, encoder.stream, shift=late)
-        join(segments, encoder, picture, before=lambda time: others.copy_until(time - late))
+        stamps = [stamp + shift for stamp in work.stamps()]
+        join(segments, stamps, encoder, picture, before=lambda time: others.copy_until(time - late))
         others.finish()

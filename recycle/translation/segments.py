@@ -1,9 +1,9 @@
 """Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -70,36 +70,51 @@ def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable
     return count
 
 
-def join(segments: list[Path], encoder: VideoEncoder, picture: Picture, before: Callable[[Fraction], None]) -> None:
+def join(
+    segments: Sequence[Path],
+    stamps: Sequence[int],
+    encoder: VideoEncoder,
+    picture: Picture,
+    before: Callable[[Fraction], None],
+) -> None:
     """Mux the packets of `segments`, in order, into the container and stream of `encoder`, which encodes nothing.
 
-    `before` is called with the time in seconds of every packet before it is muxed. Segments keep presentation
-    times only: decoding times follow from these and from the depth to which the encoder reorders frames.
+    `stamps` are the presentation times of all frames, in order. `before` is called with the time in seconds of
+    every packet before it is muxed. Segments keep presentation times only: decoding times follow from these and
+    from the depth to which the encoder reorders frames.
     """
     step = max(1, round(1 / picture.rate / picture.time_base))
-    delayed: deque[int] = deque()
-    depth: int | None = None
-    for index, path in enumerate(segments):
+    lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + step])), strict=True))
+    decoding = iter(_decoding_times(segments[-1], stamps, lengths, picture))
+    for path in segments:
         with av.open(f"file:{path}") as file:
             stream = file.streams.video[0]
-            if depth is None:
-                depth = stream.codec_context.reorder_depth
-            packets = [packet for packet in file.demux(stream) if packet.size]
-            assert stream.time_base is not None
-            shown = [round(_pts(packet) * stream.time_base / picture.time_base) for packet in packets]
-            order = sorted(shown)
-            if index == 0:
-                delayed.extend(order[0] - step * (depth - i) for i in range(depth))
-            delayed.extend(order)
-            for packet, pts in zip(packets, shown, strict=True):
-                packet.time_base, packet.pts, packet.dts = picture.time_base, pts, delayed.popleft()
-                if (path is segments[-1] and packet is packets[-1]) or pts == order[-1]:
-                    packet.duration = step
-                before(packet.dts * picture.time_base)
-                packet.stream = encoder.stream
-                encoder.stream.container.mux_one(packet)
+            for packet in file.demux(stream):
+                if packet.size:
+                    packet.pts, packet.dts = _shown(packet, picture), next(decoding)
+                    packet.time_base, packet.duration = picture.time_base, lengths[packet.pts]
+                    before(packet.dts * picture.time_base)
+                    packet.stream = encoder.stream
+                    encoder.stream.container.mux_one(packet)
 
 
-def _pts(packet: "Packet[av.video.stream.VideoStream]") -> int:
+def _decoding_times(last: Path, stamps: Sequence[int], lengths: Mapping[int, int], picture: Picture) -> Iterator[int]:
+    """Decoding times of all packets: the presentation times, as much later as frames are reordered.
+
+    mp4 takes the sum of the distances for the length of the video: the first ones are so early that it is right.
+    """
+    with av.open(f"file:{last}") as file:
+        stream = file.streams.video[0]
+        depth = stream.codec_context.reorder_depth
+        final = [_shown(packet, picture) for packet in file.demux(stream) if packet.size][-1]
+    depth = min(depth, len(stamps) - 1)
+    whole = stamps[-1] + lengths[stamps[-1]] - stamps[0]
+    lead = whole - lengths[final] - (stamps[-1 - depth] - stamps[0])
+    yield from (stamps[0] - lead + lead * i // depth for i in range(depth))
+    yield from stamps[: len(stamps) - depth]
+
+
+def _shown(packet: "Packet[av.video.stream.VideoStream]", picture: Picture) -> int:
+    """Presentation time in units of the picture."""
     assert packet.pts is not None, "segments hold frames with timestamps"
-    return packet.pts
+    return round(packet.pts * packet.time_base / picture.time_base)

@@ -142,6 +142,7 @@ class OtherStreams:
                         if end is not None and _time(packet) >= end + _INTERLEAVING:
                             return
                         if end is None or _time(packet) < end:
+                            _shorten(packet, end)
                             yield packet
                 return
             except av.FFmpegError:
@@ -177,6 +178,12 @@ class OtherStreams:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
+
+
+def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:
+    """Let text vanish at the end of the span: else it would make the output longer than its picture."""
+    if end is not None and packet.stream.type == "subtitle" and packet.duration:
+        packet.duration = min(packet.duration, round((end - _time(packet)) / packet.time_base))
 
 
 def _moved(

@@ -14,10 +14,11 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from recycle.config import TranslateSettings
+from recycle.config import EncodeSettings, TranslateSettings
 from recycle.errors import OutputError, RecycleError
 from recycle.footage.codecs import CONTAINERS, takes_codec
 from recycle.footage.decode import VideoReader
+from recycle.footage.encode import write_video
 from recycle.footage.hdr import PEAK, SDR_WHITE, Transfer, to_standard
 from recycle.footage.street import Street
 from recycle.translation.span import parse_span
@@ -146,6 +147,35 @@ def test_every_codec_in_every_container(make_video: MakeVideo, tmp_path: Path, c
     assert max(abs(a.seconds - b.seconds) for a, b in zip(was, now, strict=True)) <= exact
     error = float(np.mean([(a.pixels.astype(float) - b.pixels) ** 2 for a, b in zip(was, now, strict=True)]))
     assert 10 * np.log10(255**2 / max(error, 1e-9)) >= 40
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("unit", [Fraction(1, 25), Fraction(1, 1000), Fraction(1, 12800)])
+def test_the_output_is_as_long_as_the_source(
+    tmp_path: Path, street: list[NDArray[np.uint8]], suffix: str, unit: Fraction
+) -> None:
+    """Players show the length that the file states, and stop or loop by it."""
+    stamps = [round(n * Fraction(1, 25) / unit) for n in (0, 1, 2, 3, 5, 6, 7, 8, 9, 12)]
+    source = write(tmp_path / "source.mkv", street, time_base=unit, pts=stamps, options={"crf": "20"})
+    output = tmp_path / f"out{suffix}"
+    Translator(None, device="cpu").translate_video(source, output, to="b")
+    with av.open(str(output)) as file:
+        assert file.duration is not None
+        assert file.duration / 1e6 == pytest.approx(13 / 25, abs=0.002)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
+def test_colours_stay_in_their_place(tmp_path: Path, codec: Any) -> None:
+    """A wave of pure colour, whose chroma samples would move it if they were put elsewhere than they are read."""
+    x = np.arange(160)
+    wave = np.sin(2 * np.pi * x / 16)
+    pixels = np.broadcast_to(np.stack((128 + 50 * wave, 128 - 15 * wave, 128 + 0 * wave), -1), (96, 160, 3))
+    settings = EncodeSettings(codec=codec, crf=4)
+    write_video(tmp_path / "wave.mkv", [pixels.round().astype(np.uint8)] * 3, fps=25, settings=settings)
+    with VideoReader(tmp_path / "wave.mkv") as reader:
+        shown = next(iter(reader)).pixels[48, 16:144, 0].astype(float)
+    phase = np.angle((shown - shown.mean()) @ np.exp(-2j * np.pi * x[16:144] / 16)) + np.pi / 2
+    assert abs(phase * 16 / (2 * np.pi)) < 0.1  # pixels; half a pixel where the place is wrong
 
 
 def test_interlaced_fields_are_woven_into_frames(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +18,7 @@ from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.frame import Frame, StreamInfo
 from recycle.networks.bundle import Bundle
-from recycle.translation.render import RenderReport, render
+from recycle.translation.render import render
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -416,41 +415,3 @@ def test_memory_does_not_grow_with_the_length(make_video: MakeVideo, tmp_path: P
         peaks.append(int(done.stdout.split()[-1]) / 1024)
     frame = 240 * 320 * 3 / 2**20
     assert peaks[1] - peaks[0] < 100 * frame  # less than half of what the additional frames would take
-
-
-AWKWARD = [
-    "rotated_video.mp4",
-    "sideways movie.mov",
-    "fire2.mp4",
-    "awesome movie.mov",
-    "sample.avi",
-    "nasa_13013.mp4",
-    "sample_with_srt.mkv",
-    "video_with_failing_audio.mp4",
-    "h265_10bits.mp4",
-    "bt709_full_range.mp4",
-    "bear-vp9-odd-dimensions.webm",
-    "video.webm",
-    "sample.3gp",
-    "pigs_in_a_polka.gif",
-    "sample_fragmented.mp4",
-    "te[s]t_ video ' _ .flv",
-]
-
-
-@pytest.mark.parametrize("name", AWKWARD)
-def test_real_awkward_files(identity: Translator, real_footage: Path, tmp_path: Path, name: str) -> None:
-    source, output = real_footage / "awkward" / name, tmp_path / "out.mp4"
-    report: RenderReport = identity.translate_video(source, output, to="b", settings=FAST)
-    assert times(output) == times(source)
-    sound = [packets for kind, packets in other_packets(source) if kind == "audio"]
-    kept = [packets for kind, packets in other_packets(output) if kind == "audio"]
-    assert len(kept) == len(sound)
-    if not any("audio" in notice for notice in report.notices):  # none was converted
-        for before, after in zip(sound, kept, strict=True):
-            assert [data for _, data in after] == [data for _, data in before]
-            gaps = [abs(t - u) for (t, _), (u, _) in zip(before, after, strict=True)]
-            assert max(gaps) <= Fraction(1, 10000)  # mp4 counts sound in samples
-    with VideoReader(output) as reader:
-        assert reader.info.rotation == 0
-    assert time.monotonic() > report.seconds > 0
