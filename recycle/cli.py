@@ -221,7 +221,7 @@ def translate(
     depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
-    hardware: Annotated[bool, typer.Option(help="Encode on the GPU where that works.")] = False,
+    hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
     include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,

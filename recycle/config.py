@@ -246,7 +246,8 @@ class EncodeSettings(Settings):
     options: dict[str, str] = {}
     """Further options of the encoder, as FFmpeg names them."""
     hardware: bool = False
-    """Encode on the GPU (NVENC) where that really works; faster, and larger files of the same quality."""
+    """Decode and encode on the GPU (NVDEC, NVENC) where that really works; faster, and larger files of the same
+    quality."""
 
     def encoding(self) -> dict[str, object]:
         """The settings of this group alone: all that an encoded stream depends on beside its frames."""

@@ -4,7 +4,10 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
 from recycle import __version__
@@ -12,6 +15,8 @@ from recycle.config import EncodeSettings
 from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
 from recycle.footage.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
+from recycle.footage.decode import VideoReader
+from recycle.footage.encode import write_video
 
 _PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "kornia", "segmentation-models-pytorch")
 
@@ -44,3 +49,8 @@ def examine() -> Iterator[tuple[str, str]]:
         bits = " and ".join(str(depth) for depth in encoder.formats)
         yield codec, f"{encoder.name}, {bits} bits, in {holders}"
     yield "hardware", ", ".join(working_hardware()) or "no GPU encoder works here"
+    with TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.mp4"
+        write_video(clip, [np.full((256, 256, 3), 90, np.uint8)], fps=25)
+        with VideoReader(clip, hardware=True) as reader:
+            yield "hardware decoding", "NVDEC works" if reader.hardware else "no GPU decoder works here"

@@ -19,8 +19,9 @@ from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
 from recycle.footage.frame import Frame, Pixels, StreamInfo, repair_timestamps
+from recycle.footage.hardware import accelerator, decodes_alike
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
-from recycle.footage.index import Index, build_index
+from recycle.footage.index import Index, beyond_end, build_index
 from recycle.storage import is_here
 
 __all__ = [
@@ -53,11 +54,18 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8, threads: bool = True
+        self,
+        path: Path,
+        *,
+        square_pixels: bool = False,
+        depth: Literal[8, 16] = 8,
+        threads: bool = True,
+        hardware: bool = False,
     ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
-        `depth` 8 gives uint8, 16 uint16 over its whole range. Raises FootageError, in one line, for a file
+        `depth` 8 gives uint8, 16 uint16 over its whole range. `hardware` decodes on the GPU if the first frame
+        shows that this gives the same. Raises FootageError, in one line, for a file
         that is missing, empty, no video, or yields no frame.
         """
         self.path = path
@@ -77,10 +85,16 @@ class VideoReader:
             if first is None:
                 raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
             frame = first.frame
+            self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
+            """Whether the GPU decodes."""
             self.interlaced = frame.interlaced_frame
             """Whether the source is interlaced; its frames are deinterlaced."""
             self.bits = max(component.bits for component in frame.format.components)
             """Bits per sample of the source."""
+            self.missing = beyond_end(container, stream)
+            """Frames that the file's index names behind its end: it is cut off."""
+            self.alpha = _is_transparent(frame)
+            """Whether the first frame has transparent pixels; frames show the colours that lie beneath."""
             self.hdr = is_hdr(frame)
             """Whether the source has a high dynamic range; its frames are tone-mapped."""
             self._turn = _turn_of(frame)
@@ -157,7 +171,7 @@ class VideoReader:
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
-        container = open_container(self.path)
+        container = open_container(self.path, hardware=self.hardware)
         if entry is None:
             return container
         stream = video_stream(container, self.path)
@@ -171,7 +185,7 @@ class VideoReader:
         if right:
             return container
         container.close()
-        return open_container(self.path)
+        return open_container(self.path, hardware=self.hardware)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
         stream.thread_type = "AUTO" if self._threads else "NONE"
@@ -196,14 +210,19 @@ class VideoReader:
         self.close()
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open a media file for reading. Raises FootageError, in one line, if it is none."""
+def open_container(path: Path, *, hardware: bool = False) -> InputContainer:
+    """Open a media file for reading; `hardware`: its video is decoded on the GPU.
+
+    Raises FootageError, in one line, if it is none.
+    """
     try:
         if path.stat().st_size == 0:
             raise FootageError(f"{path} is empty (0 bytes)")
         # "file:" keeps FFmpeg from taking a colon in the name for a protocol
         file: Any = f"file:{path}" if is_here(path) else path.open("rb")
-        container: InputContainer = av.open(file, "r", metadata_errors="replace")
+        container: InputContainer = av.open(
+            file, "r", metadata_errors="replace", hwaccel=accelerator() if hardware else None
+        )
     except av.error.InvalidDataError as error:
         raise FootageError(f"{path} is not a readable video file, or it is cut off at its header") from error
     except (av.FFmpegError, OSError) as error:
@@ -282,6 +301,15 @@ class _Turn:
         return np.ascontiguousarray(pixels)
 
 
+def _is_transparent(frame: av.VideoFrame) -> bool:
+    if not any(component.is_alpha for component in frame.format.components):
+        return False
+    try:
+        return int(frame.to_ndarray(format="rgba")[..., 3].min()) < 255
+    except (av.FFmpegError, ValueError):
+        return False
+
+
 def _turn_of(frame: av.VideoFrame) -> _Turn:
     """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
     try:
@@ -295,12 +323,12 @@ def _turn_of(frame: av.VideoFrame) -> _Turn:
 
 
 def open_frames(
-    path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8
+    path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8, hardware: bool = False
 ) -> VideoReader | ImageFolderReader:
     """Open a video file or a folder of numbered images. Raises FootageError."""
     if path.is_dir():
         return ImageFolderReader(path, depth=depth)
-    return VideoReader(path, square_pixels=square_pixels, depth=depth)
+    return VideoReader(path, square_pixels=square_pixels, depth=depth, hardware=hardware)
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Path]:

@@ -26,7 +26,8 @@ class ImageFolderReader:
 
     damaged = concealed = repaired = 0
     """Always 0: a damaged image is an error."""
-    interlaced = hdr = False
+    interlaced = hdr = alpha = False
+    missing = 0
     bits = 8
 
     def __init__(self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8) -> None:

@@ -55,3 +55,9 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
     if len(set(stamps)) != len(stamps) or keys != sorted(keys):
         return None
     return Index(tuple(sorted(stamps)), tuple(keys))
+
+
+def beyond_end(container: InputContainer, stream: VideoStream) -> int:
+    """Frames that the container's own index places behind the end of the file."""
+    size = container.size
+    return sum(entry.pos + entry.size > size for entry in stream.index_entries) if size > 0 else 0

@@ -40,6 +40,10 @@ def before_work(
     """What will not be as in the source, or as asked."""
     if choice.notice is not None:
         yield choice.notice
+    if reader.missing:
+        yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
+    if reader.alpha:
+        yield "the source is transparent in parts: the output shows the colours beneath"
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:

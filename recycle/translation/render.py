@@ -92,7 +92,7 @@ def render(
     container = CONTAINERS[output.suffix.lower()]
     _check_codec(output, container, settings)
     with (
-        open_frames(source, depth=16 if settings.depth == 10 else 8) as reader,
+        _open(source, settings) as reader,
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
         renderer = _renderer(reader, transform, settings, context, compare)
@@ -188,7 +188,7 @@ def render_part(
     A part ends early where the source is not as its packets promise. `render`, when all parts have ended, does
     the rest and gives the same result as without them. Arguments and errors as for `render`.
     """
-    with open_frames(source, depth=16 if settings.depth == 10 else 8) as reader, output_errors(output):
+    with _open(source, settings) as reader, output_errors(output):
         stretch = Stretch(
             start=part.stamps[0],
             end=part.end,
@@ -203,6 +203,10 @@ def render_part(
         work = share_work(output, render_key(source, key, settings, WHOLE, False))
         renderer = _renderer(reader, transform, settings, context, compare=False)
         renderer.write(stretch, work, lambda count: progress(count, part.total))
+
+
+def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
+    return open_frames(source, depth=16 if settings.depth == 10 else 8, hardware=settings.hardware)
 
 
 def _no_negative_times(origin: int) -> int:
@@ -239,7 +243,7 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
     container = CONTAINERS[output.suffix.lower()]
     with (
-        open_frames(source, depth=16 if settings.depth == 10 else 8) as reader,
+        _open(source, settings) as reader,
         OtherStreams(source, container) as others,
     ):
         picture = _picture(reader.info, compare=False)

@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from av.stream import Disposition
 from av.video.reformatter import Colorspace
 from hypothesis import given
@@ -430,3 +431,12 @@ def test_a_real_turned_film_stands_upright(real_footage: Path) -> None:
     face = read(real_footage / "awkward" / "sideways movie.mov")[7].pixels.astype(np.float64)
     hair, chin = face[90:150, 140:320].mean(), face[300:360, 140:320].mean()
     assert chin > 1.5 * hair
+
+
+def test_hardware_is_used_only_where_it_gives_the_same(tmp_path: Path, moving_frames: Any, make_video: Any) -> None:
+    source = make_video(tmp_path / "source.mp4", moving_frames(6, 320, 240))
+    with VideoReader(source) as software, VideoReader(source, hardware=True) as either:
+        assert either.hardware in (False, torch.cuda.is_available())
+        for a, b in zip(software, either, strict=True):
+            assert a.pts == b.pts
+            assert np.abs(a.pixels.astype(int) - b.pixels).mean() <= 1

@@ -67,7 +67,7 @@ CASES = [
     Case("ten bits", how={"pixel_format": "yuv420p10le"}, told="has 10 bits per sample: the output has 8"),
     Case("4:4:4", how={"pixel_format": "yuv444p"}),
     Case("grey", ".mkv", {"codec": "ffv1", "pixel_format": "gray", "options": {}, "full_range": True}),
-    Case("alpha", ".mov", {"codec": "qtrle", "pixel_format": "argb", "options": {}, "full_range": True}),
+    Case("opaque alpha", ".mov", {"codec": "qtrle", "pixel_format": "argb", "options": {}, "full_range": True}),
     Case("full range", how={"pixel_format": "yuvj420p", "full_range": True}),
     Case("bt601", how={"matrix": Colorspace.ITU601}),
     Case("untagged 480", how={"matrix": Colorspace.ITU601, "tagged": False}),
@@ -176,6 +176,37 @@ def test_colours_stay_in_their_place(tmp_path: Path, codec: Any) -> None:
         shown = next(iter(reader)).pixels[48, 16:144, 0].astype(float)
     phase = np.angle((shown - shown.mean()) @ np.exp(-2j * np.pi * x[16:144] / 16)) + np.pi / 2
     assert abs(phase * 16 / (2 * np.pi)) < 0.1  # pixels; half a pixel where the place is wrong
+
+
+def test_transparency_is_told(tmp_path: Path) -> None:
+    source, output = tmp_path / "source.mov", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as container:
+        stream: Any = container.add_stream("qtrle", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "argb"
+        pixels = np.full((48, 64, 4), 160, np.uint8)
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+        container.mux(stream.encode(None))
+    report = Translator(None, device="cpu").translate_video(source, output, to="b")
+    assert report.notices == ("the source is transparent in parts: the output shows the colours beneath",)
+    with VideoReader(output) as reader:
+        assert np.abs(next(iter(reader)).pixels.astype(int) - 160).max() <= 2
+
+
+def test_a_file_that_is_cut_off_is_told_before_any_work(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
+    """An index at its front still names what is lost; what is there is translated."""
+    source = write(tmp_path / "source.mp4", street, options={"crf": "20", "g": "1", "bf": "0"})
+    whole = tmp_path / "whole.mp4"
+    Translator(None, device="cpu").translate_video(
+        source, whole, to="b", settings=TranslateSettings(preset="ultrafast")
+    )
+    with av.open(str(whole)) as file:  # ours has the index at its front
+        ends = [packet.pos + packet.size for packet in file.demux(video=0) if packet.size and packet.pos is not None]
+    cut, output = tmp_path / "cut.mp4", tmp_path / "out.mp4"
+    cut.write_bytes(whole.read_bytes()[: sorted(ends)[5]])
+    report = Translator(None, device="cpu").translate_video(cut, output, to="b")
+    assert report.notices == ("the file is cut off: at least 4 frames are missing at its end",)
+    assert report.frames == 6
 
 
 def test_interlaced_fields_are_woven_into_frames(tmp_path: Path) -> None:
