@@ -228,7 +228,7 @@ def translate(
     retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
     watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
-    at_once: Annotated[int | None, typer.Option(help="Folder: files at a time; cluster: workers.", min=1)] = None,
+    at_once: Annotated[int | None, typer.Option(help="Files, or workers of a cluster, at a time.", min=1)] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="[ADDRESS]", help="On this Ray cluster (host:port), or the one here.")
     ] = None,

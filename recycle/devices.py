@@ -1,6 +1,7 @@
 """The device and the precision that networks run with, through Lightning Fabric."""
 
 import logging
+import os
 from typing import Literal, get_args
 
 import torch
@@ -38,6 +39,11 @@ def make_fabric(device: str, precision: Precision, *, devices: int = 1) -> Fabri
     if kind != "cpu" and not 1 <= devices <= present:
         raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has {present}")
     return Fabric(accelerator=kind, devices=devices, precision=_FABRIC_PRECISION[precision])
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_device(device: str) -> Device:

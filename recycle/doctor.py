@@ -1,6 +1,5 @@
 """What this machine can do: devices, precisions, codecs, versions."""
 
-import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +11,7 @@ import torch
 
 from recycle import __version__
 from recycle.config import EncodeSettings
-from recycle.devices import best_precision, find_device
+from recycle.devices import best_precision, cores, find_device
 from recycle.errors import ConfigError
 from recycle.footage.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
 from recycle.footage.decode import VideoReader
@@ -30,7 +29,7 @@ def examine() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             yield package, "not installed under this name"
-    yield "processor", f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    yield "processor", f"{cores()} cores"
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"

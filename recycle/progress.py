@@ -29,6 +29,9 @@ class FileTable(Protocol):
     def show(self, name: str, state: str, detail: str = "") -> None:
         """A file is now 'waiting', 'running', 'done' or 'failed'."""
 
+    def expect(self, name: str, total: int | None) -> None:
+        """A file that waits has so many frames, as it claims."""
+
     def advance(self, name: str, done: int, total: int | None) -> None:
         """So many of its frames are done."""
 

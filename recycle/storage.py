@@ -104,7 +104,7 @@ def _upload(local: Path, final: Path) -> None:
         _copy(local, temporary)
         temporary.rename(final)
     except Exception as error:
-        raise OutputError(f"cannot write {final}: {_told(error)}") from error
+        raise OutputError(f"cannot write {final}: {_told(error)}; the finished file is kept as {local}") from error
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -29,6 +29,10 @@ class _Row:
         return (self.done - self.first) / seconds if self.started and seconds > 0 else 0.0
 
 
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+
+
 class LiveTable:
     """Rows of files: running and failed ones first, then the latest. Without a terminal, a line for each end."""
 
@@ -59,6 +63,11 @@ class LiveTable:
         if not self._console.is_terminal and state in ("done", "failed") and row.started:
             self._console.print(f"{state:<7} {name}  {detail}", markup=False, highlight=False, soft_wrap=True)
 
+    def expect(self, name: str, total: int | None) -> None:
+        """A file that waits has `total` frames, as it claims."""
+        with self._lock:
+            self._rows.setdefault(name, _Row()).total = total
+
     def advance(self, name: str, done: int, total: int | None) -> None:
         """`done` of `total` frames are done."""
         with self._lock:
@@ -84,7 +93,19 @@ class LiveTable:
                 Text(row.state, style=_STYLES[row.state]),
                 f"{row.done}/{row.total or '?'}" if row.done else "",
                 f"{rate:.1f}" if row.done and rate else "",
-                "" if left is None else f"{int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d}",
+                "" if left is None else _clock(left),
             )
         counts = {state: sum(row.state == state for row in rows.values()) for state in order}
-        return Group(table, Text("  ".join(f"{count} {state}" for state, count in counts.items()), style="dim"))
+        summary = "  ".join(f"{count} {state}" for state, count in counts.items())
+        return Group(table, Text(summary + self._whole(rows), style="dim"))
+
+    def _whole(self, rows: dict[str, _Row]) -> str:
+        """Frames, rate and ETA of all files together."""
+        work = [row for row in rows.values() if row.state in ("running", "waiting") or row.started]
+        done, total = sum(row.done for row in work), sum(row.total or row.done for row in work)
+        began = min((row.started for row in work if row.started), default=0.0)
+        new = sum(row.done - max(row.first, 0) for row in work if row.started and row.done)
+        rate = new / (time.monotonic() - began) if began and new else 0.0
+        if not rate:
+            return ""
+        return f"   {done}/{total} frames, {rate:.1f} frames/s, ETA {_clock((total - done) / rate)}"

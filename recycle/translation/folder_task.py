@@ -11,8 +11,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from recycle.config import Domain, TranslateSettings
+from recycle.devices import cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
+from recycle.footage.decode import estimate_frames
 from recycle.footage.manifest import fingerprint
 from recycle.progress import FileTable, Progress, Terminal
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
@@ -20,7 +22,7 @@ from recycle.translation.folder import Job, find_jobs
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.render import foresee
 from recycle.translation.span import Span
-from recycle.translation.threads import Threads
+from recycle.translation.threads import Threads, files_at_once
 from recycle.translation.translator import Translator
 
 _TRIAL = Span(None, Fraction(2))
@@ -89,7 +91,7 @@ def _measure(task: Folder, job: Job) -> float:
 def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: str | None) -> Iterator[Engine]:
     """What carries out the plans: threads here, or the Ray cluster at the address `cluster`. Raises ConfigError."""
     if cluster is None:
-        yield Threads(task.translator, task.to, task.settings, overwrite, at_once or 1)
+        yield Threads(task.translator, task.to, task.settings, overwrite, at_once or files_at_once(cores()))
         return
     from recycle.translation.cluster import connect  # the extra recycle[cluster]
 
@@ -139,8 +141,13 @@ def translate_all(
     """Translate what is not yet finished of the `ready` files. Raises as `translate_folder`, and FootageError."""
     ledger = Ledger(task.out)
     jobs = [job for job in task.jobs() if ready(job.source)]
+    if not jobs:
+        return BatchReport()
     plans = plan(jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
     with console.files() as table:
+        for one in plans:
+            if one.action == "translate":
+                table.expect(one.job.name, estimate_frames(one.job.source))
         return translate_folder(plans, ledger, engine, watcher=_Shown(table))
 
 
@@ -155,8 +162,9 @@ def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: fl
                 report = run(console, ready=seen.ready)
             except FootageError:
                 report = BatchReport()  # nothing there yet
+            seen.handled()
             total.done += report.done
-            total.skipped = [name for name in report.skipped if name not in total.done]
+            total.skipped += report.skipped
             for name, reason in report.failed:
                 if name not in failed:
                     console.say(f"failed {name}: {reason}")
@@ -173,9 +181,16 @@ class _Settled:
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        self._given: dict[Path, tuple[int, int]] = {}
+        self._handled: dict[Path, tuple[int, int]] = {}
+
+    def handled(self) -> None:
+        """What was ready has been dealt with: it is ready again only when it changes."""
+        self._handled |= self._given
+        self._given = {}
 
     def ready(self, source: Path) -> bool:
-        """Whether the source has been the same for a while."""
+        """Whether the source has been the same for a while, and is new."""
         try:
             files = sorted(source.iterdir()) if source.is_dir() else [source]
             facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
@@ -187,7 +202,10 @@ class _Settled:
             since = now
         self._seen[source] = (facts, since)
         old = time.time() - facts[1] / 1e9 > 20 * _SETTLED  # has been there long before we looked
-        return old or now - since >= _SETTLED
+        if self._handled.get(source) == facts or not (old or now - since >= _SETTLED):
+            return False
+        self._given[source] = facts
+        return True
 
 
 class _Shown:

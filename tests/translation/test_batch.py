@@ -140,7 +140,7 @@ def test_a_killed_batch_goes_on(make_video: MakeVideo, tmp_path: Path) -> None:
     shutil.copy(make_video(), folder / "1.mp4")
     shutil.copy(make_video(stamps=range(0, 6 * SEGMENT * 512, 512), size=(96, 128)), folder / "2.mp4")
     command = [sys.executable, "-m", "recycle", "translate", str(folder), str(out), "--model", "identity", "--to", "b"]
-    command += ["--preset", "ultrafast"]
+    command += ["--preset", "ultrafast", "--at-once", "1"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while not list(out.glob(".2.recycle/*.segment")) and time.monotonic() < deadline:

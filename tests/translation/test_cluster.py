@@ -21,6 +21,7 @@ from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.footage.decode import VideoReader
 from recycle.networks.bundle import Bundle, save_bundle
+from recycle.translation import cluster
 from recycle.translation.cluster import ATTEMPTS, connect
 from recycle.translation.ledger import LEDGER
 from recycle.translation.render import PART
@@ -191,6 +192,15 @@ def test_no_cluster_is_one_clear_line(tmp_path: Path) -> None:
     ):
         pass
     assert ATTEMPTS > 1
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ray", None)
+    with (
+        pytest.raises(ConfigError, match=r"a cluster needs Ray: pip install 'recycle\[cluster\]'"),
+        connect("auto", None, to="b", settings=TranslateSettings(), out=tmp_path),
+    ):
+        pass
 
 
 def test_the_address_may_be_left_out() -> None:
