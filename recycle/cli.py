@@ -54,6 +54,8 @@ def main() -> None:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
         _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
+    except OSError as error:  # a disk, or a place elsewhere, that cannot be reached
+        _fail(f"{type(error).__name__}: {error}", 1)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
     sys.exit(code if isinstance(code, int) else 0)

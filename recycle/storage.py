@@ -4,6 +4,7 @@ A URL is a UPath (universal-pathlib), which has the interface of pathlib.Path bu
 machine. Footage is fetched before it is decoded, and results are uploaded when they are complete.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -31,7 +32,7 @@ def place(text: str) -> Path:
     try:
         path = UPath(text)
         _ = path.fs  # imports the file system
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # each file system has errors of its own
         raise ConfigError(f"cannot use {text}: {' '.join(str(error).split())}") from error
     return cast(Path, path)
 
@@ -45,15 +46,16 @@ def is_here(path: Path) -> bool:
 def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path]]:
     """Local paths for `source` and `output`, to work with; these themselves where they are local.
 
-    What lies elsewhere is fetched into a folder of the temporary directory that is named by `key`, and the output
-    is uploaded at the end, by another name first, so that it appears complete. The folder remains if the body
-    raises, so that the work can be continued on this machine. Raises FootageError or OutputError if the other
+    What lies elsewhere is fetched into a folder of the temporary directory that is named by `key` and both paths,
+    and the output is uploaded at the end, by another name first, so that it appears complete. The folder remains if
+    the body raises, so that the work can be continued on this machine. Raises FootageError or OutputError if the other
     side cannot be reached.
     """
     if is_here(source) and is_here(output):
         yield source, output
         return
-    folder = Path(tempfile.gettempdir()) / f"recycle-{os.getuid()}" / key[:32]
+    name = hashlib.sha256(f"{key} {source} {output}".encode()).hexdigest()[:32]
+    folder = Path(tempfile.gettempdir()) / f"recycle-{os.getuid()}" / name
     local_source = source if is_here(source) else folder / "in" / source.name
     local_output = output if is_here(output) else folder / "out" / output.name
     if not is_here(source):
@@ -61,9 +63,13 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
     try:
         yield local_source, local_output
         if not is_here(output):
-            _upload(local_output, output)
+            try:
+                _upload(local_output, output)
+            except OutputError as error:
+                raise OutputError(f"{error}; the finished file is kept as {local_output}") from error
     except BaseException:
-        if not any(local_output.parent.glob("*")):  # neither finished nor begun
+        begun = [local_output, local_output.with_name(f".{local_output.stem}.recycle")]
+        if not any(path.exists() for path in begun):
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
@@ -72,7 +78,10 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
 def write_record(final: Path, text: str) -> None:
     """Write `text` (UTF-8) to `final`, here or elsewhere, so that it appears complete. Raises OutputError."""
     if is_here(final):
-        write_text(final, text)
+        try:
+            write_text(final, text)
+        except OSError as error:
+            raise OutputError(f"cannot write {final}: {error.strerror or error}") from error
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "record"
@@ -104,7 +113,7 @@ def _upload(local: Path, final: Path) -> None:
         _copy(local, temporary)
         temporary.rename(final)
     except Exception as error:
-        raise OutputError(f"cannot write {final}: {_told(error)}; the finished file is kept as {local}") from error
+        raise OutputError(f"cannot write {final}: {_told(error)}") from error
 
 
 def _copy(source: Path, target: Path) -> None:

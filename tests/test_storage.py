@@ -88,12 +88,12 @@ def test_work_is_done_here_and_appears_there(remote: Path, bucket: Path, scratch
 def test_begun_work_is_kept_and_taken_up_again(remote: Path, bucket: Path, scratch: Path) -> None:
     final = bucket / "clip.mp4"
     with pytest.raises(KeyboardInterrupt):
-        work(remote, final, "segment", KeyboardInterrupt())
+        work(remote, final, ".clip.recycle", KeyboardInterrupt())
     with workplace(remote, final, "key") as (_, output):
-        assert (output.parent / "segment").read_bytes() == b"half"
+        assert output.with_name(".clip.recycle").read_bytes() == b"half"
         output.write_bytes(b"whole")
     assert final.read_bytes() == b"whole"
-    assert not list(scratch.rglob("segment"))
+    assert not list(scratch.rglob(".clip.recycle"))
 
 
 def test_a_failure_before_any_work_leaves_nothing(remote: Path, bucket: Path, scratch: Path) -> None:

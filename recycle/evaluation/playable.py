@@ -1,6 +1,5 @@
 """Copies of videos that browsers cannot play."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +8,7 @@ from recycle.atomic import atomic_path
 from recycle.config import EncodeSettings
 from recycle.footage.codecs import choose_encoder
 from recycle.footage.decode import open_container, open_frames, video_stream
-from recycle.footage.encode import VideoEncoder, mp4_options, output_errors
+from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors
 
 
 def plays_in_browsers(video: Path) -> bool:
@@ -36,11 +35,7 @@ def write_playable(video: Path, copy: Path) -> None:
             encoder = VideoEncoder(
                 container,
                 choose_encoder(EncodeSettings(), short_side=min(info.width, info.height)),
-                width=info.width,
-                height=info.height,
-                rate=info.average_rate or Fraction(25),
-                time_base=info.time_base,
-                sample_aspect_ratio=info.sample_aspect_ratio,
+                Picture.of(info),
             )
             shift: int | None = None
             for frame in reader:

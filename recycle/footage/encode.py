@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.footage.codecs import Choice, choose_encoder
 from recycle.footage.colour import EXACT
-from recycle.footage.frame import Pixels
+from recycle.footage.frame import Pixels, StreamInfo
 
 av.logging.set_level(None)
 
@@ -28,6 +29,26 @@ _AUDIO_BLOCK = 1024
 _UNSPECIFIED = 2
 _LEFT = {"h264", "hevc"}
 """Codecs whose players take a chroma sample to lie on the left one of its two columns (ITU-T H.264, E.2.1)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What all frames of a video share."""
+
+    width: int
+    height: int
+    rate: Fraction
+    """Frames per second, about."""
+    time_base: Fraction
+    """Seconds per unit of the timestamps."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+
+    @classmethod
+    def of(cls, info: StreamInfo) -> Self:
+        """That of a source; an unknown rate becomes 25, which only players' guesses depend on."""
+        rate = info.average_rate or Fraction(25)
+        return cls(info.width, info.height, rate, info.time_base, info.sample_aspect_ratio)
 
 
 class VideoEncoder:
@@ -40,34 +61,22 @@ class VideoEncoder:
     and Matroska cannot hold frames before time 0: shift all streams of such a source first.
     """
 
-    def __init__(
-        self,
-        container: OutputContainer,
-        choice: Choice,
-        *,
-        width: int,
-        height: int,
-        rate: Fraction,
-        time_base: Fraction,
-        sample_aspect_ratio: Fraction = Fraction(1),
-    ) -> None:
-        self.width = width
-        self.height = height
-        self.padding = padding(choice, width, height)
+    def __init__(self, container: OutputContainer, choice: Choice, picture: Picture) -> None:
+        self.picture = picture
+        self.padding = padding(choice, picture.width, picture.height)
         """Columns added at the right and rows added at the bottom."""
         self._container = container
         self._choice = choice
-        self._time_base = time_base
         self._last_pts: int | None = None
         self._scaler = VideoReformatter()
-        stream: Any = container.add_stream(choice.encoder.name, rate=rate, options=choice.options)
-        stream.width, stream.height = width + self.padding[0], height + self.padding[1]
+        stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=choice.options)
+        stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
         stream.pix_fmt = choice.pixel_format
         if choice.bitrate is not None:
             stream.bit_rate = choice.bitrate
         context = stream.codec_context
-        context.time_base = time_base
-        context.sample_aspect_ratio = sample_aspect_ratio
+        context.time_base = picture.time_base
+        context.sample_aspect_ratio = picture.sample_aspect_ratio
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
         self._rgb = stream.format.is_rgb
@@ -82,10 +91,10 @@ class VideoEncoder:
         Raises ValueError for a wrong shape or dtype and for a `pts` that is not above the previous one, and
         av.FFmpegError when the container cannot be written (see `output_errors`).
         """
-        if pixels.shape != (self.height, self.width, 3) or pixels.dtype not in (np.uint8, np.uint16):
+        shape = (self.picture.height, self.picture.width, 3)
+        if pixels.shape != shape or pixels.dtype not in (np.uint8, np.uint16):
             raise ValueError(
-                f"expected a frame of shape {(self.height, self.width, 3)} and dtype uint8 or uint16, "
-                f"got {pixels.shape} and {pixels.dtype}"
+                f"expected a frame of shape {shape} and dtype uint8 or uint16, got {pixels.shape} and {pixels.dtype}"
             )
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
@@ -102,7 +111,7 @@ class VideoEncoder:
             dst_color_range=ColorRange.JPEG if self._rgb else ColorRange.MPEG,
             interpolation=EXACT,
         )
-        frame.pts, frame.time_base = pts, self._time_base
+        frame.pts, frame.time_base = pts, self.picture.time_base
         self._container.mux(self.stream.encode(frame))
 
     def close(self) -> None:
@@ -189,10 +198,7 @@ def write_video(
                     encoder = VideoEncoder(
                         container,
                         choose_encoder(settings, short_side=min(width, height)),
-                        width=width,
-                        height=height,
-                        rate=fps,
-                        time_base=1 / fps,
+                        Picture(width, height, fps, 1 / fps),
                     )
                     if audio is not None:
                         sound = _encode_audio(container, audio, audio_rate)

@@ -26,7 +26,7 @@ class ImageFolderReader:
 
     damaged = concealed = repaired = 0
     """Always 0: a damaged image is an error."""
-    interlaced = hdr = alpha = False
+    interlaced = hdr = alpha = hardware = False
     missing = 0
     bits = 8
 

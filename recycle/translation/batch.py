@@ -88,11 +88,16 @@ def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry
         size = job.output.stat().st_size
         if entry.state == "done" and same and entry.size == size:
             return Plan(job, "skip", "finished", entry)
+        if entry.state == "waiting" and same and entry.size != size:  # complete, and killed before that was recorded
+            facts = {"state": "done", "size": size, "output": job.target, "frames": estimate_frames(job.output) or 0}
+            return Plan(job, "skip", "finished", entry.model_copy(update=facts))
         if not overwrite:
             ours = entry.state == "done" and entry.size == size
             origin = "of another source, model or settings" if ours else "not of this folder's translation"
             reason = f"{job.output} exists and is {origin}; give --overwrite to replace it"
-            return Plan(job, "fail", reason, fresh.model_copy(update={"state": "failed", "reason": reason}))
+            failed = fresh.model_copy(update={"state": "failed", "reason": reason})
+            return Plan(job, "fail", reason, entry if ours else failed)
+        fresh = fresh.model_copy(update={"size": size})  # of what is to be replaced
     elif entry.state == "failed" and same and not retry_failed:
         return Plan(job, "fail", f"{entry.reason} (in an earlier run; --retry-failed tries again)", entry)
     return Plan(job, "translate", "", fresh)
@@ -131,7 +136,8 @@ def translate_folder(
 
     ledger.set({one.job.name: one.entry for one in plans})
     for one in plans:
-        watcher.state(one.job.name, one.entry)
+        failed = {"state": "failed", "reason": one.reason} if one.action == "fail" else {}
+        watcher.state(one.job.name, one.entry.model_copy(update=failed))
     stopped = False
     try:
         engine.run(

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,7 +20,8 @@ import torch
 
 from recycle import __version__
 from recycle.config import Domain, TranslateSettings
-from recycle.errors import ConfigError, RecycleError
+from recycle.errors import ConfigError
+from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
 from recycle.storage import is_here
 from recycle.translation.batch import Advanced, Changed, Plan, translate_one
@@ -31,6 +33,7 @@ from recycle.translation.translator import Translator
 try:
     import ray
     from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError:
     ray = None
 
@@ -56,26 +59,28 @@ class Worker:
         self._settings = settings
         self._overwrite = overwrite
 
-    def lacks(self, token: Path, version: str) -> str:
+    def lacks(self, shared: list[Any], token: Path, version: str) -> str:
         """Why this process cannot serve; '' if it can. `token` is a file that the caller wrote."""
         if version != __version__:
             return f"has recycle {__version__}, not {version}; install one version everywhere"
         if not token.exists():
             return f"does not see {token.parent}; use a file system that all machines share, or a URL"
+        try:
+            self._load(shared)
+        except ConfigError as error:
+            return f"cannot run the model: {error}"
         return ""
 
     def ready(self) -> None:
         """Returns as soon as the process is there."""
 
     def translate(self, shared: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
-        """What became of a file; or, with `split`, the parts of a long one; with `part`, None when that is done.
+        """What became of a file; or, with `split`, the parts of a long one; with `part`, None when that has ended.
 
         `shared` holds the reference of the bundle, which is fetched once, and a queue, into which (name, part,
-        frames done, total) goes on the way. Raises ConfigError as `Translator`.
+        frames done, total) goes on the way. What goes wrong in a part is left to whoever does the file's rest.
         """
-        if self._translator is None:
-            bundle, settings = ray.get(shared[0]), self._settings
-            self._translator = Translator(bundle, device=settings.device, precision=settings.precision)
+        translator = self._load(shared)
         told = 0.0
 
         def progress(done: int, total: int | None) -> None:
@@ -85,20 +90,22 @@ class Worker:
                 shared[1].put((one.job.name, part and part.segment, done, total))
 
         job, to, settings = one.job, self._to, self._settings
-        here = is_here(job.source) and is_here(job.output)
-        with suppress(RecycleError):  # then the file itself will fail, and be told
-            if part is not None:
-                self._translator.translate_part(
-                    job.source, job.output, part, to=to, settings=settings, progress=progress
-                )
-                return None
-            if split and here and (self._overwrite or not job.output.exists()):
-                parts = split_video(job.source, job.output, settings=settings, key=self._translator.key(to, settings))
+        if part is not None:
+            with suppress(Exception):
+                translator.translate_part(job.source, job.output, part, to=to, settings=settings, progress=progress)
+            return None
+        if split and is_here(job.source) and is_here(job.output) and (self._overwrite or not job.output.exists()):
+            with suppress(Exception):
+                parts = split_video(job.source, job.output, settings=settings, key=translator.key(to, settings))
                 if parts:
                     return parts
-        return translate_one(
-            one, self._translator, to=to, settings=settings, overwrite=self._overwrite, progress=progress
-        )
+        return translate_one(one, translator, to=to, settings=settings, overwrite=self._overwrite, progress=progress)
+
+    def _load(self, shared: list[Any]) -> Translator:
+        if self._translator is None:
+            bundle, settings = ray.get(shared[0]), self._settings
+            self._translator = Translator(bundle, device=settings.device, precision=settings.precision)
+        return self._translator
 
 
 @dataclass(eq=False)
@@ -137,8 +144,8 @@ class Cluster:
     def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
         """Translate the file of each plan, long ones in parts; what a dying worker had is given to another.
 
-        What it had finished is not done again. Raises KeyboardInterrupt after Ctrl-C; the workers then die with
-        the connection.
+        Segments that it had finished are not made again. Raises KeyboardInterrupt after Ctrl-C; the workers then
+        die with the connection.
         """
         files = {one.job.name: _File(one) for one in plans}
         waiting = deque(_Task(file, split=True) for file in files.values())
@@ -159,12 +166,16 @@ class Cluster:
                 for name, part, done, total in self.events.get_nowait_batch(self.events.size()):
                     if name in files:
                         files[name].frames[part] = done
-                        progress(files[name].plan, sum(files[name].frames.values()), total)
+                        done_parts = sum(files[name].frames.values())
+                        progress(files[name].plan, files[name].frames.get(None, done_parts), total)
                 for result in finished:
                     worker, doing = running.pop(result)
                     try:
                         answer = ray.get(result)
-                    except ray.exceptions.RayActorError:  # died; Ray starts it again, here or elsewhere
+                    except ray.exceptions.RayTaskError as error:  # an error of ours, or of the machine's
+                        idle.append(worker)
+                        follow = [] if doing is None else _after_error(doing, error, changed)
+                    except ray.exceptions.RayError:  # died; Ray starts it again, here or elsewhere
                         running[worker.ready.remote()] = worker, None
                         follow = [] if doing is None else _after_death(doing, changed)
                     else:
@@ -190,6 +201,16 @@ def _after(task: _Task, answer: Entry | list[Part] | None, changed: Changed) -> 
         return []
     file.parts -= 1
     return [] if file.parts else [_Task(file)]
+
+
+def _after_error(task: _Task, error: Exception, changed: Changed) -> list[_Task]:
+    """What is to be done after `task` raised what no file can be blamed for."""
+    if task.part is not None:
+        return _after(task, None, changed)
+    cause = getattr(error, "cause", None) or error
+    reason = f"unexpected {type(cause).__name__}: {' '.join(str(cause).split())}"
+    changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "failed", "reason": reason}))
+    return []
 
 
 def _after_death(task: _Task, changed: Changed) -> list[_Task]:
@@ -244,12 +265,14 @@ def connect(
         signal.signal(signal.SIGTERM, on_term)  # Ray replaced it
     try:
         count, resources = _share(settings, at_once)
-        events = Queue(actor_options={"num_cpus": 0})
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         model = ray.put(bundle)
         actor = ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **resources)
         cores = max(1, int(resources["num_cpus"]))
         workers = [actor.remote(to, settings, overwrite, cores) for _ in range(count)]
-        _check(workers, out)
+        with output_errors(out):
+            _check(workers, [model, events], out)
         yield Cluster(tuple(workers), model, events)
     finally:
         ray.shutdown()
@@ -274,24 +297,24 @@ def _share(settings: TranslateSettings, at_once: int | None) -> tuple[int, dict[
         count = at_once or gpus
         with_gpu = [node for node in nodes if node.get("GPU", 0)]
         cores = min(node.get("CPU", 1) / node["GPU"] for node in with_gpu) * gpus / count
-        return count, {"num_gpus": min(1.0, gpus / count), "num_cpus": max(1, int(cores))}
+        return count, {"num_gpus": 1 / ceil(count / gpus), "num_cpus": max(1, int(cores))}
+    cores_of = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
     if at_once is None:
-        share = _CORES
-        count = sum(max(1, int(node.get("CPU", 0)) // _CORES) for node in nodes if node.get("CPU", 0) >= 1)
-        share = min([_CORES, *(int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1)])
-    else:
-        count = at_once
-        share = max(1, int(sum(node.get("CPU", 0) for node in nodes)) // count)
-    return max(1, count), {"num_cpus": share}
+        share = min([_CORES, *cores_of])
+        return max(1, sum(cores // share for cores in cores_of)), {"num_cpus": share}
+    share = max(1, sum(cores_of) // at_once)
+    while share > 1 and sum(cores // share for cores in cores_of) < at_once:
+        share -= 1
+    return at_once, {"num_cpus": share}
 
 
-def _check(workers: Sequence[Any], out: Path) -> None:
+def _check(workers: Sequence[Any], shared: list[Any], out: Path) -> None:
     """Raise ConfigError unless every worker starts and sees the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     token = out / f".{uuid4().hex}.{socket.gethostname()}.partial"
     token.touch()
     try:
-        answers = [worker.lacks.remote(token, __version__) for worker in workers]
+        answers = [worker.lacks.remote(shared, token, __version__) for worker in workers]
         problems = [problem for problem in ray.get(answers, timeout=_START_SECONDS) if problem]
     except ray.exceptions.GetTimeoutError as error:
         raise ConfigError(

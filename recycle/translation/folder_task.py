@@ -201,7 +201,7 @@ class _Settled:
         if facts != before:
             since = now
         self._seen[source] = (facts, since)
-        old = time.time() - facts[1] / 1e9 > 20 * _SETTLED  # has been there long before we looked
+        old = bool(facts[1]) and time.time() - facts[1] / 1e9 > 20 * _SETTLED  # has been there long before we looked
         if self._handled.get(source) == facts or not (old or now - since >= _SETTLED):
             return False
         self._given[source] = facts

@@ -24,7 +24,7 @@ class Entry(BaseModel):
     output: str = ""
     """Path relative to the output folder."""
     size: int = 0
-    """Bytes of the output."""
+    """Bytes of the output; of a file that is to be translated: those of what is there before."""
     frames: int = 0
     concealed: int = 0
     """Frames that could not be decoded and show their neighbour."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from recycle.config import EncodeSettings
 from recycle.footage.codecs import Choice
 from recycle.footage.decode import VideoReader, open_container, video_stream
-from recycle.footage.encode import padding
+from recycle.footage.encode import Picture, padding
 from recycle.footage.images import ImageFolderReader
-from recycle.translation.segments import Picture
 from recycle.translation.streams import OtherStreams
 
 _REORDERED = 40

@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from math import ceil
 from operator import neg
 from pathlib import Path
@@ -16,13 +15,14 @@ from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.footage.codecs import CONTAINERS, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.encode import mp4_options, output_errors
+from recycle.footage.encode import Picture, mp4_options, output_errors
 from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint
 from recycle.progress import Progress, silent
+from recycle.storage import is_here
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
-from recycle.translation.segments import Picture, join, open_encoder
+from recycle.translation.segments import join, open_encoder
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
@@ -33,8 +33,6 @@ PART = 10 * SEGMENT
 
 MOST_CONCEALED = 0.5
 """Part of the frames that may be lost to damage; a video with more of them is an error."""
-
-_UNKNOWN_RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,11 @@ def render(
             try:
                 stretch = _unfinished(work, span, reader.info)
                 total = reader.info.frame_count if span == WHOLE else None
-                renderer.write(stretch, work, lambda count: progress(len(earlier) + count, total))
+                if not renderer.write(stretch, work, lambda count: progress(len(earlier) + count, total)):
+                    reader.hardware = False  # perhaps the GPU failed, and not the file: the processor tells
+                    again = len(work.stamps())
+                    stretch = _unfinished(work, span, reader.info)
+                    renderer.write(stretch, work, lambda count: progress(again + count, total))
                 stamps = work.stamps()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
@@ -155,15 +157,18 @@ def split(
     What `render` had finished of it is not in them, and unfinished work of another key is removed. Raises
     FootageError for a source that cannot be read, OutputError for an output that cannot be written.
     """
+    _check_codec(output, CONTAINERS[output.suffix.lower()], settings)
     with open_frames(source) as reader:
         index = reader.index()
     if index is None or len(index.stamps) < 2 * PART:
         return []
     with output_errors(output), open_work(output, render_key(source, key, settings, WHOLE, False)) as work:
-        finished = work.finished() * SEGMENT
+        finished = work.stamps()
+        if not work.regular() or tuple(finished) != index.stamps[: len(finished)]:
+            return []  # not as the packets promise: one goes on
     parts = []
     stamps = index.stamps
-    for first in range(finished, len(stamps), PART):
+    for first in range(len(finished) // PART * PART, len(stamps), PART):
         past = stamps[max(0, first - SEGMENT) : first]
         end = stamps[first + PART] if first + PART < len(stamps) else None
         entry = index.entry(past[0]) if past else None
@@ -189,20 +194,26 @@ def render_part(
     the rest and gives the same result as without them. Arguments and errors as for `render`.
     """
     with _open(source, settings) as reader, output_errors(output):
+        work = share_work(output, render_key(source, key, settings, WHOLE, False))
+        segment, past, stamps = part.segment, part.past, part.stamps
+        while stamps and (record := work.read(segment)) is not None and record.stamps == stamps[:SEGMENT]:
+            segment, past, stamps = segment + 1, stamps[:SEGMENT], stamps[SEGMENT:]
+        if not stamps:
+            return
         stretch = Stretch(
-            start=part.stamps[0],
+            start=stamps[0],
             end=part.end,
-            past=part.past,
-            segment=part.segment,
+            past=past,
+            segment=segment,
             seek=False,
             entry=part.entry,
             shift=_no_negative_times,
             origin=part.origin,
-            expected=part.stamps,
+            expected=stamps,
         )
-        work = share_work(output, render_key(source, key, settings, WHOLE, False))
         renderer = _renderer(reader, transform, settings, context, compare=False)
-        renderer.write(stretch, work, lambda count: progress(count, part.total))
+        before = len(part.stamps) - len(stamps)
+        renderer.write(stretch, work, lambda count: progress(before + count, part.total))
 
 
 def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
@@ -221,7 +232,9 @@ def _renderer(
     compare: bool,
 ) -> Renderer:
     choice = choose_encoder(settings, short_side=min(reader.info.width, reader.info.height))
-    picture = _picture(reader.info, compare=compare)
+    picture = Picture.of(reader.info)
+    if compare:
+        picture = replace(picture, width=2 * picture.width)
     return Renderer(reader, transform, choice, picture, context, compare, settings.batch_size)
 
 
@@ -246,7 +259,7 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
         _open(source, settings) as reader,
         OtherStreams(source, container) as others,
     ):
-        picture = _picture(reader.info, compare=False)
+        picture = Picture.of(reader.info)
         choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
         return list(before_work(reader, picture, choice, settings, others))
 
@@ -258,22 +271,12 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     if output.is_dir():
         raise OutputError(f"cannot write {output}: it is a folder; give the name of a file")
     if output.exists():
-        if source.exists() and output.samefile(source):
+        if is_here(source) and is_here(output) and source.exists() and output.samefile(source):
             raise OutputError(f"{output} is the input itself; give another name for the output")
         if not overwrite:
             raise OutputError(f"{output} exists; give --overwrite to replace it")
     if not output.parent.is_dir() and output.parent.exists():
         raise OutputError(f"cannot write {output}: {output.parent} is not a folder")
-
-
-def _picture(info: StreamInfo, *, compare: bool) -> Picture:
-    return Picture(
-        width=info.width * (2 if compare else 1),
-        height=info.height,
-        rate=info.average_rate or _UNKNOWN_RATE,
-        time_base=info.time_base,
-        sample_aspect_ratio=info.sample_aspect_ratio,
-    )
 
 
 def _check_codec(output: Path, container: str, settings: TranslateSettings) -> None:

@@ -1,7 +1,6 @@
 """Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -12,21 +11,10 @@ from av.packet import Packet
 
 from recycle.atomic import atomic_path
 from recycle.footage.codecs import Choice, segment_container
-from recycle.footage.encode import VideoEncoder, mp4_options
+from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.footage.frame import Pixels
 
 _GLOBAL_HEADER = av.codec.context.Flags.global_header
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What all frames of a video share."""
-
-    width: int
-    height: int
-    rate: Fraction
-    time_base: Fraction
-    sample_aspect_ratio: Fraction
 
 
 def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *, tag: bool = False) -> VideoEncoder:
@@ -34,15 +22,7 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
 
     `tag`: mark the codec as mp4 and mov players expect it.
     """
-    encoder = VideoEncoder(
-        container,
-        choice,
-        width=picture.width,
-        height=picture.height,
-        rate=picture.rate,
-        time_base=picture.time_base,
-        sample_aspect_ratio=picture.sample_aspect_ratio,
-    )
+    encoder = VideoEncoder(container, choice, picture)
     encoder.stream.codec_context.flags |= _GLOBAL_HEADER
     if tag and choice.encoder.tag is not None:
         encoder.stream.codec_context.codec_tag = choice.encoder.tag

@@ -12,10 +12,11 @@ import numpy as np
 from recycle.errors import FootageError
 from recycle.footage.codecs import Choice
 from recycle.footage.decode import VideoReader
+from recycle.footage.encode import Picture
 from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.translation.overlap import ahead
-from recycle.translation.segments import Picture, write_segment
+from recycle.translation.segments import write_segment
 from recycle.translation.work import SEGMENT, Record, Work
 
 Transform = Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
@@ -60,10 +61,11 @@ class Renderer:
     depth: int
     """Frames that each stage may be ahead of the next."""
 
-    def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> None:
+    def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> bool:
         """Write the segments of `stretch` into `work`, with their records; `progress` is told frames written.
 
-        It ends at the first segment that has not the expected timestamps, or is not regular where some are.
+        It ends, and gives False, at the first segment that has not the expected timestamps, or is not regular
+        where some are expected or the GPU decodes.
         Raises FootageError for a source that cannot be read, and whatever the transform raises.
         """
         count = 0
@@ -81,19 +83,23 @@ class Renderer:
                         count += 1
                         progress(count)
 
+                work.forget(segment)
                 write_segment(work.segment(segment), self.choice, self.picture, shown())
                 regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
                 expected = stretch.expected
-                if expected is not None and (not regular or tuple(stamps) != expected[count - len(stamps) : count]):
-                    work.segment(segment).unlink()
-                    return
+                odd = expected is not None and tuple(stamps) != expected[count - len(stamps) : count]
+                if odd or (not regular and (expected is not None or self.reader.hardware)):
+                    work.forget(segment)
+                    return False
                 work.record(segment, Record(stamps=tuple(stamps), regular=regular))
+        return True
 
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:
         """The frames that the transform is to see: the context, then those that are not finished."""
         last = stretch.past[-1] if stretch.past else None
         again = frozenset(stretch.past[len(stretch.past) - self.context :])
-        start = stretch.past[max(0, len(stretch.past) - self.context - 1)] if stretch.past else stretch.start
+        jump = stretch.past and (stretch.seek or stretch.expected is not None)  # else all is counted anew
+        start = stretch.past[max(0, len(stretch.past) - self.context - 1)] if jump else stretch.start
         entry = stretch.entry
         if entry is None and stretch.seek and start is not None:
             index = self.reader.index(until=start)

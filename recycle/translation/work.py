@@ -1,5 +1,6 @@
 """Work in progress: the finished segments of one output, beside it, so that a conversion goes on after anything."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -36,14 +37,27 @@ class Work:
     folder: Path
     dropped: bool
     """Whether there was unfinished work of another source, model or settings, which is gone."""
+    tag: str
+    """Stands for the key in the names of files, so that work of another is never taken for this."""
 
     def segment(self, index: int) -> Path:
         """File of a segment; it is there completely, or not at all."""
-        return self.folder / f"{index:06d}.segment"
+        return self.folder / f"{index:06d}.{self.tag}.segment"
 
     def record(self, index: int, record: Record) -> None:
         """Declare a segment finished."""
         write_text(self._record(index), record.model_dump_json())
+
+    def read(self, index: int) -> Record | None:
+        """The record of a segment; None if it is not finished."""
+        if not (self.segment(index).exists() and self._record(index).exists()):
+            return None
+        return Record.model_validate_json(self._record(index).read_bytes())
+
+    def forget(self, index: int) -> None:
+        """Remove a segment and its record."""
+        self._record(index).unlink(missing_ok=True)
+        self.segment(index).unlink(missing_ok=True)
 
     def finished(self) -> int:
         """Segments that are finished, counted from the first without a gap."""
@@ -60,21 +74,21 @@ class Work:
     def trim(self) -> None:
         """Remove the segments behind a gap, whose numbers may not hold."""
         last = self.finished()
-        for path in self.folder.glob("*.segment"):
-            if int(path.stem) >= last:
-                path.unlink()
+        for path in self.folder.glob("[0-9]*.segment"):
+            if int(path.name.partition(".")[0]) >= last:
+                self.forget(int(path.name.partition(".")[0]))
 
     def clear(self) -> None:
         """Remove the folder: the output is complete, or no part of the work is of use."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _record(self, index: int) -> Path:
-        return self.folder / f"{index:06d}.json"
+        return self.folder / f"{index:06d}.{self.tag}.json"
 
     def _records(self) -> list[Record]:
         found: list[Record] = []
-        while self.segment(len(found)).exists() and self._record(len(found)).exists():
-            found.append(Record.model_validate_json(self._record(len(found)).read_bytes()))
+        while (record := self.read(len(found))) is not None:
+            found.append(record)
         return found
 
 
@@ -88,7 +102,11 @@ def share_work(output: Path, key: Mapping[str, object]) -> Work:
     folder = work_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / _KEY, _text(key))
-    return Work(folder, dropped=False)
+    return Work(folder, dropped=False, tag=_tag(key))
+
+
+def _tag(key: Mapping[str, object]) -> str:
+    return hashlib.sha256(_text(key).encode()).hexdigest()[:12]
 
 
 def _text(key: Mapping[str, object]) -> str:
@@ -118,7 +136,7 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
             for path in old:
                 path.unlink()
             write_text(file, text)
-        work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old))
+        work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old), tag=_tag(key))
         for path in folder.glob(".*.partial*"):  # of a process that was killed
             path.unlink()
         try:

@@ -17,7 +17,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.footage.codecs import choose_encoder
 from recycle.footage.decode import VideoReader
-from recycle.footage.encode import VideoEncoder, mp4_options, output_errors, write_video
+from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors, write_video
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 H264 = choose_encoder(EncodeSettings())
@@ -75,7 +75,7 @@ def test_timestamps_survive_exactly(
     stamps = sorted(set(stamps))
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w", container_options=mp4_options(time_base)) as container:
-        encoder = VideoEncoder(container, H264, width=64, height=48, rate=Fraction(25), time_base=time_base)
+        encoder = VideoEncoder(container, H264, Picture(64, 48, Fraction(25), time_base))
         for pixels, pts in zip(moving_frames(len(stamps)), stamps, strict=True):
             encoder.write(pixels, pts)
         encoder.close()
@@ -97,15 +97,7 @@ def test_odd_sizes_are_padded_by_the_last_column_and_row(tmp_path: Path, width: 
 def test_sample_aspect_ratio_is_written(tmp_path: Path, moving_frames: Frames) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
-        encoder = VideoEncoder(
-            container,
-            H264,
-            width=64,
-            height=48,
-            rate=Fraction(25),
-            time_base=Fraction(1, 25),
-            sample_aspect_ratio=Fraction(4, 3),
-        )
+        encoder = VideoEncoder(container, H264, Picture(64, 48, Fraction(25), Fraction(1, 25), Fraction(4, 3)))
         for index, pixels in enumerate(moving_frames(3)):
             encoder.write(pixels, index)
         encoder.close()
@@ -149,7 +141,7 @@ def test_wrong_frames_are_refused(tmp_path: Path, moving_frames: Frames) -> None
 
 def test_timestamps_must_increase(tmp_path: Path, moving_frames: Frames) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
-        encoder = VideoEncoder(container, H264, width=64, height=48, rate=Fraction(25), time_base=Fraction(1, 25))
+        encoder = VideoEncoder(container, H264, Picture(64, 48, Fraction(25), Fraction(1, 25)))
         encoder.write(moving_frames(1)[0], 5)
         with pytest.raises(ValueError, match="increase"):
             encoder.write(moving_frames(1)[0], 5)

@@ -11,7 +11,7 @@ import torch
 
 from recycle.config import EncodeSettings, GeneratorSettings, NetworkSettings, PredictorSettings
 from recycle.footage.codecs import choose_encoder
-from recycle.footage.encode import VideoEncoder, mp4_options
+from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
 
@@ -58,11 +58,7 @@ def make_video(tmp_path: Path) -> MakeVideo:
             encoder = VideoEncoder(
                 container,
                 choose_encoder(EncodeSettings(crf=10, preset="ultrafast", options={"g": "25"})),
-                width=width,
-                height=height,
-                rate=Fraction(25),
-                time_base=time_base,
-                sample_aspect_ratio=aspect,
+                Picture(width, height, Fraction(25), time_base, aspect),
             )
             sounds = [container.add_stream("aac", rate=48000, layout="stereo") for _ in range(2 * audio)]
             for stream, language in zip(sounds, ("eng", "fra"), strict=False):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
+from recycle.progress import Terminal
+from recycle.storage import place
+from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs
+from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.ledger import LEDGER, Entry, Ledger
+from recycle.translation.threads import Threads
+from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
 from tests.translation.conftest import MakeVideo
 
@@ -120,6 +127,44 @@ def test_a_file_of_the_user_is_never_replaced_unasked(tree: Path, tmp_path: Path
     assert done.returncode == 1
     assert "exists and is not of this folder's translation" in done.stderr
     assert (out / "2.mp4").read_bytes() == b"precious"
+
+
+def test_settings_given_by_mistake_do_not_spoil_the_record(make_video: MakeVideo, tmp_path: Path) -> None:
+    task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    assert run_folder(task).done == ["source.mp4"]
+    record = entries(task.out)
+    mistaken = run_folder(replace(task, settings=TranslateSettings(preset="ultrafast", crf=40)))
+    assert [name for name, _ in mistaken.failed] == ["source.mp4"]
+    assert entries(task.out) == record
+    assert run_folder(task).skipped == ["source.mp4"]
+
+
+def test_a_file_that_was_finished_and_not_yet_recorded(make_video: MakeVideo, tmp_path: Path) -> None:
+    """Killed between the two: the output is known by the file's having been at work."""
+    task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    run_folder(task)
+    ledger = Ledger(task.out)
+    done = ledger.get("source.mp4")
+    ledger.set({"source.mp4": Entry(state="running", key=done.key)})
+    again = run_folder(task)
+    assert (again.skipped, again.done, again.failed) == (["source.mp4"], [], [])
+    assert Ledger(task.out).get("source.mp4").model_copy(update={"seconds": done.seconds}) == done
+
+
+def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: MakeVideo, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for name in ("x", "y", "z"):
+        (folder / name).mkdir(parents=True)
+        shutil.copy(make_video(stamps=range(0, 300 * 512, 512)), folder / name / "clip.mp4")
+    task = Folder(place(f"file://{folder}"), place(f"file://{out}"), Translator(None, device="cpu"), "b", FAST)
+    report = run_folder(task, at_once=3)
+    assert report.failed == []
+    assert files_of(out) == [LEDGER, "x/clip.mp4", "y/clip.mp4", "z/clip.mp4"]
+
+
+def run_folder(task: Folder, *, at_once: int = 1) -> BatchReport:
+    engine = Threads(task.translator, task.to, task.settings, at_once=at_once)
+    return translate_all(task, Terminal(), engine=engine, overwrite=False, retry_failed=False)
 
 
 def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -66,6 +67,24 @@ def test_an_interrupted_conversion_goes_on(
     assert (report.frames, report.resumed) == (len(LONG), SEGMENT)
     assert frames_of(output) == frames_of(whole)
     assert names(tmp_path) == ["out.mkv", "source.mp4", "whole.mkv"]
+
+
+def test_what_was_concealed_before_is_told_after_resuming(make_video: MakeVideo, tmp_path: Path) -> None:
+    source, damaged = make_video(stamps=LONG, size=(48, 64), audio=False), tmp_path / "damaged.mkv"
+    with av.open(str(source)) as before, av.open(str(damaged), "w") as after:
+        target = after.add_stream_from_template(before.streams.video[0])
+        for index, packet in enumerate(p for p in before.demux(video=0) if p.size):
+            copy = av.Packet(bytes(20) if index in (30, 31) else bytes(packet))
+            copy.stream, copy.pts, copy.dts, copy.time_base = target, packet.pts, packet.dts, packet.time_base
+            after.mux(copy)
+    translator = Translator(None, device="cpu")
+    whole = translator.translate_video(damaged, tmp_path / "whole.mp4", to="b", settings=FAST)
+    assert whole.concealed == 2
+    with pytest.raises(Interrupted):
+        translator.translate_video(damaged, tmp_path / "out.mp4", to="b", settings=FAST, progress=Stop(2 * SEGMENT + 5))
+    report = translator.translate_video(damaged, tmp_path / "out.mp4", to="b", settings=FAST)
+    assert (report.resumed, report.concealed, report.notices) == (2 * SEGMENT, 2, whole.notices)
+    assert frames_of(tmp_path / "out.mp4") == frames_of(tmp_path / "whole.mp4")
 
 
 def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
