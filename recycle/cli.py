@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
-from zlib import crc32
 
 import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
-from recycle.storage import place
+from recycle.storage import is_here, place
 
 app = typer.Typer(
     name="recycle",
@@ -321,7 +320,7 @@ def translate(
         typer.echo(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
         return
     span = preview_span(source) if preview else parse_span(start, end)
-    work = workplace(source, output, f"{fingerprint(source)[:24]}{crc32(str(output).encode()):08x}")
+    work = workplace(source, output, "" if is_here(source) else fingerprint(source))
     with Terminal().bar(f"translating {source.name}") as progress, work as (source_here, output_here):
         result = translator.translate_video(
             source_here,

@@ -112,7 +112,7 @@ def render(
                 stamps = work.stamps()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
-                _join(work, whole, stretch.shift(stamps[0]), others, renderer)
+                _join(work, stamps, whole, stretch.shift(stamps[0]), others, renderer)
             except KeyboardInterrupt as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
@@ -308,7 +308,7 @@ def render_key(
     }
 
 
-def _join(work: Work, whole: Path, shift: int, others: OtherStreams, renderer: Renderer) -> None:
+def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer) -> None:
     container = CONTAINERS[whole.suffix.lower()]
     picture = renderer.picture
     options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
@@ -317,6 +317,11 @@ def _join(work: Work, whole: Path, shift: int, others: OtherStreams, renderer: R
     with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
         encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
         others.attach(file, encoder.stream, shift=late)
-        stamps = [stamp + shift for stamp in work.stamps()]
-        join(segments, stamps, encoder, picture, before=lambda time: others.copy_until(time - late))
+        join(
+            segments,
+            [stamp + shift for stamp in stamps],
+            encoder,
+            picture,
+            before=lambda time: others.copy_until(time - late),
+        )
         others.finish()

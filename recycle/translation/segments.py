@@ -29,15 +29,14 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
     return encoder
 
 
-def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels]]) -> int:
-    """Encode (pts, pixels) into `path`, atomically; the number of frames.
+def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels]]) -> None:
+    """Encode (pts, pixels) into `path`, atomically.
 
     The first frame is a key frame and no frame refers to another segment. Raises av.FFmpegError or OSError if
     the file cannot be written.
     """
     container = segment_container(choice.encoder.name)
     options = mp4_options(picture.time_base) if container == "mov" else {"avoid_negative_ts": "disabled"}
-    count = 0
     with (
         atomic_path(path) as temporary,
         av.open(f"file:{temporary}", "w", format=container, container_options=options) as file,
@@ -45,9 +44,7 @@ def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable
         encoder = open_encoder(file, choice, picture)
         for pts, pixels in frames:
             encoder.write(pixels, pts)
-            count += 1
         encoder.close()
-    return count
 
 
 def join(
