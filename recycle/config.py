@@ -16,6 +16,7 @@ Domain = Literal["a", "b"]
 Appearance = Literal["day", "night", "labels"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 
 
@@ -58,6 +59,9 @@ class FootageSettings(Settings):
     """True counterparts in domain b of `test_a`, in the same order (only where they exist)."""
     truth_ba: tuple[Path, ...] = ()
     street: StreetSettings | None = None
+    paired: bool = False
+    """The footage of b shows frame by frame the true counterparts of that of a, in the same order: learn from
+    pairs, with the objective of pix2pix unless `losses.weights` says otherwise."""
 
     @model_validator(mode="before")
     @classmethod
@@ -114,8 +118,8 @@ class GeneratorSettings(Settings):
     the network starts as the identity and learns in minutes where both domains share their layout. The
     published networks have none."""
     blur: bool = False
-    """Blur after each up-sampling (Karras et al. 2019): no checkerboard, which short runs do not unlearn. The
-    published networks have none; the parameters are the same."""
+    """Start each up-sampling as bilinear interpolation and blur after it (Karras et al. 2019): no checkerboard,
+    which short runs do not unlearn. The published networks do neither; the parameters are the same."""
 
 
 class DiscriminatorSettings(Settings):
@@ -123,10 +127,21 @@ class DiscriminatorSettings(Settings):
 
     layers: int = Field(3, ge=1, le=6)
     width: int = Field(64, ge=4, le=512)
+    norm: Literal["instance", "spectral"] = "instance"
+    """'instance': InstanceNorm, as published; 'spectral': spectral normalisation of the weights instead (Miyato
+    et al. 2018)."""
+    scales: int = Field(1, ge=1, le=4)
+    """Discriminators of one domain, each looking at frames half as large as the one before (Wang et al. 2018,
+    pix2pixHD); more than 1 for frames much larger than what one sees."""
+    minibatch_std: bool = False
+    """Show the last layer how much the frames of a batch differ (Karras et al. 2018), against mode collapse."""
 
 
 class PredictorSettings(Settings):
-    """U-Net from the past T−1 frames to the next."""
+    """U-Net from the past frames to the next."""
+
+    past: int = Field(2, ge=1, le=16)
+    """Frames that the predictor sees: 2 in the paper."""
 
     kind: Literal["smp", "pix2pix"] = "smp"
     """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
@@ -153,13 +168,40 @@ class NetworkSettings(Settings):
 
 
 class LossWeights(Settings):
-    """Weight of each loss; 0 switches it off and it costs nothing."""
+    """Weight of each loss; 0 switches it off and it costs nothing. What each is: recycle.losses, docs/method.md."""
 
     adversarial: float = Field(1.0, ge=0)
+    temporal: float = Field(0.0, ge=0)
+    """Adversarial loss of discriminators that judge all T frames of a clip together."""
     cycle: float = Field(0.0, ge=0)
     recycle: float = Field(10.0, ge=0)
     recurrent: float = Field(10.0, ge=0)
     identity: float = Field(0.0, ge=0)
+    unsupervised_spatial: float = Field(0.0, ge=0)
+    """W(G(x)) is G(W(x)) for a synthetic motion W."""
+    unsupervised_recycle: float = Field(0.0, ge=0)
+    """The way back of W(G(x)) is W(x), for a synthetic motion W: recycle without a predictor."""
+    patch_nce: float = Field(0.0, ge=0)
+    """Contrastive loss of patches, in place of or beside cycle and recycle."""
+    feature_matching: float = Field(0.0, ge=0)
+    """Translated and real frames look alike to each layer of the discriminator."""
+    perceptual: float = Field(0.0, ge=0)
+    """Distance of cycled and recycled frames from the real ones, as the discriminator's layers see them."""
+    paired: float = Field(0.0, ge=0)
+    """L1 distance from the true counterpart; only with `footage.paired`."""
+
+
+class PredictionSettings(Settings):
+    """What the predictors learn from, and when the recycle loss relies on them."""
+
+    learns_from: Literal["both", "real"] = "both"
+    """'both': the recurrent loss on real frames and whatever reaches them through translated ones, as in the
+    original code; 'real': the recurrent loss alone (joliGEN)."""
+    judged: Literal["no", "unopposed", "opposed"] = "no"
+    """Whether the discriminators see predictions P(y) from real frames as fakes. 'unopposed': they do, and the
+    predictors have no loss against it, as in the original code; 'opposed': they have (its adversarial_loss_p)."""
+    wait: bool = False
+    """Leave the recycle loss off until the predictors are better than copying the last frame."""
 
 
 class LossSettings(Settings):
@@ -171,6 +213,12 @@ class LossSettings(Settings):
     as in the paper's formulas (the mean of squares)."""
     gradient_penalty: float = Field(10.0, ge=0)
     """Weight of the gradient penalty of the Wasserstein form."""
+    r1: float = Field(0.0, ge=0)
+    """γ of the R1 penalty on the discriminators' gradient at real frames (Mescheder et al. 2018)."""
+    augment: tuple[Differentiable, ...] = ()
+    """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
+    little footage."""
+    prediction: PredictionSettings = PredictionSettings()
     weights: LossWeights = LossWeights()
 
 
@@ -187,11 +235,15 @@ class TrainSettings(Settings):
 
     frames: int = Field(3, ge=1, le=64)
     """T, frames of a clip. 1 only without the recycle and recurrent losses."""
-    stride: int = Field(1, ge=1)
-    """Temporal stride: every stride-th extracted frame."""
+    stride: int | tuple[int, int] = 1
+    """Temporal stride: every stride-th extracted frame; two numbers: drawn for each clip, from the first to the
+    second."""
     size: tuple[int, int] = (256, 256)
     """Height and width in pixels of the random crop that is trained on; multiples of 4, at most the
     extracted frames' size."""
+    grow: int = Field(0, ge=0, le=4)
+    """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the steps is shared by the smaller
+    sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
     batch_size: int = Field(1, ge=1)
     steps: int = Field(20_000, ge=1)
     decay: float = Field(0.5, ge=0, le=1)
@@ -200,13 +252,15 @@ class TrainSettings(Settings):
     discriminator_rate: float = Field(1.0, gt=0)
     """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et
     al. 2017); below 1 where the discriminators run away, as in very short runs."""
+    predictor_rate: float = Field(1.0, gt=0)
+    """Learning rate of the predictors ÷ that of the generators."""
     betas: tuple[float, float] = (0.5, 0.999)
     pool_size: int = Field(50, ge=0)
     """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the moving average of generators and predictors that goes into the bundle; 0: none."""
-    clip_norm: float = Field(10.0, gt=0)
-    """Largest norm of the gradient of the generators and predictors together, and of the discriminators."""
+    clip_norm: float = Field(10.0, ge=0)
+    """Largest norm of the gradient of the generators, of the predictors, and of the discriminators; 0: any."""
     precision: Precision = "auto"
     """'auto': bf16 where the device computes it fast, else fp32."""
     device: str = "auto"
@@ -223,9 +277,25 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _size_fits_the_networks(self) -> Self:
-        if any(side < 16 or side % 4 for side in self.size):
-            raise ValueError(f"'size' is height and width, multiples of 4 and at least 16, got {self.size}")
+        least = 2**self.grow
+        if any(side < 16 * least or side % (4 * least) for side in self.size):
+            raise ValueError(
+                f"'size' is height and width, multiples of {4 * least} and at least {16 * least} "
+                f"(with grow = {self.grow}), got {self.size}"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _strides_in_order(self) -> Self:
+        low, high = self.strides
+        if not 1 <= low <= high:
+            raise ValueError(f"'stride' is a number from 1, or two in order such as [1, 3], got {self.stride}")
+        return self
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """The least and the greatest temporal stride."""
+        return (self.stride, self.stride) if isinstance(self.stride, int) else self.stride
 
 
 class EncodeSettings(Settings):
@@ -296,12 +366,51 @@ class Pipeline(Settings):
     translate: TranslateSettings = TranslateSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _paired_footage_has_its_own_weights(cls, data: Any) -> Any:
+        """`footage.paired = true` alone means the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100)."""
+        if not isinstance(data, dict) or not _get(data.get("footage"), "paired"):
+            return data
+        losses = data.get("losses") or {}
+        if not isinstance(losses, dict):
+            return data
+        weights = {"recycle": 0.0, "recurrent": 0.0, "paired": 100.0} | (losses.get("weights") or {})
+        return {**data, "losses": {**losses, "weights": weights}}
+
     @model_validator(mode="after")
-    def _prediction_needs_a_past(self) -> Self:
-        weights = self.losses.weights
-        if (weights.recycle or weights.recurrent) and self.train.frames < 2:
-            raise ValueError("'train.frames' must be at least 2 with a recycle or recurrent loss")
+    def _parts_fit_together(self) -> Self:
+        weights, prediction = self.losses.weights, self.losses.prediction
+        frames, past = self.train.frames, self.networks.predictor.past
+        if self.predicts and frames <= past:
+            raise ValueError(
+                f"'train.frames' must be above 'networks.predictor.past' = {past} with a recycle or recurrent loss, "
+                f"got {frames}"
+            )
+        if weights.paired and not self.footage.paired:
+            raise ValueError("'losses.weights.paired' needs 'footage.paired = true'")
+        if weights.temporal and frames < 2:
+            raise ValueError("'losses.weights.temporal' needs 'train.frames' of at least 2")
+        if weights.perceptual and not (weights.cycle or weights.recycle):
+            raise ValueError("'losses.weights.perceptual' compares cycled or recycled frames: weigh one of them")
+        if weights.perceptual and self.footage.paired:
+            raise ValueError("'losses.weights.perceptual' is for unpaired footage; feature_matching does it for pairs")
+        if not weights.adversarial:
+            for name in ("feature_matching", "perceptual"):
+                if getattr(weights, name):
+                    raise ValueError(f"'losses.weights.{name}' needs the discriminators of the adversarial loss")
+        if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
+            raise ValueError("'losses.prediction' needs the recycle and the recurrent loss")
         return self
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there are predictors."""
+        return bool(self.losses.weights.recycle or self.losses.weights.recurrent)
+
+
+def _get(group: Any, key: str) -> Any:
+    return group.get(key) if isinstance(group, dict) else getattr(group, key, None)
 
 
 def load_pipeline(path: Path) -> Pipeline:

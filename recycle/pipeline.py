@@ -43,7 +43,7 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
     for group, values in changes.items():
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:
-            data["footage"] = FootageSettings().model_dump()
+            data["footage"] = FootageSettings(paired=data["footage"]["paired"]).model_dump()
         data[group] |= given
     return parse_pipeline(data, where=str(path))
 
@@ -117,17 +117,18 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     return where
 
 
-def make_street(settings: StreetSettings, folder: Path, console: Terminal) -> FootageSettings:
-    """Film the street: training footage of different scenes for a and b, and one unseen clip seen both ways."""
+def make_street(settings: StreetSettings, folder: Path, console: Terminal, *, paired: bool = False) -> FootageSettings:
+    """Film the street: training footage for a and b, of different scenes unless paired, and one unseen clip seen
+    both ways."""
     train, test = settings.seconds, settings.test_seconds
     films = (
         ("a.mp4", 3 * settings.seed, train, settings.a),
-        ("b.mp4", 3 * settings.seed + 1, train, settings.b),
+        ("b.mp4", 3 * settings.seed + (0 if paired else 1), train, settings.b),
         ("test_a.mp4", 3 * settings.seed + 2, test, settings.a),
         ("test_b.mp4", 3 * settings.seed + 2, test, settings.b),
     )
     paths = [folder / name for name, *_ in films]
-    with _Stage("footage", settings.model_dump(), paths, folder) as stage:
+    with _Stage("footage", settings.model_dump() | {"paired": paired}, paths, folder) as stage:
         if stage.needed:
             for path, (_, seed, seconds, look) in zip(paths, films, strict=True):
                 street = Street(
@@ -136,7 +137,7 @@ def make_street(settings: StreetSettings, folder: Path, console: Terminal) -> Fo
                 with console.bar(f"filming {path.name} ({look})") as progress:
                     street.write(path, look, progress=progress)
     a, b, test_a, test_b = ((path,) for path in paths)
-    return FootageSettings(a=a, b=b, test_a=test_a, test_b=test_b, truth_ab=test_b, truth_ba=test_a)
+    return FootageSettings(a=a, b=b, test_a=test_a, test_b=test_b, truth_ab=test_b, truth_ba=test_a, paired=paired)
 
 
 def prepare_footage(
@@ -148,7 +149,7 @@ def prepare_footage(
     """
     footage = pipeline.footage
     if footage.street is not None:
-        footage = make_street(footage.street, where.footage, console)
+        footage = make_street(footage.street, where.footage, console, paired=footage.paired)
     both = []
     for domain, paths in (("a", footage.a), ("b", footage.b)):
         if not paths:

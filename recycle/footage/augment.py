@@ -1,8 +1,11 @@
 """Random changes of clips on the training device, the same for every frame of a clip."""
 
+from collections.abc import Sequence
+
 import torch
 from kornia.augmentation import ColorJiggle, RandomCrop, RandomHorizontalFlip, VideoSequential
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.config import AugmentSettings
 
@@ -21,9 +24,19 @@ class Augment(nn.Module):
         self.changes = VideoSequential(*changes, data_format="BTCHW", same_on_frame=True)
 
     @torch.no_grad()
-    def forward(self, clips: Tensor, seed: int) -> Tensor:
-        """uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1]; the changes follow from `seed` alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            changed: Tensor = self.changes(clips.float() / 255)
-        return changed.clamp(0, 1) * 2 - 1
+    def forward(self, clips: Tensor, seeds: Sequence[int]) -> Tensor:
+        """uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1]; what happens to a clip follows from its seed."""
+        changed = []
+        for clip, seed in zip(clips.split(1), seeds, strict=True):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                changed.append(self.changes(clip.float() / 255))
+        return torch.cat(changed).clamp(0, 1) * 2 - 1
+
+
+def shrink(clips: Tensor, divisor: int) -> Tensor:
+    """(B, T, 3, H, W) with each side divided by `divisor`, by averaging."""
+    if divisor == 1:
+        return clips
+    small = F.avg_pool2d(clips.flatten(0, 1), divisor)
+    return small.unflatten(0, clips.shape[:2])

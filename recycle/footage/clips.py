@@ -1,8 +1,10 @@
 """Clips of extracted footage: windows of T frames, never across a cut or a gap."""
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import cv2
@@ -100,9 +102,12 @@ def split(shots: Sequence[Shot], held_out: int) -> Split:
 class Domain:
     """The windows of one domain, drawn in an order that depends on the seed alone."""
 
-    def __init__(self, shots: Sequence[Shot], *, name: str, frames: int, stride: int, seed: int) -> None:
-        span = (frames - 1) * stride + 1
-        self.shots, self.frames, self.stride = tuple(shots), frames, stride
+    def __init__(
+        self, shots: Sequence[Shot], *, name: str, frames: int, strides: tuple[int, int] = (1, 1), seed: int
+    ) -> None:
+        """strides: the least and the greatest temporal stride; each clip draws one that fits into its shot."""
+        self.shots, self.frames, self.strides = tuple(shots), frames, strides
+        span = (frames - 1) * strides[0] + 1
         self.windows = [(s, i) for s, shot in enumerate(shots) for i in range(len(shot.files) - span + 1)]
         if not self.windows:
             longest = max((len(shot.files) for shot in shots), default=0)
@@ -119,13 +124,26 @@ class Domain:
 
         Every window comes once per epoch, in an order drawn anew for each epoch.
         """
+        window, random = self._draw(number)
+        return self.read(*window, random)
+
+    def _draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
+        """Shot, first frame and stride of a sample, and the random numbers for its crop."""
         epoch, position = divmod(number, len(self.windows))
         order = np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
-        shot_number, start = self.windows[order[position]]
-        shot = self.shots[shot_number]
-        clip = torch.stack([shot.read(start + t * self.stride) for t in range(self.frames)])
-        height, width = self.canvas
+        shot, start = self.windows[order[position]]
         random = np.random.default_rng([*self._seed, epoch, position])
+        low, high = self.strides
+        if self.frames > 1 and high > low:
+            fitting = (len(self.shots[shot].files) - 1 - start) // (self.frames - 1)
+            return (shot, start, int(random.integers(low, min(high, fitting) + 1))), random
+        return (shot, start, low), random
+
+    def read(self, shot_number: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
+        """The clip that begins at a frame of a shot: uint8 (T, 3, H, W), cut to the canvas at a random place."""
+        shot = self.shots[shot_number]
+        clip = torch.stack([shot.read(start + t * stride) for t in range(self.frames)])
+        height, width = self.canvas
         top = int(random.integers(shot.height - height + 1))
         left = int(random.integers(shot.width - width + 1))
         return clip[:, :, top : top + height, left : left + width]
@@ -148,8 +166,68 @@ class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
         return self.a.clip(number), self.b.clip(number)
 
 
+class PairedClips(Dataset[tuple[Tensor, Tensor]]):
+    """Sample i is a clip of a and its counterpart in b: the same frames of the same shot, cut at the same place."""
+
+    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+        if a.windows != b.windows or any((x.width, x.height) != (y.width, y.height) for x, y in _pairs(a, b)):
+            raise FootageError(
+                "paired footage must have frames of one size on both sides; extract both with the same settings"
+            )
+        self.a, self.b, self.length = a, b, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        window, random = self.a._draw(number)
+        return self.a.read(*window, copy.deepcopy(random)), self.b.read(*window, random)
+
+
+def _pairs(a: Domain, b: Domain) -> Iterator[tuple[Shot, Shot]]:
+    return zip(a.shots, b.shots, strict=True)
+
+
+def align(a: Sequence[Shot], b: Sequence[Shot]) -> tuple[list[Shot], list[Shot]]:
+    """Shots of paired footage, cut on both sides wherever one side is cut: the n-th frame of a is the n-th of b.
+
+    A shot ends on both sides where a cut was found on one: cuts are easier to see by day than by night. Raises
+    FootageError where a source of a has not as many frames as its counterpart in b.
+    """
+    sources = [_by_source(shots) for shots in (a, b)]
+    if len(sources[0]) != len(sources[1]):
+        raise FootageError(
+            f"paired footage needs as many videos of a as of b, in the same order; a has {len(sources[0])}, "
+            f"b has {len(sources[1])}"
+        )
+    aligned: tuple[list[Shot], list[Shot]] = ([], [])
+    for (name_a, one), (name_b, other) in zip(sources[0].items(), sources[1].items(), strict=True):
+        counts = [sum(len(shot.files) for shot in shots) for shots in (one, other)]
+        if counts[0] != counts[1]:
+            raise FootageError(
+                f"paired footage needs frame-by-frame counterparts: {name_a.name} has {counts[0]} frames, "
+                f"{name_b.name} has {counts[1]}; extract both with drop_duplicates = 0"
+            )
+        cuts = sorted({0, counts[0], *_ends(one), *_ends(other)})
+        for side, shots in zip(aligned, (one, other), strict=True):
+            files = [file for shot in shots for file in shot.files]
+            side += [Shot(tuple(files[i:j]), shots[0].width, shots[0].height) for i, j in pairwise(cuts)]
+    return aligned
+
+
+def _by_source(shots: Sequence[Shot]) -> dict[Path, list[Shot]]:
+    sources: dict[Path, list[Shot]] = {}
+    for shot in shots:
+        sources.setdefault(shot.files[0].parent, []).append(shot)
+    return sources
+
+
+def _ends(shots: Sequence[Shot]) -> list[int]:
+    return list(accumulate(len(shot.files) for shot in shots))
+
+
 def load_clips(
-    clips: UnpairedClips, *, first: int, batch_size: int, workers: int, pin_memory: bool = False
+    clips: UnpairedClips | PairedClips, *, first: int, batch_size: int, workers: int, pin_memory: bool = False
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W)."""
     return DataLoader(

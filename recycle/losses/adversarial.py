@@ -74,3 +74,15 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tens
     logits = at_least_float32(judge(between)).reshape(len(between), -1).mean(1)
     (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
     return ((at_least_float32(gradient).flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+
+def r1_penalty(judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """½ ‖∇D(y)‖², mean over the frames: what γ multiplies in the R1 penalty.
+
+    Source: Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", eq. 9.
+    real: (N, C, H, W); `judge` gives logits (N, …), of which each frame's mean is D(y).
+    """
+    real = real.detach().requires_grad_()
+    logits = at_least_float32(judge(real)).reshape(len(real), -1).mean(1)
+    (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return at_least_float32(gradient).square().flatten(1).sum(1).mean() / 2

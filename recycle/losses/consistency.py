@@ -1,4 +1,4 @@
-"""Losses that compare frames with frames: cycle, recycle, recurrent, identity.
+"""Losses that compare frames with frames: cycle, recycle, recurrent, identity, unsupervised, paired.
 
 Clips are (B, T, 3, H, W) in [-1, 1]. ‖·‖² of the formulas is the mean over batch, channels and pixels,
 of squares ("l2") or of absolute values ("l1", the original code's choice); sums over time are sums.
@@ -38,3 +38,22 @@ def recurrent_loss(x_next: Tensor, predicted: Tensor, distance: Distance) -> Ten
 def identity_loss(x: Tensor, same: Tensor, distance: Distance) -> Tensor:
     """Σ_t ‖x_t − G_X(x_t)‖; `same` = G_X(x): a frame already in X stays as it is (Zhu et al. 2017, 5.2)."""
     return frame_distance(x, same, distance)
+
+
+def unsupervised_spatial_loss(warped: Tensor, of_warped: Tensor, distance: Distance) -> Tensor:
+    """‖W(G_Y(x)) − G_Y(W(x) + Δ)‖ for a synthetic motion W and noise Δ (recycle.losses.flow).
+
+    Source: Wang et al., "Learning Temporally and Semantically Consistent Unpaired Video-to-video Translation
+    Through Pseudo-Supervision From Synthetic Optical Flow" (AAAI 2022), the unsupervised spatial loss.
+    """
+    return frame_distance(warped, of_warped, distance)
+
+
+def unsupervised_recycle_loss(warped: Tensor, back: Tensor, distance: Distance) -> Tensor:
+    """‖W(x) − G_X(W(G_Y(x)) + Δ)‖ for a synthetic motion W (Wang et al. 2022, the unsupervised recycle loss)."""
+    return frame_distance(warped, back, distance)
+
+
+def paired_loss(truth: Tensor, translated: Tensor) -> Tensor:
+    """Σ_t ‖y_t − G_Y(x_t)‖₁, y the true counterpart of x (Isola et al. 2017, "pix2pix", eq. 3)."""
+    return frame_distance(truth, translated, "l1")

@@ -24,8 +24,6 @@ class BundleConfig(Settings):
     version: Literal[1] = 1
     name: str = "recycle"
     networks: NetworkSettings = NetworkSettings()
-    frames: int = Field(3, ge=1)
-    """T of the training clips; predictors see T−1 frames."""
     predictors: bool = True
     """Whether the model was trained with predictors (without: CycleGAN, and no smoothing)."""
     short_side: int = Field(256, ge=16)
@@ -43,8 +41,8 @@ class Bundle(nn.Module):
         networks = config.networks
         self.gen_ab = Generator(networks.generator)
         self.gen_ba = Generator(networks.generator)
-        self.pred_a = make_predictor(networks.predictor, config.frames) if config.predictors else None
-        self.pred_b = make_predictor(networks.predictor, config.frames) if config.predictors else None
+        self.pred_a = make_predictor(networks.predictor) if config.predictors else None
+        self.pred_b = make_predictor(networks.predictor) if config.predictors else None
 
 
 def digest(bundle: Bundle) -> str:

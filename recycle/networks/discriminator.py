@@ -1,10 +1,24 @@
-"""PatchGAN discriminator."""
+"""PatchGAN discriminator, at one scale or several."""
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
 
 from recycle.config import DiscriminatorSettings
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import InstanceNorm
+
+
+class Judgement(NamedTuple):
+    """What a discriminator makes of N frames."""
+
+    logits: tuple[Tensor, ...]
+    """For each scale (N, 1, H', W'), unbounded: large for real patches, small for translated ones."""
+    layers: tuple[Tensor, ...]
+    """The layers before the logits, (N, C, H', W'), of all scales one after the other."""
 
 
 class Discriminator(nn.Module):
@@ -12,27 +26,59 @@ class Discriminator(nn.Module):
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
     section 3.2.2 and appendix 6.1.2: with 3 layers each logit sees 70×70 pixels. Module order and
-    parameter names are those of the published checkpoints.
+    parameter names are those of the published checkpoints. Further scales look at frames averaged over 2×2
+    pixels, 4×4 … (Wang et al., "pix2pixHD", CVPR 2018, section 3.2).
+
+    channels: 3 for a frame, 6 for a pair of source and translation, 3 T for a clip.
     """
 
-    def __init__(self, settings: DiscriminatorSettings) -> None:
+    def __init__(self, settings: DiscriminatorSettings, channels: int = 3) -> None:
         super().__init__()
-        channels = [settings.width * min(2**i, 8) for i in range(settings.layers + 1)]
-        modules: list[nn.Module] = [
-            nn.Conv2d(3, channels[0], 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2, True),
-        ]
-        for i in range(settings.layers):
-            stride = 2 if i < settings.layers - 1 else 1
-            modules += [
-                nn.Conv2d(channels[i], channels[i + 1], 4, stride=stride, padding=1),
-                InstanceNorm(channels[i + 1]),
-                nn.LeakyReLU(0.2, True),
-            ]
-        modules.append(nn.Conv2d(channels[-1], 1, 4, padding=1))
-        self.model = nn.Sequential(*modules)
+        self.model = _patches(settings, channels)
+        self.coarser = nn.ModuleList(_patches(settings, channels) for _ in range(settings.scales - 1))
         initialise(self)
+        if settings.norm == "spectral":
+            for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
+                spectral_norm(layer)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) float in [-1, 1] → logits (B, 1, H', W'), unbounded; H' ≈ H/8 with 3 layers."""
-        return self.model(frames)
+    def forward(self, frames: Tensor) -> Judgement:
+        """(N, channels, H, W) float in [-1, 1] → Judgement; H' ≈ H/8 with 3 layers."""
+        logits, layers = [], []
+        for model in (self.model, *self.coarser):
+            out = frames
+            for module in model:
+                out = module(out)
+                if isinstance(module, nn.LeakyReLU):
+                    layers.append(out)
+            logits.append(out)
+            if len(logits) <= len(self.coarser):
+                frames = F.avg_pool2d(frames, 3, stride=2, padding=1, count_include_pad=False)
+        return Judgement(tuple(logits), tuple(layers))
+
+
+class MinibatchStd(nn.Module):
+    """Append a channel that holds how much the frames of the batch differ, the same everywhere.
+
+    Source: Karras et al., "Progressive Growing of GANs" (ICLR 2018), section 3: the standard deviation over the
+    batch, averaged over channels and places.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C + 1, H, W)."""
+        deviation = (x.float().var(0, unbiased=False) + 1e-8).sqrt().mean().to(x.dtype)
+        return torch.cat((x, deviation.expand(len(x), 1, *x.shape[2:])), dim=1)
+
+
+def _patches(settings: DiscriminatorSettings, channels: int) -> nn.Sequential:
+    widths = [settings.width * min(2**i, 8) for i in range(settings.layers + 1)]
+    modules: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+    for i in range(settings.layers):
+        stride = 2 if i < settings.layers - 1 else 1
+        modules.append(nn.Conv2d(widths[i], widths[i + 1], 4, stride=stride, padding=1))
+        if settings.norm == "instance":
+            modules.append(InstanceNorm(widths[i + 1]))
+        modules.append(nn.LeakyReLU(0.2, inplace=True))
+    if settings.minibatch_std:
+        modules.append(MinibatchStd())
+    modules.append(nn.Conv2d(widths[-1] + settings.minibatch_std, 1, 4, padding=1))
+    return nn.Sequential(*modules)

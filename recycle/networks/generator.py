@@ -5,9 +5,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import GeneratorSettings
-from recycle.networks.initialise import initialise
+from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
 
+ENCODER = 10
+"""Modules before the first residual block."""
 NEARLY_ONE = 0.98
 """Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
 
@@ -74,8 +76,14 @@ class Generator(nn.Module):
             *(nn.ReflectionPad2d(3), head, nn.Tanh()),
         )
         initialise(self)
+        for layer in self.model:
+            if isinstance(layer, BlurredConvTranspose2d):
+                start_bilinear(layer)
         if self.skip:
             nn.init.zeros_(head.weight)
+        middle = ENCODER + settings.blocks // 2
+        self._tapped = (6, ENCODER - 1, middle, ENCODER + settings.blocks - 1)
+        self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16."""
@@ -83,6 +91,15 @@ class Generator(nn.Module):
             return self.model(frames)
         change = self.model[:-1](frames)
         return torch.tanh(change + torch.atanh(frames * NEARLY_ONE))
+
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) → the frames, and what the encoder makes of them after each halving and at two residual
+        blocks: (B, `feature_channels[i]`, H', W'), the layers of the contrastive loss (Park et al. 2020)."""
+        layers, out = [frames], frames
+        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
+            out = module(out)
+            layers += [out for tap in self._tapped if tap == number]
+        return layers
 
 
 def _down(channels: int, out: int) -> tuple[nn.Module, ...]:

@@ -1,4 +1,4 @@
-"""Predictors: from the past T−1 frames of one domain to the next frame."""
+"""Predictors: from the past P frames of one domain to the next frame."""
 
 import math
 
@@ -19,7 +19,7 @@ class SmpPredictor(nn.Module):
     batch independent. Weights are never downloaded.
     """
 
-    def __init__(self, settings: PredictorSettings, past: int) -> None:
+    def __init__(self, settings: PredictorSettings) -> None:
         import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
 
         super().__init__()
@@ -31,7 +31,7 @@ class SmpPredictor(nn.Module):
                 encoder_depth=settings.depth,
                 encoder_weights=None,
                 decoder_channels=channels,
-                in_channels=3 * past,
+                in_channels=3 * settings.past,
                 classes=3,
             )
         except (KeyError, RuntimeError, ValueError) as error:
@@ -42,20 +42,20 @@ class SmpPredictor(nn.Module):
         _batch_norm_to_group_norm(self.unet)
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T−1, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
         height, width = past.shape[-2:]
         change = self.unet(pad_to_multiple(past.flatten(1, 2), self.multiple))[..., :height, :width]
         return (past[:, -1] + change).clamp(-1, 1)
 
 
 class Pix2PixPredictor(nn.Module):
-    """The paper's predictor: the U-Net of pix2pix with 3(T−1) channels in and 3 out, tanh, InstanceNorm.
+    """The paper's predictor: the U-Net of pix2pix with 3 P channels in and 3 out, tanh, InstanceNorm.
 
     Source: Isola et al. 2017, appendix 6.1.1 (encoder C64-C128-C256-C512-…, skip connections), as in the
-    original ReCycle-GAN code: 41.8 M parameters at depth 7 (128 px), 54.4 M at depth 8 (256 px), for T = 3.
+    original ReCycle-GAN code: 41.8 M parameters at depth 7 (128 px), 54.4 M at depth 8 (256 px), for P = 2.
     """
 
-    def __init__(self, settings: PredictorSettings, past: int) -> None:
+    def __init__(self, settings: PredictorSettings) -> None:
         super().__init__()
         depth = settings.depth
         self.multiple = 2**depth
@@ -65,7 +65,7 @@ class Pix2PixPredictor(nn.Module):
         for i, out in enumerate(channels):
             outer, inner = i == 0, i == depth - 1
             down: list[nn.Module] = [] if outer else [nn.LeakyReLU(0.2)]
-            down.append(nn.Conv2d(3 * past if outer else channels[i - 1], out, 4, stride=2, padding=1))
+            down.append(nn.Conv2d(3 * settings.past if outer else channels[i - 1], out, 4, stride=2, padding=1))
             if not (outer or inner):
                 down.append(InstanceNorm(out))
             up: list[nn.Module] = [
@@ -78,7 +78,7 @@ class Pix2PixPredictor(nn.Module):
         initialise(self)
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T−1, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
         height, width = past.shape[-2:]
         x = pad_to_multiple(past.flatten(1, 2), self.multiple)
         skips = []
@@ -93,10 +93,9 @@ class Pix2PixPredictor(nn.Module):
         return x[..., :height, :width]
 
 
-def make_predictor(settings: PredictorSettings, frames: int) -> SmpPredictor | Pix2PixPredictor:
-    """The predictor that `settings` describe for clips of `frames` = T frames."""
-    kind = SmpPredictor if settings.kind == "smp" else Pix2PixPredictor
-    return kind(settings, frames - 1)
+def make_predictor(settings: PredictorSettings) -> SmpPredictor | Pix2PixPredictor:
+    """The predictor that `settings` describe."""
+    return SmpPredictor(settings) if settings.kind == "smp" else Pix2PixPredictor(settings)
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:

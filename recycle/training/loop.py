@@ -9,39 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from pydantic import ValidationError
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Pipeline, TrainSettings
 from recycle.devices import make_fabric
-from recycle.errors import BundleError, FootageError, Interrupted, RecycleError
-from recycle.footage.augment import Augment
-from recycle.footage.clips import FEW_CLIPS, Domain, Shot, Split, UnpairedClips, load_clips, split
-from recycle.networks.bundle import BundleConfig, save_bundle
+from recycle.errors import FootageError, Interrupted
+from recycle.footage.augment import Augment, shrink
+from recycle.footage.clips import FEW_CLIPS, Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
 from recycle.progress import StepProgress
-from recycle.training.checkpoint import load_checkpoint, save_checkpoint
-from recycle.training.ema import MovingAverage
-from recycle.training.model import RecycleGAN
-from recycle.training.pool import FramePool
+from recycle.training.objective import bare
 from recycle.training.preview import held_out_clip, preview, write_preview
-from recycle.training.step import NotFiniteError, Optimisers, training_step
-
-ROLLBACKS = 3
-"""Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
-
-MAY_CHANGE = {
-    "steps",
-    "decay",
-    "device",
-    "precision",
-    "workers",
-    "log_every",
-    "preview_every",
-    "checkpoint_every",
-}
-"""Training settings that may differ when a run is continued."""
+from recycle.training.run import Run
+from recycle.training.schedule import learning_rate, shrinking
+from recycle.training.step import NotFiniteError, StepReport, training_step
 
 
 @dataclass
@@ -52,97 +32,6 @@ class TrainReport:
     resumed_from: int
     model: Path
     notices: list[str] = field(default_factory=list)
-
-
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Constant, then linear decay over the last `decay` part of the steps; never 0 at a step that is taken."""
-    decaying = round(settings.steps * settings.decay)
-    remaining = settings.steps - step
-    return settings.learning_rate * min(1.0, remaining / (decaying + 1))
-
-
-class Run:
-    """State of one training run, in memory and in its folder."""
-
-    def __init__(self, pipeline: Pipeline, folder: Path, fabric: Fabric, short_side: int) -> None:
-        self.pipeline, self.folder, self.fabric = pipeline, folder, fabric
-        settings = pipeline.train
-        self.step = 0
-        self.rollbacks = 0
-        self.stuck = 0  # rollbacks since the last regular checkpoint
-        torch.manual_seed(settings.seed)
-        model = RecycleGAN(pipeline).to(memory_format=torch.channels_last)
-        self.model: Any = fabric.setup_module(model)
-        self.optimisers = Optimisers(*(self._adam(p) for p in (model.translators(), model.discriminators())))
-        config = BundleConfig(
-            name=pipeline.name,
-            networks=pipeline.networks,
-            frames=settings.frames,
-            predictors=model.has_predictors,
-            short_side=short_side,
-        )
-        self.average = MovingAverage(model.bundle(config), settings.ema)
-        self.pools = (
-            FramePool(settings.pool_size, settings.seed),
-            FramePool(settings.pool_size, settings.seed + 1),
-        )
-
-    def _adam(self, parameters: list[torch.nn.Parameter]) -> Any:
-        settings = self.pipeline.train
-        adam = torch.optim.Adam(parameters, lr=settings.learning_rate, betas=settings.betas, fused=True)
-        return self.fabric.setup_optimizers(adam)
-
-    @property
-    def checkpoint(self) -> Path:
-        """The file that this run continues from."""
-        return self.folder / "checkpoint.pt"
-
-    def save(self) -> None:
-        """Write the checkpoint and the bundle."""
-        state = {
-            "pipeline": self.pipeline.model_dump_json(),
-            "step": self.step,
-            "rollbacks": self.rollbacks,
-            "model": self.model.state_dict(),
-            "average": self.average.bundle.state_dict(),
-            "average_updates": self.average.updates,
-            "optimisers": [o.state_dict() for o in (self.optimisers.translators, self.optimisers.discriminators)],
-            "pools": [pool.state_dict() for pool in self.pools],
-            "random": torch.get_rng_state(),
-        }
-        save_checkpoint(self.checkpoint, state)
-        bundle = self.average.bundle
-        bundle.config = bundle.config.model_copy(update={"step": self.step})
-        save_bundle(bundle, self.folder / "model")
-
-    def load(self) -> None:
-        """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings."""
-        state = load_checkpoint(self.checkpoint)
-        _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
-        self.model.load_state_dict(state["model"])
-        self.average.bundle.load_state_dict(state["average"])
-        self.average.updates = state["average_updates"]
-        for optimiser, own in zip(
-            (self.optimisers.translators, self.optimisers.discriminators), state["optimisers"], strict=True
-        ):
-            optimiser.load_state_dict(own)
-        for pool, own in zip(self.pools, state["pools"], strict=True):
-            pool.load_state_dict(own, self.fabric.device)
-        torch.set_rng_state(state["random"])
-        self.step, self.rollbacks = state["step"], state["rollbacks"]
-
-    def roll_back(self, reason: str) -> None:
-        """Go back to the checkpoint and draw other clips from there. Raises RecycleError after ROLLBACKS times."""
-        rollbacks = self.rollbacks + 1
-        self.stuck += 1
-        if self.stuck > ROLLBACKS:
-            raise RecycleError(
-                f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; lower "
-                "'train.learning_rate' or use train.precision = \"fp32\""
-            )
-        self.load()
-        self.rollbacks = rollbacks
-        self.save()
 
 
 def train(
@@ -163,6 +52,8 @@ def train(
     """
     settings = pipeline.train
     fabric = make_fabric(settings.device, settings.precision)
+    if pipeline.footage.paired:
+        shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
     run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
@@ -181,7 +72,7 @@ def train(
     with writer, _stop_between_steps() as stop:
         while run.step < settings.steps:
             try:
-                _train_until_done(run, domains, splits, writer, stop, progress)
+                _train_until_done(run, domains, splits, writer, stop, progress, notice)
             except NotFiniteError as error:
                 notice(f"step {run.step}: {error}; went back to the last checkpoint")
                 run.roll_back(str(error))
@@ -196,40 +87,53 @@ def _train_until_done(
     writer: SummaryWriter,
     stop: "_Stop",
     progress: StepProgress,
+    say: Callable[[str], None],
 ) -> None:
     settings, fabric = run.pipeline.train, run.fabric
+    paired, batch_size = run.pipeline.footage.paired, settings.batch_size
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
     batch = run.step + run.rollbacks * settings.steps
     last = batch + settings.steps - run.step
     loader = load_clips(
-        UnpairedClips(domains[0], domains[1], last * settings.batch_size),
-        first=batch * settings.batch_size,
-        batch_size=settings.batch_size,
+        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * batch_size),
+        first=batch * batch_size,
+        batch_size=batch_size,
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
     detail = ""
     for number, clips in enumerate(loader, batch):
-        seeds = np.random.SeedSequence([settings.seed, number]).generate_state(2)
-        a, b = (augment(fabric.to_device(clip), int(seed)) for clip, seed in zip(clips, seeds, strict=True))
+        samples = range(number * batch_size, (number + 1) * batch_size)
+        seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
+        if paired:
+            seeds[1] = seeds[0]
+        a, b = (augment(fabric.to_device(clip), own.tolist()) for clip, own in zip(clips, seeds, strict=True))
+        a, b = (shrink(clip, shrinking(run.step, settings)) for clip in (a, b))
         rate = learning_rate(run.step, settings)
-        _set_rate(run.optimisers.translators, rate)
-        _set_rate(run.optimisers.discriminators, rate * settings.discriminator_rate)
-        losses = training_step(
+        run.set_rate(rate)
+        # All that the step draws follows from its number, so a continued run draws the same.
+        torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
+        report = training_step(
             run.model,
             run.optimisers,
             run.pools,
             a,
             b,
             run.pipeline.losses,
-            clip_norm=settings.clip_norm,
             fabric=fabric,
+            clip_norm=settings.clip_norm,
+            step=run.step,
+            recycle=run.reliance.on,
         )
+        if not run.reliance.on:
+            predicting, copying = report.losses["recurrent"], report.measures["copying"]
+            if run.reliance.update(float(predicting), float(copying)):
+                say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
         run.step += 1
-        run.average.update(run.model.module)
+        run.average.update(bare(run.model.translators))
         if run.step % settings.log_every == 0 or run.step == 1:
-            detail = _log(writer, run.step, losses, rate)
+            detail = _log(writer, run.step, report, rate)
         if run.step % settings.preview_every == 0 or run.step == settings.steps:
             _preview(run, splits, writer)
         if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
@@ -241,15 +145,12 @@ def _train_until_done(
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
 
 
-def _set_rate(optimiser: Any, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def _log(writer: SummaryWriter, step: int, losses: dict[str, Tensor], rate: float) -> str:
-    values = {name: float(loss) for name, loss in losses.items()}
+def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> str:
+    values = {name: float(loss) for name, loss in report.losses.items()}
     for name, value in values.items():
         writer.add_scalar(f"loss/{name}", value, step)
+    for name, measure in report.measures.items():
+        writer.add_scalar(f"measure/{name}", float(measure), step)
     writer.add_scalar("learning_rate", rate, step)
     return " ".join(f"{name} {value:.2f}" for name, value in values.items())
 
@@ -263,7 +164,7 @@ def _preview(run: Run, splits: list[Split], writer: SummaryWriter) -> None:
 
 
 def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
-    domain = Domain(own.train, name=name, frames=settings.frames, stride=settings.stride, seed=settings.seed)
+    domain = Domain(own.train, name=name, frames=settings.frames, strides=settings.strides, seed=settings.seed)
     (height, width), (h, w) = domain.canvas, settings.size
     if h > height or w > width:
         raise FootageError(
@@ -279,21 +180,6 @@ def _notices(domains: list[Domain]) -> list[str]:
         for name, domain in zip("ab", domains, strict=True)
         if len(domain.windows) < FEW_CLIPS
     ]
-
-
-def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
-    try:
-        old = Pipeline.model_validate_json(saved)
-    except ValidationError as error:
-        raise BundleError(f"{checkpoint} is of another version of recycle; give another --out folder") from error
-    for group in ("networks", "losses", "train"):
-        before, now = (getattr(p, group).model_dump() for p in (old, new))
-        for key, value in before.items():
-            if now[key] != value and key not in MAY_CHANGE:
-                raise RecycleError(
-                    f"{checkpoint} was trained with {group}.{key} = {value}, the pipeline now says {now[key]}; "
-                    "put it back, or give another --out folder"
-                )
 
 
 class _Stop:

@@ -19,9 +19,11 @@ class FramePool:
         self._random = torch.Generator().manual_seed(seed)
 
     def exchange(self, clip: Tensor) -> Tensor:
-        """(B, T, 3, H, W) detached frames → the same shape, about half of the frames swapped for old ones."""
+        """(B, T, C, H, W) detached frames → the same shape, about half of the frames swapped for old ones."""
         if self.size == 0:
             return clip
+        if self._frames and self._frames[0].shape != clip.shape[2:]:  # growing resolution: begin anew
+            self._frames = []
         return torch.stack([self._exchange_one(frame) for frame in clip.flatten(0, 1)]).unflatten(0, clip.shape[:2])
 
     def _exchange_one(self, frame: Tensor) -> Tensor:

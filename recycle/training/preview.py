@@ -26,7 +26,7 @@ def held_out_clip(shot: Shot) -> Tensor:
 def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
     """Rows "a → b" and "b → a": (T, 3, H, 4·W) in [-1, 1], real | translated | back again | predicted.
 
-    "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−T+1}), …, G_Y(x_{t−1})) at t;
+    "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t;
     its first frames, and all without predictors, repeat the translation.
     """
     rows = {}
@@ -38,7 +38,7 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         fake = torch.cat([there(batch) for batch in real.split(BATCH)])
         again = torch.cat([back(batch) for batch in fake.split(BATCH)])
         ahead = fake.clone()
-        past = bundle.config.frames - 1
+        past = bundle.config.networks.predictor.past
         if predictor is not None and len(fake) > past:
             windows = fake.unfold(0, past, 1)[:-1].movedim(-1, 1)  # (T−past, past, 3, H, W)
             ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(BATCH)])

@@ -1,19 +1,25 @@
 """One training step: two backward passes, one for generators and predictors, one for discriminators."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import LossSettings
-from recycle.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
-from recycle.losses.consistency import cycle_loss, identity_loss, recurrent_loss, recycle_loss
-from recycle.training.model import RecycleGAN, Translated, per_frame
+from recycle.training.model import Discriminators, RecycleGAN, Translated
+from recycle.training.objective import (
+    Losses,
+    bare,
+    copying_error,
+    discriminator_losses,
+    fake_side,
+    generator_losses,
+    real_side,
+)
 from recycle.training.pool import FramePool
-
-Losses = dict[str, Tensor]
 
 
 class NotFiniteError(Exception):
@@ -22,103 +28,119 @@ class NotFiniteError(Exception):
 
 @dataclass
 class Optimisers:
-    """One Adam for generators and predictors, one for the discriminators, both set up by Fabric."""
+    """One Adam for generators (its first group) and predictors (its second), one for the discriminators."""
 
     translators: Any
     discriminators: Any
 
 
-def generator_losses(model: RecycleGAN, out: Translated, a: Tensor, b: Tensor, settings: LossSettings) -> Losses:
-    """The losses of generators and predictors, each the sum over both directions; keys of LossWeights.
+class StepReport(NamedTuple):
+    """What a step did, all detached."""
 
-    a, b: real clips (B, T, 3, H, W). Losses with weight 0 are absent.
-    """
-    form, distance = settings.adversarial, settings.distance
-    losses = {}
-    if settings.weights.adversarial:
-        losses["adversarial"] = generator_loss(per_frame(model.disc_a, out.fake_a), form) + generator_loss(
-            per_frame(model.disc_b, out.fake_b), form
-        )
-    if out.cycle_a is not None and out.cycle_b is not None:
-        t = out.cycle_a.shape[1]
-        losses["cycle"] = cycle_loss(a[:, :t], out.cycle_a, distance) + cycle_loss(b[:, :t], out.cycle_b, distance)
-    if out.recycled_a is not None and out.recycled_b is not None:
-        losses["recycle"] = recycle_loss(a[:, -1:], out.recycled_a, distance) + recycle_loss(
-            b[:, -1:], out.recycled_b, distance
-        )
-    if out.next_a is not None and out.next_b is not None and settings.weights.recurrent:
-        losses["recurrent"] = recurrent_loss(a[:, -1:], out.next_a, distance) + recurrent_loss(
-            b[:, -1:], out.next_b, distance
-        )
-    if out.same_a is not None and out.same_b is not None:
-        losses["identity"] = identity_loss(a, out.same_a, distance) + identity_loss(b, out.same_b, distance)
-    return losses
-
-
-def discriminator_losses(
-    model: RecycleGAN, fake_a: Tensor, fake_b: Tensor, a: Tensor, b: Tensor, settings: LossSettings
-) -> Losses:
-    """The losses of disc_a and disc_b on real clips and (detached, pooled) translated clips (B, T, 3, H, W)."""
-    losses = {}
-    for name, disc, real, fake in (("disc_a", model.disc_a, a, fake_a), ("disc_b", model.disc_b, b, fake_b)):
-        logits_real, logits_fake = per_frame(disc, torch.cat((real, fake))).chunk(2)
-        losses[name] = discriminator_loss(logits_real, logits_fake, settings.adversarial)
-        if settings.adversarial == "wasserstein" and settings.gradient_penalty:
-            frames, fakes = real.flatten(0, 1), fake.flatten(0, 1)
-            mix = torch.rand(len(frames), 1, 1, 1).to(frames)
-            losses[name] += settings.gradient_penalty * gradient_penalty(disc, frames, fakes, mix)
-    return losses
+    losses: Losses
+    """The losses of both sides by name, unweighted."""
+    measures: Losses
+    """What is not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, and for each
+    discriminator `NAME_accuracy`, the part of its patches that it judges rightly."""
+    fake_a: Tensor
+    """(B, T, 3, H, W)."""
+    fake_b: Tensor
 
 
 def training_step(
     model: RecycleGAN,
     optimisers: Optimisers,
-    pools: tuple[FramePool, FramePool],
+    pools: Mapping[str, FramePool],
     a: Tensor,
     b: Tensor,
     settings: LossSettings,
     *,
     fabric: Fabric,
     clip_norm: float,
-) -> Losses:
-    """Train all networks on real clips a, b (B, T, 3, H, W); returns the detached losses by name.
+    step: int = 0,
+    recycle: bool = True,
+    parts: int = 1,
+) -> StepReport:
+    """Train all networks on real clips a, b (B, T, 3, H, W).
 
-    Raises NotFiniteError before any parameter is changed by a bad loss or gradient.
+    clip_norm: largest norm of each network kind's gradient, 0: any. recycle: whether predictors are relied on yet.
+    parts: the batch is worked through in so many portions, whose gradients add up. Raises NotFiniteError before any
+    parameter is changed by a bad loss or gradient.
     """
     weights = settings.weights.model_dump()
-    _learn(model.discriminators(), False)
-    with fabric.autocast():
-        out: Translated = model(a, b)
-        losses_g = generator_losses(model, out, a, b, settings)
-    weighted = {name: weights[name] * loss for name, loss in losses_g.items()}
-    _update(fabric, model, optimisers.translators, weighted, clip_norm)
-    _learn(model.discriminators(), True)
+    discriminators: Discriminators = bare(model.discriminators)
+    portions = list(zip(a.chunk(parts), b.chunk(parts), strict=True))
+    outs: list[Translated] = []
+    losses_g: list[Losses] = []
+    losses_d: list[Losses] = []
+    measures: list[Losses] = []
 
-    losses_d: Losses = {}
-    if weights["adversarial"]:
-        fake_a, fake_b = (
-            pool.exchange(fake.detach()) for pool, fake in zip(pools, (out.fake_a, out.fake_b), strict=True)
-        )
-        with fabric.autocast():
-            losses_d = discriminator_losses(model, fake_a, fake_b, a, b, settings)
-        _update(fabric, model, optimisers.discriminators, losses_d, clip_norm)
-    return {name: loss.detach() for name, loss in (losses_g | losses_d).items()}
+    discriminators.requires_grad_(False)
+    optimisers.translators.zero_grad(set_to_none=True)
+    for x, y in portions:
+        with fabric.no_backward_sync(model.translators, enabled=len(outs) + 1 < len(portions)):
+            with fabric.autocast():
+                out: Translated = model.translators(x, y, recycle=recycle)
+                losses = generator_losses(discriminators, out, x, y, settings)
+            losses_g.append(_scaled(losses, len(x) / len(a)))
+            _backward(fabric, {name: weights[name] * loss for name, loss in losses_g[-1].items()}, model.translators)
+        outs.append(_kept(out))
+    discriminators.requires_grad_(True)
+    _update(fabric, optimisers.translators, clip_norm, losses_g[0])
+
+    if discriminators.networks:
+        optimisers.discriminators.zero_grad(set_to_none=True)
+        for (x, y), out in zip(portions, outs, strict=True):
+            fake = fake_side(discriminators, out, x, y, predictions=discriminators.sees_predictions)
+            fake = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.items()}
+            with fabric.no_backward_sync(model.discriminators, enabled=len(losses_d) + 1 < len(portions)):
+                with fabric.autocast():
+                    real = real_side(discriminators, x, y)
+                    losses, accuracy = discriminator_losses(model.discriminators, real, fake, settings, step=step)
+                losses_d.append(_scaled(losses, len(x) / len(a)))
+                _backward(fabric, losses_d[-1], model.discriminators)
+            measures.append(_scaled(accuracy, len(x) / len(a)))
+        _update(fabric, optimisers.discriminators, clip_norm, losses_d[0])
+    if outs[0].next_a is not None:
+        measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
+    fake_a, fake_b = (torch.cat(clips) for clips in zip(*((out.fake_a, out.fake_b) for out in outs), strict=True))
+    return StepReport(_sum(losses_g + losses_d), _sum(measures), fake_a, fake_b)
 
 
-def _update(fabric: Fabric, model: Any, optimiser: Any, losses: Losses, clip_norm: float) -> None:
+def _backward(fabric: Fabric, losses: Losses, module: Any) -> None:
     total = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(total):
+    finite: Any = torch.isfinite(total).float()
+    if fabric.world_size > 1:  # all or none go on, or those that do would wait for ever
+        finite = fabric.all_reduce(finite, reduce_op="min")
+    if not finite:
         bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
         raise NotFiniteError(f"the loss {' and '.join(bad) or 'total'} is not finite")
-    optimiser.zero_grad(set_to_none=True)
-    fabric.backward(total, model=model)
-    norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
-    scaled = fabric.strategy.precision.precision == "16-mixed"  # fp16: the loss scaler skips such a step by itself
-    if not scaled and norm is not None and not torch.isfinite(norm):
-        raise NotFiniteError(f"the gradient of the losses {', '.join(losses)} is not finite")
+    fabric.backward(total, model=module)
+
+
+def _update(fabric: Fabric, optimiser: Any, clip_norm: float, losses: Losses) -> None:
+    fabric.strategy.precision.unscale_gradients(optimiser)
+    scaled = fabric.strategy.precision.precision == "16-mixed"  # the loss scaler skips such a step by itself
+    for group in optimiser.param_groups:
+        norm = torch.nn.utils.clip_grad_norm_(group["params"], clip_norm or float("inf"))
+        if not scaled and not torch.isfinite(norm):
+            raise NotFiniteError(f"the gradient of the losses {', '.join(losses)} is not finite")
     optimiser.step()
 
 
-def _learn(parameters: list[torch.nn.Parameter], on: bool) -> None:
-    for parameter in parameters:
-        parameter.requires_grad_(on)
+def _kept(out: Translated) -> Translated:
+    """What the discriminators' turn needs, detached."""
+    names = ("fake_a", "fake_b", "clip_a", "clip_b", "next_a", "next_b")
+    kept: dict[str, Any] = {
+        name: clip.detach() if name in names and clip is not None else None for name, clip in out._asdict().items()
+    }
+    return Translated(**kept)
+
+
+def _scaled(losses: Losses, share: float) -> Losses:
+    return {name: share * loss for name, loss in losses.items()}
+
+
+def _sum(parts: Sequence[Losses]) -> Losses:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: torch.stack([part[name].detach() for part in parts if name in part]).sum() for name in names}

@@ -169,7 +169,7 @@ class Translator:
         return transform
 
     def _context(self, settings: TranslateSettings) -> int:
-        return self.bundle.config.frames - 1 if self.bundle is not None and settings.smoothing else 0
+        return self.bundle.config.networks.predictor.past if self.bundle is not None and settings.smoothing else 0
 
     @cached_property
     def _digest(self) -> str:
@@ -227,7 +227,7 @@ class Translator:
         assert self.bundle is not None
         assert predictor is not None, "checked by _check"
         with self._fabric.autocast():
-            return smooth(frames, past, cuts, predictor, self.bundle.config.frames - 1)
+            return smooth(frames, past, cuts, predictor, self.bundle.config.networks.predictor.past)
 
     def _networks(self, to: Domain) -> tuple[Generator, nn.Module | None]:
         assert self.bundle is not None, "the identity has no networks"

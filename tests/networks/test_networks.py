@@ -6,10 +6,11 @@ from torch import nn
 
 from recycle.config import DiscriminatorSettings, GeneratorSettings, PredictorSettings
 from recycle.errors import ConfigError
-from recycle.networks.discriminator import Discriminator
+from recycle.networks.discriminator import Discriminator, MinibatchStd
 from recycle.networks.generator import Generator
 from recycle.networks.norm import GroupNorm, InstanceNorm
 from recycle.networks.predictor import make_predictor
+from recycle.networks.projector import Projector
 
 SMALL = PredictorSettings(width=8, depth=3)
 
@@ -29,7 +30,7 @@ def test_discriminator_has_the_published_number_of_parameters() -> None:
 
 @pytest.mark.parametrize(("depth", "millions"), [(7, 41.8), (8, 54.4)])
 def test_pix2pix_predictor_has_the_published_number_of_parameters(depth: int, millions: float) -> None:
-    predictor = make_predictor(PredictorSettings(kind="pix2pix", depth=depth), frames=3)
+    predictor = make_predictor(PredictorSettings(kind="pix2pix", depth=depth))
     assert parameters(predictor) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
@@ -39,12 +40,61 @@ def test_a_logit_sees_70_by_70_pixels() -> None:
         if isinstance(layer, nn.InstanceNorm2d):
             layer.forward = lambda x: x  # type: ignore
     frame = torch.randn(1, 3, 128, 128, dtype=torch.float64, requires_grad=True)
-    logits = disc(frame)
+    (logits,) = disc(frame).logits
     logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
     assert frame.grad is not None
     seen = frame.grad[0].abs().sum(0) > 0
     assert int(seen.any(0).sum()) == 70
     assert int(seen.any(1).sum()) == 70
+
+
+@pytest.mark.parametrize("scales", [1, 3])
+def test_each_scale_looks_at_a_smaller_frame_and_gives_its_layers(scales: int) -> None:
+    disc = Discriminator(DiscriminatorSettings(width=4, layers=2, scales=scales), channels=6)
+    logits, layers = disc(torch.rand(2, 6, 96, 64))
+    sizes = [tuple(x.shape[-2:]) for x in logits]
+    assert sizes == [(96 // 4 // 2**i - 2, 64 // 4 // 2**i - 2) for i in range(scales)]
+    assert len(layers) == scales * 3
+    assert all(len(x) == 2 for x in (*logits, *layers))
+
+
+def test_spectral_normalisation_makes_every_layer_at_most_1_lipschitz() -> None:
+    disc = Discriminator(DiscriminatorSettings(width=4, layers=2, norm="spectral"))
+    assert not any(isinstance(module, nn.InstanceNorm2d) for module in disc.modules())
+    convolutions = [module for module in disc.modules() if isinstance(module, nn.Conv2d)]
+    for module in convolutions:
+        nn.init.normal_(module.parametrizations.weight.original, std=3.0)
+    for _ in range(60):  # one power iteration each
+        disc(torch.rand(1, 3, 32, 32))
+    disc.eval()
+    for module in convolutions:
+        assert float(torch.linalg.matrix_norm(module.weight.flatten(1), 2)) == pytest.approx(1, abs=0.02)
+
+
+def test_minibatch_deviation_is_that_of_the_batch() -> None:
+    x = torch.randn(4, 3, 5, 6, dtype=torch.float64)
+    out = MinibatchStd()(x)
+    torch.testing.assert_close(out[:, :3], x)
+    expected = x.std(0, unbiased=False).mean()
+    torch.testing.assert_close(out[:, 3], expected.expand(4, 5, 6), rtol=1e-6, atol=1e-6)
+    assert float(MinibatchStd()(x[:1].expand(4, -1, -1, -1))[0, 3, 0, 0]) == pytest.approx(0, abs=1e-3)
+
+
+def test_features_are_those_on_the_way_to_the_output() -> None:
+    generator = Generator(GeneratorSettings(width=4, blocks=3)).double()
+    frames = torch.rand(2, 3, 16, 24, dtype=torch.float64)
+    layers = generator.features(frames)
+    assert tuple(x.shape[1] for x in layers) == generator.feature_channels
+    torch.testing.assert_close(layers[0], frames)
+    last = layers[-1]  # after the last residual block: the rest of the network makes the output of it
+    torch.testing.assert_close(generator.model[13:](last), generator(frames))
+
+
+def test_projections_lie_on_the_unit_sphere() -> None:
+    out = Projector((3, 8))([torch.randn(2, 5, 3), torch.randn(2, 7, 8)])
+    assert [tuple(x.shape) for x in out] == [(2, 5, 256), (2, 7, 256)]
+    for x in out:
+        torch.testing.assert_close(x.norm(dim=-1), torch.ones(x.shape[:2]))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (64, 48)])
@@ -56,16 +106,17 @@ def test_generator_keeps_size_and_range(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
-@pytest.mark.parametrize("frames", [2, 3, 5])
-def test_predictor_takes_any_size_and_window(settings: PredictorSettings, frames: int) -> None:
-    out = make_predictor(settings, frames)(torch.rand(2, frames - 1, 3, 35, 50) * 2 - 1)
+@pytest.mark.parametrize("past", [1, 2, 4])
+def test_predictor_takes_any_size_and_window(settings: PredictorSettings, past: int) -> None:
+    predictor = make_predictor(settings.model_copy(update={"past": past}))
+    out = predictor(torch.rand(2, past, 3, 35, 50) * 2 - 1)
     assert out.shape == (2, 3, 35, 50)
     assert out.abs().max() <= 1
 
 
 @pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
 def test_predictor_treats_the_clips_of_a_batch_independently(settings: PredictorSettings) -> None:
-    predictor = make_predictor(settings, 3).double()
+    predictor = make_predictor(settings).double()
     clips = torch.rand(3, 2, 3, 32, 32, dtype=torch.float64) * 2 - 1
     one_by_one = torch.cat([predictor(clip[None]) for clip in clips])
     torch.testing.assert_close(predictor(clips), one_by_one)
@@ -73,7 +124,7 @@ def test_predictor_treats_the_clips_of_a_batch_independently(settings: Predictor
 
 def test_an_unknown_encoder_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match=r"networks\.predictor\.encoder 'nosuch'"):
-        make_predictor(PredictorSettings(encoder="nosuch"), 3)
+        make_predictor(PredictorSettings(encoder="nosuch"))
 
 
 def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
@@ -93,7 +144,8 @@ def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
 
 def test_up_sampling_starts_without_a_checkerboard() -> None:
     """A constant picture stays constant through a new transposed convolution, away from its edges."""
-    up = next(m for m in Generator(GeneratorSettings(width=8, blocks=1)).modules() if isinstance(m, nn.ConvTranspose2d))
+    settings = GeneratorSettings(width=8, blocks=1, blur=True)
+    up = next(m for m in Generator(settings).modules() if isinstance(m, nn.ConvTranspose2d))
     inside = up(torch.ones(1, up.in_channels, 8, 8))[..., 2:-2, 2:-2]
     assert inside.flatten(2).std(dim=2).max() < 1e-6
 

@@ -22,7 +22,9 @@ from recycle.config import Pipeline, TrainSettings, parse_pipeline
 from recycle.errors import BundleError, FootageError, RecycleError
 from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
-from recycle.training.loop import TrainReport, learning_rate, train
+from recycle.networks.discriminator import Discriminator, Judgement
+from recycle.training.loop import TrainReport, train
+from recycle.training.schedule import learning_rate
 
 SETTINGS: dict[str, Any] = {
     "networks": {
@@ -230,8 +232,12 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
 
     def poison(module: Any, inputs: Any, output: Any) -> Any:
         nonlocal calls
-        calls += type(module).__name__ == "Discriminator"
-        return output * float("nan") if calls == 17 and type(module).__name__ == "Discriminator" else None
+        if not isinstance(module, Discriminator):
+            return None
+        calls += 1
+        if calls != 17:
+            return None
+        return Judgement(tuple(logits * float("nan") for logits in output.logits), output.layers)
 
     handle = torch.nn.modules.module.register_module_forward_hook(poison)
     try:

@@ -32,7 +32,7 @@ def bundle() -> Bundle:
         generator=GeneratorSettings(blocks=1, width=4),
         predictor=PredictorSettings(kind="pix2pix", width=4, depth=3),
     )
-    bundle = Bundle(BundleConfig(name="tiny", networks=networks, frames=3, short_side=32))
+    bundle = Bundle(BundleConfig(name="tiny", networks=networks, short_side=32))
     initialise(bundle, std=0.2)
     return bundle
 

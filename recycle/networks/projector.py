@@ -1,0 +1,28 @@
+"""Projection of a generator's features for the contrastive loss."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.networks.initialise import initialise
+
+WIDTH = 256
+
+
+class Projector(nn.Module):
+    """For each layer two linear maps of each patch, with a ReLU between, to the unit sphere of 256 dimensions.
+
+    Source: Park et al. (ECCV 2020), section 3.2 and appendix C.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(count, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH)) for count in channels
+        )
+        initialise(self)
+
+    def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
+        """For each layer (N, S, C) → (N, S, 256) of length 1."""
+        return [F.normalize(head(x), dim=-1) for head, x in zip(self.heads, patches, strict=True)]

@@ -1,0 +1,150 @@
+"""The state of one training run, in memory and in its folder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from pydantic import ValidationError
+
+from recycle.config import Pipeline
+from recycle.errors import BundleError, RecycleError
+from recycle.networks.bundle import BundleConfig, save_bundle
+from recycle.training.checkpoint import load_checkpoint, save_checkpoint
+from recycle.training.ema import MovingAverage
+from recycle.training.model import Discriminators, RecycleGAN, Translators
+from recycle.training.objective import bare
+from recycle.training.pool import FramePool
+from recycle.training.schedule import Reliance
+from recycle.training.step import Optimisers
+
+ROLLBACKS = 3
+"""Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
+
+MAY_CHANGE = {
+    "steps",
+    "decay",
+    "device",
+    "precision",
+    "workers",
+    "log_every",
+    "preview_every",
+    "checkpoint_every",
+}
+"""Training settings that may differ when a run is continued."""
+
+
+class Run:
+    """Networks, optimisers, averages and pools; knows how to save and to continue."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path, fabric: Fabric, short_side: int) -> None:
+        self.pipeline, self.folder, self.fabric = pipeline, folder, fabric
+        settings = pipeline.train
+        self.step = 0
+        self.rollbacks = 0
+        self.stuck = 0  # rollbacks since the last regular checkpoint
+        torch.manual_seed(settings.seed)
+        translators = Translators(pipeline).to(memory_format=torch.channels_last)
+        discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
+        config = BundleConfig(
+            name=pipeline.name, networks=pipeline.networks, predictors=pipeline.predicts, short_side=short_side
+        )
+        self.average = MovingAverage(translators.bundle(config), settings.ema)
+        self.average.bundle.to(fabric.device)
+        self.model = RecycleGAN(fabric.setup_module(translators), fabric.setup_module(discriminators))
+        self.optimisers = Optimisers(
+            self._adam([translators.generators(), translators.predictors()]),
+            self._adam([list(discriminators.parameters())]),
+        )
+        judged = [name for name in discriminators.networks if name.startswith("disc")]
+        self.pools = {name: FramePool(settings.pool_size, settings.seed + i) for i, name in enumerate(judged)}
+        self.reliance = Reliance(wait=pipeline.losses.prediction.wait)
+
+    def _adam(self, groups: list[list[torch.nn.Parameter]]) -> Any:
+        settings = self.pipeline.train
+        given = [{"params": group} for group in groups if group]
+        if not given:
+            return None
+        return self.fabric.setup_optimizers(
+            torch.optim.Adam(given, lr=settings.learning_rate, betas=settings.betas, fused=True)
+        )
+
+    def set_rate(self, rate: float) -> None:
+        """Give every optimiser its learning rate."""
+        settings = self.pipeline.train
+        for group, factor in zip(self.optimisers.translators.param_groups, (1, settings.predictor_rate), strict=False):
+            group["lr"] = rate * factor
+        if self.optimisers.discriminators is not None:
+            for group in self.optimisers.discriminators.param_groups:
+                group["lr"] = rate * settings.discriminator_rate
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that this run continues from."""
+        return self.folder / "checkpoint.pt"
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state of its own, by its key in the checkpoint."""
+        parts = {
+            "translators": bare(self.model.translators),
+            "discriminators": bare(self.model.discriminators),
+            "average": self.average.bundle,
+            "optimiser_translators": self.optimisers.translators,
+            "optimiser_discriminators": self.optimisers.discriminators,
+            "reliance": self.reliance,
+        }
+        return {key: part for key, part in parts.items() if part is not None}
+
+    def save(self) -> None:
+        """Write the checkpoint and the bundle."""
+        state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
+        state |= {
+            "pipeline": self.pipeline.model_dump_json(),
+            "step": self.step,
+            "rollbacks": self.rollbacks,
+            "average_updates": self.average.updates,
+            "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+        }
+        save_checkpoint(self.checkpoint, state)
+        bundle = self.average.bundle
+        bundle.config = bundle.config.model_copy(update={"step": self.step})
+        save_bundle(bundle, self.folder / "model")
+
+    def load(self) -> None:
+        """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings."""
+        state = load_checkpoint(self.checkpoint)
+        _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
+        for key, part in self._parts().items():
+            part.load_state_dict(state[key])
+        self.average.updates = state["average_updates"]
+        for name, pool in self.pools.items():
+            pool.load_state_dict(state["pools"][name], self.fabric.device)
+        self.step, self.rollbacks = state["step"], state["rollbacks"]
+
+    def roll_back(self, reason: str) -> None:
+        """Go back to the checkpoint and draw other clips from there. Raises RecycleError after ROLLBACKS times."""
+        rollbacks = self.rollbacks + 1
+        self.stuck += 1
+        if self.stuck > ROLLBACKS:
+            raise RecycleError(
+                f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; lower "
+                "'train.learning_rate' or use train.precision = \"fp32\""
+            )
+        self.load()
+        self.rollbacks = rollbacks
+        self.save()
+
+
+def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
+    try:
+        old = Pipeline.model_validate_json(saved)
+    except ValidationError as error:
+        raise BundleError(f"{checkpoint} is of another version of recycle; give another --out folder") from error
+    for group in ("networks", "losses", "train"):
+        before, now = (getattr(p, group).model_dump() for p in (old, new))
+        for key, value in before.items():
+            if now[key] != value and key not in MAY_CHANGE:
+                raise RecycleError(
+                    f"{checkpoint} was trained with {group}.{key} = {value}, the pipeline now says {now[key]}; "
+                    "put it back, or give another --out folder"
+                )
