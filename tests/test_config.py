@@ -35,7 +35,7 @@ def test_the_named_pipelines_ship() -> None:
         ("[train]\nsteps = 'many'", r"'train\.steps': .*integer.*, got 'many'"),
         ("[train]\nsteps = 0", r"'train\.steps': .*greater than or equal to 1, got 0"),
         ("[train]\nsize = [30, 30]", r"'train': 'size' is height and width, multiples of 4"),
-        ("[train]\nframes = 1", r"'train\.frames' must be at least 2"),
+        ("[train]\nframes = 1", r"'train\.frames' must be above 'networks\.predictor\.past' = 2"),
         ("[footage]\na = 'x'\n[footage.street]", r"either 'street' or paths"),
         ("[footage]\ntest_a = ['x', 'y']\ntruth_ab = 'z'", r"'truth_ab' must be empty or as long as 'test_a'"),
         ("steps = ", r"task\.toml is not valid TOML"),
