@@ -62,8 +62,9 @@ def test_spectral_normalisation_makes_every_layer_at_most_1_lipschitz() -> None:
     disc = Discriminator(DiscriminatorSettings(width=4, layers=2, norm="spectral"))
     assert not any(isinstance(module, nn.InstanceNorm2d) for module in disc.modules())
     convolutions = [module for module in disc.modules() if isinstance(module, nn.Conv2d)]
-    for module in convolutions:
-        nn.init.normal_(module.parametrizations.weight.original, std=3.0)
+    for name, parameter in disc.named_parameters():
+        if name.endswith("original"):
+            nn.init.normal_(parameter, std=3.0)
     for _ in range(60):  # one power iteration each
         disc(torch.rand(1, 3, 32, 32))
     disc.eval()

@@ -1,6 +1,5 @@
 """A run can be killed, stopped, damaged and continued; what it learns follows from the settings alone."""
 
-import itertools
 import json
 import os
 import re
@@ -14,17 +13,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from recycle.config import Pipeline, TrainSettings, parse_pipeline
+from recycle.config import Pipeline, parse_pipeline
 from recycle.errors import BundleError, FootageError, RecycleError
 from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.training.loop import TrainReport, train
-from recycle.training.schedule import learning_rate
 
 SETTINGS: dict[str, Any] = {
     "networks": {
@@ -248,17 +244,6 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     assert any("went back to the last checkpoint" in notice for notice in report.notices)
     weights = load_file(tmp_path / "model" / "model.safetensors")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
-
-
-@given(steps=st.integers(1, 500), decay=st.floats(0, 1))
-def test_the_learning_rate_is_constant_then_falls_and_never_wastes_a_step(steps: int, decay: float) -> None:
-    settings = TrainSettings(steps=steps, decay=decay, learning_rate=1.0)
-    rates = [learning_rate(step, settings) for step in range(steps)]
-    assert all(0 < late <= early <= 1 for early, late in itertools.pairwise(rates))
-    constant = steps - round(steps * decay)
-    assert all(rate == 1 for rate in rates[:constant])
-    if constant < steps:
-        assert rates[-1] == pytest.approx(1 / (round(steps * decay) + 1))
 
 
 def test_shots_are_read_as_rgb(tmp_path: Path) -> None:
