@@ -395,6 +395,8 @@ class Pipeline(Settings):
             raise ValueError("'losses.weights.perceptual' compares cycled or recycled frames: weigh one of them")
         if weights.perceptual and self.footage.paired:
             raise ValueError("'losses.weights.perceptual' is for unpaired footage; feature_matching does it for pairs")
+        if weights.feature_matching and self.footage.paired and self.losses.augment:
+            raise ValueError("'losses.weights.feature_matching' compares places of pairs, which 'losses.augment' moves")
         if not weights.adversarial:
             for name in ("feature_matching", "perceptual"):
                 if getattr(weights, name):

@@ -36,6 +36,13 @@ def test_the_named_pipelines_ship() -> None:
         ("[train]\nsteps = 0", r"'train\.steps': .*greater than or equal to 1, got 0"),
         ("[train]\nsize = [30, 30]", r"'train': 'size' is height and width, multiples of 4"),
         ("[train]\nframes = 1", r"'train\.frames' must be above 'networks\.predictor\.past' = 2"),
+        ("[train]\nsize = [36, 64]\ngrow = 1", r"multiples of 8 and at least 32 \(with grow = 1\)"),
+        ("[train]\nstride = [3, 1]", r"'stride' is a number from 1, or two in order such as \[1, 3\], got \(3, 1\)"),
+        ("[losses.weights]\nperceptual = 1\nrecycle = 0", r"'losses\.weights\.perceptual' compares cycled or recycled"),
+        (
+            "[losses.prediction]\nwait = true\n[losses.weights]\nrecurrent = 0",
+            r"'losses\.prediction' needs the",
+        ),
         ("[footage]\na = 'x'\n[footage.street]", r"either 'street' or paths"),
         ("[footage]\ntest_a = ['x', 'y']\ntruth_ab = 'z'", r"'truth_ab' must be empty or as long as 'test_a'"),
         ("steps = ", r"task\.toml is not valid TOML"),
