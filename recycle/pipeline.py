@@ -21,7 +21,8 @@ from recycle.config import (
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
-from recycle.evaluation.report import VideoRow, write_report
+from recycle.evaluation.page import VideoRow
+from recycle.evaluation.report import write_report
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
