@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +22,8 @@ from recycle.footage.encode import output_errors
 EMBED_LIMIT = 40 * 2**20
 """Bytes of video up to which the page holds the videos themselves; above, it links to the files."""
 _SMALL = 200
+_WIDTH = 1184
+"""Pixels of a page that a row of videos can fill."""
 _HEAD = 4096  # bytes of a page in which its generator is named
 
 
@@ -125,6 +127,8 @@ def _remove_copies(folder: Path) -> None:
 
 
 def _row(row: VideoRow, files: dict[Path, Path], link_from: Path | None) -> list[_Video]:
+    """A row's videos; many are shown smaller, so that they are all seen at once."""
+    fitting = max(_WIDTH // len(row.videos) - 14, 140)
     shown: list[_Video] = []
     for caption, video in row.videos:
         if video is not None:
@@ -132,7 +136,7 @@ def _row(row: VideoRow, files: dict[Path, Path], link_from: Path | None) -> list
         else:
             first = shown[0]
             shown.append(_Video(caption, "", first.width, first.height, 0, False, first.least_width))
-    return shown
+    return [replace(video, least_width=min(video.least_width, fitting)) for video in shown]
 
 
 def _video(caption: str, video: Path, linked_from: Path | None) -> _Video:
