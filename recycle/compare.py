@@ -108,11 +108,8 @@ class TrainedRun:
     @cached_property
     def tests(self) -> dict[Key, TestClip]:
         """The clips that it tests on and that are still there."""
-        footage = self._group(FootageSettings, "footage")
-        if footage.street is not None:
-            footage = street_footage(self.where.footage)
-        clips = test_clips(footage, self.where.translated)
-        return {(clip.direction, fingerprint(clip.source)): clip for clip in clips if clip.source.exists()}
+        clips = [clip for clip in self._all_tests() if clip.source.exists()]
+        return {(clip.direction, fingerprint(clip.source)): clip for clip in clips}
 
     def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, console: Terminal) -> Path | None:
         """What the run's model makes of `clip`: the run's own translation of it, or a new one, added to `made`.
@@ -153,6 +150,7 @@ class TrainedRun:
             notes.append("no scores yet")
         elif self._scores_are_old():
             notes.append("its scores are of an earlier state of its model")
+        notes += [f"{c.source.name} is not there" for c in self._all_tests() if not c.source.exists()]
         return ComparedRun(
             name=self.name,
             steps="–" if step is None else f"{step} of {planned} steps",
@@ -161,6 +159,12 @@ class TrainedRun:
             metrics=metrics,
             curves=read_scalars(self.where.logs),
         )
+
+    def _all_tests(self) -> list[TestClip]:
+        footage = self._group(FootageSettings, "footage")
+        if footage.street is not None:
+            footage = street_footage(self.where.footage)
+        return test_clips(footage, self.where.translated)
 
     def _group(self, model: type[S], name: str) -> S:
         """One group of its settings; as by default where they are of another version of recycle."""

@@ -13,6 +13,7 @@ from recycle.cli import main
 from recycle.compare import compare, unique_names
 from recycle.config import Pipeline, TranslateSettings, parse_pipeline
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
+from recycle.evaluation import page as pages
 from recycle.footage.encode import write_video
 from recycle.pipeline import Layout, prepare_footage, run
 from recycle.progress import Terminal
@@ -141,6 +142,17 @@ def test_scores_of_an_earlier_model_are_told(runs: list[Path], tmp_path: Path) -
     assert page.row("plain")[2] == ""
 
 
+def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(runs[0], moved)
+    (moved / "footage" / "test_a.mp4").unlink()
+    compare([runs[1], moved], tmp_path / "c.html", Terminal())
+    page = Page(tmp_path / "c.html")
+    assert page.row("moved")[2] == "test_a.mp4 is not there"
+    shown = [video["aria-label"] for video in page.of("video")]
+    assert shown == [f"b → a: test_b.mp4: {role}" for role in ("source", "cycle", "moved", "truth")]
+
+
 def test_a_run_without_a_model_leaves_its_places_empty(runs: list[Path], tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(runs[2], bare)
@@ -170,6 +182,19 @@ def test_only_what_compare_wrote_is_replaced(runs: list[Path], tmp_path: Path) -
     assert [path for path in beside.parents[1].rglob("*") if path.is_file()] == [beside.with_name("mine.mp4")]
     with pytest.raises(OutputError, match="is a folder"):
         compare(two, tmp_path, Terminal())
+
+
+def test_too_large_videos_are_linked_and_kept(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "EMBED_LIMIT", 0)
+    compare([runs[0], runs[2]], tmp_path / "c.html", Terminal())
+    linked = [tmp_path / video["src"] for video in Page(tmp_path / "c.html").of("video")]
+    assert linked[1].samefile(runs[0] / "translated" / "test_a_ab.mp4")
+    assert linked[2] == tmp_path / "c-videos" / "2-killed" / "test_a_ab.mp4"
+    before = files(tmp_path / "c-videos")
+    compare([runs[0], runs[2]], tmp_path / "c.html", Terminal())
+    assert files(tmp_path / "c-videos") == before != {}  # not translated anew
 
 
 def test_truth_of_another_size_is_left_out(

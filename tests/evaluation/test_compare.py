@@ -112,6 +112,16 @@ def test_curves_of_one_tag_share_a_chart_and_a_run_keeps_its_colour() -> None:
     assert charts["disc a"].x_ticks[-1][1] == "2k"
 
 
+def test_many_runs_can_be_told_apart(tmp_path: Path) -> None:
+    runs = [compared(str(i), curves={"loss/cycle": [(1, float(i)), (2, 1.0)]}) for i in range(12)]
+    write_comparison(tmp_path / "c.html", runs, rows=[])
+    page = Page(tmp_path / "c.html")
+    lines = [path["class"].removeprefix("smooth ") for path in page.of("path") if path["class"].startswith("smooth")]
+    keys = [span["class"].removeprefix("swatch ") for span in page.of("span") if "swatch" in span.get("class", "")]
+    assert len(set(lines)) == 12
+    assert lines == keys[:12] == keys[-12:]
+
+
 def test_an_empty_comparison_says_what_is_missing_and_escapes_names(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
     write_comparison(tmp_path / "c.html", [compared(evil), compared("y")], rows=[])
