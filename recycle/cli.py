@@ -416,6 +416,25 @@ def demo(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs, finished or not.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    a: Annotated[list[Path] | None, typer.Option(help="Video of domain a to show (repeatable).")] = None,
+    b: Annotated[list[Path] | None, typer.Option(help="Video of domain b; default: shared test clips.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
+) -> None:
+    """Put runs side by side on one page: settings that differ, the same clips, scores, curves.
+
+    Example: recycle compare runs/recycle runs/cycle --out compare.html
+    """
+    from recycle.compare import compare as compare_runs
+    from recycle.progress import Terminal
+
+    compare_runs(runs, out, Terminal(), a=a or (), b=b or (), overwrite=overwrite)
+    typer.echo(f"wrote {out}   <- open this in a browser")
+
+
+@app.command()
 def doctor() -> None:
     """Tell what this machine can do: devices, precisions, codecs, encoders that really work, versions.
 

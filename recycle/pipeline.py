@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from recycle.config import (
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
-from recycle.evaluation.report import VideoRow, write_report
+from recycle.evaluation.page import VideoRow
+from recycle.evaluation.report import write_report
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
@@ -36,6 +38,7 @@ from recycle.translation.translator import IDENTITY, Translator
 def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
     """Load a pipeline by path or shipped name, with settings of its groups replaced where not None.
 
+    The footage's paths become absolute, so that the record in a run's folder names it wherever it is read.
     Raises ConfigError as load_pipeline.
     """
     path = find_pipeline(file)
@@ -45,6 +48,9 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
         if group == "footage" and given:
             data["footage"] = FootageSettings(paired=data["footage"]["paired"]).model_dump()
         data[group] |= given
+    for name, paths in data["footage"].items():
+        if isinstance(paths, tuple | list):
+            data["footage"][name] = tuple(Path(each).absolute() for each in paths)
     return parse_pipeline(data, where=str(path))
 
 
@@ -63,6 +69,21 @@ class Layout:
     def frames(self) -> Path:
         """Extracted frames, `a` and `b`."""
         return self.folder / "frames"
+
+    @property
+    def pipeline(self) -> Path:
+        """The pipeline that it was last trained with, as JSON."""
+        return self.folder / "pipeline.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What training continues from."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def logs(self) -> Path:
+        """Curves, as TensorBoard keeps them."""
+        return self.folder / "logs"
 
     @property
     def model(self) -> Path:
@@ -122,22 +143,29 @@ def make_street(settings: StreetSettings, folder: Path, console: Terminal, *, pa
     both ways."""
     train, test = settings.seconds, settings.test_seconds
     films = (
-        ("a.mp4", 3 * settings.seed, train, settings.a),
-        ("b.mp4", 3 * settings.seed + (0 if paired else 1), train, settings.b),
-        ("test_a.mp4", 3 * settings.seed + 2, test, settings.a),
-        ("test_b.mp4", 3 * settings.seed + 2, test, settings.b),
+        (3 * settings.seed, train, settings.a),
+        (3 * settings.seed + (0 if paired else 1), train, settings.b),
+        (3 * settings.seed + 2, test, settings.a),
+        (3 * settings.seed + 2, test, settings.b),
     )
-    paths = [folder / name for name, *_ in films]
-    with _Stage("footage", settings.model_dump() | {"paired": paired}, paths, folder) as stage:
+    footage = street_footage(folder).model_copy(update={"paired": paired})
+    paths = (*footage.a, *footage.b, *footage.test_a, *footage.test_b)
+    made_from = settings.model_dump() | ({"paired": True} if paired else {})
+    with Stage("footage", made_from, paths, folder) as stage:
         if stage.needed:
-            for path, (_, seed, seconds, look) in zip(paths, films, strict=True):
+            for path, (seed, seconds, look) in zip(paths, films, strict=True):
                 street = Street(
                     seed=seed, width=settings.width, height=settings.height, fps=settings.fps, seconds=seconds
                 )
                 with console.bar(f"filming {path.name} ({look})") as progress:
                     street.write(path, look, progress=progress)
-    a, b, test_a, test_b = ((path,) for path in paths)
-    return FootageSettings(a=a, b=b, test_a=test_a, test_b=test_b, truth_ab=test_b, truth_ba=test_a, paired=paired)
+    return footage
+
+
+def street_footage(folder: Path) -> FootageSettings:
+    """Where a street's films lie in `folder`."""
+    a, b, test_a, test_b = ((folder / name,) for name in ("a.mp4", "b.mp4", "test_a.mp4", "test_b.mp4"))
+    return FootageSettings(a=a, b=b, test_a=test_a, test_b=test_b, truth_ab=test_b, truth_ba=test_a)
 
 
 def prepare_footage(
@@ -181,7 +209,7 @@ def translate_tests(
     footage: FootageSettings, settings: TranslateSettings, model: str, where: Layout, console: Terminal
 ) -> list[TestClip]:
     """Translate every test video to the other domain, and back again for the cycle error."""
-    clips = _test_clips(footage, where.translated)
+    clips = test_clips(footage, where.translated)
     model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
     translator: Translator | None = None
     for clip in clips:
@@ -190,8 +218,7 @@ def translate_tests(
             (clip.source, clip.translated, clip.to),
             (clip.translated, clip.back, origin),
         ):
-            key = {"settings": settings.model_dump(), "model": model_key, "source": fingerprint(source), "to": to}
-            with _Stage(output.name, key, [output], where.translated) as stage:
+            with translation_stage(source, output, to, model_key, settings) as stage:
                 if not stage.needed:
                     continue
                 translator = translator or Translator.from_pretrained(
@@ -204,6 +231,12 @@ def translate_tests(
                 for notice in report.notices:
                     console.say(f"{source.name}: {notice}")
     return clips
+
+
+def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> "Stage":
+    """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
+    key = {"settings": settings.model_dump(), "model": model_key, "source": fingerprint(source), "to": to}
+    return Stage(output.name, key, [output], output.parent)
 
 
 def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> dict[str, float]:
@@ -219,7 +252,7 @@ def evaluate_tests(pipeline: Pipeline, clips: Sequence[TestClip], where: Layout,
     """Score the translated test videos, and write metrics.json."""
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
     key = {"settings": pipeline.evaluate.model_dump(), "videos": [fingerprint(video) for video in videos]}
-    with _Stage("metrics", key, [where.metrics], where.folder) as stage:
+    with Stage("metrics", key, [where.metrics], where.folder) as stage:
         if stage.needed:
             directions: dict[Direction, list[ClipSet]] = {}
             for clip in clips:
@@ -251,13 +284,14 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         title=pipeline.name,
         rows=rows,
         metrics=scores,
-        curves=read_scalars(where.folder / "logs"),
+        curves=read_scalars(where.logs),
         previews=sorted((where.folder / "previews").glob("*.png")),
         facts=facts,
     )
 
 
-def _test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
+def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
+    """The test videos of `footage`, and where in `folder` their translations lie."""
     clips = []
     for direction, sources, truths in (
         ("ab", footage.test_a, footage.truth_ab),
@@ -285,16 +319,26 @@ def _is_extracted(path: Path) -> bool:
     return path.is_dir() and any(path.glob("**/manifest.json"))
 
 
-class _Stage:
+class Stage:
     """Remembers, in a small file, from what a stage's outputs were made; `needed` tells whether to make them anew."""
 
     def __init__(self, name: str, made_from: Any, outputs: Sequence[Path], folder: Path) -> None:
         self._stamp = folder / ".done" / f"{name}.json"
         self._made_from = json.dumps(made_from, sort_keys=True, default=str)
+        self._outputs = outputs
         old = self._stamp.read_text(encoding="utf-8") if self._stamp.is_file() else None
         self.needed = old != self._made_from or not all(output.exists() for output in outputs)
+        self.done_before = old is not None
 
-    def __enter__(self) -> "_Stage":
+    def remove(self) -> None:
+        """Remove the outputs, which are files, and what is remembered of them."""
+        for file in (*self._outputs, self._stamp):
+            file.unlink(missing_ok=True)
+        for folder in (self._stamp.parent, self._stamp.parent.parent):
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
+
+    def __enter__(self) -> "Stage":
         return self
 
     def __exit__(self, error: type[BaseException] | None, *details: object) -> None:

@@ -14,7 +14,19 @@ from recycle.footage.decode import open_frames
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 
-COMMANDS = ["probe", "extract", "street", "train", "translate", "evaluate", "run", "demo", "doctor", "pipelines"]
+COMMANDS = [
+    "probe",
+    "extract",
+    "street",
+    "train",
+    "translate",
+    "evaluate",
+    "run",
+    "demo",
+    "compare",
+    "doctor",
+    "pipelines",
+]
 
 
 def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

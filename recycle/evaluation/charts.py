@@ -1,4 +1,4 @@
-"""Geometry of the report's line charts; the page's template draws it as SVG."""
+"""Geometry of the pages' line charts; a template draws it as SVG."""
 
 import math
 import re
@@ -14,6 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
 """Size and margins of a chart in SVG units."""
 
 _LOSS = "loss/"
+_SIDES = {"": "", "a": "a", "b": "b", "ab": "a → b", "ba": "b → a"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Line:
     """One curve: SVG path data of the raw and of the smoothed values, and its last smoothed value."""
 
     label: str
+    colour: int
+    """Number of its colour, from 0: lines of one number belong together on the page."""
     raw: str
     smooth: str
     last: str
@@ -42,8 +45,22 @@ def charts(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[Chart]:
     Steps count from 0. Curves without points are left out.
     """
     tags = [(*_split(tag), points) for tag, points in curves.items() if points]
-    tags.sort(key=lambda tag: (not tag[0].startswith(_LOSS), *tag[:2]))
-    return [_chart(title, list(group)) for title, group in groupby(tags, key=lambda tag: tag[0])]
+    tags.sort(key=lambda tag: _order(*tag[:2]))
+    groups = groupby(tags, key=lambda tag: tag[0])
+    return [_chart(_title(t), [(label, i, p) for i, (_, label, p) in enumerate(group)]) for t, group in groups]
+
+
+def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> list[Chart]:
+    """One chart per tag, losses first, with a line for each run that has it.
+
+    `runs`: name → curves. The number of a run's colour is its place in `runs`, in every chart.
+    """
+    tags = {tag: _split(tag) for curves in runs.values() for tag, points in curves.items() if points}
+    found = []
+    for tag, parts in sorted(tags.items(), key=lambda item: _order(*item[1])):
+        lines = [(name, i, curves[tag]) for i, (name, curves) in enumerate(runs.items()) if curves.get(tag)]
+        found.append(_chart(f"{_title(parts[0])} {_SIDES[parts[1]]}".rstrip(), lines))
+    return found
 
 
 def _split(tag: str) -> tuple[str, str]:
@@ -51,7 +68,16 @@ def _split(tag: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (tag, "")
 
 
-def _chart(title: str, group: list[tuple[str, str, Sequence[tuple[int, float]]]]) -> Chart:
+def _order(quantity: str, side: str) -> tuple[bool, str, str]:
+    return (not quantity.startswith(_LOSS), quantity, side)
+
+
+def _title(quantity: str) -> str:
+    return quantity.removeprefix(_LOSS).replace("_", " ")
+
+
+def _chart(title: str, group: Sequence[tuple[str, int, Sequence[tuple[int, float]]]]) -> Chart:
+    """`group`: label, number of the colour, points."""
     values = [np.array(points, dtype=np.float64) for _, _, points in group]
     smooth = [np.stack((v[:, 0], _smooth(v[:, 1])), axis=1) for v in values]
     last = max(1.0, *(float(v[-1, 0]) for v in values))
@@ -61,15 +87,16 @@ def _chart(title: str, group: list[tuple[str, str, Sequence[tuple[int, float]]]]
 
     def place(points: NDArray[np.float64]) -> str:
         x, y = LEFT + points[:, 0] * x_scale, HEIGHT - BOTTOM - (points[:, 1] - y_ticks[0]) * y_scale
-        return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        pairs = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
+        return "M" + "L".join(pairs if len(pairs) > 1 else 2 * pairs)  # one point is a dot
 
     lines = tuple(
-        Line(label, place(v), place(s), f"{s[-1, 1]:.3g}")
-        for (_, label, _), v, s in zip(group, values, smooth, strict=True)
+        Line(label, colour, place(v), place(s), f"{s[-1, 1]:.3g}")
+        for (label, colour, _), v, s in zip(group, values, smooth, strict=True)
     )
     x_labels = tuple((LEFT + t * x_scale, _step(t)) for t in _ticks(0.0, last, 4) if t <= 1.01 * last)
     y_labels = tuple((HEIGHT - BOTTOM - (t - y_ticks[0]) * y_scale, f"{t:.6g}") for t in y_ticks)
-    return Chart(title.removeprefix(_LOSS).replace("_", " "), lines, x_labels, y_labels)
+    return Chart(title, lines, x_labels, y_labels)
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:

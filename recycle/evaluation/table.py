@@ -1,6 +1,6 @@
-"""The report's table of scores: what each figure is called, which way is better, and how to read it."""
+"""The table of scores: what each figure is called, which way is better, and how to read it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,18 +71,27 @@ class ScoreRow:
 
 def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
     """The table's rows, in the order of FIGURES; figures that are not listed there follow by name."""
-    names = {_figure_of(key): None for key in metrics}
-    known = [name for name in FIGURES if name in names]
-    unknown = sorted(name for name in names if name not in FIGURES)
     rows = []
-    for name in known + unknown:
-        figure = FIGURES.get(name, Figure(name.replace("_", " "), "", "", ""))
+    for name, figure in figures(metrics):
         if name in metrics:  # a figure without direction
-            ab, ba = Cell(_text(metrics[name], figure)), Cell()
+            ab, ba = Cell(text(metrics[name], figure)), Cell()
         else:
             ab, ba = (_cell(metrics, f"{name}_{direction}", figure) for direction in ("ab", "ba"))
         rows.append(ScoreRow(figure, ab, ba))
     return rows
+
+
+def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
+    """The names of the figures that `keys` of metrics stand for, and how they are shown; in the order of rows."""
+    names = {_figure_of(key) for key in keys}
+    known = [name for name in FIGURES if name in names]
+    unknown = sorted(name for name in names if name not in FIGURES)
+    return [(name, FIGURES.get(name, Figure(name.replace("_", " "), "", "", ""))) for name in known + unknown]
+
+
+def text(value: float | None, figure: Figure) -> str:
+    """A figure's value in its unit."""
+    return "–" if value is None else f"{value * figure.scale:.{figure.digits}f}"
 
 
 def _figure_of(key: str) -> str:
@@ -96,8 +105,4 @@ def _cell(metrics: Mapping[str, float], key: str, figure: Figure) -> Cell:
     if value is not None and untouched is not None and figure.better:
         wins = value > untouched if figure.better == "higher" else value < untouched
     truth = metrics.get(f"{key}_truth")
-    return Cell(_text(value, figure), _text(untouched, figure), _text(truth, figure), wins)
-
-
-def _text(value: float | None, figure: Figure) -> str:
-    return "–" if value is None else f"{value * figure.scale:.{figure.digits}f}"
+    return Cell(text(value, figure), text(untouched, figure), text(truth, figure), wins)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from recycle.atomic import write_text
 from recycle.config import Pipeline, TrainSettings
 from recycle.devices import make_fabric
 from recycle.errors import FootageError, Interrupted
@@ -45,8 +46,8 @@ def train(
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
-    Writes `checkpoint.pt`, `model/` (the bundle of the averaged weights), `logs/` (TensorBoard) and
-    `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save,
+    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `logs/` (TensorBoard)
+    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save,
     then raise Interrupted. Raises FootageError for too little footage, BundleError for a damaged checkpoint,
     RecycleError where losses stay not finite.
     """
@@ -59,6 +60,7 @@ def train(
     run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
     resumed = run.checkpoint.exists()
     run.load() if resumed else run.save()
+    write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
     report = TrainReport(run.step, run.step, folder / "model")
 
     def notice(text: str) -> None:

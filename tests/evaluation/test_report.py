@@ -2,7 +2,6 @@
 
 import base64
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import av
@@ -11,11 +10,13 @@ import numpy as np
 import pytest
 
 from recycle.errors import FootageError
-from recycle.evaluation import report
+from recycle.evaluation import page as pages
+from recycle.evaluation.page import VideoRow
 from recycle.evaluation.playable import plays_in_browsers
-from recycle.evaluation.report import PREVIEW_LIMIT, VideoRow, write_report
+from recycle.evaluation.report import PREVIEW_LIMIT, write_report
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import write_video
+from tests.evaluation.conftest import Page
 
 METRICS = {
     "psnr_ab": 21.26,
@@ -26,40 +27,6 @@ METRICS = {
     "warp_error_ab_input": 0.00234,
     "novel_figure_ab": 42.0,
 }
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the cells of the table by row."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.text = path.read_text(encoding="utf-8")
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.table: list[list[str]] = []
-        self._in_cell = False
-        self.feed(self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag == "tr":
-            self.table.append([])
-        if tag in ("td", "th"):
-            self.table[-1].append("")
-            self._in_cell = True
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th"):
-            self._in_cell = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_cell:
-            self.table[-1][-1] += data
-
-    def of(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    def row(self, name: str) -> list[str]:
-        return next(row for row in self.table if row and row[0].startswith(name))
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +113,13 @@ def test_curves_of_both_sides_share_a_chart(tmp_path: Path) -> None:
     assert {"0", "0.5", "1k", "2k"} <= set(labels)
 
 
+def test_a_single_point_is_visible(tmp_path: Path) -> None:
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics={}, curves={"loss/cycle": [(1, 2.0)]})
+    assert [path["d"].count("L") for path in Page(tmp_path / "r.html").of("path")] == [1, 1]  # no length: a round dot
+
+
 def test_too_large_videos_are_linked(videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "EMBED_LIMIT", sum(video.stat().st_size for video in videos) - 1)
+    monkeypatch.setattr(pages, "EMBED_LIMIT", sum(video.stat().st_size for video in videos) - 1)
     rows = [VideoRow("a → b", [("source", videos[0]), ("translated", videos[1])])]
     path = videos[0].parent / "pages" / "report.html"
     write_report(path, title="t", rows=rows, metrics={}, curves={})
@@ -176,8 +148,12 @@ def test_what_browsers_cannot_play_is_copied(
     embedded = [video["src"] for video in Page(path).of("video")]
     assert all(source.startswith("data:video/mp4;base64,") for source in embedded)
     assert not (tmp_path / "report-videos").exists()
+    (tmp_path / "report-videos").mkdir()
+    (tmp_path / "report-videos" / "mine.mp4").write_text("precious")
+    write_report(path, title="t", rows=rows, metrics={}, curves={})
+    assert [file.name for file in (tmp_path / "report-videos").iterdir()] == ["mine.mp4"]
 
-    monkeypatch.setattr(report, "EMBED_LIMIT", 0)
+    monkeypatch.setattr(pages, "EMBED_LIMIT", 0)
     write_report(path, title="t", rows=rows, metrics={}, curves={})
     linked = [video["src"] for video in Page(path).of("video")]
     assert linked[:2] == ["report-videos/00-images.mp4", "report-videos/01-old.mp4"]

@@ -1,0 +1,170 @@
+"""Several training runs on one page: what differs in their settings, videos in step, scores and curves."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recycle.evaluation import table
+from recycle.evaluation.charts import overlaid
+from recycle.evaluation.page import VideoRow, write_page
+from recycle.evaluation.table import Figure
+
+TEMPLATE = "compare.html.jinja"
+DIRECTIONS = {"ab": "a → b", "ba": "b → a"}
+NONE = "–"
+DIFFERS = "differs"
+_ALIKE = 1e-3  # relative difference up to which two figures are of the same video, decoded on two machines
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """What the page shows of one run; a run that is unfinished lacks some."""
+
+    name: str
+    """Not that of another run."""
+    steps: str
+    """How far it is trained, in words."""
+    notes: Sequence[str]
+    """What to know before comparing it."""
+    settings: Mapping[str, Any]
+    """Its Pipeline, as JSON objects."""
+    metrics: Mapping[str, float]
+    """The flat dict of recycle.evaluation.evaluate."""
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+    """Of recycle.evaluation.curves.read_scalars."""
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """A setting that is not the same in all runs."""
+
+    path: str
+    """Such as losses.weights.recycle."""
+    values: tuple[str, ...]
+    """One per run."""
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """One run's cell of a row of scores."""
+
+    value: str
+    best: bool
+    untouched: str
+    """The untouched input's figure, where it is not the same for all runs; else empty."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One direction of one figure."""
+
+    direction: str
+    untouched: str
+    runs: tuple[RunScore, ...]
+    truth: str
+
+
+def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[VideoRow]) -> bool:
+    """Write the page to `path` (atomically); `rows` are the clips through each run's model.
+
+    The result and the errors are those of recycle.evaluation.page.write_page.
+    """
+    scores = score_rows([run.metrics for run in runs])
+    return write_page(
+        path,
+        TEMPLATE,
+        title=f"{len(runs)} runs compared",
+        runs=runs,
+        settings=setting_rows([run.settings for run in runs]),
+        rows=rows,
+        scores=scores,
+        other_clips=any(row.untouched == DIFFERS for _, group in scores for row in group),
+        charts=overlaid({run.name: run.curves for run in runs}),
+    )
+
+
+def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
+    """The settings that differ between the runs' pipelines, in the order of the first; equal ones are left out.
+
+    A setting that a run does not have, such as one of another version of recycle, counts as one that is not set.
+    """
+    flat = [dict(_leaves(settings)) for settings in runs]
+    paths = dict.fromkeys(path for settings in flat for path in settings)
+    rows = []
+    for path in paths:
+        values = [settings.get(path) for settings in flat]
+        if len({json.dumps(value) for value in values}) > 1:
+            rows.append(SettingRow(path, tuple(_setting(value) for value in values)))
+    return rows
+
+
+def score_rows(runs: Sequence[Mapping[str, float]]) -> list[tuple[Figure, list[ScoreRow]]]:
+    """The rows of the table of scores, by figure; `runs` are metrics, empty where a run has none.
+
+    The best of each row is marked, unless the untouched input's figures tell that the runs were tested on
+    other clips.
+    """
+    keys = {key for metrics in runs for key in metrics}
+    groups = []
+    for name, figure in table.figures(keys):
+        names = {name: ""} if name in keys else {f"{name}_{short}": way for short, way in DIRECTIONS.items()}
+        rows = [_score_row(key, way, figure, runs) for key, way in names.items() if key in keys]
+        if rows:
+            groups.append((figure, rows))
+    return groups
+
+
+def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths and values of the settings that are set."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        elif value not in (None, [], ()):
+            yield f"{above}{key}", value
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value))
+    return NONE if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[str, float]]) -> ScoreRow:
+    untouched, truth = ([metrics.get(f"{key}_{twin}") for metrics in runs] for twin in ("input", "truth"))
+    alike = _alike(untouched)
+    shown = [None if (value := metrics.get(key)) is None else _rounded(value, figure) for metrics in runs]
+    best = _best([value for value in shown if value is not None], figure) if alike else None
+    cells = tuple(
+        RunScore(
+            table.text(metrics.get(key), figure),
+            best=value is not None and value == best,
+            untouched="" if alike or own is None else table.text(own, figure),
+        )
+        for metrics, value, own in zip(runs, shown, untouched, strict=True)
+    )
+    return ScoreRow(direction, _shared(untouched, figure), cells, _shared(truth, figure))
+
+
+def _best(values: Sequence[float], figure: Figure) -> float | None:
+    """The best value, as shown; None where none is better than another."""
+    if not figure.better or len(set(values)) < 2:
+        return None
+    return max(values) if figure.better == "higher" else min(values)
+
+
+def _rounded(value: float, figure: Figure) -> float:
+    return round(value * figure.scale, figure.digits)
+
+
+def _alike(values: Sequence[float | None]) -> bool:
+    known = [value for value in values if value is not None]
+    return all(math.isclose(value, known[0], rel_tol=_ALIKE, abs_tol=1e-9) for value in known)
+
+
+def _shared(values: Sequence[float | None], figure: Figure) -> str:
+    if not _alike(values):
+        return DIFFERS
+    return table.text(next((value for value in values if value is not None), None), figure)

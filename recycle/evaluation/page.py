@@ -1,0 +1,157 @@
+"""Pages that hold all they show: one HTML file with its videos, styles and scripts."""
+
+import base64
+import mimetypes
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+
+from recycle.atomic import write_text
+from recycle.errors import FootageError
+from recycle.evaluation import charts
+from recycle.evaluation.playable import plays_in_browsers, write_playable
+from recycle.footage.decode import VideoReader
+from recycle.footage.encode import output_errors
+
+EMBED_LIMIT = 40 * 2**20
+"""Bytes of video up to which the page holds the videos themselves; above, it links to the files."""
+_SMALL = 200
+_WIDTH = 1184
+"""Pixels of a page that a row of videos can fill."""
+_HEAD = 4096  # bytes of a page in which its generator is named
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """Videos of equal length to be watched side by side."""
+
+    title: str
+    videos: Sequence[tuple[str, Path | None]]
+    """(caption, video or folder of numbered images): such as source, translated, truth. None: a place that is
+    empty yet; the first is never empty."""
+
+
+@dataclass(frozen=True)
+class _Video:
+    caption: str
+    src: str
+    """Empty: there is no video."""
+    width: int
+    height: int
+    rate: float
+    crisp: bool
+    least_width: int
+
+
+def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context: object) -> bool:
+    """Write the page that `template`, a file beside this one, makes of `rows` and `context`, atomically.
+
+    The page needs no network and no other file; True. Videos above EMBED_LIMIT bytes in all are linked by
+    relative paths instead, and the page says so; False. Videos that browsers do not play are shown as H.264
+    copies, which lie in `videos_folder(path)` if linked.
+
+    Raises FootageError for a video that cannot be read, OutputError where nothing can be written.
+    """
+    copies = videos_folder(path)
+    files = _playable([video for row in rows for _, video in row.videos if video is not None], copies)
+    embed = sum(file.stat().st_size for file in files.values()) <= EMBED_LIMIT
+    shown = [(row.title, _row(row, files, None if embed else path)) for row in rows]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(
+        rows=shown, embedded=embed, frame=charts, generator=_generator(template), **context
+    )
+    with output_errors(path):
+        write_text(path, page)
+        if embed:
+            _remove_copies(copies)
+    return embed
+
+
+def is_page(path: Path, template: str) -> bool:
+    """Whether the file `path` was written by write_page with `template`."""
+    try:
+        with path.open("rb") as file:
+            return f'content="{_generator(template)}"'.encode() in file.read(_HEAD)
+    except OSError:
+        return False
+
+
+def videos_folder(path: Path) -> Path:
+    """Where the videos lie that the page at `path` links to and that have no other place."""
+    return path.with_name(f"{path.stem}-videos")
+
+
+def data_uri(file: Path) -> str:
+    """A file as text that a page can hold. Raises FootageError if it cannot be read."""
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    try:
+        return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    except OSError as error:
+        raise FootageError(f"cannot read {file} for the report: {error.strerror}") from error
+
+
+def _generator(template: str) -> str:
+    return f"recycle {template.partition('.')[0]}"
+
+
+def _playable(videos: Sequence[Path], copies: Path) -> dict[Path, Path]:
+    """For each video, itself or a copy in the folder `copies` that browsers play."""
+    files: dict[Path, Path] = {}
+    for video in videos:
+        if video not in files and not plays_in_browsers(video):
+            files[video] = copies / f"{len(files):02}-{video.stem}.mp4"
+            write_playable(video, files[video])
+        files.setdefault(video, video)
+    return files
+
+
+def _remove_copies(folder: Path) -> None:
+    """Remove what _playable wrote, and the folder if nothing else is in it."""
+    for file in folder.glob("*.mp4"):
+        if re.match(r"\d\d+-", file.name):
+            file.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _row(row: VideoRow, files: dict[Path, Path], link_from: Path | None) -> list[_Video]:
+    """A row's videos; many are shown smaller, so that they are all seen at once."""
+    fitting = max(_WIDTH // len(row.videos) - 14, 140)
+    shown: list[_Video] = []
+    for caption, video in row.videos:
+        if video is not None:
+            shown.append(_video(caption, files[video], link_from))
+        else:
+            first = shown[0]
+            shown.append(_Video(caption, "", first.width, first.height, 0, False, first.least_width))
+    return [replace(video, least_width=min(video.least_width, fitting)) for video in shown]
+
+
+def _video(caption: str, video: Path, linked_from: Path | None) -> _Video:
+    with VideoReader(video) as reader:
+        info = reader.info
+    if linked_from is None:
+        src = data_uri(video)
+    else:
+        src = quote(Path(os.path.relpath(video.resolve(), linked_from.resolve().parent)).as_posix())
+    return _Video(
+        caption,
+        src,
+        info.width,
+        info.height,
+        rate=float(info.average_rate or 25),
+        crisp=info.width <= 2 * _SMALL,
+        least_width=2 * info.width if info.width <= _SMALL else min(info.width, 240),
+    )
