@@ -16,6 +16,7 @@ import numpy as np
 from recycle.atomic import write_text
 from recycle.errors import FootageError
 from recycle.evaluation import charts
+from recycle.evaluation.findings import findings
 from recycle.evaluation.playable import plays_in_browsers, write_playable
 from recycle.evaluation.table import score_rows
 from recycle.footage.decode import VideoReader
@@ -54,13 +55,15 @@ def write_report(
     rows: Sequence[VideoRow],
     metrics: Mapping[str, float],
     curves: Mapping[str, Sequence[tuple[int, float]]],
+    neighbours: Mapping[str, Path] | None = None,
     previews: Sequence[Path] = (),
     facts: Mapping[str, str] | None = None,
 ) -> None:
     """Write the page to `path` (atomically): one file that needs no network and no other file.
 
     metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
-    recycle.evaluation.curves.read_scalars. previews: pictures written during training, in order; more than
+    recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
+    recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
     PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title.
 
     The page holds its videos and is a third larger than they are. Videos above EMBED_LIMIT bytes in all are
@@ -84,6 +87,8 @@ def write_report(
         rows=shown,
         embedded=embed,
         scores=score_rows(metrics),
+        findings=findings(metrics),
+        neighbours=[(name, _data_uri(picture)) for name, picture in (neighbours or {}).items()],
         charts=charts.charts(curves),
         frame=charts,
         previews=[(picture.stem, _data_uri(picture)) for picture in _thin(previews)],
