@@ -10,6 +10,7 @@ import recycle
 from recycle.atomic import write_text
 from recycle.config import (
     Domain,
+    EvaluateSettings,
     FootageSettings,
     Pipeline,
     StreetSettings,
@@ -18,14 +19,17 @@ from recycle.config import (
     load_pipeline,
     parse_pipeline,
 )
+from recycle.devices import find_device
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly, open_features
 from recycle.evaluation.findings import findings
+from recycle.evaluation.inception import load_inception
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.report import VideoRow, write_report
+from recycle.evaluation.street_features import cache_file, street_network
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
@@ -118,6 +122,7 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     where = Layout(folder)
     footage, shots_a, shots_b = prepare_footage(pipeline, where, console)
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))  # missing: say so now
+    _prepare_features(pipeline.evaluate, console)
     train_model(pipeline, shots_a, shots_b, where, console)
     clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
     scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
@@ -218,6 +223,7 @@ def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> 
 
     `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known.
     """
+    _prepare_features(task.evaluate, console)
     where = Layout(folder)
     learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
     trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
@@ -252,10 +258,8 @@ def evaluate_tests(
     pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
     with _Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
         if stage.needed:
-            features = None
-            if settings.features is not None:
-                with console.bar("opening the feature network", unit="steps") as progress:
-                    features = open_features(settings.features, device=settings.device, progress=progress)
+            named = settings.features
+            features = None if named is None else open_features(named, device=settings.device)
             galleries: dict[Domain, Gallery] = {}
             for domain in map(_target, pictures):
                 with console.bar(f"looking at training frames of {domain}") as progress:
@@ -321,6 +325,17 @@ def _test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
                 )
             )
     return clips
+
+
+def _prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
+    """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.features is not None:
+        find_device(settings.device)
+    if isinstance(settings.features, Path):
+        load_inception(settings.features)
+    elif settings.features == "street" and not cache_file().exists():
+        with console.bar("training the feature network, once", unit="steps") as progress:
+            street_network(progress=progress)
 
 
 def _target(direction: Direction) -> Domain:

@@ -14,7 +14,6 @@ from recycle.devices import find_device
 from recycle.evaluation.inception import InceptionNetwork, load_inception
 from recycle.evaluation.metrics import Pixels, thumbnail
 from recycle.evaluation.street_features import StreetNetwork, street_network
-from recycle.progress import Progress, silent
 
 
 class Describe(Protocol):
@@ -46,15 +45,15 @@ class Features:
             return self.network(batch).float().cpu().clone()
 
 
-def open_features(which: Literal["street"] | Path, *, device: str = "auto", progress: Progress = silent) -> Features:
+def open_features(which: Literal["street"] | Path, *, device: str = "auto") -> Features:
     """The feature network of EvaluateSettings.features, on a device.
 
-    'street' trains on the CPU at the first use (see street_network), and only then calls `progress`. Raises
-    BundleError for a file that is no Inception network, ConfigError for a device that is absent, OutputError if the
-    street's network cannot be kept.
+    'street' trains on the CPU at the first use (see street_network, which shows how far it is). Raises BundleError for
+    a file that is no Inception network, ConfigError for a device that is absent, OutputError if the street's network
+    cannot be kept.
     """
     kind = find_device(device)
-    network = street_network(progress=progress) if which == "street" else load_inception(Path(which))
+    network = street_network() if which == "street" else load_inception(Path(which))
     return Features(network.to(kind), kind)
 
 

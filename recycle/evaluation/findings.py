@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 COLLAPSED = 0.4
 """`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
-COPIED = 0.5
+COPIED = 0.4
 """`memorisation` below which copying is reported."""
 
 _NAMES = {"ab": "a → b", "ba": "b → a"}

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.atomic import atomic_path
 from recycle.config import Appearance
@@ -120,7 +120,7 @@ def _loss(network: StreetNetwork, frames: Tensor, shares: Tensor, looks: Tensor,
     shares = torch.where(flip, shares.flip(3), shares)
     strength = torch.rand(len(frames), 2, generator=random) * (torch.rand(len(frames), 2, generator=random) < 0.5)
     blur, noise = (column[:, None, None, None] for column in strength.unbind(1))
-    soft = F.avg_pool2d(frames, 5, stride=1, padding=2, count_include_pad=False)
+    soft = F.interpolate(F.avg_pool2d(frames, 4), scale_factor=4, mode="bilinear")
     frames = frames + blur * (soft - frames) + 0.4 * noise * torch.randn(frames.shape, generator=random)
     encoded = network.encoder(frames.clamp(-1, 1))
     told = network.whole(network.pooled(encoded))

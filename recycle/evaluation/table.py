@@ -37,6 +37,7 @@ FIGURES: Mapping[str, Figure] = {
         "× 10⁻³",
         "lower",
         "The same, fair for few frames; about 0, or a little below: cannot be told from real frames.",
+        1,
         scale=1000,
     ),
     "cycle_error": Figure(
