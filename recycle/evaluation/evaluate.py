@@ -17,7 +17,7 @@ from recycle.config import Domain, EvaluateSettings
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid
-from recycle.evaluation.features import Describe, Features, describe_broadly, open_features
+from recycle.evaluation.features import Describe, describe_broadly, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.footage.decode import open_frames
@@ -48,7 +48,7 @@ def evaluate(
     directions: Mapping[Direction, Sequence[ClipSet]],
     settings: EvaluateSettings,
     *,
-    features: Features | None = None,
+    features: Describe | None = None,
     trained: Mapping[Domain, Gallery] | None = None,
     progress: Progress = silent,
 ) -> dict[str, float]:
@@ -76,9 +76,9 @@ def evaluate(
     consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
     frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
     left out, such as `warp_error` of a single frame. Progress counts frames. Frames stream; what remains of each is a
-    thumbnail of 3 kB, or a vector of `features`.
+    vector of at most 12 kB, and only where `features` or `trained` ask for it.
 
-    `features` is the opened network of `settings.features`; None: it is opened here.
+    `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
     Raises FootageError where the videos of a clip do not correspond.
     """
