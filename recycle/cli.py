@@ -38,6 +38,10 @@ RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
 DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Features = Annotated[
+    str | None,
+    typer.Option(metavar="street|FILE", help="Adds FID and KID, by features of a small network or Inception weights."),
+]
 PipelineFile = Annotated[
     Path,
     typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
@@ -346,6 +350,11 @@ def evaluate(
     truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
     truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
     labels: Annotated[DomainName | None, typer.Option(help="The domain that holds street label maps.")] = None,
+    features: Features = None,
+    trained_a: Annotated[
+        list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")
+    ] = None,
+    trained_b: Annotated[list[Path] | None, typer.Option(help="The same of b, such as runs/demo/frames/b.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
@@ -357,11 +366,16 @@ def evaluate(
     from recycle.pipeline import score_model
     from recycle.progress import Terminal
 
-    footage = {"test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
+    footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     task = parse_pipeline(
         {
             "footage": {key: tuple(paths) for key, paths in footage.items() if paths},
-            "evaluate": {"label_domain": labels, "palette": "street" if labels else None},
+            "evaluate": {
+                "label_domain": labels,
+                "palette": "street" if labels else None,
+                "features": features,
+                "device": device,
+            },
             "translate": {"device": device, "precision": precision},
         },
         where="evaluate",
@@ -384,6 +398,7 @@ def run(
     steps: Steps = None,
     device: DeviceChange = None,
     precision: PrecisionChange = None,
+    features: Features = None,
 ) -> None:
     """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
 
@@ -395,7 +410,13 @@ def run(
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
-    task = open_pipeline(pipeline, footage=footage, train={"steps": steps, **machine}, translate=machine)
+    task = open_pipeline(
+        pipeline,
+        footage=footage,
+        train={"steps": steps, **machine},
+        translate=machine,
+        evaluate={"features": features, "device": device},
+    )
     where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
     typer.echo(
         f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"

@@ -352,6 +352,12 @@ class EvaluateSettings(Settings):
     """The domain that holds label maps, if any."""
     max_frames: int = Field(200, ge=2)
     """Frames of each test clip that are scored."""
+    features: Literal["street"] | Path | None = None
+    """The network whose features FID and KID, and the check for memorisation, compare. 'street': a small one that is
+    trained here on the procedural street, at the first use; a path, relative to the pipeline file: weights of
+    torchvision's inception_v3 (.pth or .safetensors). None: no FID and KID, and thumbnails for memorisation."""
+    device: str = "auto"
+    """Of that network."""
 
 
 class Pipeline(Settings):
@@ -416,7 +422,7 @@ def _get(group: Any, key: str) -> Any:
 
 
 def load_pipeline(path: Path) -> Pipeline:
-    """Read and validate a pipeline's TOML file; its relative footage paths are resolved against its folder.
+    """Read and validate a pipeline's TOML file; its relative paths are resolved against its folder.
 
     Raises ConfigError, in one line, for a file that is missing or not TOML, for an unknown key (naming the
     nearest right one) and for a value out of range.
@@ -434,7 +440,15 @@ def load_pipeline(path: Path) -> Pipeline:
         for name, value in pipeline.footage
         if isinstance(value, tuple) and value
     }
-    return pipeline.model_copy(update={"footage": pipeline.footage.model_copy(update=paths)})
+    features = pipeline.evaluate.features
+    if isinstance(features, Path):
+        features = path.parent / features.expanduser()
+    return pipeline.model_copy(
+        update={
+            "footage": pipeline.footage.model_copy(update=paths),
+            "evaluate": pipeline.evaluate.model_copy(update={"features": features}),
+        }
+    )
 
 
 def shipped_pipelines() -> list[Path]:

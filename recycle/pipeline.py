@@ -11,6 +11,7 @@ import recycle
 from recycle.atomic import write_text
 from recycle.config import (
     Domain,
+    EvaluateSettings,
     FootageSettings,
     Pipeline,
     StreetSettings,
@@ -19,11 +20,18 @@ from recycle.config import (
     load_pipeline,
     parse_pipeline,
 )
+from recycle.devices import find_device
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
+from recycle.evaluation.features import describe_broadly, open_features
+from recycle.evaluation.findings import findings
+from recycle.evaluation.inception import load_inception
+from recycle.evaluation.memorisation import Gallery
+from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
+from recycle.evaluation.street_features import cache_file, street_network
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
@@ -100,6 +108,10 @@ class Layout:
         """Scores, a flat JSON object."""
         return self.folder / "metrics.json"
 
+    def neighbours(self, direction: Direction) -> Path:
+        """Translated frames above the nearest training frames."""
+        return self.folder / f"nearest_{direction}.png"
+
     @property
     def report(self) -> Path:
         """The page to look at."""
@@ -119,7 +131,7 @@ class TestClip:
     @property
     def to(self) -> Domain:
         """The domain that it is translated to."""
-        return "b" if self.direction == "ab" else "a"
+        return _target(self.direction)
 
 
 def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
@@ -131,9 +143,10 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     where = Layout(folder)
     footage, shots_a, shots_b = prepare_footage(pipeline, where, console)
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))  # missing: say so now
+    _prepare_features(pipeline.evaluate, console)
     train_model(pipeline, shots_a, shots_b, where, console)
     clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
-    scores = evaluate_tests(pipeline, clips, where, console)
+    scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
     _report(pipeline, clips, scores, where)
     return where
 
@@ -240,33 +253,66 @@ def translation_stage(source: Path, output: Path, to: Domain, model_key: str, se
 
 
 def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> dict[str, float]:
-    """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there."""
+    """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
+
+    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known.
+    """
+    _prepare_features(task.evaluate, console)
     where = Layout(folder)
+    learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
+    trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
     clips = translate_tests(task.footage, task.translate, model, where, console)
     if not clips:
         raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
-    return evaluate_tests(task, clips, where, console)
+    return evaluate_tests(task, clips, where, console, trained=trained)
 
 
-def evaluate_tests(pipeline: Pipeline, clips: Sequence[TestClip], where: Layout, console: Terminal) -> dict[str, float]:
-    """Score the translated test videos, and write metrics.json."""
+def evaluate_tests(
+    pipeline: Pipeline,
+    clips: Sequence[TestClip],
+    where: Layout,
+    console: Terminal,
+    *,
+    trained: Mapping[Domain, Sequence[Shot]],
+) -> dict[str, float]:
+    """Score the translated test videos, write metrics.json, and say what failed.
+
+    trained: the frames that the model learned from; beside the scores, a picture for each direction shows those that
+    are nearest to the translation.
+    """
+    settings = pipeline.evaluate
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
-    key = {"settings": pipeline.evaluate.model_dump(), "videos": [fingerprint(video) for video in videos]}
-    with Stage("metrics", key, [where.metrics], where.folder) as stage:
+    folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
+    network = [settings.features] if isinstance(settings.features, Path) else []
+    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *network]]}
+    directions: dict[Direction, list[ClipSet]] = {}
+    for clip in clips:
+        clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
+        directions.setdefault(clip.direction, []).append(clip_set)
+    pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
+    with Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
         if stage.needed:
-            directions: dict[Direction, list[ClipSet]] = {}
-            for clip in clips:
-                clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
-                directions.setdefault(clip.direction, []).append(clip_set)
+            named = settings.features
+            features = None if named is None else open_features(named, device=settings.device)
+            galleries: dict[Domain, Gallery] = {}
+            for domain in map(_target, pictures):
+                with console.bar(f"looking at training frames of {domain}") as progress:
+                    galleries[domain] = Gallery.of(trained[domain], features or describe_broadly, progress=progress)
             with console.bar("evaluating") as progress:
-                scores = evaluate(directions, pipeline.evaluate, progress=progress)
+                scores = evaluate(directions, settings, features=features, trained=galleries, progress=progress)
+            for direction, picture in pictures.items():
+                translated = [clip.translated for clip in clips if clip.direction == direction]
+                gallery = galleries[_target(direction)]
+                write_neighbours(picture, translated, gallery, max_frames=settings.max_frames)
             write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
     result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
+    for line in findings(result):
+        console.say(line)
     return result
 
 
 def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, float], where: Layout) -> None:
-    names = {"ab": "a → b", "ba": "b → a"}
+    names: dict[Direction, str] = {"ab": "a → b", "ba": "b → a"}
     rows = []
     for clip in clips:
         videos = [("source", clip.source), ("translated", clip.translated)]
@@ -285,6 +331,7 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         rows=rows,
         metrics=scores,
         curves=read_scalars(where.logs),
+        neighbours={names[d]: file for d in names if (file := where.neighbours(d)).is_file()},
         previews=sorted((where.folder / "previews").glob("*.png")),
         facts=facts,
     )
@@ -313,6 +360,21 @@ def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
                 )
             )
     return clips
+
+
+def _prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
+    """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.features is not None:
+        find_device(settings.device)
+    if isinstance(settings.features, Path):
+        load_inception(settings.features)
+    elif settings.features == "street" and not cache_file().exists():
+        with console.bar("training the feature network, once", unit="steps") as progress:
+            street_network(progress=progress)
+
+
+def _target(direction: Direction) -> Domain:
+    return "b" if direction == "ab" else "a"
 
 
 def _is_extracted(path: Path) -> bool:

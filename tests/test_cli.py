@@ -231,6 +231,31 @@ def test_wishes_that_cannot_be_met(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--features", "nosuch.pth"], "cannot read the feature network nosuch.pth"),
+        (["--features", "street", "--device", "tpu"], "unknown device 'tpu'"),
+        (["--trained-b", "nosuch"], "nosuch holds no extracted footage; make it with 'recycle extract"),
+    ],
+)
+def test_scores_that_cannot_be_had_are_told_before_any_work(
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["evaluate", "--model", "identity", "--a", str(video), "--out", str(tmp_path / "out"), *options]
+    monkeypatch.setattr(sys, "argv", ["recycle", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out" / "translated" / "clip_ab.mp4").exists()
+
+
 def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:
     chosen = ["--model", "identity", "--to", "b"]
     assert_one_line(recycle("translate", video, tmp_path / "out.mp4", *chosen, "--watch"), "for a folder", code=2)

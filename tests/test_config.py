@@ -65,3 +65,12 @@ def test_footage_paths_are_relative_to_the_pipeline_file(tmp_path: Path) -> None
     pipeline = load_pipeline(write(tmp_path, "[footage]\na = 'videos/x'\nb = ['/abs/y', 'z']"))
     assert pipeline.footage.a == (tmp_path / "videos/x",)
     assert pipeline.footage.b == (Path("/abs/y"), tmp_path / "z")
+
+
+def test_the_feature_network_is_named_or_a_file_beside_the_pipeline(tmp_path: Path) -> None:
+    def features(value: str) -> object:
+        return load_pipeline(write(tmp_path, f"[evaluate]\nfeatures = '{value}'")).evaluate.features
+
+    assert features("street") == "street"
+    assert features("weights/inception.pth") == tmp_path / "weights" / "inception.pth"
+    assert load_pipeline(write(tmp_path, "")).evaluate.features is None

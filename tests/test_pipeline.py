@@ -2,20 +2,24 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from recycle.config import Pipeline, parse_pipeline
 from recycle.errors import FootageError
+from recycle.evaluation import street_features
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.pipeline import Layout, open_pipeline, prepare_footage, run, score_model
 from recycle.progress import Terminal
 
-PROMISED = {f"{name}_{way}" for name in ("psnr", "ssim", "warp_error", "diversity") for way in ("ab", "ba")}
+FIGURES = ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse", "memorisation", "fid", "kid")
+PROMISED = {f"{name}_{way}" for name in FIGURES for way in ("ab", "ba")}
 PROMISED |= {"psnr_ab_input", "psnr_ba_input"}
 
 
@@ -31,14 +35,19 @@ def task(**train: object) -> Pipeline:
                 "predictor": {"width": 4, "depth": 3},
             },
             "train": {"size": [32, 32], "steps": 2, "device": "cpu", **train},
+            "evaluate": {"features": "street", "device": "cpu"},
         },
         where="test",
     )
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    return run(task(), tmp_path_factory.mktemp("run"), Terminal())
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(street_features, "SCENES", 1)  # a feature network that is trained at once
+        patch.setattr(street_features, "STEPS", 2)
+        yield run(task(), tmp_path_factory.mktemp("run"), Terminal())
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -54,6 +63,7 @@ def test_a_run_makes_all_that_it_promises(finished: Layout) -> None:
     assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
     page = finished.report.read_text()
     assert page.count("<video") >= 6
+    assert page.count('nearest training frames"') == 2  # a picture for each direction
     assert "data:video/mp4;base64" in page
 
 
@@ -95,8 +105,41 @@ def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> No
     scores = score_model(parse_pipeline({"footage": clip}, where="test"), "identity", tmp_path, Terminal())
     assert scores["psnr_ab"] > 38  # the identity, encoded anew, against itself
     assert scores["psnr_ab_input"] == 100
+    assert not any(name.startswith(("memorisation", "fid")) for name in scores)
     with pytest.raises(FootageError, match="no clips to evaluate"):
         score_model(Pipeline(), "identity", tmp_path, Terminal())
+
+
+def test_a_model_that_returns_training_footage_is_found_out(
+    finished: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The identity, on footage that is itself the training footage of the domain that it translates to."""
+    footage = {"a": finished.frames / "a", "b": finished.frames / "b"}
+    clips = {"test_a": finished.footage / "b.mp4", "test_b": finished.footage / "test_b.mp4"}
+    copying = parse_pipeline({"footage": {**footage, **clips}, "evaluate": {"max_frames": 16}}, where="test")
+    scores = score_model(copying, "identity", tmp_path / "copying", Terminal())
+    told = capsys.readouterr().out
+    assert scores["memorisation_ab"] < 0.5 < scores["memorisation_ba"]
+    assert "a → b: the output copies training frames" in told
+    assert "b → a" not in told
+    picture = cv2.imread(str(tmp_path / "copying" / "nearest_ab.png"))
+    assert picture is not None
+    above, below = picture[:120].astype(int), picture[120:].astype(int)
+    assert np.abs(above - below).mean() < 6  # the same frames, but for their encoding
+
+    stamp = (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns
+    score_model(copying, "identity", tmp_path / "copying", Terminal())
+    assert (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns == stamp
+    assert "copies training frames" in capsys.readouterr().out  # told every time
+    swapped = {**copying.model_dump(), "footage": {**footage, **clips, "b": footage["a"]}}
+    other = parse_pipeline(swapped, where="test")
+    assert score_model(other, "identity", tmp_path / "copying", Terminal())["memorisation_ab"] > 0.5
+
+
+def test_training_frames_must_be_extracted(finished: Layout, tmp_path: Path) -> None:
+    footage = {"b": finished.footage, "test_a": finished.footage / "test_a.mp4"}
+    with pytest.raises(FootageError, match="holds no extracted footage"):
+        score_model(parse_pipeline({"footage": footage}, where="test"), "identity", tmp_path, Terminal())
 
 
 def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.config import EvaluateSettings
+from recycle.config import Domain, EvaluateSettings
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
+from recycle.evaluation.distance import fid, kid
+from recycle.evaluation.features import Describe, describe_broadly, open_features
+from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.footage.decode import open_frames
 from recycle.footage.shots import CutDetector
@@ -44,6 +48,8 @@ def evaluate(
     directions: Mapping[Direction, Sequence[ClipSet]],
     settings: EvaluateSettings,
     *,
+    features: Describe | None = None,
+    trained: Mapping[Domain, Gallery] | None = None,
     progress: Progress = silent,
 ) -> dict[str, float]:
     """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`.
@@ -53,28 +59,67 @@ def evaluate(
 
     - always: `warp_error` (see metrics.warp_error), `diversity` (grey levels), and without twins `change`,
       the mean absolute difference of translation and source in grey levels;
+    - always: `tof`, how far motion is from that of the truth, or without truth from the source's, in pixels
+      (see metrics.flow_difference; the reference has no twin of its own), and `collapse`, the diversity
+      divided by that of the truth, or without truth by the source's (1: as varied, near 0: perceptual mode
+      collapse; left out where the reference itself does not vary);
     - with `back`: `cycle_error`, the mean absolute difference of `back` and source in grey levels (the twin,
       a source that nobody translated, is 0);
     - with `truth`: `psnr` (dB, at most 100) and `ssim`;
+    - with `settings.features`: `fid` and `kid`, the distance to real frames of the target domain (see
+      recycle.evaluation.distance). These are the sources of the other direction, or without it the truth;
+    - with `trained`, training frames by domain: `memorisation`, whether the output copies those of the target domain,
+      against the same real frames (see recycle.evaluation.memorisation);
     - with `truth`, into `settings.label_domain`: `mp`, `ac`, `iou` in percent (see metrics.label_scores).
 
     Each clip is scored up to `settings.max_frames` frames. Figures are means over all frames, or pairs of
     consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
     frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
-    left out, such as `warp_error` of a single frame. Progress counts frames.
+    left out, such as `warp_error` of a single frame. Progress counts frames. Frames stream; what remains of each is a
+    vector of at most 12 kB, and only where `features` or `trained` ask for it.
+
+    `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
     Raises FootageError where the videos of a clip do not correspond.
     """
-    scores: dict[str, float] = {}
+    if settings.features is not None and features is None:
+        features = open_features(settings.features, device=settings.device)
+    describe = features or (describe_broadly if trained else None)
+    tallies: dict[Direction, Tally] = {}
     done = 0
     for direction, clips in directions.items():
         into_labels = settings.palette is not None and settings.label_domain == direction[-1]
-        tally = Tally(palette=LABELS if into_labels else None)
+        tally = tallies[direction] = Tally(palette=LABELS if into_labels else None, describe=describe)
         for clip in clips:
             for _ in tally.add(clip, settings.max_frames):
                 progress(done := done + 1, None)
-        scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in tally.scores().items()}
+    scores: dict[str, float] = {}
+    for direction, tally in tallies.items():
+        own = tally.scores() | _beside_real_frames(direction, tallies, features is not None, trained or {})
+        scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in own.items()}
     return scores
+
+
+def _beside_real_frames(
+    direction: Direction, tallies: Mapping[Direction, "Tally"], distances: bool, trained: Mapping[Domain, Gallery]
+) -> dict[tuple[str, str], float]:
+    """The figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
+    described = {twin: torch.cat(vectors) for twin, vectors in tallies[direction].described.items()}
+    other = tallies.get("ba" if direction == "ab" else "ab")
+    seen = other.described["_input"] if other and other.described else None
+    real = torch.cat(seen) if seen else described.get("_truth")
+    if real is None:
+        return {}
+    gallery = trained.get("b" if direction == "ab" else "a")
+    scores: dict[tuple[str, str], float | None] = {}
+    for twin, vectors in described.items():
+        if twin == "_truth" and not seen:
+            continue  # it is the real frames
+        if distances:
+            scores |= {("fid", twin): fid(vectors, real), ("kid", twin): kid(vectors, real)}
+        if gallery is not None:
+            scores["memorisation", twin] = memorisation(vectors, real, gallery)
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 @dataclass
@@ -82,8 +127,11 @@ class Tally:
     """Running sums of one direction's figures, under (figure, twin): twin "" is the translation's."""
 
     palette: Palette | None
+    describe: Describe | None = None
     values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     confusion: dict[str, Tensor] = field(default_factory=dict)
+    described: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    """By twin: vectors (1, D) of all frames, where they are to be described."""
 
     def add(self, clip: ClipSet, max_frames: int) -> Iterator[None]:
         """Score one clip frame by frame, yielding after each; memory does not grow with its length."""
@@ -97,6 +145,9 @@ class Tally:
             previous = judged
             for twin, frame in judged.items():
                 thumbnails[twin].append(metrics.thumbnail(frame))
+            if self.describe is not None:
+                for twin, vector in zip(judged, self.describe(list(judged.values())).split(1), strict=True):
+                    self.described[twin].append(vector)
             self.values["change", ""].append(metrics.mean_difference(translated, source))
             if back is not None:
                 self.values["cycle_error", ""].append(metrics.mean_difference(back, source))
@@ -114,10 +165,21 @@ class Tally:
         for twin, confusion in self.confusion.items():
             named = metrics.label_scores(confusion)._asdict()
             scores |= {(name, twin): value for name, value in named.items()}
+        varied = {twin: scores[name, twin] for name, twin in scores if name == "diversity"}
+        reference = "_truth" if "_truth" in varied else "_input"
+        if varied.get(reference):
+            scores |= {("collapse", twin): varied[twin] / varied[reference] for twin in varied if twin != reference}
         return scores
 
     def _add_motion(self, previous: dict[str, Pixels], current: dict[str, Pixels]) -> None:
+        """Scores of one pair of frames within a shot; the source's motion serves all that need it."""
         moved = metrics.motion(previous["_input"], current["_input"])
+        flows = {
+            twin: moved.forward if twin == "_input" else metrics.flow(previous[twin], current[twin]) for twin in current
+        }
+        reference = flows.pop("_truth" if "_truth" in flows else "_input")
+        for twin, flow in flows.items():
+            self.values["tof", twin].append(metrics.flow_difference(flow, reference))
         for twin, frame in current.items():
             error = metrics.warp_error(previous[twin], frame, moved)
             if error is not None:

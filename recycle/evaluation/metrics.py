@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 Pixels = NDArray[np.uint8]
+Flow = NDArray[np.float32]
 Palette = Mapping[str, tuple[int, int, int]]
 """Class name → RGB."""
 
@@ -92,29 +93,37 @@ class Motion(NamedTuple):
     """(H, W, 2): x, y in the previous frame, in pixels."""
     visible: NDArray[np.bool_]
     """(H, W): False where the previous frame does not show the point, or the flow is not to be trusted."""
+    forward: Flow
+    """(H, W, 2): the flow from the previous frame to the current one, as `flow` gives it."""
+
+
+def flow(before: Pixels, after: Pixels) -> Flow:
+    """Dense optical flow (H, W, 2): by how many pixels, x and y, each pixel of `before` moves until `after`.
+
+    cv2.DISOpticalFlow (Kroeger et al., ECCV 2016) on grey levels.
+    """
+    return _flow(_grey(before), _grey(after))
 
 
 def motion(previous: Pixels, current: Pixels) -> Motion:
-    """Dense optical flow between consecutive frames (cv2.DISOpticalFlow; Kroeger et al., ECCV 2016).
+    """Optical flow between consecutive frames, both ways (see flow).
 
     Visibility by forward-backward consistency and motion boundaries as in Ruder et al., GCPR 2016, eq. 5–6:
     not visible where |w + ŵ|² > 0.01 (|w|² + |ŵ|²) + 0.5 or |∇u|² + |∇v|² > 0.01 |ŵ|² + 0.002, and where
     the point lies outside of the previous frame.
     """
-    before, now = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (previous, current))
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    backward = np.asarray(dis.calc(now, before, None), dtype=np.float32)
-    forward = np.asarray(dis.calc(before, now, None), dtype=np.float32)
+    before, now = _grey(previous), _grey(current)
+    backward, forward = _flow(now, before), _flow(before, now)
     height, width = now.shape
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
     position = grid + backward
-    forward = _sample(forward, position)
+    returned = _sample(forward, position)
     inside = ((position >= 0) & (position <= (width - 1, height - 1))).all(-1)
-    mismatch = _square(backward + forward)
-    occluded = mismatch > 0.01 * (_square(backward) + _square(forward)) + 0.5
+    mismatch = _square(backward + returned)
+    occluded = mismatch > 0.01 * (_square(backward) + _square(returned)) + 0.5
     slope = sum(_square(np.gradient(backward, axis=axis)) for axis in (0, 1))
     boundary = slope > 0.01 * _square(backward) + 0.002
-    return Motion(position, inside & ~occluded & ~boundary)
+    return Motion(position, inside & ~occluded & ~boundary, forward)
 
 
 def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None:
@@ -129,6 +138,15 @@ def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None
     carried = _sample(previous.astype(np.float32), moved.position)
     difference = (carried - current)[moved.visible] / 255
     return float(np.square(difference).mean())
+
+
+def flow_difference(moved: Flow, reference: Flow) -> float:
+    """tOF of TecoGAN (Chu et al., ACM TOG 2020, §4): how far the motion of two videos is apart, in pixels.
+
+    ‖OF(b_{t−1}, b_t) − OF(g_{t−1}, g_t)‖, as the mean over all pixels of the length of the difference of two
+    flows (H, W, 2) between the same two moments. 0 for equal motion.
+    """
+    return float(np.sqrt(_square(moved - reference)).mean())
 
 
 def thumbnail(frame: Pixels) -> Pixels:
@@ -148,6 +166,15 @@ def diversity(thumbnails: Sequence[Pixels]) -> float:
     chosen = np.linspace(0, len(thumbnails) - 1, min(len(thumbnails), _DIVERSITY_FRAMES)).round().astype(int)
     flat = torch.from_numpy(np.stack([thumbnails[i] for i in chosen])).flatten(1).float()
     return float(torch.pdist(flat, p=1).mean()) / flat.shape[1]
+
+
+def _grey(frame: Pixels) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(before, after, None), dtype=np.float32)
 
 
 def _batch(frame: Pixels) -> Tensor:

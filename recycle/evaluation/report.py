@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from recycle.evaluation.charts import charts
+from recycle.evaluation.findings import findings
 from recycle.evaluation.page import VideoRow, data_uri, write_page
 from recycle.evaluation.table import score_rows
 
@@ -19,13 +20,15 @@ def write_report(
     rows: Sequence[VideoRow],
     metrics: Mapping[str, float],
     curves: Mapping[str, Sequence[tuple[int, float]]],
+    neighbours: Mapping[str, Path] | None = None,
     previews: Sequence[Path] = (),
     facts: Mapping[str, str] | None = None,
 ) -> None:
     """Write the page to `path` (atomically): one file that needs no network and no other file.
 
     metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
-    recycle.evaluation.curves.read_scalars. previews: pictures written during training, in order; more than
+    recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
+    recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
     PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title.
 
     The page holds its videos and is a third larger than they are; very large ones are linked (see
@@ -40,6 +43,8 @@ def write_report(
         facts=facts or {},
         rows=rows,
         scores=score_rows(metrics),
+        findings=findings(metrics),
+        neighbours=[(name, data_uri(picture)) for name, picture in (neighbours or {}).items()],
         charts=charts(curves),
         previews=[(picture.stem, data_uri(picture)) for picture in _thin(previews)],
         left_out=max(0, len(previews) - PREVIEW_LIMIT),

@@ -25,6 +25,21 @@ FIGURES: Mapping[str, Figure] = {
     "mp": Figure("Mean pixel accuracy", "%", "higher", "Pixels that get their true label (MP).", 1),
     "ac": Figure("Mean class accuracy", "%", "higher", "The same for each class, then averaged (AC).", 1),
     "iou": Figure("Mean IoU", "%", "higher", "Overlap of true and predicted areas, mean of classes.", 1),
+    "fid": Figure(
+        "FID",
+        "",
+        "lower",
+        "Distance of the output's features from those of real frames. Only for comparing runs on one machine, with "
+        "one network of features and equal numbers of frames.",
+    ),
+    "kid": Figure(
+        "KID",
+        "× 10⁻³",
+        "lower",
+        "The same, fair for few frames; about 0, or a little below: cannot be told from real frames.",
+        1,
+        scale=1000,
+    ),
     "cycle_error": Figure(
         "Cycle error",
         "grey levels",
@@ -41,11 +56,33 @@ FIGURES: Mapping[str, Figure] = {
         "the truth's figure is the fair one to compare with.",
         scale=1000,
     ),
+    "tof": Figure(
+        "tOF",
+        "pixels",
+        "lower",
+        "How far motion is from that of the truth, or of the input where no truth is known. Still water, sky "
+        "and darkness hide motion.",
+        3,
+    ),
     "diversity": Figure(
         "Diversity",
         "grey levels",
         "",
-        "How much the frames of a video differ. Far below input and truth: perceptual mode collapse.",
+        "How much the frames of a video differ.",
+    ),
+    "collapse": Figure(
+        "Diversity kept",
+        "",
+        "",
+        "Diversity ÷ that of the truth, or of the input where no truth is known. 1: as varied; near 0: "
+        "perceptual mode collapse.",
+    ),
+    "memorisation": Figure(
+        "Distance from training",
+        "",
+        "",
+        "From the nearest training frames, ÷ that of real unseen frames. Near 1 or above: made anew; near 0: "
+        "training frames are copied.",
     ),
 }
 

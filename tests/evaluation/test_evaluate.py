@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from recycle.config import EncodeSettings, EvaluateSettings
+from recycle.config import Appearance, Domain, EncodeSettings, EvaluateSettings
 from recycle.errors import FootageError
-from recycle.evaluation.evaluate import ClipSet, evaluate
+from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
+from recycle.evaluation.features import describe_broadly
+from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
+from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 
@@ -38,13 +42,15 @@ def test_perfect_translation(day: Pixels, night: Pixels) -> None:
         assert scores[f"warp_error_{direction}"] == scores[f"warp_error_{direction}_truth"]
         assert scores[f"diversity_{direction}"] == scores[f"diversity_{direction}_truth"]
         assert scores[f"change_{direction}"] > 20
+        assert scores[f"tof_{direction}"] == 0 < scores[f"tof_{direction}_input"]
+        assert scores[f"collapse_{direction}"] == 1
     assert scores["diversity_ab"] == scores["diversity_ba_input"]
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
 def test_doing_nothing_scores_as_the_untouched_input(day: Pixels, night: Pixels) -> None:
     scores = evaluate({"ab": [ClipSet(day, day, truth=night)]}, PLAIN)
-    for figure in ("psnr", "ssim", "warp_error", "diversity"):
+    for figure in ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse"):
         assert scores[f"{figure}_ab"] == scores[f"{figure}_ab_input"]
     assert scores["change_ab"] == 0
     assert not any("_ba" in name or "cycle" in name for name in scores)
@@ -55,6 +61,8 @@ def test_collapsed_output_has_no_diversity(day: Pixels) -> None:
     scores = evaluate({"ba": [ClipSet(day, collapsed)]}, PLAIN)
     assert scores["diversity_ba"] == 0
     assert scores["diversity_ba_input"] > 1
+    assert scores["collapse_ba"] == 0
+    assert "collapse_ba_input" not in scores  # it is the reference
     assert not any(name.startswith(("psnr", "ssim")) or name.endswith("_truth") for name in scores)
 
 
@@ -64,6 +72,81 @@ def test_flicker_raises_the_warp_error(day: Pixels) -> None:
     steady = evaluate({"ab": [ClipSet(day, half)]}, PLAIN)["warp_error_ab"]
     unsteady = evaluate({"ab": [ClipSet(day, flickering)]}, PLAIN)["warp_error_ab"]
     assert unsteady == pytest.approx(steady + (40 / 255) ** 2, rel=0.3)
+
+
+def shot(frames: Pixels, folder: Path) -> Shot:
+    files = tuple(folder / f"{i:04}.png" for i in range(len(frames)))
+    for file, frame in zip(files, frames, strict=True):
+        cv2.imwrite(str(file), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    return Shot(files, frames.shape[2], frames.shape[1])
+
+
+def slide(frames: int, speed: int = 2) -> Pixels:
+    """A soft texture that moves by `speed` pixels to the left in each frame."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64 + speed * frames, 3)).astype(np.float32)
+    soft = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), np.empty(0), 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    return np.stack([soft[:, speed * i : speed * i + 64] for i in range(frames)])
+
+
+def test_output_that_lags_has_the_flow_that_it_misses() -> None:
+    video = slide(9)
+    lagging = video[[0, 0, 2, 2, 4, 4, 6, 6, 8]]  # every other frame repeated: still, then twice as fast
+    scores = evaluate({"ab": [ClipSet(video, 255 - video)], "ba": [ClipSet(video, lagging)]}, PLAIN)
+    assert scores["tof_ab"] < 0.1  # other colours, the same motion
+    assert scores["tof_ba"] == pytest.approx(2, rel=0.2)
+    assert "tof_ba_input" not in scores
+
+
+def test_motion_is_judged_by_the_truth_where_it_is_known() -> None:
+    fast, slow = slide(6, speed=2), slide(6, speed=1)
+    scores = evaluate({"ab": [ClipSet(fast, slow, truth=slow)]}, PLAIN)
+    assert scores["tof_ab"] == 0
+    assert scores["tof_ab_input"] == pytest.approx(1, rel=0.2)
+    assert "tof_ab_truth" not in scores
+
+
+def test_collapse_is_judged_by_the_truth_where_it_is_known() -> None:
+    def greys(*values: int) -> Pixels:
+        return np.stack([np.full((32, 32, 3), value, np.uint8) for value in values])
+
+    clip = ClipSet(greys(10, 50), greys(60, 65), truth=greys(90, 110))
+    scores = evaluate({"ab": [clip], "ba": [ClipSet(greys(10, 50), greys(60, 65))]}, PLAIN)
+    assert scores["collapse_ab"] == pytest.approx(5 / 20)
+    assert scores["collapse_ab_input"] == pytest.approx(40 / 20)
+    assert scores["collapse_ba"] == pytest.approx(5 / 40)
+    still = evaluate({"ab": [ClipSet(greys(7, 7), greys(7, 9))]}, PLAIN)
+    assert "collapse_ab" not in still
+
+
+def test_real_frames_of_the_target_domain_are_as_far_as_themselves(day: Pixels, night: Pixels) -> None:
+    clips: dict[Direction, list[ClipSet]] = {"ab": [ClipSet(day, night)], "ba": [ClipSet(night, night, truth=day)]}
+    scores = evaluate(clips, PLAIN, features=describe_broadly)
+    assert scores["fid_ab"] == pytest.approx(0, abs=1e-4)  # night, beside the sources of the other direction
+    assert scores["fid_ab_input"] > 100
+    assert scores["kid_ab"] < scores["kid_ab_input"]
+    assert scores["fid_ba"] == scores["fid_ba_input"] == pytest.approx(scores["fid_ab_input"], rel=1e-4)
+    assert scores["fid_ba_truth"] == pytest.approx(0, abs=1e-4)  # day is the other direction's source
+    alone = evaluate({"ba": clips["ba"]}, PLAIN, features=describe_broadly)
+    assert alone["fid_ba"] == pytest.approx(scores["fid_ba"], rel=1e-6)  # now beside the truth
+    assert "fid_ba_truth" not in alone
+    assert not any(
+        name.startswith(("fid", "kid")) for name in evaluate({"ab": clips["ab"]}, PLAIN, features=describe_broadly)
+    )
+
+
+def test_output_that_repeats_training_frames_is_told_from_frames_of_its_own(tmp_path: Path) -> None:
+    def film(seed: int, look: Appearance = "night") -> Pixels:
+        return np.stack(list(Street(seed, 64, 48, 6, 2.0).frames(look)))
+
+    trained: dict[Domain, Gallery] = {"b": Gallery.of([shot(film(10), tmp_path)], describe_broadly)}
+    day, night, learned = film(11, "day"), film(12), film(10)
+    copying = evaluate({"ab": [ClipSet(day, learned)], "ba": [ClipSet(night, day)]}, PLAIN, trained=trained)
+    honest = evaluate({"ab": [ClipSet(day, film(11))], "ba": [ClipSet(night, day)]}, PLAIN, trained=trained)
+    assert copying["memorisation_ab"] == pytest.approx(0, abs=1e-3)
+    assert 0.6 < honest["memorisation_ab"] < 1.6
+    assert honest["memorisation_ab_input"] > honest["memorisation_ab"]  # day is no night
+    assert "memorisation_ba" not in honest  # no training frames of a
+    assert "fid_ab" not in honest
 
 
 def test_no_pair_across_a_cut_is_compared() -> None:
@@ -127,7 +210,7 @@ def test_only_the_first_frames_are_scored(day: Pixels) -> None:
 
 def test_single_frame_has_no_warp_error(day: Pixels) -> None:
     scores = evaluate({"ab": [ClipSet(day[:1], day[:1])]}, PLAIN)
-    assert "warp_error_ab" not in scores
+    assert not {"warp_error_ab", "tof_ab", "collapse_ab"} & scores.keys()
     assert scores["diversity_ab"] == 0
 
 

@@ -174,6 +174,24 @@ def test_many_previews_are_thinned(tmp_path: Path) -> None:
     assert (shown[0], shown[-1]) == ("Preview 000", "Preview 029")
 
 
+def test_failures_stand_above_the_scores_and_neighbours_are_shown(tmp_path: Path) -> None:
+    picture = tmp_path / "nearest_ab.png"
+    cv2.imwrite(str(picture), np.full((8, 8, 3), 60, np.uint8))
+    failed = {"collapse_ab": 0.1, "collapse_ba": 0.9, "kid_ab": -0.00123}
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics=failed, curves={}, neighbours={"a → b": picture})
+    page = Page(tmp_path / "r.html")
+    assert len(page.of("li")) == 1
+    assert 0 < page.text.index("a → b: perceptual mode collapse") < page.text.index("<table>")
+    assert "b → a: perceptual" not in page.text
+    assert page.row("Diversity kept")[1:5] == ["0.10", "–", "–", "0.90"]
+    assert page.row("KID")[1] == "-1.2"
+    assert base64.b64decode(page.of("img")[0]["src"].split("base64,")[1]) == picture.read_bytes()
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics=METRICS, curves={})
+    sound = Page(tmp_path / "r.html")
+    assert not sound.of("li")
+    assert "Nearest training frames" not in sound.text
+
+
 @pytest.mark.parametrize("what", ["video", "picture"])
 def test_missing_file_is_named(what: str, tmp_path: Path) -> None:
     absent = tmp_path / f"absent {what}.mp4"

@@ -1,0 +1,58 @@
+"""Inception v3 features, 2048 per picture, from a file of weights that the user has."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import inception_v3
+
+from recycle.errors import BundleError
+
+_UNUSED = ("AuxLogits.", "fc.")
+
+
+class InceptionNetwork(nn.Module):
+    """uint8 RGB (N, 3, 299, 299) → features (N, 2048) float32: the last average pooling of Inception v3.
+
+    Szegedy et al., CVPR 2016, as torchvision builds it. Published FIDs use another network of the same shape
+    (TensorFlow's of 2015) and another resizing: do not compare with them.
+    """
+
+    size = (299, 299)
+    num_features = 2048
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = inception_v3(weights=None, aux_logits=False, init_weights=False, transform_input=False)
+        self.body.fc = nn.Identity()
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Features (N, 2048) of frames (N, 3, 299, 299) uint8."""
+        return self.body(frames.float() / 127.5 - 1)
+
+
+def load_inception(file: Path) -> InceptionNetwork:
+    """The network with the weights of `file`, in evaluation mode on the CPU.
+
+    file: a state dict of torchvision's inception_v3, of torch.save or as .safetensors, with or without its
+    classifiers. Raises BundleError if it cannot be read or holds anything else.
+    """
+    expected = "expected the state dict of torchvision's inception_v3 (.pth or .safetensors)"
+    try:
+        if file.suffix == ".safetensors":
+            weights = load_file(file)
+        else:
+            weights = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise BundleError(f"{file} is damaged or no file of weights; {expected}") from error
+    network = InceptionNetwork()
+    try:
+        network.body.load_state_dict({key: w for key, w in weights.items() if not key.startswith(_UNUSED)})
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise BundleError(f"{file} holds other weights; {expected}") from error
+    return network.eval().requires_grad_(False)

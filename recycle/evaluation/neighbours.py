@@ -1,0 +1,46 @@
+"""A picture of translated frames above the training frames that are nearest to them."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from recycle.atomic import atomic_path
+from recycle.evaluation.memorisation import Gallery
+from recycle.evaluation.metrics import Pixels
+from recycle.footage.decode import open_frames
+from recycle.footage.encode import output_errors
+
+COLUMNS = 6
+_HEIGHT = 120
+_GAP = 4
+
+
+def write_neighbours(path: Path, videos: Sequence[Path], gallery: Gallery, *, max_frames: int) -> None:
+    """Write a picture (PNG, atomically) of COLUMNS translated frames; below each, the nearest training frame.
+
+    The frames are evenly taken from the first `max_frames` of the first COLUMNS videos. Raises FootageError for a video
+    that cannot be read, OutputError where nothing can be written.
+    """
+    shown = videos[:COLUMNS]
+    each = [COLUMNS // len(shown) + (i < COLUMNS % len(shown)) for i in range(len(shown))]
+    frames = [f for video, count in zip(shown, each, strict=True) for f in _evenly(video, count, max_frames)]
+    nearest = gallery.nearest(gallery.describe(frames))[1].tolist()
+    columns = []
+    for frame, number in zip(frames, nearest, strict=True):
+        size = (round(frame.shape[1] * _HEIGHT / frame.shape[0]), _HEIGHT)
+        pair = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in (frame, gallery.picture(number))]
+        columns.append(cv2.copyMakeBorder(cv2.vconcat(pair), 0, 0, 0, _GAP, cv2.BORDER_CONSTANT, value=(255,) * 3))
+    with output_errors(path), atomic_path(path) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(cv2.hconcat(columns), cv2.COLOR_RGB2BGR))
+
+
+def _evenly(video: Path, count: int, limit: int) -> list[Pixels]:
+    """`count` frames of a video's first `limit`, the first and the last among them, or all if there are fewer."""
+    with open_frames(video) as reader:
+        total = sum(1 for _ in islice(reader, limit))
+    chosen = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+    with open_frames(video) as reader:
+        return [f.pixels.astype(np.uint8, copy=False) for i, f in enumerate(islice(reader, total)) if i in chosen]
