@@ -1,6 +1,6 @@
 """The street of the experiment: frames to train on, as PNG files, and unseen clips, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from recycle.atomic import atomic_path
 from recycle.config import Appearance
+from recycle.devices import cores
 from recycle.errors import OutputError
 from recycle.evaluation.metrics import Motion, motion
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.street import Street
+from recycle.footage.workers import run_all
 from recycle.progress import Terminal
 from tools.reproduction.plan import CONDITIONS, FootageSize
 
@@ -23,7 +25,9 @@ Clip = NDArray[np.uint8]
 """(T, H, W, 3) uint8 RGB."""
 
 SEED_A, SEED_B, SEED_TEST = 1000, 2000, 3000
-"""Of the streets: domain a and the test have one for each condition, and no two have a scene in common."""
+"""Of the streets: either domain and the test have one for each condition, and no two have a scene in common."""
+_WORTH_PROCESSES = 2000
+"""Frames from which on it pays to start processes."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,18 @@ class Scene:
 
 
 def training_footage(size: FootageSize, folder: Path, console: Terminal) -> TrainingFootage:
-    """Draw what is not there yet. Domain a holds all conditions, domain b label maps of other scenes."""
-    a, labels_of_a = [], []
-    for number, condition in enumerate(CONDITIONS):
-        street = _street(size, SEED_A + number, size.train_seconds)
-        a += _draw(street, condition, folder, console)
-        labels_of_a += _draw(street, "labels", folder, console)
-    b = _draw(_street(size, SEED_B, len(CONDITIONS) * size.train_seconds), "labels", folder, console)
-    return TrainingFootage(a, b, labels_of_a)
+    """Draw what is not there yet. Domain a holds all conditions, domain b as many label maps, of other scenes."""
+    streets_a, streets_b = (
+        [_street(size, seed + number, size.train_seconds) for number in range(len(CONDITIONS))]
+        for seed in (SEED_A, SEED_B)
+    )
+    films = {
+        "a": [_Film(*pair, folder) for pair in zip(streets_a, CONDITIONS, strict=True)],
+        "b": [_Film(street, "labels", folder) for street in streets_b],
+        "labels of a": [_Film(street, "labels", folder) for street in streets_a],
+    }
+    _draw_all([film for own in films.values() for film in own], console)
+    return TrainingFootage(*([shot for film in own for shot in find_shots(film.folder)] for own in films.values()))
 
 
 def test_scenes(size: FootageSize, console: Terminal) -> list[Scene]:
@@ -76,17 +84,49 @@ def _street(size: FootageSize, seed: int, seconds: float) -> Street:
     return Street(seed, size.width, size.height, size.fps, seconds)
 
 
-def _draw(street: Street, appearance: Appearance, folder: Path, console: Terminal) -> list[Shot]:
-    """The shots of a street as PNG files with a manifest, like those of `recycle extract`, so no codec blurs them."""
-    name = f"{appearance}-{street.seed}-{street.width}x{street.height}-{street.fps}fps-{street.seconds:g}s"
-    if not (folder / name / MANIFEST).is_file():
-        with console.bar(f"drawing {name}") as progress, atomic_path(folder / name) as temporary:
-            temporary.mkdir(parents=True)
-            for index, frame in enumerate(street.frames(appearance)):
-                _write(temporary / _file(index), frame)
-                progress(index + 1, len(street))
-            (temporary / MANIFEST).write_text(_manifest(street, name).model_dump_json(), encoding="utf-8")
-    return find_shots(folder / name)
+@dataclass(frozen=True)
+class _Film:
+    """A street in one appearance as a folder of PNG files with a manifest, like those of `recycle extract`, so that
+    no codec blurs its labels."""
+
+    street: Street
+    appearance: Appearance
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Named after all that the frames depend on."""
+        it = self.street
+        return self.root / f"{self.appearance}-{it.seed}-{it.width}x{it.height}-{it.fps}fps-{it.seconds:g}s"
+
+
+def _draw_all(films: Sequence[_Film], console: Terminal) -> None:
+    missing = [film for film in films if not (film.folder / MANIFEST).is_file()]
+    if not missing:
+        return
+    total = sum(len(film.street) for film in missing)
+    workers = min(cores(), len(missing)) if total > _WORTH_PROCESSES else 1
+    done = 0
+    with console.bar("drawing the street") as progress:
+
+        def report(frames: int) -> None:
+            nonlocal done
+            progress(done := done + frames, total)
+
+        drawn = run_all(_draw, missing, workers=workers, crashed=False, report=report)
+    if not all(drawn):
+        raise OutputError(f"a process that drew into {films[0].root} was killed (out of memory?); run it again")
+
+
+def _draw(film: _Film, count: Callable[[int], None]) -> bool:
+    with atomic_path(film.folder) as temporary:
+        temporary.mkdir(parents=True)
+        for index, frame in enumerate(film.street.frames(film.appearance)):
+            _write(temporary / _file(index), frame)
+            count(1)
+        manifest = _manifest(film.street, film.folder.name).model_dump_json()
+        (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+    return True
 
 
 def _manifest(street: Street, name: str) -> Manifest:

@@ -28,7 +28,7 @@ class FootageSize(Settings):
     height: int
     fps: int
     train_seconds: float
-    """Of each condition for domain a; domain b has five times as much, of other scenes."""
+    """Of each condition for domain a; domain b has as much in all, of other scenes."""
     test_seconds: float
     """Of each condition, of scenes that nobody trained on."""
     window: int = Field(ge=2)
