@@ -6,7 +6,8 @@ Usage, from the repository's folder:
   python -m tools.reproduce --size gpu --methods cycle,recycle --seeds 2 --seconds 600
 
 One training serves both tables, since both directions are trained together. Run the same command again to continue:
-what is finished is kept in the work folder. Results: results.json, tables.md, and sheet.png of each run.
+what is finished is kept in the work folder. Results: results.json and results.md (ablation: ablation.json and
+ablation.md), and sheet.png of each run.
 """
 
 import argparse
