@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.atomic import atomic_path, write_text
-from recycle.devices import find_device
+from recycle.devices import find_device, make_fabric
 from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
 from recycle.progress import StepProgress, Terminal
@@ -85,6 +85,7 @@ def _train(
     network: nn.Module, settings: SegmenterSettings, footage: TrainingFootage, device: str, progress: StepProgress
 ) -> list[float]:
     """AdamW with one cycle of learning rate, random flips; returns the loss of each step."""
+    fabric = make_fabric(device, "auto")
     frames, classes = read_all(footage.a), _classes(read_all(footage.labels_of_a))
     rng = np.random.default_rng(settings.seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
@@ -99,8 +100,9 @@ def _train(
         if rng.random() < 0.5:
             x, y = x.flip(-1), y.flip(-1)
         height, width = y.shape[-2:]
-        logits = network(pad_to_multiple(x.to(device), 2**_DEPTH))[..., :height, :width]
-        loss = F.cross_entropy(logits, y.to(device))
+        with fabric.autocast():
+            logits = network(pad_to_multiple(x.to(device), 2**_DEPTH))[..., :height, :width]
+        loss = F.cross_entropy(logits.float(), y.to(device))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
