@@ -107,6 +107,17 @@ def test_the_tables_show_the_scores(results: dict[str, Any]) -> None:
     )
 
 
+def test_the_ablation_is_a_table_of_the_objectives(results: dict[str, Any]) -> None:
+    page = markdown(results | {"ablation": True})
+    seconds = results["step_seconds"]
+    for run in results["runs"]:
+        iou, warp = (run["scores"][figure]["all"] for figure in ("labels_iou", "video_warp"))
+        row = next(line for line in page.splitlines() if line.startswith(f"| {run['method']} |"))
+        assert row.startswith(f"| {run['method']} | {seconds[run['method']] / seconds['cycle']:.2f} |")
+        assert f"| {iou:.1f} |" in row
+        assert row.endswith(f"| {warp:.2f} |")
+
+
 def test_a_changed_method_is_another_run(work: Path) -> None:
     plan = load_plan()
     size = plan.sizes["smoke"]
