@@ -29,6 +29,7 @@ app = typer.Typer(
 
 DomainName = Literal["a", "b"]
 CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+LookName = Literal["day", "sunset", "rain", "snow", "night", "labels"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
@@ -152,7 +153,7 @@ def extract(
 @app.command()
 def street(
     out: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file to write, such as street.mp4.")],
-    look: Annotated[Literal["day", "night", "labels"], typer.Option(help="Appearance of the same scenes.")] = "day",
+    look: Annotated[LookName, typer.Option(help="Appearance of the same scenes.")] = "day",
     seed: Annotated[int, typer.Option(help="Another seed is another street.")] = 0,
     seconds: Annotated[float, typer.Option(help="Length.")] = 10,
     width: Annotated[int, typer.Option(help="Pixels.")] = 640,
@@ -160,7 +161,7 @@ def street(
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Film a procedural street, by day, by night or as label map: footage to learn and test with.
+    """Film a procedural street, in one of five conditions or as label map: footage to learn and test with.
 
     Example: recycle street night.mp4 --look night --seed 7
     """

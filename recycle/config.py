@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from recycle.errors import ConfigError
 
 Domain = Literal["a", "b"]
-Appearance = Literal["day", "night", "labels"]
+Appearance = Literal["day", "sunset", "rain", "snow", "night", "labels"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Differentiable = Literal["colour", "translation", "cutout", "noise"]

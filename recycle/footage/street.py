@@ -1,7 +1,7 @@
 """Footage of our own making: a procedural street, the same scenes and motion in several appearances."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -10,14 +10,16 @@ import cv2
 import numpy as np
 
 from recycle.config import Appearance
-from recycle.footage import street_light, street_paint
+from recycle.footage import street_light, street_paint, street_weather
 from recycle.footage.encode import write_video
 from recycle.footage.street_audio import scene_audio
 from recycle.footage.street_layers import Layer, make_layers
+from recycle.footage.street_light import Shot
 from recycle.footage.street_paint import LABEL_OF, Canvas
 from recycle.footage.street_people import draw_walker
 from recycle.footage.street_scene import Scene, make_scene
 from recycle.footage.street_sky import Sky, add_rain, finish, make_sky
+from recycle.footage.street_snow import add_snow, snow
 from recycle.footage.street_vehicles import draw_vehicle
 from recycle.footage.street_view import KERB_LINE, View
 from recycle.progress import Progress, silent
@@ -26,6 +28,13 @@ LABELS: Mapping[str, tuple[int, int, int]] = street_paint.LABELS
 """Class name → RGB of the `labels` appearance."""
 
 _SHOT_SECONDS = (4.0, 6.0)
+_LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
+    "day": street_light.day,
+    "sunset": street_weather.sunset,
+    "rain": street_weather.rain,
+    "snow": snow,
+    "night": street_light.night,
+}
 _LABEL_COLOURS = np.zeros((16, 3), np.uint8)
 for _name, _number in LABEL_OF.items():
     _LABEL_COLOURS[_number] = LABELS[_name]
@@ -35,9 +44,10 @@ for _name, _number in LABEL_OF.items():
 class Street:
     """A film of a street: shots of 4 to 6 seconds, each of another scene, all following from the seed.
 
-    `day` and `night` are (H, W, 3) uint8 RGB of the same moments under other light, and `labels` holds the
-    class of each pixel as exactly the colours of `LABELS`. Films of two seeds have no scene in common; the
-    same seed at another size or rate shows the same scenes.
+    `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments under other light,
+    on other ground, and `labels` holds the class of each pixel as exactly the colours of `LABELS`. By day and
+    by night some scenes are rainy; in `rain` all are, in `sunset` and `snow` none. Films of two seeds have no
+    scene in common; the same seed at another size or rate shows the same scenes.
 
     width, height: pixels, at least 16; fps: frames per second; seconds: length, at least one frame.
     """
@@ -58,7 +68,9 @@ class Street:
             raise IndexError(f"frame {index} of a street of {len(self)} frames")
         starts = self.cuts()
         shot = int(np.searchsorted(starts, index, side="right")) - 1
-        stage = _make_stage(self._scene(shot), self.width, self.height)
+        scene = self._scene(shot)
+        dressed = replace(scene, look=street_weather.dressed(scene.look, appearance))
+        stage = _make_stage(dressed, self.width, self.height)
         return stage.frame((index - starts[shot]) / self.fps, index, appearance)
 
     def frames(self, appearance: Appearance) -> Iterator[np.ndarray]:
@@ -109,11 +121,12 @@ class _Stage:
             middle = self.oversize // 2
             codes = picture[middle :: self.oversize, middle :: self.oversize, 3] & 15
             return _LABEL_COLOURS[codes]
-        shot = street_light.Shot(picture, self.scene, view, t, self.size)
-        relit = street_light.day if appearance == "day" else street_light.night
-        lit = relit(shot, self.sky.at(appearance, view, t))
+        shot = Shot(picture, self.scene, view, t, self.size)
+        lit = _LIGHTS[appearance](shot, self.sky.at(appearance, view, t))
         if self.scene.look.rain:
             add_rain(lit, np.random.default_rng([*self.scene.seed, 10, index]))
+        if appearance == "snow":
+            add_snow(lit, self.scene.seed, t)
         return finish(lit, np.random.default_rng([*self.scene.seed, 11 + (appearance == "night"), index]))
 
     def picture(self, view: View, t: float) -> np.ndarray:
@@ -153,9 +166,9 @@ def _overlay(picture: np.ndarray, layer: Layer, view: View, scale: int) -> None:
     cv2.copyTo(part, part[..., 3], picture[top:bottom])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _make_stage(scene: Scene, width: int, height: int) -> _Stage:
-    """Paint a scene for one size; the last two stay in memory."""
+    """Paint a scene for one size; the last few stay in memory: one for all looks that share its colours."""
     oversize = min(4, max(1 if height > 1000 else 2, round(300 / height)))
     layers = make_layers(scene, height * oversize)
     return _Stage(scene, (height, width), oversize, layers, make_sky(scene, height, width))

@@ -1,4 +1,4 @@
-"""How the street looks: the light of day, the light of night, and the air between.
+"""How the street looks: the light of day, the light of night, and the air between; for more see street_weather.
 
 Lengths are in frame heights, as everywhere in the street; light is computed at the size of the frame.
 """
@@ -87,6 +87,15 @@ class Shot:
 
 def day(shot: Shot, sky: np.ndarray) -> np.ndarray:
     """Return the moment by day, (H, W, 3) float32 in about [0, 255]; `sky` likewise."""
+    lit = daylight(shot, sky, shadow=0.5 if shot.scene.look.rain else 1.0)
+    return wet(lit, shot.cover("road", "pavement"), 0.28) if shot.scene.look.rain else lit
+
+
+def daylight(shot: Shot, sky: np.ndarray, *, shadow: float) -> np.ndarray:
+    """Return the moment in its look's light, the ground dry and shadows `shadow` times as dark as in the sun.
+
+    (H, W, 3) float32 in about [0, 255]; `sky` likewise.
+    """
     shade = np.zeros((*shot.size, 3), np.float32)
     for vehicle in shot.scene.vehicles:
         spot = place(shot.view, vehicle.at(shot.seconds), vehicle.y, vehicle.speed)
@@ -98,14 +107,10 @@ def day(shot: Shot, sky: np.ndarray) -> np.ndarray:
         shot.splat(shade, (spot.x + 0.3 * spot.up, spot.y), (0.5 * spot.up, 0.1 * spot.up), (0.4, 0.4, 0.4))
     for x in shot.scene.trees:
         shot.splat(shade, (shot.view.screen_x(x, KERB_LINE) + 0.04, 0.722), (0.1, 0.012), (0.4, 0.4, 0.4))
-    if shot.scene.look.rain:
-        shade *= 0.5
+    shade *= shadow
     ground = shot.cover("road", "pavement")
     light = np.asarray(shot.scene.look.sun, np.float32) * (1 - np.minimum(shade, 0.75) * ground)
-    scene = shot.shrink(shot.picture)[..., :3] * light
-    if shot.scene.look.rain:
-        return _wet(scene + sky * shot.cover("sky"), ground, 0.28)
-    return scene + sky * shot.cover("sky")
+    return shot.shrink(shot.picture)[..., :3] * light + sky * shot.cover("sky")
 
 
 def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
@@ -118,16 +123,21 @@ def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
     albedo = shot.shrink(shot.picture)[..., :3]
     bright = cv2.max(cv2.max(glow[..., 0], glow[..., 1]), glow[..., 2])[..., None]
     scene = albedo * (ambient * np.asarray(_MOON, np.float32) + light) * (1 - np.minimum(0.8, bright / 250)) + glow
-    scene += 255 * air + 0.5 * _bloom(glow, 0.012) + 0.4 * _bloom(glow, 0.05) + sky * shot.cover("sky")
+    scene += 255 * air + 0.5 * bloom(glow, 0.012) + 0.4 * bloom(glow, 0.05) + sky * shot.cover("sky")
     if shot.scene.look.rain:
-        scene = _wet(scene, shot.cover("road", "pavement"), 0.42)
-    return _shoulder(scene)
+        scene = wet(scene, shot.cover("road", "pavement"), 0.42)
+    return shoulder(scene)
 
 
-def _shoulder(light: np.ndarray) -> np.ndarray:
+def shoulder(light: np.ndarray) -> np.ndarray:
     """Bend what is brighter than a camera can take, so that lamps and windows keep their colour."""
     over = np.maximum(light - 150, 0)
     return light - over + 105 * (1 - np.exp(over * (-1 / 105)))
+
+
+def paler(scene: np.ndarray, part: float) -> np.ndarray:
+    """Return a scene (H, W, 3) with its colours moved by `part` in [0, 1] towards grey."""
+    return cv2.transform(scene, (1 - part) * np.eye(3) + part / 3)
 
 
 def _lamps(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
@@ -181,10 +191,10 @@ def _headlights(shot: Shot, light: np.ndarray, air: np.ndarray) -> None:
 
 def _window_light(shot: Shot, glow: np.ndarray, light: np.ndarray) -> None:
     """Let what shines light its surroundings, in place."""
-    light += _bloom(glow, 0.04) * (0.55 / 255)
+    light += bloom(glow, 0.04) * (0.55 / 255)
 
 
-def _bloom(glow: np.ndarray, sigma: float) -> np.ndarray:
+def bloom(glow: np.ndarray, sigma: float) -> np.ndarray:
     """Return `glow` blurred by `sigma` frame heights."""
     height, width = glow.shape[:2]
     step = 4 if sigma > 0.03 else 1
@@ -193,7 +203,7 @@ def _bloom(glow: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _wet(scene: np.ndarray, ground: np.ndarray, strength: float) -> np.ndarray:
+def wet(scene: np.ndarray, ground: np.ndarray, strength: float) -> np.ndarray:
     """Mirror what stands above the kerb in the wet ground, smeared downwards."""
     height = scene.shape[0]
     line = round(0.7 * height)

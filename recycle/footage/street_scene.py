@@ -37,6 +37,8 @@ class Look:
     leaves: Colour
     asphalt: Colour
     slabs: Colour
+    cloud_tint: Colour = (1.0, 1.0, 1.0)
+    """Tint of the clouds by day."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ class Sky:
     wind: float
 
     def at(self, appearance: str, view: View, t: float) -> np.ndarray:
-        """Return the sky of one moment by "day" or by "night": (H, W, 3) float32."""
-        clear, colour = (self.day, self.day_cloud) if appearance == "day" else (self.night, self.night_cloud)
+        """Return the sky of one moment, by "night" or by the light that the scene's look has: (H, W, 3) float32."""
+        clear, colour = (self.night, self.night_cloud) if appearance == "night" else (self.day, self.day_cloud)
         height, width = clear.shape[:2]
         room = self.clouds.shape[1] - width
         shift = room / 2 - (self.wind * t - 0.05 * view.x) * height
@@ -57,7 +57,8 @@ def make_sky(scene: Scene, height: int, width: int) -> Sky:
         day=day,
         night=night,
         clouds=_clouds(rng, height, width + room, look.cloud),
-        day_cloud=_between((255, 255, 255), (232, 234, 238), down) * (0.8 if look.rain else 0.99),
+        day_cloud=_between((255, 255, 255), (232, 234, 238), down)
+        * ((0.8 if look.rain else 0.99) * np.asarray(look.cloud_tint, np.float32)),
         night_cloud=_between((34, 40, 70), (66, 64, 92), down),
         wind=look.wind,
     )

@@ -1,12 +1,19 @@
-"""Day, night and labels show the same moments, and no map of colours leads from one to another."""
+"""All appearances show the same moments, and no map of colours leads from day to night."""
+
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 from recycle.config import Appearance
 from recycle.footage.street import LABELS, Street
+from recycle.footage.street_layers import make_layers
+from recycle.footage.street_scene import make_scene
+from recycle.footage.street_weather import dressed
 
 FILM = Street(seed=0, width=160, height=96, fps=12, seconds=30)
+CONDITIONS: tuple[Appearance, ...] = ("day", "sunset", "rain", "snow", "night")
 OTHER = Street(seed=1, width=160, height=96, fps=12, seconds=30)
 
 
@@ -14,6 +21,7 @@ def moments(film: Street) -> list[int]:
     return [start + step for start in film.cuts() for step in (6, 36) if start + step < len(film)]
 
 
+@cache
 def shown(film: Street, appearance: Appearance) -> np.ndarray:
     """(N, H, W, 3) float64 frames of each shot."""
     return np.stack([film.frame(index, appearance) for index in moments(film)]).astype(float)
@@ -52,7 +60,7 @@ def test_labels_hold_exactly_the_palette_and_every_class(masks: dict[str, np.nda
         assert mask.mean() > 0.003, name
 
 
-@pytest.mark.parametrize("appearance", ["day", "night"])
+@pytest.mark.parametrize("appearance", CONDITIONS)
 def test_edges_of_the_sky_lie_where_the_labels_say(appearance: Appearance, masks: dict[str, np.ndarray]) -> None:
     light = luma(shown(FILM, appearance))
     step = np.abs(np.diff(light, axis=2))
@@ -145,14 +153,97 @@ def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, mas
 
 
 def test_what_moves_moves_in_every_appearance_alike() -> None:
-    """Where vehicles and people move between two frames, day and night change there and much less elsewhere."""
+    """Where vehicles and people move between two frames, every condition changes there and much less elsewhere."""
     for start in FILM.cuts():
         labels = [FILM.frame(start + k, "labels").astype(int) for k in (10, 12)]
         moving = np.zeros(labels[0].shape[:2], bool)
         for name in ("vehicle", "person"):
             moving |= (labels[0] == LABELS[name]).all(-1) ^ (labels[1] == LABELS[name]).all(-1)
         assert moving.sum() > 5
-        for appearance in ("day", "night"):
+        for appearance in CONDITIONS:
             frames = [FILM.frame(start + k, appearance).astype(float) for k in (10, 12)]
             change = np.abs(frames[0] - frames[1]).mean(axis=-1)
             assert change[moving].mean() > 1.5 * change[~moving].mean(), (start, appearance)
+
+
+def warmth(frames: np.ndarray) -> np.ndarray:
+    return np.asarray(frames[..., 0] - frames[..., 2])
+
+
+def paleness(frames: np.ndarray) -> np.ndarray:
+    """How far each pixel is from grey: 0 for a grey one."""
+    return np.asarray(frames.max(-1) - frames.min(-1))
+
+
+@pytest.mark.parametrize("scene", range(3))
+def test_no_look_moves_a_label(scene: int) -> None:
+    """Whatever stands still is painted with the same classes and glows in every look; what moves has none."""
+    plain = make_scene(5, scene, 160 / 96)
+    codes = [layer.pixels[..., 3] for layer in make_layers(plain, 96)]
+    for appearance in ("sunset", "rain", "snow"):
+        other = make_layers(replace(plain, look=dressed(plain.look, appearance)), 96)
+        assert dressed(plain.look, appearance) != plain.look
+        for code, layer in zip(codes, other, strict=True):
+            np.testing.assert_array_equal(code, layer.pixels[..., 3])
+
+
+def test_at_sunset_the_sky_and_the_upper_floors_are_warm_and_the_street_is_in_shade(
+    day: np.ndarray, masks: dict[str, np.ndarray]
+) -> None:
+    sunset = shown(FILM, "sunset")
+    sky, wall, road = (inside(masks[name]) for name in ("sky", "building", "road"))
+    assert warmth(sunset)[sky].mean() > warmth(day)[sky].mean() + 40
+    upper, lower = (np.arange(96)[:, None] < 34) & wall, (np.arange(96)[:, None] > 50) & wall
+    assert warmth(sunset)[upper].mean() > 2 * warmth(sunset)[lower].mean()
+    assert luma(sunset)[road].mean() < 0.75 * luma(day)[road].mean()
+
+
+def test_in_rain_every_scene_is_grey_and_its_ground_mirrors_what_stands_above(masks: dict[str, np.ndarray]) -> None:
+    rain, sunset, snow = (shown(FILM, appearance) for appearance in ("rain", "sunset", "snow"))
+    assert paleness(rain)[inside(masks["sky"])].mean() < 25
+    assert luma(rain)[masks["sky"]].mean() < luma(snow)[masks["sky"]].mean()
+    road = masks["road"][:, 76:84]  # these rows mirror those around 55
+    above = rain[:, 52:60][:, ::-1]
+
+    def likeness(frames: np.ndarray) -> float:
+        pairs = [
+            np.corrcoef(frame[mask][:, c], wall[mask][:, c])[0, 1]
+            for frame, wall, mask in zip(frames[:, 76:84], above, road, strict=True)
+            for c in (0, 2)
+        ]
+        return float(np.mean(pairs))
+
+    assert likeness(rain) > likeness(sunset) + 0.2
+
+
+def test_snow_lies_on_the_ground_on_roofs_and_on_trees(day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
+    snow = shown(FILM, "snow")
+    for name, least in (("pavement", 190), ("road", 140), ("vegetation", 120)):
+        area = inside(masks[name])
+        assert luma(snow)[area].mean() > max(least, 1.2 * luma(day)[area].mean()), name
+    wall = masks["building"]
+    roof = wall & np.roll(masks["sky"], 1, axis=1)
+    roof[:, 0] = False
+    assert luma(snow)[roof].mean() > luma(snow)[wall].mean() + 30
+    assert paleness(snow)[wall].mean() < 0.8 * paleness(day)[wall].mean()
+
+
+def test_flakes_fall(masks: dict[str, np.ndarray]) -> None:
+    """Against the sky: the picture of the next moment fits better when it is moved down than when it is moved up."""
+    film = Street(seed=0, width=320, height=192, fps=48, seconds=5)
+    one, other = (luma(film.frame(index, "snow").astype(float)) for index in (20, 21))
+    sky = (film.frame(20, "labels") == LABELS["sky"]).all(-1)
+    one, other = (np.where(sky, frame - np.median(frame[sky]), 0) for frame in (one, other))
+
+    def fit(down: int) -> float:
+        return float((np.roll(one, down, axis=0) * other)[8:-8].sum())
+
+    assert fit(1) > fit(-1)
+
+
+def test_a_rainy_scene_is_dry_at_sunset_and_every_scene_is_wet_in_rain() -> None:
+    rainy = next(scene for n in range(40) if (scene := make_scene(0, n, 160 / 96)).look.rain)
+    assert not dressed(rainy.look, "sunset").rain
+    assert not dressed(rainy.look, "snow").rain
+    assert dressed(rainy.look, "rain").rain
+    assert dressed(rainy.look, "day") == rainy.look == dressed(rainy.look, "night")

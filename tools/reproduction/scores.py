@@ -1,0 +1,120 @@
+"""The scores of one model, or of a yardstick in its place: both tables, flicker, and a sheet to look at."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recycle.atomic import atomic_path
+from recycle.config import Domain
+from recycle.evaluation.metrics import label_confusion, label_scores, warp_error
+from recycle.footage.street import LABELS
+from recycle.translation.translator import Translator
+from tools.reproduction.footage import Clip, Scene
+from tools.reproduction.plan import ALL, CONDITIONS
+
+Scores = dict[str, dict[str, float]]
+"""Figure → column → value: `labels_mp`, `labels_ac`, `labels_iou` in % (table 1); `video_mp`, … in % (table 2, the
+segmentation network's); `labels_warp` and `video_warp` (× 10⁻³)."""
+Render = Callable[[Scene, Domain], Clip]
+"""What is put in the place of a scene's true counterpart: video from label maps ("a"), label maps from video ("b")."""
+Reader = Callable[[Clip], Clip]
+"""Reads label maps in video: the segmentation network."""
+_GAP = 3
+
+
+def translated_by(translator: Translator) -> Render:
+    """What a trained model makes of the scenes."""
+
+    def render(scene: Scene, to: Domain) -> Clip:
+        source = scene.video if to == "b" else scene.labels
+        clip = torch.from_numpy(np.ascontiguousarray(source)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        out = translator(clip, to=to).clamp(-1, 1)
+        return (out * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+    return render
+
+
+def yardsticks(scenes: Sequence[Scene]) -> dict[str, Render]:
+    """What the scores of a model are to be compared with.
+
+    `truth`: the true counterparts (its `video` scores are the ceiling of the segmentation network); `input`: the
+    source itself; `another scene`: the true counterparts of the next scene, as of a model that knows the target
+    domain and does not look at its input.
+    """
+    following = {id(one): other for one, other in zip(scenes, [*scenes[1:], scenes[0]], strict=True)}
+
+    def counterpart(scene: Scene, to: Domain) -> Clip:
+        return scene.video if to == "a" else scene.labels
+
+    def source(scene: Scene, to: Domain) -> Clip:
+        return scene.labels if to == "a" else scene.video
+
+    def other(scene: Scene, to: Domain) -> Clip:
+        clip = counterpart(following[id(scene)], to)
+        return clip[np.arange(len(scene.video)) % len(clip)]
+
+    return {"truth": counterpart, "input": source, "another scene": other}
+
+
+def score(render: Render, scenes: Iterable[Scene], segmenter: Reader) -> Scores:
+    """All scores, for each condition and for all.
+
+    Label scores come from the pixel counts of all frames of a column; warp errors are means over pairs of frames,
+    by the motion of the scene's real video in both directions.
+    """
+    counts: dict[tuple[str, str], Tensor] = {}
+    warps: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for scene in scenes:
+        made: dict[str, Clip] = {"labels": render(scene, "b"), "video": render(scene, "a")}
+        read = {"labels": made["labels"], "video": segmenter(made["video"])}
+        for name, maps in read.items():
+            pairs = zip(maps, scene.labels, strict=True)
+            confusion = torch.stack([label_confusion(one, true, LABELS) for one, true in pairs]).sum(0)
+            errors = [
+                warp_error(before, now, moved)
+                for before, now, moved in zip(made[name][:-1], made[name][1:], scene.motions, strict=True)
+            ]
+            for column in (scene.condition, ALL):
+                counts[name, column] = counts.get((name, column), torch.zeros_like(confusion)) + confusion
+                warps[name, column] += [1000 * error for error in errors if error is not None]
+    scores: Scores = defaultdict(dict)
+    for (name, column), confusion in counts.items():
+        for figure, value in label_scores(confusion)._asdict().items():
+            scores[f"{name}_{figure}"][column] = value
+    for (name, column), values in warps.items():
+        if values:
+            scores[f"{name}_warp"][column] = float(np.mean(values))
+    return dict(scores)
+
+
+def write_sheet(path: Path, render: Render, scenes: Sequence[Scene], segmenter: Reader) -> None:
+    """One scene of each condition a row: video | translated | true labels, then labels | translated | what the
+    segmentation network reads in it | true video."""
+    rows = []
+    for condition in CONDITIONS:
+        scene = next((scene for scene in scenes if scene.condition == condition), None)
+        if scene is None:
+            continue
+        middle = len(scene.video) // 2
+        labels, video = render(scene, "b"), render(scene, "a")
+        clips = (scene.video, labels, scene.labels, scene.labels, video, segmenter(video), scene.video)
+        cells = [clip[middle] for clip in clips]
+        rows.append(_joined(cells, axis=1))
+    sheet = _joined(rows, axis=0)
+    if sheet.shape[1] < 1200:
+        sheet = np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
+    with atomic_path(path) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+
+def _joined(images: Sequence[NDArray[np.uint8]], *, axis: int) -> NDArray[np.uint8]:
+    shape = list(images[0].shape)
+    shape[axis] = _GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=axis)

@@ -1,0 +1,124 @@
+"""The segmentation network of the FCN score (Isola et al., CVPR 2017, §4.1): what it makes of translated frames.
+
+It is trained once, on real frames of all conditions with their label maps; the better a translated frame looks,
+the better it reads in it the label map that was translated.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.atomic import atomic_path, write_text
+from recycle.devices import find_device, make_fabric
+from recycle.footage.street import LABELS
+from recycle.networks.predictor import pad_to_multiple
+from recycle.progress import StepProgress, Terminal
+from tools.reproduction.footage import Clip, TrainingFootage, read_all
+from tools.reproduction.plan import FootageSize, SegmenterSettings, digest
+
+COLOURS = np.array(list(LABELS.values()), np.uint8)
+"""(classes, 3) of the label maps, in the order of LABELS."""
+_DEPTH = 4
+
+
+class Segmenter:
+    """Frames in, label maps out."""
+
+    def __init__(self, network: nn.Module, device: str) -> None:
+        self._network = network.to(device).eval().requires_grad_(False)
+        self._device = device
+
+    @torch.inference_mode()
+    def __call__(self, frames: Clip) -> Clip:
+        """The label map of each frame, (T, H, W, 3) uint8, in exactly the colours of LABELS."""
+        height, width = frames.shape[1:3]
+        logits = self._network(pad_to_multiple(_floats(frames).to(self._device), 2**_DEPTH))
+        return COLOURS[logits[..., :height, :width].argmax(1).cpu().numpy()]
+
+
+def make_segmenter(
+    settings: SegmenterSettings,
+    size: FootageSize,
+    footage: TrainingFootage,
+    folder: Path,
+    *,
+    device: str,
+    console: Terminal,
+) -> Segmenter:
+    """The network that `folder` holds for these settings; it is trained if there is none."""
+    device = find_device(device)
+    weights = folder / f"segmenter-{digest(settings, size)}.safetensors"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = _network(settings)
+        if weights.is_file():
+            network.load_state_dict(load_file(weights))
+            return Segmenter(network, device)
+        with console.bar("training the segmentation network", unit="steps") as progress:
+            losses = _train(network.to(device), settings, footage, device, progress)
+    with atomic_path(weights) as temporary:
+        save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
+    write_text(weights.with_suffix(".json"), json.dumps({"loss": losses[:: max(1, len(losses) // 50)]}) + "\n")
+    return Segmenter(network, device)
+
+
+def _network(settings: SegmenterSettings) -> nn.Module:
+    channels = [max(settings.width * 4 >> i, 16) for i in range(_DEPTH)]
+    network: nn.Module = smp.Unet(
+        "tu-resnet18",
+        encoder_depth=_DEPTH,
+        encoder_weights=None,
+        decoder_channels=channels,
+        classes=len(LABELS),
+    )
+    return network
+
+
+def _train(
+    network: nn.Module, settings: SegmenterSettings, footage: TrainingFootage, device: str, progress: StepProgress
+) -> list[float]:
+    """AdamW with one cycle of learning rate, random flips; returns the loss of each step."""
+    fabric = make_fabric(device, "auto")
+    frames, classes = read_all(footage.a), _classes(read_all(footage.labels_of_a))
+    rng = np.random.default_rng(settings.seed)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=settings.learning_rate, total_steps=settings.steps + 1
+    )
+    network.train()
+    losses = []
+    for step in range(settings.steps):
+        chosen = rng.integers(len(frames), size=settings.batch_size)
+        x, y = _floats(frames[chosen]), torch.from_numpy(classes[chosen]).long()
+        if rng.random() < 0.5:
+            x, y = x.flip(-1), y.flip(-1)
+        height, width = y.shape[-2:]
+        with fabric.autocast():
+            logits = network(pad_to_multiple(x.to(device), 2**_DEPTH))[..., :height, :width]
+        loss = F.cross_entropy(logits.float(), y.to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+        progress(step + 1, settings.steps, f"loss {losses[-1]:.2f}")
+    return losses
+
+
+def _floats(frames: Clip) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _classes(labels: Clip) -> NDArray[np.uint8]:
+    """(T, H, W) numbers of classes from exact label colours."""
+    classes = np.zeros(labels.shape[:3], np.uint8)
+    for number, colour in enumerate(COLOURS):
+        classes[(labels == colour).all(-1)] = number
+    return classes
