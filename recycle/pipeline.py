@@ -18,7 +18,7 @@ from recycle.config import (
     load_pipeline,
     parse_pipeline,
 )
-from recycle.errors import FootageError
+from recycle.errors import ConfigError, FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.report import VideoRow, write_report
@@ -30,13 +30,14 @@ from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
 from recycle.progress import Terminal
 from recycle.training.loop import TrainReport, train
+from recycle.training.review import BEST
 from recycle.translation.translator import IDENTITY, Translator
 
 
 def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
     """Load a pipeline by path or shipped name, with settings of its groups replaced where not None.
 
-    Raises ConfigError as load_pipeline.
+    Steps that are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
     """
     path = find_pipeline(file)
     data = load_pipeline(path).model_dump()
@@ -44,6 +45,10 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:
             data["footage"] = FootageSettings(paired=data["footage"]["paired"]).model_dump()
+        if group == "train" and "steps" in given:
+            if "hours" in given:
+                raise ConfigError("give either a number of steps or of hours, not both")
+            given["hours"] = None
         data[group] |= given
     return parse_pipeline(data, where=str(path))
 
@@ -68,6 +73,11 @@ class Layout:
     def model(self) -> Path:
         """The bundle."""
         return self.folder / "model"
+
+    @property
+    def best(self) -> Path:
+        """The bundle with the best score on held-out frames."""
+        return self.folder / BEST
 
     @property
     def translated(self) -> Path:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from recycle.config import TrainSettings
 
 MARGIN = 1.5
-"""A step and what closes a run may take so much longer than the longest so far, and the run still ends in time."""
+"""A step and what closes a run may take so much longer than the last time, and the run still ends in time."""
 
 
 class Tick(NamedTuple):
@@ -28,7 +28,7 @@ class Clock:
         self._budget = None if settings.hours is None else settings.hours * 3600
         self._before = 0.0
         self._start = time.monotonic()
-        self._longest: dict[str, float] = {}
+        self._took: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -40,7 +40,7 @@ class Clock:
         if self._budget is None:
             return Tick(min(1.0, step / self._settings.steps), step >= self._settings.steps)
         left = self._budget - self.seconds
-        closing = MARGIN * sum(self._longest.values())
+        closing = MARGIN * sum(self._took.values())
         # The learning rate has come down when the closing work begins, not when it ends.
         part = self.seconds / max(self._budget - closing, 1e-9)
         return Tick(min(1.0, part), left <= closing)
@@ -61,19 +61,19 @@ class Clock:
 
     @contextmanager
     def measured(self, work: str) -> Iterator[None]:
-        """Time a step, or work that a run also ends with: preview and saving. The longest of each is remembered."""
+        """Time a step, or work that a run also ends with: preview and saving."""
         start = time.monotonic()
         yield
-        self._longest[work] = max(self._longest.get(work, 0.0), time.monotonic() - start)
+        self._took[work] = time.monotonic() - start
 
     def state_dict(self) -> dict[str, float | dict[str, float]]:
         """All that it remembers."""
-        return {"seconds": self.seconds, "longest": dict(self._longest)}
+        return {"seconds": self.seconds, "took": dict(self._took)}
 
     def load_state_dict(self, state: dict[str, float | dict[str, float]]) -> None:
         """Go on from what `state_dict` gave."""
-        seconds, longest = state["seconds"], state["longest"]
+        seconds, took = state["seconds"], state["took"]
         assert isinstance(seconds, float)
-        assert isinstance(longest, dict)
-        self._before, self._longest = seconds, dict(longest)
+        assert isinstance(took, dict)
+        self._before, self._took = seconds, dict(took)
         self._start = time.monotonic()

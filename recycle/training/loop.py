@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Pipeline, TrainSettings
@@ -20,6 +22,7 @@ from recycle.footage.clips import Domain, PairedClips, Shot, Split, UnpairedClip
 from recycle.footage.survey import survey
 from recycle.progress import StepProgress
 from recycle.training.health import Health
+from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
 from recycle.training.review import Review
 from recycle.training.run import Run
@@ -74,11 +77,12 @@ def train(
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
     writer = SummaryWriter(str(folder / "logs"), purge_step=run.step + 1 if resumed else None)
-    review = Review(run, splits, writer)
+    review, portions = Review(run, splits, writer), Portions(pipeline, fabric, notice)
+    plan(run, portions, say)
     with writer, _stop_between_steps() as stop:
         while not run.tick().over:
             try:
-                _train_until_done(run, domains, review, writer, stop, progress, notice)
+                _train_until_done(run, domains, review, portions, writer, stop, progress, notice)
             except NotFiniteError as error:
                 failed = run.step
                 run.roll_back(str(error))
@@ -97,6 +101,7 @@ def _train_until_done(
     run: Run,
     domains: list[Domain],
     review: Review,
+    portions: Portions,
     writer: SummaryWriter,
     stop: "_Stop",
     progress: StepProgress,
@@ -125,21 +130,8 @@ def _train_until_done(
         a, b = (augment(fabric.to_device(clip), own.tolist()) for clip, own in zip(clips, seeds, strict=True))
         a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
         rate = run.set_rate(learning_rate(run.step, settings, tick.part))
-        # All that the step draws follows from its number, so a continued run draws the same.
-        torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
         with run.clock.measured("step"):
-            report = training_step(
-                run.model,
-                run.optimisers,
-                run.pools,
-                a,
-                b,
-                run.pipeline.losses,
-                fabric=fabric,
-                clip_norm=settings.clip_norm,
-                step=run.step,
-                recycle=run.reliance.on,
-            )
+            report = portions.fit(partial(_step, run, a, b, number))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
@@ -164,6 +156,25 @@ def _train_until_done(
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
         if tick.over:
             return
+
+
+def _step(run: Run, a: Tensor, b: Tensor, number: int, parts: int) -> StepReport:
+    settings = run.pipeline.train
+    # All that the step draws follows from its number, so a continued run draws the same.
+    torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
+    return training_step(
+        run.model,
+        run.optimisers,
+        run.pools,
+        a,
+        b,
+        run.pipeline.losses,
+        fabric=run.fabric,
+        clip_norm=settings.clip_norm,
+        step=run.step,
+        recycle=run.reliance.on,
+        parts=parts,
+    )
 
 
 def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> str:
