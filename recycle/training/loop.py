@@ -111,7 +111,7 @@ def _train_until_done(
     paired, batch_size = run.pipeline.footage.paired, settings.batch_size
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
-    batch = run.step + run.rollbacks * settings.steps
+    batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
     last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // batch_size
     loader = load_clips(
         (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * batch_size),

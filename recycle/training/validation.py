@@ -43,8 +43,8 @@ PATCHES = 64
 """Patches of each frame and level."""
 DIRECTIONS = 128
 """Random directions on which patches are projected."""
-LONGEST_SIDE = 256
-"""Frames are shrunk to at most this many pixels of the shorter side, which bounds the time."""
+SHORT_SIDE = 256
+"""Frames are shrunk to at most so many pixels of the shorter side, which bounds the time."""
 SMALLEST_LEVEL = 16
 """Least side in pixels of a pyramid's level."""
 GAIN = 0.01
@@ -181,8 +181,8 @@ def _real(shots: Sequence[Shot], held_out: Tensor) -> Tensor:
 def _pyramid(frames: Tensor) -> list[Tensor]:
     """Laplacian pyramid (Burt & Adelson 1983), from fine to coarse; the last level is what is left of the frames."""
     short = min(frames.shape[-2:])
-    if short > LONGEST_SIDE:
-        frames = F.interpolate(frames, scale_factor=LONGEST_SIDE / short, mode="area")
+    if short > SHORT_SIDE:
+        frames = F.interpolate(frames, scale_factor=SHORT_SIDE / short, mode="area")
     levels = []
     while min(frames.shape[-2:]) >= 2 * SMALLEST_LEVEL:
         small = F.avg_pool2d(frames, 2)
