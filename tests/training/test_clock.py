@@ -66,26 +66,26 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(footage: tuple
 
     try:
         with pytest.raises(Interrupted):
-            go(14, stop_at=4)
+            go(10, stop_at=4)
     finally:
         loop._Stop.asked = False
     stopped = state(tmp_path / "run")
-    assert stopped["step"] == 4 > task(14).train.steps  # steps are of no account
+    assert stopped["step"] == 4 > task(10).train.steps  # steps are of no account
     spent = stopped["clock"]["seconds"]
-    assert 0 < spent < 14
+    assert 0 < spent < 10
     start = time.monotonic()
-    report = go(14)
-    assert time.monotonic() - start < 14 - spent + 0.5
+    report = go(10)
+    assert time.monotonic() - start < 10 - spent + 0.5
     ended = state(tmp_path / "run")
     assert report.resumed_from == 4 < report.step == ended["step"]
-    assert 14 / 2 < ended["clock"]["seconds"] < 14
+    assert 10 / 2 < ended["clock"]["seconds"] < 10
     assert (tmp_path / "run" / "previews" / f"step-{report.step:06d}.png").exists()
     rate = ended["optimiser_translators"]["param_groups"][0]["lr"]
     assert rate < 0.5 * TrainSettings().learning_rate
     done, total, detail = seen[-2]
     assert abs(total - report.step) < 0.3 * report.step > 0 < done
     assert " s left" in detail
-    again = go(14)
+    again = go(10)
     assert again.step == again.resumed_from == report.step
 
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from recycle.config import parse_pipeline
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
 from recycle.training.loop import train
 from recycle.training.validation import Motion, Reference, Scores, Validator
-from tests.training.test_loop import pipeline, write_frames
+from tests.training.test_loop import SETTINGS, write_frames
 
 
 def film(seed: int, look: str, first: int = 0, frames: int = 12) -> Tensor:
@@ -97,7 +98,9 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
     details: list[str] = []
 
     def go(steps: int) -> None:
-        task = pipeline(steps=steps, preview_every=2, batch_size=1)
+        train_settings = {**SETTINGS["train"], "steps": steps, "preview_every": 2, "batch_size": 1}
+        losses = {"weights": {"recycle": 0, "recurrent": 0, "cycle": 10}}
+        task = parse_pipeline({**SETTINGS, "losses": losses, "train": train_settings}, where="test")
         train(task, a, b, tmp_path / "run", progress=lambda done, total, detail: details.append(detail))
 
     go(4)
