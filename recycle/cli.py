@@ -37,6 +37,7 @@ FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (
 FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
 RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
+Hours = Annotated[float | None, typer.Option(help="Train for so long by the clock, instead of in steps.")]
 DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Features = Annotated[
@@ -187,6 +188,7 @@ def train(
     b: FootageB = None,
     out: RunFolder = None,
     steps: Steps = None,
+    hours: Hours = None,
     device: DeviceChange = None,
     precision: PrecisionChange = None,
 ) -> None:
@@ -197,13 +199,16 @@ def train(
     from recycle.pipeline import Layout, open_pipeline, prepare_footage, train_model
     from recycle.progress import Terminal
 
-    changes = {"steps": steps, "device": device, "precision": precision}
+    changes = {"steps": steps, "hours": hours, "device": device, "precision": precision}
     task = open_pipeline(pipeline, footage={"a": a, "b": b}, train=changes)
     where = Layout(out or Path("runs") / task.name)
     console = Terminal()
     shots_a, shots_b = prepare_footage(task, where, console)[1:]
     report = train_model(task, shots_a, shots_b, where, console)
-    typer.echo(f"trained {report.step} steps; the model is in {where.model}, previews in {where.folder / 'previews'}")
+    typer.echo(
+        f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
+        f"previews in {where.folder / 'previews'}"
+    )
 
 
 @app.command()
@@ -397,6 +402,7 @@ def run(
     test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of b to translate and score.")] = None,
     out: RunFolder = None,
     steps: Steps = None,
+    hours: Hours = None,
     device: DeviceChange = None,
     precision: PrecisionChange = None,
     features: Features = None,
@@ -414,7 +420,7 @@ def run(
     task = open_pipeline(
         pipeline,
         footage=footage,
-        train={"steps": steps, **machine},
+        train={"steps": steps, "hours": hours, **machine},
         translate=machine,
         evaluate={"features": features, "device": device},
     )

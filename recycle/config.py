@@ -242,12 +242,16 @@ class TrainSettings(Settings):
     """Height and width in pixels of the random crop that is trained on; multiples of 4, at most the
     extracted frames' size."""
     grow: int = Field(0, ge=0, le=4)
-    """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the steps is shared by the smaller
+    """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
     batch_size: int = Field(1, ge=1)
     steps: int = Field(20_000, ge=1)
+    """Length of the run; of no account where `hours` is given."""
+    hours: float | None = Field(None, gt=0)
+    """Length of the run by the clock instead of in steps: learning rate and growing resolution follow the time that
+    was spent, interruptions not counted, and the run ends in time with everything saved."""
     decay: float = Field(0.5, ge=0, le=1)
-    """Part of the steps, at the end, over which the learning rate falls linearly towards 0."""
+    """Part of the run, at the end, over which the learning rate falls linearly towards 0."""
     learning_rate: float = Field(2e-4, gt=0)
     discriminator_rate: float = Field(1.0, gt=0)
     """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et

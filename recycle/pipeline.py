@@ -21,7 +21,7 @@ from recycle.config import (
     parse_pipeline,
 )
 from recycle.devices import find_device
-from recycle.errors import FootageError
+from recycle.errors import ConfigError, FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly, open_features
@@ -40,14 +40,15 @@ from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
 from recycle.progress import Terminal
 from recycle.training.loop import TrainReport, train
+from recycle.training.review import BEST
 from recycle.translation.translator import IDENTITY, Translator
 
 
 def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
     """Load a pipeline by path or shipped name, with settings of its groups replaced where not None.
 
-    The footage's paths become absolute, so that the record in a run's folder names it wherever it is read.
-    Raises ConfigError as load_pipeline.
+    The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
+    are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
     """
     path = find_pipeline(file)
     data = load_pipeline(path).model_dump()
@@ -55,6 +56,10 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:
             data["footage"] = FootageSettings(paired=data["footage"]["paired"]).model_dump()
+        if group == "train" and "steps" in given:
+            if "hours" in given:
+                raise ConfigError("give either a number of steps or of hours, not both")
+            given["hours"] = None
         data[group] |= given
     for name, paths in data["footage"].items():
         if isinstance(paths, tuple | list):
@@ -97,6 +102,11 @@ class Layout:
     def model(self) -> Path:
         """The bundle."""
         return self.folder / "model"
+
+    @property
+    def best(self) -> Path:
+        """The bundle with the best score on held-out frames."""
+        return self.folder / BEST
 
     @property
     def translated(self) -> Path:

@@ -2,14 +2,18 @@
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any, overload
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,13 +23,45 @@ FEW_CLIPS = 200
 """Below this many clips a domain is called small."""
 
 
+class Files(Sequence[Path]):
+    """Files of one folder, in order. Thirty hours are millions: each takes the bytes of its name, not of a Path."""
+
+    def __init__(self, folder: Path, names: NDArray[np.bytes_]) -> None:
+        self.folder, self._names = folder, names
+
+    @classmethod
+    def of(cls, folder: Path, names: Iterable[str]) -> "Files":
+        """The files of these names in `folder`."""
+        return cls(folder, np.array([os.fsencode(name) for name in names], dtype=np.bytes_))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Files": ...
+    def __getitem__(self, index: int | slice) -> "Path | Files":
+        if isinstance(index, slice):
+            return Files(self.folder, self._names[index])
+        return self.folder / os.fsdecode(bytes(self._names[index]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Files) and self.folder == other.folder and np.array_equal(self._names, other._names)
+
+    def __hash__(self) -> int:
+        return hash((self.folder, len(self)))
+
+
 @dataclass(frozen=True)
 class Shot:
     """Contiguous extracted frames of one source: image files in order, all of one size."""
 
-    files: tuple[Path, ...]
+    files: Sequence[Path]
     width: int
     height: int
+    interval: float = 0.0
+    """Median seconds from one frame of the source to the next; 0: unknown."""
 
     def read(self, index: int) -> Tensor:
         """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it cannot be read."""
@@ -56,21 +92,39 @@ def _shots_of(manifest: Path) -> list[Shot]:
     try:
         data = json.loads(manifest.read_text(encoding="utf-8"))
         width, height = int(data["width"]), int(data["height"])
-        rows = [(manifest.parent / row["file"], int(row["shot"])) for row in data["frames"]]
+        rows = [(str(row["file"]), int(row["shot"])) for row in data["frames"]]
+        interval = _interval(data)
     except (ValueError, KeyError, TypeError) as error:
         raise FootageError(f"{manifest} is not a manifest of 'recycle extract'; extract the footage again") from error
-    present = {file.name for file in manifest.parent.iterdir()}
-    runs: list[list[Path]] = []
+    present = {entry.name for entry in os.scandir(manifest.parent)}
+    runs: list[list[str]] = []
     previous = None
-    for file, shot in rows:
-        if file.name not in present:
+    for name, shot in rows:
+        if name not in present:
             previous = None
             continue
         if shot != previous:
             runs.append([])
-        runs[-1].append(file)
+        runs[-1].append(name)
         previous = shot
-    return [Shot(tuple(files), width, height) for files in runs]
+    return [Shot(Files.of(manifest.parent, names), width, height, interval) for names in runs]
+
+
+def _interval(manifest: dict[str, Any]) -> float:
+    """Median seconds between frames of one shot; 0 if the manifest does not tell."""
+    if "time_base" not in manifest:
+        return 0.0
+    shots, times = (np.array([int(row[key]) for row in manifest["frames"]]) for key in ("shot", "pts"))
+    steps = np.diff(times)[np.diff(shots) == 0]
+    return float(np.median(steps) * Fraction(manifest["time_base"])) if len(steps) else 0.0
+
+
+def spread(shots: Sequence[Shot], count: int) -> list[Tensor]:
+    """At most `count` frames, evenly spread over all shots, as Shot.read gives them."""
+    ends = np.cumsum([len(shot.files) for shot in shots])
+    numbers = np.unique(np.linspace(0, ends[-1] - 1, count).astype(int))
+    owners = np.searchsorted(ends, numbers, side="right")
+    return [shots[s].read(int(n - ends[s])) for s, n in zip(owners, numbers, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -93,10 +147,43 @@ def split(shots: Sequence[Shot], held_out: int) -> Split:
     last = shots[-1]
     count = min(held_out, len(last.files), total // 10)
     if count < 4:
-        tail = Shot(last.files[-held_out:], last.width, last.height)
+        tail = replace(last, files=last.files[-held_out:])
         return Split(tuple(shots), tail)
-    head = Shot(last.files[:-count], last.width, last.height)
-    return Split((*shots[:-1], head), Shot(last.files[-count:], last.width, last.height))
+    head = replace(last, files=last.files[:-count])
+    return Split((*shots[:-1], head), replace(last, files=last.files[-count:]))
+
+
+class Windows(Sequence[tuple[int, int]]):
+    """Every window of one span in shots: (shot, first frame), in order. Holds one number for each shot."""
+
+    def __init__(self, lengths: Iterable[int], span: int) -> None:
+        counts = np.array([max(0, length - span + 1) for length in lengths], dtype=np.int64)
+        self._starts = np.concatenate(([0], np.cumsum(counts)))
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, int]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        shot = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return shot, index - int(self._starts[shot])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Windows) and np.array_equal(self._starts, other._starts)
+
+    def __hash__(self) -> int:
+        return hash(len(self))
+
+    def used(self) -> list[int]:
+        """The shots that hold a window."""
+        return np.flatnonzero(np.diff(self._starts)).tolist()
 
 
 class Domain:
@@ -108,16 +195,17 @@ class Domain:
         """strides: the least and the greatest temporal stride; each clip draws one that fits into its shot."""
         self.shots, self.frames, self.strides = tuple(shots), frames, strides
         span = (frames - 1) * strides[0] + 1
-        self.windows = [(s, i) for s, shot in enumerate(shots) for i in range(len(shot.files) - span + 1)]
+        self.windows = Windows((len(shot.files) for shot in shots), span)
         if not self.windows:
             longest = max((len(shot.files) for shot in shots), default=0)
             raise FootageError(
                 f"domain {name} has too little footage: its longest shot has {longest} frames for training, a clip "
                 f"needs {span}; add footage or extract it at a higher frame rate"
             )
-        used = [shots[s] for s in sorted({s for s, _ in self.windows})]
+        used = [shots[s] for s in self.windows.used()]
         self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
-        self._seed = [seed, ord(name[0])]
+        self.name, self._seed = name, [seed, ord(name[0])]
+        self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def clip(self, number: int) -> Tensor:
         """Sample `number` (0, 1, …): uint8 (T, 3, H, W), H and W those of the domain's smallest frames.
@@ -130,8 +218,9 @@ class Domain:
     def _draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
         """Shot, first frame and stride of a sample, and the random numbers for its crop."""
         epoch, position = divmod(number, len(self.windows))
-        order = np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
-        shot, start = self.windows[order[position]]
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
+        shot, start = self.windows[int(self._order[1][position])]
         random = np.random.default_rng([*self._seed, epoch, position])
         low, high = self.strides
         if self.frames > 1 and high > low:
@@ -210,8 +299,8 @@ def align(a: Sequence[Shot], b: Sequence[Shot]) -> tuple[list[Shot], list[Shot]]
             )
         cuts = sorted({0, counts[0], *_ends(one), *_ends(other)})
         for side, shots in zip(aligned, (one, other), strict=True):
-            files = [file for shot in shots for file in shot.files]
-            side += [Shot(tuple(files[i:j]), shots[0].width, shots[0].height) for i, j in pairwise(cuts)]
+            files = Files.of(shots[0].files[0].parent, (file.name for shot in shots for file in shot.files))
+            side += [replace(shots[0], files=files[i:j]) for i, j in pairwise(cuts)]
     return aligned
 
 

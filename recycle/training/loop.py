@@ -1,14 +1,17 @@
 """The training loop: clips in, a bundle out; can be stopped at any moment and continued."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.atomic import write_text
@@ -16,10 +19,13 @@ from recycle.config import Pipeline, TrainSettings
 from recycle.devices import make_fabric
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
-from recycle.footage.clips import FEW_CLIPS, Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
+from recycle.footage.clips import Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
+from recycle.footage.survey import survey
 from recycle.progress import StepProgress
+from recycle.training.health import Health
+from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
-from recycle.training.preview import held_out_clip, preview, write_preview
+from recycle.training.review import Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import NotFiniteError, StepReport, training_step
@@ -46,10 +52,11 @@ def train(
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
-    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `logs/` (TensorBoard)
-    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save,
-    then raise Interrupted. Raises FootageError for too little footage, BundleError for a damaged checkpoint,
-    RecycleError where losses stay not finite.
+    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one with the best score
+    on held-out frames), `validation.json` (the scores), `logs/` (TensorBoard) and `previews/`. Notices, one line
+    each, go to `say` at once and into the report. SIGINT and SIGTERM save, then raise Interrupted. Raises
+    FootageError for too little footage, BundleError for a damaged checkpoint, RecycleError where losses stay not
+    finite.
     """
     settings = pipeline.train
     fabric = make_fabric(settings.device, settings.precision)
@@ -67,17 +74,27 @@ def train(
         report.notices.append(text)
         say(text)
 
-    if run.step < settings.steps:
-        for text in _notices(domains):
-            notice(text)
+    if run.tick().over:
+        return report
+    for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
+        notice(text)
     writer = SummaryWriter(str(folder / "logs"), purge_step=run.step + 1 if resumed else None)
+    review, portions = Review(run, splits, writer), Portions(pipeline, fabric, notice)
+    plan(run, portions, say)
     with writer, _stop_between_steps() as stop:
-        while run.step < settings.steps:
+        while not run.tick().over:
             try:
-                _train_until_done(run, domains, splits, writer, stop, progress, notice)
+                _train_until_done(run, domains, review, portions, writer, stop, progress, notice)
             except NotFiniteError as error:
-                notice(f"step {run.step}: {error}; went back to the last checkpoint")
+                failed = run.step
                 run.roll_back(str(error))
+                notice(
+                    f"step {failed}: {error}; went back to the last checkpoint, step {run.step}, and go on at "
+                    f"{run.slowing:.3g} of the learning rate; if this comes again, lower train.learning_rate or set "
+                    'train.precision = "fp32"'
+                )
+    if advice := review.scores.advice():
+        notice(advice)
     report.step = run.step
     return report
 
@@ -85,7 +102,8 @@ def train(
 def _train_until_done(
     run: Run,
     domains: list[Domain],
-    splits: list[Split],
+    review: Review,
+    portions: Portions,
     writer: SummaryWriter,
     stop: "_Stop",
     progress: StepProgress,
@@ -95,8 +113,8 @@ def _train_until_done(
     paired, batch_size = run.pipeline.footage.paired, settings.batch_size
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
-    batch = run.step + run.rollbacks * settings.steps
-    last = batch + settings.steps - run.step
+    batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
+    last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // batch_size
     loader = load_clips(
         (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * batch_size),
         first=batch * batch_size,
@@ -104,47 +122,61 @@ def _train_until_done(
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
-    detail = ""
+    detail, score, health = "", "", Health(run.pipeline)
     for number, clips in enumerate(loader, batch):
+        tick = run.tick()
         samples = range(number * batch_size, (number + 1) * batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
         if paired:
             seeds[1] = seeds[0]
         a, b = (augment(fabric.to_device(clip), own.tolist()) for clip, own in zip(clips, seeds, strict=True))
-        a, b = (shrink(clip, shrinking(run.step, settings)) for clip in (a, b))
-        rate = learning_rate(run.step, settings)
-        run.set_rate(rate)
-        # All that the step draws follows from its number, so a continued run draws the same.
-        torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
-        report = training_step(
-            run.model,
-            run.optimisers,
-            run.pools,
-            a,
-            b,
-            run.pipeline.losses,
-            fabric=fabric,
-            clip_norm=settings.clip_norm,
-            step=run.step,
-            recycle=run.reliance.on,
-        )
+        a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
+        rate = run.set_rate(learning_rate(run.step, settings, tick.part))
+        with run.clock.measured("step"):
+            report = portions.fit(partial(_step, run, a, b, number))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
                 say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
+        for text in health.observe(report, a, b, tick.part):
+            say(f"step {run.step}: {text}")
         run.step += 1
+        tick = run.tick()
         run.average.update(bare(run.model.translators))
         if run.step % settings.log_every == 0 or run.step == 1:
             detail = _log(writer, run.step, report, rate)
-        if run.step % settings.preview_every == 0 or run.step == settings.steps:
-            _preview(run, splits, writer)
-        if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
+        first = settings.hours is not None and number == batch  # tells how long the end will take
+        if run.step % settings.preview_every == 0 or tick.over or first:
+            with run.clock.measured("preview"):
+                score = review.hold()
+        if run.step % settings.checkpoint_every == 0 or tick.over:
             run.save()
             run.stuck = 0
-        progress(run.step, settings.steps, detail)
+        progress(run.step, run.clock.total(run.step), " ".join((run.clock.left(), score, detail)).strip())
         if stop.asked:
             run.save()
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
+        if tick.over:
+            return
+
+
+def _step(run: Run, a: Tensor, b: Tensor, number: int, parts: int) -> StepReport:
+    settings = run.pipeline.train
+    # All that the step draws follows from its number, so a continued run draws the same.
+    torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
+    return training_step(
+        run.model,
+        run.optimisers,
+        run.pools,
+        a,
+        b,
+        run.pipeline.losses,
+        fabric=run.fabric,
+        clip_norm=settings.clip_norm,
+        step=run.step,
+        recycle=run.reliance.on,
+        parts=parts,
+    )
 
 
 def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> str:
@@ -157,14 +189,6 @@ def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> s
     return " ".join(f"{name} {value:.2f}" for name, value in values.items())
 
 
-def _preview(run: Run, splits: list[Split], writer: SummaryWriter) -> None:
-    a, b = (held_out_clip(own.held_out).to(run.fabric.device) for own in splits)
-    with run.fabric.autocast():
-        rows = preview(run.average.bundle, a, b)
-    picture = write_preview(rows, run.folder / "previews" / f"step-{run.step:06d}")
-    writer.add_image("preview", np.ascontiguousarray(picture), run.step, dataformats="HWC")
-
-
 def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
     domain = Domain(own.train, name=name, frames=settings.frames, strides=settings.strides, seed=settings.seed)
     (height, width), (h, w) = domain.canvas, settings.size
@@ -174,14 +198,6 @@ def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
             "lower train.size or extract with a larger short_side"
         )
     return domain
-
-
-def _notices(domains: list[Domain]) -> list[str]:
-    return [
-        f"domain {name} has only {len(domain.windows)} clips; below {FEW_CLIPS} expect a model that knows little else"
-        for name, domain in zip("ab", domains, strict=True)
-        if len(domain.windows) < FEW_CLIPS
-    ]
 
 
 class _Stop:

@@ -11,6 +11,7 @@ from recycle.config import Pipeline
 from recycle.errors import BundleError, RecycleError
 from recycle.networks.bundle import BundleConfig, save_bundle
 from recycle.training.checkpoint import load_checkpoint, save_checkpoint
+from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
 from recycle.training.model import Discriminators, RecycleGAN, Translators
 from recycle.training.objective import bare
@@ -23,6 +24,7 @@ ROLLBACKS = 3
 
 MAY_CHANGE = {
     "steps",
+    "hours",
     "decay",
     "device",
     "precision",
@@ -43,6 +45,8 @@ class Run:
         self.step = 0
         self.rollbacks = 0
         self.stuck = 0  # rollbacks since the last regular checkpoint
+        self.slowing = 1.0  # of all learning rates: halved at each rollback
+        self.clock = Clock(settings)
         torch.manual_seed(settings.seed)
         translators = Translators(pipeline).to(memory_format=torch.channels_last)
         discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
@@ -69,14 +73,15 @@ class Run:
             torch.optim.Adam(given, lr=settings.learning_rate, betas=settings.betas, fused=True)
         )
 
-    def set_rate(self, rate: float) -> None:
-        """Give every optimiser its learning rate."""
-        settings = self.pipeline.train
+    def set_rate(self, rate: float) -> float:
+        """Give every optimiser its learning rate; returns the generators'."""
+        settings, rate = self.pipeline.train, rate * self.slowing
         for group, factor in zip(self.optimisers.translators.param_groups, (1, settings.predictor_rate), strict=False):
             group["lr"] = rate * factor
         if self.optimisers.discriminators is not None:
             for group in self.optimisers.discriminators.param_groups:
                 group["lr"] = rate * settings.discriminator_rate
+        return rate
 
     @property
     def checkpoint(self) -> Path:
@@ -95,13 +100,24 @@ class Run:
         }
         return {key: part for key, part in parts.items() if part is not None}
 
+    def tick(self) -> Tick:
+        """How far the run has come; on many devices, what the first one's clock says."""
+        tick = self.clock.tick(self.step)
+        return self.fabric.broadcast(tick) if self.fabric.world_size > 1 else tick
+
     def save(self) -> None:
         """Write the checkpoint and the bundle."""
+        with self.clock.measured("save"):
+            self._save()
+
+    def _save(self) -> None:
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
         state |= {
             "pipeline": self.pipeline.model_dump_json(),
             "step": self.step,
             "rollbacks": self.rollbacks,
+            "slowing": self.slowing,
+            "clock": self.clock.state_dict(),
             "average_updates": self.average.updates,
             "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
         }
@@ -110,8 +126,11 @@ class Run:
         bundle.config = bundle.config.model_copy(update={"step": self.step})
         save_bundle(bundle, self.folder / "model")
 
-    def load(self) -> None:
-        """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings."""
+    def load(self, *, again: bool = False) -> None:
+        """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings.
+
+        again: this call of `train` goes back, so that its time has passed.
+        """
         state = load_checkpoint(self.checkpoint)
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         for key, part in self._parts().items():
@@ -119,19 +138,24 @@ class Run:
         self.average.updates = state["average_updates"]
         for name, pool in self.pools.items():
             pool.load_state_dict(state["pools"][name], self.fabric.device)
-        self.step, self.rollbacks = state["step"], state["rollbacks"]
+        self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
+        if not again:
+            self.clock.load_state_dict(state["clock"])
 
     def roll_back(self, reason: str) -> None:
-        """Go back to the checkpoint and draw other clips from there. Raises RecycleError after ROLLBACKS times."""
-        rollbacks = self.rollbacks + 1
+        """Go back to the checkpoint; draw other clips from there, at half the learning rate.
+
+        Raises RecycleError after ROLLBACKS times.
+        """
+        rollbacks, slowing = self.rollbacks + 1, self.slowing / 2
         self.stuck += 1
         if self.stuck > ROLLBACKS:
             raise RecycleError(
                 f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; lower "
                 "'train.learning_rate' or use train.precision = \"fp32\""
             )
-        self.load()
-        self.rollbacks = rollbacks
+        self.load(again=True)
+        self.rollbacks, self.slowing = rollbacks, slowing
         self.save()
 
 

@@ -4,20 +4,28 @@ from recycle.config import TrainSettings
 
 PATIENCE = 0.98
 """Part of the former running mean of errors that is kept at each step."""
+LEAST = 1e-3
+"""Part of the learning rate that is left when the time of a run that `hours` bounds is over."""
 
 
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Constant, then linear decay over the last `decay` part of the steps; never 0 at a step that is taken."""
+def learning_rate(step: int, settings: TrainSettings, part: float = 0.0) -> float:
+    """Constant, then linear decay over the last `decay` part of the run; never 0 at a step that is taken.
+
+    part: how much of the run is over, 0 to 1; of account only where `hours` bounds it instead of steps.
+    """
+    if settings.hours is not None:
+        return settings.learning_rate * min(1.0, max(1 - part, LEAST) / max(settings.decay, LEAST))
     decaying = round(settings.steps * settings.decay)
     remaining = settings.steps - step
     return settings.learning_rate * min(1.0, remaining / (decaying + 1))
 
 
-def shrinking(step: int, settings: TrainSettings) -> int:
-    """By what the frames of this step are divided: 2^grow, 2^(grow−1) … during the first half of the steps, then 1."""
+def shrinking(step: int, settings: TrainSettings, part: float = 0.0) -> int:
+    """By what the frames of this step are divided: 2^grow, 2^(grow−1) … during the first half of the run, then 1."""
     if not settings.grow:
         return 1
-    stage = step * 2 * settings.grow // settings.steps
+    stages = 2 * settings.grow
+    stage = step * stages // settings.steps if settings.hours is None else int(part * stages)
     return 2 ** max(0, settings.grow - stage)
 
 

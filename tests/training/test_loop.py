@@ -87,6 +87,7 @@ def same_run(one: Path, other: Path) -> None:
     first, second = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
     assert first.pop("pipeline") == second.pop("pipeline")
     assert first["step"] == second["step"]
+    assert first.pop("clock")["seconds"] > 0 < second.pop("clock")["seconds"]
     torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=False)
     bundles = [load_file(run / "model" / "model.safetensors") for run in (one, other)]
     torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
@@ -241,7 +242,12 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     finally:
         handle.remove()
     assert report.step == 9
-    assert any("went back to the last checkpoint" in notice for notice in report.notices)
+    assert any("went back to the last checkpoint, step 3, and go on at 0.5 of" in text for text in report.notices)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    rates = [group["lr"] for group in state["optimiser_translators"]["param_groups"]]
+    assert rates == [pytest.approx(learning_rate(8, TrainSettings(steps=9)) / 2)] * 2
+    assert run(pipeline(steps=10), footage, tmp_path).step == 10
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["slowing"] == 0.5
     weights = load_file(tmp_path / "model" / "model.safetensors")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
 

@@ -1,0 +1,185 @@
+"""A training run watches itself: what goes wrong is told in plain words, with its cause and remedy.
+
+A fault is told when it has lasted, and again only after it went away. How long is lasting follows from the length
+of the run: the means are taken over `Health.patience` steps, a twentieth of the run.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recycle.config import Adversarial, Pipeline
+from recycle.training.step import StepReport
+
+SHORTEST, LONGEST = 20, 1000
+"""Bounds of the patience, in steps; a run that is bounded by hours alone has the middle of both."""
+CHECKS = 5
+"""Checks in each stretch of `patience` steps; a fault is told when so many in a row find it."""
+RUNAWAY = 0.97
+"""Accuracy of a discriminator from which on it tells nearly every patch; in a fair game it is well below 0.9."""
+REJECTED: Mapping[Adversarial, float] = {
+    "least_squares": 0.8,
+    "minimax": -0.05,
+    "non_saturating": 3.0,
+    "hinge": 1.0,
+}
+"""Generator's adversarial loss per frame from which on its frames are rejected: logits near those of a perfect
+discriminator. Wasserstein has no such level."""
+COLLAPSED = 0.1
+"""Part of the diversity of the sources, and of the real frames of the other domain, below which translated frames
+are said to have collapsed. (Night has about a third of the diversity of day.)"""
+LEAST_DIVERSITY = 0.01
+"""Diversity of real frames, in [-1, 1], below which nothing is said of that of translated ones."""
+RECENT = 32
+"""Frames whose thumbnails are compared."""
+THUMBNAIL = 8
+"""Pixels of each side of a thumbnail."""
+WORSE = 1.25
+"""The predictors are worse than copying from this many times the error of copying on. (In a sound run of 500 steps it
+fell from 1.2 after a third to 1.1 at the end.)"""
+WARM_UP = 6
+"""Stretches of `patience` steps that the predictors have to learn before they are judged."""
+BEGINNING = 1
+"""Steps whose losses are the level at the start: what explodes may do so with the first update."""
+EXPLODED = 10.0
+"""A loss of so many times its level at the start, or of so much where that level was below 1, has exploded."""
+STALL = 2
+"""Stretches of `patience` steps that are compared with as many before them: no loss moved between the two."""
+STILL = 0.03
+"""Relative change of a loss below which it does not move."""
+NOISE = 3.0
+"""Standard errors of the change of a loss below which it does not move."""
+
+
+class Health:
+    """Looks at every step of a run, keeps the last few, and says what is wrong."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        settings = pipeline.train
+        self.patience = (SHORTEST + LONGEST) // 2
+        if settings.hours is None:
+            self.patience = min(max(settings.steps // 20, SHORTEST), LONGEST)
+        self._losses = pipeline.losses
+        self._decay = settings.decay
+        shown_again = settings.frames - pipeline.networks.predictor.past
+        self._judged = settings.frames + (shown_again if pipeline.losses.prediction.judged == "opposed" else 0)
+        self._values: dict[str, deque[float]] = {}
+        self._early: dict[str, float] = {}
+        self._thumbnails: dict[str, deque[Tensor]] = {
+            name: deque(maxlen=RECENT) for name in ("a", "b", "fake_a", "fake_b")
+        }
+        self._seen = 0
+        self._lasting: dict[str, int] = {}
+
+    def observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> list[str]:
+        """Take one step on real clips a, b (B, T, 3, H, W); part: how much of the run is over, 0 to 1.
+
+        Returns what is to be said now, mostly nothing.
+        """
+        self._seen += 1
+        values = report.losses | report.measures
+        for (name, _), value in zip(values.items(), torch.stack(list(values.values())).tolist(), strict=True):
+            self._values.setdefault(name, deque(maxlen=2 * STALL * self.patience)).append(value)
+        for name, clips in (("a", a), ("b", b), ("fake_a", report.fake_a), ("fake_b", report.fake_b)):
+            self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL)
+        if self._seen == BEGINNING:
+            self._early = {name: float(np.mean(kept)) for name, kept in self._values.items()}
+        if self._seen < self.patience or self._seen % max(1, self.patience // CHECKS):
+            return []
+        found = {fault[0]: fault[1] for fault in self._faults(part)}
+        self._lasting = {name: self._lasting.get(name, 0) + 1 for name in found}
+        return [text for name, text in found.items() if self._lasting[name] == CHECKS]
+
+    def _faults(self, part: float) -> Iterable[tuple[str, str]]:
+        """Each fault that is there at present, by a name, and what to say of it."""
+        accuracies = {domain: self._mean(f"disc_{domain}_accuracy") for domain in "ab"}
+        sure = [domain for domain, accuracy in accuracies.items() if accuracy > RUNAWAY]
+        if sure and self._rejected():
+            yield (
+                "runaway",
+                f"the discriminator of domain {_both(sure)} has run away: it tells "
+                f"{max(accuracies.values()):.0%} of all patches and the generator learns nothing from it; lower "
+                'train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", "translation"] or '
+                "losses.r1 = 1",
+            )
+        alike = [domain for source, domain in (("a", "b"), ("b", "a")) if self._collapsed(source, domain)]
+        if alike:
+            yield (
+                "collapse",
+                f"the translations to domain {_both(alike)} look all alike: the generator pays no heed to its input; "
+                "raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
+                "networks.generator.skip = true, and start anew",
+            )
+        predicting, copying = self._mean("recurrent"), self._mean("copying")
+        if self._seen > WARM_UP * self.patience and predicting > WORSE * copying:
+            yield (
+                "predictor",
+                f"the predictors are worse than copying the last frame (error {predicting:.3g}, copying "
+                f"{copying:.3g}), so the recycle loss teaches little; train longer, raise train.predictor_rate or "
+                "losses.weights.recurrent, set losses.prediction.wait = true, or raise train.stride where little moves",
+            )
+        grown = {
+            name: self._mean(name)
+            for name, early in self._early.items()
+            if self._bounded(name) and self._mean(name) > EXPLODED * max(early, 1.0)
+        }
+        if grown:
+            levels = " and ".join(f"{name} ({self._early[name]:.3g} → {now:.3g})" for name, now in grown.items())
+            yield (
+                "exploded",
+                f"the loss {levels} has exploded; lower train.learning_rate, or train.discriminator_rate if it is the "
+                "discriminators', or train.clip_norm, and start anew",
+            )
+        if part <= 1 - self._decay / 2 and self._stalled():
+            yield (
+                "stall",
+                "no loss moves any more: more steps will not help; look at the previews, and either stop here or "
+                "start anew with another train.learning_rate, other losses.weights or more footage",
+            )
+
+    def _rejected(self) -> bool:
+        level = REJECTED.get(self._losses.adversarial)
+        return level is not None and self._mean("adversarial") > 2 * self._judged * level
+
+    def _bounded(self, name: str) -> bool:
+        """Whether a value is a loss that should not grow without end."""
+        critic = self._losses.adversarial == "wasserstein" and ("disc" in name or name in ("adversarial", "temporal"))
+        return not (critic or name == "copying" or name.endswith("_accuracy"))
+
+    def _stalled(self) -> bool:
+        """Whether every loss has the same mean in both halves of what is kept, but for its noise."""
+        length = STALL * self.patience
+        for name, kept in self._values.items():
+            if name == "copying" or name.endswith("_accuracy"):
+                continue
+            if len(kept) < 2 * length:
+                return False
+            before, after = np.array(kept).reshape(2, length)
+            change = abs(after.mean() - before.mean())
+            error = np.sqrt((before.var() + after.var()) / length)
+            if change > STILL * abs(before.mean()) or change > NOISE * error:
+                return False
+        return True
+
+    def _mean(self, name: str) -> float:
+        """Mean of the last stretch; NaN, which compares as false, for what this run has not."""
+        kept = self._values.get(name)
+        return float(np.mean(list(islice(reversed(kept), self.patience)))) if kept else float("nan")
+
+    def _collapsed(self, source: str, domain: str) -> bool:
+        real = min(self._diversity(source), self._diversity(domain))
+        return real > LEAST_DIVERSITY and self._diversity(f"fake_{domain}") < COLLAPSED * real
+
+    def _diversity(self, name: str) -> float:
+        """Mean over a thumbnail's pixels of the standard deviation across recent frames, in units of [-1, 1]."""
+        kept = torch.stack(tuple(self._thumbnails[name]))
+        return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
+
+
+def _both(domains: list[str]) -> str:
+    return " and domain ".join(domains)

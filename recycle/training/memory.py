@@ -1,0 +1,181 @@
+"""Memory: what a training step needs and what is there; and a batch that does not fit is worked through in portions."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from recycle.config import Pipeline
+from recycle.errors import RecycleError
+from recycle.training.objective import bare, generator_losses
+from recycle.training.run import Run
+
+OPTIMISED = 4
+"""Copies of each parameter: itself, its gradient, and Adam's two moments."""
+TRANSIENT = 1.3
+"""Most memory that a step holds at once ÷ what autograd keeps of the forward pass; measured 1.28 on the CPU."""
+USABLE = 0.9
+"""Part of the free memory that a step may fill: the rest is for what is not counted, and for fragmentation."""
+_MESSAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "bad allocation",
+    "bad_alloc",
+    "could not create a memory",
+    "could not create a primitive",
+)
+
+T = TypeVar("T")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had: on a GPU, by PyTorch's CPU allocator, or by Python."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
+
+
+class Portions:
+    """Into how many portions a batch is cut so that a step fits into memory: twice as many whenever it did not."""
+
+    def __init__(self, pipeline: Pipeline, fabric: Fabric, say: Callable[[str], None]) -> None:
+        self._settings, self._pipeline, self._fabric, self._say = pipeline.train, pipeline, fabric, say
+        self.parts = 1
+
+    def fit(self, step: Callable[[int], T]) -> T:
+        """Call `step(parts)`, again with more parts each time that memory does not suffice.
+
+        Raises RecycleError where that of a single clip does not; and at once on many devices, which would wait for
+        each other.
+        """
+        while True:
+            try:
+                return step(self.parts)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else "out of memory"
+            # Here the error is gone, and with it what its frames held.
+            release(self._fabric.device)
+            batch = self._settings.batch_size
+            if self.parts >= batch or self._fabric.world_size > 1:
+                raise RecycleError(too_large(self._pipeline, self._fabric.device, self.parts) + f" ({reason})")
+            self.parts = min(2 * self.parts, batch)
+            self._say(
+                f"a batch of {batch} clips does not fit into memory: from now on each is worked through in "
+                f"{self.parts} portions, whose gradients add up; that is slower, and the result is the same"
+            )
+
+
+def too_large(pipeline: Pipeline, device: torch.device, parts: int) -> str:
+    """What to say where memory does not suffice."""
+    settings = pipeline.train
+    what = "a single clip" if parts >= settings.batch_size else f"a batch of {settings.batch_size} clips"
+    height, width = settings.size
+    free = free_memory(device)
+    there = "" if free is None else f" ({free / 2**30:.1f} GiB free)"
+    lower = "" if parts >= settings.batch_size else "train.batch_size, "
+    return (
+        f"{what} of {settings.frames} frames of {height}x{width} does not fit into the memory of '{device.type}'{there}"
+        f"; lower {lower}train.size, train.frames (now {settings.frames}) or networks.generator.width (now "
+        f"{pipeline.networks.generator.width})"
+    )
+
+
+def release(device: torch.device) -> None:
+    """Give back what no tensor holds any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        if device.type == "mps":
+            return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return min(int(facts["MemAvailable"].split()[0]) * 1024, _allowed())
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _allowed() -> int:
+    """Bytes that the limit of a container, if there is one, leaves to this process."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):  # no such limit: 'max'
+        return 1 << 62
+
+
+def step_memory(run: Run) -> tuple[int, int]:
+    """Bytes that training needs on its device: for the networks, and for each clip pair of a portion.
+
+    One forward pass of the generators' and predictors' side on a clip pair of noise tells how much autograd keeps for
+    the backward pass, in the run's precision. Nothing of the run is changed by it.
+    """
+    pipeline, fabric = run.pipeline, run.fabric
+    translators, discriminators = bare(run.model.translators), bare(run.model.discriminators)
+    networks = sum(p.numel() * p.element_size() for m in (translators, discriminators) for p in m.parameters())
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # the tensor itself would hold its own graph for ever
+
+    own = {p.untyped_storage().data_ptr() for m in (translators, discriminators) for p in m.parameters()}
+    modes = [(m, m.training) for net in (translators, discriminators) for m in net.modules()]
+    shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
+    with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
+        a, b = (torch.rand(shape, device=fabric.device) * 2 - 1 for _ in range(2))
+        discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
+        with fabric.autocast(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            out = translators(a, b)
+            losses = generator_losses(discriminators, out, a, b, pipeline.losses)
+        del out, losses
+        discriminators.requires_grad_(True)
+        for module, training in modes:
+            module.training = training
+    average = sum(p.numel() * p.element_size() for p in run.average.bundle.parameters())
+    clip = int(TRANSIENT * sum(size for pointer, size in kept.items() if pointer not in own))
+    return OPTIMISED * networks + average, clip
+
+
+def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
+    """Say in one line what a step needs and what is there, and begin with as many portions as that takes.
+
+    Raises RecycleError where not even the measuring pass on a single clip fits.
+    """
+    free, batch = free_memory(run.fabric.device), run.pipeline.train.batch_size
+    needed = Portions(run.pipeline, run.fabric, say)
+    needed.parts = batch
+    networks, clip = needed.fit(lambda parts: step_memory(run))
+    release(run.fabric.device)
+    line = (
+        f"memory: the networks take {_gib(networks)}, each clip of a batch about {_gib(clip)}: "
+        f"{_gib(networks + batch * clip)} for a batch of {batch}"
+    )
+    if free is None:
+        say(line)
+        return
+    to_come = networks * (OPTIMISED - 1) // OPTIMISED  # parameters are there already, gradients and moments are not
+    while portions.parts < batch and to_come + -(-batch // portions.parts) * clip > USABLE * free:
+        portions.parts = min(2 * portions.parts, batch)
+    many = "" if portions.parts == 1 else f", so that each batch is worked through in {portions.parts} portions"
+    say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,122 @@
+"""A run by the clock follows the time that it spent, ends in time with everything saved, and goes on where it was."""
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from recycle.config import Pipeline, TrainSettings, parse_pipeline
+from recycle.errors import ConfigError, Interrupted
+from recycle.footage.clips import find_shots
+from recycle.pipeline import open_pipeline
+from recycle.training import loop
+from recycle.training.clock import Clock
+from recycle.training.loop import TrainReport, train
+from recycle.training.schedule import LEAST, learning_rate, shrinking
+from tests.training.test_loop import write_frames
+
+TINY = {
+    "networks": {
+        "generator": {"width": 4, "blocks": 1},
+        "discriminator": {"width": 4, "layers": 2},
+    },
+    "losses": {"weights": {"recycle": 0, "recurrent": 0}},
+}
+
+
+def task(seconds: float, **settings: Any) -> Pipeline:
+    return parse_pipeline(
+        TINY
+        | {
+            "train": {
+                **{"hours": seconds / 3600, "size": [16, 16], "frames": 1, "device": "cpu", "precision": "fp32"},
+                **{"steps": 1, "held_out": 4, "checkpoint_every": 10, "preview_every": 10_000},
+                **settings,
+            }
+        },
+        where="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("footage")
+    return write_frames(root / "a", 40, seed=1), write_frames(root / "b", 40, seed=2)
+
+
+def state(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)
+    return found
+
+
+def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+    seen: list[tuple[int, int, str]] = []
+
+    def go(seconds: float, *, stop_at: int = 0) -> TrainReport:
+        def progress(step: int, steps: int, detail: str) -> None:
+            seen.append((step, steps, detail))
+            if step == stop_at:
+                loop._Stop.asked = True
+
+        return train(task(seconds), a, b, tmp_path / "run", progress=progress)
+
+    try:
+        with pytest.raises(Interrupted):
+            go(10, stop_at=4)
+    finally:
+        loop._Stop.asked = False
+    stopped = state(tmp_path / "run")
+    assert stopped["step"] == 4 > task(10).train.steps  # steps are of no account
+    spent = stopped["clock"]["seconds"]
+    assert 0 < spent < 10
+    start = time.monotonic()
+    report = go(10)
+    assert time.monotonic() - start < 10 - spent + 0.5
+    ended = state(tmp_path / "run")
+    assert report.resumed_from == 4 < report.step == ended["step"]
+    assert 10 / 2 < ended["clock"]["seconds"] < 10
+    assert (tmp_path / "run" / "previews" / f"step-{report.step:06d}.png").exists()
+    rate = ended["optimiser_translators"]["param_groups"][0]["lr"]
+    assert rate < 0.5 * TrainSettings().learning_rate
+    done, total, detail = seen[-2]
+    assert abs(total - report.step) < 0.3 * report.step > 0 < done
+    assert " s left" in detail
+    again = go(10)
+    assert again.step == again.resumed_from == report.step
+
+
+def test_the_learning_rate_and_the_size_follow_the_time() -> None:
+    settings = TrainSettings(hours=1, steps=1, learning_rate=1.0, decay=0.5, grow=2, size=(64, 64))
+    parts = [i / 100 for i in range(101)]
+    rates = [learning_rate(7, settings, part) for part in parts]
+    assert rates[:51] == [1.0] * 51
+    assert all(late < early for early, late in itertools.pairwise(rates[50:]))
+    assert rates[-1] == pytest.approx(2 * LEAST)
+    assert learning_rate(7, settings, 0.75) == pytest.approx(0.5)
+    assert [shrinking(7, settings, part) for part in (0, 0.24, 0.25, 0.49, 0.5, 1)] == [4, 4, 2, 2, 1, 1]
+    assert learning_rate(7, TrainSettings(hours=1, decay=0, learning_rate=1.0), 0.99) == 1.0
+
+
+def test_what_closes_a_run_is_done_within_its_time() -> None:
+    clock = Clock(TrainSettings(hours=1))
+    clock.load_state_dict({"seconds": 3600.0 - 100, "took": {"preview": 30.0, "save": 20.0}})
+    assert not clock.tick(5).over
+    with clock.measured("step"):
+        time.sleep(0.02)
+    clock.load_state_dict({"seconds": 3600.0 - 70, "took": {"preview": 30.0, "save": 20.0}})
+    assert clock.tick(5).over
+
+
+def test_steps_on_the_command_line_take_the_place_of_hours_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "task.toml"
+    file.write_text("[train]\nhours = 8\n")
+    assert open_pipeline(file).train.hours == 8
+    assert open_pipeline(file, train={"steps": None, "hours": 2}).train.hours == 2
+    trial = open_pipeline(file, train={"steps": 50, "hours": None}).train
+    assert (trial.steps, trial.hours) == (50, None)
+    with pytest.raises(ConfigError, match="either a number of steps or of hours"):
+        open_pipeline(file, train={"steps": 50, "hours": 1})

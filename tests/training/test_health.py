@@ -1,0 +1,100 @@
+"""Tiny trainings that really go wrong are told so, by the right words, once; one that goes well is not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from recycle.config import parse_pipeline
+from recycle.footage.clips import Shot, find_shots
+from recycle.training.health import Health
+from recycle.training.loop import train
+
+ALONE = {"recycle": 0, "recurrent": 0}
+"""The adversarial loss and no other: no predictors, which makes steps quick."""
+
+
+def footage(folder: Path, seed: int) -> Path:
+    """A bright square that moves over dim noise."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(seed)
+    still = random.integers(0, 90, (20, 24, 3), dtype=np.uint8)
+    for i in range(210):
+        frame = still.copy()
+        frame[4:12, i % 12 : i % 12 + 6] = 200 if seed == 1 else (220, 120, 30)
+        cv2.imwrite(str(folder / f"{i:03d}.png"), frame)
+    rows = [{"file": f"{i:03d}.png", "shot": 0, "pts": i} for i in range(210)]
+    (folder / "manifest.json").write_text(json.dumps({"width": 24, "height": 20, "frames": rows}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> list[list[Shot]]:
+    root = tmp_path_factory.mktemp("footage")
+    return [find_shots(footage(root / name, seed)) for seed, name in ((1, "a"), (2, "b"))]
+
+
+def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **settings: Any) -> list[str]:
+    """What a training of tiny networks with these settings said."""
+    task = parse_pipeline(
+        {
+            "networks": {
+                "generator": {"width": 4, "blocks": 1},
+                "discriminator": {"width": 4, "layers": 2},
+                "predictor": {"kind": "pix2pix", "width": 4, "depth": 3},
+            },
+            "losses": {"weights": weights},
+            "train": {
+                **{"size": [16, 16], "frames": 1, "steps": 120, "precision": "fp32", "device": "cpu", "held_out": 4},
+                **{"preview_every": 10_000, "checkpoint_every": 10_000},
+                **settings,
+            },
+        },
+        where="test",
+    )
+    return train(task, both[0], both[1], folder, progress=lambda done, total, detail: None).notices
+
+
+CAUSES: dict[str, dict[str, Any]] = {
+    "discriminator of domain a and domain b has run away": {
+        "weights": ALONE,
+        "learning_rate": 1e-5,
+        "discriminator_rate": 30.0,
+    },
+    "has exploded": {"weights": ALONE, "steps": 60, "discriminator_rate": 1e4},
+    "no loss moves any more": {
+        "weights": {**ALONE, "cycle": 10},
+        **{"learning_rate": 1e-9, "batch_size": 2, "size": [20, 24], "augment": {"flip": False, "colour": 0}},
+        **{"decay": 0, "steps": 100},
+    },
+    "the translations to domain b and domain a look all alike": {
+        "weights": ALONE,
+        **{"steps": 80, "learning_rate": 2.0, "discriminator_rate": 1e-4},
+    },
+    "the predictors are worse than copying": {
+        "weights": {"recycle": 0, "recurrent": 1, "adversarial": 0},
+        **{"frames": 3, "steps": 140, "predictor_rate": 1e-3},
+    },
+}
+
+
+@pytest.mark.parametrize("told", CAUSES)
+def test_a_training_that_goes_wrong_is_told_so_once(told: str, both: list[list[Shot]], tmp_path: Path) -> None:
+    notices = warnings(both, tmp_path, **CAUSES[told])
+    assert sum(told in notice for notice in notices) == 1, notices
+    assert all(notice.startswith("step ") for notice in notices), notices
+
+
+def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_path: Path) -> None:
+    assert warnings(both, tmp_path, {**ALONE, "cycle": 10}, steps=110, learning_rate=1e-3) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "patience"),
+    [({"steps": 100}, 20), ({"steps": 20_000}, 1000), ({"steps": 8_000}, 400), ({"hours": 2.0}, 510)],
+)
+def test_patience_follows_from_the_length_of_the_run(settings: dict[str, Any], patience: int) -> None:
+    assert Health(parse_pipeline({"train": settings}, where="test")).patience == patience

@@ -1,0 +1,132 @@
+"""A batch that does not fit into memory is worked through in portions; a clip that does not is one clear error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from recycle.config import Pipeline, parse_pipeline
+from recycle.devices import make_fabric
+from recycle.errors import RecycleError
+from recycle.footage.clips import find_shots
+from recycle.networks.generator import Generator
+from recycle.training.loop import train
+from recycle.training.memory import USABLE, Portions, free_memory, is_out_of_memory, plan, step_memory
+from recycle.training.run import Run
+from tests.training.test_loop import SETTINGS, write_frames
+
+
+@contextmanager
+def hungry(most: int) -> Iterator[None]:
+    """A generator that is given more than `most` frames at once asks for more memory than there is, truly."""
+
+    def hook(module: Any, inputs: Any) -> None:
+        if isinstance(module, Generator) and torch.is_grad_enabled() and len(inputs[0]) > most:
+            torch.empty(1 << 50, dtype=torch.uint8)
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("footage")
+    return write_frames(root / "a", 20, seed=1), write_frames(root / "b", 20, seed=2)
+
+
+def go(task: Pipeline, footage: tuple[Path, Path], out: Path) -> tuple[list[str], list[str]]:
+    """Notices, and all that was said."""
+    a, b = (find_shots(folder) for folder in footage)
+    said: list[str] = []
+    report = train(task, a, b, out, progress=lambda done, total, detail: None, say=said.append)
+    return report.notices, said
+
+
+def small(**settings: Any) -> Pipeline:
+    """CycleGAN: no predictors, which are slow to build."""
+    train = {**SETTINGS["train"], "batch_size": 4, "steps": 2, "pool_size": 0, **settings}
+    losses = {"weights": {"recycle": 0, "recurrent": 0, "cycle": 10}}
+    return parse_pipeline({**SETTINGS, "losses": losses, "train": train}, where="test")
+
+
+def test_a_batch_that_does_not_fit_is_worked_through_in_portions_with_the_same_result(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    roomy, _ = go(small(), footage, tmp_path / "roomy")
+    with hungry(2 * 3):  # two clips of three frames fit
+        notices, _ = go(small(), footage, tmp_path / "tight")
+    told = [text for text in notices if text not in roomy]
+    assert len(told) == 1
+    assert "each is worked through in 2 portions" in told[0]
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("roomy", "tight")]
+    apart = torch.cat([(weights[0][key] - weights[1][key]).abs().flatten() for key in weights[0]])
+    assert apart.mean() < 1e-5  # of steps of 2e-4; Adam makes much of the rounding of gradients that are nearly 0
+
+
+def test_a_clip_that_does_not_fit_is_one_clear_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    with hungry(0), pytest.raises(RecycleError, match=r"a single clip of 3 frames of 16x16 does not fit .*train\.size"):
+        go(small(), footage, tmp_path)
+
+
+def test_what_a_step_needs_is_said_before_it_starts(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    _, said = go(small(), footage, tmp_path)
+    (line,) = [text for text in said if text.startswith("memory: ")]
+    assert "for a batch of 4" in line
+    assert "free on 'cpu'" in line
+
+
+def measured(tmp_path: Path, **settings: Any) -> tuple[Run, tuple[int, int]]:
+    task = small(**settings)
+    run = Run(task, tmp_path, make_fabric("cpu", "fp32"), short_side=16)
+    return run, step_memory(run)
+
+
+def test_the_estimate_follows_the_size_of_the_frames_and_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    run, (networks, clip) = measured(tmp_path)
+    before = {key: value.clone() for key, value in run.model.translators.state_dict().items()}
+    state = torch.get_rng_state()
+    step_memory(run)
+    torch.testing.assert_close(run.model.translators.state_dict(), before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.requires_grad for p in run.model.discriminators.parameters())
+    assert run.model.discriminators.training
+    parameters = sum(p.numel() for net in (run.model.translators, run.model.discriminators) for p in net.parameters())
+    assert 16 * parameters < networks < 20 * parameters  # four copies of four bytes, and the average
+    _, (same, larger) = measured(tmp_path, size=[32, 32])
+    assert same == networks
+    assert 3.5 < larger / clip < 4.5
+
+
+def test_a_batch_known_not_to_fit_begins_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, (networks, clip) = measured(tmp_path)
+    said: list[str] = []
+    portions = Portions(run.pipeline, run.fabric, said.append)
+    for fitting, parts in ((4.5, 1), (2.5, 2), (0.5, 4)):
+        free = int((networks * 3 / 4 + fitting * clip) / USABLE)
+        monkeypatch.setattr("recycle.training.memory.free_memory", lambda device, free=free: free)
+        portions.parts = 1
+        plan(run, portions, said.append)
+        assert portions.parts == parts
+    assert "worked through in 4 portions" in said[-1]
+
+
+def test_free_memory_is_what_the_system_has() -> None:
+    free = free_memory(torch.device("cpu"))
+    assert free is None or 1e7 < free < 1e14
+
+
+def test_only_a_lack_of_memory_is_taken_for_one() -> None:
+    with pytest.raises(RuntimeError) as lacking:
+        torch.empty(1 << 50, dtype=torch.uint8)
+    assert is_out_of_memory(lacking.value)
+    with pytest.raises(RuntimeError) as other:
+        torch.zeros(2) @ torch.zeros(3)
+    assert not is_out_of_memory(other.value)
+    assert is_out_of_memory(MemoryError())

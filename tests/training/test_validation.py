@@ -1,0 +1,135 @@
+"""The score prefers what looks like the domain and does not flicker; the best bundle and the scores are kept."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from recycle.config import parse_pipeline
+from recycle.footage.clips import Shot, find_shots
+from recycle.footage.street import Street
+from recycle.networks.bundle import load_bundle
+from recycle.training.loop import train
+from recycle.training.validation import Motion, Reference, Scores, Validator
+from tests.training.test_loop import SETTINGS, write_frames
+
+
+def film(seed: int, look: str, first: int = 0, frames: int = 12) -> Tensor:
+    street = Street(seed, 64, 48, 12, 6)
+    pictures = np.stack([street.frame(first + i, look) for i in range(frames)])  # type: ignore[arg-type]
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@pytest.fixture(scope="module")
+def day() -> Tensor:
+    return film(0, "day")
+
+
+@pytest.fixture(scope="module")
+def night() -> Tensor:
+    """The true counterpart of `day`, which no validator sees."""
+    return film(0, "night")
+
+
+@pytest.fixture(scope="module")
+def validator(day: Tensor, tmp_path_factory: pytest.TempPathFactory) -> Validator:
+    """For footage of day, and of night in another street."""
+    shots = []
+    for name, clip in (("a", film(0, "day", 20, 40)), ("b", film(1, "night", 0, 60))):
+        folder = tmp_path_factory.mktemp(name)
+        for i, frame in enumerate((clip.permute(0, 2, 3, 1).numpy() * 127.5 + 127.5).round().astype(np.uint8)):
+            cv2.imwrite(str(folder / f"{i:03d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        shots.append((Shot(tuple(sorted(folder.iterdir())), 64, 48),))
+    return Validator((shots[0], shots[1]), (day, film(1, "night", 60)), paired=False)
+
+
+def scores(validator: Validator, fake_b: Tensor, day: Tensor) -> dict[str, float]:
+    return validator(day, fake_b)
+
+
+def test_the_truth_scores_better_than_anything_else(validator: Validator, day: Tensor, night: Tensor) -> None:
+    truth = scores(validator, night, day)["ab_appearance"]
+    others = {
+        "untranslated": day,
+        "too bright": (night + 0.3).clamp(max=1),
+        "too pale": night * 0.5,
+        "blurred": torch.nn.functional.avg_pool2d(night, 7, 1, 3),
+        "noisy": (night + 0.2 * torch.randn(night.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1),
+        "one colour": night.mean((0, 2, 3), keepdim=True).expand_as(night),
+        "always the same patch": night[:1, :, :8, :8].repeat(len(night), 1, 6, 8),
+    }
+    found = {name: scores(validator, fake, day)["ab_appearance"] for name, fake in others.items()}
+    assert all(score > 1.1 * truth for score in found.values()), (truth, found)
+
+
+def test_flicker_is_counted_and_true_motion_is_not(validator: Validator, day: Tensor, night: Tensor) -> None:
+    steady = scores(validator, night, day)
+    flashes = night + torch.tensor([0.15, -0.15]).repeat(6)[:, None, None, None]
+    flickering = scores(validator, flashes.clamp(-1, 1), day)
+    assert steady["ab_flicker"] < 0.15 < 0.3 < flickering["ab_flicker"]
+    assert flickering["total"] > steady["total"] + 0.1
+    smooth = torch.nn.functional.avg_pool2d(day[:1], 5, 1)
+    panned = torch.cat([smooth[..., t : t + 48] for t in range(0, 12, 2)])  # the camera turns
+    assert Motion(panned).error(panned) < 0.4 * float((panned[1:] - panned[:-1]).abs().mean())
+
+
+def test_real_frames_are_at_no_distance_from_themselves(day: Tensor) -> None:
+    reference = Reference(day)
+    assert reference.distance(day) == 0
+    assert reference.distance(day.flip(0)) == pytest.approx(0, abs=1e-6)  # a distribution has no order
+    assert reference.distance((day * 0.9).clamp(-1, 1)) > 0.02
+
+
+def test_paired_footage_is_scored_by_the_truth(day: Tensor, night: Tensor) -> None:
+    validate = Validator(((), ()), (day, night), paired=True)
+    perfect, off = validate(day, night), validate(day, night + 0.1)
+    assert perfect["total"] == 0
+    assert perfect["ab_psnr"] == pytest.approx(100)
+    assert off["total"] == pytest.approx(0.05)
+    assert off["ab_psnr"] == pytest.approx(10 * np.log10(4 / 0.01), abs=1e-3)
+
+
+def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
+    a, b = (find_shots(write_frames(tmp_path / name, 60, seed=seed)) for seed, name in ((1, "a"), (2, "b")))
+    details: list[str] = []
+
+    def go(steps: int) -> None:
+        train_settings = {**SETTINGS["train"], "steps": steps, "preview_every": 2, "batch_size": 1}
+        losses = {"weights": {"recycle": 0, "recurrent": 0, "cycle": 10}}
+        task = parse_pipeline({**SETTINGS, "losses": losses, "train": train_settings}, where="test")
+        train(task, a, b, tmp_path / "run", progress=lambda done, total, detail: details.append(detail))
+
+    go(4)
+    go(8)
+    found = json.loads((tmp_path / "run" / "validation.json").read_text())
+    values = {int(step): score for step, score in found["scores"].items()}
+    assert list(values) == [2, 4, 6, 8]
+    best = min(values, key=lambda step: values[step])
+    assert found["best"] == {"step": best, "score": values[best]}
+    assert load_bundle(tmp_path / "run" / "model-best").config.step == best
+    assert load_bundle(tmp_path / "run" / "model").config.step == 8
+    assert details[-1].startswith(f"score {values[8]:.3f} ")
+
+
+def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
+    falling, flat = Scores(tmp_path / "1"), Scores(tmp_path / "2")
+    for step in range(1, 10):
+        falling.add(step, 1 / step)
+        flat.add(step, max(1 / step, 0.25))
+    assert falling.advice() is None
+    assert "best at step 4 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
+
+
+def test_scores_of_steps_that_are_taken_again_are_forgotten_but_not_the_best(tmp_path: Path) -> None:
+    scores = Scores(tmp_path / "validation.json")
+    for step, score in ((2, 0.5), (4, float("nan")), (6, 0.3)):
+        scores.add(step, score)
+    again = Scores.load(tmp_path / "validation.json", step=4)
+    assert list(again.by_step) == [2, 4]
+    assert again.best == (6, 0.3)
+    assert not again.add(6, 0.3)
+    assert again.add(8, 0.2)
