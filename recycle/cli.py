@@ -38,6 +38,11 @@ RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
 DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
+Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
+Sharded = Annotated[
+    bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
+]
 PipelineFile = Annotated[
     Path,
     typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
@@ -183,6 +188,9 @@ def train(
     out: RunFolder = None,
     steps: Steps = None,
     device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
     precision: PrecisionChange = None,
 ) -> None:
     """Learn the translation from two sets of footage; run again to continue.
@@ -190,14 +198,17 @@ def train(
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
     from recycle.pipeline import Layout, open_pipeline, prepare_footage, train_model
+    from recycle.processes import on_devices, once
     from recycle.progress import Terminal
 
-    changes = {"steps": steps, "device": device, "precision": precision}
-    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train=changes)
+    machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
+    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, **machine})
     where = Layout(out or Path("runs") / task.name)
     console = Terminal()
-    shots_a, shots_b = prepare_footage(task, where, console)[1:]
-    report = train_model(task, shots_a, shots_b, where, console)
+    with on_devices(task) as fabric:
+        console.muted = not fabric.is_global_zero
+        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(task, where, console))
+        report = train_model(task, shots_a, shots_b, where, console, fabric)
     typer.echo(f"trained {report.step} steps; the model is in {where.model}, previews in {where.folder / 'previews'}")
 
 
@@ -383,6 +394,9 @@ def run(
     out: RunFolder = None,
     steps: Steps = None,
     device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
     precision: PrecisionChange = None,
 ) -> None:
     """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
@@ -395,7 +409,8 @@ def run(
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
-    task = open_pipeline(pipeline, footage=footage, train={"steps": steps, **machine}, translate=machine)
+    many = {"devices": devices, "nodes": nodes, "sharded": sharded}
+    task = open_pipeline(pipeline, footage=footage, train={"steps": steps, **many, **machine}, translate=machine)
     where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
     typer.echo(
         f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"

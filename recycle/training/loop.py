@@ -1,21 +1,23 @@
 """The training loop: clips in, a bundle out; can be stopped at any moment and continued."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Pipeline, TrainSettings
-from recycle.devices import make_fabric
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
 from recycle.footage.clips import FEW_CLIPS, Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
+from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.objective import bare
 from recycle.training.preview import held_out_clip, preview, write_preview
@@ -42,22 +44,26 @@ def train(
     *,
     progress: StepProgress,
     say: Callable[[str], None] = lambda notice: None,
+    fabric: Fabric | None = None,
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
     Writes `checkpoint.pt`, `model/` (the bundle of the averaged weights), `logs/` (TensorBoard) and
     `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save,
-    then raise Interrupted. Raises FootageError for too little footage, BundleError for a damaged checkpoint,
-    RecycleError where losses stay not finite.
+    then raise Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all
+    processes call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a
+    damaged checkpoint, RecycleError where losses stay not finite.
     """
+    if fabric is None:
+        with on_devices(pipeline) as fabric:
+            return train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
     settings = pipeline.train
-    fabric = make_fabric(settings.device, settings.precision)
     if pipeline.footage.paired:
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
     run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
-    resumed = run.checkpoint.exists()
+    resumed = fabric.broadcast(run.checkpoint.exists())
     run.load() if resumed else run.save()
     report = TrainReport(run.step, run.step, folder / "model")
 
@@ -68,8 +74,9 @@ def train(
     if run.step < settings.steps:
         for text in _notices(domains):
             notice(text)
-    writer = SummaryWriter(str(folder / "logs"), purge_step=run.step + 1 if resumed else None)
-    with writer, _stop_between_steps() as stop:
+    purge = run.step + 1 if resumed else None
+    writer = SummaryWriter(str(folder / "logs"), purge_step=purge) if fabric.is_global_zero else None
+    with writer or nullcontext(), _stop_between_steps() as stop:
         while run.step < settings.steps:
             try:
                 _train_until_done(run, domains, splits, writer, stop, progress, notice)
@@ -84,36 +91,39 @@ def _train_until_done(
     run: Run,
     domains: list[Domain],
     splits: list[Split],
-    writer: SummaryWriter,
+    writer: SummaryWriter | None,  # of rank 0 alone
     stop: "_Stop",
     progress: StepProgress,
     say: Callable[[str], None],
 ) -> None:
     settings, fabric = run.pipeline.train, run.fabric
     paired, batch_size = run.pipeline.footage.paired, settings.batch_size
+    whole, own = batch_size * fabric.world_size, batch_size * fabric.global_rank  # of each step's samples
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
     batch = run.step + run.rollbacks * settings.steps
     last = batch + settings.steps - run.step
     loader = load_clips(
-        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * batch_size),
-        first=batch * batch_size,
+        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * whole),
+        first=batch * whole + own,
         batch_size=batch_size,
+        every=whole,
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
     detail = ""
     for number, clips in enumerate(loader, batch):
-        samples = range(number * batch_size, (number + 1) * batch_size)
+        samples = range(number * whole + own, number * whole + own + batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
         if paired:
             seeds[1] = seeds[0]
-        a, b = (augment(fabric.to_device(clip), own.tolist()) for clip, own in zip(clips, seeds, strict=True))
+        a, b = (augment(fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True))
         a, b = (shrink(clip, shrinking(run.step, settings)) for clip in (a, b))
         rate = learning_rate(run.step, settings)
         run.set_rate(rate)
-        # All that the step draws follows from its number, so a continued run draws the same.
-        torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
+        # All that the step draws follows from its number, so a continued run draws the same, and from the process.
+        draws = np.random.SeedSequence([settings.seed, number, 1, fabric.global_rank])
+        torch.manual_seed(int(draws.generate_state(1)[0]))
         report = training_step(
             run.model,
             run.optimisers,
@@ -126,21 +136,22 @@ def _train_until_done(
             step=run.step,
             recycle=run.reliance.on,
         )
+        report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, report.measures))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
                 say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
         run.step += 1
         run.average.update(bare(run.model.translators))
-        if run.step % settings.log_every == 0 or run.step == 1:
+        if writer and (run.step % settings.log_every == 0 or run.step == 1):
             detail = _log(writer, run.step, report, rate)
-        if run.step % settings.preview_every == 0 or run.step == settings.steps:
+        if writer and (run.step % settings.preview_every == 0 or run.step == settings.steps):
             _preview(run, splits, writer)
         if run.step % settings.checkpoint_every == 0 or run.step == settings.steps:
             run.save()
             run.stuck = 0
         progress(run.step, settings.steps, detail)
-        if stop.asked:
+        if any_of(fabric, stop.asked):
             run.save()
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
 
@@ -184,17 +195,19 @@ def _notices(domains: list[Domain]) -> list[str]:
 
 class _Stop:
     asked = False
+    since = 0.0
 
 
 @contextmanager
 def _stop_between_steps() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM set a flag; a second SIGINT interrupts at once."""
+    """SIGINT and SIGTERM set a flag; another, more than a second later, interrupts at once."""
     stop = _Stop()
 
     def ask(number: int, frame: Any) -> None:
-        if stop.asked:
+        now = time.monotonic()
+        if stop.asked and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
             raise KeyboardInterrupt
-        stop.asked = True
+        stop.asked, stop.since = True, now
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
