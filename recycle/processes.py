@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -119,7 +118,7 @@ def _world(settings: TrainSettings) -> tuple[int, int]:
     if started and world != given:
         raise ConfigError(
             f"{world[1]} nodes with {world[0]} devices each are asked for, but {started[0]} started {given[1]} with "
-            f"{given[0]} processes each; leave --devices and --nodes away"
+            f"{given[0]} processes each; leave --devices and --nodes away, or have {started[0]} start as many"
         )
     return world
 
@@ -155,27 +154,18 @@ def _ending_together(fabric: Fabric, devices: int, nodes: int) -> Iterator[None]
 
 def _start(devices: int, nodes: int) -> "list[subprocess.Popen[bytes]]":
     """Start all processes of this node but the first, which is this one."""
-    import __main__
-
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise ConfigError(
             f"training on {nodes} nodes is started on each of them by torchrun or srun, or with MASTER_ADDR, "
             "MASTER_PORT and NODE_RANK set; see docs/training.md"
         )
-    if __main__.__spec__ is not None:
-        command = [sys.executable, "-m", __main__.__spec__.name, *sys.argv[1:]]
-    elif Path(sys.argv[0]).is_file():
-        command = [sys.executable, str(Path(sys.argv[0]).absolute()), *sys.argv[1:]]
-    else:
-        raise ConfigError("training on several devices must be started from a command line or a script")
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", str(_free_port()))
-    os.environ.setdefault("NODE_RANK", "0")
+    if nodes == 1:
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}
     os.environ |= {"LOCAL_RANK": "0", "WORLD_SIZE": str(devices * nodes)}
     # In a session of their own: the keyboard's Ctrl-C reaches this process alone, which lets all stop at one step.
     return [
         subprocess.Popen(
-            command,
+            [sys.executable, *sys.orig_argv[1:]],
             env=os.environ | {"LOCAL_RANK": str(rank), _PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -209,6 +199,7 @@ def _after_rank_zero(error: BaseException) -> None:
     """Give rank 0 the time to tell of an error that it has too, and to end this process."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         raise SystemExit(130) from error
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    with suppress(ValueError):  # not in the main thread: the caller looks after signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
     time.sleep(FIRST_WORD)

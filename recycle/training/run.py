@@ -108,8 +108,11 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint and the bundle: all processes take part, rank 0 writes, the others wait for it."""
-        own_pools = {name: pool.state_dict() for name, pool in self.pools.items()}
-        pools = [self.fabric.broadcast(own_pools, src=rank) for rank in range(self.fabric.world_size)]
+        own = {name: pool.state_dict() for name, pool in self.pools.items()}
+        pools = []
+        for rank in range(self.fabric.world_size):  # one by one, so that rank 0 alone holds them all
+            theirs = self.fabric.broadcast(own, src=rank)
+            pools += [theirs] if self.fabric.is_global_zero else []
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
         state |= {
             "pipeline": self.pipeline.model_dump_json(),
@@ -135,9 +138,10 @@ class Run:
                 state[key]["param_groups"] = own
             part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
-        if self.fabric.global_rank < len(state["pools"]):  # a process that is new begins with empty pools
+        pools = state["pools"] if isinstance(state["pools"], list) else [state["pools"]]  # once there was one process
+        if self.fabric.global_rank < len(pools):  # a process that is new begins with empty pools
             for name, pool in self.pools.items():
-                pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
+                pool.load_state_dict(pools[self.fabric.global_rank][name], self.fabric.device)
         self.step, self.rollbacks = state["step"], state["rollbacks"]
 
     def roll_back(self, reason: str) -> None:
