@@ -44,6 +44,11 @@ Features = Annotated[
     str | None,
     typer.Option(metavar="street|FILE", help="Adds FID and KID, by features of a small network or Inception weights."),
 ]
+Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
+Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
+Sharded = Annotated[
+    bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
+]
 PipelineFile = Annotated[
     Path,
     typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
@@ -190,6 +195,9 @@ def train(
     steps: Steps = None,
     hours: Hours = None,
     device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
     precision: PrecisionChange = None,
 ) -> None:
     """Learn the translation from two sets of footage; run again to continue.
@@ -197,14 +205,17 @@ def train(
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
     from recycle.pipeline import Layout, open_pipeline, prepare_footage, train_model
+    from recycle.processes import on_devices, once
     from recycle.progress import Terminal
 
-    changes = {"steps": steps, "hours": hours, "device": device, "precision": precision}
-    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train=changes)
+    machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
+    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, "hours": hours, **machine})
     where = Layout(out or Path("runs") / task.name)
     console = Terminal()
-    shots_a, shots_b = prepare_footage(task, where, console)[1:]
-    report = train_model(task, shots_a, shots_b, where, console)
+    with on_devices(task) as fabric:
+        console.muted = not fabric.is_global_zero
+        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(task, where, console))
+        report = train_model(task, shots_a, shots_b, where, console, fabric)
     typer.echo(
         f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
         f"previews in {where.folder / 'previews'}"
@@ -404,6 +415,9 @@ def run(
     steps: Steps = None,
     hours: Hours = None,
     device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
     precision: PrecisionChange = None,
     features: Features = None,
 ) -> None:
@@ -417,10 +431,11 @@ def run(
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
+    many = {"devices": devices, "nodes": nodes, "sharded": sharded}
     task = open_pipeline(
         pipeline,
         footage=footage,
-        train={"steps": steps, "hours": hours, **machine},
+        train={"steps": steps, "hours": hours, **many, **machine},
         translate=machine,
         evaluate={"features": features, "device": device},
     )

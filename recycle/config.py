@@ -190,6 +190,11 @@ class LossWeights(Settings):
     paired: float = Field(0.0, ge=0)
     """L1 distance from the true counterpart; only with `footage.paired`."""
 
+    def teach_generators(self, *, recycle: bool) -> bool:
+        """Whether a step has a loss for the generators: any but the recurrent one, and recycle only where it is on."""
+        others = {"recurrent"} if recycle else {"recurrent", "recycle"}
+        return any(self.model_dump(exclude=others).values())
+
 
 class PredictionSettings(Settings):
     """What the predictors learn from, and when the recycle loss relies on them."""
@@ -245,6 +250,7 @@ class TrainSettings(Settings):
     """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
     batch_size: int = Field(1, ge=1)
+    """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
     steps: int = Field(20_000, ge=1)
     """Length of the run; of no account where `hours` is given."""
     hours: float | None = Field(None, gt=0)
@@ -269,6 +275,13 @@ class TrainSettings(Settings):
     """'auto': bf16 where the device computes it fast, else fp32."""
     device: str = "auto"
     """'auto', 'cpu', 'cuda', 'mps': Lightning Fabric's accelerator."""
+    devices: int | None = Field(None, ge=1)
+    """Devices of each node, with one process each. None: as many as torchrun or srun started processes, else 1."""
+    nodes: int | None = Field(None, ge=1)
+    """Machines. None: as many as torchrun or srun started processes on, else 1."""
+    sharded: bool = False
+    """Share the optimisers' moments out over the processes (ZeRO stage 1, Rajbhandari et al. 2020): half of the
+    memory that parameters need with Adam, for more traffic."""
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
     """Processes that load clips; the clips are the same for any number."""

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
 from recycle.errors import ConfigError
@@ -21,11 +22,15 @@ _FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]]
 }
 
 
-def make_fabric(device: str, precision: Precision, *, devices: int = 1) -> Fabric:
-    """A Fabric on `devices` devices of one kind; parameters stay float32, computing is in `precision`.
+def make_fabric(
+    device: str, precision: Precision, *, devices: int = 1, nodes: int = 1, find_unused: bool = False
+) -> Fabric:
+    """A Fabric on `devices` devices of one kind on each of `nodes` machines; parameters stay float32, computing is in
+    `precision`.
 
     `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-    `best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
+    `best_precision`. Where there is more than one, modules become DistributedDataParallel, with `find_unused` as its
+    find_unused_parameters. Raises ConfigError for a device or precision that is unknown or absent.
     """
     kind = find_device(device)
     if precision == "auto":
@@ -38,7 +43,19 @@ def make_fabric(device: str, precision: Precision, *, devices: int = 1) -> Fabri
     present = torch.cuda.device_count() if kind == "cuda" else 1
     if kind != "cpu" and not 1 <= devices <= present:
         raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has {present}")
-    return Fabric(accelerator=kind, devices=devices, precision=_FABRIC_PRECISION[precision])
+    if devices * nodes == 1:
+        return Fabric(accelerator=kind, devices=1, precision=_FABRIC_PRECISION[precision])
+    strategy = DDPStrategy(find_unused_parameters=find_unused)
+    try:
+        return Fabric(
+            accelerator=kind,
+            strategy=strategy,
+            devices=devices,
+            num_nodes=nodes,
+            precision=_FABRIC_PRECISION[precision],
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot use {nodes} nodes with {devices} devices '{kind}' each: {error}") from error
 
 
 def cores() -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric import Fabric
+
 import recycle
 from recycle.atomic import write_text
 from recycle.config import (
@@ -38,6 +40,7 @@ from recycle.footage.extract import extract
 from recycle.footage.manifest import fingerprint
 from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
+from recycle.processes import on_devices, once
 from recycle.progress import Terminal
 from recycle.training.loop import TrainReport, train
 from recycle.training.review import BEST
@@ -147,14 +150,16 @@ class TestClip:
 def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     """Footage → frames → training → translation of the test clips → scores → report, all in `folder`.
 
-    What is done already is skipped, so that an interrupted run continues when it is called again. Raises
-    RecycleError subclasses of the stages.
+    What is done already is skipped, so that an interrupted run continues when it is called again. Training alone uses
+    several devices. Raises RecycleError subclasses of the stages.
     """
     where = Layout(folder)
-    footage, shots_a, shots_b = prepare_footage(pipeline, where, console)
-    find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))  # missing: say so now
-    _prepare_features(pipeline.evaluate, console)
-    train_model(pipeline, shots_a, shots_b, where, console)
+    with on_devices(pipeline) as fabric:
+        console.muted = not fabric.is_global_zero
+        footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
+        find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))  # missing: say so now
+        once(fabric, lambda: _prepare_features(pipeline.evaluate, console))
+        train_model(pipeline, shots_a, shots_b, where, console, fabric)
     clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
     scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
     _report(pipeline, clips, scores, where)
@@ -221,11 +226,11 @@ def prepare_footage(
 
 
 def train_model(
-    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], where: Layout, console: Terminal
+    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], where: Layout, console: Terminal, fabric: Fabric
 ) -> TrainReport:
-    """Train, or continue to train, in the run's folder."""
+    """Train, or continue to train, in the run's folder, with the fabric of `on_devices`."""
     with console.bar("training", unit="steps") as progress:
-        return train(pipeline, shots_a, shots_b, where.folder, progress=progress, say=console.say)
+        return train(pipeline, shots_a, shots_b, where.folder, progress=progress, say=console.say, fabric=fabric)
 
 
 def translate_tests(

@@ -37,7 +37,10 @@ class FileTable(Protocol):
 
 
 class Terminal:
-    """Lines on standard output, progress on standard error."""
+    """Lines on standard output, progress on standard error; where it is muted, neither."""
+
+    def __init__(self, *, muted: bool = False) -> None:
+        self.muted = muted
 
     @contextmanager
     def files(self) -> Iterator[FileTable]:
@@ -49,12 +52,17 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Print one line."""
+        if self.muted:
+            return
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     @contextmanager
     def bar(self, description: str, unit: str = "frames") -> Iterator[Bar]:
         """Show a progress line with rate and ETA while the body runs."""
+        if self.muted:
+            yield lambda done, total, detail="": None
+            return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -316,13 +316,22 @@ def _ends(shots: Sequence[Shot]) -> list[int]:
 
 
 def load_clips(
-    clips: UnpairedClips | PairedClips, *, first: int, batch_size: int, workers: int, pin_memory: bool = False
+    clips: UnpairedClips | PairedClips,
+    *,
+    first: int,
+    batch_size: int,
+    every: int | None = None,
+    workers: int,
+    pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W)."""
+    """Batches of the samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W); can be gone through once.
+
+    every: from one batch to the next; more than `batch_size` leaves samples to other processes.
+    """
+    starts = range(first, len(clips), every or batch_size)
     return DataLoader(
         clips,
-        batch_size=batch_size,
-        sampler=range(first, len(clips)),
+        batch_sampler=(list(range(start, start + batch_size)) for start in starts),
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,

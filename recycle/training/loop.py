@@ -2,8 +2,9 @@
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.atomic import write_text
 from recycle.config import Pipeline, TrainSettings
-from recycle.devices import make_fabric
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
 from recycle.footage.clips import Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
 from recycle.footage.survey import survey
+from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.health import Health
 from recycle.training.memory import Portions, plan
@@ -49,25 +51,30 @@ def train(
     *,
     progress: StepProgress,
     say: Callable[[str], None] = lambda notice: None,
+    fabric: Fabric | None = None,
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
-    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one with the best score
-    on held-out frames), `validation.json` (the scores), `logs/` (TensorBoard) and `previews/`. Notices, one line
-    each, go to `say` at once and into the report. SIGINT and SIGTERM save, then raise Interrupted. Raises
-    FootageError for too little footage, BundleError for a damaged checkpoint, RecycleError where losses stay not
-    finite.
+    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one
+    with the best score on held-out frames), `validation.json` (the scores), `logs/` (TensorBoard) and `previews/`.
+    Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save, then raise
+    Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all processes
+    call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged
+    checkpoint, RecycleError where losses stay not finite.
     """
+    if fabric is None:
+        with on_devices(pipeline) as fabric:
+            return train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
     settings = pipeline.train
-    fabric = make_fabric(settings.device, settings.precision)
     if pipeline.footage.paired:
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
     run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
-    resumed = run.checkpoint.exists()
+    resumed = fabric.broadcast(run.checkpoint.exists())
     run.load() if resumed else run.save()
-    write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
+    if fabric.is_global_zero:
+        write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
     report = TrainReport(run.step, run.step, folder / "model")
 
     def notice(text: str) -> None:
@@ -78,10 +85,11 @@ def train(
         return report
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
-    writer = SummaryWriter(str(folder / "logs"), purge_step=run.step + 1 if resumed else None)
-    review, portions = Review(run, splits, writer), Portions(pipeline, fabric, notice)
+    purge = run.step + 1 if resumed else None
+    writer = SummaryWriter(str(folder / "logs"), purge_step=purge) if fabric.is_global_zero else None
+    review, portions = writer and Review(run, splits, writer), Portions(pipeline, fabric, notice)
     plan(run, portions, say)
-    with writer, _stop_between_steps() as stop:
+    with writer or nullcontext(), _stop_between_steps() as stop:
         while not run.tick().over:
             try:
                 _train_until_done(run, domains, review, portions, writer, stop, progress, notice)
@@ -93,7 +101,7 @@ def train(
                     f"{run.slowing:.3g} of the learning rate; if this comes again, lower train.learning_rate or set "
                     'train.precision = "fp32"'
                 )
-    if advice := review.scores.advice():
+    if review and (advice := review.scores.advice()):
         notice(advice)
     report.step = run.step
     return report
@@ -102,38 +110,41 @@ def train(
 def _train_until_done(
     run: Run,
     domains: list[Domain],
-    review: Review,
+    review: Review | None,  # this and the writer: of rank 0 alone
     portions: Portions,
-    writer: SummaryWriter,
+    writer: SummaryWriter | None,
     stop: "_Stop",
     progress: StepProgress,
     say: Callable[[str], None],
 ) -> None:
     settings, fabric = run.pipeline.train, run.fabric
     paired, batch_size = run.pipeline.footage.paired, settings.batch_size
+    whole, own = batch_size * fabric.world_size, batch_size * fabric.global_rank  # of each step's samples
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
     batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
     last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // batch_size
     loader = load_clips(
-        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * batch_size),
-        first=batch * batch_size,
+        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * whole),
+        first=batch * whole + own,
         batch_size=batch_size,
+        every=whole,
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
     detail, score, health = "", "", Health(run.pipeline)
     for number, clips in enumerate(loader, batch):
         tick = run.tick()
-        samples = range(number * batch_size, (number + 1) * batch_size)
+        samples = range(number * whole + own, number * whole + own + batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
         if paired:
             seeds[1] = seeds[0]
-        a, b = (augment(fabric.to_device(clip), own.tolist()) for clip, own in zip(clips, seeds, strict=True))
+        a, b = (augment(fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True))
         a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
         rate = run.set_rate(learning_rate(run.step, settings, tick.part))
         with run.clock.measured("step"):
             report = portions.fit(partial(_step, run, a, b, number))
+        report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, report.measures))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
@@ -143,17 +154,17 @@ def _train_until_done(
         run.step += 1
         tick = run.tick()
         run.average.update(bare(run.model.translators))
-        if run.step % settings.log_every == 0 or run.step == 1:
+        if writer and (run.step % settings.log_every == 0 or run.step == 1):
             detail = _log(writer, run.step, report, rate)
         first = settings.hours is not None and number == batch  # tells how long the end will take
-        if run.step % settings.preview_every == 0 or tick.over or first:
+        if review and (run.step % settings.preview_every == 0 or tick.over or first):
             with run.clock.measured("preview"):
                 score = review.hold()
         if run.step % settings.checkpoint_every == 0 or tick.over:
             run.save()
             run.stuck = 0
         progress(run.step, run.clock.total(run.step), " ".join((run.clock.left(), score, detail)).strip())
-        if stop.asked:
+        if any_of(fabric, stop.asked):
             run.save()
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
         if tick.over:
@@ -162,8 +173,9 @@ def _train_until_done(
 
 def _step(run: Run, a: Tensor, b: Tensor, number: int, parts: int) -> StepReport:
     settings = run.pipeline.train
-    # All that the step draws follows from its number, so a continued run draws the same.
-    torch.manual_seed(int(np.random.SeedSequence([settings.seed, number, 1]).generate_state(1)[0]))
+    # All that the step draws follows from its number, so a continued run draws the same, and from the process.
+    draws = np.random.SeedSequence([settings.seed, number, 1, run.fabric.global_rank])
+    torch.manual_seed(int(draws.generate_state(1)[0]))
     return training_step(
         run.model,
         run.optimisers,
@@ -202,17 +214,19 @@ def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
 
 class _Stop:
     asked = False
+    since = 0.0
 
 
 @contextmanager
 def _stop_between_steps() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM set a flag; a second SIGINT interrupts at once."""
+    """SIGINT and SIGTERM set a flag; another, more than a second later, interrupts at once."""
     stop = _Stop()
 
     def ask(number: int, frame: Any) -> None:
-        if stop.asked:
+        now = time.monotonic()
+        if stop.asked and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
             raise KeyboardInterrupt
-        stop.asked = True
+        stop.asked, stop.since = True, now
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

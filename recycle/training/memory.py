@@ -174,6 +174,7 @@ def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
     while portions.parts < batch and to_come + -(-batch // portions.parts) * clip > USABLE * free:
         portions.parts = min(2 * portions.parts, batch)
     many = "" if portions.parts == 1 else f", so that each batch is worked through in {portions.parts} portions"
+    portions.parts = run.fabric.broadcast(portions.parts)  # all cut their batches alike
     say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
 
 

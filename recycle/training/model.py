@@ -105,8 +105,9 @@ class Translators(nn.Module):
         past_a, past_b = (a, b) if whole else (a[:, :-1], b[:, :-1])
         noisy_a, flow_a = _moved(a[:, :1]) if w.unsupervised_spatial else (None, None)
         noisy_b, flow_b = _moved(b[:, :1]) if w.unsupervised_spatial else (None, None)
-        fake_b, same_b, fake_noisy_a = _together(self.gen_ab, past_a, b if w.identity else None, noisy_a)
-        fake_a, same_a, fake_noisy_b = _together(self.gen_ba, past_b, a if w.identity else None, noisy_b)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and w.teach_generators(recycle=recycle)):
+            fake_b, same_b, fake_noisy_a = _together(self.gen_ab, past_a, b if w.identity else None, noisy_a)
+            fake_a, same_a, fake_noisy_b = _together(self.gen_ba, past_b, a if w.identity else None, noisy_b)
         assert fake_a is not None
         assert fake_b is not None
 

@@ -1,11 +1,13 @@
 """The state of one training run, in memory and in its folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
+from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from recycle.config import Pipeline
 from recycle.errors import BundleError, RecycleError
@@ -27,6 +29,10 @@ MAY_CHANGE = {
     "hours",
     "decay",
     "device",
+    "devices",
+    "nodes",
+    "sharded",
+    "batch_size",
     "precision",
     "workers",
     "log_every",
@@ -55,13 +61,17 @@ class Run:
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
         self.average.bundle.to(fabric.device)
-        self.model = RecycleGAN(fabric.setup_module(translators), fabric.setup_module(discriminators))
+        self.model = RecycleGAN(
+            fabric.setup_module(translators),
+            fabric.setup_module(discriminators) if discriminators.networks else discriminators,
+        )
         self.optimisers = Optimisers(
             self._adam([translators.generators(), translators.predictors()]),
             self._adam([list(discriminators.parameters())]),
         )
         judged = [name for name in discriminators.networks if name.startswith("disc")]
-        self.pools = {name: FramePool(settings.pool_size, settings.seed + i) for i, name in enumerate(judged)}
+        first = settings.seed + fabric.global_rank * len(judged)
+        self.pools = {name: FramePool(settings.pool_size, first + i) for i, name in enumerate(judged)}
         self.reliance = Reliance(wait=pipeline.losses.prediction.wait)
 
     def _adam(self, groups: list[list[torch.nn.Parameter]]) -> Any:
@@ -69,9 +79,10 @@ class Run:
         given = [{"params": group} for group in groups if group]
         if not given:
             return None
-        return self.fabric.setup_optimizers(
-            torch.optim.Adam(given, lr=settings.learning_rate, betas=settings.betas, fused=True)
-        )
+        rates: dict[str, Any] = {"lr": settings.learning_rate, "betas": settings.betas}
+        if settings.sharded and self.fabric.world_size > 1:  # it does not know fused Adam's state on a GPU
+            return self.fabric.setup_optimizers(ZeroRedundancyOptimizer(given, torch.optim.Adam, **rates))
+        return self.fabric.setup_optimizers(torch.optim.Adam(given, **rates, fused=True))
 
     def set_rate(self, rate: float) -> float:
         """Give every optimiser its learning rate; returns the generators'."""
@@ -103,14 +114,19 @@ class Run:
     def tick(self) -> Tick:
         """How far the run has come; on many devices, what the first one's clock says."""
         tick = self.clock.tick(self.step)
-        return self.fabric.broadcast(tick) if self.fabric.world_size > 1 else tick
+        return tick if self.pipeline.train.hours is None else self.fabric.broadcast(tick)
 
     def save(self) -> None:
-        """Write the checkpoint and the bundle."""
+        """Write the checkpoint and the bundle: all processes take part, rank 0 writes, the others wait for it."""
         with self.clock.measured("save"):
             self._save()
 
     def _save(self) -> None:
+        own = {name: pool.state_dict() for name, pool in self.pools.items()}
+        pools = []
+        for rank in range(self.fabric.world_size):  # one by one, so that rank 0 alone holds them all
+            theirs = self.fabric.broadcast(own, src=rank)
+            pools += [theirs] if self.fabric.is_global_zero else []
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
         state |= {
             "pipeline": self.pipeline.model_dump_json(),
@@ -119,12 +135,14 @@ class Run:
             "slowing": self.slowing,
             "clock": self.clock.state_dict(),
             "average_updates": self.average.updates,
-            "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+            "pools": pools,
         }
-        save_checkpoint(self.checkpoint, state)
-        bundle = self.average.bundle
-        bundle.config = bundle.config.model_copy(update={"step": self.step})
-        save_bundle(bundle, self.folder / "model")
+        if self.fabric.is_global_zero:
+            save_checkpoint(self.checkpoint, state)
+            bundle = self.average.bundle
+            bundle.config = bundle.config.model_copy(update={"step": self.step})
+            save_bundle(bundle, self.folder / "model")
+        self.fabric.barrier()
 
     def load(self, *, again: bool = False) -> None:
         """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings.
@@ -134,10 +152,15 @@ class Run:
         state = load_checkpoint(self.checkpoint)
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         for key, part in self._parts().items():
+            if key.startswith("optimiser"):  # a sharded one has other options
+                own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
+                state[key]["param_groups"] = own
             part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
-        for name, pool in self.pools.items():
-            pool.load_state_dict(state["pools"][name], self.fabric.device)
+        pools = state["pools"] if isinstance(state["pools"], list) else [state["pools"]]  # once there was one process
+        if self.fabric.global_rank < len(pools):  # a process that is new begins with empty pools
+            for name, pool in self.pools.items():
+                pool.load_state_dict(pools[self.fabric.global_rank][name], self.fabric.device)
         self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
         if not again:
             self.clock.load_state_dict(state["clock"])
@@ -157,6 +180,10 @@ class Run:
         self.load(again=True)
         self.rollbacks, self.slowing = rollbacks, slowing
         self.save()
+
+
+def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    return zip(optimiser.param_groups, state["param_groups"], strict=True)
 
 
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:

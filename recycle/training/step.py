@@ -108,17 +108,19 @@ def training_step(
 
 
 def _backward(fabric: Fabric, losses: Losses, module: Any) -> None:
-    total = torch.stack(list(losses.values())).sum()
-    finite: Any = torch.isfinite(total).float()
+    values = torch.stack(list(losses.values()))
+    total = values.sum()
+    finite: Any = torch.isfinite(torch.cat((values.detach(), total.detach()[None]))).float()
     if fabric.world_size > 1:  # all or none go on, or those that do would wait for ever
         finite = fabric.all_reduce(finite, reduce_op="min")
-    if not finite:
-        bad = [name for name, loss in losses.items() if not torch.isfinite(loss)]
+    if not finite.all():
+        bad = [name for name, fine in zip(losses, finite, strict=False) if not fine]
         raise NotFiniteError(f"the loss {' and '.join(bad) or 'total'} is not finite")
     fabric.backward(total, model=module)
 
 
 def _update(fabric: Fabric, optimiser: Any, clip_norm: float, losses: Losses) -> None:
+    """Clip and step. The gradients are the means over all processes, the same in each: all raise or none."""
     fabric.strategy.precision.unscale_gradients(optimiser)
     scaled = fabric.strategy.precision.precision == "16-mixed"  # the loss scaler skips such a step by itself
     for group in optimiser.param_groups:

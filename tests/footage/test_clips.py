@@ -128,6 +128,17 @@ def test_a_loader_started_later_continues_the_same_samples(tmp_path: Path, worke
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_processes_share_the_samples_of_a_larger_batch(tmp_path: Path) -> None:
+    shots = find_shots(write_footage(tmp_path / "x", [9]))
+    a, b = (Domain(shots, name=name, frames=2, seed=4) for name in "ab")
+    clips = UnpairedClips(a, b, 18)
+    alone = [numbers(x) for batch, _ in load_clips(clips, first=6, batch_size=6, workers=0) for x in batch]
+    loaders = [load_clips(clips, first=6 + 2 * rank, batch_size=2, every=6, workers=0) for rank in range(3)]
+    shared = [numbers(x) for step in zip(*loaders, strict=True) for batch, _ in step for x in batch]
+    assert shared == alone
+    assert len(alone) == 12
+
+
 def test_frames_of_different_sizes_are_cut_to_the_smallest(tmp_path: Path) -> None:
     write_footage(tmp_path / "all" / "x", [4], (8, 16))
     write_footage(tmp_path / "all" / "y", [4], (12, 10))

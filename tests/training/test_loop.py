@@ -15,12 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recycle.config import Pipeline, parse_pipeline
+from recycle.config import Pipeline, TrainSettings, parse_pipeline
 from recycle.errors import BundleError, FootageError, RecycleError
 from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.training.loop import TrainReport, train
+from recycle.training.schedule import learning_rate
 
 SETTINGS: dict[str, Any] = {
     "networks": {

@@ -1,0 +1,238 @@
+"""Training in two processes, on the CPU with gloo: the same as one with twice the batch; stopped, killed, continued."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from recycle.config import Pipeline, load_pipeline
+from recycle.errors import ConfigError, Interrupted
+from recycle.footage.clips import find_shots
+from recycle.networks.bundle import load_bundle
+from recycle.processes import on_devices
+from recycle.training.loop import TrainReport, train
+
+TASK = """
+[networks]
+generator = {{ width = 4, blocks = 1 }}
+discriminator = {{ width = 4, layers = 2 }}
+predictor = {{ width = 4, depth = 3 }}
+[losses]
+{losses}
+[train]
+device = "cpu"
+precision = "fp32"
+size = [16, 16]
+held_out = 6
+preview_every = 100_000
+checkpoint_every = 3
+log_every = 1
+{train}
+"""
+
+DISTURBED = """
+import os, signal, sys
+import torch
+from recycle.cli import main
+from recycle.networks.predictor import SmpPredictor
+what, steps = sys.argv.pop(1), 0
+def disturb(module, inputs, output):
+    global steps
+    if isinstance(module, SmpPredictor) and os.environ["LOCAL_RANK"] == "1":
+        steps += 0.5  # one predictor for each domain
+        if steps == 2:
+            if what == "stop":
+                os.kill(os.getpid(), signal.SIGTERM)
+            return output * float("nan") if what == "poison" else None
+torch.nn.modules.module.register_module_forward_hook(disturb)
+main()
+"""
+"""The command line, but in its second step the second process is asked to stop, or finds a bit flipped in memory."""
+
+Process = subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Extracted footage: a bright square that moves over noise."""
+    folders = tuple(tmp_path_factory.mktemp("footage") / name for name in "ab")
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        noise = np.random.default_rng(seed).integers(0, 90, (20, 24, 3), dtype=np.uint8)
+        for i in range(40):
+            frame = noise.copy()
+            frame[4:12, i % 12 : i % 12 + 6] = 200
+            cv2.imwrite(str(folder / f"{i:06d}.png"), frame)
+        rows = [{"file": f"{i:06d}.png", "shot": 0, "pts": i} for i in range(40)]
+        (folder / "manifest.json").write_text(json.dumps({"width": 24, "height": 20, "frames": rows}))
+    return folders[0], folders[1]
+
+
+def write_task(path: Path, *, losses: str, **settings: str) -> Path:
+    train = "\n".join(f"{name} = {value}" for name, value in settings.items())
+    path.write_text(TASK.format(losses=losses, train=train))
+    return path
+
+
+def start(task: Path, footage: tuple[Path, Path], out: Path, *options: str, program: tuple[str, ...]) -> Process:
+    words = ["train", str(task), "--a", str(footage[0]), "--b", str(footage[1]), "--out", str(out), *options]
+    return subprocess.Popen(
+        [sys.executable, *program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def here(task: Pipeline, footage: tuple[Path, Path], out: Path, stop_at: int = 0) -> TrainReport:
+    """Train in this process, on one device."""
+    a, b = (find_shots(folder) for folder in footage)
+
+    def progress(done: int, total: int, detail: str) -> None:
+        if done == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return train(task, a, b, out, progress=progress)
+
+
+def read_step(run: Path) -> int:
+    """The step of a run's checkpoint; -1: there is none yet."""
+    file = run / "checkpoint.pt"
+    return int(torch.load(file, weights_only=True)["step"]) if file.exists() else -1
+
+
+def second_process(first: Process) -> int:
+    """The process that the first one started, once that trains."""
+    task = Path(f"/proc/{first.pid}/task/{first.pid}/children")
+    assert first.poll() is None
+    (child,) = task.read_text().split()
+    return int(child)
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def errors_of(process: Process) -> list[str]:
+    """The lines of its errors, at its end."""
+    output = process.communicate(timeout=120)[1]
+    assert "Traceback" not in output
+    return re.findall("^error: .*", output, re.MULTILINE)
+
+
+def moments(run: Path, part: str) -> torch.Tensor:
+    """Adam's running mean of all gradients of one side: what a run has learnt from, without Adam's division, which
+    makes steps of full length of the rounding errors of a bias before a normalisation."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)[f"optimiser_{part}"]["state"]
+    return torch.cat([state[i]["exp_avg"].flatten() for i in sorted(state)])
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    script = tmp_path_factory.mktemp("script") / "disturbed.py"
+    script.write_text(DISTURBED)
+    return str(script)
+
+
+@pytest.fixture(scope="module")
+def on_two(footage: tuple[Path, Path], disturbed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes, with a batch of one each and sharded optimisers, stopped after 2 of 4 steps."""
+    folder = tmp_path_factory.mktemp("two")
+    losses = "weights = { cycle = 10.0, temporal = 1.0 }"
+    task = write_task(folder / "task.toml", losses=losses, steps="4", pool_size="0")
+    process = start(task, footage, folder / "run", "--devices", "2", "--sharded", program=(disturbed, "stop"))
+    assert errors_of(process) == ["error: stopped and saved at step 2; run the same command again to continue"]
+    assert process.returncode == 130
+    return folder
+
+
+def test_two_processes_learn_what_one_learns_from_twice_the_batch(
+    on_two: Path, footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    settings = load_pipeline(on_two / "task.toml")
+    single = settings.model_copy(update={"train": settings.train.model_copy(update={"batch_size": 2})})
+    with pytest.raises(Interrupted):
+        here(single, footage, tmp_path, stop_at=2)
+    for part in ("translators", "discriminators"):
+        one, two = moments(tmp_path, part), moments(on_two / "run", part)
+        assert float((one - two).norm() / one.norm()) < 1e-3
+    frames = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    one, two = (load_bundle(run / "model").gen_ab(frames) for run in (tmp_path, on_two / "run"))
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-3)
+
+
+def test_a_run_of_two_processes_is_continued_by_one(on_two: Path, footage: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(on_two / "run", tmp_path / "run")
+    report = here(load_pipeline(on_two / "task.toml"), footage, tmp_path / "run")
+    assert (report.resumed_from, report.step) == (2, 4)
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["optimiser_translators"]["state"]
+    assert {float(own["step"]) for own in state.values()} == {4.0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
+    footage: tuple[Path, Path], disturbed: str, tmp_path: Path
+) -> None:
+    """Without discriminators, and with generators that nothing teaches at first: what DistributedDataParallel must be
+    told of. When the run goes on, a loss of the second process is not finite once."""
+    losses = "prediction = { wait = true }\nweights = { adversarial = 0.0 }"
+    task, out = write_task(tmp_path / "task.toml", losses=losses, steps="100_000"), tmp_path / "run"
+    process = start(task, footage, out, "--devices", "2", program=("-m", "recycle"))
+    wait_for(lambda: read_step(out) >= 3)
+    os.kill(second_process(process), signal.SIGKILL)
+    (error,) = errors_of(process)
+    assert process.returncode == 1
+    assert "another process of this training is gone" in error
+
+    killed = read_step(out)
+    last = str(killed + 4)
+    process = start(task, footage, out, "--devices", "2", "--steps", last, program=(disturbed, "poison"))
+    lines, noise = process.communicate(timeout=200)
+    assert process.returncode == 0, noise
+    assert [line.split(";")[0] for line in lines.splitlines()] == [
+        "domain a has only 34 clips",
+        "domain b has only 34 clips",
+        f"step {killed + 1}: the loss recurrent is not finite",
+        f"trained {last} steps",
+    ]
+    assert "Warning" not in noise
+    assert len(noise.splitlines()) <= 1, noise  # the progress
+    assert read_step(out) == killed + 4
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "message"),
+    [
+        (
+            {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "RANK": "0"},
+            {"devices": 8},
+            "2 nodes with 8 devices each are asked for, but torchrun started 2 with 2 processes each",
+        ),
+        (
+            {"SLURM_NTASKS": "6", "SLURM_NTASKS_PER_NODE": "3", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "train"},
+            {"nodes": 1},
+            "1 nodes with 3 devices each are asked for, but srun started 2 with 3 processes each",
+        ),
+        ({}, {"nodes": 2}, "on 2 nodes is started on each of them by torchrun or srun"),
+    ],
+)
+def test_processes_that_do_not_fit_the_settings(
+    variables: dict[str, str], settings: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    task = Pipeline.model_validate({"train": {"device": "cpu", **settings}})
+    with pytest.raises(ConfigError, match=message) as error, on_devices(task):
+        pass
+    assert "\n" not in str(error.value)
