@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: install
 	$(BIN)/recycle demo
 
+# Two processes with one thread each are faster than one with two: most tests are small.
 test: install
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .
