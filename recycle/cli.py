@@ -204,7 +204,8 @@ def train(
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
-    from recycle.pipeline import Layout, open_pipeline, prepare_footage, train_model
+    from recycle.layout import Layout
+    from recycle.pipeline import open_pipeline, prepare_footage, train_model
     from recycle.processes import on_devices, once
     from recycle.progress import Terminal
 
@@ -380,8 +381,8 @@ def evaluate(
     Example: recycle evaluate --model runs/demo/model --a day.mp4 --truth-ab night.mp4 --out scores
     """
     from recycle.config import parse_pipeline
-    from recycle.pipeline import score_model
     from recycle.progress import Terminal
+    from recycle.scoring import score_model
 
     footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     task = parse_pipeline(

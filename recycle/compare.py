@@ -18,9 +18,11 @@ from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.footage.decode import open_frames
 from recycle.footage.manifest import fingerprint
+from recycle.layout import Layout, Stage
 from recycle.networks.bundle import BundleConfig
-from recycle.pipeline import Layout, Stage, TestClip, street_footage, test_clips, translation_stage
+from recycle.pipeline import street_footage
 from recycle.progress import Terminal
+from recycle.scoring import TestClip, test_clips, translation_stage
 from recycle.training.checkpoint import load_checkpoint
 from recycle.translation.translator import Translator
 

@@ -15,7 +15,8 @@ from recycle.config import Pipeline, TranslateSettings, parse_pipeline
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
 from recycle.footage.encode import write_video
-from recycle.pipeline import Layout, prepare_footage, run
+from recycle.layout import Layout
+from recycle.pipeline import prepare_footage, run
 from recycle.progress import Terminal
 from recycle.training.loop import train
 from recycle.translation.translator import Translator

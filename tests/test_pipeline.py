@@ -15,8 +15,10 @@ from recycle.errors import FootageError
 from recycle.evaluation import street_features
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
-from recycle.pipeline import Layout, open_pipeline, prepare_footage, run, score_model
+from recycle.layout import Layout
+from recycle.pipeline import open_pipeline, prepare_footage, run
 from recycle.progress import Terminal
+from recycle.scoring import score_model
 
 FIGURES = ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse", "memorisation", "fid", "kid")
 PROMISED = {f"{name}_{way}" for name in FIGURES for way in ("ab", "ba")}

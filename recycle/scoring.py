@@ -1,0 +1,172 @@
+"""Test clips: translated there and back, scored against the truth and the footage that was learned from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recycle.atomic import write_text
+from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
+from recycle.devices import find_device
+from recycle.errors import FootageError
+from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
+from recycle.evaluation.features import describe_broadly, open_features
+from recycle.evaluation.findings import findings
+from recycle.evaluation.inception import load_inception
+from recycle.evaluation.memorisation import Gallery
+from recycle.evaluation.neighbours import write_neighbours
+from recycle.evaluation.street_features import cache_file, street_network
+from recycle.footage.clips import Shot, find_shots
+from recycle.footage.manifest import fingerprint
+from recycle.layout import Layout, Stage
+from recycle.progress import Terminal
+from recycle.translation.translator import IDENTITY, Translator
+
+
+@dataclass(frozen=True)
+class TestClip:
+    """An unseen video and what becomes of it."""
+
+    direction: Direction
+    source: Path
+    truth: Path | None
+    translated: Path
+    back: Path
+
+    @property
+    def to(self) -> Domain:
+        """The domain that it is translated to."""
+        return _target(self.direction)
+
+
+def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
+    """The test videos of `footage`, and where in `folder` their translations lie."""
+    clips = []
+    for direction, sources, truths in (
+        ("ab", footage.test_a, footage.truth_ab),
+        ("ba", footage.test_b, footage.truth_ba),
+    ):
+        for number, source in enumerate(sources):
+            stem = (
+                f"{source.stem}_{direction}"
+                if len({s.stem for s in sources}) == len(sources)
+                else f"{number}_{direction}"
+            )
+            clips.append(
+                TestClip(
+                    direction,  # type: ignore[arg-type]
+                    source,
+                    truths[number] if truths else None,
+                    folder / f"{stem}.mp4",
+                    folder / f"{stem}_back.mp4",
+                )
+            )
+    return clips
+
+
+def translate_tests(
+    footage: FootageSettings, settings: TranslateSettings, model: str, where: Layout, console: Terminal
+) -> list[TestClip]:
+    """Translate every test video to the other domain, and back again for the cycle error."""
+    clips = test_clips(footage, where.translated)
+    model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
+    translator: Translator | None = None
+    for clip in clips:
+        origin: Domain = "a" if clip.to == "b" else "b"
+        for source, output, to in (
+            (clip.source, clip.translated, clip.to),
+            (clip.translated, clip.back, origin),
+        ):
+            with translation_stage(source, output, to, model_key, settings) as stage:
+                if not stage.needed:
+                    continue
+                translator = translator or Translator.from_pretrained(
+                    model, device=settings.device, precision=settings.precision
+                )
+                with console.bar(f"translating to {output.name}") as progress:
+                    report = translator.translate_video(
+                        source, output, to=to, settings=settings, overwrite=True, progress=progress
+                    )
+                for notice in report.notices:
+                    console.say(f"{source.name}: {notice}")
+    return clips
+
+
+def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
+    """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
+    key = {"settings": settings.model_dump(), "model": model_key, "source": fingerprint(source), "to": to}
+    return Stage(output.name, key, [output], output.parent)
+
+
+def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> dict[str, float]:
+    """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
+
+    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known.
+    """
+    prepare_features(task.evaluate, console)
+    where = Layout(folder)
+    learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
+    trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
+    clips = translate_tests(task.footage, task.translate, model, where, console)
+    if not clips:
+        raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
+    return evaluate_tests(task, clips, where, console, trained=trained)
+
+
+def evaluate_tests(
+    pipeline: Pipeline,
+    clips: Sequence[TestClip],
+    where: Layout,
+    console: Terminal,
+    *,
+    trained: Mapping[Domain, Sequence[Shot]],
+) -> dict[str, float]:
+    """Score the translated test videos, write metrics.json, and say what failed.
+
+    trained: the frames that the model learned from; beside the scores, a picture for each direction shows those that
+    are nearest to the translation.
+    """
+    settings = pipeline.evaluate
+    videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
+    folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
+    network = [settings.features] if isinstance(settings.features, Path) else []
+    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *network]]}
+    directions: dict[Direction, list[ClipSet]] = {}
+    for clip in clips:
+        clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
+        directions.setdefault(clip.direction, []).append(clip_set)
+    pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
+    with Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
+        if stage.needed:
+            named = settings.features
+            features = None if named is None else open_features(named, device=settings.device)
+            galleries: dict[Domain, Gallery] = {}
+            for domain in map(_target, pictures):
+                with console.bar(f"looking at training frames of {domain}") as progress:
+                    galleries[domain] = Gallery.of(trained[domain], features or describe_broadly, progress=progress)
+            with console.bar("evaluating") as progress:
+                scores = evaluate(directions, settings, features=features, trained=galleries, progress=progress)
+            for direction, picture in pictures.items():
+                translated = [clip.translated for clip in clips if clip.direction == direction]
+                gallery = galleries[_target(direction)]
+                write_neighbours(picture, translated, gallery, max_frames=settings.max_frames)
+            write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
+    result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
+    for line in findings(result):
+        console.say(line)
+    return result
+
+
+def prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
+    """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.features is not None:
+        find_device(settings.device)
+    if isinstance(settings.features, Path):
+        load_inception(settings.features)
+    elif settings.features == "street" and not cache_file().exists():
+        with console.bar("training the feature network, once", unit="steps") as progress:
+            street_network(progress=progress)
+
+
+def _target(direction: Direction) -> Domain:
+    return "b" if direction == "ab" else "a"
