@@ -70,7 +70,7 @@ CAUSES: dict[str, dict[str, Any]] = {
         **{"learning_rate": 1e-9, "batch_size": 2, "size": [20, 24], "augment": {"flip": False, "colour": 0}},
         **{"decay": 0, "steps": 100},
     },
-    "the translations to domain b and domain a look all alike": {
+    "look all alike: the generator pays no heed": {
         "weights": ALONE,
         **{"steps": 80, "learning_rate": 2.0, "discriminator_rate": 1e-4},
     },
