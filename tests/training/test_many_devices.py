@@ -166,7 +166,9 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(
         here(single, footage, tmp_path, stop_at=2)
     for part in ("translators", "discriminators"):
         one, two = moments(tmp_path, part), moments(on_two / "run", part)
-        assert float((one - two).norm() / one.norm()) < 1e-3
+        # 1e-5 or, where rounding turns the sign of a gradient that is nearly 0 and Adam's first step with it, 1e-2;
+        # it is 1 if both processes work on the same clips
+        assert float((one - two).norm() / one.norm()) < 0.1
     frames = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
     one, two = (load_bundle(run / "model").gen_ab(frames) for run in (tmp_path, on_two / "run"))
     torch.testing.assert_close(one, two, rtol=0, atol=1e-3)
