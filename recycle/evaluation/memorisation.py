@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recycle.evaluation.features import Describe
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.clips import Shot
+from recycle.footage.clips import Shot, locate
 from recycle.progress import Progress, silent
 
 GALLERY = 1000
@@ -29,9 +29,8 @@ class Gallery:
     @classmethod
     def of(cls, shots: Sequence[Shot], describe: Describe, *, progress: Progress = silent) -> "Gallery":
         """At most GALLERY evenly taken frames of `shots`. Progress counts frames. Raises FootageError as Shot.read."""
-        every = [(shot, index) for shot in shots for index in range(len(shot.files))]
-        chosen = np.linspace(0, len(every) - 1, min(len(every), GALLERY)).round().astype(int)
-        frames = tuple(every[i] for i in chosen)
+        total = sum(len(shot.files) for shot in shots)
+        frames = tuple(locate(shots, np.linspace(0, total - 1, min(total, GALLERY)).round().astype(int)))
         vectors = []
         for done, (shot, index) in enumerate(frames, 1):
             vectors.append(describe([_pixels(shot, index)]))

@@ -121,10 +121,16 @@ def _interval(manifest: dict[str, Any]) -> float:
 
 def spread(shots: Sequence[Shot], count: int) -> list[Tensor]:
     """At most `count` frames, evenly spread over all shots, as Shot.read gives them."""
+    total = sum(len(shot.files) for shot in shots)
+    numbers = np.unique(np.linspace(0, total - 1, count).astype(int))
+    return [shot.read(index) for shot, index in locate(shots, numbers)]
+
+
+def locate(shots: Sequence[Shot], numbers: NDArray[np.int_]) -> list[tuple[Shot, int]]:
+    """Shot and index in it of the frames of these numbers, counted over all shots."""
     ends = np.cumsum([len(shot.files) for shot in shots])
-    numbers = np.unique(np.linspace(0, ends[-1] - 1, count).astype(int))
     owners = np.searchsorted(ends, numbers, side="right")
-    return [shots[s].read(int(n - ends[s])) for s, n in zip(owners, numbers, strict=True)]
+    return [(shots[s], int(n - ends[s] + len(shots[s].files))) for s, n in zip(owners, numbers, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from lightning_fabric.wrappers import _FabricModule
+from lightning_fabric import is_wrapped
 from torch import Tensor, nn
 
 from recycle.config import Adversarial, LossSettings
@@ -144,7 +144,7 @@ def copying_error(a: Tensor, b: Tensor, settings: LossSettings, past: int) -> Te
 
 def bare(module: Any) -> Any:
     """A module as it was before Fabric wrapped it."""
-    return module.module if isinstance(module, _FabricModule) else module
+    return module.module if is_wrapped(module) else module
 
 
 def _both(loss: Loss, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor], distance: Distance) -> Tensor:

@@ -157,10 +157,9 @@ class Run:
                 state[key]["param_groups"] = own
             part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
-        pools = state["pools"] if isinstance(state["pools"], list) else [state["pools"]]  # once there was one process
-        if self.fabric.global_rank < len(pools):  # a process that is new begins with empty pools
+        if self.fabric.global_rank < len(state["pools"]):  # a process that is new begins with empty pools
             for name, pool in self.pools.items():
-                pool.load_state_dict(pools[self.fabric.global_rank][name], self.fabric.device)
+                pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
         self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
         if not again:
             self.clock.load_state_dict(state["clock"])
