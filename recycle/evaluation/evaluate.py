@@ -21,6 +21,7 @@ from recycle.evaluation.features import Describe, describe_broadly, open_feature
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.footage.decode import open_frames
+from recycle.footage.flow import optical_flow
 from recycle.footage.shots import CutDetector
 from recycle.footage.street import LABELS
 from recycle.progress import Progress, silent
@@ -175,7 +176,7 @@ class Tally:
         """Scores of one pair of frames within a shot; the source's motion serves all that need it."""
         moved = metrics.motion(previous["_input"], current["_input"])
         flows = {
-            twin: moved.forward if twin == "_input" else metrics.flow(previous[twin], current[twin]) for twin in current
+            twin: moved.forward if twin == "_input" else optical_flow(previous[twin], current[twin]) for twin in current
         }
         reference = flows.pop("_truth" if "_truth" in flows else "_input")
         for twin, flow in flows.items():

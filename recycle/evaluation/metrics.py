@@ -15,8 +15,9 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from recycle.footage.flow import Flow, ends, optical_flow, sample
+
 Pixels = NDArray[np.uint8]
-Flow = NDArray[np.float32]
 Palette = Mapping[str, tuple[int, int, int]]
 """Class name → RGB."""
 
@@ -94,30 +95,20 @@ class Motion(NamedTuple):
     visible: NDArray[np.bool_]
     """(H, W): False where the previous frame does not show the point, or the flow is not to be trusted."""
     forward: Flow
-    """(H, W, 2): the flow from the previous frame to the current one, as `flow` gives it."""
-
-
-def flow(before: Pixels, after: Pixels) -> Flow:
-    """Dense optical flow (H, W, 2): by how many pixels, x and y, each pixel of `before` moves until `after`.
-
-    cv2.DISOpticalFlow (Kroeger et al., ECCV 2016) on grey levels.
-    """
-    return _flow(_grey(before), _grey(after))
+    """(H, W, 2): the flow from the previous frame to the current one, as `optical_flow` gives it."""
 
 
 def motion(previous: Pixels, current: Pixels) -> Motion:
-    """Optical flow between consecutive frames, both ways (see flow).
+    """Optical flow between consecutive frames, both ways (see optical_flow).
 
     Visibility by forward-backward consistency and motion boundaries as in Ruder et al., GCPR 2016, eq. 5–6:
     not visible where |w + ŵ|² > 0.01 (|w|² + |ŵ|²) + 0.5 or |∇u|² + |∇v|² > 0.01 |ŵ|² + 0.002, and where
     the point lies outside of the previous frame.
     """
-    before, now = _grey(previous), _grey(current)
-    backward, forward = _flow(now, before), _flow(before, now)
-    height, width = now.shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-    position = grid + backward
-    returned = _sample(forward, position)
+    backward, forward = optical_flow(current, previous), optical_flow(previous, current)
+    height, width = current.shape[:2]
+    position = ends(backward)
+    returned = sample(forward, position)
     inside = ((position >= 0) & (position <= (width - 1, height - 1))).all(-1)
     mismatch = _square(backward + returned)
     occluded = mismatch > 0.01 * (_square(backward) + _square(returned)) + 0.5
@@ -135,7 +126,7 @@ def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None
     """
     if not moved.visible.any():
         return None
-    carried = _sample(previous.astype(np.float32), moved.position)
+    carried = sample(previous.astype(np.float32), moved.position)
     difference = (carried - current)[moved.visible] / 255
     return float(np.square(difference).mean())
 
@@ -168,15 +159,6 @@ def diversity(thumbnails: Sequence[Pixels]) -> float:
     return float(torch.pdist(flat, p=1).mean()) / flat.shape[1]
 
 
-def _grey(frame: Pixels) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(dis.calc(before, after, None), dtype=np.float32)
-
-
 def _batch(frame: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
 
@@ -185,11 +167,6 @@ def _nearest(frame: Pixels, palette: Palette) -> NDArray[np.intp]:
     pixels = frame.astype(np.int32)
     distance = np.stack([np.square(pixels - colour).sum(-1) for colour in palette.values()])
     return np.asarray(distance.argmin(0))
-
-
-def _sample(values: NDArray[np.float32], position: NDArray[np.float32]) -> NDArray[np.float32]:
-    sampled = cv2.remap(values, position, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled, dtype=np.float32)
 
 
 def _square(vectors: NDArray[Any]) -> NDArray[Any]:

@@ -9,11 +9,14 @@ import torch
 from recycle.atomic import atomic_path
 from recycle.errors import BundleError
 
+FORMAT = 2
+"""`format` of a checkpoint that this version can continue; greater whenever an older one no longer can."""
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts) to `path`, atomically."""
     with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+        torch.save({**state, "format": FORMAT}, temporary)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

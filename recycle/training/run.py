@@ -12,7 +12,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from recycle.config import Pipeline
 from recycle.errors import BundleError, RecycleError
 from recycle.networks.bundle import BundleConfig, save_bundle
-from recycle.training.checkpoint import load_checkpoint, save_checkpoint
+from recycle.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
 from recycle.training.model import Discriminators, RecycleGAN, Translators
@@ -145,11 +145,13 @@ class Run:
         self.fabric.barrier()
 
     def load(self, *, again: bool = False) -> None:
-        """Continue from the checkpoint. Raises RecycleError if it is damaged or of other settings.
+        """Continue from the checkpoint. Raises RecycleError if it is damaged, of another version or other settings.
 
         again: this call of `train` goes back, so that its time has passed.
         """
         state = load_checkpoint(self.checkpoint)
+        if state.get("format") != FORMAT:
+            raise BundleError(f"{self.checkpoint} is of another version of recycle; give another --out folder")
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options

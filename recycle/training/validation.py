@@ -25,15 +25,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.atomic import write_text
 from recycle.footage.clips import Shot, spread
+from recycle.footage.flow import ends, optical_flow, sample
 
 REAL_FRAMES = 48
 """Real frames of each domain, evenly spread over its footage, that the translated ones are compared with."""
@@ -80,18 +79,15 @@ class Motion:
 
     def __init__(self, clip: Tensor) -> None:
         """clip: (T, 3, H, W) in [-1, 1], at least 16 pixels each way."""
-        grey = (clip.mean(1).clamp(-1, 1) * 127.5 + 127.5).round().byte().numpy()
-        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        y, x = np.mgrid[0 : clip.shape[2], 0 : clip.shape[3]].astype(np.float32)
-        found = [flow.calc(now, before, None) for before, now in pairwise(grey)]
-        self._places: list[NDArray[np.float32]] = [np.stack((x, y), -1) + moved for moved in found]
+        frames = (clip.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+        self._places = [ends(optical_flow(now, before)) for before, now in pairwise(frames)]
         self.own = self.error(clip) / max(float(clip.std()), 1e-3)
 
     def error(self, clip: Tensor) -> float:
         """Mean absolute difference of each frame from the one before it, carried along; 0 for a single frame."""
         frames = clip.permute(0, 2, 3, 1).contiguous().numpy()
         pairs = zip(pairwise(frames), self._places, strict=True)
-        return float(np.mean([np.abs(_carried(one, places) - other).mean() for (one, other), places in pairs] or [0.0]))
+        return float(np.mean([np.abs(sample(one, places) - other).mean() for (one, other), places in pairs] or [0.0]))
 
 
 @dataclass
@@ -211,7 +207,3 @@ def _quantiles(projected: Tensor) -> Tensor:
     ordered = projected.sort(dim=0).values
     places = ((torch.arange(256) + 0.5) / 256 * len(ordered)).long()
     return ordered[places]
-
-
-def _carried(frame: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cv2.remap(frame, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)

@@ -13,7 +13,6 @@ from recycle.evaluation.metrics import (
     PSNR_CAP,
     Pixels,
     diversity,
-    flow,
     flow_difference,
     label_confusion,
     label_scores,
@@ -24,6 +23,7 @@ from recycle.evaluation.metrics import (
     thumbnail,
     warp_error,
 )
+from recycle.footage.flow import optical_flow
 
 PALETTE = {"road": (128, 64, 128), "car": (0, 0, 142), "sky": (70, 130, 180)}
 
@@ -119,21 +119,21 @@ def test_flow_finds_a_known_motion() -> None:
 
 def test_motion_keeps_the_flow_that_it_was_made_from() -> None:
     before, now = moving(2)
-    assert (motion(before, now).forward == flow(before, now)).all()
+    assert (motion(before, now).forward == optical_flow(before, now)).all()
 
 
 def test_equal_motion_of_other_colours_has_no_flow_difference() -> None:
     before, now = moving(2)
-    assert flow_difference(flow(before, now), flow(before, now)) == 0
-    dark = flow_difference(flow(before // 2, now // 2), flow(before, now))
+    assert flow_difference(optical_flow(before, now), optical_flow(before, now)) == 0
+    dark = flow_difference(optical_flow(before // 2, now // 2), optical_flow(before, now))
     assert dark < 0.1
 
 
 def test_flow_difference_is_the_length_of_what_is_missing() -> None:
     video = moving(3)  # by (2, 1) pixels per frame
-    reference = flow(video[0], video[1])
-    still = flow_difference(flow(video[0], video[0]), reference)
-    fast = flow_difference(flow(video[0], video[2]), reference)
+    reference = optical_flow(video[0], video[1])
+    still = flow_difference(optical_flow(video[0], video[0]), reference)
+    fast = flow_difference(optical_flow(video[0], video[2]), reference)
     assert still == pytest.approx(5**0.5, rel=0.05)
     assert fast == pytest.approx(5**0.5, rel=0.1)
     exact = np.zeros((4, 4, 2), np.float32)

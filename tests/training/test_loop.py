@@ -193,6 +193,18 @@ def test_a_damaged_checkpoint_is_an_error_and_stays(footage: tuple[Path, Path], 
     assert checkpoint.read_bytes() == damaged
 
 
+def test_a_checkpoint_of_another_version_is_an_error_and_stays(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=1), footage, tmp_path)
+    checkpoint = tmp_path / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True)
+    del state["format"], state["optimiser_translators"]
+    torch.save(state, checkpoint)
+    older = checkpoint.read_bytes()
+    with pytest.raises(BundleError, match="is of another version of recycle; give another --out folder"):
+        run(pipeline(steps=2), footage, tmp_path)
+    assert checkpoint.read_bytes() == older
+
+
 def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
     run(pipeline(steps=1), footage, tmp_path)
     with pytest.raises(RecycleError, match=r"train\.learning_rate = 0\.0002, the pipeline now says 0\.1"):

@@ -1,0 +1,30 @@
+"""Optical flow between two frames, and carrying a frame along it."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Flow = NDArray[np.float32]
+"""(H, W, 2): by how many pixels, x and y, each pixel moves."""
+
+
+def optical_flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
+    """Dense flow from one frame (H, W, 3) uint8 RGB to another, each side at least 12 pixels.
+
+    cv2.DISOpticalFlow (Kroeger et al., ECCV 2016) on grey levels.
+    """
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
+    return np.asarray(dis.calc(first, second, None), dtype=np.float32)
+
+
+def ends(flow: Flow) -> NDArray[np.float32]:
+    """(H, W, 2): where each pixel, x and y, is after the flow."""
+    height, width = flow.shape[:2]
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) + flow
+
+
+def sample(values: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values (H, W, C) at places (H, W, 2), bilinearly; beyond the border, those of the border."""
+    sampled = cv2.remap(values, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, dtype=np.float32)
