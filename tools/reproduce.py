@@ -25,15 +25,14 @@ import torch
 
 import recycle
 from recycle.atomic import write_text
-from recycle.devices import find_device
+from recycle.devices import cores, find_device
 from recycle.errors import ConfigError, Interrupted, RecycleError
 from recycle.progress import Terminal
-from recycle.translation.translator import Translator
-from tools.reproduction.footage import Scene, TrainingFootage, test_scenes, training_footage
+from tools.reproduction.footage import TrainingFootage, test_scenes, training_footage
 from tools.reproduction.plan import PLAN, Overlay, Plan, Size, digest, load_plan, pipeline_of
-from tools.reproduction.runs import Run, step_seconds, train_run
-from tools.reproduction.scores import Scores, score, translated_by, write_sheet, yardsticks
-from tools.reproduction.segmenter import Segmenter, make_segmenter
+from tools.reproduction.runs import Bench, Run, finish, step_seconds, threads
+from tools.reproduction.scores import Scores, score, yardsticks
+from tools.reproduction.segmenter import make_segmenter, open_segmenter
 from tools.reproduction.tables import markdown, normalised, summarise
 
 METHODS = ("cycle", "recycle", "default")
@@ -55,19 +54,11 @@ class Command:
     """Of training for each run, instead of the size's."""
     steps: int | None = None
     """Of each run, instead of equal seconds."""
+    jobs: int | None = None
+    """Runs that are trained at once. None: on the CPU one for each core, with one thread, which takes less time than
+    one after the other with several; else one."""
     device: str = "auto"
     plan: Path = PLAN
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """What all runs are scored with."""
-
-    scenes: list[Scene]
-    segmenter: Segmenter
-    yardsticks: dict[str, Scores]
-    key: str
-    """Tells the settings of footage and segmentation network apart."""
 
 
 def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
@@ -82,40 +73,58 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
     size = size.model_copy(update={"seconds": command.seconds or size.seconds})
     footage = training_footage(size.footage, command.out / "frames", console)
     bench = _bench(size, footage, command, console)
+    yardsticks = _yardsticks(bench, command, console)
     common = {"device": command.device, "preview_every": _RARELY}
     plain = {method: pipeline_of(size, over, name=method, **common) for method, over in overlays.items()}
     console.say("measuring the time of a step")
-    seconds = step_seconds(plain, footage, command.out / "runs")
-    runs: list[dict[str, Any]] = []
-    for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else size.seeds)):
-        for method, overlay in overlays.items():
-            steps = command.steps or max(1, round(size.seconds / seconds[method]))
-            pipeline = pipeline_of(size, overlay, name=method, **common, seed=seed, steps=steps)
-            run = Run(method, seed, pipeline, command.out / "runs")
-            taken = train_run(run, footage, console)
-            scores = _score_run(run, bench, command.device, console)
-            facts = {"method": method, "seed": seed, "folder": run.folder.name}
-            runs.append(facts | taken | {"scores": normalised(scores, bench.yardsticks["truth"])})
-            results = {
-                "command": {
-                    "size": command.size,
-                    "seconds": None if command.steps else size.seconds,
-                    "steps": command.steps,
-                },
-                "date": time.strftime("%Y-%m-%d"),
-                "machine": _machine(command.device),
-                "ablation": command.ablation,
-                "size": size.model_dump(mode="json"),
-                "methods": overlays,
-                "step_seconds": seconds,
-                "yardsticks": {n: normalised(s, bench.yardsticks["truth"]) for n, s in bench.yardsticks.items()},
-                "runs": runs,
-                "summary": summarise(runs),
-                "seconds_of_this_call": time.perf_counter() - began,
-            }
-            name = "ablation" if command.ablation else "results"
-            write_text(command.out / f"{name}.json", json.dumps(results, indent=2) + "\n")
-            write_text(command.out / f"{name}.md", markdown(results))
+    jobs = command.jobs or (cores() if find_device(command.device) == "cpu" else 1)
+    seconds = step_seconds(plain, footage, command.out / "runs", jobs=jobs)
+    runs = [
+        Run(
+            method,
+            seed,
+            pipeline_of(
+                size,
+                overlay,
+                name=method,
+                **common,
+                seed=seed,
+                steps=command.steps or max(1, round(size.seconds / seconds[method])),
+            ),
+            command.out / "runs",
+        )
+        for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else size.seeds))
+        for method, overlay in overlays.items()
+    ]
+    with console.bar("training", unit="steps") as progress:
+        outcomes = finish(runs, footage, bench, jobs=jobs, device=command.device, progress=progress)
+    rows = [
+        {"method": run.method, "seed": run.seed, "folder": run.folder.name}
+        | outcome.taken
+        | {"scores": normalised(outcome.scores, yardsticks["truth"])}
+        for run, outcome in zip(runs, outcomes, strict=True)
+    ]
+    results = {
+        "command": {
+            "size": command.size,
+            "seconds": None if command.steps else size.seconds,
+            "steps": command.steps,
+            "jobs": jobs,
+        },
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": _machine(command.device, jobs),
+        "ablation": command.ablation,
+        "size": size.model_dump(mode="json"),
+        "methods": overlays,
+        "step_seconds": seconds,
+        "yardsticks": {name: normalised(scores, yardsticks["truth"]) for name, scores in yardsticks.items()},
+        "runs": rows,
+        "summary": summarise(rows),
+        "seconds_of_this_call": time.perf_counter() - began,
+    }
+    name = "ablation" if command.ablation else "results"
+    write_text(command.out / f"{name}.json", json.dumps(results, indent=2) + "\n")
+    write_text(command.out / f"{name}.md", markdown(results))
     return results
 
 
@@ -132,32 +141,25 @@ def _chosen(known: Mapping[str, Any], names: Sequence[str], kind: str) -> dict[s
     return {name: known[name] for name in names}
 
 
-def _bench(size: Size, footage: TrainingFootage, command: Command, console: Terminal) -> _Bench:
+def _bench(size: Size, footage: TrainingFootage, command: Command, console: Terminal) -> Bench:
     segmenter = make_segmenter(
         size.segmenter, size.footage, footage, command.out, device=command.device, console=console
     )
-    scenes = test_scenes(size.footage, console)
-    key = digest(size.footage, size.segmenter)
-    file = command.out / f"yardsticks-{key}.json"
+    return Bench(test_scenes(size.footage, console), segmenter, size.segmenter, digest(size.footage, size.segmenter))
+
+
+def _yardsticks(bench: Bench, command: Command, console: Terminal) -> dict[str, Scores]:
+    file = command.out / f"yardsticks-{bench.key}.json"
     if not file.is_file():
         console.say("scoring the yardsticks")
-        measured = {name: score(render, scenes, segmenter) for name, render in yardsticks(scenes).items()}
-        write_text(file, json.dumps(measured, indent=2) + "\n")
-    return _Bench(scenes, segmenter, json.loads(file.read_text(encoding="utf-8")), key)
+        segmenter = open_segmenter(bench.segmenter, bench.settings, command.device)
+        found = {name: score(render, bench.scenes, segmenter) for name, render in yardsticks(bench.scenes).items()}
+        write_text(file, json.dumps(found, indent=2) + "\n")
+    kept: dict[str, Scores] = json.loads(file.read_text(encoding="utf-8"))
+    return kept
 
 
-def _score_run(run: Run, bench: _Bench, device: str, console: Terminal) -> Scores:
-    file = run.folder / f"scores-{bench.key}.json"
-    if not file.is_file():
-        console.say(f"scoring {run.method}, seed {run.seed}")
-        render = translated_by(Translator.from_pretrained(run.model, device=device))
-        write_sheet(run.folder / "sheet.png", render, bench.scenes, bench.segmenter)
-        write_text(file, json.dumps(score(render, bench.scenes, bench.segmenter), indent=2) + "\n")
-    scores: Scores = json.loads(file.read_text(encoding="utf-8"))
-    return scores
-
-
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str, jobs: int) -> dict[str, Any]:
     kind = find_device(device)
     processor = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -167,7 +169,7 @@ def _machine(device: str) -> dict[str, Any]:
     return {
         "processor": processor,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads(jobs) or torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if kind == "cuda" else kind,
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -186,6 +188,7 @@ def main() -> None:
     budget.add_argument("--steps", type=int, help="of each run: equal steps instead of equal time")
     parser.add_argument("--ablation", action="store_true", help="the plan's ablation instead of the two tables")
     parser.add_argument("--out", type=Path, help="work folder; default: runs/reproduce-SIZE")
+    parser.add_argument("--jobs", type=int, help="runs at once; default: on the CPU one for each core, else one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--plan", type=Path, default=PLAN, help="another file instead of tools/reproduce.toml")
     given = parser.parse_args()
@@ -198,11 +201,15 @@ def main() -> None:
         seeds=given.seeds,
         seconds=given.seconds,
         steps=given.steps,
+        jobs=given.jobs,
         device=given.device,
         plan=given.plan,
     )
     try:
         results = reproduce(command, Terminal())
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; run the same command again to continue\n")
+        sys.exit(130)
     except RecycleError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(130 if isinstance(error, Interrupted) else 1)

@@ -1,23 +1,33 @@
-"""Training runs of equal length in time, each kept when it is finished."""
+"""Training runs of equal length in time, and their scores; each is kept when it is finished."""
 
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
 
 from recycle.atomic import write_text
 from recycle.config import Pipeline
-from recycle.progress import Terminal
+from recycle.devices import cores
+from recycle.errors import OutputError
+from recycle.footage.workers import run_all
+from recycle.progress import Bar
 from recycle.training.loop import train
-from tools.reproduction.footage import TrainingFootage
-from tools.reproduction.plan import digest
+from recycle.translation.translator import Translator
+from tools.reproduction.footage import Scene, TrainingFootage
+from tools.reproduction.plan import SegmenterSettings, digest
+from tools.reproduction.scores import Scores, score, translated_by, write_sheet
+from tools.reproduction.segmenter import open_segmenter
 
 _ROUNDS, _STEPS = 4, 8
 """Of the warm-up: the methods take turns, so that a slow moment of the machine does not fall on one alone."""
+_KILLED = "a process was killed (out of memory?); run the command again, with fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,28 @@ class Run:
         """The bundle."""
         return self.folder / "model"
 
+    @property
+    def done(self) -> Path:
+        """Says that it is trained, and what that took."""
+        return self.folder / "done.json"
 
-def step_seconds(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path) -> dict[str, float]:
-    """Seconds of a training step of each method on this machine.
+    def scores(self, key: str) -> Path:
+        """Its scores on the bench of that key."""
+        return self.folder / f"scores-{key}.json"
+
+
+class Outcome(NamedTuple):
+    """Of a run."""
+
+    taken: dict[str, Any]
+    """`steps`, `seconds`, `resumed_from`, `notices`."""
+    scores: Scores
+
+
+def step_seconds(
+    pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path, *, jobs: int = 1
+) -> dict[str, float]:
+    """Seconds of a training step of each method on this machine, while `jobs` processes train.
 
     Measured once and kept in `folder`, so that a run that goes on takes the steps that it began with. Methods that
     come later are measured beside one that was known already, and told in its time.
@@ -52,47 +81,140 @@ def step_seconds(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, fo
     keys = {method: f"{method} {digest(pipeline)}" for method, pipeline in pipelines.items()}
     if missing := {method for method, key in keys.items() if key not in known}:
         reference = next((method for method in pipelines if method not in missing), None)
-        measured = _measure({m: p for m, p in pipelines.items() if m in missing or m == reference}, footage, folder)
+        measured = _measure(
+            {m: p for m, p in pipelines.items() if m in missing or m == reference}, footage, folder, jobs
+        )
         scale = known[keys[reference]] / measured[reference] if reference is not None else 1.0
         known |= {keys[method]: measured[method] * scale for method in missing}
         write_text(file, json.dumps(known, indent=2) + "\n")
     return {method: known[key] for method, key in keys.items()}
 
 
-def _measure(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path) -> dict[str, float]:
+def _measure(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path, jobs: int) -> dict[str, float]:
+    """Medians, while `jobs` processes do the same, as they will in the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    seconds: dict[str, list[float]] = {method: [] for method in pipelines}
+    warm_up = _WarmUp(pipelines, footage, folder, threads(jobs))
+    found = run_all(_warm_up, [warm_up] * jobs, workers=jobs, crashed=None, report=lambda units: None)
+    if None in found:
+        raise OutputError(_KILLED)
+    return {method: statistics.median(t for times in found if times for t in times[method]) for method in pipelines}
+
+
+@dataclass(frozen=True)
+class _WarmUp:
+    pipelines: Mapping[str, Pipeline]
+    footage: TrainingFootage
+    folder: Path
+    threads: int | None
+
+
+def _warm_up(task: _WarmUp, count: Callable[[int], None]) -> dict[str, list[float]] | None:
+    """Seconds of single steps of each method."""
+    _use(task.threads)
+    seconds: dict[str, list[float]] = {method: [] for method in task.pipelines}
     for _ in range(_ROUNDS):
-        for method, pipeline in pipelines.items():
+        for method, pipeline in task.pipelines.items():
             stamps: list[float] = []
             short = pipeline.model_copy(update={"train": pipeline.train.model_copy(update={"steps": _STEPS})})
 
             def stamp(step: int, steps: int, detail: str, stamps: list[float] = stamps) -> None:
                 stamps.append(time.perf_counter())
 
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".warm-up-") as place:
-                train(short, footage.a, footage.b, Path(place), progress=stamp)
+            with tempfile.TemporaryDirectory(dir=task.folder, prefix=".warm-up-") as place:
+                train(short, task.footage.a, task.footage.b, Path(place), progress=stamp)
             # The first step warms up; the last one ends with a preview and a checkpoint.
             seconds[method] += [after - before for before, after in pairwise(stamps[:-1])]
-    return {method: statistics.median(values) for method, values in seconds.items()}
+    return seconds
 
 
-def train_run(run: Run, footage: TrainingFootage, console: Terminal) -> dict[str, float]:
-    """Train, or continue to train, unless that is done; what was taken: `steps`, `seconds`, `resumed_from`.
+@dataclass(frozen=True)
+class Bench:
+    """What all runs are scored with."""
 
-    `seconds` are those of the last call: all of them if `resumed_from` is 0.
+    scenes: Sequence[Scene]
+    segmenter: Path
+    """Its weights."""
+    settings: SegmenterSettings
+    key: str
+    """Tells the settings of footage and segmentation network apart."""
+
+
+def finish(
+    runs: Sequence[Run], footage: TrainingFootage, bench: Bench, *, jobs: int, device: str, progress: Bar
+) -> list[Outcome]:
+    """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
+
+    Raises RecycleError; Interrupted when it was stopped and can be continued.
     """
-    done = run.folder / "done.json"
-    if not done.is_file():
-        began = time.perf_counter()
-        with console.bar(f"training {run.method}, seed {run.seed}", unit="steps") as progress:
-            report = train(run.pipeline, footage.a, footage.b, run.folder, progress=progress, say=console.say)
-        facts = {
-            "steps": report.step,
-            "seconds": time.perf_counter() - began,
-            "resumed_from": report.resumed_from,
-        }
-        write_text(done, json.dumps(facts) + "\n")
+    missing = [run for run in runs if not run.scores(bench.key).is_file()]
+    tasks = [_Task(run, footage, bench, device, threads(jobs)) for run in missing]
+    total, done = sum(run.pipeline.train.steps for run in missing), 0
+
+    def report(steps: int) -> None:
+        nonlocal done
+        progress(done := done + steps, total)
+
+    if not all(run_all(_train_and_score, tasks, workers=min(jobs, len(tasks)), crashed=False, report=report)):
+        raise OutputError(_KILLED)
+    return [
+        Outcome(
+            json.loads(run.done.read_text(encoding="utf-8")),
+            json.loads(run.scores(bench.key).read_text(encoding="utf-8")),
+        )
+        for run in runs
+    ]
+
+
+@dataclass(frozen=True)
+class _Task:
+    run: Run
+    footage: TrainingFootage
+    bench: Bench
+    device: str
+    threads: int | None
+
+
+def _train_and_score(task: _Task, count: Callable[[int], None]) -> bool:
+    _use(task.threads)
+    run, bench = task.run, task.bench
+    _train(run, task.footage, count)
+    render = translated_by(Translator.from_pretrained(run.model, device=task.device))
+    segmenter = open_segmenter(bench.segmenter, bench.settings, task.device)
+    write_sheet(run.folder / "sheet.png", render, bench.scenes, segmenter)
+    write_text(run.scores(bench.key), json.dumps(score(render, bench.scenes, segmenter), indent=2) + "\n")
+    return True
+
+
+def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> None:
+    """Train, or continue to train, unless that is done; `run.done` then has what was taken.
+
+    Its `seconds` are those of the last call: all of them if `resumed_from` is 0.
+    """
+    if run.done.is_file():
+        return
+    began, before = time.perf_counter(), 0
+
+    def progress(step: int, steps: int, detail: str) -> None:
+        nonlocal before
+        count(step - before)
+        before = step
+
+    report = train(run.pipeline, footage.a, footage.b, run.folder, progress=progress)
+    facts = {
+        "steps": report.step,
+        "seconds": time.perf_counter() - began,
+        "resumed_from": report.resumed_from,
+        "notices": report.notices,
+    }
+    write_text(run.done, json.dumps(facts) + "\n")
     (run.folder / "checkpoint.pt").unlink(missing_ok=True)  # of use to an unfinished run alone, and large
-    taken: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
-    return taken
+
+
+def threads(jobs: int) -> int | None:
+    """Threads of each of `jobs` processes; None: as torch likes."""
+    return max(1, cores() // jobs) if jobs > 1 else None
+
+
+def _use(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)

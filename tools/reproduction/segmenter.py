@@ -51,22 +51,28 @@ def make_segmenter(
     *,
     device: str,
     console: Terminal,
-) -> Segmenter:
-    """The network that `folder` holds for these settings; it is trained if there is none."""
-    device = find_device(device)
+) -> Path:
+    """The weights that `folder` holds for these settings; the network is trained if there are none."""
     weights = folder / f"segmenter-{digest(settings, size)}.safetensors"
+    if weights.is_file():
+        return weights
+    device = find_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = _network(settings)
-        if weights.is_file():
-            network.load_state_dict(load_file(weights))
-            return Segmenter(network, device)
+        network = _network(settings).to(device)
         with console.bar("training the segmentation network", unit="steps") as progress:
-            losses = _train(network.to(device), settings, footage, device, progress)
+            losses = _train(network, settings, footage, device, progress)
     with atomic_path(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_text(weights.with_suffix(".json"), json.dumps({"loss": losses[:: max(1, len(losses) // 50)]}) + "\n")
-    return Segmenter(network, device)
+    return weights
+
+
+def open_segmenter(weights: Path, settings: SegmenterSettings, device: str) -> Segmenter:
+    """The network of weights that make_segmenter wrote."""
+    network = _network(settings)
+    network.load_state_dict(load_file(weights))
+    return Segmenter(network, find_device(device))
 
 
 def _network(settings: SegmenterSettings) -> nn.Module:
