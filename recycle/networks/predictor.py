@@ -15,6 +15,9 @@ from recycle.networks.norm import GroupNorm, InstanceNorm
 class SmpPredictor(nn.Module):
     """`segmentation_models_pytorch.Unet` that predicts the change from the last frame to the next.
 
+    It starts as a copy of the last frame: the last convolution is 0 (as the last layer of residual branches in Goyal
+    et al. 2017, section 5.1), so the recycle loss has something to rely on from the first step.
+
     Its BatchNorm is replaced by GroupNorm (Wu & He 2018), which works at batch 1 and keeps the frames of a
     batch independent. Weights are never downloaded.
     """
@@ -40,6 +43,8 @@ class SmpPredictor(nn.Module):
                 "segmentation_models_pytorch; use for example 'tu-resnet18' with depth 4"
             ) from error
         _batch_norm_to_group_norm(self.unet)
+        nn.init.zeros_(self.unet.segmentation_head[0].weight)
+        nn.init.zeros_(self.unet.segmentation_head[0].bias)
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""

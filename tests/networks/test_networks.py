@@ -128,6 +128,20 @@ def test_an_unknown_encoder_is_a_clear_error() -> None:
         make_predictor(PredictorSettings(encoder="nosuch"))
 
 
+def test_an_smp_predictor_starts_as_a_copy_of_the_last_frame_and_learns() -> None:
+    predictor = make_predictor(PredictorSettings(width=16, depth=3))
+    past = torch.rand(2, 2, 3, 16, 24) * 2 - 1
+    torch.testing.assert_close(predictor(past), past[:, -1], rtol=0, atol=0)
+    before = {key: value.clone() for key, value in predictor.state_dict().items()}
+    optimiser = torch.optim.Adam(predictor.parameters(), 1e-3)
+    for _ in range(2):  # the zero head passes no gradient on at first
+        optimiser.zero_grad()
+        (predictor(past) - past[:, 0]).abs().mean().backward()
+        optimiser.step()
+    changed = [key for key, value in predictor.state_dict().items() if not torch.equal(value, before[key])]
+    assert len(changed) > 0.9 * len(before)
+
+
 def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
     generator = Generator(GeneratorSettings(width=8, blocks=1, skip=True))
     frames = torch.rand(2, 3, 16, 16) * 2 - 1
