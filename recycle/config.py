@@ -117,7 +117,7 @@ class GeneratorSettings(Settings):
     """Add the frame itself to the output before its tanh (the global skip of DeblurGAN, Kupyn et al. 2018):
     the network starts as the identity and learns in minutes where both domains share their layout. The
     published networks have none."""
-    blur: bool = False
+    blur: bool = True
     """Start each up-sampling as bilinear interpolation and blur after it (Karras et al. 2019): no checkerboard,
     which short runs do not unlearn. The published networks do neither; the parameters are the same."""
 
@@ -168,14 +168,17 @@ class NetworkSettings(Settings):
 
 
 class LossWeights(Settings):
-    """Weight of each loss; 0 switches it off and it costs nothing. What each is: recycle.losses, docs/method.md."""
+    """Weight of each loss; 0 switches it off and it costs nothing. What each is: recycle.losses, docs/method.md.
+
+    Where some are given, they are all there are beside the adversarial loss.
+    """
 
     adversarial: float = Field(1.0, ge=0)
     temporal: float = Field(0.0, ge=0)
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
     cycle: float = Field(0.0, ge=0)
-    recycle: float = Field(10.0, ge=0)
-    recurrent: float = Field(10.0, ge=0)
+    recycle: float = Field(0.0, ge=0)
+    recurrent: float = Field(0.0, ge=0)
     identity: float = Field(0.0, ge=0)
     unsupervised_spatial: float = Field(0.0, ge=0)
     """W(G(x)) is G(W(x)) for a synthetic motion W."""
@@ -224,7 +227,7 @@ class LossSettings(Settings):
     """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
     little footage."""
     prediction: PredictionSettings = PredictionSettings()
-    weights: LossWeights = LossWeights()
+    weights: LossWeights = LossWeights(cycle=5.0, unsupervised_spatial=5.0, unsupervised_recycle=5.0)
 
 
 class AugmentSettings(Settings):
@@ -238,8 +241,8 @@ class AugmentSettings(Settings):
 class TrainSettings(Settings):
     """Clips, optimisation, and what a run writes."""
 
-    frames: int = Field(3, ge=1, le=64)
-    """T, frames of a clip. 1 only without the recycle and recurrent losses."""
+    frames: int = Field(1, ge=1, le=64)
+    """T, frames of a clip: 3 in the paper. The recycle and recurrent losses need one more than the predictors see."""
     stride: int | tuple[int, int] = 1
     """Temporal stride: every stride-th extracted frame; two numbers: drawn for each clip, from the first to the
     second."""
@@ -249,7 +252,7 @@ class TrainSettings(Settings):
     grow: int = Field(0, ge=0, le=4)
     """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
-    batch_size: int = Field(1, ge=1)
+    batch_size: int = Field(2, ge=1)
     """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
     steps: int = Field(20_000, ge=1)
     """Length of the run; of no account where `hours` is given."""
@@ -398,7 +401,7 @@ class Pipeline(Settings):
         losses = data.get("losses") or {}
         if not isinstance(losses, dict):
             return data
-        weights = {"recycle": 0.0, "recurrent": 0.0, "paired": 100.0} | (losses.get("weights") or {})
+        weights = {"paired": 100.0} | (losses.get("weights") or {})
         return {**data, "losses": {**losses, "weights": weights}}
 
     @model_validator(mode="after")

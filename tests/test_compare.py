@@ -34,8 +34,8 @@ def task(*, steps: int = 2, cycle: float = 0.0) -> Pipeline:
                 "discriminator": {"width": 4, "layers": 2},
                 "predictor": {"width": 4, "depth": 3},
             },
-            "losses": {"weights": {"cycle": cycle}},
-            "train": {"size": [32, 32], "steps": steps, "device": "cpu", "log_every": 1},
+            "losses": {"weights": {"cycle": cycle, "recycle": 10, "recurrent": 10}},
+            "train": {"frames": 3, "size": [32, 32], "steps": steps, "device": "cpu", "log_every": 1},
         },
         where="test",
     )

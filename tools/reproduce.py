@@ -97,12 +97,20 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
         for method, overlay in overlays.items()
     ]
     with console.bar("training", unit="steps") as progress:
-        outcomes = finish(runs, footage, bench, jobs=jobs, device=command.device, progress=progress)
+        outcomes = finish(
+            runs,
+            footage,
+            bench,
+            smoothed=not command.ablation,
+            jobs=jobs,
+            device=command.device,
+            progress=progress,
+        )
     rows = [
-        {"method": run.method, "seed": run.seed, "folder": run.folder.name}
-        | outcome.taken
-        | {"scores": normalised(outcome.scores, yardsticks["truth"])}
-        for run, outcome in zip(runs, outcomes, strict=True)
+        {"method": f"{run.method}, smoothed" if smoothing else run.method, "seed": run.seed, "folder": run.folder.name}
+        | taken
+        | {"scores": normalised(scores, yardsticks["truth"])}
+        for run, smoothing, taken, scores in outcomes
     ]
     results = {
         "command": {

@@ -187,13 +187,22 @@ def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, A
     return zip(optimiser.param_groups, state["param_groups"], strict=True)
 
 
+def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Single settings by their dotted names."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
     try:
         old = Pipeline.model_validate_json(saved)
     except ValidationError as error:
         raise BundleError(f"{checkpoint} is of another version of recycle; give another --out folder") from error
     for group in ("networks", "losses", "train"):
-        before, now = (getattr(p, group).model_dump() for p in (old, new))
+        before, now = (dict(_leaves(getattr(p, group).model_dump())) for p in (old, new))
         for key, value in before.items():
             if now[key] != value and key not in MAY_CHANGE:
                 raise RecycleError(

@@ -35,8 +35,14 @@ def marks(runs: list[Mapping[str, float]], figure: str) -> list[list[bool]]:
 
 
 def test_only_settings_that_differ_have_a_row() -> None:
-    one = pipeline(losses={"weights": {"recycle": 5}}, train={"size": [64, 96], "steps": 3})
-    other = pipeline(footage={"street": {"seed": 4}}, train={"size": [64, 64], "steps": 3}, extract={"fps": 12.5})
+    common = {"frames": 3, "steps": 3}
+    one = pipeline(losses={"weights": {"recycle": 5}}, train={"size": [64, 96], **common})
+    other = pipeline(
+        footage={"street": {"seed": 4}},
+        losses={"weights": {"recycle": 10}},
+        train={"size": [64, 64], **common},
+        extract={"fps": 12.5},
+    )
     rows = {row.path: row.values for row in setting_rows([one, one, other])}
     street = {path: rows.pop(path) for path in list(rows) if path.startswith("footage.street.")}
     assert rows == {

@@ -75,8 +75,9 @@ def test_every_method_is_scored_in_both_directions_and_every_column(results: dic
     assert [(run["method"], run["seed"], run["steps"]) for run in results["runs"]] == [
         ("cycle", 0, 3),
         ("recycle", 0, 3),
+        ("recycle, smoothed", 0, 3),
     ]
-    assert [run["resumed_from"] for run in results["runs"]] == [0, 2]
+    assert [run["resumed_from"] for run in results["runs"]] == [0, 2, 2]
     figures = {f"{side}_{name}" for side in ("labels", "video") for name in ("mp", "ac", "iou", "warp")}
     for run in results["runs"]:
         assert set(run["scores"]) == figures | {"norm_mp", "norm_ac", "norm_iou"}
@@ -85,6 +86,12 @@ def test_every_method_is_scored_in_both_directions_and_every_column(results: dic
         assert sheet is not None
         assert sheet.shape[1] > 7 * 64
     assert json.loads((work / "results.json").read_text()) == json.loads(json.dumps(results))
+
+
+def test_smoothing_by_the_predictors_is_scored_too_and_calms(results: dict[str, Any]) -> None:
+    plain, smoothed = (run["scores"] for run in results["runs"][1:])
+    for figure in ("labels_warp", "video_warp"):
+        assert smoothed[figure]["all"] < plain[figure]["all"]
 
 
 def test_runs_at_once_score_as_those_one_after_the_other(results: dict[str, Any], work: Path, tmp_path: Path) -> None:
@@ -125,7 +132,7 @@ def test_the_tables_show_the_scores(results: dict[str, Any]) -> None:
 def test_the_ablation_is_a_table_of_the_objectives(results: dict[str, Any]) -> None:
     page = markdown(results | {"ablation": True})
     seconds = results["step_seconds"]
-    for run in results["runs"]:
+    for run in results["runs"][:2]:
         iou, warp = (run["scores"][figure]["all"] for figure in ("labels_iou", "video_warp"))
         row = next(line for line in page.splitlines() if line.startswith(f"| {run['method']} |"))
         assert row.startswith(f"| {run['method']} | {seconds[run['method']] / seconds['cycle']:.2f} |")

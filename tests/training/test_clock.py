@@ -23,7 +23,7 @@ TINY = {
         "generator": {"width": 4, "blocks": 1},
         "discriminator": {"width": 4, "layers": 2},
     },
-    "losses": {"weights": {"recycle": 0, "recurrent": 0}},
+    "losses": {"weights": {"adversarial": 1}},
 }
 
 
@@ -32,7 +32,7 @@ def task(seconds: float, **settings: Any) -> Pipeline:
         TINY
         | {
             "train": {
-                **{"hours": seconds / 3600, "size": [16, 16], "frames": 1, "device": "cpu", "precision": "fp32"},
+                **{"hours": seconds / 3600, "size": [16, 16], "device": "cpu", "precision": "fp32"},
                 **{"steps": 1, "held_out": 4, "checkpoint_every": 10, "preview_every": 10_000},
                 **settings,
             }

@@ -13,7 +13,7 @@ from recycle.footage.clips import Shot, find_shots
 from recycle.training.health import Health
 from recycle.training.loop import train
 
-ALONE = {"recycle": 0, "recurrent": 0}
+ALONE = {"adversarial": 1}
 """The adversarial loss and no other: no predictors, which makes steps quick."""
 
 
@@ -42,14 +42,14 @@ def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **
     task = parse_pipeline(
         {
             "networks": {
-                "generator": {"width": 4, "blocks": 1},
+                "generator": {"width": 4, "blocks": 1, "blur": False},
                 "discriminator": {"width": 4, "layers": 2},
                 "predictor": {"kind": "pix2pix", "width": 4, "depth": 3},
             },
             "losses": {"weights": weights},
             "train": {
-                **{"size": [16, 16], "frames": 1, "steps": 120, "precision": "fp32", "device": "cpu", "held_out": 4},
-                **{"preview_every": 10_000, "checkpoint_every": 10_000},
+                **{"size": [16, 16], "batch_size": 1, "steps": 120, "precision": "fp32", "device": "cpu"},
+                **{"held_out": 4, "preview_every": 10_000, "checkpoint_every": 10_000},
                 **settings,
             },
         },
@@ -75,7 +75,7 @@ CAUSES: dict[str, dict[str, Any]] = {
         **{"steps": 80, "learning_rate": 2.0, "discriminator_rate": 1e-4},
     },
     "the predictors are worse than copying": {
-        "weights": {"recycle": 0, "recurrent": 1, "adversarial": 0},
+        "weights": {"recurrent": 1, "adversarial": 0},
         **{"frames": 3, "steps": 140, "predictor_rate": 1e-3},
     },
 }

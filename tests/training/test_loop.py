@@ -29,8 +29,10 @@ SETTINGS: dict[str, Any] = {
         "discriminator": {"width": 4, "layers": 2},
         "predictor": {"width": 4, "depth": 3},
     },
+    "losses": {"weights": {"recycle": 10, "recurrent": 10}},
     "train": {
         **{
+            "frames": 3,
             "size": [16, 16],
             "steps": 9,
             "batch_size": 2,
@@ -120,9 +122,12 @@ def uninterrupted(footage: tuple[Path, Path], tmp_path_factory: pytest.TempPathF
 
 
 def to_toml() -> str:
-    networks, settings = SETTINGS["networks"], SETTINGS["train"]
-    lines = [f"[networks.{name}]\n" + "\n".join(f"{k} = {v}" for k, v in own.items()) for name, own in networks.items()]
-    return "\n".join([*lines, "[train]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())])
+    groups = {f"networks.{name}": own for name, own in SETTINGS["networks"].items()}
+    groups |= {"losses.weights": SETTINGS["losses"]["weights"], "train": SETTINGS["train"]}
+    return "\n".join(
+        "\n".join([f"[{group}]", *(f"{key} = {json.dumps(value)}" for key, value in own.items())])
+        for group, own in groups.items()
+    )
 
 
 @pytest.mark.parametrize("kill_at", [1, 5])
@@ -209,6 +214,9 @@ def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_pa
     run(pipeline(steps=1), footage, tmp_path)
     with pytest.raises(RecycleError, match=r"train\.learning_rate = 0\.0002, the pipeline now says 0\.1"):
         run(pipeline(steps=2, learning_rate=0.1), footage, tmp_path)
+    lighter = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 5, "recurrent": 10}}}, where="test")
+    with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; put it"):
+        run(lighter, footage, tmp_path)
 
 
 def test_a_domain_with_two_frames_is_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
@@ -231,7 +239,7 @@ def test_frames_smaller_than_the_training_size_are_an_error(footage: tuple[Path,
 
 
 def test_losses_that_stay_infinite_end_the_run_with_their_name(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    task = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 1e39}}}, where="test")
+    task = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 1e39, "recurrent": 10}}}, where="test")
     with pytest.raises(RecycleError, match=r"the loss recycle is not finite, again after 3 rollbacks"):
         run(task, footage, tmp_path)
 

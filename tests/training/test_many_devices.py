@@ -32,6 +32,8 @@ predictor = {{ width = 4, depth = 3 }}
 {losses}
 [train]
 device = "cpu"
+frames = 3
+batch_size = 1
 precision = "fp32"
 size = [16, 16]
 held_out = 6
@@ -149,7 +151,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 def on_two(footage: tuple[Path, Path], disturbed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes, with a batch of one each and sharded optimisers, stopped after 2 of 4 steps."""
     folder = tmp_path_factory.mktemp("two")
-    losses = "weights = { cycle = 10.0, temporal = 1.0 }"
+    losses = "weights = { cycle = 10.0, recycle = 10.0, recurrent = 10.0, temporal = 1.0 }"
     task = write_task(folder / "task.toml", losses=losses, steps="4", pool_size="0")
     process = start(task, footage, folder / "run", "--devices", "2", "--sharded", program=(disturbed, "stop"))
     assert errors_of(process) == ["error: stopped and saved at step 2; run the same command again to continue"]
@@ -188,7 +190,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
 ) -> None:
     """Without discriminators, and with generators that nothing teaches at first: what DistributedDataParallel must be
     told of. When the run goes on, a loss of the second process is not finite once."""
-    losses = "prediction = { wait = true }\nweights = { adversarial = 0.0 }"
+    losses = "prediction = { wait = true }\nweights = { adversarial = 0.0, recycle = 10.0, recurrent = 10.0 }"
     task, out = write_task(tmp_path / "task.toml", losses=losses, steps="100_000"), tmp_path / "run"
     process = start(task, footage, out, "--devices", "2", program=("-m", "recycle"))
     wait_for(lambda: read_step(out) >= 3)

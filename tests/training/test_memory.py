@@ -52,7 +52,7 @@ def go(task: Pipeline, footage: tuple[Path, Path], out: Path) -> tuple[list[str]
 def small(**settings: Any) -> Pipeline:
     """CycleGAN: no predictors, which are slow to build."""
     train = {**SETTINGS["train"], "batch_size": 4, "steps": 2, "pool_size": 0, **settings}
-    losses = {"weights": {"recycle": 0, "recurrent": 0, "cycle": 10}}
+    losses = {"weights": {"cycle": 10}}
     return parse_pipeline({**SETTINGS, "losses": losses, "train": train}, where="test")
 
 

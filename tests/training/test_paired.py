@@ -49,12 +49,12 @@ def write(folder: Path, frames: Frames) -> Path:
 
 def task(steps: int) -> Pipeline:
     networks = {
-        "generator": {"width": 16, "blocks": 1},
+        "generator": {"width": 16, "blocks": 1, "blur": False},
         "discriminator": {"width": 8, "layers": 2},
         "predictor": {"width": 4, "depth": 3},
     }
     settings = {"size": [32, 32], "steps": steps, "learning_rate": 2e-3, "ema": 0.9, "preview_every": 10_000}
-    fixed = {"device": "cpu", "precision": "fp32", "augment": {"colour": 0}, "frames": 1}
+    fixed = {"device": "cpu", "precision": "fp32", "augment": {"colour": 0}, "batch_size": 1}
     return parse_pipeline({"networks": networks, "train": settings | fixed, "footage": {"paired": True}}, where="test")
 
 
@@ -76,14 +76,14 @@ def test_pairs_teach_the_truth(tmp_path: Path) -> None:
 
 
 def test_one_line_switches_the_objective() -> None:
-    assert task(1).losses.weights == LossWeights(recycle=0, recurrent=0, paired=100)
+    assert task(1).losses.weights == LossWeights(paired=100)
     assert not task(1).predicts
 
 
 def test_stated_weights_win_over_those_of_paired_footage(tmp_path: Path) -> None:
     file = tmp_path / "task.toml"
-    file.write_text("[footage]\npaired = true\n[losses.weights]\nrecurrent = 10\npaired = 50\n")
-    assert load_pipeline(file).losses.weights == LossWeights(recycle=0, recurrent=10, paired=50)
+    file.write_text("[footage]\npaired = true\n[losses.weights]\nrecurrent = 10\npaired = 50\n[train]\nframes = 3\n")
+    assert load_pipeline(file).losses.weights == LossWeights(recurrent=10, paired=50)
 
 
 def test_a_weight_for_pairs_without_pairs_is_an_error(tmp_path: Path) -> None:

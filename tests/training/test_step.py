@@ -322,7 +322,7 @@ def test_without_reliance_predictors_see_real_frames_alone() -> None:
 
 def test_paired_discriminators_judge_a_frame_with_its_source() -> None:
     pipeline = small({}, footage={"paired": True})
-    assert pipeline.losses.weights == LossWeights(recycle=0, recurrent=0, paired=100)
+    assert pipeline.losses.weights == LossWeights(paired=100)
     translators, discriminators = networks(pipeline)
     a, b = clips()
     losses, losses_d = all_losses(translators, discriminators, a, b, pipeline)

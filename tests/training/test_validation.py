@@ -99,7 +99,7 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
 
     def go(steps: int) -> None:
         train_settings = {**SETTINGS["train"], "steps": steps, "preview_every": 2, "batch_size": 1}
-        losses = {"weights": {"recycle": 0, "recurrent": 0, "cycle": 10}}
+        losses = {"weights": {"cycle": 10}}
         task = parse_pipeline({**SETTINGS, "losses": losses, "train": train_settings}, where="test")
         train(task, a, b, tmp_path / "run", progress=lambda done, total, detail: details.append(detail))
 

@@ -55,14 +55,17 @@ class Run:
         """Says that it is trained, and what that took."""
         return self.folder / "done.json"
 
-    def scores(self, key: str) -> Path:
+    def scores(self, key: str, *, smoothing: bool = False) -> Path:
         """Its scores on the bench of that key."""
-        return self.folder / f"scores-{key}.json"
+        return self.folder / f"scores-{key}{'-smoothed' if smoothing else ''}.json"
 
 
 class Outcome(NamedTuple):
-    """Of a run."""
+    """A run as it was trained and scored."""
 
+    run: Run
+    smoothing: bool
+    """Whether the predictors smoothed what was scored."""
     taken: dict[str, Any]
     """`steps`, `seconds`, `resumed_from`, `notices`."""
     scores: Scores
@@ -140,15 +143,26 @@ class Bench:
 
 
 def finish(
-    runs: Sequence[Run], footage: TrainingFootage, bench: Bench, *, jobs: int, device: str, progress: Bar
+    runs: Sequence[Run],
+    footage: TrainingFootage,
+    bench: Bench,
+    *,
+    smoothed: bool,
+    jobs: int,
+    device: str,
+    progress: Bar,
 ) -> list[Outcome]:
     """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
 
-    Raises RecycleError; Interrupted when it was stopped and can be continued.
+    smoothed: runs that have predictors are scored a second time, with smoothing. Raises RecycleError; Interrupted
+    when it was stopped and can be continued.
     """
-    missing = [run for run in runs if not run.scores(bench.key).is_file()]
-    tasks = [_Task(run, footage, bench, device, threads(jobs)) for run in missing]
-    total, done = sum(run.pipeline.train.steps for run in missing), 0
+    wanted = [(run, smoothing) for run in runs for smoothing in _ways(run, smoothed)]
+    missing = [
+        run for run in runs if not all(run.scores(bench.key, smoothing=way).is_file() for way in _ways(run, smoothed))
+    ]
+    tasks = [_Task(run, footage, bench, smoothed, device, threads(jobs)) for run in missing]
+    total, done = sum(run.pipeline.train.steps for run in missing if not run.done.is_file()), 0
 
     def report(steps: int) -> None:
         nonlocal done
@@ -158,11 +172,18 @@ def finish(
         raise OutputError(_KILLED)
     return [
         Outcome(
+            run,
+            smoothing,
             json.loads(run.done.read_text(encoding="utf-8")),
-            json.loads(run.scores(bench.key).read_text(encoding="utf-8")),
+            json.loads(run.scores(bench.key, smoothing=smoothing).read_text(encoding="utf-8")),
         )
-        for run in runs
+        for run, smoothing in wanted
     ]
+
+
+def _ways(run: Run, smoothed: bool) -> tuple[bool, ...]:
+    """Without smoothing, and with it."""
+    return (False, True) if smoothed and run.pipeline.predicts else (False,)
 
 
 @dataclass(frozen=True)
@@ -170,6 +191,7 @@ class _Task:
     run: Run
     footage: TrainingFootage
     bench: Bench
+    smoothed: bool
     device: str
     threads: int | None
 
@@ -178,10 +200,14 @@ def _train_and_score(task: _Task, count: Callable[[int], None]) -> bool:
     _use(task.threads)
     run, bench = task.run, task.bench
     _train(run, task.footage, count)
-    render = translated_by(Translator.from_pretrained(run.model, device=task.device))
+    translator = Translator.from_pretrained(run.model, device=task.device)
     segmenter = open_segmenter(bench.segmenter, bench.settings, task.device)
-    write_sheet(run.folder / "sheet.png", render, bench.scenes, segmenter)
-    write_text(run.scores(bench.key), json.dumps(score(render, bench.scenes, segmenter), indent=2) + "\n")
+    write_sheet(run.folder / "sheet.png", translated_by(translator), bench.scenes, segmenter)
+    for smoothing in _ways(run, task.smoothed):
+        file = run.scores(bench.key, smoothing=smoothing)
+        if not file.is_file():
+            scores = score(translated_by(translator, smoothing=smoothing), bench.scenes, segmenter)
+            write_text(file, json.dumps(scores, indent=2) + "\n")
     return True
 
 

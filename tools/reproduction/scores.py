@@ -28,13 +28,13 @@ Reader = Callable[[Clip], Clip]
 _GAP = 3
 
 
-def translated_by(translator: Translator) -> Render:
-    """What a trained model makes of the scenes."""
+def translated_by(translator: Translator, *, smoothing: bool = False) -> Render:
+    """What a trained model makes of the scenes; smoothing: as the paper does it, by the predictors."""
 
     def render(scene: Scene, to: Domain) -> Clip:
         source = scene.video if to == "b" else scene.labels
         clip = torch.from_numpy(np.ascontiguousarray(source)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        out = translator(clip, to=to).clamp(-1, 1)
+        out = translator(clip, to=to, smoothing=smoothing).clamp(-1, 1)
         return (out * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
     return render

@@ -146,14 +146,15 @@ def _facts(results: Mapping[str, Any]) -> str:
     machine, runs = results["machine"], results["runs"]
     counts = {run["method"]: run["steps"] for run in runs}
     steps = ", ".join(
-        f"{method} {count} steps of {results['step_seconds'][method]:.3f} s" for method, count in counts.items()
+        f"{method} {counts[method]} steps of {seconds:.3f} s" for method, seconds in results["step_seconds"].items()
     )
     seeds = len({run["seed"] for run in runs})
     budget = results["command"]["seconds"]
     each = f"{budget:g} s of training for each run" if budget else "equal steps"
     return (
         f"Size `{results['command']['size']}`, {seeds} seeds, {each}: {steps}. {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['device']}, torch {machine['torch']}; {results['date']}. "
+        f"{machine['cores']} cores, {results['command']['jobs']} runs at once, {machine['device']}, "
+        f"torch {machine['torch']}; {results['date']}. "
         f"Mean ± standard deviation over seeds.\n"
     )
 
