@@ -252,7 +252,7 @@ class TrainSettings(Settings):
     grow: int = Field(0, ge=0, le=4)
     """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
-    batch_size: int = Field(2, ge=1)
+    batch_size: int = Field(1, ge=1)
     """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
     steps: int = Field(20_000, ge=1)
     """Length of the run; of no account where `hours` is given."""
