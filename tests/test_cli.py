@@ -128,7 +128,7 @@ def test_an_output_that_is_the_input(tmp_path: Path, video: Path, model: Path) -
 
 def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
     write_video(tmp_path / "short.mp4", np.zeros((2, 48, 64, 3), np.uint8), fps=12)
-    (tmp_path / "task.toml").write_text("[extract]\nshort_side = 48\n[train]\nsize = [48, 48]\n")
+    (tmp_path / "task.toml").write_text("[extract]\nshort_side = 48\n[train]\nframes = 3\nsize = [48, 48]\n")
     arguments = (
         "train",
         tmp_path / "task.toml",

@@ -166,8 +166,7 @@ def test_up_sampling_starts_without_a_checkerboard() -> None:
 
 
 def test_blurred_up_sampling_keeps_the_parameters_and_smooths_a_checkerboard() -> None:
-    settings = GeneratorSettings(width=8, blocks=1)
-    plain, blurred = Generator(settings), Generator(settings.model_copy(update={"blur": True}))
+    plain, blurred = (Generator(GeneratorSettings(width=8, blocks=1, blur=blur)) for blur in (False, True))
     blurred.load_state_dict(plain.state_dict())
     ups = [[m for m in g.modules() if isinstance(m, nn.ConvTranspose2d)] for g in (plain, blurred)]
     assert [len(each) for each in ups] == [2, 2]

@@ -130,7 +130,8 @@ def test_the_tables_show_the_scores(results: dict[str, Any]) -> None:
 
 
 def test_the_ablation_is_a_table_of_the_objectives(results: dict[str, Any]) -> None:
-    page = markdown(results | {"ablation": True})
+    summary = {method: results["summary"][method] for method in ("cycle", "recycle")}
+    page = markdown(results | {"ablation": True, "summary": summary})
     seconds = results["step_seconds"]
     for run in results["runs"][:2]:
         iou, warp = (run["scores"][figure]["all"] for figure in ("labels_iou", "video_warp"))
