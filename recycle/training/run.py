@@ -151,7 +151,7 @@ class Run:
         """
         state = load_checkpoint(self.checkpoint)
         if state.get("format") != FORMAT:
-            raise BundleError(f"{self.checkpoint} is of another version of recycle; give another --out folder")
+            raise _of_another_version(self.checkpoint)
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options
@@ -187,6 +187,10 @@ def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, A
     return zip(optimiser.param_groups, state["param_groups"], strict=True)
 
 
+def _of_another_version(checkpoint: Path) -> BundleError:
+    return BundleError(f"{checkpoint} is of another version of recycle; give another --out folder")
+
+
 def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Single settings by their dotted names."""
     for key, value in settings.items():
@@ -200,7 +204,7 @@ def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
     try:
         old = Pipeline.model_validate_json(saved)
     except ValidationError as error:
-        raise BundleError(f"{checkpoint} is of another version of recycle; give another --out folder") from error
+        raise _of_another_version(checkpoint) from error
     for group in ("networks", "losses", "train"):
         before, now = (dict(_leaves(getattr(p, group).model_dump())) for p in (old, new))
         for key, value in before.items():

@@ -48,7 +48,7 @@ def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **
             },
             "losses": {"weights": weights},
             "train": {
-                **{"size": [16, 16], "batch_size": 1, "steps": 120, "precision": "fp32", "device": "cpu"},
+                **{"size": [16, 16], "steps": 120, "precision": "fp32", "device": "cpu"},
                 **{"held_out": 4, "preview_every": 10_000, "checkpoint_every": 10_000},
                 **settings,
             },

@@ -33,7 +33,6 @@ predictor = {{ width = 4, depth = 3 }}
 [train]
 device = "cpu"
 frames = 3
-batch_size = 1
 precision = "fp32"
 size = [16, 16]
 held_out = 6

@@ -54,7 +54,7 @@ def task(steps: int) -> Pipeline:
         "predictor": {"width": 4, "depth": 3},
     }
     settings = {"size": [32, 32], "steps": steps, "learning_rate": 2e-3, "ema": 0.9, "preview_every": 10_000}
-    fixed = {"device": "cpu", "precision": "fp32", "augment": {"colour": 0}, "batch_size": 1}
+    fixed = {"device": "cpu", "precision": "fp32", "augment": {"colour": 0}}
     return parse_pipeline({"networks": networks, "train": settings | fixed, "footage": {"paired": True}}, where="test")
 
 
