@@ -52,14 +52,14 @@ def disturb(module, inputs, output):
     global steps
     if isinstance(module, SmpPredictor) and os.environ["LOCAL_RANK"] == "1":
         steps += 0.5  # one predictor for each domain
-        if steps == 2:
-            if what == "stop":
-                os.kill(os.getpid(), signal.SIGTERM)
-            return output * float("nan") if what == "poison" else None
+        if what == "stop" and steps == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if what == "poison" and steps == 2:
+            return output * float("nan")
 torch.nn.modules.module.register_module_forward_hook(disturb)
 main()
 """
-"""The command line, but in its second step the second process is asked to stop, or finds a bit flipped in memory."""
+"""The command line, but the second process is asked to stop in the first step, or finds a bit flipped in memory in the second."""
 
 Process = subprocess.Popen[str]
 
@@ -148,12 +148,12 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def on_two(footage: tuple[Path, Path], disturbed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes, with a batch of one each and sharded optimisers, stopped after 2 of 4 steps."""
+    """A run of two processes, with a batch of one each and sharded optimisers, stopped after 1 of 4 steps."""
     folder = tmp_path_factory.mktemp("two")
     losses = "weights = { cycle = 10.0, recycle = 10.0, recurrent = 10.0, temporal = 1.0 }"
     task = write_task(folder / "task.toml", losses=losses, steps="4", pool_size="0")
     process = start(task, footage, folder / "run", "--devices", "2", "--sharded", program=(disturbed, "stop"))
-    assert errors_of(process) == ["error: stopped and saved at step 2; run the same command again to continue"]
+    assert errors_of(process) == ["error: stopped and saved at step 1; run the same command again to continue"]
     assert process.returncode == 130
     return folder
 
@@ -164,12 +164,11 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(
     settings = load_pipeline(on_two / "task.toml")
     single = settings.model_copy(update={"train": settings.train.model_copy(update={"batch_size": 2})})
     with pytest.raises(Interrupted):
-        here(single, footage, tmp_path, stop_at=2)
+        here(single, footage, tmp_path, stop_at=1)
     for part in ("translators", "discriminators"):
         one, two = moments(tmp_path, part), moments(on_two / "run", part)
-        # 1e-5 or, where rounding turns the sign of a gradient that is nearly 0 and Adam's first step with it, 1e-2;
-        # it is 1 if both processes work on the same clips
-        assert float((one - two).norm() / one.norm()) < 0.1
+        # after one step these are the gradients; it is 1 if both processes work on the same clips
+        assert float((one - two).norm() / one.norm()) < 1e-4
     frames = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
     one, two = (load_bundle(run / "model").gen_ab(frames) for run in (tmp_path, on_two / "run"))
     torch.testing.assert_close(one, two, rtol=0, atol=1e-3)
@@ -178,7 +177,7 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(
 def test_a_run_of_two_processes_is_continued_by_one(on_two: Path, footage: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(on_two / "run", tmp_path / "run")
     report = here(load_pipeline(on_two / "task.toml"), footage, tmp_path / "run")
-    assert (report.resumed_from, report.step) == (2, 4)
+    assert (report.resumed_from, report.step) == (1, 4)
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["optimiser_translators"]["state"]
     assert {float(own["step"]) for own in state.values()} == {4.0}
 
