@@ -59,7 +59,8 @@ def disturb(module, inputs, output):
 torch.nn.modules.module.register_module_forward_hook(disturb)
 main()
 """
-"""The command line, but the second process is asked to stop in the first step, or finds a bit flipped in memory in the second."""
+"""The command line, but the second process is asked to stop in its first step, or finds a bit flipped in memory in its
+second."""
 
 Process = subprocess.Popen[str]
 
