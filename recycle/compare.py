@@ -141,12 +141,13 @@ class TrainedRun:
 
     def compared(self) -> ComparedRun:
         """What the page tells of it."""
-        planned = self.settings["train"].get("steps")
+        hours, planned = (self.settings["train"].get(name) for name in ("hours", "steps"))
+        length = f"steps in {hours:g} h" if hours else f"of {planned} steps"
         step = self._step()
         metrics, notes = self._metrics(), []
         if step is None:
             notes.append("no model yet")
-        elif planned and step < planned:
+        elif not hours and planned and step < planned:
             notes.append("training is not finished")
         if not metrics:
             notes.append("no scores yet")
@@ -155,7 +156,7 @@ class TrainedRun:
         notes += [f"{c.source.name} is not there" for c in self._all_tests() if not c.source.exists()]
         return ComparedRun(
             name=self.name,
-            steps="–" if step is None else f"{step} of {planned} steps",
+            steps="–" if step is None else f"{step} {length}",
             notes=notes,
             settings=self.settings,
             metrics=metrics,

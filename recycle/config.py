@@ -61,7 +61,8 @@ class FootageSettings(Settings):
     street: StreetSettings | None = None
     paired: bool = False
     """The footage of b shows frame by frame the true counterparts of that of a, in the same order: learn from
-    pairs, with the objective of pix2pix unless `losses.weights` says otherwise."""
+    pairs, with the objective of pix2pix (adversarial form: `losses.adversarial`) unless `losses.weights` says
+    otherwise."""
 
     @model_validator(mode="before")
     @classmethod
@@ -395,7 +396,8 @@ class Pipeline(Settings):
     @model_validator(mode="before")
     @classmethod
     def _paired_footage_has_its_own_weights(cls, data: Any) -> Any:
-        """`footage.paired = true` alone means the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100)."""
+        """`footage.paired = true` alone means the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100), with
+        `losses.adversarial` for its adversarial part: theirs is "non_saturating" (section 3.3)."""
         if not isinstance(data, dict) or not _get(data.get("footage"), "paired"):
             return data
         losses = data.get("losses") or {}
@@ -406,8 +408,16 @@ class Pipeline(Settings):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        weights, prediction = self.losses.weights, self.losses.prediction
+        weights, prediction, discriminator = self.losses.weights, self.losses.prediction, self.networks.discriminator
         frames, past = self.train.frames, self.networks.predictor.past
+        halvings = self.train.grow + discriminator.scales - 1
+        least = 3 * 2**discriminator.layers
+        if (weights.adversarial or weights.temporal) and -(-min(self.train.size) // 2**halvings) < least:
+            raise ValueError(
+                f"'train.size' {self.train.size} is too small for the discriminators: with layers = "
+                f"{discriminator.layers}, scales = {discriminator.scales} and grow = {self.train.grow} each side "
+                f"needs at least {least * 2**halvings} pixels; lower 'networks.discriminator.layers' or enlarge 'size'"
+            )
         if self.predicts and frames <= past:
             raise ValueError(
                 f"'train.frames' must be above 'networks.predictor.past' = {past} with a recycle or recurrent loss, "

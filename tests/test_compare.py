@@ -251,3 +251,12 @@ def test_equal_names_are_told_apart_by_their_parents(tmp_path: Path) -> None:
     assert unique_names([one, two, three, four]) == ["x/deep/run", "y/deep/run", "flat/run", "other"]
     with pytest.raises(RecycleError, match="given twice"):
         unique_names([one, two, tmp_path / "y" / "deep" / ".." / "deep" / "run"])
+
+
+def test_a_run_by_the_clock_is_not_measured_in_steps(runs: list[Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(runs[0], tmp_path / "evening")
+    settings = json.loads((folder / "pipeline.json").read_text())
+    settings["train"]["hours"] = 2.5
+    (folder / "pipeline.json").write_text(json.dumps(settings))
+    compare([folder, runs[1]], tmp_path / "c.html", Terminal())
+    assert Page(tmp_path / "c.html").row("evening")[1] == "2 steps in 2.5 h"

@@ -73,12 +73,13 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
     size = size.model_copy(update={"seconds": command.seconds or size.seconds})
     footage = training_footage(size.footage, command.out / "frames", console)
     bench = _bench(size, footage, command, console)
+    place = command.out / "runs" / digest(size.footage)
     yardsticks = _yardsticks(bench, command, console)
     common = {"device": command.device, "preview_every": _RARELY}
     plain = {method: pipeline_of(size, over, name=method, **common) for method, over in overlays.items()}
     console.say("measuring the time of a step")
     jobs = command.jobs or (cores() if find_device(command.device) == "cpu" else 1)
-    seconds = step_seconds(plain, footage, command.out / "runs", jobs=jobs)
+    seconds = step_seconds(plain, footage, place, jobs=jobs)
     runs = [
         Run(
             method,
@@ -91,7 +92,7 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
                 seed=seed,
                 steps=command.steps or max(1, round(size.seconds / seconds[method])),
             ),
-            command.out / "runs",
+            place,
         )
         for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else size.seeds))
         for method, overlay in overlays.items()
@@ -107,7 +108,11 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
             progress=progress,
         )
     rows = [
-        {"method": f"{run.method}, smoothed" if smoothing else run.method, "seed": run.seed, "folder": run.folder.name}
+        {
+            "method": f"{run.method}, smoothed" if smoothing else run.method,
+            "seed": run.seed,
+            "folder": str(run.folder.relative_to(command.out)),
+        }
         | taken
         | {"scores": normalised(scores, yardsticks["truth"])}
         for run, smoothing, taken, scores in outcomes

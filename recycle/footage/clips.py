@@ -139,24 +139,28 @@ class Split:
 
     train: tuple[Shot, ...]
     held_out: Shot
+    unseen: bool
+    """Whether the held-out frames are not trained on."""
 
 
 def split(shots: Sequence[Shot], held_out: int) -> Split:
-    """Hold out the last `held_out` frames of the last shot, at most a tenth of all frames, at least 4.
+    """Hold out `held_out` frames, at most a tenth of all, at least 4: the end of the last shot that has so many, or of
+    the longest where none has.
 
-    Where that would leave nothing to train on the preview shows training frames. Raises FootageError for
-    no frames at all.
+    Where there are not even 4 the last shot's are trained on too. Raises FootageError for no frames at all.
     """
     total = sum(len(shot.files) for shot in shots)
     if total == 0:
         raise FootageError("the footage holds no frames")
-    last = shots[-1]
-    count = min(held_out, len(last.files), total // 10)
+    count = min(held_out, total // 10, max(len(shot.files) for shot in shots))
     if count < 4:
-        tail = replace(last, files=last.files[-held_out:])
-        return Split(tuple(shots), tail)
-    head = replace(last, files=last.files[:-count])
-    return Split((*shots[:-1], head), replace(last, files=last.files[-count:]))
+        last = shots[-1]
+        return Split(tuple(shots), replace(last, files=last.files[-held_out:]), unseen=False)
+    chosen = max(n for n, shot in enumerate(shots) if len(shot.files) >= count)
+    shot = shots[chosen]
+    rest = [replace(shot, files=shot.files[:-count])] if len(shot.files) > count else []
+    train = (*shots[:chosen], *rest, *shots[chosen + 1 :])
+    return Split(train, replace(shot, files=shot.files[-count:]), unseen=True)
 
 
 class Windows(Sequence[tuple[int, int]]):

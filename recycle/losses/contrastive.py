@@ -23,7 +23,8 @@ def patch_nce_loss(translated: Sequence[Tensor], source: Sequence[Tensor]) -> Te
     """
     losses = []
     for query, key in zip(translated, source, strict=True):
-        similarity = at_least_float32(query) @ at_least_float32(key.detach()).mT / TEMPERATURE
+        with torch.autocast(query.device.type, enabled=False):
+            similarity = at_least_float32(query) @ at_least_float32(key.detach()).mT / TEMPERATURE
         target = torch.arange(query.shape[1], device=query.device).expand(len(query), -1)
         losses.append(F.cross_entropy(similarity.flatten(0, 1), target.flatten()))
     return torch.stack(losses).mean()

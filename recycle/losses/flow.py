@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recycle.losses.adversarial import at_least_float32
+
 MOTION = 0.03
 """Standard deviation of the local motion, as a part of the short side."""
 SHIFT = 0.04
@@ -31,7 +33,8 @@ def synthetic_flow(frames: Tensor) -> Tensor:
 def warp(clip: Tensor, flow: Tensor) -> Tensor:
     """Move all frames of (B, T, C, H, W) along (B, 2, H, W), bilinear: out(p) = in(p + flow(p)).
 
-    What comes from outside of the frame is its mirror image.
+    What comes from outside of the frame is its mirror image. Places are computed in float32 or finer: in bf16 they
+    would be off by up to half a pixel.
     """
     frames, (height, width) = clip.shape[1], clip.shape[-2:]
     y, x = torch.meshgrid(
@@ -44,9 +47,13 @@ def warp(clip: Tensor, flow: Tensor) -> Tensor:
         ((2 * (x + flow[:, 0]) + 1) / width - 1, (2 * (y + flow[:, 1]) + 1) / height - 1), dim=-1
     ).repeat_interleave(frames, 0)
     moved = F.grid_sample(
-        clip.flatten(0, 1), grid.to(clip.dtype), mode="bilinear", padding_mode="reflection", align_corners=False
+        at_least_float32(clip).flatten(0, 1),
+        grid.to(at_least_float32(clip).dtype),
+        mode="bilinear",
+        padding_mode="reflection",
+        align_corners=False,
     )
-    return moved.unflatten(0, clip.shape[:2])
+    return moved.to(clip.dtype).unflatten(0, clip.shape[:2])
 
 
 def add_noise(clip: Tensor) -> Tensor:

@@ -113,7 +113,8 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
 def _batch_norm_to_group_norm(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
-            groups = math.gcd(child.num_features, 16)
-            setattr(module, name, GroupNorm(groups, child.num_features))
+            norm = GroupNorm(math.gcd(child.num_features, 16), child.num_features)
+            after = [getattr(child, part) for part in ("drop", "act") if hasattr(child, part)]  # timm's BatchNormAct2d
+            setattr(module, name, nn.Sequential(norm, *after) if after else norm)
         else:
             _batch_norm_to_group_norm(child)

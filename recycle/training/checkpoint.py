@@ -9,7 +9,7 @@ import torch
 from recycle.atomic import atomic_path
 from recycle.errors import BundleError
 
-FORMAT = 2
+FORMAT = 3
 """`format` of a checkpoint that this version can continue; greater whenever an older one no longer can."""
 
 

@@ -7,6 +7,7 @@ of the run: the means are taken over `Health.patience` steps, a twentieth of the
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ REJECTED: Mapping[Adversarial, float] = {
     "non_saturating": 3.0,
     "hinge": 1.0,
 }
-"""Generator's adversarial loss per frame from which on its frames are rejected: logits near those of a perfect
+"""Generator's adversarial loss for a frame from which on its frames are rejected: logits near those of a perfect
 discriminator. Wasserstein has no such level."""
 COLLAPSED = 0.1
 """Part of the diversity of the sources, and of the real frames of the other domain, below which translated frames
@@ -66,8 +67,6 @@ class Health:
             self.patience = min(max(settings.steps // 20, SHORTEST), LONGEST)
         self._losses = pipeline.losses
         self._decay = settings.decay
-        shown_again = settings.frames - pipeline.networks.predictor.past
-        self._judged = settings.frames + (shown_again if pipeline.losses.prediction.judged == "opposed" else 0)
         self._values: dict[str, deque[float]] = {}
         self._early: dict[str, float] = {}
         self._thumbnails: dict[str, deque[Tensor]] = {
@@ -84,9 +83,9 @@ class Health:
         self._seen += 1
         values = report.losses | report.measures
         for (name, _), value in zip(values.items(), torch.stack(list(values.values())).tolist(), strict=True):
-            self._values.setdefault(name, deque(maxlen=2 * STALL * self.patience)).append(value)
+            self._values.setdefault(name, self._kept()).append(value)
         for name, clips in (("a", a), ("b", b), ("fake_a", report.fake_a), ("fake_b", report.fake_b)):
-            self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL)
+            self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL).cpu()
         if self._seen == BEGINNING:
             self._early = {name: float(np.mean(kept)) for name, kept in self._values.items()}
         if self._seen < self.patience or self._seen % max(1, self.patience // CHECKS):
@@ -98,14 +97,14 @@ class Health:
     def _faults(self, part: float) -> Iterable[tuple[str, str]]:
         """Each fault that is there at present, by a name, and what to say of it."""
         accuracies = {domain: self._mean(f"disc_{domain}_accuracy") for domain in "ab"}
-        sure = [domain for domain, accuracy in accuracies.items() if accuracy > RUNAWAY]
-        if sure and self._rejected():
+        sure = [domain for domain, accuracy in accuracies.items() if accuracy > RUNAWAY and self._rejected(domain)]
+        if sure:
             yield (
                 "runaway",
                 f"the discriminator of domain {_both(sure)} has run away: it tells "
-                f"{max(accuracies.values()):.0%} of all patches and the generator learns nothing from it; lower "
-                'train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", "translation"] or '
-                "losses.r1 = 1",
+                f"{max(accuracies[domain] for domain in sure):.0%} of all patches and the generator learns nothing "
+                'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
+                '"translation"] or losses.r1 = 1 and start anew',
             )
         alike = [domain for source, domain in (("a", "b"), ("b", "a")) if self._collapsed(source, domain)]
         if alike:
@@ -142,20 +141,20 @@ class Health:
                 "start anew with another train.learning_rate, other losses.weights or more footage",
             )
 
-    def _rejected(self) -> bool:
+    def _rejected(self, domain: str) -> bool:
         level = REJECTED.get(self._losses.adversarial)
-        return level is not None and self._mean("adversarial") > 2 * self._judged * level
+        return level is not None and self._mean(f"disc_{domain}_rejection") > level
 
     def _bounded(self, name: str) -> bool:
         """Whether a value is a loss that should not grow without end."""
         critic = self._losses.adversarial == "wasserstein" and ("disc" in name or name in ("adversarial", "temporal"))
-        return not (critic or name == "copying" or name.endswith("_accuracy"))
+        return not critic and _is_loss(name)
 
     def _stalled(self) -> bool:
         """Whether every loss has the same mean in both halves of what is kept, but for its noise."""
         length = STALL * self.patience
         for name, kept in self._values.items():
-            if name == "copying" or name.endswith("_accuracy"):
+            if not _is_loss(name):
                 continue
             if len(kept) < 2 * length:
                 return False
@@ -179,6 +178,31 @@ class Health:
         """Mean over a thumbnail's pixels of the standard deviation across recent frames, in units of [-1, 1]."""
         kept = torch.stack(tuple(self._thumbnails[name]))
         return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
+
+    def _kept(self, values: Iterable[float] = ()) -> deque[float]:
+        return deque(values, maxlen=2 * STALL * self.patience)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it remembers."""
+        return {
+            "values": {name: torch.tensor(tuple(kept), dtype=torch.float64) for name, kept in self._values.items()},
+            "early": dict(self._early),
+            "thumbnails": {name: [each.cpu() for each in kept] for name, kept in self._thumbnails.items()},
+            "seen": self._seen,
+            "lasting": dict(self._lasting),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave, thumbnails on the CPU."""
+        self._values = {name: self._kept(kept.tolist()) for name, kept in state["values"].items()}
+        self._early, self._lasting, self._seen = state["early"], state["lasting"], state["seen"]
+        for name, kept in state["thumbnails"].items():
+            self._thumbnails[name] = deque(kept, maxlen=RECENT)
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a value of a step is trained on."""
+    return name != "copying" and not name.endswith(("_accuracy", "_rejection"))
 
 
 def _both(domains: list[str]) -> str:

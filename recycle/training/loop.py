@@ -24,7 +24,6 @@ from recycle.footage.clips import Domain, PairedClips, Shot, Split, UnpairedClip
 from recycle.footage.survey import survey
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
-from recycle.training.health import Health
 from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
 from recycle.training.review import Review
@@ -83,11 +82,17 @@ def train(
 
     if run.tick().over:
         return report
+    for own, name in zip(splits, "ab", strict=True):
+        if not own.unseen:
+            notice(
+                f"domain {name} has too little footage to keep frames from training: its previews and the validation "
+                "score are of frames that are trained on"
+            )
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
     purge = run.step + 1 if resumed else None
     writer = SummaryWriter(str(folder / "logs"), purge_step=purge) if fabric.is_global_zero else None
-    review, portions = writer and Review(run, splits, writer), Portions(pipeline, fabric, notice)
+    review, portions = writer and Review(run, splits, writer, notice), Portions(pipeline, fabric, notice)
     plan(run, portions, say)
     with writer or nullcontext(), _stop_between_steps() as stop:
         while not run.tick().over:
@@ -123,7 +128,7 @@ def _train_until_done(
     augment = Augment(settings.augment, settings.size)
     # After a rollback other clips are drawn: the same ones would give the same loss again.
     batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
-    last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // batch_size
+    last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // whole
     loader = load_clips(
         (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * whole),
         first=batch * whole + own,
@@ -132,7 +137,7 @@ def _train_until_done(
         workers=settings.workers,
         pin_memory=fabric.device.type == "cuda",
     )
-    detail, score, health = "", "", Health(run.pipeline)
+    detail, score = "", ""
     for number, clips in enumerate(loader, batch):
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
@@ -149,7 +154,7 @@ def _train_until_done(
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
                 say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
-        for text in health.observe(report, a, b, tick.part):
+        for text in run.health.observe(report, a, b, tick.part):
             say(f"step {run.step}: {text}")
         run.step += 1
         tick = run.tick()

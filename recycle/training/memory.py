@@ -69,7 +69,7 @@ class Portions:
             self.parts = min(2 * self.parts, batch)
             self._say(
                 f"a batch of {batch} clips does not fit into memory: from now on each is worked through in "
-                f"{self.parts} portions, whose gradients add up; that is slower, and the result is the same"
+                f"{self.parts} portions, whose gradients add up; that is slower"
             )
 
 
@@ -110,11 +110,13 @@ def free_memory(device: torch.device) -> int | None:
         return None
 
 
-def _allowed() -> int:
+def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes that the limit of a container, if there is one, leaves to this process."""
-    group = Path("/sys/fs/cgroup")
     try:
-        return max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        used = int((group / "memory.current").read_text())
+        facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cached = int(facts.get("inactive_file", 0))  # files that were read: given up when memory is wanted
+        return max(0, int((group / "memory.max").read_text()) - used + cached)
     except (OSError, ValueError):  # no such limit: 'max'
         return 1 << 62
 

@@ -108,8 +108,10 @@ def generator_losses(
 def discriminator_losses(
     discriminators: Any, real: Side, fake: Side, settings: LossSettings, *, step: int = 0
 ) -> tuple[Losses, Losses]:
-    """The loss of each discriminator on real and on translated (detached, pooled) frames; and its accuracy.
+    """The loss of each discriminator on real and on translated (detached, pooled) frames; and its measures.
 
+    These are NAME_accuracy, the part of all patches that it judges rightly, and NAME_rejection, the generator's loss
+    for a frame against it.
     discriminators: Discriminators, or what Fabric made of them. The R1 penalty comes at every R1_EVERY-th step.
     """
     losses: Losses = {}
@@ -121,6 +123,8 @@ def discriminator_losses(
         losses[name] = _mean(discriminator_loss(y, x, settings.adversarial) for y, x in pairs)
         right = (((y > middle).float().mean() + (x <= middle).float().mean()) / 2 for y, x in pairs)
         measures[f"{name}_accuracy"] = _mean(right)
+        rejection = _mean(generator_loss(x.detach(), settings.adversarial) for _, x in pairs)
+        measures[f"{name}_rejection"] = rejection / fake[name].shape[1]
         frames, fakes = real[name].flatten(0, 1), fake[name].flatten(0, 1)
         if settings.adversarial == "wasserstein" and settings.gradient_penalty:
             mix = torch.rand(len(frames), 1, 1, 1).to(frames)

@@ -12,8 +12,6 @@ from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle
 
-BATCH = 4
-
 
 def held_out_clip(shot: Shot) -> Tensor:
     """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], H and W cut to multiples of 4."""
@@ -23,9 +21,10 @@ def held_out_clip(shot: Shot) -> Tensor:
 
 
 @torch.no_grad()
-def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dict[str, Tensor]:
     """Rows "a → b" and "b → a": (T, 3, H, 4·W) in [-1, 1], real | translated | back again | predicted.
 
+    a, b: (T, 3, H, W) in [-1, 1], on the bundle's device; batch_size: frames that are translated at once.
     "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t;
     its first frames, and all without predictors, repeat the translation.
     """
@@ -35,13 +34,13 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         ("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),
     )
     for name, real, there, back, predictor in directions:
-        fake = torch.cat([there(batch) for batch in real.split(BATCH)])
-        again = torch.cat([back(batch) for batch in fake.split(BATCH)])
+        fake = torch.cat([there(batch) for batch in real.split(batch_size)])
+        again = torch.cat([back(batch) for batch in fake.split(batch_size)])
         ahead = fake.clone()
         past = bundle.config.networks.predictor.past
         if predictor is not None and len(fake) > past:
             windows = fake.unfold(0, past, 1)[:-1].movedim(-1, 1)  # (T−past, past, 3, H, W)
-            ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(BATCH)])
+            ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(batch_size)])
         rows[name] = torch.cat((real, fake, again, ahead), dim=-1).float().cpu()
     return rows
 

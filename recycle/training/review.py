@@ -1,10 +1,14 @@
 """What a run shows of itself now and then: previews of held-out clips, and a score by which the best bundle is kept."""
 
+from collections.abc import Callable
+
 import numpy as np
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.footage.clips import Split
 from recycle.networks.bundle import save_bundle
+from recycle.training.memory import is_out_of_memory, release
 from recycle.training.preview import held_out_clip, preview, write_preview
 from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator
@@ -16,8 +20,9 @@ BEST = "model-best"
 class Review:
     """Previews, scores and keeps the best bundle of one run."""
 
-    def __init__(self, run: Run, splits: list[Split], writer: SummaryWriter) -> None:
-        self._run, self._writer = run, writer
+    def __init__(self, run: Run, splits: list[Split], writer: SummaryWriter, say: Callable[[str], None]) -> None:
+        self._run, self._writer, self._say = run, writer, say
+        self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
         self._validate = Validator(
             (splits[0].train, splits[1].train),
@@ -27,10 +32,14 @@ class Review:
         self.scores = Scores.load(run.folder / "validation.json", run.step)
 
     def hold(self) -> str:
-        """Review the averaged weights as they are now; returns the score in words, for a progress line."""
+        """Review the averaged weights as they are now; returns the score in words, for a progress line.
+
+        Whole frames need more memory than crops: where not even one at a time fits, there is no review.
+        """
         run, step = self._run, self._run.step
-        with run.fabric.autocast():
-            rows = preview(run.average.bundle, *(clip.to(run.fabric.device) for clip in self._clips))
+        rows = self._rows()
+        if rows is None:
+            return ""
         picture = write_preview(rows, run.folder / "previews" / f"step-{step:06d}")
         self._writer.add_image("preview", np.ascontiguousarray(picture), step, dataformats="HWC")
         fake_b, fake_a = (row.chunk(4, dim=-1)[1] for row in rows.values())
@@ -42,3 +51,23 @@ class Review:
             bundle.config = bundle.config.model_copy(update={"step": step})
             save_bundle(bundle, run.folder / BEST)
         return f"score {scores['total']:.3f}"
+
+    def _rows(self) -> dict[str, Tensor] | None:
+        run = self._run
+        while self._batch_size:
+            try:
+                with run.fabric.autocast():
+                    clips = (clip.to(run.fabric.device) for clip in self._clips)
+                    return preview(run.average.bundle, *clips, batch_size=self._batch_size)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            release(run.fabric.device)
+            self._batch_size //= 2
+            if not self._batch_size:
+                sizes = " and ".join("x".join(map(str, clip.shape[-2:])) for clip in self._clips)
+                self._say(
+                    f"step {run.step}: the held-out frames ({sizes}) do not fit into memory whole: from now on there "
+                    f"are no previews, no validation score and no {BEST}; extract with a smaller short_side"
+                )
+        return None

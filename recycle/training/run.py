@@ -15,11 +15,12 @@ from recycle.networks.bundle import BundleConfig, save_bundle
 from recycle.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
+from recycle.training.health import Health
 from recycle.training.model import Discriminators, RecycleGAN, Translators
 from recycle.training.objective import bare
 from recycle.training.pool import FramePool
 from recycle.training.schedule import Reliance
-from recycle.training.step import Optimisers
+from recycle.training.step import Optimisers, loss_scaler
 
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
@@ -33,6 +34,10 @@ MAY_CHANGE = {
     "nodes",
     "sharded",
     "batch_size",
+    "learning_rate",
+    "discriminator_rate",
+    "predictor_rate",
+    "clip_norm",
     "precision",
     "workers",
     "log_every",
@@ -73,6 +78,7 @@ class Run:
         first = settings.seed + fabric.global_rank * len(judged)
         self.pools = {name: FramePool(settings.pool_size, first + i) for i, name in enumerate(judged)}
         self.reliance = Reliance(wait=pipeline.losses.prediction.wait)
+        self.health = Health(pipeline)
 
     def _adam(self, groups: list[list[torch.nn.Parameter]]) -> Any:
         settings = self.pipeline.train
@@ -108,6 +114,8 @@ class Run:
             "optimiser_translators": self.optimisers.translators,
             "optimiser_discriminators": self.optimisers.discriminators,
             "reliance": self.reliance,
+            "health": self.health,
+            "loss_scaler": loss_scaler(self.fabric),
         }
         return {key: part for key, part in parts.items() if part is not None}
 
@@ -157,7 +165,8 @@ class Run:
             if key.startswith("optimiser"):  # a sharded one has other options
                 own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
                 state[key]["param_groups"] = own
-            part.load_state_dict(state[key])
+            if key in state:  # there is no loss scaler yet where the precision was another one
+                part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
         if self.fabric.global_rank < len(state["pools"]):  # a process that is new begins with empty pools
             for name, pool in self.pools.items():

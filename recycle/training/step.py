@@ -41,7 +41,7 @@ class StepReport(NamedTuple):
     """The losses of both sides by name, unweighted."""
     measures: Losses
     """What is not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, and for each
-    discriminator `NAME_accuracy`, the part of its patches that it judges rightly."""
+    discriminator what discriminator_losses measures."""
     fake_a: Tensor
     """(B, T, 3, H, W)."""
     fake_b: Tensor
@@ -64,8 +64,8 @@ def training_step(
     """Train all networks on real clips a, b (B, T, 3, H, W).
 
     clip_norm: largest norm of each network kind's gradient, 0: any. recycle: whether predictors are relied on yet.
-    parts: the batch is worked through in so many portions, whose gradients add up. Raises NotFiniteError before any
-    parameter is changed by a bad loss or gradient.
+    parts: the batch is worked through in so many portions, whose gradients add up. Raises NotFiniteError for a bad
+    loss or gradient. Whatever is raised, no parameter was changed: both sides are updated at the end, together.
     """
     weights = settings.weights.model_dump()
     discriminators: Discriminators = bare(model.discriminators)
@@ -86,7 +86,6 @@ def training_step(
             _backward(fabric, {name: weights[name] * loss for name, loss in losses_g[-1].items()}, model.translators)
         outs.append(_kept(out))
     discriminators.requires_grad_(True)
-    _update(fabric, optimisers.translators, clip_norm, losses_g[0])
 
     if discriminators.networks:
         optimisers.discriminators.zero_grad(set_to_none=True)
@@ -100,7 +99,7 @@ def training_step(
                 losses_d.append(_scaled(losses, len(x) / len(a)))
                 _backward(fabric, losses_d[-1], model.discriminators)
             measures.append(_scaled(accuracy, len(x) / len(a)))
-        _update(fabric, optimisers.discriminators, clip_norm, losses_d[0])
+    _update(fabric, optimisers, clip_norm)
     if outs[0].next_a is not None:
         measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
     fake_a, fake_b = (torch.cat(clips) for clips in zip(*((out.fake_a, out.fake_b) for out in outs), strict=True))
@@ -119,15 +118,27 @@ def _backward(fabric: Fabric, losses: Losses, module: Any) -> None:
     fabric.backward(total, model=module)
 
 
-def _update(fabric: Fabric, optimiser: Any, clip_norm: float, losses: Losses) -> None:
+def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float) -> None:
     """Clip and step. The gradients are the means over all processes, the same in each: all raise or none."""
-    fabric.strategy.precision.unscale_gradients(optimiser)
-    scaled = fabric.strategy.precision.precision == "16-mixed"  # the loss scaler skips such a step by itself
-    for group in optimiser.param_groups:
-        norm = torch.nn.utils.clip_grad_norm_(group["params"], clip_norm or float("inf"))
-        if not scaled and not torch.isfinite(norm):
-            raise NotFiniteError(f"the gradient of the losses {', '.join(losses)} is not finite")
-    optimiser.step()
+    both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
+    used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
+    scaler = loss_scaler(fabric)
+    for name, optimiser in used.items():
+        if scaler:
+            scaler.unscale_(optimiser.optimizer)
+        for group in optimiser.param_groups:
+            norm = torch.nn.utils.clip_grad_norm_(group["params"], clip_norm or float("inf"))
+            if not scaler and not torch.isfinite(norm):  # the scaler leaves out such a step by itself
+                raise NotFiniteError(f"the gradient of the {name} losses is not finite")
+    for optimiser in used.values():
+        scaler.step(optimiser.optimizer) if scaler else optimiser.step()
+    if scaler:
+        scaler.update()
+
+
+def loss_scaler(fabric: Fabric) -> Any:
+    """The scaler of fp16's gradients, one for both optimisers; None in any other precision."""
+    return getattr(fabric.strategy.precision, "scaler", None)
 
 
 def _kept(out: Translated) -> Translated:

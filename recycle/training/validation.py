@@ -43,7 +43,7 @@ PATCHES = 64
 DIRECTIONS = 128
 """Random directions on which patches are projected."""
 SHORT_SIDE = 256
-"""Frames are shrunk to at most so many pixels of the shorter side, which bounds the time."""
+"""Frames are compared at no more than so many pixels of the shorter side, which bounds the time."""
 SMALLEST_LEVEL = 16
 """Least side in pixels of a pyramid's level."""
 GAIN = 0.01
@@ -55,11 +55,12 @@ LEAST_SCORES = 6
 class Reference:
     """Real frames of one domain, as patches; tells how far others are from them."""
 
-    def __init__(self, frames: Tensor) -> None:
-        """frames: (N, 3, H, W) in [-1, 1]."""
+    def __init__(self, frames: Tensor, short_side: int = SHORT_SIDE) -> None:
+        """frames: (N, 3, H, W) in [-1, 1]; all are compared at this size of the shorter side, in pixels."""
         self.deviation = float(frames.std())
+        self._short_side = short_side
         self._levels = []
-        for level in _pyramid(frames):
+        for level in _pyramid(frames, short_side):
             patches = _patches(level)
             mean, deviation = patches.mean(0), patches.std(0).clamp(min=1e-3)
             directions = _directions(patches.shape[1])
@@ -68,7 +69,8 @@ class Reference:
     def distance(self, frames: Tensor) -> float:
         """Sliced Wasserstein distance of frames (N, 3, H, W) in [-1, 1], in standard deviations; 0 for the same."""
         found = []
-        for level, (mean, deviation, directions, wanted) in zip(_pyramid(frames), self._levels, strict=False):
+        levels = _pyramid(frames, self._short_side)
+        for level, (mean, deviation, directions, wanted) in zip(levels, self._levels, strict=True):
             patches = (_patches(level) - mean) / deviation
             found.append((_quantiles(patches @ directions) - wanted).abs().mean())
         return float(torch.stack(found).mean())
@@ -100,7 +102,12 @@ class Scores:
 
     @classmethod
     def load(cls, file: Path, step: int) -> "Scores":
-        """The scores of a run that continues at `step`; the steps after it will be taken again."""
+        """The scores of a run that continues at `step`; the steps after it will be taken again.
+
+        The best bundle is kept whatever its step, but by a run that begins: its folder may hold those of another.
+        """
+        if step == 0:
+            return cls(file)
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
             scores = {int(key): float(value) for key, value in data["scores"].items() if int(key) <= step}
@@ -147,7 +154,8 @@ class Validator:
         self._held_out, self._paired = held_out, paired
         if not paired:
             frames = (_real(shots, clip) for shots, clip in zip(train, held_out, strict=True))
-            self._references = [Reference(each) for each in frames]
+            side = min(SHORT_SIDE, *(min(clip.shape[-2:]) for clip in held_out))  # the domains' sizes may differ
+            self._references = [Reference(each, side) for each in frames]
             self._motions = [Motion(clip) for clip in held_out]
 
     @torch.no_grad()
@@ -174,11 +182,11 @@ def _real(shots: Sequence[Shot], held_out: Tensor) -> Tensor:
     return torch.cat([*(F.interpolate(frame, held_out.shape[-2:], mode="area") for frame in frames), held_out])
 
 
-def _pyramid(frames: Tensor) -> list[Tensor]:
+def _pyramid(frames: Tensor, short_side: int) -> list[Tensor]:
     """Laplacian pyramid (Burt & Adelson 1983), from fine to coarse; the last level is what is left of the frames."""
     short = min(frames.shape[-2:])
-    if short > SHORT_SIDE:
-        frames = F.interpolate(frames, scale_factor=SHORT_SIDE / short, mode="area")
+    if short != short_side:
+        frames = F.interpolate(frames, [round(side * short_side / short) for side in frames.shape[-2:]], mode="area")
     levels = []
     while min(frames.shape[-2:]) >= 2 * SMALLEST_LEVEL:
         small = F.avg_pool2d(frames, 2)

@@ -152,6 +152,27 @@ def test_held_out_frames_are_never_trained_on(tmp_path: Path) -> None:
     assert len(halves.held_out.files) == 8
     assert not trained & set(halves.held_out.files)
     assert len(trained) == 112
+    assert halves.unseen
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shot", "count"),
+    [([60, 40, 3], 1, 8), ([60, 7, 40], 2, 8), ([6, 7, 6, 60, 5], 3, 8), ([7] * 20, 19, 7)],
+)
+def test_what_is_held_out_is_the_end_of_the_last_shot_that_is_long_enough(
+    lengths: list[int], shot: int, count: int, tmp_path: Path
+) -> None:
+    shots = find_shots(write_footage(tmp_path / "x", lengths))
+    halves = split(shots, held_out=8)
+    assert halves.held_out.files == shots[shot].files[-count:]
+    assert halves.unseen
+    assert sum(len(own.files) for own in halves.train) == sum(lengths) - count
+    assert not {file for own in halves.train for file in own.files} & set(halves.held_out.files)
+
+
+def test_too_little_footage_to_hold_out_is_known(tmp_path: Path) -> None:
+    assert not split(find_shots(write_footage(tmp_path / "x", [20, 19])), held_out=8).unseen
+    assert not split(find_shots(write_footage(tmp_path / "y", [3] * 30)), held_out=8).unseen
 
 
 def test_a_folder_without_extracted_footage_says_how_to_make_it(tmp_path: Path) -> None:

@@ -66,3 +66,10 @@ def test_r1_of_a_linear_judge_is_half_the_square_of_its_gradient() -> None:
     real = torch.randn(5, 3, 4, 4, dtype=torch.float64)
     penalty = r1_penalty(lambda y: (y * direction).sum((1, 2, 3)), real)
     assert float(penalty) == pytest.approx(float(direction.square().sum()) / 2, rel=1e-12)
+
+
+def test_patch_nce_is_computed_in_float32_under_autocast() -> None:
+    query, key = (torch.nn.functional.normalize(torch.randn(2, 16, 32), dim=-1) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = patch_nce_loss([query], [key])
+    torch.testing.assert_close(loss, patch_nce_loss([query], [key]), rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """The networks have the published topology, and work on any size and batch."""
 
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -193,3 +194,14 @@ def test_norms_equal_those_of_torch(memory_format: torch.memory_format) -> None:
     torch.testing.assert_close(ours(x), theirs(x))
     one_by_one = torch.cat([InstanceNorm(8)(frame[None]) for frame in x])
     torch.testing.assert_close(InstanceNorm(8)(x), one_by_one, rtol=0, atol=0)
+
+
+def test_an_encoder_whose_norms_hold_its_activations_keeps_them() -> None:
+    """timm's BatchNormAct2d is norm and activation in one."""
+    names = [
+        type(m).__name__ for m in make_predictor(PredictorSettings(encoder="tu-efficientnet_b0", depth=3)).modules()
+    ]
+    plain = timm.create_model("efficientnet_b0", features_only=True, out_indices=(0, 1, 2))
+    wanted = [type(module).__name__ for module in plain.modules()]
+    assert "BatchNormAct2d" not in names
+    assert names.count("SiLU") == wanted.count("SiLU") > 10

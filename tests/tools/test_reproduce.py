@@ -82,7 +82,7 @@ def test_every_method_is_scored_in_both_directions_and_every_column(results: dic
     for run in results["runs"]:
         assert set(run["scores"]) == figures | {"norm_mp", "norm_ac", "norm_iou"}
         assert all(set(scores) == set(COLUMNS) for scores in run["scores"].values())
-        sheet = cv2.imread(str(work / "runs" / run["folder"] / "sheet.png"))
+        sheet = cv2.imread(str(work / run["folder"] / "sheet.png"))
         assert sheet is not None
         assert sheet.shape[1] > 7 * 64
     assert json.loads((work / "results.json").read_text()) == json.loads(json.dumps(results))

@@ -7,11 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from recycle.config import parse_pipeline
 from recycle.footage.clips import Shot, find_shots
 from recycle.training.health import Health
 from recycle.training.loop import train
+from recycle.training.step import StepReport
 
 ALONE = {"adversarial": 1}
 """The adversarial loss and no other: no predictors, which makes steps quick."""
@@ -98,3 +100,14 @@ def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_pat
 )
 def test_patience_follows_from_the_length_of_the_run(settings: dict[str, Any], patience: int) -> None:
     assert Health(parse_pipeline({"train": settings}, where="test")).patience == patience
+
+
+def test_a_discriminator_that_runs_away_alone_is_told() -> None:
+    """Of domain b every patch is told and rejected; that of a plays a fair game."""
+    health = Health(parse_pipeline({"train": {"steps": 100}}, where="test"))
+    frame = torch.zeros(1, 1, 3, 16, 16)
+    measures = {"disc_a_accuracy": 0.7, "disc_a_rejection": 0.3, "disc_b_accuracy": 1.0, "disc_b_rejection": 1.0}
+    losses = {"adversarial": torch.tensor(1.3)}
+    report = StepReport(losses, {name: torch.tensor(value) for name, value in measures.items()}, frame, frame)
+    notices = [text for _ in range(60) for text in health.observe(report, frame, frame, 0.0)]
+    assert [text.split(":")[0] for text in notices] == ["the discriminator of domain b has run away"]

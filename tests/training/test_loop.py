@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from safetensors.torch import load_file
 
 from recycle.config import Pipeline, TrainSettings, parse_pipeline
@@ -21,6 +23,7 @@ from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.training.loop import TrainReport, train
+from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
 
 SETTINGS: dict[str, Any] = {
@@ -212,8 +215,8 @@ def test_a_checkpoint_of_another_version_is_an_error_and_stays(footage: tuple[Pa
 
 def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
     run(pipeline(steps=1), footage, tmp_path)
-    with pytest.raises(RecycleError, match=r"train\.learning_rate = 0\.0002, the pipeline now says 0\.1"):
-        run(pipeline(steps=2, learning_rate=0.1), footage, tmp_path)
+    with pytest.raises(RecycleError, match=r"train\.ema = 0\.\d+, the pipeline now says 0\.1"):
+        run(pipeline(steps=2, ema=0.1), footage, tmp_path)
     lighter = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 5, "recurrent": 10}}}, where="test")
     with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; put it"):
         run(lighter, footage, tmp_path)
@@ -280,3 +283,48 @@ def test_shots_are_read_as_rgb(tmp_path: Path) -> None:
     frame = Shot((tmp_path / "0.png",), 5, 4).read(0)
     assert frame.shape == (3, 4, 5)
     assert frame[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_rates_may_be_lowered_as_warnings_advise(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=2), footage, tmp_path)
+    run(pipeline(steps=3, learning_rate=1e-6, discriminator_rate=0.5, decay=0), footage, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    rates = [state[f"optimiser_{part}"]["param_groups"][0]["lr"] for part in ("translators", "discriminators")]
+    assert rates == [1e-6, 5e-7]
+
+
+def fp16(scale: float) -> Fabric:
+    """fp16 with its loss scaler, which doubles its scale at every second step that goes well."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=2)
+    fabric = Fabric(accelerator="cpu", plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+    fabric.launch()
+    return fabric
+
+
+def test_fp16_continues_with_its_loss_scale(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+    for folder, lengths in ((tmp_path / "one", [5]), (tmp_path / "two", [3, 5])):
+        for steps in lengths:
+            task = pipeline(steps=steps, decay=0)
+            train(task, a, b, folder, progress=lambda done, total, detail: None, fabric=fp16(8.0))
+    one, two = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two"))
+    assert one["loss_scaler"]["scale"] == two["loss_scaler"]["scale"] == 32
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
+
+
+def test_fp16_leaves_out_a_step_whose_gradients_overflow(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+    task = pipeline(steps=1, ema=0)
+    before = Run(task, tmp_path, fp16(1.0), short_side=20).average.bundle.state_dict()
+    train(task, a, b, tmp_path, progress=lambda done, total, detail: None, fabric=fp16(2.0**60))
+    torch.testing.assert_close(load_file(tmp_path / "model" / "model.safetensors"), before, rtol=0, atol=0)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["loss_scaler"]["scale"] == 2.0**59
+
+
+def test_footage_that_cannot_be_held_out_is_told(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    short = write_frames(tmp_path / "short", 30, seed=3)
+    notices = run(pipeline(steps=1), (footage[0], short), tmp_path / "run").notices
+    assert [text for text in notices if "keep frames from training" in text] == [notices[0]]
+    assert notices[0].startswith("domain b ")

@@ -191,7 +191,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     told of. When the run goes on, a loss of the second process is not finite once."""
     losses = "prediction = { wait = true }\nweights = { adversarial = 0.0, recycle = 10.0, recurrent = 10.0 }"
     task, out = write_task(tmp_path / "task.toml", losses=losses, steps="100_000"), tmp_path / "run"
-    process = start(task, footage, out, "--devices", "2", program=("-m", "recycle"))
+    process = start(task, footage, out, "--devices", "2", "--hours", "1", program=("-m", "recycle"))
     wait_for(lambda: read_step(out) >= 3)
     os.kill(second_process(process), signal.SIGKILL)
     (error,) = errors_of(process)

@@ -15,17 +15,18 @@ from recycle.errors import RecycleError
 from recycle.footage.clips import find_shots
 from recycle.networks.generator import Generator
 from recycle.training.loop import train
-from recycle.training.memory import USABLE, Portions, free_memory, is_out_of_memory, plan, step_memory
+from recycle.training.memory import USABLE, Portions, _allowed, free_memory, is_out_of_memory, plan, step_memory
 from recycle.training.run import Run
 from tests.training.test_loop import SETTINGS, write_frames
 
 
 @contextmanager
-def hungry(most: int) -> Iterator[None]:
-    """A generator that is given more than `most` frames at once asks for more memory than there is, truly."""
+def hungry(most: int, *, training: bool = True) -> Iterator[None]:
+    """A generator that is given more than `most` frames at once, in training or outside of it, asks for more memory
+    than there is, truly."""
 
     def hook(module: Any, inputs: Any) -> None:
-        if isinstance(module, Generator) and torch.is_grad_enabled() and len(inputs[0]) > most:
+        if isinstance(module, Generator) and torch.is_grad_enabled() is training and len(inputs[0]) > most:
             torch.empty(1 << 50, dtype=torch.uint8)
 
     handle = torch.nn.modules.module.register_module_forward_pre_hook(hook)
@@ -130,3 +131,23 @@ def test_only_a_lack_of_memory_is_taken_for_one() -> None:
         torch.zeros(2) @ torch.zeros(3)
     assert not is_out_of_memory(other.value)
     assert is_out_of_memory(MemoryError())
+
+
+def test_previews_that_do_not_fit_are_made_of_single_frames_or_left_out(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for most, kept in ((1, True), (0, False)):
+        out = tmp_path / str(most)
+        with hungry(most, training=False):
+            notices, _ = go(small(steps=1), footage, out)
+        assert (out / "model-best").is_dir() is (out / "previews").is_dir() is kept
+        assert [text for text in notices if "do not fit into memory whole" in text] == ([] if kept else [notices[-1]])
+        assert (out / "model" / "model.safetensors").is_file()
+
+
+def test_cached_files_count_as_free_in_a_container(tmp_path: Path) -> None:
+    for name, content in (("max", "1000"), ("current", "900"), ("stat", "anon 300\ninactive_file 550\nfile 590")):
+        (tmp_path / f"memory.{name}").write_text(content + "\n")
+    assert _allowed(tmp_path) == 650
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _allowed(tmp_path) > 1 << 60

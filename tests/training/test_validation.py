@@ -133,3 +133,11 @@ def test_scores_of_steps_that_are_taken_again_are_forgotten_but_not_the_best(tmp
     assert again.best == (6, 0.3)
     assert not again.add(6, 0.3)
     assert again.add(8, 0.2)
+    assert Scores.load(tmp_path / "validation.json", step=0).best is None, "another run's"
+
+
+def test_domains_of_different_sizes_are_compared_at_one(day: Tensor, night: Tensor) -> None:
+    """The same pictures, some larger, are nearly no further away; another appearance is."""
+    larger, other = (torch.nn.functional.interpolate(clip, (66, 88), mode="bicubic") for clip in (night, day))
+    reference = Reference(night, 48)
+    assert reference.distance(larger) < 0.2 * reference.distance(other)

@@ -81,7 +81,7 @@ def step_seconds(
     """
     file = folder / "step-seconds.json"
     known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    keys = {method: f"{method} {digest(pipeline)}" for method, pipeline in pipelines.items()}
+    keys = {method: f"{method} {digest(pipeline)} jobs={jobs}" for method, pipeline in pipelines.items()}
     if missing := {method for method, key in keys.items() if key not in known}:
         reference = next((method for method in pipelines if method not in missing), None)
         measured = _measure(
