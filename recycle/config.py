@@ -228,7 +228,7 @@ class LossSettings(Settings):
     """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
     little footage."""
     prediction: PredictionSettings = PredictionSettings()
-    weights: LossWeights = LossWeights(cycle=5.0, unsupervised_spatial=5.0, unsupervised_recycle=5.0)
+    weights: LossWeights = LossWeights(cycle=2.0, unsupervised_spatial=5.0, unsupervised_recycle=2.0)
 
 
 class AugmentSettings(Settings):

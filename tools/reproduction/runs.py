@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from tools.reproduction.plan import SegmenterSettings, digest
 from tools.reproduction.scores import Scores, score, translated_by, write_sheet
 from tools.reproduction.segmenter import open_segmenter
 
-_ROUNDS, _STEPS = 4, 8
+_ROUNDS, _STEPS = 2, 12
 """Of the warm-up: the methods take turns, so that a slow moment of the machine does not fall on one alone."""
 _KILLED = "a process was killed (out of memory?); run the command again, with fewer --jobs"
 
@@ -118,16 +119,20 @@ def _warm_up(task: _WarmUp, count: Callable[[int], None]) -> dict[str, list[floa
     for _ in range(_ROUNDS):
         for method, pipeline in task.pipelines.items():
             stamps: list[float] = []
-            short = pipeline.model_copy(update={"train": pipeline.train.model_copy(update={"steps": _STEPS})})
 
             def stamp(step: int, steps: int, detail: str, stamps: list[float] = stamps) -> None:
                 stamps.append(time.perf_counter())
+                if len(stamps) == _STEPS:
+                    raise _Enough
 
-            with tempfile.TemporaryDirectory(dir=task.folder, prefix=".warm-up-") as place:
-                train(short, task.footage.a, task.footage.b, Path(place), progress=stamp)
-            # The first step warms up; the last one ends with a preview and a checkpoint.
-            seconds[method] += [after - before for before, after in pairwise(stamps[:-1])]
+            with tempfile.TemporaryDirectory(dir=task.folder, prefix=".warm-up-") as place, suppress(_Enough):
+                train(pipeline, task.footage.a, task.footage.b, Path(place), progress=stamp)
+            seconds[method] += [after - before for before, after in pairwise(stamps)]  # the first step warms up
     return seconds
+
+
+class _Enough(Exception):
+    """The steps of a warm-up are taken."""
 
 
 @dataclass(frozen=True)
