@@ -46,13 +46,8 @@ def warp(clip: Tensor, flow: Tensor) -> Tensor:
     grid = torch.stack(
         ((2 * (x + flow[:, 0]) + 1) / width - 1, (2 * (y + flow[:, 1]) + 1) / height - 1), dim=-1
     ).repeat_interleave(frames, 0)
-    moved = F.grid_sample(
-        at_least_float32(clip).flatten(0, 1),
-        grid.to(at_least_float32(clip).dtype),
-        mode="bilinear",
-        padding_mode="reflection",
-        align_corners=False,
-    )
+    exact = at_least_float32(clip).flatten(0, 1)
+    moved = F.grid_sample(exact, grid.to(exact.dtype), mode="bilinear", padding_mode="reflection", align_corners=False)
     return moved.to(clip.dtype).unflatten(0, clip.shape[:2])
 
 

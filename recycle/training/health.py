@@ -85,7 +85,7 @@ class Health:
         for (name, _), value in zip(values.items(), torch.stack(list(values.values())).tolist(), strict=True):
             self._values.setdefault(name, self._kept()).append(value)
         for name, clips in (("a", a), ("b", b), ("fake_a", report.fake_a), ("fake_b", report.fake_b)):
-            self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL).cpu()
+            self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL)
         if self._seen == BEGINNING:
             self._early = {name: float(np.mean(kept)) for name, kept in self._values.items()}
         if self._seen < self.patience or self._seen % max(1, self.patience // CHECKS):
@@ -176,7 +176,7 @@ class Health:
 
     def _diversity(self, name: str) -> float:
         """Mean over a thumbnail's pixels of the standard deviation across recent frames, in units of [-1, 1]."""
-        kept = torch.stack(tuple(self._thumbnails[name]))
+        kept = torch.stack([each.cpu() for each in self._thumbnails[name]])  # a resumed run has some there
         return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
 
     def _kept(self, values: Iterable[float] = ()) -> deque[float]:

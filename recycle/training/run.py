@@ -165,7 +165,7 @@ class Run:
             if key.startswith("optimiser"):  # a sharded one has other options
                 own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
                 state[key]["param_groups"] = own
-            if key in state:  # there is no loss scaler yet where the precision was another one
+            if key != "loss_scaler" or key in state:  # there is none yet where the precision was another one
                 part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
         if self.fabric.global_rank < len(state["pools"]):  # a process that is new begins with empty pools
