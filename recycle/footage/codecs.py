@@ -45,6 +45,10 @@ class Encoder:
     """Codec tag for mp4 and mov, where the default one does not play everywhere."""
 
 
+X265_FRAMES = 3
+"""Frames that x265 needs before it knows its delay: of a stream with fewer, the decoding timestamps that it gives
+are whatever its memory held before, and containers refuse them as invalid."""
+
 SMALL = 240
 """Short side in pixels below which frames are small."""
 _FINER = 4
@@ -117,7 +121,7 @@ class Choice:
 
 
 def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL) -> Choice:
-    """The encoder that `settings` ask for, tried out by encoding one frame.
+    """The encoder that `settings` ask for, tried out by encoding a few frames.
 
     Frames whose `short_side` in pixels is below SMALL get a finer default quality: what is lost shows more.
 
@@ -148,7 +152,7 @@ def _hardware(settings: EncodeSettings, short_side: int) -> Choice | None:
 
 
 def working_hardware() -> list[str]:
-    """Names of the hardware encoders that encode a frame on this machine."""
+    """Names of the hardware encoders that encode frames on this machine."""
     found = []
     for codec, encoder in _HARDWARE.items():
         if not try_encoder(_choice(encoder, EncodeSettings(codec=codec), SMALL, None)):
@@ -185,7 +189,7 @@ def _choice(encoder: Encoder, settings: EncodeSettings, short_side: int, notice:
 
 
 def try_encoder(choice: Choice) -> str:
-    """Why the encoder does not work here, in a few words; '' if it encoded a frame."""
+    """Why the encoder does not work here, in a few words; '' if it encoded some frames."""
     return _try(choice.encoder.name, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
 
 
@@ -197,10 +201,11 @@ def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bit
             stream.width, stream.height, stream.pix_fmt = 256, 256, pixel_format
             if bitrate is not None:
                 stream.bit_rate = bitrate
-            frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
-            frame = frame.reformat(format=pixel_format)
-            frame.pts, frame.time_base = 0, Fraction(1, 25)
-            container.mux(stream.encode(frame))
+            for pts in range(X265_FRAMES):
+                frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+                frame = frame.reformat(format=pixel_format)
+                frame.pts, frame.time_base = pts, Fraction(1, 25)
+                container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except (av.FFmpegError, ValueError, OSError) as error:
         logger.debug("encoder %s: %s", name, error)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from recycle.atomic import atomic_path
 from recycle.config import EncodeSettings
 from recycle.errors import OutputError
-from recycle.footage.codecs import Choice, choose_encoder
+from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
 from recycle.footage.frame import Pixels, StreamInfo
 
@@ -68,6 +68,7 @@ class VideoEncoder:
         self._container = container
         self._choice = choice
         self._last_pts: int | None = None
+        self._written = 0
         self._scaler = VideoReformatter()
         stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=choice.options)
         stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
@@ -112,11 +113,16 @@ class VideoEncoder:
             interpolation=EXACT,
         )
         frame.pts, frame.time_base = pts, self.picture.time_base
+        self._written += 1
         self._container.mux(self.stream.encode(frame))
 
     def close(self) -> None:
         """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
-        self._container.mux(self.stream.encode(None))
+        packets = self.stream.encode(None)
+        if self._choice.encoder.name == "libx265" and self._written < X265_FRAMES:
+            for packet in packets:  # too few to be reordered
+                packet.dts = packet.pts
+        self._container.mux(packets)
 
 
 class _Sited:
