@@ -66,8 +66,6 @@ def _readable(
                 if packet.size:  # without: the end of the stream, or an empty packet; decoding it would flush
                     yield packet
             return
-        except IndexError:  # PyAV: a packet of a stream that was not there when the file was opened
-            failures += 1
         except av.FFmpegError as error:
             if error.errno in _UNREACHABLE:
                 raise

@@ -18,10 +18,11 @@ from recycle.errors import FootageError
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
-from recycle.footage.frame import Frame, Pixels, StreamInfo, repair_timestamps
+from recycle.footage.frame import Clock, Frame, Pixels, StreamInfo
 from recycle.footage.hardware import accelerator, decodes_alike
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
+from recycle.footage.packets import demux
 from recycle.storage import is_here
 
 __all__ = [
@@ -74,7 +75,9 @@ class VideoReader:
         self.concealed = 0
         """Frames so far that stand for one that is lost."""
         self.repaired = 0
-        """Timestamps so far that were missing, or not later than the one before."""
+        """Timestamps so far that were missing, not later than the one before, or hours after it."""
+        self.unknown = 0
+        """Packets so far of streams that were not there when the file was opened."""
         self._depth = depth
         self._threads = threads
         self._container: InputContainer | None = None
@@ -132,24 +135,18 @@ class VideoReader:
         be reached any more.
         """
         self.close()
-        self.damaged = self.concealed = self.repaired = 0
+        self.damaged = self.concealed = self.repaired = self.unknown = 0
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         stored = (self.info.width, self.info.height)
         width, height = stored[::-1] if self._turn.transpose else stored
         to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
-        now: list[Decoded] = []
-
-        def stamps() -> Iterator[int | None]:
-            decoded = self._decode(container, stream)
-            for one in deinterlace(decoded, time_base) if self.interlaced else decoded:
-                now[:] = [one]
-                yield one.pts
-
+        clock = Clock(int(1 / time_base))
+        frames = self._decode(container, stream)
         try:
-            for pts in repair_timestamps(stamps(), step=self._step, second=int(1 / time_base)):
-                (decoded,) = now
+            for decoded in deinterlace(frames, time_base) if self.interlaced else frames:
+                pts = clock(decoded.pts, step=self._step)
                 if start is not None and pts < start:
                     if entry is not None:
                         self.damaged = 0
@@ -177,7 +174,7 @@ class VideoReader:
         stream = video_stream(container, self.path)
         try:
             container.seek(entry, stream=stream)
-            landed = next(packet for packet in container.demux(stream) if packet.size)
+            landed = next(packet for packet in demux(container, stream) if packet.size)
             right = landed.is_keyframe and landed.pts is not None and landed.pts <= entry
             container.seek(entry, stream=stream)
         except (av.FFmpegError, StopIteration):
@@ -193,7 +190,10 @@ class VideoReader:
         def damage() -> None:
             self.damaged += 1
 
-        return decode(lambda: container.demux(stream), stream, step=self._step, damage=damage)
+        def unknown() -> None:
+            self.unknown += 1
+
+        return decode(lambda: demux(container, stream, unknown=unknown), stream, step=self._step, damage=damage)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""

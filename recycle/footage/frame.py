@@ -1,6 +1,5 @@
 """One frame, the facts about the frames of a source, and timestamps that only ever grow."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -53,28 +52,40 @@ class StreamInfo:
     """Counter-clockwise degrees by which the stored picture is turned to stand upright (already done)."""
 
 
-def repair_timestamps(stamps: Iterable[int | None], *, step: int, second: int) -> Iterator[int]:
-    """Yield strictly increasing timestamps, equal to the given ones wherever those already increase.
+PAUSE = 6 * 3600
+"""Longest time in seconds from one timestamp to the next: mp4 holds no more than 2^31 units of MPEG's 1/90 000 s."""
 
-    A missing one is `step` (units of one frame) after its predecessor. One that repeats or goes back a little
-    becomes its predecessor + 1. A jump back of more than `second` (units of one second) starts a new piece,
-    as where recordings were joined: it follows on, `step` later, and keeps its own distances.
+
+class Clock:
+    """Strictly increasing timestamps, equal to the given ones wherever those already increase.
+
+    One that repeats or goes back a little becomes its predecessor + 1. A jump, back by more than a second or
+    ahead by more than six hours, starts a new piece, as where recordings were joined: it follows on without a
+    gap and keeps its own distances.
     """
-    last: int | None = None
-    shift = 0
-    for stamp in stamps:
-        if last is None:
-            current = 0 if stamp is None else stamp
-        elif stamp is None:
-            current = last + step
-        elif stamp > last:
-            current, shift = stamp, 0
-        elif stamp + shift > last:
-            current = stamp + shift
-        elif last - (stamp + shift) > second:
-            current = last + step
-            shift = current - stamp
+
+    def __init__(self, second: int) -> None:
+        """`second`: units of one second."""
+        self._second = max(1, second)
+        self._last: int | None = None
+        self._shift = 0
+
+    def __call__(self, stamp: int | None, *, step: int) -> int:
+        """The timestamp for `stamp`; `step`: its distance from the one before, where the source tells none."""
+        if self._last is None:
+            self._last = 0 if stamp is None else stamp
+            return self._last
+        last, self._last = self._last, self._last + step
+        if stamp is None:
+            return self._last
+        candidates = (stamp, stamp + self._shift)
+        for candidate in candidates:
+            if last < candidate <= last + PAUSE * self._second:
+                self._last = candidate
+                break
         else:
-            current = last + 1
-        yield current
-        last = current
+            if any(last - self._second <= candidate <= last for candidate in candidates):
+                self._last = last + 1
+                return self._last
+        self._shift = self._last - stamp
+        return self._last

@@ -31,7 +31,7 @@ def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
                 )
                 ours, theirs = (f.to_ndarray(format="rgb24").astype(np.int16) for f in (frame, other))
                 return same and bool(np.abs(ours - theirs).mean() <= _TOLERANCE)
-    except (av.FFmpegError, OSError, ValueError, RuntimeError, NotImplementedError):
+    except (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, NotImplementedError):
         return False
     return False
 

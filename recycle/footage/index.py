@@ -2,10 +2,14 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
+
+from recycle.footage.frame import PAUSE
+from recycle.footage.packets import demux
 
 _SEEKABLE = ("mov", "matroska")
 """Demuxers (the first of FFmpeg's names) that land where they are asked to."""
@@ -33,14 +37,15 @@ class Index:
 def build_index(container: InputContainer, stream: VideoStream, *, until: int | None = None) -> Index | None:
     """Read the packets of a newly opened file, up to the timestamp `until`; None if one cannot jump in it safely.
 
-    That is so if a timestamp is missing or repeated, a packet is damaged, or the container is not known to find
-    its key frames.
+    That is so if a timestamp is missing, repeated or hours after the one before, a packet is damaged, or the
+    container is not known to find its key frames.
     """
-    if not container.format.name.startswith(_SEEKABLE):
+    unit = stream.time_base
+    if unit is None or not container.format.name.startswith(_SEEKABLE):
         return None
     stamps, keys = [], []
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if not packet.size or packet.is_discard:  # discard: cut off by an edit list
                 continue
             if packet.pts is None or packet.is_corrupt:
@@ -54,7 +59,10 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
         return None
     if len(set(stamps)) != len(stamps) or keys != sorted(keys):
         return None
-    return Index(tuple(sorted(stamps)), tuple(keys))
+    stamps.sort()
+    if any(after - stamp > PAUSE / unit for stamp, after in pairwise(stamps)):
+        return None
+    return Index(tuple(stamps), tuple(keys))
 
 
 def beyond_end(container: InputContainer, stream: VideoStream) -> int:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from recycle.errors import FootageError
 from recycle.footage.colour import colour_of
 from recycle.footage.decode import VideoReader, frame_rate, frame_step, open_container, video_stream
+from recycle.footage.packets import demux
 from recycle.footage.shots import ShotFinder
 
 _SAMPLE = 300
@@ -146,7 +147,7 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
-    for packet in container.demux(stream):
+    for packet in demux(container, stream):
         try:
             for frame in stream.decode(packet if packet.size else None):
                 return frame
@@ -158,7 +159,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
 def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
     times: list[Fraction] = []
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.pts is not None and packet.size:
                 times.append(packet.pts * packet.time_base)
             if len(times) == _SAMPLE:

@@ -9,7 +9,12 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-_AUDIO = {"mp4": ("aac", 256_000), "mov": ("aac", 256_000), "webm": ("libopus", 192_000)}
+_AUDIO = {
+    "mp4": ("aac", 256_000),
+    "mov": ("aac", 256_000),
+    "matroska": ("aac", 256_000),
+    "webm": ("libopus", 192_000),
+}
 _TEXT = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 _TEXT_SOURCES = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 
@@ -29,7 +34,7 @@ def conversion(stream: Stream, container: str) -> str | None:
     context = stream.codec_context
     if context is None:
         return None
-    if stream.type == "audio" and container in _AUDIO:
+    if stream.type == "audio" and container in _AUDIO and cast(Any, context).sample_rate:
         return _AUDIO[container][0]
     if stream.type == "subtitle" and context.name in _TEXT_SOURCES:
         return _TEXT.get(container)

@@ -3,10 +3,12 @@
 import io
 from collections import Counter
 from collections.abc import Generator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import av
 from av.container import OutputContainer
@@ -15,9 +17,12 @@ from av.stream import Disposition, Stream
 
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import open_container, video_stream
+from recycle.footage.frame import Clock
+from recycle.footage.packets import demux
 from recycle.translation.convert import Converter, conversion, open_converter
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
     from av.container.core import Chapter
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -58,6 +63,8 @@ class OtherStreams:
                 # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
                 if stream.index != self._video.index and not is_chapters:
+                    if stream.type == "audio" and not cast(Any, stream.codec_context).sample_rate:
+                        _learn(stream, source)
                     self._decide(stream, container)
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
@@ -70,6 +77,7 @@ class OtherStreams:
         self._targets: dict[int, Stream] = {}
         self._converters: dict[int, Converter] = {}
         self._last: dict[int, int] = {}
+        self._clocks: dict[int, Clock] = {}
         self._lost: Counter[str] = Counter()
         if self._input is not None:
             video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
@@ -123,6 +131,8 @@ class OtherStreams:
         elif (codec := conversion(stream, container)) is not None:
             self._converted.append(stream)
             self.notices.append(f"{_name(stream)} is converted to {codec}: {container} cannot hold it as it is")
+        elif stream.type == "audio" and not cast(Any, stream.codec_context).sample_rate:
+            self.notices.append(f"{_name(stream)} is left out: nothing of it can be decoded")
         else:
             takers = [suffix for suffix, name in CONTAINERS.items() if _fits(stream, name)]
             advice = f"; {' or '.join(takers)} can" if takers else ""
@@ -136,7 +146,7 @@ class OtherStreams:
         failures = 0
         while failures < _MAX_READ_FAILURES:
             try:
-                for packet in self._input.demux(streams):
+                for packet in demux(self._input, *streams):
                     failures = 0
                     if packet.size and (start is None or _time(packet) >= start):
                         if end is not None and _time(packet) >= end + _INTERLEAVING:
@@ -165,19 +175,35 @@ class OtherStreams:
             self._lost[_name(stream)] += 1
 
     def _mux(self, packet: "Packet[Stream]", stream: Stream) -> None:
-        index = stream.index
-        shift = round(self._shift / packet.time_base)
-        dts = packet.dts if packet.dts is not None else packet.pts
-        dts = dts + shift if dts is not None else self._last.get(index, 0)
-        if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
-            dts = max(dts, self._last[index] + (stream.type not in ("subtitle", "data")))
-        packet.dts = self._last[index] = dts
-        packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
+        index, unit = stream.index, packet.time_base
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stream.type in ("subtitle", "data"):  # at any time, and several at once, but muxers refuse to go back
+            dts = max(stamp or 0, self._last.get(index, stamp or 0))
+        else:
+            clock = self._clocks.setdefault(index, Clock(int(1 / unit)))
+            dts = clock(stamp, step=packet.duration or 1)
+        self._last[index] = dts
+        moved = 0 if stamp is None else dts - stamp
+        late = round(self._shift / unit)
+        packet.pts = late + (dts if packet.pts is None else max(packet.pts + moved, dts))
+        packet.dts = late + dts
         packet.stream = self._targets[index]
         try:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
+
+
+def _learn(stream: Stream, source: Path) -> None:
+    """Decode the first frame of sound that begins where FFmpeg, on opening, did not look: its rate and channels."""
+    context = cast("AudioCodecContext", stream.codec_context)
+    with open_container(source) as container:
+        for packet in islice(demux(container, container.streams[stream.index]), _MAX_READ_FAILURES):
+            with suppress(av.FFmpegError):
+                if packet.size and context.decode(packet):
+                    break
+    if context.is_open:
+        context.flush_buffers()
 
 
 def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:

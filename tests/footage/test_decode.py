@@ -3,7 +3,7 @@
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recycle.errors import FootageError
 from recycle.footage.decode import VideoReader, estimate_frames, find_sources, open_frames
-from recycle.footage.frame import Frame, repair_timestamps
+from recycle.footage.frame import Clock, Frame
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]
@@ -359,21 +359,28 @@ def test_estimates(tmp_path: Path, make_video: Make, moving_frames: Frames) -> N
     assert estimate_frames(tmp_path / "b.mp4") == 0
 
 
+def repaired(stamps: Iterable[int | None], *, step: int, second: int) -> list[int]:
+    clock = Clock(second)
+    return [clock(stamp, step=step) for stamp in stamps]
+
+
 @given(st.lists(st.none() | st.integers(-(10**6), 10**6), max_size=50), st.integers(1, 4000))
 def test_repaired_timestamps_increase(stamps: list[int | None], step: int) -> None:
-    repaired = list(repair_timestamps(stamps, step=step, second=step * 25))
-    assert len(repaired) == len(stamps)
-    assert all(b > a for a, b in itertools.pairwise(repaired))
+    for second in (step * 25, 1):  # of one unit: six hours are a short time
+        assert all(
+            0 < b - a <= max(21600 * second, step)
+            for a, b in itertools.pairwise(repaired(stamps, step=step, second=second))
+        )
 
 
 @given(st.sets(st.integers(-(10**6), 10**6)))
 def test_good_timestamps_stay(stamps: set[int]) -> None:
     ordered = sorted(stamps)
-    assert list(repair_timestamps(ordered, step=40, second=1000)) == ordered
+    assert repaired(ordered, step=40, second=1000) == ordered
 
 
 @pytest.mark.parametrize(
-    ("stamps", "repaired"),
+    ("stamps", "expected"),
     [
         ([None, None, None], [0, 40, 80]),
         ([100, None, 180], [100, 140, 180]),
@@ -382,10 +389,13 @@ def test_good_timestamps_stay(stamps: set[int]) -> None:
         ([5000, 5040, 0, 40, 80], [5000, 5040, 5080, 5120, 5160]),  # two recordings joined
         ([5000, 5040, 0, 5120], [5000, 5040, 5080, 5120]),  # one wild stamp
         ([5000, 0, 40, 0, 40], [5000, 5040, 5080, 5081, 5082]),
+        ([0, 40, 21_600_040, 21_600_080], [0, 40, 21_600_040, 21_600_080]),  # a pause of six hours
+        ([0, 40, 21_600_041, 21_600_081], [0, 40, 80, 120]),  # longer: joined recordings again
+        ([0, 40, 10**9, 80, 120, 160], [0, 40, 80, 81, 120, 160]),  # one wild stamp ahead
     ],
 )
-def test_repairs(stamps: list[int | None], repaired: list[int]) -> None:
-    assert list(repair_timestamps(stamps, step=40, second=1000)) == repaired
+def test_repairs(stamps: list[int | None], expected: list[int]) -> None:
+    assert repaired(stamps, step=40, second=1000) == expected
 
 
 AWKWARD = {

@@ -1,0 +1,24 @@
+"""Packets of a media file."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+S = TypeVar("S", bound=Stream)
+
+
+def demux(container: InputContainer, *streams: S, unknown: Callable[[], None] = lambda: None) -> "Iterator[Packet[S]]":
+    """The packets of `streams`, from where the file was left. Raises av.FFmpegError for what cannot be read.
+
+    Those of streams that were not there when the file was opened, as damage or joined recordings make them
+    appear, are passed over, and `unknown` is called: PyAV ends with an IndexError at each.
+    """
+    while True:
+        try:
+            yield from cast("Iterator[Packet[S]]", container.demux(*streams))
+            return
+        except IndexError:
+            unknown()
