@@ -55,7 +55,7 @@ LEAST_SCORES = 6
 class Reference:
     """Real frames of one domain, as patches; tells how far others are from them."""
 
-    def __init__(self, frames: Tensor, short_side: int = SHORT_SIDE) -> None:
+    def __init__(self, frames: Tensor, short_side: int) -> None:
         """frames: (N, 3, H, W) in [-1, 1]; all are compared at this size of the shorter side, in pixels."""
         self.deviation = float(frames.std())
         self._short_side = short_side

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import av
 from av.container import OutputContainer
@@ -63,7 +63,7 @@ class OtherStreams:
                 # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
                 if stream.index != self._video.index and not is_chapters:
-                    if stream.type == "audio" and not cast(Any, stream.codec_context).sample_rate:
+                    if _is_unheard(stream):
                         _learn(stream, source)
                     self._decide(stream, container)
 
@@ -131,7 +131,7 @@ class OtherStreams:
         elif (codec := conversion(stream, container)) is not None:
             self._converted.append(stream)
             self.notices.append(f"{_name(stream)} is converted to {codec}: {container} cannot hold it as it is")
-        elif stream.type == "audio" and not cast(Any, stream.codec_context).sample_rate:
+        elif _is_unheard(stream):
             self.notices.append(f"{_name(stream)} is left out: nothing of it can be decoded")
         else:
             takers = [suffix for suffix, name in CONTAINERS.items() if _fits(stream, name)]
@@ -192,6 +192,12 @@ class OtherStreams:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
+
+
+def _is_unheard(stream: Stream) -> bool:
+    """Whether FFmpeg knows the codec of some sound and nothing else of it."""
+    context = cast("AudioCodecContext | None", stream.codec_context)
+    return stream.type == "audio" and context is not None and not context.sample_rate
 
 
 def _learn(stream: Stream, source: Path) -> None:
