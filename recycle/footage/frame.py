@@ -67,8 +67,9 @@ class Clock:
     def __init__(self, second: int) -> None:
         """`second`: units of one second."""
         self._second = max(1, second)
+        self.shift = 0
+        """What the present piece is moved by."""
         self._last: int | None = None
-        self._shift = 0
 
     def __call__(self, stamp: int | None, *, step: int) -> int:
         """The timestamp for `stamp`; `step`: its distance from the one before, where the source tells none."""
@@ -78,7 +79,7 @@ class Clock:
         last, self._last = self._last, self._last + step
         if stamp is None:
             return self._last
-        candidates = (stamp, stamp + self._shift)
+        candidates = (stamp, stamp + self.shift)
         for candidate in candidates:
             if last < candidate <= last + PAUSE * self._second:
                 self._last = candidate
@@ -87,5 +88,5 @@ class Clock:
             if any(last - self._second <= candidate <= last for candidate in candidates):
                 self._last = last + 1
                 return self._last
-        self._shift = self._last - stamp
+        self.shift = self._last - stamp
         return self._last

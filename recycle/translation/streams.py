@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from recycle.footage.codecs import CONTAINERS
-from recycle.footage.decode import open_container, video_stream
+from recycle.footage.decode import frame_step, open_container, video_stream
 from recycle.footage.frame import Clock
 from recycle.footage.packets import demux
 from recycle.translation.convert import Converter, conversion, open_converter
@@ -141,13 +141,20 @@ class OtherStreams:
     def _demux(self) -> Generator["Packet[Stream]", None, None]:
         if self._input is None or not self._targets:
             return
-        streams = [self._input.streams[index] for index in self._targets]
+        streams = [self._video, *(self._input.streams[index] for index in self._targets)]
+        picture = self._video.time_base or Fraction(1, av.time_base)
+        clock = Clock(int(1 / picture))  # the picture's jumps, where recordings were joined, are all streams'
         start, end = self._span
         failures = 0
         while failures < _MAX_READ_FAILURES:
             try:
                 for packet in demux(self._input, *streams):
                     failures = 0
+                    if packet.stream.index == self._video.index:
+                        if packet.dts is not None:
+                            clock(packet.dts, step=frame_step(self._video))
+                        continue
+                    _move(packet, clock.shift * picture)
                     if packet.size and (start is None or _time(packet) >= start):
                         if end is not None and _time(packet) >= end + _INTERLEAVING:
                             return
@@ -192,6 +199,14 @@ class OtherStreams:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
+
+
+def _move(packet: "Packet[Stream]", seconds: Fraction) -> None:
+    by = round(seconds / packet.time_base)
+    if packet.pts is not None:
+        packet.pts += by
+    if packet.dts is not None:
+        packet.dts += by
 
 
 def _is_unheard(stream: Stream) -> bool:
