@@ -76,8 +76,6 @@ class VideoReader:
         """Frames so far that stand for one that is lost."""
         self.repaired = 0
         """Timestamps so far that were missing, not later than the one before, or hours after it."""
-        self.unknown = 0
-        """Packets so far of streams that were not there when the file was opened."""
         self._depth = depth
         self._threads = threads
         self._container: InputContainer | None = None
@@ -135,7 +133,7 @@ class VideoReader:
         be reached any more.
         """
         self.close()
-        self.damaged = self.concealed = self.repaired = self.unknown = 0
+        self.damaged = self.concealed = self.repaired = 0
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
@@ -190,10 +188,7 @@ class VideoReader:
         def damage() -> None:
             self.damaged += 1
 
-        def unknown() -> None:
-            self.unknown += 1
-
-        return decode(lambda: demux(container, stream, unknown=unknown), stream, step=self._step, damage=damage)
+        return decode(lambda: demux(container, stream), stream, step=self._step, damage=damage)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""

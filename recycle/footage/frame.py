@@ -52,23 +52,31 @@ class StreamInfo:
     """Counter-clockwise degrees by which the stored picture is turned to stand upright (already done)."""
 
 
-PAUSE = 6 * 3600
-"""Longest time in seconds from one timestamp to the next: mp4 holds no more than 2^31 units of MPEG's 1/90 000 s."""
+def longest_pause(second: int) -> int:
+    """The longest distance of two timestamps that is believed, in units of which a second has `second`.
+
+    That is what an mp4 holds, 2^31 units of its timescale (see `mp4_options`), but at least six hours.
+    """
+    timescale = second
+    while timescale < 10_000:
+        timescale *= 2
+    return max(6 * 3600 * second, (2**31 - 1) * second // timescale)
 
 
 class Clock:
     """Strictly increasing timestamps, equal to the given ones wherever those already increase.
 
     One that repeats or goes back a little becomes its predecessor + 1. A jump, back by more than a second or
-    ahead by more than six hours, starts a new piece, as where recordings were joined: it follows on without a
-    gap and keeps its own distances.
+    ahead by more than the `longest_pause`, starts a new piece, as where recordings were joined: it follows on
+    without a gap and keeps its own distances.
     """
 
     def __init__(self, second: int) -> None:
         """`second`: units of one second."""
-        self._second = max(1, second)
         self.shift = 0
         """What the present piece is moved by."""
+        self._second = max(1, second)
+        self._pause = longest_pause(self._second)
         self._last: int | None = None
 
     def __call__(self, stamp: int | None, *, step: int) -> int:
@@ -81,7 +89,7 @@ class Clock:
             return self._last
         candidates = (stamp, stamp + self.shift)
         for candidate in candidates:
-            if last < candidate <= last + PAUSE * self._second:
+            if last < candidate <= last + self._pause:
                 self._last = candidate
                 break
         else:

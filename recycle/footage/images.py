@@ -24,7 +24,7 @@ class ImageFolderReader:
     The index of an image is its pts; gaps in the numbering are no gaps in time.
     """
 
-    damaged = concealed = repaired = unknown = 0
+    damaged = concealed = repaired = 0
     """Always 0: a damaged image is an error."""
     interlaced = hdr = alpha = hardware = False
     missing = 0

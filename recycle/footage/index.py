@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from recycle.footage.frame import PAUSE
+from recycle.footage.frame import longest_pause
 from recycle.footage.packets import demux
 
 _SEEKABLE = ("mov", "matroska")
@@ -60,7 +60,7 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
     if len(set(stamps)) != len(stamps) or keys != sorted(keys):
         return None
     stamps.sort()
-    if any(after - stamp > PAUSE / unit for stamp, after in pairwise(stamps)):
+    if any(after - stamp > longest_pause(int(1 / unit)) for stamp, after in pairwise(stamps)):
         return None
     return Index(tuple(stamps), tuple(keys))
 

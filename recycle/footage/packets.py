@@ -1,6 +1,6 @@
 """Packets of a media file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar, cast
 
 from av.container import InputContainer
@@ -10,15 +10,15 @@ from av.stream import Stream
 S = TypeVar("S", bound=Stream)
 
 
-def demux(container: InputContainer, *streams: S, unknown: Callable[[], None] = lambda: None) -> "Iterator[Packet[S]]":
+def demux(container: InputContainer, *streams: S) -> "Iterator[Packet[S]]":
     """The packets of `streams`, from where the file was left. Raises av.FFmpegError for what cannot be read.
 
     Those of streams that were not there when the file was opened, as damage or joined recordings make them
-    appear, are passed over, and `unknown` is called: PyAV ends with an IndexError at each.
+    appear, are passed over; PyAV may stop with an IndexError behind them, before it tells the end.
     """
     while True:
         try:
             yield from cast("Iterator[Packet[S]]", container.demux(*streams))
             return
         except IndexError:
-            unknown()
+            continue

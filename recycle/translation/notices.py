@@ -66,8 +66,6 @@ def after_work(reader: VideoReader | ImageFolderReader) -> Iterator[str]:
         yield f"{reader.damaged} damaged packets of the video: pictures near them may be wrong"
     if reader.repaired:
         yield f"{reader.repaired} timestamps were missing, went back or jumped hours ahead: they were repaired"
-    if reader.unknown:
-        yield f"{reader.unknown} packets of streams that begin in the middle of the file are left out"
 
 
 def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 import io
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice
+from math import ceil
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
@@ -16,10 +16,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from recycle.footage.codecs import CONTAINERS
-from recycle.footage.decode import frame_step, open_container, video_stream
-from recycle.footage.frame import Clock
+from recycle.footage.decode import open_container, video_stream
 from recycle.footage.packets import demux
 from recycle.translation.convert import Converter, conversion, open_converter
+from recycle.translation.joints import Joints
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_ENCODING = {"rotate", "duration", "encoder", "bps", "number_of_frames", "number_of_bytes"}
 _MAX_READ_FAILURES = 16
+_FIRST = 16
+"""Packets of sound among which one can be decoded."""
 _INTERLEAVING = Fraction(10)
 """Seconds by which streams of a file may be stored apart."""
 
@@ -59,12 +61,11 @@ class OtherStreams:
         if self._input is not None:
             self._video = video_stream(self._input, source)
             self._chapters = self._input.chapters()
+            _learn([stream for stream in self._input.streams if _is_unheard(stream)], source)
             for stream in self._input.streams:
                 # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
                 if stream.index != self._video.index and not is_chapters:
-                    if _is_unheard(stream):
-                        _learn(stream, source)
                     self._decide(stream, container)
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
@@ -77,7 +78,6 @@ class OtherStreams:
         self._targets: dict[int, Stream] = {}
         self._converters: dict[int, Converter] = {}
         self._last: dict[int, int] = {}
-        self._clocks: dict[int, Clock] = {}
         self._lost: Counter[str] = Counter()
         if self._input is not None:
             video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
@@ -94,7 +94,7 @@ class OtherStreams:
             target.metadata.update(stream.metadata)
             target.disposition = stream.disposition
             self._targets[stream.index] = target
-        self._packets = self._demux()
+        self._packets = self._read()
         self._next = next(self._packets, None)
 
     def copy_until(self, seconds: Fraction | None) -> None:
@@ -138,29 +138,31 @@ class OtherStreams:
             advice = f"; {' or '.join(takers)} can" if takers else ""
             self.notices.append(f"{_name(stream)} is left out: {container} cannot hold it{advice}")
 
-    def _demux(self) -> Generator["Packet[Stream]", None, None]:
+    def _read(self) -> Generator["Packet[Stream]", None, None]:
+        start, end = self._span
+        for packet in self._demux():
+            if start is None or _time(packet) >= start:
+                if end is not None and _time(packet) >= end + _INTERLEAVING:
+                    return
+                if end is None or _time(packet) < end:
+                    _shorten(packet, end)
+                    yield packet
+
+    def _demux(self) -> Iterator["Packet[Stream]"]:
         if self._input is None or not self._targets:
             return
         streams = [self._video, *(self._input.streams[index] for index in self._targets)]
-        picture = self._video.time_base or Fraction(1, av.time_base)
-        clock = Clock(int(1 / picture))  # the picture's jumps, where recordings were joined, are all streams'
-        start, end = self._span
+        joints = Joints(self._video)
         failures = 0
         while failures < _MAX_READ_FAILURES:
             try:
                 for packet in demux(self._input, *streams):
                     failures = 0
-                    if packet.stream.index == self._video.index:
-                        if packet.dts is not None:
-                            clock(packet.dts, step=frame_step(self._video))
-                        continue
-                    _move(packet, clock.shift * picture)
-                    if packet.size and (start is None or _time(packet) >= start):
-                        if end is not None and _time(packet) >= end + _INTERLEAVING:
-                            return
-                        if end is None or _time(packet) < end:
-                            _shorten(packet, end)
-                            yield packet
+                    if packet.size and packet.stream.index == self._video.index:
+                        yield from joints.picture(packet)
+                    elif packet.size:
+                        yield from joints.other(packet)
+                yield from joints.rest()
                 return
             except av.FFmpegError:
                 failures += 1
@@ -182,31 +184,21 @@ class OtherStreams:
             self._lost[_name(stream)] += 1
 
     def _mux(self, packet: "Packet[Stream]", stream: Stream) -> None:
-        index, unit = stream.index, packet.time_base
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stream.type in ("subtitle", "data"):  # at any time, and several at once, but muxers refuse to go back
-            dts = max(stamp or 0, self._last.get(index, stamp or 0))
-        else:
-            clock = self._clocks.setdefault(index, Clock(int(1 / unit)))
-            dts = clock(stamp, step=packet.duration or 1)
-        self._last[index] = dts
-        moved = 0 if stamp is None else dts - stamp
-        late = round(self._shift / unit)
-        packet.pts = late + (dts if packet.pts is None else max(packet.pts + moved, dts))
-        packet.dts = late + dts
+        index = stream.index
+        shift = round(self._shift / packet.time_base)
+        dts = packet.dts if packet.dts is not None else packet.pts
+        dts = dts + shift if dts is not None else self._last.get(index, 0)
+        if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
+            unit = self._targets[index].time_base or packet.time_base
+            step = 0 if stream.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))
+            dts = max(dts, self._last[index] + step)
+        packet.dts = self._last[index] = dts
+        packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
         packet.stream = self._targets[index]
         try:
             self._output.mux_one(packet)
         except (av.error.InvalidDataError, av.error.ArgumentError):
             self._lost[_name(stream)] += 1
-
-
-def _move(packet: "Packet[Stream]", seconds: Fraction) -> None:
-    by = round(seconds / packet.time_base)
-    if packet.pts is not None:
-        packet.pts += by
-    if packet.dts is not None:
-        packet.dts += by
 
 
 def _is_unheard(stream: Stream) -> bool:
@@ -215,16 +207,24 @@ def _is_unheard(stream: Stream) -> bool:
     return stream.type == "audio" and context is not None and not context.sample_rate
 
 
-def _learn(stream: Stream, source: Path) -> None:
+def _learn(streams: list[Stream], source: Path) -> None:
     """Decode the first frame of sound that begins where FFmpeg, on opening, did not look: its rate and channels."""
-    context = cast("AudioCodecContext", stream.codec_context)
-    with open_container(source) as container:
-        for packet in islice(demux(container, container.streams[stream.index]), _MAX_READ_FAILURES):
-            with suppress(av.FFmpegError):
-                if packet.size and context.decode(packet):
-                    break
-    if context.is_open:
-        context.flush_buffers()
+    contexts = {stream.index: cast("AudioCodecContext", stream.codec_context) for stream in streams}
+    if not contexts:
+        return
+    tried: Counter[int] = Counter()
+    with suppress(av.FFmpegError), open_container(source) as container:
+        for packet in demux(container, *(container.streams[index] for index in contexts)):
+            context = contexts.get(packet.stream.index)
+            if context is not None and packet.size:
+                tried[packet.stream.index] += 1
+                with suppress(av.FFmpegError):
+                    context.decode(packet)
+                if context.sample_rate or tried[packet.stream.index] == _FIRST:
+                    context.flush_buffers()
+                    del contexts[packet.stream.index]
+            if not contexts:
+                return
 
 
 def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:

@@ -70,9 +70,9 @@ def test_sound_stays_beside_its_picture_through_many_joints(make_video: MakeVide
     assert report.frames == 5 * FRAMES
     heard = np.array([float(time) for time in times(output, "audio")])
     late = (heard + 0.05) % 2
-    assert (late < 1.1).mean() > 0.95  # not those that are stored before the picture jumps: they follow on
+    assert (late < 1.1).all()
     counts = np.histogram(heard + 0.05, np.arange(0, 12, 2))[0]
-    assert counts.min() >= 44
+    assert counts.min() >= 47
     assert counts.sum() == 5 * 48
 
 
@@ -107,4 +107,3 @@ def test_streams_in_the_middle_do_not_end_the_video(make_video: MakeVideo, tmp_p
     source.write_bytes(silent + spoken + again)
     report = Translator(None, device="cpu").translate_video(source, output, to="b")
     assert report.frames == 41 * FRAMES
-    assert [notice for notice in report.notices if "begin in the middle of the file" in notice]
