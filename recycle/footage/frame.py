@@ -57,7 +57,7 @@ def longest_pause(second: int) -> int:
 
     That is what an mp4 holds, 2^31 units of its timescale (see `mp4_options`), but at least six hours.
     """
-    timescale = second
+    timescale = second = max(1, second)
     while timescale < 10_000:
         timescale *= 2
     return max(6 * 3600 * second, (2**31 - 1) * second // timescale)

@@ -60,7 +60,8 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
     if len(set(stamps)) != len(stamps) or keys != sorted(keys):
         return None
     stamps.sort()
-    if any(after - stamp > longest_pause(int(1 / unit)) for stamp, after in pairwise(stamps)):
+    longest = longest_pause(int(1 / unit))
+    if any(after - stamp > longest for stamp, after in pairwise(stamps)):
         return None
     return Index(tuple(stamps), tuple(keys))
 

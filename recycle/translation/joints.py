@@ -20,7 +20,7 @@ _STORED_BEFORE = 500
 class Joints:
     """Moves the packets of all streams as the picture's `Clock` moves the picture, by its decoding timestamps.
 
-    Where the picture does not jump, all are believed, but for single ones.
+    Where the picture does not jump, nothing is moved.
     """
 
     def __init__(self, video: VideoStream) -> None:
@@ -29,7 +29,7 @@ class Joints:
         self._step = frame_step(video)
         second = int(1 / self._unit)
         self._clock = Clock(second)
-        self._pause = longest_pause(max(1, second)) * self._unit
+        self._pause = longest_pause(second) * self._unit
         self._now = Fraction(0)
         self._shifts = [Fraction(0)]  # of the present piece and the one before, in seconds
         self._latest: dict[int, Fraction] = {}
@@ -49,8 +49,8 @@ class Joints:
     def other(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
         """What to write, moved, when a packet of another stream is read.
 
-        One that jumps waits: its picture may be about to jump as well. If its stream goes on without jumping
-        instead, its time was wrong, and is left out.
+        One that jumps waits: its picture may be about to jump as well. If its stream goes on as before instead,
+        its time was wrong: it comes without one.
         """
         if packet.is_discard or _stamp(packet) is None:
             yield packet
