@@ -20,7 +20,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
-from recycle.footage.frame import Pixels, StreamInfo
+from recycle.footage.frame import Pixels, StreamInfo, mp4_timescale
 
 av.logging.set_level(None)
 
@@ -161,10 +161,8 @@ def mp4_options(time_base: Fraction) -> dict[str, str]:
     The start of a track is stored in units of the movie's timescale, 1/1000 s by default; this makes it as
     fine as the track's own, which FFmpeg doubles until it is at least 10 000.
     """
-    timescale = time_base.denominator
-    while timescale < 10_000:
-        timescale *= 2
-    return {"movflags": "+faststart", "movie_timescale": str(min(timescale, 2**31 - 1))}
+    timescale = min(mp4_timescale(time_base.denominator), 2**31 - 1)
+    return {"movflags": "+faststart", "movie_timescale": str(timescale)}
 
 
 @contextmanager

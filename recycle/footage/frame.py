@@ -55,12 +55,17 @@ class StreamInfo:
 def longest_pause(second: int) -> int:
     """The longest distance of two timestamps that is believed, in units of which a second has `second`.
 
-    That is what an mp4 holds, 2^31 units of its timescale (see `mp4_options`), but at least six hours.
+    That is what an mp4 holds, 2^31 units of its timescale, but at least six hours.
     """
-    timescale = second = max(1, second)
-    while timescale < 10_000:
-        timescale *= 2
-    return max(6 * 3600 * second, (2**31 - 1) * second // timescale)
+    second = max(1, second)
+    return max(6 * 3600 * second, (2**31 - 1) * second // mp4_timescale(second))
+
+
+def mp4_timescale(second: int) -> int:
+    """Units per second that FFmpeg gives a track of an mp4, for timestamps of which a second has `second`."""
+    while second < 10_000:
+        second *= 2
+    return second
 
 
 class Clock:

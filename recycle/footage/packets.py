@@ -10,6 +10,11 @@ from av.stream import Stream
 S = TypeVar("S", bound=Stream)
 
 
+def stamp_of(packet: "Packet[Stream]") -> int | None:
+    """Its decoding timestamp, else that of its presentation, in units of its time base; None if it has none."""
+    return packet.dts if packet.dts is not None else packet.pts
+
+
 def demux(container: InputContainer, *streams: S) -> "Iterator[Packet[S]]":
     """The packets of `streams`, from where the file was left. Raises av.FFmpegError for what cannot be read.
 

@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 
 from recycle.footage.decode import frame_step
 from recycle.footage.frame import Clock, longest_pause
+from recycle.footage.packets import stamp_of
 
 _BACK = Fraction(1, 2)
 """Seconds by which the time of sound may go back without a jump."""
@@ -52,7 +53,7 @@ class Joints:
         One that jumps waits: its picture may be about to jump as well. If its stream goes on as before instead,
         its time was wrong: it comes without one.
         """
-        if packet.is_discard or _stamp(packet) is None:
+        if packet.is_discard or stamp_of(packet) is None:
             yield packet
             return
         index = packet.stream.index
@@ -80,18 +81,14 @@ class Joints:
 
     def _place(self, packet: "Packet[Stream]") -> Fraction:
         """Its time in seconds: of the two pieces, the one nearer to the picture."""
-        time = (_stamp(packet) or 0) * packet.time_base
+        time = (stamp_of(packet) or 0) * packet.time_base
         return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
 
     def _moved(self, packet: "Packet[Stream]") -> "Packet[Stream]":
         place = self._latest[packet.stream.index] = self._place(packet)
-        by = round(place / packet.time_base) - (_stamp(packet) or 0)
+        by = round(place / packet.time_base) - (stamp_of(packet) or 0)
         if packet.pts is not None:
             packet.pts += by
         if packet.dts is not None:
             packet.dts += by
         return packet
-
-
-def _stamp(packet: "Packet[Stream]") -> int | None:
-    return packet.dts if packet.dts is not None else packet.pts

@@ -17,7 +17,7 @@ from av.stream import Disposition, Stream
 
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import open_container, video_stream
-from recycle.footage.packets import demux
+from recycle.footage.packets import demux, stamp_of
 from recycle.translation.convert import Converter, conversion, open_converter
 from recycle.translation.joints import Joints
 
@@ -162,11 +162,12 @@ class OtherStreams:
                         yield from joints.picture(packet)
                     elif packet.size:
                         yield from joints.other(packet)
-                yield from joints.rest()
-                return
+                break
             except av.FFmpegError:
                 failures += 1
-        self.late.append("sound and other streams end early: the file cannot be read any further")
+        else:
+            self.late.append("sound and other streams end early: the file cannot be read any further")
+        yield from joints.rest()
 
     def _take(self, packet: "Packet[Stream]") -> None:
         if packet.stream.index in self._converters:
@@ -186,8 +187,8 @@ class OtherStreams:
     def _mux(self, packet: "Packet[Stream]", stream: Stream) -> None:
         index = stream.index
         shift = round(self._shift / packet.time_base)
-        dts = packet.dts if packet.dts is not None else packet.pts
-        dts = dts + shift if dts is not None else self._last.get(index, 0)
+        stamp = stamp_of(packet)
+        dts = stamp + shift if stamp is not None else self._last.get(index, 0)
         if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
             unit = self._targets[index].time_base or packet.time_base
             step = 0 if stream.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))
@@ -265,8 +266,7 @@ def _fits(stream: Stream, container: str) -> bool:
 
 
 def _time(packet: "Packet[Stream]") -> Fraction:
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    return (stamp or 0) * packet.time_base
+    return (stamp_of(packet) or 0) * packet.time_base
 
 
 def _without(metadata: dict[str, str], keys: set[str]) -> dict[str, str]:
