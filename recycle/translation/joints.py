@@ -14,6 +14,7 @@ from recycle.footage.packets import stamp_of
 
 _BACK = Fraction(1, 2)
 """Seconds by which the time of sound may go back without a jump."""
+_NOTHING = Fraction(0)
 _STORED_BEFORE = 500
 """Packets of a stream that may be stored before the picture of the piece to which they belong."""
 
@@ -31,8 +32,8 @@ class Joints:
         second = int(1 / self._unit)
         self._clock = Clock(second)
         self._pause = longest_pause(second) * self._unit
-        self._now = Fraction(0)
-        self._shifts = [Fraction(0)]  # of the present piece and the one before, in seconds
+        self._now = _NOTHING
+        self._shifts = [_NOTHING]  # of the present piece and the one before, in seconds
         self._latest: dict[int, Fraction] = {}
         self._early: dict[int, list[Packet[Stream]]] = {}
 
@@ -45,7 +46,9 @@ class Joints:
         shift = self._clock.shift * self._unit
         if shift != self._shifts[0]:
             self._shifts = [shift, self._shifts[0]]
-            yield from self.rest()
+            for early in self._early.values():
+                yield from map(self._moved, early)
+                early.clear()
 
     def other(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
         """What to write, moved, when a packet of another stream is read.
@@ -74,18 +77,21 @@ class Joints:
                 yield from self.rest()
 
     def rest(self) -> "Iterator[Packet[Stream]]":
-        """What waits still."""
-        for early in self._early.values():
-            yield from map(self._moved, early)
-            early.clear()
+        """What waits still: no picture came with it, so it follows on what was before."""
+        for index, early in self._early.items():
+            if early:
+                last = early[-1]
+                by = self._latest[index] + (last.duration or 0) * last.time_base - self._place(early[0])
+                yield from (self._moved(packet, by) for packet in early)
+                early.clear()
 
     def _place(self, packet: "Packet[Stream]") -> Fraction:
         """Its time in seconds: of the two pieces, the one nearer to the picture."""
         time = (stamp_of(packet) or 0) * packet.time_base
         return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
 
-    def _moved(self, packet: "Packet[Stream]") -> "Packet[Stream]":
-        place = self._latest[packet.stream.index] = self._place(packet)
+    def _moved(self, packet: "Packet[Stream]", further: Fraction = _NOTHING) -> "Packet[Stream]":
+        place = self._latest[packet.stream.index] = self._place(packet) + further
         by = round(place / packet.time_base) - (stamp_of(packet) or 0)
         if packet.pts is not None:
             packet.pts += by

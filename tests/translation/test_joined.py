@@ -32,6 +32,12 @@ def transport_stream(source: Path, *, after: int, heard: float = 1000) -> bytes:
     return target.read_bytes()
 
 
+def sound_alone(stream: bytes) -> bytes:
+    """A transport stream without the packets of its picture (ISO/IEC 13818-1, 2.4.3.2: the packet's PID)."""
+    packets = [stream[place : place + 188] for place in range(0, len(stream), 188)]
+    return b"".join(packet for packet in packets if (packet[1] & 0x1F, packet[2]) != (1, 0))
+
+
 def times(path: Path, kind: str) -> list[Fraction]:
     with av.open(str(path)) as file:
         packets = file.demux(*(s for s in file.streams if s.type == kind and s.index <= 1))
@@ -107,3 +113,18 @@ def test_streams_in_the_middle_do_not_end_the_video(make_video: MakeVideo, tmp_p
     source.write_bytes(silent + spoken + again)
     report = Translator(None, device="cpu").translate_video(source, output, to="b")
     assert report.frames == 41 * FRAMES
+
+
+@pytest.mark.parametrize("hours", [-2, 7])
+def test_sound_of_a_recording_without_a_picture_is_kept(make_video: MakeVideo, tmp_path: Path, hours: int) -> None:
+    video = make_video(stamps=STAMPS)
+    start = max(0, -hours) * 3600
+    seen, heard = (transport_stream(video, after=start + shift * 3600) for shift in (0, hours))
+    source, output = tmp_path / "joined.ts", tmp_path / "out.mp4"
+    source.write_bytes(seen + sound_alone(heard))
+    report = Translator(None, device="cpu").translate_video(source, output, to="b")
+    assert report.frames == FRAMES
+    sound = np.array([float(time) for time in times(output, "audio")])
+    assert len(sound) >= 2 * (FRAMES * 1920 // 1024)
+    assert np.diff(sound[::2]) == pytest.approx(1024 / 48000, abs=0.03)
+    assert sound[-1] - sound[0] == pytest.approx(4, abs=0.15)
