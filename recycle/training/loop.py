@@ -148,7 +148,7 @@ def _train_until_done(
         a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
         rate = run.set_rate(learning_rate(run.step, settings, tick.part))
         with run.clock.measured("step"):
-            report = portions.fit(partial(_step, run, a, b, number))
+            report = portions.fit(partial(take_step, run, a, b, number))
         report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, report.measures))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
@@ -176,7 +176,8 @@ def _train_until_done(
             return
 
 
-def _step(run: Run, a: Tensor, b: Tensor, number: int, parts: int) -> StepReport:
+def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> StepReport:
+    """Train on the batch of that number: clips a, b (B, T, 3, H, W) on the run's device. Raises as training_step."""
     settings = run.pipeline.train
     # All that the step draws follows from its number, so a continued run draws the same, and from the process.
     draws = np.random.SeedSequence([settings.seed, number, 1, run.fabric.global_rank])

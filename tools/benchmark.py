@@ -1,0 +1,80 @@
+"""How fast recycle is on this machine, beside the published order of work and beside what the hardware can do.
+
+Usage, from the repository's folder:
+  python -m tools.benchmark startup
+  python -m tools.benchmark extract
+  python -m tools.benchmark train [--size 128] [--device cuda]
+  python -m tools.benchmark translate [--frames 48] [--device cuda]
+
+Contenders take turns in one process, round after round, and ratios are taken within a round: a busy machine slows all
+alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark). `--rounds` is how often.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recycle.errors import ConfigError, RecycleError
+from tools.benchmarking.results import Results
+
+NAMES = ("startup", "extract", "train", "translate")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; the exit status."""
+    parser = argparse.ArgumentParser(
+        "python -m tools.benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, help="train: pixels of a side; default: 128 on the CPU, 256 on a GPU")
+    parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
+    parser.add_argument("--frames", type=int, help="translate, extract: frames of the clip")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
+    chosen = parser.parse_args(argv)
+    try:
+        for number in ("rounds", "size", "steps", "frames"):
+            if (value := getattr(chosen, number)) is not None and value < 1:
+                raise ConfigError(f"--{number} is at least 1, got {value}")
+        for results in _run(chosen, _say):
+            print(file=sys.stderr)
+            results.show()
+            file = chosen.out / f"{results.benchmark.replace(' ', '-')}.json"
+            results.write(file)
+            print(f"kept in {file}")
+    except RecycleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> list[Results]:
+    """Each imports what it needs, so that none slows another down."""
+    if chosen.name == "startup":
+        from tools.benchmarking.startup import startup
+
+        return [startup(rounds=chosen.rounds, say=say)]
+    if chosen.name == "extract":
+        from tools.benchmarking.extract import extract
+
+        return [extract(frames=chosen.frames, rounds=chosen.rounds, say=say)]
+    if chosen.name == "train":
+        from tools.benchmarking.train import train
+
+        return [train(size=chosen.size, rounds=chosen.rounds, steps=chosen.steps, device=chosen.device, say=say)]
+    from tools.benchmarking.translate import translate
+
+    return translate(frames=chosen.frames, rounds=chosen.rounds, device=chosen.device, say=say)
+
+
+def _say(line: str) -> None:
+    width = os.get_terminal_size(2).columns if sys.stderr.isatty() else 0
+    if width:
+        print(f"\r{line:<{width}.{width}}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

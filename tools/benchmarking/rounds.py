@@ -1,0 +1,63 @@
+"""Fair timing on a noisy machine: contenders take turns, and what counts is their ratio within a round."""
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Contender = Callable[[], float]
+"""Does a piece of work and gives the seconds that one unit of it took."""
+
+
+class Spread(NamedTuple):
+    """A figure over several rounds."""
+
+    median: float
+    low: float
+    """The least."""
+    high: float
+    """The greatest."""
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """That of at least one value."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Seconds per unit of each contender, round by round."""
+
+    seconds: Mapping[str, list[float]]
+
+    def time(self, name: str) -> Spread:
+        """Seconds per unit."""
+        return Spread.of(self.seconds[name])
+
+    def speed(self, name: str) -> Spread:
+        """Units per second."""
+        return Spread.of([1 / seconds for seconds in self.seconds[name]])
+
+    def faster(self, name: str, than: str) -> Spread:
+        """How many times as fast as another: the ratio is taken within each round."""
+        pairs = zip(self.seconds[than], self.seconds[name], strict=True)
+        return Spread.of([theirs / ours for theirs, ours in pairs])
+
+
+def take_turns(
+    contenders: Mapping[str, Contender], *, rounds: int, say: Callable[[str], None] = lambda line: None
+) -> Rounds:
+    """Time all contenders, one after the other, `rounds` times; every other round in reverse order.
+
+    Each is called once before, to warm up.
+    """
+    for name, run in contenders.items():
+        say(f"{name}: warming up")
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        names = list(contenders) if number % 2 == 0 else list(contenders)[::-1]
+        for name in names:
+            say(f"round {number + 1} of {rounds}: {name}")
+            seconds[name].append(contenders[name]())
+    return Rounds(seconds)

@@ -1,0 +1,59 @@
+"""How long `recycle --help` takes, beside an empty Typer app."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tools.benchmarking.results import Goal, Results
+from tools.benchmarking.rounds import Contender, take_turns
+
+EMPTY = '''
+import typer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+@app.command()
+def one() -> None:
+    """The first."""
+
+@app.command()
+def two() -> None:
+    """The second."""
+
+app()
+'''
+CALLS = 5
+"""Of a contender in each round."""
+
+
+def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
+    """Time the processes from start to exit."""
+    with TemporaryDirectory() as folder:
+        empty = Path(folder) / "empty.py"
+        empty.write_text(EMPTY, encoding="utf-8")
+        commands = {
+            "recycle --help": [sys.executable, "-m", "recycle", "--help"],
+            "recycle translate --help": [sys.executable, "-m", "recycle", "translate", "--help"],
+            "empty app --help": [sys.executable, str(empty), "--help"],
+            "python": [sys.executable, "-c", ""],
+        }
+        times = take_turns({name: _timed(command) for name, command in commands.items()}, rounds=rounds, say=say)
+    empty_app = "empty app --help"
+    goals = [
+        Goal("recycle --help, time ÷ empty app", times.faster(empty_app, "recycle --help"), most=1.3),
+        Goal("recycle translate --help, time ÷ empty app", times.faster(empty_app, "recycle translate --help")),
+    ]
+    return Results("startup", "start", times, goals)
+
+
+def _timed(command: list[str]) -> Contender:
+    def run() -> float:
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            subprocess.run(command, check=True, capture_output=True)
+        return (time.perf_counter() - start) / CALLS
+
+    return run

@@ -1,0 +1,94 @@
+"""A training step: ours, the published order, and what the hardware could do."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from recycle.config import Pipeline, Precision, parse_pipeline
+from recycle.devices import best_precision, find_device, make_fabric
+from recycle.training.loop import take_step
+from recycle.training.run import Run
+from tools.benchmarking.ceiling import convolution, wait_for
+from tools.benchmarking.published import PublishedRecycleGAN
+from tools.benchmarking.results import Goal, Results
+from tools.benchmarking.rounds import Contender, take_turns
+
+LEAST = {"cpu": 2.5, "cuda": 6.0}
+"""How many times as fast as the published order a step should be."""
+
+
+def published_pipeline(size: int, *, precision: Precision, device: str = "auto") -> Pipeline:
+    """The published networks and losses at `size` × `size` pixels, one clip of each domain per step."""
+    depth = min(8, size.bit_length() - 1)
+    settings: dict[str, Any] = {
+        "networks": {
+            "generator": {"blocks": 6, "width": 64, "blur": False},
+            "discriminator": {"width": 64},
+            "predictor": {"kind": "pix2pix", "width": 64, "depth": depth},
+        },
+        "losses": {"weights": {"recycle": 10, "recurrent": 10}, "prediction": {"judged": "unopposed"}},
+        "train": {"frames": 3, "size": [size, size], "pool_size": 0, "precision": precision, "device": device},
+    }
+    return parse_pipeline(settings, where="benchmark")
+
+
+def train(*, size: int | None, rounds: int, steps: int | None, device: str, say: Callable[[str], None]) -> Results:
+    """Time steps on resident clips, of `size` pixels (default: 128 on the CPU, 256 on a GPU)."""
+    kind = find_device(device)
+    size = size or (128 if kind == "cpu" else 256)
+    steps = steps or (1 if kind == "cpu" else 10)
+    best = best_precision(kind)
+    pipelines = {
+        "ours": published_pipeline(size, precision="auto", device=kind),
+        "ours, fp32": published_pipeline(size, precision="fp32", device=kind),
+    }
+    with TemporaryDirectory() as folder:
+        runs = {name: open_run(pipeline, Path(folder)) for name, pipeline in pipelines.items()}
+        peer = PublishedRecycleGAN(pipelines["ours, fp32"], runs["ours"].fabric.device)
+        place = runs["ours"].fabric.device
+        random = torch.Generator().manual_seed(0)
+        a, b = (torch.rand(2, 1, 3, 3, size, size, generator=random) * 2 - 1).to(place)
+        contenders: dict[str, Contender] = {
+            name: _timed(partial(take_step, run, a, b, 0), steps, place) for name, run in runs.items()
+        }
+        contenders["published order"] = _timed(lambda: peer.step(a, b), steps, place)
+        dtype = torch.bfloat16 if best == "bf16" else torch.float32
+        operations = convolution(place, dtype)
+        with FlopCounterMode(display=False) as counter:
+            peer.step(a, b)
+        work = counter.get_total_flops()
+        contenders["ceiling: its convolutions at the speed of the best"] = lambda: operations() * work
+        times = take_turns(contenders, rounds=rounds, say=say)
+    goals = [
+        Goal("ours ÷ published order, times as fast", times.faster("ours", "published order"), least=LEAST[kind]),
+        Goal("ours in fp32 ÷ published order", times.faster("ours, fp32", "published order")),
+        Goal("ours ÷ ceiling", times.faster("ours", "ceiling: its convolutions at the speed of the best")),
+    ]
+    facts = {"size": size, "precision of ours": best, "operations of a step": f"{work / 1e9:.0f} GFLOP"}
+    if kind == "cuda":
+        facts["peak memory, GiB"] = f"{torch.cuda.max_memory_allocated() / 2**30:.2f} (all contenders together)"
+    return Results("train", "step", times, goals, facts)
+
+
+def open_run(pipeline: Pipeline, folder: Path) -> Run:
+    """A run in memory, on one device."""
+    fabric = make_fabric(pipeline.train.device, pipeline.train.precision)
+    return Run(pipeline, folder, fabric, short_side=pipeline.train.size[0])
+
+
+def _timed(step: Callable[[], object], steps: int, device: torch.device) -> Contender:
+    def run() -> float:
+        wait_for(device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        wait_for(device)
+        return (time.perf_counter() - start) / steps
+
+    return run

@@ -1,0 +1,110 @@
+"""Translation of a video: ours from file to file, the generator alone, and the published flow."""
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from recycle.config import GeneratorSettings, NetworkSettings, TranslateSettings
+from recycle.devices import best_precision
+from recycle.footage.encode import write_video
+from recycle.footage.street import Street
+from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.translation.scale import network_size
+from recycle.translation.translator import Translator
+from tools.benchmarking.ceiling import convolution, flops, seconds
+from tools.benchmarking.published import as_published, translate_as_published
+from tools.benchmarking.results import Goal, Results
+from tools.benchmarking.rounds import Contender, take_turns
+
+TRAINED = 256
+SIZES = {"256 px": (256, 256), "720 lines": (1280, 720)}
+"""Width and height of the videos."""
+RATE = 25
+LOOP = 8
+"""Frames of street that are repeated."""
+LEAST = {"cpu": (0.95, 10.0, 0.8), "cuda": (0.9, 30.0, 0.5)}
+"""How fast ours should be beside the generator, and beside the published flow; and the generator beside the best
+convolution."""
+
+
+def translate(*, frames: int | None, rounds: int, device: str, say: Callable[[str], None]) -> list[Results]:
+    """Time the translation of a clip of so many frames at each size, by the published generator with random weights."""
+    torch.manual_seed(0)
+    networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=64, blur=False))
+    bundle = Bundle(BundleConfig(networks=networks, predictors=False, short_side=TRAINED))
+    peer = Bundle(bundle.config)
+    peer.load_state_dict(bundle.state_dict())
+    translator = Translator(bundle, device=device)
+    as_published(peer).eval().to(translator.device)
+    with TemporaryDirectory() as folder:
+        return [
+            _at(name, size, translator, peer, Path(folder), frames=frames, rounds=rounds, say=say)
+            for name, size in SIZES.items()
+        ]
+
+
+def _at(
+    name: str,
+    size: tuple[int, int],
+    translator: Translator,
+    peer: Bundle,
+    folder: Path,
+    *,
+    frames: int | None,
+    rounds: int,
+    say: Callable[[str], None],
+) -> Results:
+    device = translator.device
+    frames = frames or (48 if device.type == "cpu" else 1000)
+    source = folder / f"{size[0]}.mp4"
+    loop = list(Street(1, *size, RATE, LOOP / RATE).frames("day"))
+    write_video(source, islice(cycle(loop), frames), fps=RATE)
+    height, width = network_size((size[1], size[0]), scale="trained", trained=TRAINED, pixel_aspect=Fraction(1))
+    batch = TranslateSettings().batch_size
+    x = torch.rand(batch, 3, height, width, device=device) * 2 - 1
+
+    def from_file_to_file() -> float:
+        start = time.perf_counter()
+        report = translator.translate_video(source, folder / "ours.mp4", to="b", overwrite=True)
+        return (time.perf_counter() - start) / report.frames
+
+    contenders: dict[str, Contender] = {
+        "ours, file to file": from_file_to_file,
+        "generator alone": lambda: seconds(lambda: translator(x, to="b"), device, least=2) / batch,
+    }
+    if size[0] == size[1]:
+        few = folder / "few.mp4"
+        write_video(few, islice(cycle(loop), min(frames, 6 if device.type == "cpu" else 200)), fps=RATE)
+        for passes, words in ((4, "4 passes"), (1, "1 pass")):
+            contenders[f"published flow, {words}"] = partial(_published, peer, few, folder, passes)
+    dtype = torch.bfloat16 if best_precision(device.type) == "bf16" else torch.float32
+    operations = convolution(device, dtype)
+    work = flops(lambda: peer.gen_ab(x[:1]))
+    contenders["generator, if all were its best convolution"] = lambda: operations() * work
+    times = take_turns(contenders, rounds=rounds, say=lambda line: say(f"{name}: {line}"))
+    ours, alone, best = "ours, file to file", "generator alone", "generator, if all were its best convolution"
+    least_alone, least_published, least_ceiling = LEAST[device.type]
+    goals = [
+        Goal("end to end ÷ generator alone", times.faster(ours, alone), least=least_alone),
+        Goal("generator: FLOP/s ÷ those of the best convolution", times.faster(alone, best), least=least_ceiling),
+    ]
+    if size[0] == size[1]:
+        goals += [
+            Goal("end to end ÷ published flow", times.faster(ours, "published flow, 4 passes"), least=least_published),
+            Goal("end to end ÷ published flow with 1 pass", times.faster(ours, "published flow, 1 pass")),
+        ]
+    facts = {"frames": frames, "network at": f"{width} × {height}", "operations of a frame": f"{work / 1e9:.1f} GFLOP"}
+    return Results(f"translate {name}", "frame", times, goals, facts)
+
+
+def _published(peer: Bundle, source: Path, folder: Path, passes: int) -> float:
+    with TemporaryDirectory(dir=folder) as images:
+        start = time.perf_counter()
+        count = translate_as_published(peer, source, folder / "published.mp4", Path(images), passes=passes)
+        return (time.perf_counter() - start) / count
