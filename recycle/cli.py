@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
-from recycle.storage import is_here, place
+from recycle.places import is_here, place
 
 app = typer.Typer(
     name="recycle",

@@ -1,61 +1,30 @@
-"""The device and the precision that networks run with, through Lightning Fabric."""
+"""The device and the precision that networks run with."""
 
-import logging
 import os
 from typing import Literal, get_args
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
 from recycle.errors import ConfigError
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-
 Device = Literal["cpu", "cuda", "mps"]
 
-_FABRIC_PRECISION: dict[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-}
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def make_fabric(
-    device: str, precision: Precision, *, devices: int = 1, nodes: int = 1, find_unused: bool = False
-) -> Fabric:
-    """A Fabric on `devices` devices of one kind on each of `nodes` machines; parameters stay float32, computing is in
-    `precision`.
+def compute_dtype(device: Device, precision: Precision) -> torch.dtype:
+    """What networks compute in on `device`: float32, bfloat16 or float16; 'auto' is `best_precision`.
 
-    `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-    `best_precision`. Where there is more than one, modules become DistributedDataParallel, with `find_unused` as its
-    find_unused_parameters. Raises ConfigError for a device or precision that is unknown or absent.
+    Raises ConfigError for a precision that is unknown, or that the device does not compute in.
     """
-    kind = find_device(device)
     if precision == "auto":
-        precision = best_precision(kind)
-    if precision not in _FABRIC_PRECISION:
-        known = ", ".join(get_args(Precision))
-        raise ConfigError(f"unknown precision '{precision}'; choose one of {known}")
-    if precision == "fp16" and kind == "cpu":
+        precision = best_precision(device)
+    if precision not in _DTYPES:
+        raise ConfigError(f"unknown precision '{precision}'; choose one of {', '.join(get_args(Precision))}")
+    if precision == "fp16" and device == "cpu":
         raise ConfigError("precision 'fp16' does not run on the device 'cpu'; choose bf16, fp32 or auto")
-    present = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind != "cpu" and not 1 <= devices <= present:
-        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has {present}")
-    if devices * nodes == 1:
-        return Fabric(accelerator=kind, devices=1, precision=_FABRIC_PRECISION[precision])
-    strategy = DDPStrategy(find_unused_parameters=find_unused)
-    try:
-        return Fabric(
-            accelerator=kind,
-            strategy=strategy,
-            devices=devices,
-            num_nodes=nodes,
-            precision=_FABRIC_PRECISION[precision],
-        )
-    except (ValueError, RuntimeError) as error:
-        raise ConfigError(f"cannot use {nodes} nodes with {devices} devices '{kind}' each: {error}") from error
+    return _DTYPES[precision]
 
 
 def cores() -> int:
@@ -64,7 +33,10 @@ def cores() -> int:
 
 
 def find_device(device: str) -> Device:
-    """The kind of device that `device` means; 'auto' prefers cuda, then mps. Raises as make_fabric."""
+    """The kind of device that `device` means; 'auto' prefers cuda, then mps.
+
+    Raises ConfigError for one that is unknown or absent.
+    """
     present: dict[str, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

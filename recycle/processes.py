@@ -23,8 +23,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import Tensor
 
 from recycle.config import Pipeline, TrainSettings
-from recycle.devices import make_fabric
 from recycle.errors import ConfigError, Interrupted, RecycleError
+from recycle.fabric import make_fabric
 
 T = TypeVar("T")
 

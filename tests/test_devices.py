@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from recycle.config import Precision
-from recycle.devices import best_precision, find_device, make_fabric
+from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
+from recycle.fabric import make_fabric
 
 
 def test_cpu_computes_in_the_asked_precision() -> None:

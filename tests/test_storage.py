@@ -10,7 +10,8 @@ from recycle.errors import ConfigError, FootageError, OutputError
 from recycle.footage.decode import VideoReader, find_sources
 from recycle.footage.encode import write_video
 from recycle.footage.manifest import fingerprint
-from recycle.storage import is_here, place, workplace, write_record
+from recycle.places import is_here, place
+from recycle.storage import workplace, write_record
 from tests.footage.conftest import moving
 
 

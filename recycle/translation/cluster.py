@@ -23,7 +23,7 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError
 from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
-from recycle.storage import is_here
+from recycle.places import is_here
 from recycle.translation.batch import Advanced, Changed, Plan, translate_one
 from recycle.translation.ledger import Entry
 from recycle.translation.render import Part

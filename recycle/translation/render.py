@@ -19,8 +19,8 @@ from recycle.footage.encode import Picture, mp4_options, output_errors
 from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint
+from recycle.places import is_here
 from recycle.progress import Progress, silent
-from recycle.storage import is_here
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
 from recycle.translation.segments import join, open_encoder
 from recycle.translation.span import WHOLE, Span

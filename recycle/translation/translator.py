@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
-from recycle.devices import make_fabric
+from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
 from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.shots import CutDetector
@@ -40,11 +40,15 @@ class Translator:
     """
 
     def __init__(self, bundle: Bundle | None, *, device: str = "auto", precision: Precision = "auto") -> None:
-        """Take over `bundle` and move it to the device. Raises ConfigError as `make_fabric`."""
-        self._fabric = make_fabric(device, precision)
-        self.device = self._fabric.device
-        with self._fabric.autocast():
-            reduced = torch.is_autocast_enabled(self.device.type)
+        """Take over `bundle` and move it to the device.
+
+        `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
+        `recycle.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
+        """
+        kind = find_device(device)
+        self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
+        self._dtype = compute_dtype(kind, precision)
+        reduced = self._dtype != torch.float32
         faster = self.device.type == "cuda" or reduced  # but slower in float32 on CPUs
         self._layout = torch.channels_last if faster else torch.contiguous_format
         self.bundle = bundle
@@ -216,7 +220,7 @@ class Translator:
         padded = pad(frames, multiple=generator.multiple, least=LEAST_SIDE)
 
         def network(part: Tensor) -> Tensor:
-            with self._fabric.autocast():
+            with self._autocast():
                 out: Tensor = generator(part.contiguous(memory_format=self._layout))
             return out.float()
 
@@ -226,13 +230,16 @@ class Translator:
         _, predictor = self._networks(to)
         assert self.bundle is not None
         assert predictor is not None, "checked by _check"
-        with self._fabric.autocast():
+        with self._autocast():
             return smooth(frames, past, cuts, predictor, self.bundle.config.networks.predictor.past)
 
     def _networks(self, to: Domain) -> tuple[Generator, nn.Module | None]:
         assert self.bundle is not None, "the identity has no networks"
         bundle = self.bundle
         return (bundle.gen_ab, bundle.pred_b) if to == "b" else (bundle.gen_ba, bundle.pred_a)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
     def _check(self, to: Domain, smoothing: bool) -> None:
         if to not in get_args(Domain):

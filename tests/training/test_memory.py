@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.devices import make_fabric
 from recycle.errors import RecycleError
+from recycle.fabric import make_fabric
 from recycle.footage.clips import find_shots
 from recycle.networks.generator import Generator
 from recycle.training.loop import train

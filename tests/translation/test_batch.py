@@ -17,8 +17,8 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
+from recycle.places import place
 from recycle.progress import Terminal
-from recycle.storage import place
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all

@@ -11,7 +11,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Pipeline, Precision, parse_pipeline
-from recycle.devices import best_precision, find_device, make_fabric
+from recycle.devices import best_precision, find_device
+from recycle.fabric import make_fabric
 from recycle.training.loop import take_step
 from recycle.training.run import Run
 from tools.benchmarking.ceiling import convolution, wait_for

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.atomic import atomic_path, write_text
-from recycle.devices import find_device, make_fabric
+from recycle.devices import find_device
+from recycle.fabric import make_fabric
 from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
 from recycle.progress import StepProgress, Terminal

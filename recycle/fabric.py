@@ -1,0 +1,53 @@
+"""Lightning Fabric: the devices, the processes and the precision of training.
+
+Translation does without: importing it takes as long as importing torch.
+"""
+
+import logging
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from recycle.config import Precision
+from recycle.devices import compute_dtype, find_device
+from recycle.errors import ConfigError
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+_PRECISIONS: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    torch.float32: "32-true",
+    torch.bfloat16: "bf16-mixed",
+    torch.float16: "16-mixed",
+}
+
+
+def make_fabric(
+    device: str, precision: Precision, *, devices: int = 1, nodes: int = 1, find_unused: bool = False
+) -> Fabric:
+    """A Fabric on `devices` devices of one kind on each of `nodes` machines; parameters stay float32, computing is in
+    `precision`.
+
+    `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
+    `best_precision`. Where there is more than one, modules become DistributedDataParallel, with `find_unused` as its
+    find_unused_parameters. Raises ConfigError for a device or precision that is unknown or absent.
+    """
+    kind = find_device(device)
+    plugin = _PRECISIONS[compute_dtype(kind, precision)]
+    present = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind != "cpu" and not 1 <= devices <= present:
+        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has {present}")
+    if devices * nodes == 1:
+        return Fabric(accelerator=kind, devices=1, precision=plugin)
+    strategy = DDPStrategy(find_unused_parameters=find_unused)
+    try:
+        return Fabric(
+            accelerator=kind,
+            strategy=strategy,
+            devices=devices,
+            num_nodes=nodes,
+            precision=plugin,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"cannot use {nodes} nodes with {devices} devices '{kind}' each: {error}") from error
