@@ -12,6 +12,7 @@ from recycle.footage.hdr import Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 """Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
+_AVERAGED = (EXACT & ~Interpolation.BICUBIC) | Interpolation.AREA
 
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -77,12 +78,12 @@ class RgbConverter:
 
     def __init__(self, *, depth: Literal[8, 16] = 8, threads: bool = True) -> None:
         """`depth` 8 gives uint8, 16 uint16 over its whole range."""
-        self._scaler = VideoReformatter()
+        self._scalers: dict[tuple[int, int], VideoReformatter] = {}
         self._depth = depth
         self._threads = 0 if threads else 1
 
-    def __call__(self, frame: av.VideoFrame, *, width: int, height: int) -> Pixels:
-        """RGB (height, width, 3) of a frame of any pixel format and size.
+    def __call__(self, frame: av.VideoFrame, *, width: int, height: int, average: bool = False) -> Pixels:
+        """RGB (height, width, 3) of a frame of any pixel format and size; `average`: over areas, if that is smaller.
 
         Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.footage.hdr`). Raises
         av.FFmpegError for a pixel format that swscale does not know.
@@ -96,7 +97,8 @@ class RgbConverter:
         )
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
-        rgb = self._scaler.reformat(
+        scaler = self._scalers.setdefault((width, height), VideoReformatter())
+        rgb = scaler.reformat(
             frame,
             width=width,
             height=height,
@@ -104,7 +106,7 @@ class RgbConverter:
             src_colorspace=colour.matrix,
             src_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
-            interpolation=EXACT,
+            interpolation=_AVERAGED if average and width * height < frame.width * frame.height else EXACT,
             threads=self._threads,
         )
         pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)

@@ -1,9 +1,11 @@
 """Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -18,12 +20,12 @@ from recycle.errors import FootageError
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
-from recycle.footage.frame import Clock, Frame, Pixels, StreamInfo
+from recycle.footage.frame import Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import accelerator, decodes_alike
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.packets import demux
-from recycle.storage import is_here
+from recycle.places import is_here
 
 __all__ = [
     "Frame",
@@ -125,20 +127,30 @@ class VideoReader:
         end: int | None = None,
         entry: int | None = None,
     ) -> Iterator[Frame]:
+        """The frames of `read_lazily`, with their pixels at the reader's size. Arguments and errors as there."""
+        with closing(self.read_lazily(wanted, start=start, end=end, entry=entry)) as frames:
+            for frame in frames:
+                yield frame.develop()
+
+    def read_lazily(
+        self,
+        wanted: Callable[[int], bool] = lambda pts: True,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        entry: int | None = None,
+    ) -> Generator[LazyFrame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
-        The others are decoded and not converted, which is several times as fast. Decoding begins at the key frame
-        `entry` (see `Index.entry`), and what is damaged before `start` is then not counted; None: at the first
-        frame. Raises FootageError for a pixel format that cannot be converted, av.FFmpegError if the file cannot
-        be reached any more.
+        What is not wanted, or whose pixels are not asked for, is decoded and not converted, which is several times as
+        fast. Decoding begins at the key frame `entry` (see `Index.entry`), and what is damaged before `start` is then
+        not counted; None: at the first frame. Raises av.FFmpegError if the file cannot be reached any more.
         """
         self.close()
         self.damaged = self.concealed = self.repaired = 0
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
-        stored = (self.info.width, self.info.height)
-        width, height = stored[::-1] if self._turn.transpose else stored
         to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
@@ -155,14 +167,20 @@ class VideoReader:
                 self.concealed += decoded.concealed
                 if not wanted(pts):
                     continue
-                try:
-                    pixels = to_rgb(decoded.frame, width=width, height=height)
-                except av.FFmpegError as error:
-                    name = decoded.frame.format.name
-                    raise FootageError(f"{self.path}: its pixel format {name} cannot be converted") from error
-                yield Frame(self._turn.apply(pixels), pts, time_base, decoded.concealed)
+                pixels = partial(self._pixels, to_rgb, decoded.frame)
+                yield LazyFrame(pixels, pts, time_base, decoded.concealed)
         finally:
             container.close()
+
+    def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None) -> Pixels:
+        """Of an upright picture, for LazyFrame."""
+        upright = size or (self.info.width, self.info.height)
+        width, height = upright[::-1] if self._turn.transpose else upright
+        try:
+            pixels = to_rgb(frame, width=width, height=height, average=size is not None)
+        except av.FFmpegError as error:
+            raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
+        return self._turn.apply(pixels)
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""

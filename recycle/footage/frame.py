@@ -1,5 +1,6 @@
 """One frame, the facts about the frames of a source, and timestamps that only ever grow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -28,6 +29,28 @@ class Frame:
     def seconds(self) -> Fraction:
         """The presentation time in seconds, exactly."""
         return self.pts * self.time_base
+
+
+@dataclass(frozen=True, eq=False)
+class LazyFrame:
+    """A decoded picture whose pixels are made when they are asked for, at the size that is asked for."""
+
+    pixels: Callable[[tuple[int, int] | None], Pixels]
+    """From (width, height), or None for that of the reader, to upright RGB (height, width, 3); smaller sizes are
+    averaged over areas. Raises FootageError for a pixel format that cannot be converted."""
+    pts: int
+    """As of Frame."""
+    time_base: Fraction
+    concealed: bool = False
+
+    @property
+    def seconds(self) -> Fraction:
+        """The presentation time in seconds, exactly."""
+        return self.pts * self.time_base
+
+    def develop(self) -> Frame:
+        """The frame with its pixels, at the reader's size."""
+        return Frame(self.pixels(None), self.pts, self.time_base, self.concealed)
 
 
 @dataclass(frozen=True)

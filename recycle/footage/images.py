@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from recycle.errors import FootageError
-from recycle.footage.frame import Frame, Pixels, StreamInfo
+from recycle.footage.frame import Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.index import Index
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -60,23 +61,33 @@ class ImageFolderReader:
         end: int | None = None,
         entry: int | None = None,
     ) -> Iterator[Frame]:
+        """The frames of `read_lazily`, with their pixels at the reader's size. Arguments and errors as there."""
+        return (frame.develop() for frame in self.read_lazily(wanted, start=start, end=end))
+
+    def read_lazily(
+        self,
+        wanted: Callable[[int], bool] = lambda pts: True,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> Iterator[LazyFrame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
-        `entry` is of no use.
-
-        Raises FootageError for an image that is broken or of another size than the first.
+        Raises FootageError, when pixels are asked for, for an image that is broken or of another size than the first.
         """
-        size = (self.info.height, self.info.width)
         for index, file in islice(enumerate(self.files), start, end):
-            if not wanted(index):
-                continue
-            pixels = read_image(file, depth=self._depth)
-            if pixels.shape[:2] != size:
-                raise FootageError(
-                    f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, but {self.files[0].name} is "
-                    f"{size[1]}×{size[0]}: all images of a folder must have one size"
-                )
-            yield Frame(pixels, index, self.info.time_base)
+            if wanted(index):
+                image = cache(partial(self._image, file))
+                yield LazyFrame(partial(_sized, image), index, self.info.time_base)
+
+    def _image(self, file: Path) -> Pixels:
+        pixels, (width, height) = read_image(file, depth=self._depth), (self.info.width, self.info.height)
+        if pixels.shape[:2] != (height, width):
+            raise FootageError(
+                f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, but {self.files[0].name} is "
+                f"{width}×{height}: all images of a folder must have one size"
+            )
+        return pixels
 
     def close(self) -> None:
         """Nothing to close: images are opened one at a time."""
@@ -88,6 +99,13 @@ class ImageFolderReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sized(image: Callable[[], Pixels], size: tuple[int, int] | None) -> Pixels:
+    pixels = image()
+    if size is None or size == (pixels.shape[1], pixels.shape[0]):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=pixels.dtype)
 
 
 def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:

@@ -12,10 +12,10 @@ from recycle.atomic import atomic_path
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
 from recycle.footage.decode import open_frames
-from recycle.footage.frame import Pixels, StreamInfo
+from recycle.footage.frame import LazyFrame, StreamInfo
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.selection import DuplicateDropper, RateSelector
-from recycle.footage.shots import ShotFinder
+from recycle.footage.shots import ShotFinder, detection_size
 
 _ENCODING = {
     "jpg": [
@@ -49,11 +49,12 @@ def extract_source(
         kept: list[tuple[str, int, int]] = []
         folder.mkdir()
         index = -1
-        own = (frame for frame in reader if not frame.concealed)
+        small = detection_size(reader.info.width, reader.info.height)
+        own = (frame for frame in reader.read_lazily() if not frame.concealed)
         for index, frame in enumerate(own):
-            shots.add(frame.pixels)
+            shots.add(frame.pixels(small))
             if rate.keeps(frame.seconds):
-                pixels = _cropped(frame.pixels, crop, width, height)
+                pixels = _kept(frame, settings.crop, (width, height))
                 if duplicates.keeps(pixels):
                     name = f"{len(kept):06d}.{settings.format}"
                     _write_image(folder / name, pixels, settings)
@@ -108,11 +109,13 @@ def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _cropped(pixels: Pixels, crop: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
-    x, y, w, h = crop
-    pixels = pixels[y : y + h, x : x + w]
-    if (w, h) != (width, height):
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+def _kept(frame: LazyFrame, crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> NDArray[np.uint8]:
+    if crop is None:
+        return np.asarray(frame.pixels(size), dtype=np.uint8)
+    x, y, width, height = crop
+    pixels = frame.pixels(None)[y : y + height, x : x + width]
+    if (width, height) != size:
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return np.asarray(pixels, dtype=np.uint8)
 
 

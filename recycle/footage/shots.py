@@ -79,11 +79,17 @@ def find_cuts(frames: Iterable[Pixels], *, threshold: float = 3.0) -> list[int]:
     return finder.finish()
 
 
+def detection_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which frames are looked at; larger ones are shrunk to it."""
+    if width <= _DETECTION_WIDTH:
+        return width, height
+    return _DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width))
+
+
 def _small_bgr(pixels: Pixels) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16:
         pixels = (pixels // 257).astype(np.uint8)
-    height, width = pixels.shape[:2]
-    if width > _DETECTION_WIDTH:
-        size = (_DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width)))
+    own = (pixels.shape[1], pixels.shape[0])
+    if (size := detection_size(*own)) != own:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), dtype=np.uint8)
