@@ -12,7 +12,8 @@ from recycle.footage.hdr import Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 """Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
-_AVERAGED = (EXACT & ~Interpolation.BICUBIC) | Interpolation.AREA
+_SHRINKING = (EXACT & ~Interpolation.BICUBIC) | Interpolation.BILINEAR
+"""A triangle as wide as two pixels of the smaller picture, as torch's antialiased bilinear interpolation."""
 
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -82,8 +83,9 @@ class RgbConverter:
         self._depth = depth
         self._threads = 0 if threads else 1
 
-    def __call__(self, frame: av.VideoFrame, *, width: int, height: int, average: bool = False) -> Pixels:
-        """RGB (height, width, 3) of a frame of any pixel format and size; `average`: over areas, if that is smaller.
+    def __call__(self, frame: av.VideoFrame, *, width: int, height: int, shrink: bool = False) -> Pixels:
+        """RGB (height, width, 3) of a frame of any pixel format and size; `shrink`: without
+        aliasing, if that is smaller.
 
         Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.footage.hdr`). Raises
         av.FFmpegError for a pixel format that swscale does not know.
@@ -106,7 +108,7 @@ class RgbConverter:
             src_colorspace=colour.matrix,
             src_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
-            interpolation=_AVERAGED if average and width * height < frame.width * frame.height else EXACT,
+            interpolation=_SHRINKING if shrink and width * height < frame.width * frame.height else EXACT,
             threads=self._threads,
         )
         pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)

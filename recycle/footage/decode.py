@@ -177,7 +177,7 @@ class VideoReader:
         upright = size or (self.info.width, self.info.height)
         width, height = upright[::-1] if self._turn.transpose else upright
         try:
-            pixels = to_rgb(frame, width=width, height=height, average=size is not None)
+            pixels = to_rgb(frame, width=width, height=height, shrink=size is not None)
         except av.FFmpegError as error:
             raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
         return self._turn.apply(pixels)

@@ -69,7 +69,8 @@ class VideoEncoder:
         self._choice = choice
         self._last_pts: int | None = None
         self._written = 0
-        self._scaler = VideoReformatter()
+        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._scaler, self._stretcher = VideoReformatter(), VideoReformatter()
         stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=choice.options)
         stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
         stream.pix_fmt = choice.pixel_format
@@ -89,23 +90,28 @@ class VideoEncoder:
     def write(self, pixels: Pixels, pts: int) -> None:
         """Encode one frame: uint8 or uint16 RGB (H, W, 3), shown at `pts` in units of the time base.
 
-        Raises ValueError for a wrong shape or dtype and for a `pts` that is not above the previous one, and
-        av.FFmpegError when the container cannot be written (see `output_errors`).
+        Frames of another size than the picture's are stretched to it, by bicubic interpolation. Raises ValueError for
+        a wrong shape or dtype, one that is not that of the first frame, and a `pts` that is not above the previous
+        one; av.FFmpegError when the container cannot be written (see `output_errors`).
         """
-        shape = (self.picture.height, self.picture.width, 3)
-        if pixels.shape != shape or pixels.dtype not in (np.uint8, np.uint16):
+        kind = (pixels.shape, pixels.dtype)
+        self._kind = self._kind or kind
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or kind != self._kind:
             raise ValueError(
-                f"expected a frame of shape {shape} and dtype uint8 or uint16, got {pixels.shape} and {pixels.dtype}"
+                f"expected a frame of shape (H, W, 3) and dtype uint8 or uint16, all alike ({self._kind[0]}, {self._kind[1]}), got "
+                f"{pixels.shape} and {pixels.dtype}"
             )
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
         self._last_pts = pts
-        if any(self.padding):
-            right, bottom = self.padding
-            pixels = np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
         rgb = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+        source = av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb)
+        if any(self.padding):
+            source = self._padded(source)
         frame = self._scaler.reformat(
-            self._sited(av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb)),
+            self._sited(source),
+            width=self.stream.width,
+            height=self.stream.height,
             format=self._choice.pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=None if self._rgb else Colorspace.ITU709,
@@ -115,6 +121,15 @@ class VideoEncoder:
         frame.pts, frame.time_base = pts, self.picture.time_base
         self._written += 1
         self._container.mux(self.stream.encode(frame))
+
+    def _padded(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame at the picture's size, with its last column and row repeated."""
+        width, height = self.picture.width, self.picture.height
+        same = frame.width == width and frame.height == height
+        whole = frame if same else self._stretcher.reformat(frame, width=width, height=height, interpolation=EXACT)
+        right, bottom = self.padding
+        pixels = np.pad(whole.to_ndarray(), ((0, bottom), (0, right), (0, 0)), mode="edge")
+        return av.VideoFrame.from_ndarray(cast(Any, pixels), format=frame.format.name)
 
     def close(self) -> None:
         """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""

@@ -36,8 +36,8 @@ class LazyFrame:
     """A decoded picture whose pixels are made when they are asked for, at the size that is asked for."""
 
     pixels: Callable[[tuple[int, int] | None], Pixels]
-    """From (width, height), or None for that of the reader, to upright RGB (height, width, 3); smaller sizes are
-    averaged over areas. Raises FootageError for a pixel format that cannot be converted."""
+    """From (width, height), or None for that of the reader, to upright RGB (height, width, 3), smaller
+    ones without aliasing. Raises FootageError for a pixel format that cannot be converted."""
     pts: int
     """As of Frame."""
     time_base: Fraction
@@ -48,9 +48,9 @@ class LazyFrame:
         """The presentation time in seconds, exactly."""
         return self.pts * self.time_base
 
-    def develop(self) -> Frame:
-        """The frame with its pixels, at the reader's size."""
-        return Frame(self.pixels(None), self.pts, self.time_base, self.concealed)
+    def develop(self, size: tuple[int, int] | None = None) -> Frame:
+        """The frame with its pixels, at `size` (width, height) or that of the reader."""
+        return Frame(self.pixels(size), self.pts, self.time_base, self.concealed)
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,12 @@ class ImageFolderReader:
         *,
         start: int | None = None,
         end: int | None = None,
+        entry: int | None = None,
     ) -> Iterator[LazyFrame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
-        Raises FootageError, when pixels are asked for, for an image that is broken or of another size than the first.
+        `entry` is of no use. Raises FootageError, when pixels are asked for, for an image that is broken or of another
+        size than the first.
         """
         for index, file in islice(enumerate(self.files), start, end):
             if wanted(index):
@@ -105,7 +107,8 @@ def _sized(image: Callable[[], Pixels], size: tuple[int, int] | None) -> Pixels:
     pixels = image()
     if size is None or size == (pixels.shape[1], pixels.shape[0]):
         return pixels
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=pixels.dtype)
+    how = cv2.INTER_AREA if size[0] * size[1] < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=pixels.dtype)
 
 
 def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:

@@ -59,8 +59,6 @@ def render(
     transform: Transform,
     *,
     settings: TranslateSettings,
-    key: Mapping[str, object] | None = None,
-    context: int = 0,
     span: Span = WHOLE,
     compare: bool = False,
     overwrite: bool = False,
@@ -74,10 +72,9 @@ def render(
     result. Decoding, `transform` and encoding run at the same time, each at most `settings.batch_size` frames
     ahead of the next, so that memory does not grow with the length.
 
-    The frames are kept in segments beside the output until it is complete: the same call, with the same `key`
-    (all that `transform` depends on), goes on where one was interrupted or killed. `transform` sees `context`
-    frames before each segment again, so that the result is that of an uninterrupted call. The output appears
-    when it is complete, or not at all; its folder is made. Notices go to `say` as soon as they are known.
+    The frames are kept in segments beside the output until it is complete: the same call, with the same
+    `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
+    all; its folder is made. Notices go to `say` as soon as they are known.
 
     Raises FootageError for a source that cannot be read, holds nothing in `span`, or is damaged beyond
     MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an unknown
@@ -93,10 +90,13 @@ def render(
         _open(source, settings) as reader,
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
-        renderer = _renderer(reader, transform, settings, context, compare)
+        renderer = _renderer(reader, transform, settings, compare)
         notices = Notices(say)
         notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others))
-        with output_errors(output), open_work(output, render_key(source, key, settings, span, compare)) as work:
+        with (
+            output_errors(output),
+            open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
+        ):
             if work.dropped:
                 notices.add("unfinished work of another source, model or settings was dropped")
             work.trim()
@@ -184,8 +184,6 @@ def render_part(
     part: Part,
     *,
     settings: TranslateSettings,
-    key: Mapping[str, object] | None = None,
-    context: int = 0,
     progress: Progress = silent,
 ) -> None:
     """Write one part (see `split`) of the segments of `output`, at the same time as others write others.
@@ -194,7 +192,7 @@ def render_part(
     the rest and gives the same result as without them. Arguments and errors as for `render`.
     """
     with _open(source, settings) as reader, output_errors(output):
-        work = share_work(output, render_key(source, key, settings, WHOLE, False))
+        work = share_work(output, render_key(source, transform.key, settings, WHOLE, False))
         segment, past, stamps = part.segment, part.past, part.stamps
         while stamps and (record := work.read(segment)) is not None and record.stamps == stamps[:SEGMENT]:
             segment, past, stamps = segment + 1, stamps[:SEGMENT], stamps[SEGMENT:]
@@ -211,7 +209,7 @@ def render_part(
             origin=part.origin,
             expected=stamps,
         )
-        renderer = _renderer(reader, transform, settings, context, compare=False)
+        renderer = _renderer(reader, transform, settings, compare=False)
         before = len(part.stamps) - len(stamps)
         renderer.write(stretch, work, lambda count: progress(before + count, part.total))
 
@@ -228,14 +226,13 @@ def _renderer(
     reader: VideoReader | ImageFolderReader,
     transform: Transform,
     settings: TranslateSettings,
-    context: int,
     compare: bool,
 ) -> Renderer:
     choice = choose_encoder(settings, short_side=min(reader.info.width, reader.info.height))
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
-    return Renderer(reader, transform, choice, picture, context, compare, settings.batch_size)
+    return Renderer(reader, transform, choice, picture, compare, settings.batch_size)
 
 
 def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:

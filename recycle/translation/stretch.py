@@ -1,7 +1,7 @@
 """A stretch of a video: its frames decoded, transformed and encoded into segments, all three at the same time."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
@@ -19,9 +19,20 @@ from recycle.translation.overlap import ahead
 from recycle.translation.segments import write_segment
 from recycle.translation.work import SEGMENT, Record, Work
 
-Transform = Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
-"""One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype. Runs in a
-thread, and starts anew with every segment."""
+
+@dataclass(frozen=True)
+class Transform:
+    """What becomes of the frames of a video."""
+
+    pictures: Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
+    """One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype, which is
+    stretched to the source's size when it is encoded. Runs in a thread, and starts anew with every segment."""
+    key: Mapping[str, object] | None = None
+    """All that it depends on."""
+    context: int = 0
+    """Frames before each segment that it sees again, so that the result is that of an uninterrupted call."""
+    size: Callable[[StreamInfo], tuple[int, int]] | None = None
+    """Width and height at which it wants to see the frames: they are decoded to it. None: the source's."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +65,8 @@ class Renderer:
     transform: Transform
     choice: Choice
     picture: Picture
-    context: int
-    """Frames before each segment that `transform` sees again."""
     compare: bool
-    """Whether the source is shown at the left."""
+    """Whether the source is shown at the left; then `transform` sees, and gives, pictures of the source's size."""
     depth: int
     """Frames that each stage may be ahead of the next."""
 
@@ -97,18 +106,21 @@ class Renderer:
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:
         """The frames that the transform is to see: the context, then those that are not finished."""
         last = stretch.past[-1] if stretch.past else None
-        again = frozenset(stretch.past[len(stretch.past) - self.context :])
+        context = self.transform.context
+        again = frozenset(stretch.past[len(stretch.past) - context :])
         jump = stretch.past and (stretch.seek or stretch.expected is not None)  # else all is counted anew
-        start = stretch.past[max(0, len(stretch.past) - self.context - 1)] if jump else stretch.start
+        start = stretch.past[max(0, len(stretch.past) - context - 1)] if jump else stretch.start
         entry = stretch.entry
         if entry is None and stretch.seek and start is not None:
             index = self.reader.index(until=start)
             entry = index.entry(start) if index is not None else None
-        frames = self.reader.read(
+        frames = self.reader.read_lazily(
             lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, entry=entry
         )
+        wanted = None if self.transform.size is None else self.transform.size(self.reader.info)
         try:
-            yield from frames
+            for frame in frames:
+                yield frame.develop(wanted)
         except av.FFmpegError as error:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
@@ -116,8 +128,8 @@ class Renderer:
         """(segment, pts, picture) of all frames that are not finished, ahead of their use."""
 
         def all_segments(decoded: Iterator[Frame]) -> Iterator[tuple[int, int, Pixels]]:
-            context = min(self.context, len(stretch.past))
-            past: deque[Frame] = deque(islice(decoded, context), maxlen=self.context)
+            context = min(self.transform.context, len(stretch.past))
+            past: deque[Frame] = deque(islice(decoded, context), maxlen=self.transform.context)
             segment = stretch.segment
             for first in decoded:
                 again = list(past)
@@ -131,7 +143,7 @@ class Renderer:
                         yield frame
 
                 count = 0
-                for picture in islice(self.transform(fed(), self.reader.info), len(again), None):
+                for picture in islice(self.transform.pictures(fed(), self.reader.info), len(again), None):
                     frame = waiting.popleft()
                     yield segment, frame.pts, np.hstack((frame.pixels, picture)) if self.compare else picture
                     count += 1

@@ -131,10 +131,8 @@ class Translator:
         return render(
             source,
             output,
-            self._transform(to, settings),
+            self._transform(to, settings, whole=compare),
             settings=settings,
-            key=self.key(to, settings),
-            context=self._context(settings),
             span=span,
             compare=compare,
             overwrite=overwrite,
@@ -160,20 +158,33 @@ class Translator:
             self._transform(to, settings),
             part,
             settings=settings,
-            key=self.key(to, settings),
-            context=self._context(settings),
             progress=progress,
         )
 
-    def _transform(self, to: Domain, settings: TranslateSettings) -> Transform:
-        def transform(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
-            aspect = info.sample_aspect_ratio
-            return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
+    def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
+        """For `render`; `whole`: on frames of the source's size."""
+        bundle = self.bundle
+        past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
+        key = self.key(to, settings)
+        if bundle is None or whole:
 
-        return transform
+            def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
+                aspect = info.sample_aspect_ratio
+                return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
 
-    def _context(self, settings: TranslateSettings) -> int:
-        return self.bundle.config.networks.predictor.past if self.bundle is not None and settings.smoothing else 0
+            return Transform(pictures, key, past)
+
+        def size(info: StreamInfo) -> tuple[int, int]:
+            height, width = network_size(
+                (info.height, info.width),
+                scale=settings.scale,
+                trained=bundle.config.short_side,
+                pixel_aspect=info.sample_aspect_ratio,
+            )
+            return width, height
+
+        as_given = settings.model_copy(update={"scale": "source"})
+        return Transform(lambda frames, _: self.translate_frames(frames, to=to, settings=as_given), key, past, size)
 
     @cached_property
     def _digest(self) -> str:

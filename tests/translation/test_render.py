@@ -19,6 +19,7 @@ from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.frame import Frame, StreamInfo
 from recycle.networks.bundle import Bundle
 from recycle.translation.render import render
+from recycle.translation.stretch import Transform
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -348,7 +349,7 @@ def test_a_failure_in_the_middle_leaves_the_old_output(make_video: MakeVideo, tm
             yield frame.pixels
 
     with pytest.raises(RecycleError, match="the seventh"):
-        render(source, output, failing, settings=FAST, overwrite=True)
+        render(source, output, Transform(failing), settings=FAST, overwrite=True)
     assert names(tmp_path) == ["out.mp4", "source.mp4"]
     assert output.read_bytes() == b"old"
 
@@ -358,7 +359,7 @@ def test_a_transform_that_loses_frames_is_an_error(make_video: MakeVideo, tmp_pa
         return (frame.pixels for frame in list(frames)[:-1])
 
     with pytest.raises(RuntimeError, match="gave 19 pictures for 20 frames"):
-        render(make_video(), tmp_path / "out.mp4", losing, settings=FAST)
+        render(make_video(), tmp_path / "out.mp4", Transform(losing), settings=FAST)
     assert names(tmp_path) == ["source.mp4"]
 
 
