@@ -98,8 +98,8 @@ class VideoEncoder:
         self._kind = self._kind or kind
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or kind != self._kind:
             raise ValueError(
-                f"expected a frame of shape (H, W, 3) and dtype uint8 or uint16, all alike ({self._kind[0]}, {self._kind[1]}), got "
-                f"{pixels.shape} and {pixels.dtype}"
+                "expected a frame of shape (H, W, 3) and dtype uint8 or uint16, all alike "
+                f"({self._kind[0]}, {self._kind[1]}), got {pixels.shape} and {pixels.dtype}"
             )
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
