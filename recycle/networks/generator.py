@@ -86,10 +86,13 @@ class Generator(nn.Module):
         self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16."""
+        """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
+
+        Frames may be of a higher precision than the weights: a skip adds them as they are.
+        """
+        change = self.model[:-1](frames.to(next(self.parameters()).dtype))
         if not self.skip:
-            return self.model(frames)
-        change = self.model[:-1](frames)
+            return torch.tanh(change)
         return torch.tanh(change + torch.atanh(frames * NEARLY_ONE))
 
     def features(self, frames: Tensor) -> list[Tensor]:

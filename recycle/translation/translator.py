@@ -1,9 +1,10 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Self, get_args
 
@@ -19,6 +20,7 @@ from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import Generator
 from recycle.progress import Progress, silent
+from recycle.translation.lanes import Lanes
 from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
@@ -51,9 +53,14 @@ class Translator:
         reduced = self._dtype != torch.float32
         faster = self.device.type == "cuda" or reduced  # but slower in float32 on CPUs
         self._layout = torch.channels_last if faster else torch.contiguous_format
+        self._lanes = Lanes(self.device)
         self.bundle = bundle
         if bundle is not None:
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
+            self._generators: dict[Domain, Generator] = {
+                "a": in_precision(bundle.gen_ba, self._dtype),
+                "b": in_precision(bundle.gen_ab, self._dtype),
+            }
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
@@ -81,7 +88,12 @@ class Translator:
             return clip
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            done = torch.cat([self._generate(part, to) for part in torch.split(frames, DEFAULTS.batch_size)])
+
+            def work(group: list[Tensor]) -> Tensor:
+                with torch.inference_mode():
+                    return self._generate(torch.stack(group), to)
+
+            done = torch.cat(list(self._lanes.through(work, frames, limit=DEFAULTS.batch_size)))
             clips = done.reshape(-1, *clip.shape[-4:])
             if smoothing:
                 uncut = [False] * clips.shape[1]
@@ -98,7 +110,8 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames are held; the batch does not change the result. Smoothing starts
+        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU; their number does not change the
+        result. Smoothing starts
         anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames: the networks see square
         pixels. `settings.device` and `.precision` are for the construction of the Translator, not for here.
         Raises ConfigError as `__call__`.
@@ -106,7 +119,7 @@ class Translator:
         self._check(to, settings.smoothing)
         if self.bundle is None:
             return (frame.pixels for frame in frames)
-        return self._translate_batches(iter(frames), self.bundle, to, settings, pixel_aspect)
+        return self._translate_stream(iter(frames), self.bundle, to, settings, pixel_aspect)
 
     def translate_video(
         self,
@@ -199,7 +212,7 @@ class Translator:
             "smoothing": settings.smoothing,
         }
 
-    def _translate_batches(
+    def _translate_stream(
         self,
         frames: Iterator[Frame],
         bundle: Bundle,
@@ -207,47 +220,66 @@ class Translator:
         settings: TranslateSettings,
         pixel_aspect: Fraction,
     ) -> Iterator[Pixels]:
-        cut_detector = CutDetector()
-        past: Tensor | None = None
-        while batch := [frame.pixels for frame in islice(frames, settings.batch_size)]:
-            cuts = [settings.smoothing and cut_detector.is_cut(pixels) for pixels in batch]
+        first = next(frames, None)
+        if first is None:
+            return
+        size = (first.pixels.shape[0], first.pixels.shape[1])
+        inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
+        dtype = torch.from_numpy(first.pixels[:1]).dtype
+
+        def seen() -> Iterator[tuple[Pixels, bool]]:
+            cut_detector = CutDetector()
+            for frame in chain([first], frames):
+                yield frame.pixels, settings.smoothing and cut_detector.is_cut(frame.pixels)
+
+        def translated(group: list[tuple[Pixels, bool]]) -> Tensor:
+            x = to_float(self._lanes.upload(np.stack([pixels for pixels, _ in group])))
+            return self._generate(resize(x, inner).clamp(-1, 1), to)
+
+        def leave(y: Tensor) -> Callable[[], Pixels]:
+            return self._lanes.download(to_levels(resize(y, size), dtype))
+
+        def plain(group: list[tuple[Pixels, bool]]) -> Callable[[], Pixels]:
             with torch.inference_mode():
-                stacked = torch.from_numpy(np.stack(batch))
-                x = to_float(stacked.to(self.device))
-                size = (x.shape[-2], x.shape[-1])
-                inner = network_size(
-                    size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect
-                )
-                y = self._generate(resize(x, inner).clamp(-1, 1), to)
-                if settings.smoothing:
-                    y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
-                done = to_levels(resize(y, size), stacked.dtype).cpu().numpy()
-            yield from done
+                return leave(translated(group))
+
+        def with_cuts(group: list[tuple[Pixels, bool]]) -> tuple[Tensor, list[bool]]:
+            with torch.inference_mode():
+                return translated(group), [cut for _, cut in group]
+
+        if not settings.smoothing:
+            for pictures in self._lanes.through(plain, seen(), limit=settings.batch_size):
+                yield from pictures()
+            return
+        past: Tensor | None = None
+        for y, cuts in self._lanes.through(with_cuts, seen(), limit=settings.batch_size):
+            with torch.inference_mode():
+                y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
+                pictures = leave(y)
+            yield from pictures()
 
     def _generate(self, frames: Tensor, to: Domain) -> Tensor:
         """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""
-        generator, _ = self._networks(to)
+        generator = self._generators[to]
         height, width = frames.shape[-2:]
         padded = pad(frames, multiple=generator.multiple, least=LEAST_SIDE)
 
         def network(part: Tensor) -> Tensor:
-            with self._autocast():
-                out: Tensor = generator(part.contiguous(memory_format=self._layout))
+            out: Tensor = generator(part.contiguous(memory_format=self._layout))
             return out.float()
 
         return within_memory(network, padded)[..., :height, :width]
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
-        _, predictor = self._networks(to)
         assert self.bundle is not None
+        predictor = self._predictor(to)
         assert predictor is not None, "checked by _check"
         with self._autocast():
             return smooth(frames, past, cuts, predictor, self.bundle.config.networks.predictor.past)
 
-    def _networks(self, to: Domain) -> tuple[Generator, nn.Module | None]:
+    def _predictor(self, to: Domain) -> nn.Module | None:
         assert self.bundle is not None, "the identity has no networks"
-        bundle = self.bundle
-        return (bundle.gen_ab, bundle.pred_b) if to == "b" else (bundle.gen_ba, bundle.pred_a)
+        return self.bundle.pred_b if to == "b" else self.bundle.pred_a
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
@@ -255,9 +287,14 @@ class Translator:
     def _check(self, to: Domain, smoothing: bool) -> None:
         if to not in get_args(Domain):
             raise ConfigError(f"unknown domain '{to}'; translate to 'a' or to 'b'")
-        if smoothing and (self.bundle is None or self._networks(to)[1] is None):
+        if smoothing and (self.bundle is None or self._predictor(to) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
+
+
+def in_precision(generator: Generator, dtype: torch.dtype) -> Generator:
+    """The generator with weights of that type: itself, or a copy."""
+    return generator if dtype == torch.float32 else copy.deepcopy(generator).to(dtype)

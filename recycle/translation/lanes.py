@@ -1,0 +1,93 @@
+"""Frames on their way through the networks, several at a time; the results come in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from threading import Barrier
+from typing import Any, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recycle.devices import cores
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Lanes:
+    """Keeps a device busy.
+
+    A CPU computes as many frames at a time as it has cores, each by one core alone: then no core waits for another at
+    the end of every operation, and what a frame needs stays in the core's own cache. A GPU takes its work in batches
+    from the caller's thread and does it meanwhile.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._count = cores() if device.type == "cpu" else 0
+        self._pool: ThreadPoolExecutor | None = None
+
+    def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
+        """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
+
+        No more than `limit` items are taken before the first of them is through on a CPU, else twice as many. Raises
+        whatever `work` raises, in its turn.
+        """
+        items = iter(items)
+        size, most = (1, limit) if self._count else (limit, 2)
+        waiting: deque[Future[Result]] = deque()
+        try:
+            while group := list(islice(items, size)):
+                waiting.append(self._begin(work, group))
+                if len(waiting) >= most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def upload(self, pixels: NDArray[Any]) -> Tensor:
+        """The array on the device; a GPU goes on computing meanwhile."""
+        tensor = torch.from_numpy(pixels)
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+
+    def download(self, tensor: Tensor) -> Callable[[], NDArray[Any]]:
+        """Begin to fetch a tensor from the device; the function waits until it is there."""
+        if tensor.device.type != "cuda":
+            return lambda: tensor.cpu().numpy()
+        here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        here.copy_(tensor, non_blocking=True)
+        there = torch.cuda.Event()
+        there.record()
+
+        def wait() -> NDArray[Any]:
+            there.synchronize()
+            return here.numpy()
+
+        return wait
+
+    def _begin(self, work: Callable[[list[Item]], Result], group: list[Item]) -> "Future[Result]":
+        if self._count:
+            return self._threads().submit(work, group)
+        done: Future[Result] = Future()
+        done.set_result(work(group))
+        return done
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._count, "lane", initializer=_take_one_core)
+            everyone = Barrier(self._count)
+            before = torch.get_num_threads()
+            for ready in [self._pool.submit(everyone.wait) for _ in range(self._count)]:
+                ready.result()
+            torch.set_num_threads(before)  # for threads to come: those of the pool have theirs
+        return self._pool
+
+
+def _take_one_core() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread takes over the number at its first use
