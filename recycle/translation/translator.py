@@ -1,6 +1,5 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -19,6 +18,7 @@ from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import Generator
+from recycle.networks.inference import for_inference, layout
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import Lanes
 from recycle.translation.render import Part, RenderReport, render, render_part
@@ -50,16 +50,14 @@ class Translator:
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
         self._dtype = compute_dtype(kind, precision)
-        reduced = self._dtype != torch.float32
-        faster = self.device.type == "cuda" or reduced  # but slower in float32 on CPUs
-        self._layout = torch.channels_last if faster else torch.contiguous_format
+        self._layout = layout(self.device, self._dtype)
         self._lanes = Lanes(self.device)
         self.bundle = bundle
         if bundle is not None:
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
             self._generators: dict[Domain, Generator] = {
-                "a": in_precision(bundle.gen_ba, self._dtype),
-                "b": in_precision(bundle.gen_ab, self._dtype),
+                "a": for_inference(bundle.gen_ba, self.device, self._dtype),
+                "b": for_inference(bundle.gen_ab, self.device, self._dtype),
             }
 
     @classmethod
@@ -293,8 +291,3 @@ class Translator:
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
-
-
-def in_precision(generator: Generator, dtype: torch.dtype) -> Generator:
-    """The generator with weights of that type: itself, or a copy."""
-    return generator if dtype == torch.float32 else copy.deepcopy(generator).to(dtype)

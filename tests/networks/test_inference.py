@@ -1,0 +1,43 @@
+"""What is made ready to translate gives what was trained."""
+
+import pytest
+import torch
+from torch import nn
+
+from recycle.config import GeneratorSettings
+from recycle.networks.generator import Generator
+from recycle.networks.inference import for_inference, split
+from recycle.networks.initialise import initialise
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("outs", "kernel", "bias"), [(3, 7, True), (3, 7, False), (5, 3, True), (1, 1, True)])
+def test_a_split_convolution_has_the_same_values(outs: int, kernel: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, outs, kernel, bias=bias).double()
+    x = torch.randn(2, 6, 11, 13, dtype=torch.float64)
+    torch.testing.assert_close(split(conv)(x), conv(x))
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("blur", [False, True])
+def test_reduced_precision_agrees_to_40_decibels(skip: bool, blur: bool) -> None:
+    torch.manual_seed(0)
+    generator = Generator(GeneratorSettings(blocks=6, width=16, skip=skip, blur=blur)).eval().requires_grad_(False)
+    initialise(generator, std=0.05)
+    frames = torch.rand(2, 3, 64, 48) * 2 - 1
+    exact = for_inference(generator, CPU, torch.float32)(frames)
+    assert torch.equal(exact, generator(frames))
+    assert (exact - frames).abs().mean() > 0.2
+    close = for_inference(generator, CPU, torch.bfloat16)(frames.contiguous(memory_format=torch.channels_last))
+    error = (close.float() - exact).pow(2).mean()
+    assert 10 * torch.log10(4 / error) >= 40
+
+
+def test_the_trained_generator_stays_as_it_is() -> None:
+    generator = Generator(GeneratorSettings(blocks=1, width=4))
+    before = {key: value.clone() for key, value in generator.state_dict().items()}
+    for_inference(generator, CPU, torch.bfloat16)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in generator.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
