@@ -83,9 +83,12 @@ class RgbConverter:
         self._depth = depth
         self._threads = 0 if threads else 1
 
-    def __call__(self, frame: av.VideoFrame, *, width: int, height: int, shrink: bool = False) -> Pixels:
-        """RGB (height, width, 3) of a frame of any pixel format and size; `shrink`: without
-        aliasing, if that is smaller.
+    def __call__(
+        self, frame: av.VideoFrame, *, width: int, height: int, shrink: bool = False, rough: bool = False
+    ) -> Pixels:
+        """RGB (height, width, 3) of a frame of any pixel format and size.
+
+        `shrink`: without aliasing, if that is smaller; `rough`: sooner, and a few grey levels off.
 
         Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.footage.hdr`). Raises
         av.FFmpegError for a pixel format that swscale does not know.
@@ -99,6 +102,7 @@ class RgbConverter:
         )
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
+        smaller = shrink and width * height < frame.width * frame.height
         scaler = self._scalers.setdefault((width, height), VideoReformatter())
         rgb = scaler.reformat(
             frame,
@@ -108,7 +112,7 @@ class RgbConverter:
             src_colorspace=colour.matrix,
             src_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
-            interpolation=_SHRINKING if shrink and width * height < frame.width * frame.height else EXACT,
+            interpolation=Interpolation.AREA if rough else _SHRINKING if smaller else EXACT,
             threads=self._threads,
         )
         pixels: Pixels = np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)

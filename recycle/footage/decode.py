@@ -67,7 +67,8 @@ class VideoReader:
     ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
-        `depth` 8 gives uint8, 16 uint16 over its whole range. `hardware` decodes on the GPU if the first frame
+        `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
+        all cores are busy. `hardware` decodes on the GPU if the first frame
         shows that this gives the same. Raises FootageError, in one line, for a file
         that is missing, empty, no video, or yields no frame.
         """
@@ -167,17 +168,17 @@ class VideoReader:
                 self.concealed += decoded.concealed
                 if not wanted(pts):
                     continue
-                pixels = partial(self._pixels, to_rgb, decoded.frame)
-                yield LazyFrame(pixels, pts, time_base, decoded.concealed)
+                convert = partial(self._pixels, to_rgb, decoded.frame)
+                yield LazyFrame(convert, pts, time_base, decoded.concealed)
         finally:
             container.close()
 
-    def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None) -> Pixels:
+    def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None, rough: bool) -> Pixels:
         """Of an upright picture, for LazyFrame."""
         upright = size or (self.info.width, self.info.height)
         width, height = upright[::-1] if self._turn.transpose else upright
         try:
-            pixels = to_rgb(frame, width=width, height=height, shrink=size is not None)
+            pixels = to_rgb(frame, width=width, height=height, shrink=size is not None, rough=rough)
         except av.FFmpegError as error:
             raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
         return self._turn.apply(pixels)
@@ -336,12 +337,17 @@ def _turn_of(frame: av.VideoFrame) -> _Turn:
 
 
 def open_frames(
-    path: Path, *, square_pixels: bool = False, depth: Literal[8, 16] = 8, hardware: bool = False
+    path: Path,
+    *,
+    square_pixels: bool = False,
+    depth: Literal[8, 16] = 8,
+    threads: bool = True,
+    hardware: bool = False,
 ) -> VideoReader | ImageFolderReader:
-    """Open a video file or a folder of numbered images. Raises FootageError."""
+    """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
     if path.is_dir():
         return ImageFolderReader(path, depth=depth)
-    return VideoReader(path, square_pixels=square_pixels, depth=depth, hardware=hardware)
+    return VideoReader(path, square_pixels=square_pixels, depth=depth, threads=threads, hardware=hardware)
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Path]:

@@ -35,9 +35,8 @@ class Frame:
 class LazyFrame:
     """A decoded picture whose pixels are made when they are asked for, at the size that is asked for."""
 
-    pixels: Callable[[tuple[int, int] | None], Pixels]
-    """From (width, height), or None for that of the reader, to upright RGB (height, width, 3), smaller
-    ones without aliasing. Raises FootageError for a pixel format that cannot be converted."""
+    convert: Callable[[tuple[int, int] | None, bool], Pixels]
+    """What `pixels` calls."""
     pts: int
     """As of Frame."""
     time_base: Fraction
@@ -47,6 +46,13 @@ class LazyFrame:
     def seconds(self) -> Fraction:
         """The presentation time in seconds, exactly."""
         return self.pts * self.time_base
+
+    def pixels(self, size: tuple[int, int] | None = None, *, rough: bool = False) -> Pixels:
+        """Upright RGB (height, width, 3) at `size` (width, height), or that of the reader.
+
+        Smaller ones are without aliasing. `rough`: sooner, and a few grey levels off. Raises FootageError for a pixel format that cannot be converted.
+        """
+        return self.convert(size, rough)
 
     def develop(self, size: tuple[int, int] | None = None) -> Frame:
         """The frame with its pixels, at `size` (width, height) or that of the reader."""

@@ -103,7 +103,7 @@ class ImageFolderReader:
         self.close()
 
 
-def _sized(image: Callable[[], Pixels], size: tuple[int, int] | None) -> Pixels:
+def _sized(image: Callable[[], Pixels], size: tuple[int, int] | None, rough: bool) -> Pixels:
     pixels = image()
     if size is None or size == (pixels.shape[1], pixels.shape[0]):
         return pixels

@@ -33,14 +33,17 @@ def extract_source(
     fingerprint: str,
     settings: ExtractSettings,
     count: Callable[[int], None],
+    *,
+    threads: bool = True,
 ) -> tuple[int, list[str]]:
     """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
 
-    Returns the number of frames written and notices, one line each. `count` is told of the frames decoded.
+    Returns the number of frames written and notices, one line each. `count` is told of the frames decoded;
+    `threads`: as of VideoReader.
     Raises FootageError for a source that cannot be read or a crop that does not fit, OSError for a target
     that cannot be written.
     """
-    with open_frames(source, square_pixels=True) as reader, atomic_path(target) as folder:
+    with open_frames(source, square_pixels=True, threads=threads) as reader, atomic_path(target) as folder:
         crop = _crop_box(source, reader.info, settings)
         width, height = _size(crop[2], crop[3], settings.short_side)
         rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
@@ -52,7 +55,7 @@ def extract_source(
         small = detection_size(reader.info.width, reader.info.height)
         own = (frame for frame in reader.read_lazily() if not frame.concealed)
         for index, frame in enumerate(own):
-            shots.add(frame.pixels(small))
+            shots.add(frame.pixels(small, rough=True))
             if rate.keeps(frame.seconds):
                 pixels = _kept(frame, settings.crop, (width, height))
                 if duplicates.keeps(pixels):
@@ -113,7 +116,7 @@ def _kept(frame: LazyFrame, crop: tuple[int, int, int, int] | None, size: tuple[
     if crop is None:
         return np.asarray(frame.pixels(size), dtype=np.uint8)
     x, y, width, height = crop
-    pixels = frame.pixels(None)[y : y + height, x : x + width]
+    pixels = frame.pixels()[y : y + height, x : x + width]
     if (width, height) != size:
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return np.asarray(pixels, dtype=np.uint8)

@@ -127,9 +127,11 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float) -> None:
         if scaler:
             scaler.unscale_(optimiser.optimizer)
         for group in optimiser.param_groups:
-            norm = torch.nn.utils.clip_grad_norm_(group["params"], clip_norm or float("inf"))
+            norm = torch.nn.utils.get_total_norm([p.grad for p in group["params"] if p.grad is not None])
             if not scaler and not torch.isfinite(norm):  # the scaler leaves out such a step by itself
                 raise NotFiniteError(f"the gradient of the {name} losses is not finite")
+            if clip_norm and (scaler or norm > clip_norm):
+                torch.nn.utils.clip_grads_with_norm_(group["params"], clip_norm, norm)
     for optimiser in used.values():
         scaler.step(optimiser.optimizer) if scaler else optimiser.step()
     if scaler:

@@ -61,7 +61,7 @@ def _at(
     say: Callable[[str], None],
 ) -> Results:
     device = translator.device
-    frames = frames or (48 if device.type == "cpu" else 1000)
+    frames = frames or (96 if device.type == "cpu" else 1000)
     source = folder / f"{size[0]}.mp4"
     loop = list(Street(1, *size, RATE, LOOP / RATE).frames("day"))
     write_video(source, islice(cycle(loop), frames), fps=RATE)
