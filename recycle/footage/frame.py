@@ -50,7 +50,8 @@ class LazyFrame:
     def pixels(self, size: tuple[int, int] | None = None, *, rough: bool = False) -> Pixels:
         """Upright RGB (height, width, 3) at `size` (width, height), or that of the reader.
 
-        Smaller ones are without aliasing. `rough`: sooner, and a few grey levels off. Raises FootageError for a pixel format that cannot be converted.
+        Smaller ones are without aliasing. `rough`: sooner, and a few grey levels off. Raises FootageError for a pixel
+        format that cannot be converted.
         """
         return self.convert(size, rough)
 

@@ -30,7 +30,7 @@ LOOP = 24
 def extract(*, frames: int | None, rounds: int, say: Callable[[str], None]) -> Results:
     """Extract from as many videos as there are cores, of `frames` frames each. Raises ConfigError without ffmpeg."""
     program = find_ffmpeg()
-    frames, files = frames or 720, len(os.sched_getaffinity(0))
+    frames, files = frames or 480, len(os.sched_getaffinity(0))
     with TemporaryDirectory() as name:
         folder = Path(name)
         sources = [folder / f"{number}.mp4" for number in range(files)]
