@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.devices import cores
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -20,14 +18,14 @@ Result = TypeVar("Result")
 class Lanes:
     """Keeps a device busy.
 
-    A CPU computes as many frames at a time as it has cores, each by one core alone: then no core waits for another at
-    the end of every operation, and what a frame needs stays in the core's own cache. A GPU takes its work in batches
-    from the caller's thread and does it meanwhile.
+    A CPU computes as many frames at a time as torch may use threads, each by one thread alone: then no core waits for
+    another at the end of every operation, and what a frame needs stays in the core's own cache. A GPU takes its work in
+    batches from the caller's thread and does it meanwhile.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._count = cores() if device.type == "cpu" else 0
+        self._count = torch.get_num_threads() if device.type == "cpu" else 0
         self._pool: ThreadPoolExecutor | None = None
 
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
@@ -79,7 +77,7 @@ class Lanes:
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._count, "lane", initializer=_take_one_core)
+            self._pool = ThreadPoolExecutor(self._count, "lane", initializer=_take_one_thread)
             everyone = Barrier(self._count)
             before = torch.get_num_threads()
             for ready in [self._pool.submit(everyone.wait) for _ in range(self._count)]:
@@ -88,6 +86,6 @@ class Lanes:
         return self._pool
 
 
-def _take_one_core() -> None:
+def _take_one_thread() -> None:
     torch.set_num_threads(1)
     torch.get_num_threads()  # a thread takes over the number at its first use

@@ -450,3 +450,24 @@ def test_hardware_is_used_only_where_it_gives_the_same(tmp_path: Path, moving_fr
         for a, b in zip(software, either, strict=True):
             assert a.pts == b.pts
             assert np.abs(a.pixels.astype(int) - b.pixels).mean() <= 1
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("rough", [False, True])
+def test_a_lazy_frame_is_upright_at_any_size(
+    tmp_path: Path, make_video: Make, moving_frames: Frames, degrees: int, rough: bool
+) -> None:
+    y, x = np.mgrid[:96, :128]
+    frame = np.stack([x * 1.9, y * 2.6, 128 + 90 * np.sin(x / 20) * np.cos(y / 15)], axis=2).astype(np.uint8)
+    path = make_video(tmp_path / "a.mp4", [frame] * 3, options={"crf": "4"}, turn=(degrees, False, False))
+    with VideoReader(path) as reader:
+        lazy = next(reader.read_lazily())
+        whole = lazy.pixels()
+        assert whole.shape[:2] == (reader.info.height, reader.info.width)
+        assert np.array_equal(lazy.develop().pixels, whole)
+        for width, height in ((whole.shape[1] // 2, whole.shape[0] // 2), (37, 53)):
+            small = lazy.pixels((width, height), rough=rough)
+            assert small.shape == (height, width, 3)
+            expected = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+            inner = (slice(3, -3), slice(3, -3))
+            assert np.abs(small[inner].astype(int) - expected[inner].astype(int)).mean() < (4 if rough else 2)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -200,3 +201,30 @@ def test_output_errors_pass_others_on(tmp_path: Path) -> None:
 def test_hostile_names(tmp_path: Path, moving_frames: Frames, name: str) -> None:
     write_video(tmp_path / name, moving_frames(2), fps=25)
     assert read(tmp_path / name).shape == (2, 48, 64, 3)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (161, 121)])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_smaller_frames_are_stretched_to_the_picture(
+    tmp_path: Path, size: tuple[int, int], depth: Literal[8, 16]
+) -> None:
+    """A slow wave of colours, drawn at 80 × 60, is where it is when it is drawn at the picture's size."""
+
+    def wave(width: int, height: int) -> NDArray[np.float64]:
+        y, x = np.mgrid[:height, :width]
+        u, v = (x + 0.5) / width, (y + 0.5) / height
+        return 0.5 + 0.35 * np.stack([np.sin(7 * u), np.cos(5 * v), np.sin(4 * (u + v))], axis=2)
+
+    levels = 2**depth - 1
+    small = np.rint(wave(80, 60) * levels).astype(np.uint8 if depth == 8 else np.uint16)
+    choice = choose_encoder(EncodeSettings(codec="ffv1", depth=8 if depth == 8 else 10))
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        encoder = VideoEncoder(container, choice, Picture(*size, Fraction(25), Fraction(1, 25)))
+        for number in range(3):
+            encoder.write(small, number)
+        encoder.close()
+    with VideoReader(tmp_path / "a.mkv", depth=depth) as reader:
+        got = next(iter(reader)).pixels[: size[1], : size[0]] * (255 / levels)
+    error = (got - wave(*size) * 255)[4:-4, 4:-4]
+    assert np.abs(error).max() <= 3
+    assert np.abs(error.mean((0, 1))).max() <= 0.5

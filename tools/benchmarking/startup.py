@@ -34,9 +34,10 @@ def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
     with TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY, encoding="utf-8")
+        installed = str(Path(sys.executable).with_name("recycle"))
         commands = {
-            "recycle --help": [sys.executable, "-m", "recycle", "--help"],
-            "recycle translate --help": [sys.executable, "-m", "recycle", "translate", "--help"],
+            "recycle --help": [installed, "--help"],
+            "recycle translate --help": [installed, "translate", "--help"],
             "empty app --help": [sys.executable, str(empty), "--help"],
             "empty app one --help": [sys.executable, str(empty), "one", "--help"],
             "python": [sys.executable, "-c", ""],
