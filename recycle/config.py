@@ -193,6 +193,8 @@ class LossWeights(Settings):
     """Distance of cycled and recycled frames from the real ones, as the discriminator's layers see them."""
     paired: float = Field(0.0, ge=0)
     """L1 distance from the true counterpart; only with `footage.paired`."""
+    distillation: float = Field(0.0, ge=0)
+    """L1 distance from what `train.teacher` makes of the same frame."""
 
     def teach_generators(self, *, recycle: bool) -> bool:
         """Whether a step has a loss for the generators: any but the recurrent one, and recycle only where it is on."""
@@ -286,6 +288,8 @@ class TrainSettings(Settings):
     sharded: bool = False
     """Share the optimisers' moments out over the processes (ZeRO stage 1, Rajbhandari et al. 2020): half of the
     memory that parameters need with Adam, for more traffic."""
+    teacher: Path | None = None
+    """A bundle whose translations `losses.weights.distillation` repeats, relative to the pipeline file."""
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
     """Processes that load clips; the clips are the same for any number."""
@@ -425,6 +429,8 @@ class Pipeline(Settings):
             )
         if weights.paired and not self.footage.paired:
             raise ValueError("'losses.weights.paired' needs 'footage.paired = true'")
+        if bool(weights.distillation) != (self.train.teacher is not None):
+            raise ValueError("'losses.weights.distillation' and 'train.teacher' need each other")
         if weights.temporal and frames < 2:
             raise ValueError("'losses.weights.temporal' needs 'train.frames' of at least 2")
         if weights.perceptual and not (weights.cycle or weights.recycle):
@@ -473,9 +479,13 @@ def load_pipeline(path: Path) -> Pipeline:
     features = pipeline.evaluate.features
     if isinstance(features, Path):
         features = path.parent / features.expanduser()
+    teacher = pipeline.train.teacher
+    if teacher is not None:
+        teacher = path.parent / teacher.expanduser()
     return pipeline.model_copy(
         update={
             "footage": pipeline.footage.model_copy(update=paths),
+            "train": pipeline.train.model_copy(update={"teacher": teacher}),
             "evaluate": pipeline.evaluate.model_copy(update={"features": features}),
         }
     )

@@ -52,7 +52,35 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
     for name, paths in data["footage"].items():
         if isinstance(paths, tuple | list):
             data["footage"][name] = tuple(Path(each).absolute() for each in paths)
+    if (teacher := data["train"]["teacher"]) is not None:
+        data["train"]["teacher"] = Path(teacher).absolute()
     return parse_pipeline(data, where=str(path))
+
+
+def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str, Any]) -> Pipeline:
+    """A pipeline that trains generators of that width and depth to repeat the translations of the bundle `model`.
+
+    changes: settings of its groups; None: as they are. Raises BundleError if `model` is no bundle, ConfigError for
+    settings that do not fit.
+    """
+    teacher = load_bundle(model).config
+    side = teacher.short_side // 4 * 4
+    data: dict[str, Any] = {
+        "name": f"{teacher.name}-fast",
+        "extract": {"short_side": teacher.short_side},
+        "networks": {"generator": teacher.networks.generator.model_dump() | {"width": width, "blocks": blocks}},
+        "losses": {"weights": {"adversarial": 0, "distillation": 1}},
+        "train": {
+            "teacher": model.absolute(),
+            "size": (side, side),
+            "steps": 5000,
+            "learning_rate": 1e-3,
+            "preview_every": 500,
+        },
+    }
+    for group, values in changes.items():
+        data[group] = data.get(group, {}) | {key: value for key, value in values.items() if value is not None}
+    return parse_pipeline(data, where=f"distillation of {model}")
 
 
 def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:

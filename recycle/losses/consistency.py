@@ -57,3 +57,8 @@ def unsupervised_recycle_loss(warped: Tensor, back: Tensor, distance: Distance) 
 def paired_loss(truth: Tensor, translated: Tensor) -> Tensor:
     """Σ_t ‖y_t − G_Y(x_t)‖₁, y the true counterpart of x (Isola et al. 2017, "pix2pix", eq. 3)."""
     return frame_distance(truth, translated, "l1")
+
+
+def distillation_loss(taught: Tensor, translated: Tensor) -> Tensor:
+    """Σ_t ‖T_Y(x_t) − G_Y(x_t)‖₁, T_Y the teacher's generator (distillation of outputs: Hinton et al. 2015)."""
+    return frame_distance(taught, translated, "l1")

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from recycle.config import Pipeline
+from recycle.config import Domain, Pipeline
 from recycle.losses import flow
 from recycle.losses.contrastive import draw_places, take_patches
 from recycle.losses.diffaugment import augment
-from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.bundle import Bundle, BundleConfig, load_bundle
 from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.networks.generator import Generator
+from recycle.networks.inference import for_inference
 from recycle.networks.predictor import make_predictor
 from recycle.networks.projector import Projector
 
@@ -53,6 +54,9 @@ class Translated(NamedTuple):
     patches_ab: "tuple[list[Tensor], list[Tensor]] | None"
     """Projected patches (N, S, 256) of gen_ab(a) and of a, for each layer."""
     patches_ba: "tuple[list[Tensor], list[Tensor]] | None"
+    taught_a: Tensor | None
+    """What the teacher makes of b, T frames."""
+    taught_b: Tensor | None
 
 
 class Pair(NamedTuple):
@@ -80,6 +84,7 @@ class Translators(nn.Module):
         self.gen_ba = Generator(networks.generator)
         self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
         self.pred_b = make_predictor(networks.predictor) if pipeline.predicts else None
+        self._teacher = None if pipeline.train.teacher is None else Teacher(load_bundle(pipeline.train.teacher))
         contrastive = self.weights.patch_nce > 0
         self.project_ab = Projector(self.gen_ab.feature_channels) if contrastive else None
         self.project_ba = Projector(self.gen_ba.feature_channels) if contrastive else None
@@ -101,7 +106,7 @@ class Translators(nn.Module):
         """
         w = self.weights
         ahead = recycle and w.recycle > 0
-        whole = not ahead or w.temporal > 0 or w.paired > 0
+        whole = not ahead or w.temporal > 0 or w.paired > 0 or w.distillation > 0
         past_a, past_b = (a, b) if whole else (a[:, :-1], b[:, :-1])
         noisy_a, flow_a = _moved(a[:, :1]) if w.unsupervised_spatial else (None, None)
         noisy_b, flow_b = _moved(b[:, :1]) if w.unsupervised_spatial else (None, None)
@@ -141,6 +146,8 @@ class Translators(nn.Module):
             moved_b=_pair(carried_b, moved_b),
             patches_ab=_patches(self.gen_ab, self.project_ab, past_a, fake_b),
             patches_ba=_patches(self.gen_ba, self.project_ba, past_b, fake_a),
+            taught_a=None if self._teacher is None else self._teacher(b, to="a"),
+            taught_b=None if self._teacher is None else self._teacher(a, to="b"),
         )
 
     def _predict(self, predictor: nn.Module, fake: Tensor | None, real: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -163,6 +170,25 @@ class Translators(nn.Module):
         own = self.state_dict()
         bundle.load_state_dict({key: own[key] for key in bundle.state_dict()})
         return bundle.to(next(self.parameters()).device).eval().requires_grad_(False)
+
+
+class Teacher:
+    """A trained model whose translations are repeated; it is neither trained nor saved."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._ready: dict[Domain, Generator] = {}
+
+    @torch.no_grad()
+    def __call__(self, clip: Tensor, *, to: Domain) -> Tensor:
+        """(B, T, 3, H, W) float in [-1, 1] → its translation, float32, computed in the precision around it."""
+        kind = clip.device.type
+        if to not in self._ready:
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+            generator = self._bundle.gen_ab if to == "b" else self._bundle.gen_ba
+            self._ready[to] = for_inference(generator, clip.device, dtype)
+        with torch.autocast(kind, enabled=False):
+            return per_frame(self._ready[to], clip.float()).float()
 
 
 Side = Mapping[str, Tensor]

@@ -102,6 +102,9 @@ def generator_losses(
         losses["perceptual"] = _perceptual(discriminators, out, a, b)
     if weights.paired and out.clip_a is not None and out.clip_b is not None:
         losses["paired"] = consistency.paired_loss(a, out.clip_a) + consistency.paired_loss(b, out.clip_b)
+    if out.taught_a is not None and out.taught_b is not None and out.clip_a is not None and out.clip_b is not None:
+        one, other = ((out.taught_a, out.clip_a), (out.taught_b, out.clip_b))
+        losses["distillation"] = consistency.distillation_loss(*one) + consistency.distillation_loss(*other)
     return losses
 
 

@@ -51,7 +51,9 @@ class Lanes:
     def upload(self, pixels: NDArray[Any]) -> Tensor:
         """The array on the device; a GPU goes on computing meanwhile."""
         tensor = torch.from_numpy(pixels)
-        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor
+        if self._device.type == "cuda":
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
 
     def download(self, tensor: Tensor) -> Callable[[], NDArray[Any]]:
         """Begin to fetch a tensor from the device; the function waits until it is there."""

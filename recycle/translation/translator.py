@@ -109,10 +109,9 @@ class Translator:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
         At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU; their number does not change the
-        result. Smoothing starts
-        anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames: the networks see square
-        pixels. `settings.device` and `.precision` are for the construction of the Translator, not for here.
-        Raises ConfigError as `__call__`.
+        result. Smoothing starts anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames: the
+        networks see square pixels. `settings.device` and `.precision` are for the construction of the Translator, not
+        for here. Raises ConfigError as `__call__`.
         """
         self._check(to, settings.smoothing)
         if self.bundle is None:

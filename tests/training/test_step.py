@@ -1,6 +1,7 @@
 """The batched step gives the losses and gradients of the paper's frame-by-frame formulas."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from recycle.config import LossWeights, Pipeline, parse_pipeline
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.training.model import Discriminators, RecycleGAN, Translators
 from recycle.training.objective import discriminator_losses, fake_side, generator_losses, real_side
 from recycle.training.pool import FramePool
@@ -287,11 +289,14 @@ def test_a_further_loss_reaches_the_generators_and_brings_only_its_own_networks(
     assert changed_networks(before, task["model"]) >= {"gen_ab", "gen_ba", "disc_a", "disc_b"} | EXTRA[name]
 
 
-def test_loss_names_are_the_weights_keys() -> None:
+def test_loss_names_are_the_weights_keys(tmp_path: Path) -> None:
+    teacher = small(PAPER)
+    save_bundle(Bundle(BundleConfig(networks=teacher.networks)), tmp_path)
     names: set[str] = set()
     for pipeline in (
-        small(dict.fromkeys(LossWeights.model_fields.keys() - {"paired"}, 1.0)),
+        small(dict.fromkeys(LossWeights.model_fields.keys() - {"paired", "distillation"}, 1.0)),
         small({}, footage={"paired": True}),
+        small({"distillation": 1.0}, train={"teacher": str(tmp_path)}),
     ):
         names |= set(all_losses(*networks(pipeline), *clips(), pipeline)[0])
     assert names == set(LossWeights.model_fields)
