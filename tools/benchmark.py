@@ -4,7 +4,7 @@ Usage, from the repository's folder:
   python -m tools.benchmark startup
   python -m tools.benchmark extract
   python -m tools.benchmark train [--size 128] [--device cuda]
-  python -m tools.benchmark translate [--frames 48] [--device cuda]
+  python -m tools.benchmark translate [--width 16] [--frames 96] [--device cuda]
 
 Contenders take turns in one process, round after round, and ratios are taken within a round: a busy machine slows all
 alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark). `--rounds` is how often.
@@ -31,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, help="train: pixels of a side; default: 128 on the CPU, 256 on a GPU")
     parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
+    parser.add_argument("--width", type=int, default=64, help="translate: channels of the generator")
     parser.add_argument("--frames", type=int, help="translate, extract: frames of the clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     chosen = parser.parse_args(argv)
     try:
-        for number in ("rounds", "size", "steps", "frames"):
+        for number in ("rounds", "size", "steps", "width", "frames"):
             if (value := getattr(chosen, number)) is not None and value < 1:
                 raise ConfigError(f"--{number} is at least 1, got {value}")
         for results in _run(chosen, _say):
@@ -67,7 +68,7 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> list[Results
         return [train(size=chosen.size, rounds=chosen.rounds, steps=chosen.steps, device=chosen.device, say=say)]
     from tools.benchmarking.translate import translate
 
-    return translate(frames=chosen.frames, rounds=chosen.rounds, device=chosen.device, say=say)
+    return translate(width=chosen.width, frames=chosen.frames, rounds=chosen.rounds, device=chosen.device, say=say)
 
 
 def _say(line: str) -> None:
