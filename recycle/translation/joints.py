@@ -14,7 +14,6 @@ from recycle.footage.packets import stamp_of
 
 _BACK = Fraction(1, 2)
 """Seconds by which the time of sound may go back without a jump."""
-_NOTHING = Fraction(0)
 _STORED_BEFORE = 500
 """Packets of a stream that may be stored before the picture of the piece to which they belong."""
 
@@ -32,8 +31,8 @@ class Joints:
         second = int(1 / self._unit)
         self._clock = Clock(second)
         self._pause = longest_pause(second) * self._unit
-        self._now = _NOTHING
-        self._shifts = [_NOTHING]  # of the present piece and the one before, in seconds
+        self._now = Fraction(0)
+        self._shifts = [Fraction(0)]  # of the present piece and the one before, in seconds
         self._latest: dict[int, Fraction] = {}
         self._early: dict[int, list[Packet[Stream]]] = {}
 
@@ -80,21 +79,26 @@ class Joints:
         """What waits still: no picture came with it, so it follows on what was before."""
         for index, early in self._early.items():
             if early:
-                last = early[-1]
-                by = self._latest[index] + (last.duration or 0) * last.time_base - self._place(early[0])
-                yield from (self._moved(packet, by) for packet in early)
+                first, last = early[0], early[-1]
+                place = self._latest[index] + (last.duration or 0) * last.time_base
+                by = place - _time(first)
+                yield from (self._moved(packet, _time(packet) + by) for packet in early)
                 early.clear()
 
     def _place(self, packet: "Packet[Stream]") -> Fraction:
         """Its time in seconds: of the two pieces, the one nearer to the picture."""
-        time = (stamp_of(packet) or 0) * packet.time_base
+        time = _time(packet)
         return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
 
-    def _moved(self, packet: "Packet[Stream]", further: Fraction = _NOTHING) -> "Packet[Stream]":
-        place = self._latest[packet.stream.index] = self._place(packet) + further
+    def _moved(self, packet: "Packet[Stream]", place: Fraction | None = None) -> "Packet[Stream]":
+        place = self._latest[packet.stream.index] = self._place(packet) if place is None else place
         by = round(place / packet.time_base) - (stamp_of(packet) or 0)
         if packet.pts is not None:
             packet.pts += by
         if packet.dts is not None:
             packet.dts += by
         return packet
+
+
+def _time(packet: "Packet[Stream]") -> Fraction:
+    return (stamp_of(packet) or 0) * packet.time_base

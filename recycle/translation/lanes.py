@@ -25,21 +25,20 @@ class Lanes:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._count = torch.get_num_threads() if device.type == "cpu" else 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = _threads(torch.get_num_threads()) if device.type == "cpu" else None
 
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
         """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
 
-        No more than `limit` items are taken before the first of them is through on a CPU, else twice as many. Raises
-        whatever `work` raises, in its turn.
+        No more than `limit` items are taken before the first of them is through on a CPU, else twice as many; a single
+        one has all threads. Raises whatever `work` raises, in its turn.
         """
         items = iter(items)
-        size, most = (1, limit) if self._count else (limit, 2)
+        size, most = (limit, 2) if self._pool is None else (1, limit)
         waiting: deque[Future[Result]] = deque()
         try:
             while group := list(islice(items, size)):
-                waiting.append(self._begin(work, group))
+                waiting.append(self._begin(work, group, alone=most == 1))
                 if len(waiting) >= most:
                     yield waiting.popleft().result()
             while waiting:
@@ -61,8 +60,7 @@ class Lanes:
             return lambda: tensor.cpu().numpy()
         here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         here.copy_(tensor, non_blocking=True)
-        there = torch.cuda.Event()
-        there.record()
+        there = torch.cuda.current_stream(tensor.device).record_event()
 
         def wait() -> NDArray[Any]:
             there.synchronize()
@@ -70,22 +68,21 @@ class Lanes:
 
         return wait
 
-    def _begin(self, work: Callable[[list[Item]], Result], group: list[Item]) -> "Future[Result]":
-        if self._count:
-            return self._threads().submit(work, group)
+    def _begin(self, work: Callable[[list[Item]], Result], group: list[Item], *, alone: bool) -> "Future[Result]":
+        if self._pool is not None and not alone:
+            return self._pool.submit(work, group)
         done: Future[Result] = Future()
         done.set_result(work(group))
         return done
 
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._count, "lane", initializer=_take_one_thread)
-            everyone = Barrier(self._count)
-            before = torch.get_num_threads()
-            for ready in [self._pool.submit(everyone.wait) for _ in range(self._count)]:
-                ready.result()
-            torch.set_num_threads(before)  # for threads to come: those of the pool have theirs
-        return self._pool
+
+def _threads(count: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(count, "lane", initializer=_take_one_thread)
+    everyone = Barrier(count)
+    for ready in [pool.submit(everyone.wait) for _ in range(count)]:
+        ready.result()
+    torch.set_num_threads(count)  # for threads to come: those of the pool have theirs
+    return pool
 
 
 def _take_one_thread() -> None:

@@ -31,6 +31,9 @@ from recycle.translation.work import SEGMENT, Work, open_work, share_work
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""
 
+FRAMES = 2
+"""To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
+
 MOST_CONCEALED = 0.5
 """Part of the frames that may be lost to damage; a video with more of them is an error."""
 
@@ -297,6 +300,7 @@ def render_key(
     """Everything that the segments of an output depend on."""
     return {
         "recycle": __version__,
+        "frames": FRAMES,
         "source": fingerprint(source),
         "transform": dict(key or {}),
         "encoder": settings.encoding(),

@@ -51,9 +51,9 @@ class Translator:
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
         self._dtype = compute_dtype(kind, precision)
         self._layout = layout(self.device, self._dtype)
-        self._lanes = Lanes(self.device)
         self.bundle = bundle
         if bundle is not None:
+            self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
             self._generators: dict[Domain, Generator] = {
                 "a": for_inference(bundle.gen_ba, self.device, self._dtype),
@@ -222,7 +222,7 @@ class Translator:
             return
         size = (first.pixels.shape[0], first.pixels.shape[1])
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
-        dtype = torch.from_numpy(first.pixels[:1]).dtype
+        dtype = torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16
 
         def seen() -> Iterator[tuple[Pixels, bool]]:
             cut_detector = CutDetector()

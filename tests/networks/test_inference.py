@@ -8,6 +8,7 @@ from recycle.config import GeneratorSettings
 from recycle.networks.generator import Generator
 from recycle.networks.inference import for_inference, split
 from recycle.networks.initialise import initialise
+from recycle.networks.norm import InstanceNorm
 
 CPU = torch.device("cpu")
 
@@ -41,3 +42,16 @@ def test_the_trained_generator_stays_as_it_is() -> None:
     for_inference(generator, CPU, torch.bfloat16)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in generator.parameters())
     assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_instance_normalisation_is_exact_where_a_channel_is_nearly_flat(
+    layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    x = (torch.randn(2, 8, 256, 448) + 30).to(dtype).to(memory_format=layout)
+    exact = x.double()
+    exact = (exact - exact.mean((2, 3), keepdim=True)) / exact.std((2, 3), keepdim=True, unbiased=False)
+    with torch.inference_mode():
+        assert (InstanceNorm(8)(x).double() - exact).abs().max() < 0.05

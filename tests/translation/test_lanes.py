@@ -42,6 +42,11 @@ def test_as_many_at_a_time_as_there_are_threads_each_with_one() -> None:
 
 
 @pytest.mark.usefixtures("three_threads")
+def test_a_single_frame_has_all_threads() -> None:
+    assert list(Lanes(CPU).through(lambda group: torch.get_num_threads(), range(2), limit=1)) == [3, 3]
+
+
+@pytest.mark.usefixtures("three_threads")
 def test_other_threads_keep_their_cores() -> None:
     list(Lanes(CPU).through(lambda group: torch.ones(2000).sum(), range(4), limit=2))
     found: list[int] = []

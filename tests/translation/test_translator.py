@@ -129,6 +129,15 @@ def test_the_trained_scale_equals_the_networks_own_output_there(bundle: Bundle) 
     assert np.array_equal(trained, source)
 
 
+def test_pictures_may_be_views(bundle: Bundle) -> None:
+    pixels = noise(2, 32, 48)
+    turned = [Frame(frame[::-1, :, ::-1], number, Fraction(1, 25)) for number, frame in enumerate(pixels)]
+    whole = [Frame(frame.pixels.copy(), frame.pts, frame.time_base) for frame in turned]
+    translator = fp32(bundle)
+    for one, other in zip(*(translator.translate_frames(x, to="b") for x in (turned, whole)), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_the_identity_touches_nothing() -> None:
     translator = Translator.from_pretrained("identity", device="cpu")
     clip = torch.rand(2, 3, 5, 7)
