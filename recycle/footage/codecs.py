@@ -13,6 +13,7 @@ import numpy as np
 
 from recycle.config import Codec, EncodeSettings
 from recycle.errors import ConfigError
+from recycle.footage.priority import usual_priority
 
 av.logging.set_level(None)
 os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints a page about itself
@@ -205,7 +206,9 @@ def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bit
                 frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
                 frame = frame.reformat(format=pixel_format)
                 frame.pts, frame.time_base = pts, Fraction(1, 25)
-                container.mux(stream.encode(frame))
+                with usual_priority():
+                    packets = stream.encode(frame)
+                container.mux(packets)
             container.mux(stream.encode(None))
     except (av.FFmpegError, ValueError, OSError) as error:
         logger.debug("encoder %s: %s", name, error)

@@ -1,7 +1,7 @@
 """Writing of video: RGB frames in, a stream that plays everywhere out."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from recycle.errors import OutputError
 from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
 from recycle.footage.frame import Pixels, StreamInfo, mp4_timescale
+from recycle.footage.priority import usual_priority
 
 av.logging.set_level(None)
 
@@ -120,7 +121,9 @@ class VideoEncoder:
         )
         frame.pts, frame.time_base = pts, self.picture.time_base
         self._written += 1
-        self._container.mux(self.stream.encode(frame))
+        with usual_priority() if self._written == 1 else nullcontext():  # the first frame opens the encoder
+            packets = self.stream.encode(frame)
+        self._container.mux(packets)
 
     def _padded(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame at the picture's size, with its last column and row repeated."""

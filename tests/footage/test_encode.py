@@ -228,3 +228,18 @@ def test_smaller_frames_are_stretched_to_the_picture(
     error = (got - wave(*size) * 255)[4:-4, 4:-4]
     assert np.abs(error).max() <= 3
     assert np.abs(error.mean((0, 1))).max() <= 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduling policies here")
+def test_no_thread_becomes_a_real_time_one(tmp_path: Path, moving_frames: Frames) -> None:
+    """SVT-AV1 would, as root, and then nothing else of the machine runs."""
+    before = os.sched_getscheduler(0)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        choice = choose_encoder(EncodeSettings(codec="av1", preset="12"))
+        encoder = VideoEncoder(container, choice, Picture(64, 48, Fraction(25), Fraction(1, 25)))
+        for number, frame in enumerate(moving_frames(3)):
+            encoder.write(frame, number)
+        threads = {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+        encoder.close()
+    assert os.sched_getscheduler(0) == before
+    assert threads == {before}
