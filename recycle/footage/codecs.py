@@ -239,7 +239,8 @@ def _takes(container: str, name: str) -> bool:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             stream: Any = trial.add_stream(name, rate=25, options=dict(encoder.options))
             stream.width, stream.height, stream.pix_fmt = 64, 64, encoder.formats[8]
-            trial.start_encoding()
+            with usual_priority():
+                trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
     return True

@@ -13,6 +13,7 @@ from recycle.atomic import atomic_path
 from recycle.footage.codecs import Choice, segment_container
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.footage.frame import Pixels
+from recycle.footage.priority import usual_priority
 
 _GLOBAL_HEADER = av.codec.context.Flags.global_header
 
@@ -63,6 +64,8 @@ def join(
     step = max(1, round(1 / picture.rate / picture.time_base))
     lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + step])), strict=True))
     decoding = iter(_decoding_times(segments[-1], stamps, lengths, picture))
+    with usual_priority():
+        encoder.stream.container.start_encoding()  # opens the encoder
     for path in segments:
         with av.open(f"file:{path}") as file:
             stream = file.streams.video[0]

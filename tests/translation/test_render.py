@@ -271,6 +271,15 @@ def test_a_model_translates_every_frame_of_a_video(make_video: MakeVideo, bundle
     assert psnr(luma(expected), luma(pictures(output))) > 28  # its colours are too strong for 4:2:0
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduling policies here")
+def test_no_thread_is_left_a_real_time_one(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
+    """SVT-AV1 makes them so wherever it is opened: when it is tried, for each segment, and for the header."""
+    before = os.sched_getscheduler(0)
+    settings = TranslateSettings(codec="av1", preset="12")
+    identity.translate_video(make_video(), tmp_path / "out.mkv", to="b", settings=settings)
+    assert {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()} == {before}
+
+
 def test_a_folder_of_images_is_a_source(identity: Translator, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
