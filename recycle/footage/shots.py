@@ -16,6 +16,10 @@ _MIN_SHOT = 5
 """Frames of the shortest shot that is told apart; anything shorter is a flash."""
 _WINDOW = 2
 """Frames before and after one to which AdaptiveDetector compares it, so also its delay."""
+_BLOCK = 8
+"""Side of the blocks, in pixels, whose changes tell whether a frame repeats the last one."""
+_REPEAT = 8
+"""Mean change of a block, in levels of 255, that recompressing a repeated frame does not reach."""
 _ANY_RATE = Fraction(25)  # PySceneDetect wants a rate, but every length here is counted in frames
 
 
@@ -41,7 +45,9 @@ class CutDetector:
 class ShotFinder:
     """Finds cuts in one pass over the frames, comparing each change with its neighbours' (AdaptiveDetector).
 
-    Fast camera motion is not mistaken for a cut. Add all frames, then call `finish` once.
+    Fast camera motion is not mistaken for a cut, nor are the steps of footage that shows each picture two, three or
+    four times, such as film at 60 frames a second: such repeats are left out. What lasts longer is a still, after
+    which a change is a cut. Add all frames, then call `finish` once.
     """
 
     def __init__(self, *, threshold: float = 3.0) -> None:
@@ -49,11 +55,17 @@ class ShotFinder:
         self._detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW)
         self._last: NDArray[np.uint8] | None = None
         self._index = 0
+        self._repeats = 0
         self._starts: list[int] = []
 
     def add(self, pixels: Pixels) -> None:
         """Look at the next frame, (H, W, 3) uint8 RGB."""
-        self._process(_small_bgr(pixels))
+        image = _small_bgr(pixels)
+        self._repeats = self._repeats + 1 if self._last is not None and _repeats(self._last, image) else 0
+        if 0 < self._repeats < _MIN_SHOT - 1:
+            self._index += 1
+        else:
+            self._process(image)
 
     def finish(self) -> list[int]:
         """Indices of the first frames of all shots, 0 included; empty if there was no frame."""
@@ -84,6 +96,13 @@ def detection_size(width: int, height: int) -> tuple[int, int]:
     if width <= _DETECTION_WIDTH:
         return width, height
     return _DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width))
+
+
+def _repeats(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether no block has changed, small and slow motion included."""
+    height, width = before.shape[:2]
+    blocks = (max(1, width // _BLOCK), max(1, height // _BLOCK))
+    return bool(np.max(cv2.resize(cv2.absdiff(before, after), blocks, interpolation=cv2.INTER_AREA)) < _REPEAT)
 
 
 def _small_bgr(pixels: Pixels) -> NDArray[np.uint8]:

@@ -55,6 +55,36 @@ def test_a_flash_is_no_shot_of_its_own() -> None:
     assert len(find_cuts(frames)) <= 2
 
 
+def swift(rng: np.random.Generator, count: int, low: int) -> list[Pixels]:
+    """Footage in which every frame differs strongly from the one before."""
+    return [
+        np.kron(rng.integers(low, low + 100, (12, 40, 3), np.uint8), np.ones((8, 8, 1), np.uint8)) for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+def test_repeated_frames_make_no_cut(times: int) -> None:
+    """Film of 24 frames a second at 60, say: it stands still and jumps, but that is motion."""
+    rng = np.random.default_rng(times)
+    frames = [picture for picture in swift(rng, 20, 0) for _ in range(times)]
+    assert find_cuts(frames) == [0]
+    alternating = [picture for i, picture in enumerate(swift(rng, 20, 0)) for _ in range(2 + i % 2)]
+    assert find_cuts(alternating) == [0]
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_cuts_between_repeated_frames_are_found(times: int) -> None:
+    frames = [picture for picture in scene(0, 12) + scene(1, 12) for _ in range(times)]
+    assert find_cuts(frames) == [0, 12 * times]
+
+
+@pytest.mark.parametrize("times", [6, 7, 25])
+def test_stills_are_shots(times: int) -> None:
+    pictures = swift(np.random.default_rng(0), 4, 0)
+    frames = [picture for picture in pictures for _ in range(times)]
+    assert find_cuts(frames) == [0, times, 2 * times, 3 * times]
+
+
 def test_the_threshold_matters() -> None:
     frames = scene(0, 12) + scene(1, 12)
     assert find_cuts(frames, threshold=3.0) == [0, 12]
@@ -81,3 +111,5 @@ def test_real_cuts(real_footage: Path) -> None:
     assert find_cuts(frames) == [0, 127, 202]
     with VideoReader(real_footage / "flower" / "flower.mp4") as reader:
         assert find_cuts(frame.pixels for frame in itertools.islice(reader, 60)) == [0]
+    with VideoReader(real_footage / "driving" / "sim_lake" / "track1.mp4") as reader:  # 24 pictures a second, at 60
+        assert find_cuts(frame.pixels for frame in reader) == [0]
