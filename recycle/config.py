@@ -291,8 +291,9 @@ class TrainSettings(Settings):
     teacher: Path | None = None
     """A bundle whose translations `losses.weights.distillation` repeats, relative to the pipeline file."""
     seed: int = Field(0, ge=0)
-    workers: int = Field(0, ge=0)
-    """Processes that load clips; the clips are the same for any number."""
+    workers: int | None = Field(None, ge=0)
+    """Processes that load clips for each device; the clips are the same for any number. None: as many as a GPU needs so
+    as not to wait, none on a CPU, where they would take cores from the networks."""
     augment: AugmentSettings = AugmentSettings()
     held_out: int = Field(24, ge=4)
     """Frames at the end of each domain's footage (at most a tenth of it) kept for previews, never trained on."""

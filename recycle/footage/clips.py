@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from recycle.devices import cores
 from recycle.errors import FootageError
 
+LOADERS = 4
+"""Processes that load clips for a GPU, where nothing else is said."""
 FEW_CLIPS = 200
 """Below this many clips a domain is called small."""
 
@@ -323,6 +326,13 @@ def _by_source(shots: Sequence[Shot]) -> dict[Path, list[Shot]]:
 
 def _ends(shots: Sequence[Shot]) -> list[int]:
     return list(accumulate(len(shot.files) for shot in shots))
+
+
+def loading_processes(workers: int | None, device: torch.device) -> int:
+    """Processes that load clips for one device: `workers`, or those of `train.workers = None`."""
+    if workers is not None:
+        return workers
+    return 0 if device.type == "cpu" else min(LOADERS, max(1, cores() - 1))
 
 
 def load_clips(

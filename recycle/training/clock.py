@@ -1,11 +1,13 @@
 """How far a training run has come: by its steps, or by the time that it took."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from recycle.config import TrainSettings
+
+Item = TypeVar("Item")
 
 MARGIN = 1.5
 """A step and what closes a run may take so much longer than the last time, and the run still ends in time."""
@@ -18,6 +20,23 @@ class Tick(NamedTuple):
     """How much of the run is over, 0 to 1."""
     over: bool
     """Whether there is no time, or no step, left."""
+
+
+def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
+    """Each item with the part of the time since the one before, 0 to 1, that it was waited for.
+
+    The first has 0: it may have to wait until loading processes have started.
+    """
+    iterator, before = iter(items), None
+    while True:
+        asked = time.monotonic()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        now = time.monotonic()
+        yield item, 0.0 if before is None else (now - asked) / max(now - before, 1e-9)
+        before = now
 
 
 class Clock:

@@ -53,6 +53,8 @@ STALL = 2
 """Stretches of `patience` steps that are compared with as many before them: no loss moved between the two."""
 STILL = 0.03
 """Relative change of a loss below which it does not move."""
+STARVED = 0.1
+"""Part of the time that a run waits for its clips from which on it is told; 0.03 is not worth a word."""
 NOISE = 3.0
 """Standard errors of the change of a loss below which it does not move."""
 
@@ -121,6 +123,12 @@ class Health:
                 f"the predictors are worse than copying the last frame (error {predicting:.3g}, copying "
                 f"{copying:.3g}), so the recycle loss teaches little; train longer, raise train.predictor_rate or "
                 "losses.weights.recurrent, set losses.prediction.wait = true, or raise train.stride where little moves",
+            )
+        if (waiting := self._mean("waiting")) > STARVED:
+            yield (
+                "starved",
+                f"training waits for its clips for {waiting:.0%} of the time; raise train.workers, put the frames on a "
+                "faster disk, or extract them at the size that is trained on (extract.short_side)",
             )
         grown = {
             name: self._mean(name)
@@ -202,7 +210,7 @@ class Health:
 
 def _is_loss(name: str) -> bool:
     """Whether a value of a step is trained on."""
-    return name != "copying" and not name.endswith(("_accuracy", "_rejection"))
+    return name not in ("copying", "waiting") and not name.endswith(("_accuracy", "_rejection"))
 
 
 def _both(domains: list[str]) -> str:

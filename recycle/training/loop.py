@@ -20,10 +20,21 @@ from recycle.atomic import write_text
 from recycle.config import Pipeline, TrainSettings
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
-from recycle.footage.clips import Domain, PairedClips, Shot, Split, UnpairedClips, align, load_clips, split
+from recycle.footage.clips import (
+    Domain,
+    PairedClips,
+    Shot,
+    Split,
+    UnpairedClips,
+    align,
+    load_clips,
+    loading_processes,
+    split,
+)
 from recycle.footage.survey import survey
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
+from recycle.training.clock import awaited
 from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
 from recycle.training.review import Review
@@ -134,11 +145,11 @@ def _train_until_done(
         first=batch * whole + own,
         batch_size=batch_size,
         every=whole,
-        workers=settings.workers,
+        workers=loading_processes(settings.workers, fabric.device),
         pin_memory=fabric.device.type == "cuda",
     )
     detail, score = "", ""
-    for number, clips in enumerate(loader, batch):
+    for number, (clips, waited) in enumerate(awaited(loader), batch):
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
@@ -149,7 +160,8 @@ def _train_until_done(
         rate = run.set_rate(learning_rate(run.step, settings, tick.part))
         with run.clock.measured("step"):
             report = portions.fit(partial(take_step, run, a, b, number))
-        report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, report.measures))
+        measures = report.measures | {"waiting": torch.tensor(waited, device=fabric.device)}
+        report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, measures))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from recycle.errors import ConfigError, Interrupted
 from recycle.footage.clips import find_shots
 from recycle.pipeline import open_pipeline
 from recycle.training import loop
-from recycle.training.clock import Clock
+from recycle.training.clock import Clock, awaited
 from recycle.training.loop import TrainReport, train
 from recycle.training.schedule import LEAST, learning_rate, shrinking
 from tests.training.test_loop import write_frames
@@ -50,6 +51,22 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def state(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = torch.load(out / "checkpoint.pt", weights_only=True)
     return found
+
+
+def test_what_is_waited_for_is_told_as_a_part_of_the_time() -> None:
+    def slow() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.05)
+            yield number
+
+    parts = []
+    for number, part in awaited(slow()):
+        parts.append(part)
+        time.sleep((0, 0.4, 0)[number])
+    assert parts[0] == 0
+    assert parts[1] > 0.9
+    assert 0.05 < parts[2] < 0.5
+    assert list(awaited([])) == []
 
 
 def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(footage: tuple[Path, Path], tmp_path: Path) -> None:

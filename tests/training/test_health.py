@@ -19,17 +19,17 @@ ALONE = {"adversarial": 1}
 """The adversarial loss and no other: no predictors, which makes steps quick."""
 
 
-def footage(folder: Path, seed: int) -> Path:
+def footage(folder: Path, seed: int, *, frames: int = 210, size: tuple[int, int] = (20, 24)) -> Path:
     """A bright square that moves over dim noise."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    still = random.integers(0, 90, (20, 24, 3), dtype=np.uint8)
-    for i in range(210):
+    still = random.integers(0, 90, (*size, 3), dtype=np.uint8)
+    for i in range(frames):
         frame = still.copy()
         frame[4:12, i % 12 : i % 12 + 6] = 200 if seed == 1 else (220, 120, 30)
         cv2.imwrite(str(folder / f"{i:03d}.png"), frame)
-    rows = [{"file": f"{i:03d}.png", "shot": 0, "pts": i} for i in range(210)]
-    (folder / "manifest.json").write_text(json.dumps({"width": 24, "height": 20, "frames": rows}))
+    rows = [{"file": f"{i:03d}.png", "shot": 0, "pts": i} for i in range(frames)]
+    (folder / "manifest.json").write_text(json.dumps({"width": size[1], "height": size[0], "frames": rows}))
     return folder
 
 
@@ -92,6 +92,15 @@ def test_a_training_that_goes_wrong_is_told_so_once(told: str, both: list[list[S
 
 def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_path: Path) -> None:
     assert warnings(both, tmp_path, {**ALONE, "cycle": 10}, steps=110, learning_rate=1e-3) == []
+
+
+def test_a_training_that_waits_for_its_clips_is_told_so(tmp_path: Path) -> None:
+    """Of frames of two megapixels, 16 × 16 are trained on: reading them takes longer than the step."""
+    shots = [
+        find_shots(footage(tmp_path / name, seed, frames=40, size=(1200, 1700))) for seed, name in ((1, "a"), (2, "b"))
+    ]
+    notices = warnings(shots, tmp_path / "run", {**ALONE, "cycle": 10}, steps=60, learning_rate=1e-3)
+    assert [notice for notice in notices if "training waits for its clips" in notice and "train.workers" in notice]
 
 
 @pytest.mark.parametrize(

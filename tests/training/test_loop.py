@@ -94,6 +94,7 @@ def same_run(one: Path, other: Path) -> None:
     assert first.pop("pipeline") == second.pop("pipeline")
     assert first["step"] == second["step"]
     assert first.pop("clock")["seconds"] > 0 < second.pop("clock")["seconds"]
+    assert len(first["health"]["values"].pop("waiting")) == len(second["health"]["values"].pop("waiting")) > 0
     torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=False)
     bundles = [load_file(run / "model" / "model.safetensors") for run in (one, other)]
     torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
