@@ -10,6 +10,7 @@ from recycle.config import PredictorSettings
 from recycle.errors import ConfigError
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import GroupNorm, InstanceNorm
+from recycle.networks.resample import Double, Halve
 
 
 class SmpPredictor(nn.Module):
@@ -70,12 +71,12 @@ class Pix2PixPredictor(nn.Module):
         for i, out in enumerate(channels):
             outer, inner = i == 0, i == depth - 1
             down: list[nn.Module] = [] if outer else [nn.LeakyReLU(0.2)]
-            down.append(nn.Conv2d(3 * settings.past if outer else channels[i - 1], out, 4, stride=2, padding=1))
+            down.append(Halve(3 * settings.past if outer else channels[i - 1], out))
             if not (outer or inner):
                 down.append(InstanceNorm(out))
             up: list[nn.Module] = [
                 nn.ReLU(),
-                nn.ConvTranspose2d(out if inner else 2 * out, 3 if outer else channels[i - 1], 4, 2, 1),
+                Double(out if inner else 2 * out, 3 if outer else channels[i - 1]),
                 nn.Tanh() if outer else InstanceNorm(channels[i - 1]),
             ]
             self.down.append(nn.Sequential(*down))

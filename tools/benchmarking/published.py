@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from recycle.config import Pipeline
 from recycle.networks.bundle import Bundle
 from recycle.networks.norm import InstanceNorm
+from recycle.networks.resample import KERNEL, PADDING, STRIDE, Double, Halve
 from recycle.training.model import Discriminators, Translators
 
 Losses = dict[str, Tensor]
@@ -90,10 +91,15 @@ class PublishedRecycleGAN:
 
 
 def as_published(module: nn.Module) -> nn.Module:
-    """Put torch's own instance normalisation in the place of ours, in `module` itself."""
+    """Put torch's own layers in the place of ours, in `module` itself; with the same weights."""
     for name, child in module.named_children():
         if isinstance(child, InstanceNorm):
             setattr(module, name, nn.InstanceNorm2d(child.num_features))
+        elif isinstance(child, Halve | Double):
+            own = nn.Conv2d if isinstance(child, Halve) else nn.ConvTranspose2d
+            plain = own(child.in_channels, child.out_channels, KERNEL, STRIDE, PADDING)
+            plain.weight, plain.bias = child.weight, child.bias
+            setattr(module, name, plain)
         else:
             as_published(child)
     return module
