@@ -12,6 +12,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from recycle.config import Pipeline
 from recycle.errors import BundleError, RecycleError
 from recycle.networks.bundle import BundleConfig, save_bundle
+from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
@@ -88,7 +89,7 @@ class Run:
         rates: dict[str, Any] = {"lr": settings.learning_rate, "betas": settings.betas}
         if settings.sharded and self.fabric.world_size > 1:  # it does not know fused Adam's state on a GPU
             return self.fabric.setup_optimizers(ZeroRedundancyOptimizer(given, torch.optim.Adam, **rates))
-        return self.fabric.setup_optimizers(torch.optim.Adam(given, **rates, fused=True))
+        return self.fabric.setup_optimizers(Adam(given, **rates))
 
     def set_rate(self, rate: float) -> float:
         """Give every optimiser its learning rate; returns the generators'."""

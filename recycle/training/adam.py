@@ -1,0 +1,36 @@
+"""Adam (Kingma & Ba 2015) that takes weights as they lie in memory."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Adam(torch.optim.Adam):
+    """`torch.optim.Adam` with one kernel for all weights; the same values, faster on CPUs, and right for any layout.
+
+    The CPU's kernel copies what is not contiguous, which takes longer than its work, and where a gradient or a moment
+    does not lie as its weight does it takes numbers of other places. Adam treats every number alike, so it is given
+    tensors that lie alike, with their dimensions in the order of memory.
+    """
+
+    def __init__(self, params: Any, **settings: Any) -> None:
+        super().__init__(params, **settings, fused=True)
+
+    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
+        """Collects weights, gradients, first and second moments (the first four lists), and the rest."""
+        for weight in group["params"]:
+            state = self.state.get(weight, {})
+            state |= {key: _alike(state[key], weight) for key in ("exp_avg", "exp_avg_sq") if key in state}
+        complex_numbers: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+        weights, gradients = lists[:2]
+        gradients[:] = [_alike(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True)]
+        orders = [sorted(range(weight.dim()), key=weight.stride, reverse=True) for weight in weights]
+        for tensors in lists[:4]:
+            tensors[:] = [tensor.detach().permute(order) for tensor, order in zip(tensors, orders, strict=True)]
+        return complex_numbers
+
+
+def _alike(tensor: Tensor, weight: Tensor) -> Tensor:
+    """The same numbers, lying as those of `weight`."""
+    return tensor if tensor.stride() == weight.stride() else torch.empty_like(weight).copy_(tensor)
