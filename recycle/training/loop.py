@@ -35,7 +35,7 @@ from recycle.footage.survey import survey
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.clock import awaited
-from recycle.training.memory import Portions, plan
+from recycle.training.memory import Portions, peak_memory, plan
 from recycle.training.objective import bare
 from recycle.training.review import Review
 from recycle.training.run import Run
@@ -173,6 +173,8 @@ def _train_until_done(
         run.average.update(bare(run.model.translators))
         if writer and (run.step % settings.log_every == 0 or run.step == 1):
             detail = _log(writer, run.step, report, rate)
+            if (peak := peak_memory(fabric.device)) is not None:
+                writer.add_scalar("memory/peak_gib", peak / 2**30, run.step)
         first = settings.hours is not None and number == batch  # tells how long the end will take
         if review and (run.step % settings.preview_every == 0 or tick.over or first):
             with run.clock.measured("preview"):

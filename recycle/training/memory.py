@@ -110,6 +110,18 @@ def free_memory(device: torch.device) -> int | None:
         return None
 
 
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes of the most that was held at once so far: by tensors on a GPU, else by this process; None where the system
+    does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        facts = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(facts["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
 def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes that the limit of a container, if there is one, leaves to this process."""
     try:

@@ -15,7 +15,16 @@ from recycle.fabric import make_fabric
 from recycle.footage.clips import find_shots
 from recycle.networks.generator import Generator
 from recycle.training.loop import train
-from recycle.training.memory import USABLE, Portions, _allowed, free_memory, is_out_of_memory, plan, step_memory
+from recycle.training.memory import (
+    USABLE,
+    Portions,
+    _allowed,
+    free_memory,
+    is_out_of_memory,
+    peak_memory,
+    plan,
+    step_memory,
+)
 from recycle.training.run import Run
 from tests.training.test_loop import SETTINGS, write_frames
 
@@ -34,6 +43,19 @@ def hungry(most: int, *, training: bool = True) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def test_the_peak_grows_with_what_is_held_and_does_not_fall() -> None:
+    device = torch.device("cpu")
+    before = peak_memory(device)
+    if before is None:
+        pytest.skip("this system does not tell")
+    held = torch.ones(before // 4 + (256 << 20))  # four bytes each
+    risen = peak_memory(device)
+    assert risen is not None
+    assert before + (256 << 20) < risen < before + 4 * held.numel() + (256 << 20)
+    del held
+    assert peak_memory(device) == risen
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from recycle.config import Pipeline, Precision, parse_pipeline
 from recycle.devices import best_precision, find_device
 from recycle.fabric import make_fabric
 from recycle.training.loop import take_step
+from recycle.training.memory import peak_memory
 from recycle.training.run import Run
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN
@@ -72,8 +73,8 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
         Goal("ours ÷ ceiling", times.faster("ours", "ceiling: its convolutions at the speed of the best")),
     ]
     facts = {"size": size, "precision of ours": best, "operations of a step": f"{work / 1e9:.0f} GFLOP"}
-    if kind == "cuda":
-        facts["peak memory, GiB"] = f"{torch.cuda.max_memory_allocated() / 2**30:.2f} (all contenders together)"
+    if (peak := peak_memory(place)) is not None:
+        facts["peak memory"] = f"{peak / 2**30:.2f} GiB (all contenders together)"
     return Results("train", "step", times, goals, facts)
 
 
