@@ -113,7 +113,9 @@ class VideoReader:
             self.info = _info(container, stream, width, height, aspect, frame.rotation)
 
     def __iter__(self) -> Iterator[Frame]:
-        return self.read()
+        with closing(self.read()) as frames:
+            for frame in frames:
+                yield frame.develop()
 
     def index(self, *, until: int | None = None) -> Index | None:
         """See `recycle.footage.index.build_index`. Raises FootageError if the file cannot be opened."""
@@ -121,19 +123,6 @@ class VideoReader:
             return build_index(container, video_stream(container, self.path), until=until)
 
     def read(
-        self,
-        wanted: Callable[[int], bool] = lambda pts: True,
-        *,
-        start: int | None = None,
-        end: int | None = None,
-        entry: int | None = None,
-    ) -> Iterator[Frame]:
-        """The frames of `read_lazily`, with their pixels at the reader's size. Arguments and errors as there."""
-        with closing(self.read_lazily(wanted, start=start, end=end, entry=entry)) as frames:
-            for frame in frames:
-                yield frame.develop()
-
-    def read_lazily(
         self,
         wanted: Callable[[int], bool] = lambda pts: True,
         *,

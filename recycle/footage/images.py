@@ -46,7 +46,7 @@ class ImageFolderReader:
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
     def __iter__(self) -> Iterator[Frame]:
-        return self.read()
+        return (frame.develop() for frame in self.read())
 
     def index(self, *, until: int | None = None) -> Index:
         """Every image is a key frame; `until` is of no use."""
@@ -54,17 +54,6 @@ class ImageFolderReader:
         return Index(stamps, stamps)
 
     def read(
-        self,
-        wanted: Callable[[int], bool] = lambda pts: True,
-        *,
-        start: int | None = None,
-        end: int | None = None,
-        entry: int | None = None,
-    ) -> Iterator[Frame]:
-        """The frames of `read_lazily`, with their pixels at the reader's size. Arguments and errors as there."""
-        return (frame.develop() for frame in self.read_lazily(wanted, start=start, end=end))
-
-    def read_lazily(
         self,
         wanted: Callable[[int], bool] = lambda pts: True,
         *,

@@ -53,7 +53,7 @@ def extract_source(
         folder.mkdir()
         index = -1
         small = detection_size(reader.info.width, reader.info.height)
-        own = (frame for frame in reader.read_lazily() if not frame.concealed)
+        own = (frame for frame in reader.read() if not frame.concealed)
         for index, frame in enumerate(own):
             shots.add(frame.pixels(small, rough=True))
             if rate.keeps(frame.seconds):

@@ -114,7 +114,7 @@ class Renderer:
         if entry is None and stretch.seek and start is not None:
             index = self.reader.index(until=start)
             entry = index.entry(start) if index is not None else None
-        frames = self.reader.read_lazily(
+        frames = self.reader.read(
             lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, entry=entry
         )
         wanted = None if self.transform.size is None else self.transform.size(self.reader.info)

@@ -461,7 +461,7 @@ def test_a_lazy_frame_is_upright_at_any_size(
     frame = np.stack([x * 1.9, y * 2.6, 128 + 90 * np.sin(x / 20) * np.cos(y / 15)], axis=2).astype(np.uint8)
     path = make_video(tmp_path / "a.mp4", [frame] * 3, options={"crf": "4"}, turn=(degrees, False, False))
     with VideoReader(path) as reader:
-        lazy = next(reader.read_lazily())
+        lazy = next(reader.read())
         whole = lazy.pixels()
         assert whole.shape[:2] == (reader.info.height, reader.info.width)
         assert np.array_equal(lazy.develop().pixels, whole)
