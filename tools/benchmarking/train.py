@@ -10,9 +10,14 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from recycle.config import Pipeline, Precision, parse_pipeline
+from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, parse_pipeline
 from recycle.devices import best_precision, find_device
 from recycle.fabric import make_fabric
+from recycle.footage.augment import Augment
+from recycle.footage.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
+from recycle.footage.encode import write_video
+from recycle.footage.extract import extract
+from recycle.footage.street import Street
 from recycle.training.loop import take_step
 from recycle.training.memory import peak_memory
 from recycle.training.run import Run
@@ -66,10 +71,12 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
             peer.step(a, b)
         work = counter.get_total_flops()
         contenders["ceiling: its convolutions at the speed of the best"] = lambda: operations() * work
+        contenders["waiting for clips, of a step from files"] = _waiting(runs["ours"], film(Path(folder), size), steps)
         times = take_turns(contenders, rounds=rounds, say=say)
     goals = [
         Goal("ours ÷ published order, times as fast", times.faster("ours", "published order"), least=LEAST[kind]),
         Goal("ours in fp32 ÷ published order", times.faster("ours, fp32", "published order")),
+        Goal("waiting for clips ÷ ours", times.faster("ours", "waiting for clips, of a step from files"), most=0.03),
         Goal("ours ÷ ceiling", times.faster("ours", "ceiling: its convolutions at the speed of the best")),
     ]
     facts = {"size": size, "precision of ours": best, "operations of a step": f"{work / 1e9:.0f} GFLOP"}
@@ -82,6 +89,40 @@ def open_run(pipeline: Pipeline, folder: Path) -> Run:
     """A run in memory, on one device."""
     fabric = make_fabric(pipeline.train.device, pipeline.train.precision)
     return Run(pipeline, folder, fabric, short_side=pipeline.train.size[0])
+
+
+def film(folder: Path, size: int) -> list[Domain]:
+    """Clips of three frames of the street by day and by night, a tenth larger than what is trained on."""
+    domains = []
+    looks: tuple[Appearance, ...] = ("day", "night")
+    for name, look in zip("ab", looks, strict=True):
+        side = size * 10 // 9 // 2 * 2
+        write_video(folder / f"{look}.mp4", Street(1, side * 3 // 2, side, 12, 4).frames(look), fps=12)
+        extract([folder / f"{look}.mp4"], folder / name, ExtractSettings(), workers=1)
+        domains.append(Domain(find_shots(folder / name), name=name, frames=3, seed=0))
+    return domains
+
+
+def _waiting(run: Run, domains: list[Domain], steps: int) -> Contender:
+    """Seconds of a step in which it waits for its clips, which are loaded, cut and changed as `recycle train` does."""
+    device, settings = run.fabric.device, run.pipeline.train
+    clips = UnpairedClips(domains[0], domains[1], 1 << 40)
+    workers, pin = loading_processes(settings.workers, device), device.type == "cuda"
+    loader = iter(load_clips(clips, first=0, batch_size=1, workers=workers, pin_memory=pin))
+    augment = Augment(settings.augment, settings.size)
+
+    def wait() -> float:
+        waited = 0.0
+        for _ in range(steps):
+            start = time.perf_counter()
+            both = next(loader)
+            waited += time.perf_counter() - start
+            a, b = (augment(run.fabric.to_device(clip), [0]) for clip in both)
+            take_step(run, a, b, 0)
+            wait_for(device)
+        return waited / steps
+
+    return wait
 
 
 def _timed(step: Callable[[], object], steps: int, device: torch.device) -> Contender:
