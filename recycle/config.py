@@ -293,7 +293,8 @@ class TrainSettings(Settings):
     seed: int = Field(0, ge=0)
     workers: int | None = Field(None, ge=0)
     """Processes that load clips for each device; the clips are the same for any number. None: as many as a GPU needs so
-    as not to wait, none on a CPU, where they would take cores from the networks."""
+    as not to wait, none on a CPU, where they would take cores from the networks. A script of your own that trains with
+    some needs `if __name__ == "__main__":`, as all that start processes do."""
     augment: AugmentSettings = AugmentSettings()
     held_out: int = Field(24, ge=4)
     """Frames at the end of each domain's footage (at most a tenth of it) kept for previews, never trained on."""

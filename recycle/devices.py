@@ -10,6 +10,19 @@ from recycle.errors import ConfigError
 
 Device = Literal["cpu", "cuda", "mps"]
 
+_TOO_LARGE = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "ALLOC_FAILED",
+    "bad allocation",
+    "bad_alloc",
+    "could not create a memory",
+    "could not create a primitive",
+    "unable to find an engine",  # cuDNN, where no convolution's workspace could be had
+    "32-bit index math",  # CUDA's padding, from 2^31 numbers on
+)
+
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -63,3 +76,10 @@ def best_precision(device: str) -> Literal["fp32", "bf16"]:
     else:
         fast = False
     return "bf16" if fast else "fp32"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that its work was too large: for a GPU, for PyTorch's CPU allocator, or for Python."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _TOO_LARGE)

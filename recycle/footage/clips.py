@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -328,11 +329,14 @@ def _ends(shots: Sequence[Shot]) -> list[int]:
     return list(accumulate(len(shot.files) for shot in shots))
 
 
-def loading_processes(workers: int | None, device: torch.device) -> int:
-    """Processes that load clips for one device: `workers`, or those of `train.workers = None`."""
+def loading_processes(workers: int | None, device: torch.device, *, beside: int = 1) -> int:
+    """Processes that load clips for one device: `workers`, or those of `train.workers = None`.
+
+    beside: processes that train on this machine, which share its cores.
+    """
     if workers is not None:
         return workers
-    return 0 if device.type == "cpu" else min(LOADERS, max(1, cores() - 1))
+    return 0 if device.type == "cpu" else min(LOADERS, max(1, cores() // max(1, beside) - 1))
 
 
 def load_clips(
@@ -356,5 +360,11 @@ def load_clips(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_leave_stopping_to_the_parent,
         generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
     )
+
+
+def _leave_stopping_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the one that trains finishes its step and saves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,8 +18,9 @@ _WINDOW = 2
 """Frames before and after one to which AdaptiveDetector compares it, so also its delay."""
 _BLOCK = 8
 """Side of the blocks, in pixels, whose changes tell whether a frame repeats the last one."""
-_REPEAT = 8
-"""Mean change of a block, in levels of 255, that recompressing a repeated frame does not reach."""
+_REPEAT = 6
+"""Mean change of a block, in levels of 255, that recompressing a repeated frame hardly ever reaches: the greatest of a
+frame's blocks has a median of 2 and 4 to 5 at the 95th percentile in two films of 24 pictures stored at 60."""
 _ANY_RATE = Fraction(25)  # PySceneDetect wants a rate, but every length here is counted in frames
 
 
@@ -46,8 +47,8 @@ class ShotFinder:
     """Finds cuts in one pass over the frames, comparing each change with its neighbours' (AdaptiveDetector).
 
     Fast camera motion is not mistaken for a cut, nor are the steps of footage that shows each picture two, three or
-    four times, such as film at 60 frames a second: such repeats are left out. What lasts longer is a still, after
-    which a change is a cut. Add all frames, then call `finish` once.
+    four times, such as film at 60 frames a second: such repeats are left out. What lasts six frames or more is a
+    still, after which a change is a cut. Add all frames, then call `finish` once.
     """
 
     def __init__(self, *, threshold: float = 3.0) -> None:

@@ -1,5 +1,7 @@
 """ResNet generator of CycleGAN and ReCycle-GAN."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,11 +44,17 @@ class BlurredConvTranspose2d(nn.ConvTranspose2d):
     2019), section 2.
     """
 
+    blur: Tensor
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        hat = torch.tensor((0.25, 0.5, 0.25))
+        self.register_buffer("blur", hat * hat[:, None], persistent=False)
+
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C, H, W) float → (B, out, 2 H, 2 W)."""
         frames = super().forward(x, output_size)
-        hat = torch.tensor((0.25, 0.5, 0.25), dtype=frames.dtype, device=frames.device)
-        kernel = (hat * hat[:, None]).expand(frames.shape[1], 1, 3, 3)
+        kernel = self.blur.to(frames.dtype).expand(frames.shape[1], 1, 3, 3)
         return F.conv2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), kernel, groups=frames.shape[1])
 
 

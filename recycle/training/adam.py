@@ -14,8 +14,8 @@ class Adam(torch.optim.Adam):
     tensors that lie alike, with their dimensions in the order of memory.
     """
 
-    def __init__(self, params: Any, **settings: Any) -> None:
-        super().__init__(params, **settings, fused=True)
+    def __init__(self, params: Any, *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        super().__init__(params, lr=lr, betas=betas, fused=True)
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         """Collects weights, gradients, first and second moments (the first four lists), and the rest."""
@@ -25,6 +25,8 @@ class Adam(torch.optim.Adam):
         complex_numbers: bool = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
         weights, gradients = lists[:2]
         gradients[:] = [_alike(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True)]
+        if not weights or weights[0].device.type != "cpu":
+            return complex_numbers
         orders = [sorted(range(weight.dim()), key=weight.stride, reverse=True) for weight in weights]
         for tensors in lists[:4]:
             tensors[:] = [tensor.detach().permute(order) for tensor, order in zip(tensors, orders, strict=True)]

@@ -1,6 +1,7 @@
 """How far a training run has come: by its steps, or by the time that it took."""
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
@@ -9,6 +10,8 @@ from recycle.config import TrainSettings
 
 Item = TypeVar("Item")
 
+RECENT = 100
+"""Items over which waiting is reckoned."""
 MARGIN = 1.5
 """A step and what closes a run may take so much longer than the last time, and the run still ends in time."""
 
@@ -23,10 +26,12 @@ class Tick(NamedTuple):
 
 
 def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
-    """Each item with the part of the time since the one before, 0 to 1, that it was waited for.
+    """Each item with the part of the time, 0 to 1, that the last RECENT items were waited for.
 
-    The first has 0: it may have to wait until loading processes have started.
+    The first has 0: it may have to wait until loading processes have started. Those deliver in bursts, one long wait
+    and then none, so that a mean over single items would be too low.
     """
+    recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
     iterator, before = iter(items), None
     while True:
         asked = time.monotonic()
@@ -35,7 +40,10 @@ def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
         except StopIteration:
             return
         now = time.monotonic()
-        yield item, 0.0 if before is None else (now - asked) / max(now - before, 1e-9)
+        if before is not None:
+            recent.append((now - asked, now - before))
+        waited, passed = map(sum, zip(*recent, strict=True)) if recent else (0.0, 1.0)
+        yield item, waited / max(passed, 1e-9)
         before = now
 
 

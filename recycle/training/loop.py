@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -109,14 +109,16 @@ def train(
         while not run.tick().over:
             try:
                 _train_until_done(run, domains, review, portions, writer, stop, progress, notice)
+                continue
             except NotFiniteError as error:
-                failed = run.step
-                run.roll_back(str(error))
-                notice(
-                    f"step {failed}: {error}; went back to the last checkpoint, step {run.step}, and go on at "
-                    f"{run.slowing:.3g} of the learning rate; if this comes again, lower train.learning_rate or set "
-                    'train.precision = "fp32"'
-                )
+                failed, reason = run.step, str(error)
+            # Here the error is gone, and with it what its frames held.
+            run.roll_back(reason)
+            notice(
+                f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
+                f"{run.slowing:.3g} of the learning rate; if this comes again, lower train.learning_rate or set "
+                'train.precision = "fp32"'
+            )
     if review and (advice := review.scores.advice()):
         notice(advice)
     report.step = run.step
@@ -145,11 +147,11 @@ def _train_until_done(
         first=batch * whole + own,
         batch_size=batch_size,
         every=whole,
-        workers=loading_processes(settings.workers, fabric.device),
+        workers=loading_processes(settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)),
         pin_memory=fabric.device.type == "cuda",
     )
     detail, score = "", ""
-    for number, (clips, waited) in enumerate(awaited(loader), batch):
+    for number, (clips, waited) in enumerate(awaited(_until_stopped(loader, stop)), batch):
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
@@ -160,7 +162,7 @@ def _train_until_done(
         rate = run.set_rate(learning_rate(run.step, settings, tick.part))
         with run.clock.measured("step"):
             report = portions.fit(partial(take_step, run, a, b, number))
-        measures = report.measures | {"waiting": torch.tensor(waited, device=fabric.device)}
+        measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
         report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, measures))
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
@@ -188,6 +190,20 @@ def _train_until_done(
             raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
         if tick.over:
             return
+    if stop.asked:  # while it waited for clips
+        if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
+            raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
+        run.save()
+        raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
+
+
+def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: "_Stop") -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches; no more once the signal that stops the run has ended the processes that load them."""
+    try:
+        yield from loader
+    except RuntimeError:
+        if not stop.asked:
+            raise
 
 
 def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> StepReport:

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import Pipeline
+from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.training.objective import bare, generator_losses
 from recycle.training.run import Run
@@ -20,25 +21,8 @@ TRANSIENT = 1.3
 """Most memory that a step holds at once ÷ what autograd keeps of the forward pass; measured 1.28 on the CPU."""
 USABLE = 0.9
 """Part of the free memory that a step may fill: the rest is for what is not counted, and for fragmentation."""
-_MESSAGES = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "ALLOC_FAILED",
-    "bad allocation",
-    "bad_alloc",
-    "could not create a memory",
-    "could not create a primitive",
-)
 
 T = TypeVar("T")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had: on a GPU, by PyTorch's CPU allocator, or by Python."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _MESSAGES)
 
 
 class Portions:

@@ -28,12 +28,12 @@ class FramePool:
 
     def _exchange_one(self, frame: Tensor) -> Tensor:
         if len(self._frames) < self.size:
-            self._frames.append(frame)
+            self._frames.append(frame.clone())  # a view would hold its whole batch
             return frame
         choice = int(torch.randint(2 * self.size, (1,), generator=self._random))
         if choice >= self.size:
             return frame
-        old, self._frames[choice] = self._frames[choice], frame
+        old, self._frames[choice] = self._frames[choice], frame.clone()
         return old
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import numpy as np
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from recycle.devices import is_out_of_memory
 from recycle.footage.clips import Split
 from recycle.networks.bundle import save_bundle
-from recycle.training.memory import is_out_of_memory, release
+from recycle.training.memory import release
 from recycle.training.preview import held_out_clip, preview, write_preview
 from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator

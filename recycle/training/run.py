@@ -66,7 +66,7 @@ class Run:
             name=pipeline.name, networks=pipeline.networks, predictors=pipeline.predicts, short_side=short_side
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
-        self.average.bundle.to(fabric.device)
+        self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # as the weights lie
         self.model = RecycleGAN(
             fabric.setup_module(translators),
             fabric.setup_module(discriminators) if discriminators.networks else discriminators,

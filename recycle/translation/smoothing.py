@@ -31,6 +31,8 @@ def smooth(
     if predictable:
         first = len(past) - length
         windows = torch.stack([history[first + i : first + i + length] for i in predictable])
-        frames = frames.clone()
-        frames[predictable] = (frames[predictable] + predictor(windows).to(frames.dtype)) / 2
+        smoothed = list(frames.unbind())
+        for i, prediction in zip(predictable, predictor(windows).to(frames.dtype), strict=True):
+            smoothed[i] = (smoothed[i] + prediction) / 2
+        frames = torch.stack(smoothed)
     return frames, history[len(history) - min(known, length) :]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 
 Network = Callable[[Tensor], Tensor]
@@ -24,9 +25,10 @@ def within_memory(network: Network, frames: Tensor) -> Tensor:
     """
     try:
         return network(frames)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        reason = str(error).strip().partition("\n")[0]
     if frames.is_cuda:
         torch.cuda.empty_cache()
     if len(frames) > 1:
@@ -35,14 +37,9 @@ def within_memory(network: Network, frames: Tensor) -> Tensor:
     height, width = frames.shape[-2:]
     if max(height, width) < 2 * LEAST:
         raise RecycleError(
-            f"there is not enough memory for a tile of {width}×{height} pixels; free some, or lower --scale"
+            f"there is not enough memory for a tile of {width}×{height} pixels; free some, or lower --scale ({reason})"
         )
     return _halves(network, frames, axis=-1 if width >= height else -2)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch could not get memory, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _halves(network: Network, frames: Tensor, axis: int) -> Tensor:

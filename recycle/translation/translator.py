@@ -249,11 +249,16 @@ class Translator:
                 yield from pictures()
             return
         past: Tensor | None = None
+        before: Callable[[], Pixels] | None = None
         for y, cuts in self._lanes.through(with_cuts, seen(), limit=settings.batch_size):
             with torch.inference_mode():
                 y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
                 pictures = leave(y)
-            yield from pictures()
+            if before is not None:  # given only now, so that a GPU has work while they are waited for
+                yield from before()
+            before = pictures
+        if before is not None:
+            yield from before()
 
     def _generate(self, frames: Tensor, to: Domain) -> Tensor:
         """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""

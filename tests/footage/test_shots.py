@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -76,6 +77,20 @@ def test_repeated_frames_make_no_cut(times: int) -> None:
 def test_cuts_between_repeated_frames_are_found(times: int) -> None:
     frames = [picture for picture in scene(0, 12) + scene(1, 12) for _ in range(times)]
     assert find_cuts(frames) == [0, 12 * times]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cut_between_slow_pans_is_found(seed: int) -> None:
+    """Soft pictures change little from frame to frame, and yet repeat nothing."""
+    rng = np.random.default_rng(seed)
+
+    def pan(count: int) -> list[Pixels]:
+        noise = cv2.GaussianBlur(rng.integers(0, 256, (120, 700, 3), np.uint8), (0, 0), float(rng.uniform(4, 14)))
+        picture, speed = cv2.normalize(noise, noise.copy(), 0, 255, cv2.NORM_MINMAX), rng.uniform(0.3, 3)
+        moves = [np.array([[1, 0, -speed * i], [0, 1, 0]]) for i in range(count)]
+        return [np.asarray(cv2.warpAffine(picture, move, (256, 120)), np.uint8) for move in moves]
+
+    assert find_cuts(pan(30) + pan(30)) == [0, 30]
 
 
 @pytest.mark.parametrize("times", [6, 7, 25])

@@ -40,6 +40,7 @@ def test_the_same_values_and_gradients_as_a_convolution(
 
 def test_many_pixels_are_left_to_the_convolution() -> None:
     """Otherwise the sizes above would prove nothing of one of the two ways."""
-    x = torch.zeros(2, 96, 14, 10)
-    assert not resample._are_few(x, 2 * 7 * 5)
-    assert resample._are_few(x, 2 * 4 * 4)
+    x, weight = torch.zeros(2, 96, 14, 10), Halve(96, 5).to(memory_format=torch.channels_last).weight
+    assert not resample._as_product(x, 2 * 7 * 5, weight)
+    assert resample._as_product(x, 2 * 4 * 4, weight)
+    assert not resample._as_product(x, 2 * 4 * 4, weight.contiguous())

@@ -1,6 +1,7 @@
 """The benchmarks compare with the right thing, and say what they found."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -27,7 +28,7 @@ from recycle.translation.translator import Translator
 from tools.benchmark import main
 from tools.benchmarking.published import PublishedRecycleGAN, as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results
-from tools.benchmarking.rounds import Rounds, Spread, take_turns
+from tools.benchmarking.rounds import Apart, Rounds, Spread, take_turns
 from tools.benchmarking.train import published_pipeline
 
 
@@ -174,3 +175,26 @@ def test_startup_is_measured_from_the_command_line(tmp_path: Path, capsys: pytes
 def test_a_wrong_number_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--rounds", "0"]) == 1
     assert capsys.readouterr().err == "error: --rounds is at least 1, got 0\n"
+
+
+def _counting() -> Callable[[], float]:
+    """Each turn gives its number and the process it is in."""
+    turns = iter(range(1, 100))
+    return lambda: next(turns) + os.getpid() * 1000
+
+
+def _failing() -> Callable[[], float]:
+    return lambda: 1 / 0
+
+
+def test_a_contender_apart_keeps_what_it_made_in_its_own_process() -> None:
+    with Apart(_counting) as contender:
+        process, turns = zip(*(divmod(contender(), 1000) for _ in range(3)), strict=True)
+    assert turns == (1, 2, 3)
+    assert len(set(process)) == 1
+    assert process[0] != os.getpid()
+
+
+def test_a_contender_apart_that_fails_ends_the_benchmark() -> None:
+    with Apart(_failing) as contender, pytest.raises(RuntimeError, match="process has ended"):
+        contender()

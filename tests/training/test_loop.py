@@ -100,10 +100,10 @@ def same_run(one: Path, other: Path) -> None:
     torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
 
 
-def start(task: Path, footage: tuple[Path, Path], out: Path) -> "subprocess.Popen[str]":
+def start(task: Path, footage: tuple[Path, Path], out: Path, **how: Any) -> "subprocess.Popen[str]":
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", CHILD, str(task), *map(str, footage), str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **how)
 
 
 def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
@@ -125,9 +125,9 @@ def uninterrupted(footage: tuple[Path, Path], tmp_path_factory: pytest.TempPathF
     return out
 
 
-def to_toml() -> str:
+def to_toml(**train: Any) -> str:
     groups = {f"networks.{name}": own for name, own in SETTINGS["networks"].items()}
-    groups |= {"losses.weights": SETTINGS["losses"]["weights"], "train": SETTINGS["train"]}
+    groups |= {"losses.weights": SETTINGS["losses"]["weights"], "train": SETTINGS["train"] | train}
     return "\n".join(
         "\n".join([f"[{group}]", *(f"{key} = {json.dumps(value)}" for key, value in own.items())])
         for group, own in groups.items()
@@ -164,6 +164,22 @@ def test_an_interrupted_run_saves_and_continues(
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == int(match[1]) >= 4
     start(uninterrupted / "task.toml", footage, out).communicate()
     same_run(out, uninterrupted)
+
+
+@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_for_its_loaders_saves_when_all_its_processes_are_stopped(
+    stopping: signal.Signals, tmp_path: Path
+) -> None:
+    """As Ctrl-C in a terminal and a cluster's end of time do; frames are so large that it mostly waits."""
+    large = [write_frames(tmp_path / name, 20, seed=seed, size=(1200, 1700)) for seed, name in ((1, "a"), (2, "b"))]
+    (tmp_path / "task.toml").write_text(to_toml(workers=1, steps=500))
+    process = start(tmp_path / "task.toml", (large[0], large[1]), tmp_path / "run", start_new_session=True)
+    wait_for_step(process, 2)
+    os.killpg(process.pid, stopping)
+    _, errors = process.communicate()
+    match = re.search(r"stopped and saved at step (\d+)", errors)
+    assert match, errors
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == int(match[1]) >= 2
 
 
 def test_a_finished_run_has_a_model_previews_and_curves(uninterrupted: Path, footage: tuple[Path, Path]) -> None:

@@ -1,9 +1,11 @@
 """Fair timing on a noisy machine: contenders take turns, and what counts is their ratio within a round."""
 
+import multiprocessing
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from multiprocessing.connection import Connection
+from typing import NamedTuple, Self
 
 Contender = Callable[[], float]
 """Does a piece of work and gives the seconds that one unit of it took."""
@@ -42,6 +44,45 @@ class Rounds:
         """How many times as fast as another: the ratio is taken within each round."""
         pairs = zip(self.seconds[than], self.seconds[name], strict=True)
         return Spread.of([theirs / ours for theirs, ours in pairs])
+
+
+class Apart:
+    """A contender in a process of its own, which our settings of this one (allocator, threads) do not reach.
+
+    `make` is called there, once; it must be picklable. Close it at the end, or use it as a context.
+    """
+
+    def __init__(self, make: Callable[[], Contender]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, there), daemon=True)
+        self._process.start()
+        there.close()
+
+    def __call__(self) -> float:
+        """One turn. Raises RuntimeError where the process has ended; it has said why."""
+        try:
+            self._pipe.send(None)
+            return float(self._pipe.recv())
+        except (EOFError, OSError) as error:
+            raise RuntimeError("a contender's process has ended") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(make: Callable[[], Contender], pipe: Connection) -> None:
+    contender = make()
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        pipe.send(contender())
 
 
 def take_turns(

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, parse_pipeline
@@ -24,7 +25,7 @@ from recycle.training.run import Run
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN
 from tools.benchmarking.results import Goal, Results
-from tools.benchmarking.rounds import Contender, take_turns
+from tools.benchmarking.rounds import Apart, Contender, take_turns
 
 LEAST = {"cpu": 2.5, "cuda": 6.0}
 """How many times as fast as the published order a step should be."""
@@ -55,20 +56,19 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
         "ours": published_pipeline(size, precision="auto", device=kind),
         "ours, fp32": published_pipeline(size, precision="fp32", device=kind),
     }
-    with TemporaryDirectory() as folder:
+    published = partial(_published, pipelines["ours, fp32"], steps)
+    with TemporaryDirectory() as folder, Apart(published) as peer:
         runs = {name: open_run(pipeline, Path(folder)) for name, pipeline in pipelines.items()}
-        peer = PublishedRecycleGAN(pipelines["ours, fp32"], runs["ours"].fabric.device)
         place = runs["ours"].fabric.device
-        random = torch.Generator().manual_seed(0)
-        a, b = (torch.rand(2, 1, 3, 3, size, size, generator=random) * 2 - 1).to(place)
+        a, b = _noise(size, place)
         contenders: dict[str, Contender] = {
             name: _timed(partial(take_step, run, a, b, 0), steps, place) for name, run in runs.items()
         }
-        contenders["published order"] = _timed(lambda: peer.step(a, b), steps, place)
+        contenders["published order"] = peer
         dtype = torch.bfloat16 if best == "bf16" else torch.float32
         operations = convolution(place, dtype)
         with FlopCounterMode(display=False) as counter:
-            peer.step(a, b)
+            PublishedRecycleGAN(pipelines["ours, fp32"], place).step(a, b)
         work = counter.get_total_flops()
         contenders["ceiling: its convolutions at the speed of the best"] = lambda: operations() * work
         contenders["waiting for clips, of a step from files"] = _waiting(runs["ours"], film(Path(folder), size), steps)
@@ -81,8 +81,22 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
     ]
     facts = {"size": size, "precision of ours": best, "operations of a step": f"{work / 1e9:.0f} GFLOP"}
     if (peak := peak_memory(place)) is not None:
-        facts["peak memory"] = f"{peak / 2**30:.2f} GiB (all contenders together)"
+        facts["peak memory"] = f"{peak / 2**30:.2f} GiB (all contenders but the published order)"
     return Results("train", "step", times, goals, facts)
+
+
+def _published(pipeline: Pipeline, steps: int) -> Contender:
+    """As it comes, in a process of its own."""
+    device = torch.device(pipeline.train.device)
+    peer = PublishedRecycleGAN(pipeline, device)
+    a, b = _noise(pipeline.train.size[0], device)
+    return _timed(lambda: peer.step(a, b), steps, device)
+
+
+def _noise(size: int, device: torch.device) -> list[Tensor]:
+    """A clip of each domain (1, 3, 3, size, size)."""
+    random = torch.Generator().manual_seed(0)
+    return list((torch.rand(2, 1, 3, 3, size, size, generator=random) * 2 - 1).to(device))
 
 
 def open_run(pipeline: Pipeline, folder: Path) -> Run:
@@ -111,16 +125,20 @@ def _waiting(run: Run, domains: list[Domain], steps: int) -> Contender:
     loader = iter(load_clips(clips, first=0, batch_size=1, workers=workers, pin_memory=pin))
     augment = Augment(settings.augment, settings.size)
 
+    def step() -> float:
+        start = time.perf_counter()
+        both = next(loader)
+        waited = time.perf_counter() - start
+        a, b = (augment(run.fabric.to_device(clip), [0]) for clip in both)
+        take_step(run, a, b, 0)
+        wait_for(device)
+        return waited
+
     def wait() -> float:
-        waited = 0.0
-        for _ in range(steps):
-            start = time.perf_counter()
-            both = next(loader)
-            waited += time.perf_counter() - start
-            a, b = (augment(run.fabric.to_device(clip), [0]) for clip in both)
-            take_step(run, a, b, 0)
-            wait_for(device)
-        return waited / steps
+        for _ in range(2 * workers):  # what was loaded while the others had their turns
+            step()
+        counted = max(steps, 8 * workers)
+        return sum(step() for _ in range(counted)) / counted
 
     return wait
 
