@@ -5,6 +5,7 @@ Translation does without: importing it takes as long as importing torch.
 
 import ctypes
 import logging
+import sys
 from typing import Literal
 
 import torch
@@ -65,7 +66,7 @@ def _keep_freed_memory() -> None:
 
     By default it gives the largest back to the system, which clears hundreds of megabytes anew in every step.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # glibc's
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # glibc's, not that of other C libraries
         mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
         mallopt(_MMAP_THRESHOLD, 1 << 30)
