@@ -163,7 +163,10 @@ def _train_until_done(
         with run.clock.measured("step"):
             report = portions.fit(partial(take_step, run, a, b, number))
         measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
-        report = report._replace(losses=average(fabric, report.losses), measures=average(fabric, measures))
+        means = average(fabric, report.losses | measures)
+        report = report._replace(
+            losses={name: means[name] for name in report.losses}, measures={name: means[name] for name in measures}
+        )
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
@@ -186,15 +189,18 @@ def _train_until_done(
             run.stuck = 0
         progress(run.step, run.clock.total(run.step), " ".join((run.clock.left(), score, detail)).strip())
         if any_of(fabric, stop.asked):
-            run.save()
-            raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
+            raise _saved(run)
         if tick.over:
             return
     if stop.asked:  # while it waited for clips
         if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
             raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
-        run.save()
-        raise Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
+        raise _saved(run)
+
+
+def _saved(run: Run) -> Interrupted:
+    run.save()
+    return Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
 
 
 def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: "_Stop") -> Iterator[tuple[Tensor, Tensor]]:

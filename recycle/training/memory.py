@@ -88,8 +88,7 @@ def free_memory(device: torch.device) -> int | None:
     try:
         if device.type == "mps":
             return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return min(int(facts["MemAvailable"].split()[0]) * 1024, _allowed())
+        return min(_told("/proc/meminfo", "MemAvailable"), _allowed())
     except (OSError, KeyError, ValueError):
         return None
 
@@ -100,10 +99,15 @@ def peak_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        facts = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(facts["VmHWM"].split()[0]) * 1024
+        return _told("/proc/self/status", "VmHWM")
     except (OSError, KeyError, ValueError):
         return None
+
+
+def _told(file: str, name: str) -> int:
+    """Bytes, of a file of lines "name: number kB". Raises OSError, KeyError or ValueError where it does not tell."""
+    facts = dict(line.split(":", 1) for line in Path(file).read_text().splitlines())
+    return int(facts[name].split()[0]) * 1024
 
 
 def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int:
