@@ -83,7 +83,8 @@ def training_step(
                 out: Translated = model.translators(x, y, recycle=recycle)
                 losses = generator_losses(discriminators, out, x, y, settings)
             losses_g.append(_scaled(losses, len(x) / len(a)))
-            _backward(fabric, {name: weights[name] * loss for name, loss in losses_g[-1].items()}, model.translators)
+            total = torch.stack([weights[name] * loss for name, loss in losses_g[-1].items()]).sum()
+            fabric.backward(total, model=model.translators)
         outs.append(_kept(out))
     discriminators.requires_grad_(True)
 
@@ -97,41 +98,43 @@ def training_step(
                     real = real_side(discriminators, x, y)
                     losses, accuracy = discriminator_losses(model.discriminators, real, fake, settings, step=step)
                 losses_d.append(_scaled(losses, len(x) / len(a)))
-                _backward(fabric, losses_d[-1], model.discriminators)
+                fabric.backward(torch.stack(list(losses_d[-1].values())).sum(), model=model.discriminators)
             measures.append(_scaled(accuracy, len(x) / len(a)))
-    _update(fabric, optimisers, clip_norm)
+    losses = _sum(losses_g + losses_d)
+    _update(fabric, optimisers, clip_norm, losses)
     if outs[0].next_a is not None:
         measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
     fake_a, fake_b = (torch.cat(clips) for clips in zip(*((out.fake_a, out.fake_b) for out in outs), strict=True))
-    return StepReport(_sum(losses_g + losses_d), _sum(measures), fake_a, fake_b)
+    return StepReport(losses, _sum(measures), fake_a, fake_b)
 
 
-def _backward(fabric: Fabric, losses: Losses, module: Any) -> None:
-    values = torch.stack(list(losses.values()))
-    total = values.sum()
-    finite: Any = torch.isfinite(torch.cat((values.detach(), total.detach()[None]))).float()
-    if fabric.world_size > 1:  # all or none go on, or those that do would wait for ever
-        finite = fabric.all_reduce(finite, reduce_op="min")
-    if not finite.all():
-        bad = [name for name, fine in zip(losses, finite, strict=False) if not fine]
-        raise NotFiniteError(f"the loss {' and '.join(bad) or 'total'} is not finite")
-    fabric.backward(total, model=module)
+def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:
+    """Check, clip and step: nothing before this looks at a number, so the device never waits for the next order.
 
-
-def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float) -> None:
-    """Clip and step. The gradients are the means over all processes, the same in each: all raise or none."""
+    Gradients are the means over all processes, the same in each; losses are not, but all raise or none.
+    """
     both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
     used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
     scaler = loss_scaler(fabric)
+    groups, norms = [], []
     for name, optimiser in used.items():
         if scaler:
             scaler.unscale_(optimiser.optimizer)
         for group in optimiser.param_groups:
-            norm = torch.nn.utils.get_total_norm([p.grad for p in group["params"] if p.grad is not None])
-            if not scaler and not torch.isfinite(norm):  # the scaler leaves out such a step by itself
-                raise NotFiniteError(f"the gradient of the {name} losses is not finite")
-            if clip_norm and (scaler or norm > clip_norm):
-                torch.nn.utils.clip_grads_with_norm_(group["params"], clip_norm, norm)
+            norms.append(torch.nn.utils.get_total_norm([p.grad for p in group["params"] if p.grad is not None]))
+            groups.append((name, group["params"]))
+    finite: Any = torch.isfinite(torch.stack([*losses.values(), *norms])).float()
+    if fabric.world_size > 1:
+        finite = fabric.all_reduce(finite, reduce_op="min")
+    fine = finite.tolist()
+    if bad := [name for name, good in zip(losses, fine, strict=False) if not good]:
+        first = [name for name in bad if "disc" not in name]  # the discriminators' follow from the generators'
+        raise NotFiniteError(f"the loss {' and '.join(first or bad)} is not finite")
+    for (name, parameters), norm, good in zip(groups, norms, fine[len(losses) :], strict=True):
+        if not good and not scaler:  # the scaler leaves out such a step by itself
+            raise NotFiniteError(f"the gradient of the {name} losses is not finite")
+        if clip_norm and norm > clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     for optimiser in used.values():
         scaler.step(optimiser.optimizer) if scaler else optimiser.step()
     if scaler:

@@ -240,7 +240,7 @@ def test_a_loss_that_is_not_finite_is_named_and_changes_nothing() -> None:
     a, b = clips()
     before = weights_of(task["model"])
     a[0, -1, 0, 3, 3] = float("nan")  # the last frame of a: seen by the recycle and recurrent losses alone
-    with pytest.raises(NotFiniteError, match="recycle and recurrent"):
+    with pytest.raises(NotFiniteError, match="the loss recycle and recurrent is not finite"):
         training_step(a=a, b=b, **task)
     assert changed_networks(before, task["model"]) == set()
 
