@@ -1,5 +1,6 @@
 """Frames that do not fit into memory: fewer at a time, then in overlapping tiles."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,42 +17,52 @@ LEAST = 2 * OVERLAP
 """Smallest side of a tile."""
 
 
-def within_memory(network: Network, frames: Tensor) -> Tensor:
-    """network(frames), for (B, C, H, W) → the same shape; when memory runs out half the batch, then half the frame.
+class WithinMemory:
+    """A network that, when memory runs out, gets half the batch, then half the frame.
 
     Halves of a frame overlap by OVERLAP pixels and are blended linearly, so that no seam is seen; with
-    InstanceNorm, which looks at the whole frame, colours may drift a little between tiles. Raises RecycleError
-    where not even a tile of LEAST pixels fits.
+    InstanceNorm, which looks at the whole frame, colours may drift a little between tiles. What did not fit once is
+    not tried again: a failed attempt costs time, and all frames of a video are cut alike.
     """
-    try:
-        return network(frames)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        reason = str(error).strip().partition("\n")[0]
-    if frames.is_cuda:
-        torch.cuda.empty_cache()
-    if len(frames) > 1:
-        half = len(frames) // 2
-        return torch.cat((within_memory(network, frames[:half]), within_memory(network, frames[half:])))
-    height, width = frames.shape[-2:]
-    if max(height, width) < 2 * LEAST:
-        raise RecycleError(
-            f"there is not enough memory for a tile of {width}×{height} pixels; free some, or lower --scale ({reason})"
-        )
-    return _halves(network, frames, axis=-1 if width >= height else -2)
 
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._too_many = math.inf  # pixels
+        self._reason = ""
 
-def _halves(network: Network, frames: Tensor, axis: int) -> Tensor:
-    side = frames.shape[axis]
-    cut = side // 2 // 4 * 4  # networks want multiples of 4
-    start, stop = cut - OVERLAP // 2, cut + OVERLAP // 2
-    before = within_memory(network, frames.narrow(axis, 0, stop))
-    after = within_memory(network, frames.narrow(axis, start, side - start))
-    steps = torch.arange(OVERLAP, device=before.device, dtype=before.dtype) + 0.5
-    ramp = ((steps - OVERLAP / 4) / (OVERLAP / 2)).clamp(0, 1)  # nothing of a tile's very edge is used
-    ramp = ramp if axis == -1 else ramp[:, None]
-    shared = before.narrow(axis, start, OVERLAP) * (1 - ramp) + after.narrow(axis, 0, OVERLAP) * ramp
-    return torch.cat(
-        (before.narrow(axis, 0, start), shared, after.narrow(axis, OVERLAP, side - start - OVERLAP)), dim=axis
-    )
+    def __call__(self, frames: Tensor) -> Tensor:
+        """(B, C, H, W) → network(frames), of the same shape.
+
+        Raises RecycleError where not even a tile of LEAST pixels fits.
+        """
+        count, _, height, width = frames.shape
+        if count * height * width < self._too_many:
+            try:
+                return self._network(frames)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._reason = str(error).strip().partition("\n")[0]
+                self._too_many = min(self._too_many, count * height * width)
+            if frames.is_cuda:
+                torch.cuda.empty_cache()
+        if count > 1:
+            return torch.cat((self(frames[: count // 2]), self(frames[count // 2 :])))
+        if max(height, width) < 2 * LEAST:
+            raise RecycleError(
+                f"there is not enough memory for a tile of {width}×{height} pixels; free some, or lower --scale "
+                f"({self._reason})"
+            )
+        return self._halves(frames, axis=-1 if width >= height else -2)
+
+    def _halves(self, frames: Tensor, axis: int) -> Tensor:
+        side = frames.shape[axis]
+        cut = side // 2 // 4 * 4  # networks want multiples of 4
+        start, stop = cut - OVERLAP // 2, cut + OVERLAP // 2
+        before, after = self(frames.narrow(axis, 0, stop)), self(frames.narrow(axis, start, side - start))
+        steps = torch.arange(OVERLAP, device=before.device, dtype=before.dtype) + 0.5
+        ramp = ((steps - OVERLAP / 4) / (OVERLAP / 2)).clamp(0, 1)  # nothing of a tile's very edge is used
+        ramp = ramp if axis == -1 else ramp[:, None]
+        shared = before.narrow(axis, start, OVERLAP) * (1 - ramp) + after.narrow(axis, 0, OVERLAP) * ramp
+        rest = after.narrow(axis, OVERLAP, side - start - OVERLAP)
+        return torch.cat((before.narrow(axis, 0, start), shared, rest), dim=axis)

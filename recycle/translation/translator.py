@@ -26,7 +26,7 @@ from recycle.translation.scale import network_size, pad, resize, to_float, to_le
 from recycle.translation.smoothing import smooth
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.stretch import Transform
-from recycle.translation.tiles import within_memory
+from recycle.translation.tiles import WithinMemory
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
@@ -55,9 +55,9 @@ class Translator:
         if bundle is not None:
             self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
-            self._generators: dict[Domain, Generator] = {
-                "a": for_inference(bundle.gen_ba, self.device, self._dtype),
-                "b": for_inference(bundle.gen_ab, self.device, self._dtype),
+            self._generators: dict[Domain, WithinMemory] = {
+                "a": self._ready(bundle.gen_ba),
+                "b": self._ready(bundle.gen_ab),
             }
 
     @classmethod
@@ -260,17 +260,21 @@ class Translator:
         if before is not None:
             yield from before()
 
-    def _generate(self, frames: Tensor, to: Domain) -> Tensor:
-        """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""
-        generator = self._generators[to]
-        height, width = frames.shape[-2:]
-        padded = pad(frames, multiple=generator.multiple, least=LEAST_SIDE)
+    def _ready(self, generator: Generator) -> WithinMemory:
+        """G, for (B, 3, H, W) float32 on the device whose sides it takes → float32 of the same shape."""
+        ready = for_inference(generator, self.device, self._dtype)
 
-        def network(part: Tensor) -> Tensor:
-            out: Tensor = generator(part.contiguous(memory_format=self._layout))
+        def network(frames: Tensor) -> Tensor:
+            out: Tensor = ready(frames.contiguous(memory_format=self._layout))
             return out.float()
 
-        return within_memory(network, padded)[..., :height, :width]
+        return WithinMemory(network)
+
+    def _generate(self, frames: Tensor, to: Domain) -> Tensor:
+        """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""
+        height, width = frames.shape[-2:]
+        padded = pad(frames, multiple=Generator.multiple, least=LEAST_SIDE)
+        return self._generators[to](padded)[..., :height, :width]
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None

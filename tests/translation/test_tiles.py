@@ -5,17 +5,18 @@ import torch
 from torch import Tensor, nn
 
 from recycle.errors import RecycleError
-from recycle.translation.tiles import LEAST, OVERLAP, within_memory
+from recycle.translation.tiles import LEAST, OVERLAP, WithinMemory
 
 
 class Small:
-    """A network with memory for `pixels` pixels at a time; counts its calls."""
+    """A network with memory for `pixels` pixels at a time; keeps the sizes of what it did and counts its failures."""
 
     def __init__(self, pixels: int, network: nn.Module) -> None:
-        self.pixels, self.network, self.sizes = pixels, network, list[tuple[int, ...]]()
+        self.pixels, self.network, self.sizes, self.failures = pixels, network, list[tuple[int, ...]](), 0
 
     def __call__(self, frames: Tensor) -> Tensor:
         if frames.numel() // frames.shape[1] > self.pixels:
+            self.failures += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
         self.sizes.append(tuple(frames.shape))
         out: Tensor = self.network(frames)
@@ -32,7 +33,7 @@ def blur() -> nn.Module:
 def test_a_smaller_batch_gives_the_same(blur: nn.Module) -> None:
     frames = torch.rand(5, 3, 40, 60)
     network = Small(2 * 40 * 60, blur)
-    torch.testing.assert_close(within_memory(network, frames), blur(frames))
+    torch.testing.assert_close(WithinMemory(network)(frames), blur(frames))
     assert {size[0] for size in network.sizes} <= {1, 2}
     assert {size[2:] for size in network.sizes} == {(40, 60)}
 
@@ -41,8 +42,17 @@ def test_a_smaller_batch_gives_the_same(blur: nn.Module) -> None:
 def test_tiles_of_what_looks_around_a_little_are_the_whole(blur: nn.Module, size: tuple[int, int]) -> None:
     frames = torch.rand(2, 3, *size)
     network = Small(size[0] * size[1] // 3, blur)
-    torch.testing.assert_close(within_memory(network, frames), blur(frames))
+    torch.testing.assert_close(WithinMemory(network)(frames), blur(frames))
     assert all(side % 4 == 0 and side >= LEAST for _, _, *sides in network.sizes for side in sides)
+
+
+@pytest.mark.parametrize(("size", "failures"), [((8, 3, 256, 320), 2), ((1, 3, 512, 640), 1)])
+def test_what_did_not_fit_once_is_not_tried_again(blur: nn.Module, size: tuple[int, ...], failures: int) -> None:
+    network = Small(3 * 256 * 320, blur)
+    within = WithinMemory(network)
+    for frames in (torch.rand(size), torch.rand(size)):
+        torch.testing.assert_close(within(frames), blur(frames))
+        assert network.failures == failures  # a batch of eight, of four; a whole frame
 
 
 def test_seams_are_invisible_where_tiles_differ() -> None:
@@ -53,14 +63,14 @@ def test_seams_are_invisible_where_tiles_differ() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x.mean((2, 3), keepdim=True).expand_as(x)
 
-    out = within_memory(Small(128 * 300, Mean()), frames)
+    out = WithinMemory(Small(128 * 300, Mean()))(frames)
     assert float(out.max() - out.min()) > 0.5
     assert float(out.diff(dim=-1).abs().max()) < 2.4 * float(out.max() - out.min()) / OVERLAP
 
 
 def test_too_little_memory_is_one_clear_line(blur: nn.Module) -> None:
     with pytest.raises(RecycleError, match="not enough memory for a tile of"):
-        within_memory(Small(100, blur), torch.rand(1, 3, 512, 512))
+        WithinMemory(Small(100, blur))(torch.rand(1, 3, 512, 512))
 
 
 def test_other_errors_pass() -> None:
@@ -68,4 +78,4 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        within_memory(broken, torch.rand(4, 3, 16, 16))
+        WithinMemory(broken)(torch.rand(4, 3, 16, 16))
