@@ -447,6 +447,30 @@ class Pipeline(Settings):
                     raise ValueError(f"'losses.weights.{name}' needs the discriminators of the adversarial loss")
         if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
             raise ValueError("'losses.prediction' needs the recycle and the recurrent loss")
+        if not any(weights.model_dump().values()):
+            raise ValueError("'losses.weights' are all 0: there is nothing to learn; give one of them a weight")
+        return self._nothing_is_set_in_vain()
+
+    def _nothing_is_set_in_vain(self) -> Self:
+        """Whoever set what changes nothing expects that it does."""
+        weights, train, discriminator = self.losses.weights, self.train, self.networks.discriminator
+        if not (weights.adversarial or weights.temporal):
+            for name in ("r1", "augment"):
+                if getattr(self.losses, name):
+                    raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+        if discriminator.minibatch_std and train.batch_size * train.frames < 2:
+            raise ValueError(
+                "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "
+                "'train.frames' of at least 2"
+            )
+        if train.stride != 1 and train.frames == 1:
+            raise ValueError("'train.stride' lies between the frames of a clip: it needs 'train.frames' of at least 2")
+        if train.predictor_rate != 1 and not self.predicts:
+            raise ValueError("'train.predictor_rate' needs a recycle or recurrent loss, which has predictors")
+        if self.translate.smoothing and not self.predicts:
+            raise ValueError("'translate.smoothing' needs a recycle or recurrent loss, which has predictors")
+        if (self.evaluate.palette is None) != (self.evaluate.label_domain is None):
+            raise ValueError("'evaluate.palette' and 'evaluate.label_domain' need each other")
         return self
 
     @property

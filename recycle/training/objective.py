@@ -23,10 +23,10 @@ R1_EVERY = 16
 """Steps from one R1 penalty to the next, which then counts 16 times (Karras et al. 2020, StyleGAN2, appendix B)."""
 
 
-def real_side(discriminators: Discriminators, a: Tensor, b: Tensor) -> Side:
-    """What each discriminator is shown as real."""
-    past, again = discriminators.past, discriminators.sees_predictions
-    frames_a, frames_b = (torch.cat((x, x[:, past:]), dim=1) if again else x for x in (a, b))
+def real_side(discriminators: Discriminators, a: Tensor, b: Tensor, *, predictions: bool) -> Side:
+    """What each discriminator is shown as real: as many frames as fake_side shows as translated."""
+    past = discriminators.past
+    frames_a, frames_b = (torch.cat((x, x[:, past:]), dim=1) if predictions else x for x in (a, b))
     return _side(discriminators, (frames_a, frames_b), (a, b), (a, b))
 
 
@@ -73,7 +73,7 @@ def generator_losses(
         losses |= _adversarial(judged, settings.adversarial)
         if weights.feature_matching:
             with torch.no_grad():
-                (wanted,) = discriminators(real_side(discriminators, a, b))
+                (wanted,) = discriminators(real_side(discriminators, a, b, predictions=opposed))
             losses["feature_matching"] = _feature_matching(wanted, judged, paired=discriminators.conditional)
     if out.cycle_a is not None and out.cycle_b is not None:
         t = out.cycle_a.shape[1]
@@ -98,7 +98,7 @@ def generator_losses(
         )
     if out.patches_ab is not None and out.patches_ba is not None:
         losses["patch_nce"] = patch_nce_loss(*out.patches_ab) + patch_nce_loss(*out.patches_ba)
-    if weights.perceptual:
+    if weights.perceptual and not (out.cycle_a is None and out.recycled_a is None):
         losses["perceptual"] = _perceptual(discriminators, out, a, b)
     if weights.paired and out.clip_a is not None and out.clip_b is not None:
         losses["paired"] = consistency.paired_loss(a, out.clip_a) + consistency.paired_loss(b, out.clip_b)

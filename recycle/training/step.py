@@ -91,11 +91,12 @@ def training_step(
     if discriminators.networks:
         optimisers.discriminators.zero_grad(set_to_none=True)
         for (x, y), out in zip(portions, outs, strict=True):
-            fake = fake_side(discriminators, out, x, y, predictions=discriminators.sees_predictions)
+            shown = discriminators.sees_predictions
+            fake = fake_side(discriminators, out, x, y, predictions=shown)
             fake = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.items()}
             with fabric.no_backward_sync(model.discriminators, enabled=len(losses_d) + 1 < len(portions)):
                 with fabric.autocast():
-                    real = real_side(discriminators, x, y)
+                    real = real_side(discriminators, x, y, predictions=shown)
                     losses, accuracy = discriminator_losses(model.discriminators, real, fake, settings, step=step)
                 losses_d.append(_scaled(losses, len(x) / len(a)))
                 fabric.backward(torch.stack(list(losses_d[-1].values())).sum(), model=model.discriminators)

@@ -60,9 +60,11 @@ def all_losses(
     settings = pipeline.losses
     out = translators(a, b)
     losses_g = generator_losses(discriminators, out, a, b, settings)
-    fake = fake_side(discriminators, out, a, b, predictions=discriminators.sees_predictions)
+    shown = discriminators.sees_predictions
+    real = real_side(discriminators, a, b, predictions=shown)
+    fake = fake_side(discriminators, out, a, b, predictions=shown)
     fake = {name: clip.detach() for name, clip in fake.items()}
-    losses_d, _ = discriminator_losses(discriminators, real_side(discriminators, a, b), fake, settings)
+    losses_d, _ = discriminator_losses(discriminators, real, fake, settings)
     return losses_g, losses_d
 
 
@@ -364,7 +366,8 @@ def test_r1_comes_at_every_sixteenth_step() -> None:
     translators, discriminators = networks(pipeline)
     a, b = clips()
     out = translators(a, b)
-    real, fake = real_side(discriminators, a, b), fake_side(discriminators, out, a, b, predictions=False)
+    real = real_side(discriminators, a, b, predictions=False)
+    fake = fake_side(discriminators, out, a, b, predictions=False)
     fake = {name: clip.detach() for name, clip in fake.items()}
     with_penalty, without = (
         discriminator_losses(discriminators, real, fake, pipeline.losses, step=step)[0]["disc_a"] for step in (16, 17)
@@ -382,7 +385,8 @@ def test_sides_that_may_not_share_a_batch_go_through_one_by_one() -> None:
     translators, discriminators = networks(pipeline)
     a, b = clips()
     out = translators(a, b)
-    real, fake = real_side(discriminators, a, b), fake_side(discriminators, out, a, b, predictions=False)
+    real = real_side(discriminators, a, b, predictions=False)
+    fake = fake_side(discriminators, out, a, b, predictions=False)
     together, (alone,) = discriminators(real, fake), discriminators(real)
     torch.testing.assert_close(together[0], alone)
 

@@ -1,0 +1,101 @@
+"""Whatever a pipeline file may ask for either trains or is refused; nothing that is set does nothing."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from recycle.config import Adversarial, Differentiable, LossWeights, Pipeline, parse_pipeline
+from recycle.errors import ConfigError
+from recycle.fabric import make_fabric
+from recycle.training.loop import take_step
+from recycle.training.run import Run
+
+WEIGHTS = sorted(LossWeights.model_fields.keys() - {"distillation"})
+NETWORKS = {"generator": {"width": 4, "blocks": 1}, "predictor": {"kind": "pix2pix", "width": 4, "depth": 3}}
+
+
+def some_of(**choices: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """A table with each of the keys or without it."""
+    return st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in choices.items()})
+
+
+PIPELINES = st.fixed_dictionaries(
+    {
+        "networks": some_of(norm=["instance", "spectral"], scales=[1, 2], minibatch_std=[False, True]).map(
+            lambda own: {**NETWORKS, "discriminator": {"width": 4, "layers": 1, **own}}
+        ),
+        "losses": st.fixed_dictionaries(
+            {"weights": some_of(**{name: [0.0, 0.5] for name in WEIGHTS})},
+            optional={
+                "adversarial": st.sampled_from(get_args(Adversarial)),
+                "distance": st.sampled_from(["l1", "l2"]),
+                "r1": st.just(1.0),
+                "augment": st.lists(st.sampled_from(get_args(Differentiable)), min_size=1, max_size=2, unique=True),
+                "prediction": some_of(
+                    learns_from=["both", "real"], judged=["no", "unopposed", "opposed"], wait=[False, True]
+                ),
+            },
+        ),
+        "train": some_of(frames=[1, 3, 4], batch_size=[1, 2], pool_size=[0, 3], stride=[1, 2]),
+        "footage": some_of(paired=[False, True]),
+    }
+)
+
+
+def accepted(groups: dict[str, Any]) -> Pipeline | None:
+    try:
+        return parse_pipeline(groups, where="test")
+    except ConfigError:
+        return None
+
+
+def with_losses(weights: dict[str, float], prediction: dict[str, Any], *, paired: bool = False) -> dict[str, Any]:
+    losses = {"weights": weights, "prediction": prediction}
+    networks = {**NETWORKS, "discriminator": {"width": 4, "layers": 1}}
+    return {"networks": networks, "losses": losses, "train": {"frames": 3}, "footage": {"paired": paired}}
+
+
+@settings(max_examples=80)
+@example(with_losses({"recycle": 1, "recurrent": 1, "perceptual": 1}, {"wait": True}), 1)
+@example(with_losses({"recycle": 1, "recurrent": 1, "feature_matching": 1}, {"judged": "unopposed"}, paired=True), 1)
+@given(groups=PIPELINES, parts=st.integers(1, 2))
+def test_what_is_accepted_can_be_trained(groups: dict[str, Any], parts: int) -> None:
+    own = {"size": [16, 16], "precision": "fp32", "device": "cpu"}
+    pipeline = accepted({**groups, "train": groups["train"] | own})
+    if pipeline is None:
+        return
+    run = Run(pipeline, Path("never-written"), make_fabric("cpu", "fp32"), short_side=16)
+    shape = (pipeline.train.batch_size, pipeline.train.frames, 3, 16, 16)
+    a, b = torch.rand(2, *shape) * 2 - 1
+    for number in range(2):  # the first with R1, and before predictors are relied on
+        report = take_step(run, a, b, number, parts=min(parts, len(a)))
+        losses = {name for name in report.losses if "disc" not in name}
+        weighed = {name for name, weight in pipeline.losses.weights.model_dump().items() if weight}
+        assert losses == weighed if run.reliance.on else losses <= weighed
+        assert torch.isfinite(torch.stack(list(report.losses.values()))).all()
+        run.step += 1
+        run.reliance.on = True
+
+
+VAIN: dict[str, dict[str, Any]] = {
+    "there is nothing to learn": {"losses": {"weights": {"adversarial": 0}}},
+    r"'losses\.r1' is for discriminators": {"losses": {"r1": 1, "weights": {"adversarial": 0, "cycle": 1}}},
+    r"'losses\.augment' is for discriminators": {
+        "losses": {"augment": ["noise"], "weights": {"adversarial": 0, "cycle": 1}}
+    },
+    "minibatch_std' compares the frames of a batch": {"networks": {"discriminator": {"minibatch_std": True}}},
+    r"'train\.stride' lies between the frames of a clip": {"train": {"stride": [1, 3]}},
+    r"'train\.predictor_rate' needs a recycle or recurrent loss": {"train": {"predictor_rate": 2}},
+    r"'translate\.smoothing' needs a recycle or recurrent loss": {"translate": {"smoothing": True}},
+    r"'evaluate\.palette' and 'evaluate\.label_domain' need each other": {"evaluate": {"label_domain": "b"}},
+}
+
+
+@pytest.mark.parametrize("told", VAIN)
+def test_a_setting_that_would_do_nothing_is_refused(told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse_pipeline(VAIN[told], where="test")
