@@ -205,18 +205,13 @@ def train(
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
     from recycle.layout import Layout
-    from recycle.pipeline import open_pipeline, prepare_footage, train_model
-    from recycle.processes import on_devices, once
+    from recycle.pipeline import learn, open_pipeline
     from recycle.progress import Terminal
 
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
     task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, "hours": hours, **machine})
     where = Layout(out or Path("runs") / task.name)
-    console = Terminal()
-    with on_devices(task) as fabric:
-        console.muted = not fabric.is_global_zero
-        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(task, where, console))
-        report = train_model(task, shots_a, shots_b, where, console, fabric)
+    report = learn(task, where, Terminal())
     typer.echo(
         f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
         f"previews in {where.folder / 'previews'}"
@@ -244,8 +239,7 @@ def distill(
     Example: recycle distill runs/signers/model --a footage/anna --b footage/ben --out runs/signers-fast
     """
     from recycle.layout import Layout
-    from recycle.pipeline import distillation, prepare_footage, train_model
-    from recycle.processes import on_devices
+    from recycle.pipeline import distillation, learn
     from recycle.progress import Terminal
 
     task = distillation(
@@ -256,10 +250,7 @@ def distill(
         train={"steps": steps, "hours": hours, "device": device, "precision": precision},
     )
     where = Layout(out or Path("runs") / task.name)
-    console = Terminal()
-    with on_devices(task) as fabric:
-        _, shots_a, shots_b = prepare_footage(task, where, console)
-        report = train_model(task, shots_a, shots_b, where, console, fabric)
+    report = learn(task, where, Terminal())
     typer.echo(f"trained {report.step} steps; the model is in {where.model}")
 
 

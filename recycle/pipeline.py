@@ -137,7 +137,8 @@ def prepare_footage(
 ) -> tuple[FootageSettings, list[Shot], list[Shot]]:
     """The footage's paths and the shots of both domains.
 
-    A street is filmed; footage that is not extracted yet is extracted into the run's folder.
+    A street is filmed; footage that is not extracted yet is extracted into the run's folder. What lies there of other
+    sources, of an earlier call, is left out.
     """
     footage = pipeline.footage
     if footage.street is not None:
@@ -157,8 +158,16 @@ def prepare_footage(
             console.say(f"skipped {path}: {reason}")
         for notice in report.notices:
             console.say(notice)
-        both.append(find_shots(where.frames / domain))
+        both.append([shot for folder in report.folders for shot in find_shots(folder)])
     return footage, both[0], both[1]
+
+
+def learn(pipeline: Pipeline, where: Layout, console: Terminal) -> TrainReport:
+    """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for."""
+    with on_devices(pipeline) as fabric:
+        console.muted = not fabric.is_global_zero
+        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
+        return train_model(pipeline, shots_a, shots_b, where, console, fabric)
 
 
 def train_model(

@@ -102,6 +102,17 @@ def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: L
     assert scores["psnr_ab_input"] == pytest.approx(scores["psnr_ba_input"], abs=1e-3)  # day ↔ night of one clip
 
 
+def test_footage_that_is_no_longer_given_is_no_longer_trained_on(finished: Layout, tmp_path: Path) -> None:
+    one, other = finished.footage / "a.mp4", finished.footage / "test_a.mp4"
+    seen = []
+    for given in ([one, other], [one]):
+        footage = parse_pipeline({"footage": {"a": given, "b": [other]}}, where="test")
+        _, a, _ = prepare_footage(footage, Layout(tmp_path), Terminal())
+        seen.append({shot.files[0].parent.name.rpartition("-")[0] for shot in a})
+    assert seen == [{"a", "test_a"}, {"a"}]
+    assert len(list((tmp_path / "frames" / "a").iterdir())) == 2
+
+
 def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> None:
     clip = {"test_a": finished.footage / "test_a.mp4", "truth_ab": finished.footage / "test_a.mp4"}
     scores = score_model(parse_pipeline({"footage": clip}, where="test"), "identity", tmp_path, Terminal())

@@ -28,6 +28,8 @@ class ExtractReport:
     """Already complete from an earlier run with the same settings; frames deleted since stay deleted."""
     failed: list[tuple[Path, str]]
     """Each with the reason, one line."""
+    folders: list[Path]
+    """Where the frames of all sources are that did not fail, in order of their names."""
     frames: int
     """Frames written in this run."""
     notices: list[str]
@@ -73,6 +75,7 @@ def extract(
     _prepare(out)
     tasks, skipped, failed, notices = _plan(sources, out, settings)
     results = _run(tasks, workers, progress)
+    complete = [target for _, target in skipped] + [task.target for task, result in results if result.failure is None]
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
     failed.sort(key=lambda pair: sources.index(pair[0]))
     if len(failed) == len(sources):
@@ -80,8 +83,9 @@ def extract(
         raise FootageError(first if len(failed) == 1 else f"none of {len(failed)} sources worked; {first}")
     return ExtractReport(
         done=[task.source for task, result in results if result.failure is None],
-        skipped=skipped,
+        skipped=[source for source, _ in skipped],
         failed=failed,
+        folders=sorted(set(complete)),
         frames=sum(result.frames for _, result in results),
         notices=notices + [notice for _, result in results for notice in result.notices],
     )
@@ -89,10 +93,10 @@ def extract(
 
 def _plan(
     sources: list[Path], out: Path, settings: ExtractSettings
-) -> tuple[list[_Task], list[Path], list[tuple[Path, str]], list[str]]:
-    """Tasks, skipped sources, failed sources with reasons, and notices."""
+) -> tuple[list[_Task], list[tuple[Path, Path]], list[tuple[Path, str]], list[str]]:
+    """Tasks, skipped sources with their folders, failed sources with reasons, and notices."""
     tasks: dict[Path, _Task] = {}
-    skipped: list[Path] = []
+    skipped: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
     notices: list[str] = []
     folders = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
@@ -103,7 +107,7 @@ def _plan(
             target = out / folder_name(source, mark)
             known = earlier.get(target)
             if known and known.fingerprint == mark and known.settings == settings.model_dump(mode="json"):
-                skipped.append(source)
+                skipped.append((source, target))
                 continue
             if known:
                 check_untouched(target, known)

@@ -80,9 +80,12 @@ def train(
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
-    run = Run(pipeline, folder, fabric, short_side=min(side for domain in domains for side in domain.canvas))
+    smallest = min(side for domain in domains for side in domain.canvas)
+    run = Run(pipeline, folder, fabric, smallest, {"a": _sources(shots_a), "b": _sources(shots_b)})
     resumed = fabric.broadcast(run.checkpoint.exists())
-    run.load() if resumed else run.save()
+    changes = run.load() if resumed else []
+    if not resumed:
+        run.save()
     if fabric.is_global_zero:
         write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
     report = TrainReport(run.step, run.step, folder / "model")
@@ -91,6 +94,8 @@ def train(
         report.notices.append(text)
         say(text)
 
+    for text in changes:
+        notice(text)
     if run.tick().over:
         return report
     for own, name in zip(splits, "ab", strict=True):
@@ -241,6 +246,11 @@ def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> s
         writer.add_scalar(f"measure/{name}", float(measure), step)
     writer.add_scalar("learning_rate", rate, step)
     return " ".join(f"{name} {value:.2f}" for name, value in values.items())
+
+
+def _sources(shots: list[Shot]) -> list[str]:
+    """Names of the folders that hold the shots' frames: of a source, and of what is in it."""
+    return sorted({shot.files[0].parent.name for shot in shots})
 
 
 def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:

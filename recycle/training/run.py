@@ -1,6 +1,7 @@
 """The state of one training run, in memory and in its folder."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-from recycle.config import Pipeline
+from recycle.config import Domain, Pipeline
 from recycle.errors import BundleError, RecycleError
 from recycle.networks.bundle import BundleConfig, save_bundle
 from recycle.training.adam import Adam
@@ -25,6 +26,8 @@ from recycle.training.step import Optimisers, loss_scaler
 
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
+
+_FINGERPRINT = re.compile("-[0-9a-f]{8}$")
 
 MAY_CHANGE = {
     "steps",
@@ -49,10 +52,21 @@ MAY_CHANGE = {
 
 
 class Run:
-    """Networks, optimisers, averages and pools; knows how to save and to continue."""
+    """Networks, optimisers, averages and pools; knows how to save and to continue.
 
-    def __init__(self, pipeline: Pipeline, folder: Path, fabric: Fabric, short_side: int) -> None:
+    footage: the names of each domain's extracted sources; what it continues from must share some of them.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        folder: Path,
+        fabric: Fabric,
+        short_side: int,
+        footage: Mapping[Domain, Sequence[str]] | None = None,
+    ) -> None:
         self.pipeline, self.folder, self.fabric = pipeline, folder, fabric
+        self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
         settings = pipeline.train
         self.step = 0
         self.rollbacks = 0
@@ -139,6 +153,7 @@ class Run:
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
         state |= {
             "pipeline": self.pipeline.model_dump_json(),
+            "footage": self._footage,
             "step": self.step,
             "rollbacks": self.rollbacks,
             "slowing": self.slowing,
@@ -153,15 +168,17 @@ class Run:
             save_bundle(bundle, self.folder / "model")
         self.fabric.barrier()
 
-    def load(self, *, again: bool = False) -> None:
-        """Continue from the checkpoint. Raises RecycleError if it is damaged, of another version or other settings.
+    def load(self, *, again: bool = False) -> list[str]:
+        """Continue from the checkpoint; returns what to say of footage that has changed since, one line each.
 
-        again: this call of `train` goes back, so that its time has passed.
+        again: this call of `train` goes back, so that its time has passed. Raises RecycleError if the checkpoint is
+        damaged, of another version, of other settings or of other footage.
         """
         state = load_checkpoint(self.checkpoint)
         if state.get("format") != FORMAT:
             raise _of_another_version(self.checkpoint)
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
+        notices = _same_footage(state.get("footage", {}), self._footage, self.folder)
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options
                 own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
@@ -175,6 +192,7 @@ class Run:
         self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
         if not again:
             self.clock.load_state_dict(state["clock"])
+        return notices
 
     def roll_back(self, reason: str) -> None:
         """Go back to the checkpoint; draw other clips from there, at half the learning rate.
@@ -208,6 +226,32 @@ def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
             yield from _leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
+
+
+def _same_footage(
+    saved: Mapping[Domain, Sequence[str]], now: Mapping[Domain, Sequence[str]], folder: Path
+) -> list[str]:
+    """What to say of changes. Raises RecycleError where no source is left, by its name without its fingerprint."""
+    notices = []
+    for domain, names in now.items():
+        before = set(saved.get(domain, names))
+        if {_FINGERPRINT.sub("", name) for name in before}.isdisjoint(_FINGERPRINT.sub("", name) for name in names):
+            raise RecycleError(
+                f"{folder} was trained on other footage of domain {domain} ({_some(before)}; now {_some(names)}); "
+                "give another --out folder, or that footage again"
+            )
+        new, gone = len(set(names) - before), len(before - set(names))
+        if new or gone:
+            notices.append(
+                f"the footage of domain {domain} has changed since this run began: sources that are new: {new}, gone: "
+                f"{gone}; it goes on with what is there now"
+            )
+    return notices
+
+
+def _some(names: Collection[str]) -> str:
+    first = min(names)
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
 
 
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:

@@ -239,6 +239,32 @@ def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_pa
         run(lighter, footage, tmp_path)
 
 
+def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = footage
+    out = tmp_path / "run"
+    run(pipeline(steps=1), (a, b), out)
+    told = (out / "pipeline.json").read_bytes()
+    other = write_frames(tmp_path / "other-0123abcd", 30, seed=5)
+    for steps in (1, 2):  # finished or not
+        with pytest.raises(RecycleError, match=r"trained on other footage of domain b \(b; now other-0123abcd\)"):
+            run(pipeline(steps=steps), (a, other), out)
+    assert (out / "pipeline.json").read_bytes() == told
+    for number, (more, change) in enumerate(
+        (
+            ([b, other], "new: 1, gone: 0"),
+            ([other], "new: 0, gone: 1"),
+            ([tmp_path / "other-ffff0000"], "new: 1, gone: 1"),
+        )
+    ):
+        if not more[0].exists():  # the same source after a change
+            other.rename(more[0])
+        shots = [shot for folder in more for shot in find_shots(folder)]
+        notices = train(pipeline(steps=2 + number), find_shots(a), shots, out, progress=lambda *_: None).notices
+        assert [notice for notice in notices if f"sources that are {change}" in notice], notices
+        again = train(pipeline(steps=2 + number), find_shots(a), shots, out, progress=lambda *_: None)
+        assert (again.step, again.notices) == (2 + number, [])
+
+
 def test_a_domain_with_two_frames_is_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
     short = write_frames(tmp_path / "short", 2, seed=3)
     with pytest.raises(FootageError, match=r"domain b has too little footage.*2 frames.*needs 3"):
