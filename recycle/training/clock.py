@@ -12,6 +12,8 @@ Item = TypeVar("Item")
 
 RECENT = 100
 """Items over which waiting is reckoned."""
+SAVE_AFTER = 600.0
+"""Seconds that a killed run may lose at most, and a step."""
 MARGIN = 1.5
 """A step and what closes a run may take so much longer than the last time, and the run still ends in time."""
 
@@ -23,6 +25,8 @@ class Tick(NamedTuple):
     """How much of the run is over, 0 to 1."""
     over: bool
     """Whether there is no time, or no step, left."""
+    unsaved: bool = False
+    """Whether what was learned in the last SAVE_AFTER seconds is not saved yet."""
 
 
 def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
@@ -54,7 +58,7 @@ class Clock:
         self._settings = settings
         self._budget = None if settings.hours is None else settings.hours * 3600
         self._before = 0.0
-        self._start = time.monotonic()
+        self._start = self._saved = time.monotonic()
         self._took: dict[str, float] = {}
 
     @property
@@ -64,13 +68,14 @@ class Clock:
 
     def tick(self, step: int) -> Tick:
         """Where the run stands after so many steps."""
+        unsaved = time.monotonic() - self._saved > SAVE_AFTER
         if self._budget is None:
-            return Tick(min(1.0, step / self._settings.steps), step >= self._settings.steps)
+            return Tick(min(1.0, step / self._settings.steps), step >= self._settings.steps, unsaved)
         left = self._budget - self.seconds
         closing = MARGIN * sum(self._took.values())
         # The learning rate has come down when the closing work begins, not when it ends.
         part = self.seconds / max(self._budget - closing, 1e-9)
-        return Tick(min(1.0, part), left <= closing)
+        return Tick(min(1.0, part), left <= closing, unsaved)
 
     def total(self, step: int) -> int:
         """Steps that the run will have taken at its end, as far as one can tell."""
@@ -88,10 +93,13 @@ class Clock:
 
     @contextmanager
     def measured(self, work: str) -> Iterator[None]:
-        """Time a step, or work that a run also ends with: preview and saving."""
+        """Time a step, or work that a run also ends with: preview and saving ("save")."""
         start = time.monotonic()
         yield
-        self._took[work] = time.monotonic() - start
+        end = time.monotonic()
+        self._took[work] = end - start
+        if work == "save":
+            self._saved = end
 
     def state_dict(self) -> dict[str, float | dict[str, float]]:
         """All that it remembers."""

@@ -1,7 +1,7 @@
 """A training run watches itself: what goes wrong is told in plain words, with its cause and remedy.
 
 A fault is told when it has lasted, and again only after it went away. How long is lasting follows from the length
-of the run: the means are taken over `Health.patience` steps, a twentieth of the run.
+of the run: the means are taken over `Health.patience` steps, a twentieth of the run, as far as one can tell.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from recycle.config import Adversarial, Pipeline
 from recycle.training.step import StepReport
 
 SHORTEST, LONGEST = 20, 1000
-"""Bounds of the patience, in steps; a run that is bounded by hours alone has the middle of both."""
+"""Bounds of the patience, in steps."""
 CHECKS = 5
 """Checks in each stretch of `patience` steps; a fault is told when so many in a row find it."""
 RUNAWAY = 0.97
@@ -64,9 +64,10 @@ class Health:
 
     def __init__(self, pipeline: Pipeline) -> None:
         settings = pipeline.train
-        self.patience = (SHORTEST + LONGEST) // 2
-        if settings.hours is None:
-            self.patience = min(max(settings.steps // 20, SHORTEST), LONGEST)
+        self._by_clock = settings.hours is not None
+        self.patience = LONGEST if self._by_clock else _patience(settings.steps)
+        """Steps of one stretch; by the clock it follows from the steps that were taken so far."""
+        self._memory = 2 * STALL * self.patience
         self._losses = pipeline.losses
         self._decay = settings.decay
         self._values: dict[str, deque[float]] = {}
@@ -75,6 +76,7 @@ class Health:
             name: deque(maxlen=RECENT) for name in ("a", "b", "fake_a", "fake_b")
         }
         self._seen = 0
+        self._checked = 0  # when faults were last looked for
         self._lasting: dict[str, int] = {}
 
     def observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> list[str]:
@@ -90,20 +92,29 @@ class Health:
             self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL)
         if self._seen == BEGINNING:
             self._early = {name: float(np.mean(kept)) for name, kept in self._values.items()}
-        if self._seen < self.patience or self._seen % max(1, self.patience // CHECKS):
+        if self._by_clock and self._seen >= SHORTEST:
+            self.patience = _patience(round(self._seen / max(part, 1e-9)))
+        if self._seen < self.patience or self._seen - self._checked < self.patience // CHECKS:
             return []
+        self._checked = self._seen
         found = {fault[0]: fault[1] for fault in self._faults(part)}
         self._lasting = {name: self._lasting.get(name, 0) + 1 for name in found}
         return [text for name, text in found.items() if self._lasting[name] == CHECKS]
 
     def _faults(self, part: float) -> Iterable[tuple[str, str]]:
         """Each fault that is there at present, by a name, and what to say of it."""
-        accuracies = {domain: self._mean(f"disc_{domain}_accuracy") for domain in "ab"}
-        sure = [domain for domain, accuracy in accuracies.items() if accuracy > RUNAWAY and self._rejected(domain)]
-        if sure:
+        for prefix, of in (("disc", ""), ("clip_disc", "clips of ")):
+            accuracies = {domain: self._mean(f"{prefix}_{domain}_accuracy") for domain in "ab"}
+            sure = [
+                domain
+                for domain, accuracy in accuracies.items()
+                if accuracy > RUNAWAY and self._rejected(f"{prefix}_{domain}")
+            ]
+            if not sure:
+                continue
             yield (
-                "runaway",
-                f"the discriminator of domain {_both(sure)} has run away: it tells "
+                f"{prefix} runaway",
+                f"the discriminator of {of}domain {_both(sure)} has run away: it tells "
                 f"{max(accuracies[domain] for domain in sure):.0%} of all patches and the generator learns nothing "
                 'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
                 '"translation"] or losses.r1 = 1 and start anew',
@@ -149,9 +160,9 @@ class Health:
                 "start anew with another train.learning_rate, other losses.weights or more footage",
             )
 
-    def _rejected(self, domain: str) -> bool:
+    def _rejected(self, discriminator: str) -> bool:
         level = REJECTED.get(self._losses.adversarial)
-        return level is not None and self._mean(f"disc_{domain}_rejection") > level
+        return level is not None and self._mean(f"{discriminator}_rejection") > level
 
     def _bounded(self, name: str) -> bool:
         """Whether a value is a loss that should not grow without end."""
@@ -166,7 +177,7 @@ class Health:
                 continue
             if len(kept) < 2 * length:
                 return False
-            before, after = np.array(kept).reshape(2, length)
+            before, after = np.array(list(islice(reversed(kept), 2 * length))[::-1]).reshape(2, length)
             change = abs(after.mean() - before.mean())
             error = np.sqrt((before.var() + after.var()) / length)
             if change > STILL * abs(before.mean()) or change > NOISE * error:
@@ -188,7 +199,7 @@ class Health:
         return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
 
     def _kept(self, values: Iterable[float] = ()) -> deque[float]:
-        return deque(values, maxlen=2 * STALL * self.patience)
+        return deque(values, maxlen=self._memory)
 
     def state_dict(self) -> dict[str, Any]:
         """All that it remembers."""
@@ -197,6 +208,7 @@ class Health:
             "early": dict(self._early),
             "thumbnails": {name: [each.cpu() for each in kept] for name, kept in self._thumbnails.items()},
             "seen": self._seen,
+            "checked": self._checked,
             "lasting": dict(self._lasting),
         }
 
@@ -204,8 +216,14 @@ class Health:
         """Restore what `state_dict` gave, thumbnails on the CPU."""
         self._values = {name: self._kept(kept.tolist()) for name, kept in state["values"].items()}
         self._early, self._lasting, self._seen = state["early"], state["lasting"], state["seen"]
+        self._checked = state.get("checked", 0)
         for name, kept in state["thumbnails"].items():
             self._thumbnails[name] = deque(kept, maxlen=RECENT)
+
+
+def _patience(steps: int) -> int:
+    """Of a run of so many steps."""
+    return min(max(steps // 20, SHORTEST), LONGEST)
 
 
 def _is_loss(name: str) -> bool:

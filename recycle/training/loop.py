@@ -42,6 +42,9 @@ from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import NotFiniteError, StepReport, training_step
 
+REVIEWS = 10
+"""Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
+
 
 @dataclass
 class TrainReport:
@@ -155,7 +158,7 @@ def _train_until_done(
         workers=loading_processes(settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)),
         pin_memory=fabric.device.type == "cuda",
     )
-    detail, score = "", ""
+    detail, score, reviewed = "", "", run.tick().part
     for number, (clips, waited) in enumerate(awaited(_until_stopped(loader, stop)), batch):
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
@@ -185,11 +188,14 @@ def _train_until_done(
             detail = _log(writer, run.step, report, rate)
             if (peak := peak_memory(fabric.device)) is not None:
                 writer.add_scalar("memory/peak_gib", peak / 2**30, run.step)
-        first = settings.hours is not None and number == batch  # tells how long the end will take
-        if review and (run.step % settings.preview_every == 0 or tick.over or first):
+        due = run.step % settings.preview_every == 0 or tick.over
+        if settings.hours is not None:  # the first tells how long the end will take
+            due = due or number == batch or tick.part - reviewed > 1 / REVIEWS
+        if review and due:
+            reviewed = tick.part
             with run.clock.measured("preview"):
                 score = review.hold()
-        if run.step % settings.checkpoint_every == 0 or tick.over:
+        if run.step % settings.checkpoint_every == 0 or tick.over or tick.unsaved:
             run.save()
             run.stuck = 0
         progress(run.step, run.clock.total(run.step), " ".join((run.clock.left(), score, detail)).strip())

@@ -135,9 +135,11 @@ class Run:
         return {key: part for key, part in parts.items() if part is not None}
 
     def tick(self) -> Tick:
-        """How far the run has come; on many devices, what the first one's clock says."""
+        """How far the run has come; on many devices, what the first one's clock says, if that is asked at all."""
         tick = self.clock.tick(self.step)
-        return tick if self.pipeline.train.hours is None else self.fabric.broadcast(tick)
+        if self.pipeline.train.hours is None:
+            return tick if self.fabric.world_size == 1 else tick._replace(unsaved=False)
+        return self.fabric.broadcast(tick)
 
     def save(self) -> None:
         """Write the checkpoint and the bundle: all processes take part, rank 0 writes, the others wait for it."""

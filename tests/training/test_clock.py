@@ -1,6 +1,7 @@
 """A run by the clock follows the time that it spent, ends in time with everything saved, and goes on where it was."""
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from recycle.config import Pipeline, TrainSettings, parse_pipeline
 from recycle.errors import ConfigError, Interrupted
 from recycle.footage.clips import find_shots
 from recycle.pipeline import open_pipeline
-from recycle.training import loop
+from recycle.training import clock, loop
 from recycle.training.clock import Clock, awaited
-from recycle.training.loop import TrainReport, train
+from recycle.training.loop import REVIEWS, TrainReport, train
 from recycle.training.schedule import LEAST, learning_rate, shrinking
+from recycle.training.validation import LEAST_SCORES
 from tests.training.test_loop import write_frames
 
 TINY = {
@@ -97,6 +99,8 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(footage: tuple
     assert report.resumed_from == 4 < report.step == ended["step"]
     assert 10 / 2 < ended["clock"]["seconds"] < 10
     assert (tmp_path / "run" / "previews" / f"step-{report.step:06d}.png").exists()
+    scores = json.loads((tmp_path / "run" / "validation.json").read_text())["scores"]
+    assert LEAST_SCORES < len(scores) <= REVIEWS + 4  # at the start, the stop and the end, too, but not at every step
     rate = ended["optimiser_translators"]["param_groups"][0]["lr"]
     assert rate < 0.5 * TrainSettings().learning_rate
     done, total, detail = seen[-2]
@@ -104,6 +108,22 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(footage: tuple
     assert " s left" in detail
     again = go(10)
     assert again.step == again.resumed_from == report.step
+
+
+def test_what_was_learned_is_saved_after_some_time_whatever_the_steps(
+    footage: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+
+    def progress(step: int, steps: int, detail: str) -> None:
+        if step == 3:
+            raise MemoryError("killed")
+
+    monkeypatch.setattr(clock, "SAVE_AFTER", 0.0)
+    settings = {"hours": None, "steps": 9, "checkpoint_every": 10_000}
+    with pytest.raises(MemoryError):
+        train(task(1, **settings), a, b, tmp_path / "run", progress=progress)
+    assert state(tmp_path / "run")["step"] == 3
 
 
 def test_the_learning_rate_and_the_size_follow_the_time() -> None:
