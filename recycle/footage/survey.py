@@ -103,6 +103,8 @@ def _alike(a: Look, b: Look) -> Iterable[str]:
 
 
 def _timing(a: Domain, b: Domain) -> Iterable[str]:
+    if a.frames == 1:  # nothing is learned of motion
+        return
     times = [_interval(domain.shots) * float(np.mean(domain.strides)) for domain in (a, b)]
     if min(times) > 0 and max(times) / min(times) > RATE:
         rates = ", ".join(
@@ -110,7 +112,7 @@ def _timing(a: Domain, b: Domain) -> Iterable[str]:
         )
         yield (
             f"the frames of clips follow at different rates ({rates}), so that motion has another speed; extract both "
-            f"with extract.fps = {1 / max(times):.3g}"
+            f"with extract.fps = {max(np.mean(domain.strides) for domain in (a, b)) / max(times):.3g}"
         )
 
 
@@ -119,7 +121,7 @@ def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
     aspects = width_a / height_a, width_b / height_b
     sizes = f"{width_a}x{height_a} in domain a, {width_b}x{height_b} in domain b"
     if max(aspects) / min(aspects) > ASPECT:
-        yield f"the frames have different shapes ({sizes}); extract both with an extract.crop of one aspect ratio"
+        yield f"the frames have different shapes ({sizes}); crop one to the shape of the other: {_cropped(a)}"
     elif max(height_a, height_b) / min(height_a, height_b) > SCALE:
         yield (
             f"the frames have different sizes ({sizes}), so things may differ in size too; extract both with one "
@@ -130,8 +132,14 @@ def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
             if own.bars[axis] - other.bars[axis] > BAR:
                 yield (
                     f"domain {domain.name} has black bars {side} ({own.bars[axis]:.0%} of the frame) that the other "
-                    "domain has not, and the model will learn to paint them; cut them off by extract.crop"
+                    f"domain has not, and the model will learn to paint them; cut them off: {_cropped(domain)}"
                 )
+
+
+def _cropped(domain: Domain) -> str:
+    """How to extract one domain with a crop of its own: that of a pipeline file is for both."""
+    name = domain.name
+    return f"'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --{name} FOLDER"
 
 
 def _interval(shots: Sequence[Shot]) -> float:

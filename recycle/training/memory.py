@@ -161,6 +161,8 @@ def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
     Raises RecycleError where not even the measuring pass on a single clip fits.
     """
     free, batch = free_memory(run.fabric.device), run.pipeline.train.batch_size
+    if free is not None and run.fabric.device.type == "cpu":  # which the processes of a node share
+        free //= run.fabric.world_size // (run.pipeline.train.nodes or 1)
     needed = Portions(run.pipeline, run.fabric, say)
     needed.parts = batch
     networks, clip = needed.fit(lambda parts: step_memory(run))

@@ -79,6 +79,9 @@ def test_black_bars_on_one_side_are_told(street: dict[str, list[Pixels]], tmp_pa
     b = domain(tmp_path / "b", street["night"], "b")
     (text,) = survey(a, b, paired=False)
     assert text.startswith("domain a has black bars above and below (25% of the frame)")
+    assert text.endswith(
+        "cut them off: 'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --a FOLDER"
+    )
     both = domain(tmp_path / "c", map(letterboxed, street["night"]), "b")
     assert survey(a, both, paired=False) == []
 
@@ -108,3 +111,7 @@ def test_other_frame_rates_are_told_from_the_extracted_timestamps(
     assert "extract.fps = 10" in text
     thinned = Domain(shots["b"], name="b", frames=3, strides=(3, 3), seed=0)
     assert survey(a, thinned, paired=False) == []
+    strided = [Domain(shots[name], name=name, frames=3, strides=(1, 3), seed=0) for name in "ab"]
+    assert "extract.fps = 10" in survey(*strided, paired=False)[0]  # as many as a has: strides stay as they are
+    single = [Domain(shots[name], name=name, frames=1, seed=0) for name in "ab"]
+    assert survey(*single, paired=False) == []
