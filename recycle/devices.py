@@ -1,6 +1,5 @@
 """The device and the precision that networks run with."""
 
-import os
 from typing import Literal, get_args
 
 import torch
@@ -38,11 +37,6 @@ def compute_dtype(device: Device, precision: Precision) -> torch.dtype:
     if precision == "fp16" and device == "cpu":
         raise ConfigError("precision 'fp16' does not run on the device 'cpu'; choose bf16, fp32 or auto")
     return _DTYPES[precision]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_device(device: str) -> Device:

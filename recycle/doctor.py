@@ -11,7 +11,8 @@ import torch
 
 from recycle import __version__
 from recycle.config import EncodeSettings
-from recycle.devices import best_precision, cores, find_device
+from recycle.cores import cores
+from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
 from recycle.footage.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
 from recycle.footage.decode import VideoReader

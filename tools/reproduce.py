@@ -12,7 +12,6 @@ ablation.md), and sheet.png of each run.
 
 import argparse
 import json
-import os
 import platform
 import sys
 import time
@@ -25,7 +24,8 @@ import torch
 
 import recycle
 from recycle.atomic import write_text
-from recycle.devices import cores, find_device
+from recycle.cores import cores
+from recycle.devices import find_device
 from recycle.errors import ConfigError, Interrupted, RecycleError
 from recycle.progress import Terminal
 from tools.reproduction.footage import TrainingFootage, test_scenes, training_footage
@@ -181,7 +181,7 @@ def _machine(device: str, jobs: int) -> dict[str, Any]:
         processor = next(iter(names), processor)
     return {
         "processor": processor,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "threads": threads(jobs) or torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if kind == "cuda" else kind,
         "python": platform.python_version(),

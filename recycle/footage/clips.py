@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from recycle.devices import cores
+from recycle.cores import cores
 from recycle.errors import FootageError
 
 LOADERS = 4

@@ -11,12 +11,16 @@ import av
 import cv2
 
 from recycle.config import ExtractSettings
+from recycle.cores import cores
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames, find_sources
 from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
 from recycle.footage.one_source import extract_source
 from recycle.footage.workers import run_all
 from recycle.progress import Progress, silent
+
+LONG = 1.2
+"""A source that has so many times a core's share of all frames is decoded by several threads."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,16 @@ def _plan(
 def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tuple[_Task, _Result]]:
     estimates = [estimate_frames(task.source) for task in tasks]
     total = None if None in estimates else sum(count or 0 for count in estimates)
-    available = os.cpu_count() or 1
+    available = cores()
     workers = min(workers or available, max(1, len(tasks)))
-    tasks = [replace(task, threads=workers < available) for task in tasks]  # a thread costs a tenth more in all
+    sizes = {task.target: estimate or 0 for task, estimate in zip(tasks, estimates, strict=True)}
+    share = LONG * sum(sizes.values()) / available
+    # The longest first, so that none is left for the end. Threads cost a tenth more in all: they are for sources that
+    # would outlast the others, and where there are not as many as cores.
+    tasks = sorted(
+        (replace(task, threads=workers < available or sizes[task.target] > share) for task in tasks),
+        key=lambda task: -sizes[task.target],
+    )
     done = 0
 
     def report(frames: int) -> None:
@@ -141,7 +152,8 @@ def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tu
     crash = _Result(failure="the process that extracted it was killed (out of memory?)")
     results = run_all(_extract_task, tasks, workers=workers, crashed=crash, report=report)
     progress(done, done)
-    return list(zip(tasks, results, strict=True))
+    given = list(sizes)
+    return sorted(zip(tasks, results, strict=True), key=lambda pair: given.index(pair[0].target))
 
 
 def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:

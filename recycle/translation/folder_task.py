@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from recycle.config import Domain, TranslateSettings
-from recycle.devices import cores
+from recycle.cores import cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import estimate_frames

@@ -25,16 +25,17 @@ class Lanes:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pool = _threads(torch.get_num_threads()) if device.type == "cpu" else None
+        self._threads = torch.get_num_threads()
+        self._pool = _threads(self._threads) if device.type == "cpu" else None
 
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
         """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
 
-        No more than `limit` items are taken before the first of them is through on a CPU, else twice as many; a single
-        one has all threads. Raises whatever `work` raises, in its turn.
+        No more than `limit` items, or one for each thread, are taken before the first of them is through on a CPU, else
+        twice `limit`; with a limit of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
         """
         items = iter(items)
-        size, most = (limit, 2) if self._pool is None else (1, limit)
+        size, most = (limit, 2) if self._pool is None else (1, limit if limit == 1 else max(limit, self._threads))
         waiting: deque[Future[Result]] = deque()
         try:
             while group := list(islice(items, size)):

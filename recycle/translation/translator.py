@@ -108,7 +108,8 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing one group more;
+        At most `settings.batch_size` frames, or one for each thread, are held on a CPU, twice as many on a GPU, with
+        smoothing one group more;
         their number does not change the result. Smoothing starts anew at every cut. `pixel_aspect` is the sample
         aspect ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recycle.config import Domain
-from recycle.devices import cores
+from recycle.cores import cores
 from recycle.errors import ConfigError, Interrupted
 from recycle.footage.street import LABELS
 from recycle.progress import Bar, Terminal

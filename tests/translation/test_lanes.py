@@ -31,14 +31,15 @@ def three_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("three_threads")
-def test_as_many_at_a_time_as_there_are_threads_each_with_one() -> None:
+@pytest.mark.parametrize("limit", [2, 3])
+def test_as_many_at_a_time_as_there_are_threads_each_with_one(limit: int) -> None:
     together = threading.Barrier(3, timeout=10)
 
     def work(group: list[int]) -> int:
         together.wait()  # passes only if so many run at the same time
         return torch.get_num_threads()
 
-    assert list(Lanes(CPU).through(work, range(6), limit=3)) == [1] * 6
+    assert list(Lanes(CPU).through(work, range(6), limit=limit)) == [1] * 6
 
 
 @pytest.mark.usefixtures("three_threads")

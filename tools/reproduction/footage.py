@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recycle.atomic import atomic_path
 from recycle.config import Appearance
-from recycle.devices import cores
+from recycle.cores import cores
 from recycle.errors import OutputError
 from recycle.evaluation.metrics import Motion, motion
 from recycle.footage.clips import Shot, find_shots

@@ -15,7 +15,7 @@ import torch
 
 from recycle.atomic import write_text
 from recycle.config import Pipeline
-from recycle.devices import cores
+from recycle.cores import cores
 from recycle.errors import OutputError
 from recycle.footage.workers import run_all
 from recycle.progress import Bar
