@@ -1,5 +1,6 @@
 """A stretch of a video: its frames decoded, transformed and encoded into segments, all three at the same time."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -26,7 +27,8 @@ class Transform:
 
     pictures: Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
     """One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype, which is
-    stretched to the source's size when it is encoded. Runs in a thread, and starts anew with every segment."""
+    stretched to the source's size when it is encoded. Runs in a thread; with a
+    context it starts anew with every segment."""
     key: Mapping[str, object] | None = None
     """All that it depends on."""
     context: int = 0
@@ -131,13 +133,15 @@ class Renderer:
             context = min(self.transform.context, len(stretch.past))
             past: deque[Frame] = deque(islice(decoded, context), maxlen=self.transform.context)
             segment = stretch.segment
+            # Where frames depend on none before them all go through in one stream, which never runs dry.
+            length = SEGMENT if self.transform.context else sys.maxsize
             for first in decoded:
                 again = list(past)
                 waiting: deque[Frame] = deque()
 
                 def fed() -> Iterator[Frame]:
                     yield from again  # noqa: B023 (used up within this iteration)
-                    for frame in chain([first], islice(decoded, SEGMENT - 1)):  # noqa: B023
+                    for frame in chain([first], islice(decoded, length - 1)):  # noqa: B023
                         waiting.append(frame)  # noqa: B023
                         past.append(frame)
                         yield frame
@@ -145,7 +149,11 @@ class Renderer:
                 count = 0
                 for picture in islice(self.transform.pictures(fed(), self.reader.info), len(again), None):
                     frame = waiting.popleft()
-                    yield segment, frame.pts, np.hstack((frame.pixels, picture)) if self.compare else picture
+                    yield (
+                        segment + count // SEGMENT,
+                        frame.pts,
+                        np.hstack((frame.pixels, picture)) if self.compare else picture,
+                    )
                     count += 1
                 if waiting:
                     raise RuntimeError(f"the transform gave {count} pictures for {count + len(waiting)} frames")
