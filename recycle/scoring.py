@@ -17,6 +17,7 @@ from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.footage.clips import Shot, find_shots
+from recycle.footage.decode import find_sources
 from recycle.footage.manifest import fingerprint
 from recycle.layout import Layout, Stage
 from recycle.progress import Terminal
@@ -40,12 +41,21 @@ class TestClip:
 
 
 def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
-    """The test videos of `footage`, and where in `folder` their translations lie."""
+    """The test videos of `footage`, those in its folders too, and where in `folder` their translations lie.
+
+    Raises FootageError for a folder that holds none, or where true counterparts are not as many.
+    """
     clips = []
-    for direction, sources, truths in (
+    for direction, given, known in (
         ("ab", footage.test_a, footage.truth_ab),
         ("ba", footage.test_b, footage.truth_ba),
     ):
+        sources, truths = ([one for path in paths for one in _videos(path)] for paths in (given, known))
+        if truths and len(truths) != len(sources):
+            raise FootageError(
+                f"there are {len(sources)} test videos of domain {direction[0]} and {len(truths)} true counterparts of "
+                "them; give one for each, in the same order"
+            )
         for number, source in enumerate(sources):
             stem = (
                 f"{source.stem}_{direction}"
@@ -62,6 +72,10 @@ def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
                 )
             )
     return clips
+
+
+def _videos(path: Path) -> list[Path]:
+    return find_sources([path]) if path.is_dir() else [path]
 
 
 def translate_tests(

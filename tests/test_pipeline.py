@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,18 @@ def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> No
     assert not any(name.startswith(("memorisation", "fid")) for name in scores)
     with pytest.raises(FootageError, match="no clips to evaluate"):
         score_model(Pipeline(), "identity", tmp_path, Terminal())
+
+
+def test_a_folder_of_test_videos_is_all_of_them(finished: Layout, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in ("test_a.mp4", "test_b.mp4"):
+        shutil.copy(finished.footage / name, tmp_path / "clips")
+    alone = parse_pipeline({"footage": {"test_a": tmp_path / "clips"}}, where="test")
+    score_model(alone, "identity", tmp_path, Terminal())
+    assert {path.name for path in Layout(tmp_path).translated.glob("*_ab.mp4")} == {"test_a_ab.mp4", "test_b_ab.mp4"}
+    short = {"test_a": tmp_path / "clips", "truth_ab": finished.footage / "test_b.mp4"}
+    with pytest.raises(FootageError, match="2 test videos of domain a and 1 true counterparts"):
+        score_model(parse_pipeline({"footage": short}, where="test"), "identity", tmp_path, Terminal())
 
 
 def test_a_model_that_returns_training_footage_is_found_out(
