@@ -107,8 +107,9 @@ class RgbConverter:
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
         smaller = shrink and width * height < frame.width * frame.height
-        # swscale writes three planes in half of the time of packed pixels, the same values; its rough way is another.
-        planar = not wide and not rough and name.startswith(_YUV)
+        # swscale writes three planes in half of the time of packed pixels: the same values, but for its rough way, and
+        # for a rounding where there are fewer than ten lines (of colour).
+        planar = not (wide or rough) and name.startswith(_YUV)
         scaler = self._scalers.setdefault((width, height), VideoReformatter())
         rgb = scaler.reformat(
             frame,

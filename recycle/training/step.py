@@ -72,6 +72,7 @@ def training_step(
     portions = list(zip(a.chunk(parts), b.chunk(parts), strict=True))
     outs: list[Translated] = []
     losses_g: list[Losses] = []
+    weighed: list[Losses] = []
     losses_d: list[Losses] = []
     measures: list[Losses] = []
 
@@ -83,8 +84,8 @@ def training_step(
                 out: Translated = model.translators(x, y, recycle=recycle)
                 losses = generator_losses(discriminators, out, x, y, settings)
             losses_g.append(_scaled(losses, len(x) / len(a)))
-            total = torch.stack([weights[name] * loss for name, loss in losses_g[-1].items()]).sum()
-            fabric.backward(total, model=model.translators)
+            weighed.append({name: weights[name] * loss for name, loss in losses_g[-1].items()})
+            fabric.backward(torch.stack(list(weighed[-1].values())).sum(), model=model.translators)
         outs.append(_kept(out))
     discriminators.requires_grad_(True)
 
@@ -101,18 +102,18 @@ def training_step(
                 losses_d.append(_scaled(losses, len(x) / len(a)))
                 fabric.backward(torch.stack(list(losses_d[-1].values())).sum(), model=model.discriminators)
             measures.append(_scaled(accuracy, len(x) / len(a)))
-    losses = _sum(losses_g + losses_d)
-    _update(fabric, optimisers, clip_norm, losses)
+    _update(fabric, optimisers, clip_norm, _sum(weighed + losses_d))
     if outs[0].next_a is not None:
         measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
     fake_a, fake_b = (torch.cat(clips) for clips in zip(*((out.fake_a, out.fake_b) for out in outs), strict=True))
-    return StepReport(losses, _sum(measures), fake_a, fake_b)
+    return StepReport(_sum(losses_g + losses_d), _sum(measures), fake_a, fake_b)
 
 
 def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:
-    """Check, clip and step: nothing before this looks at a number, so the device never waits for the next order.
+    """Check the losses, as they are weighed, and the gradients; clip and step.
 
-    Gradients are the means over all processes, the same in each; losses are not, but all raise or none.
+    Nothing before this looks at a number, so the device never waits for the next order. Gradients are the
+    means over all processes, the same in each; losses are not, but all raise or none.
     """
     both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
     used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}

@@ -24,9 +24,9 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("name", [*FORMATS, "yuyv422", "rgb24", "gbrp", "gray", "ya8", "rgba"])
-@settings(max_examples=10)
+@settings(max_examples=20)
 @given(
-    size=st.tuples(st.integers(2, 150), st.integers(2, 90)),
+    size=st.tuples(st.integers(2, 150), st.integers(40, 90)),
     goal=st.one_of(st.none(), st.tuples(st.integers(1, 150), st.integers(1, 90))),
     seed=st.integers(0, 99),
 )

@@ -92,6 +92,7 @@ def same_run(one: Path, other: Path) -> None:
     """Weights, averages, optimiser moments, pools and random state are equal to the last bit."""
     first, second = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
     assert first.pop("pipeline") == second.pop("pipeline")
+    assert first.pop("footage") == second.pop("footage") != {}
     assert first["step"] == second["step"]
     assert first.pop("clock")["seconds"] > 0 < second.pop("clock")["seconds"]
     assert len(first["health"]["values"].pop("waiting")) == len(second["health"]["values"].pop("waiting")) > 0
