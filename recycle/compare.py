@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -42,8 +42,9 @@ def compare(
 ) -> None:
     """Write the page `out` about the runs in `folders`, finished or not.
 
-    Shows the videos `a` and `b`, or else the test clips that all runs share. Clips that a run has translated with
-    its present model are taken as they are. Only a page that this function wrote is replaced without `overwrite`.
+    Shows the videos `a` and `b`, or else the test clips that all runs share, or else the frames that all held out.
+    Clips that a run has translated with its present model are taken as they are. Only a page that this function
+    wrote is replaced without `overwrite`.
 
     Raises RecycleError for fewer than two runs and for a folder that is not a run's, OutputError for a page that
     must not or cannot be written, FootageError for a video that cannot be read, BundleError for a damaged model.
@@ -55,21 +56,22 @@ def compare(
         TrainedRun(name, Layout(folder), _read_settings(Layout(folder)))
         for name, folder in zip(unique_names(folders), folders, strict=True)
     ]
-    clips, truths = _clips(runs, a, b, console)
+    shown = _shown(runs, a, b, console)
     compared = [run.compared() for run in runs]
     work = videos_folder(out)
     made: list[Stage] = []
     columns = []
     for number, run in enumerate(runs, 1):
         place = work / f"{number}-{run.where.folder.resolve().name}"
-        columns.append([run.translated(clip, made, overwrite, console) for clip in test_clips(clips, place)])
+        columns.append([run.translated(clip, made, overwrite, console) for clip in test_clips(shown.clips, place)])
     rows = []
-    for clip, *videos in zip(test_clips(clips, work), *columns, strict=True):
+    for clip, *videos in zip(test_clips(shown.clips, work), *columns, strict=True):
         row: list[tuple[str, Path | None]] = [("source", clip.source)]
         row += [(run.name, video) for run, video in zip(runs, videos, strict=True)]
-        truth = truths.get((clip.direction, fingerprint(clip.source)))
+        truth = shown.truths.get((clip.direction, fingerprint(clip.source)))
         row += [("truth", truth)] if truth else []
-        rows.append(VideoRow(f"{DIRECTIONS[clip.direction]}: {clip.source.name}", row))
+        name = "held-out frames" if shown.held_out else clip.source.name
+        rows.append(VideoRow(f"{DIRECTIONS[clip.direction]}: {name}", row))
     if write_comparison(out, compared, rows=rows):
         for stage in made:
             stage.remove()
@@ -112,6 +114,17 @@ class TrainedRun:
         """The clips that it tests on and that are still there."""
         clips = [clip for clip in self._all_tests() if clip.source.exists()]
         return {(clip.direction, fingerprint(clip.source)): clip for clip in clips}
+
+    @cached_property
+    def held_out(self) -> dict[tuple[Direction, str], Path]:
+        """The clips that it did not train on, by direction and name: equal names, equal frames."""
+        ways: tuple[tuple[Direction, str], ...] = (("ab", "a"), ("ba", "b"))
+        return {(way, file.name): file for way, own in ways for file in self.where.held_out.glob(f"{own}-*.mp4")}
+
+    @property
+    def paired(self) -> bool:
+        """Whether its domains are each other's truth."""
+        return self._group(FootageSettings, "footage").paired
 
     def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, console: Terminal) -> Path | None:
         """What the run's model makes of `clip`: the run's own translation of it, or a new one, added to `made`.
@@ -230,20 +243,33 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def _clips(
-    runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], console: Terminal
-) -> tuple[FootageSettings, dict[Key, Path]]:
-    """The videos to show, as `test_a` and `test_b`, and the true counterparts that the runs know of them."""
+class _Shown(NamedTuple):
+    """The clips that the page shows."""
+
+    clips: FootageSettings
+    """As `test_a` and `test_b`."""
+    truths: dict[Key, Path]
+    """Their true counterparts, where they are known."""
+    held_out: bool
+    """Whether they are of the runs' own footage."""
+
+
+def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], console: Terminal) -> _Shown:
     tests = [run.tests for run in runs]
+    known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
     if a or b:
         given: dict[Direction, Sequence[Path]] = {"ab": a, "ba": b}
         chosen = {(way, fingerprint(path)): path for way, paths in given.items() for path in paths}
     else:
         chosen = {key: clip.source for key, clip in tests[0].items() if all(key in own for own in tests)}
-    known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
+    if held_out := not chosen:
+        shared = {key: file for key, file in runs[0].held_out.items() if all(key in run.held_out for run in runs)}
+        chosen = {(way, fingerprint(file)): file for (way, _), file in shared.items()}
+        if runs[0].paired and len(chosen) == len(DIRECTIONS):
+            known = dict(zip(chosen, reversed(chosen.values()), strict=True))
     truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, console)}
     test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in ("ab", "ba"))
-    return FootageSettings(test_a=test_a, test_b=test_b), truths
+    return _Shown(FootageSettings(test_a=test_a, test_b=test_b), truths, held_out)
 
 
 def _fits(truth: Path, source: Path, console: Terminal) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from recycle.atomic import write_text
 from recycle.evaluation.evaluate import Direction
-from recycle.training.review import BEST
+from recycle.training.review import BEST, HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Layout:
     def best(self) -> Path:
         """The bundle with the best score on held-out frames."""
         return self.folder / BEST
+
+    @property
+    def held_out(self) -> Path:
+        """Clips that it does not train on, named by domain and by what they hold."""
+        return self.folder / HELD_OUT
 
     @property
     def translated(self) -> Path:

@@ -11,12 +11,14 @@ import pytest
 
 from recycle.cli import main
 from recycle.compare import compare, unique_names
-from recycle.config import Pipeline, TranslateSettings, parse_pipeline
+from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pipeline
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
+from recycle.footage.clips import find_shots
+from recycle.footage.decode import open_frames
 from recycle.footage.encode import write_video
 from recycle.layout import Layout
-from recycle.pipeline import prepare_footage, run
+from recycle.pipeline import learn, make_street, prepare_footage, run
 from recycle.progress import Terminal
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
@@ -118,6 +120,46 @@ def test_given_videos_take_the_place_of_the_test_clips(runs: list[Path], tmp_pat
     )
     assert clips[1] == expected.read_bytes()
     assert clips[4] == (runs[0] / "translated" / "test_b_ba.mp4").read_bytes()  # known by what it holds
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path: Path, paired: bool) -> None:
+    street = StreetSettings(width=64, height=48, fps=8, seconds=7, test_seconds=0.5)
+    films = make_street(street, tmp_path / "films", Terminal(), paired=paired)
+
+    def trained(name: str, *, cycle: float, held_out: int = 4) -> Path:
+        plain = task(cycle=cycle).model_dump()
+        plain["footage"] = {"a": films.a, "b": films.b, "paired": paired}
+        plain["train"]["held_out"] = held_out
+        learn(parse_pipeline(plain, where="test"), Layout(tmp_path / name), Terminal())
+        return tmp_path / name
+
+    runs = [trained("one", cycle=0.0), trained("two", cycle=10.0), trained("other", cycle=10.0, held_out=5)]
+    compare(runs[:2], tmp_path / "c.html", Terminal())
+    page = Page(tmp_path / "c.html")
+    roles = ("source", "one", "two", *(["truth"] if paired else []))
+    assert [video["aria-label"] for video in page.of("video")] == [
+        f"{way}: held-out frames: {role}" for way in ("a → b", "b → a") for role in roles
+    ]
+    clips = embedded(page)
+    (source,) = (runs[1] / "held-out").glob("a-*.mp4")
+    assert clips[0] == source.read_bytes()
+    frames = [shot.read(i) for shot in find_shots(runs[0] / "frames" / "a") for i in range(len(shot.files))]
+    with open_frames(source) as video:
+        for shown, frame in zip(video, frames[-4:], strict=True):
+            assert np.abs(shown.pixels.astype(int) - frame.permute(1, 2, 0).numpy()).mean() < 3
+    for folder, clip in zip(runs[:2], clips[1:3], strict=True):
+        expected = tmp_path / f"{folder.name}.mp4"
+        Translator.from_pretrained(folder / "model").translate_video(
+            source, expected, to="b", settings=TranslateSettings(device="cpu")
+        )
+        assert clip == expected.read_bytes()
+    if paired:
+        assert clips[3] == clips[4]  # the truth of a is b
+    compare(runs, tmp_path / "all.html", Terminal())
+    page = Page(tmp_path / "all.html")
+    assert not page.of("video")
+    assert "nor footage that all of them held out" in page.text
 
 
 def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ def train(
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
     Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one
-    with the best score on held-out frames), `validation.json` (the scores), `logs/` (TensorBoard) and `previews/`.
-    Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save, then raise
-    Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all processes
+    with the best score on held-out frames), `held-out/` (those), `validation.json` (the scores), `logs/` (TensorBoard)
+    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save, then
+    raise Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all of them
     call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged
     checkpoint, RecycleError where losses stay not finite.
     """

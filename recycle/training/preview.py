@@ -1,5 +1,7 @@
-"""Previews on held-out clips: real | translated | back again | predicted, as a picture and as a video."""
+"""Held-out clips, and previews on them: real | translated | back again | predicted, as a picture and as a video."""
 
+import hashlib
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recycle.atomic import atomic_path
+from recycle.config import Domain
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle
@@ -18,6 +21,24 @@ def held_out_clip(shot: Shot) -> Tensor:
     frames = torch.stack([shot.read(i) for i in range(len(shot.files))]).float() / 127.5 - 1
     height, width = frames.shape[-2] // 4 * 4, frames.shape[-1] // 4 * 4
     return frames[..., :height, :width]
+
+
+def keep_held_out(shot: Shot, clip: Tensor, domain: Domain, folder: Path) -> Path:
+    """Keep the held-out clip of `shot` as a video in `folder`, in place of that of other frames; returns its file.
+
+    Its name is that of the domain and 16 hex digits of what its frames hold, by which other runs know it again.
+    """
+    digest = hashlib.sha256()
+    for file in shot.files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    path = folder / f"{domain}-{digest.hexdigest()[:16]}.mp4"
+    if not path.exists():
+        for old in folder.glob(f"{domain}-*.mp4"):
+            old.unlink()
+        folder.mkdir(exist_ok=True)
+        rate = Fraction(1 / shot.interval).limit_denominator(1001) if shot.interval else 12
+        write_video(path, pixels(clip), fps=rate)
+    return path
 
 
 @torch.no_grad()

@@ -6,16 +6,19 @@ import numpy as np
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from recycle.config import Domain
 from recycle.devices import is_out_of_memory
 from recycle.footage.clips import Split
 from recycle.networks.bundle import save_bundle
 from recycle.training.memory import release
-from recycle.training.preview import held_out_clip, preview, write_preview
+from recycle.training.preview import held_out_clip, keep_held_out, preview, write_preview
 from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator
 
 BEST = "model-best"
 """Folder of the bundle with the best score."""
+HELD_OUT = "held-out"
+"""Folder of the clips that the run does not train on, as videos."""
 
 
 class Review:
@@ -25,6 +28,10 @@ class Review:
         self._run, self._writer, self._say = run, writer, say
         self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
+        domains: tuple[Domain, Domain] = ("a", "b")
+        for domain, own, clip in zip(domains, splits, self._clips, strict=True):
+            if own.unseen:
+                keep_held_out(own.held_out, clip, domain, run.folder / HELD_OUT)
         self._validate = Validator(
             (splits[0].train, splits[1].train),
             (self._clips[0], self._clips[1]),

@@ -183,6 +183,24 @@ def test_a_run_of_two_processes_is_continued_by_one(on_two: Path, footage: tuple
     assert {float(own["step"]) for own in state.values()} == {4.0}
 
 
+def test_a_run_of_one_process_is_continued_by_two(
+    on_two: Path, footage: tuple[Path, Path], disturbed: str, tmp_path: Path
+) -> None:
+    settings = load_pipeline(on_two / "task.toml")
+    single = settings.model_copy(update={"train": settings.train.model_copy(update={"batch_size": 2})})
+    for step in (1, 2):
+        with pytest.raises(Interrupted):
+            here(single, footage, tmp_path / "one", stop_at=step)
+        if step == 1:
+            shutil.copytree(tmp_path / "one", tmp_path / "two")
+    options = ("--devices", "2", "--sharded")
+    process = start(on_two / "task.toml", footage, tmp_path / "two", *options, program=(disturbed, "stop"))
+    assert errors_of(process) == ["error: stopped and saved at step 2; run the same command again to continue"]
+    for part in ("translators", "discriminators"):
+        one, two = (moments(tmp_path / name, part) for name in ("one", "two"))
+        assert float((one - two).norm() / one.norm()) < 1e-4
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     footage: tuple[Path, Path], disturbed: str, tmp_path: Path

@@ -124,6 +124,22 @@ def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
     assert "best at step 4 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
 
 
+@pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (1e-2, False)])
+def test_a_run_that_learns_no_more_is_told_so_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
+    """Pairs of which one is the other's negative, with steps that are far too small or large enough."""
+    a, b = (write_frames(tmp_path / name, 60, seed=1) for name in "ab")
+    for file in b.glob("*.png"):
+        cv2.imwrite(str(file), cv2.bitwise_not(cv2.imread(str(file), cv2.IMREAD_COLOR)))
+    losses = {"weights": {"paired": 10}}
+    settings = {**SETTINGS["train"], "steps": 30, "preview_every": 3, "learning_rate": rate, "ema": 0, "decay": 0}
+    settings["frames"] = 1
+    plain = {**SETTINGS, "footage": {"paired": True}, "losses": losses, "train": settings}
+    report = train(
+        parse_pipeline(plain, where="test"), find_shots(a), find_shots(b), tmp_path / "run", progress=lambda *told: None
+    )
+    assert any("did not improve in the last third of the run" in notice for notice in report.notices) == told
+
+
 def test_scores_of_steps_that_are_taken_again_are_forgotten_but_not_the_best(tmp_path: Path) -> None:
     scores = Scores(tmp_path / "validation.json")
     for step, score in ((2, 0.5), (4, float("nan")), (6, 0.3)):
