@@ -5,6 +5,8 @@ Usage, from the repository's folder:
   python -m tools.benchmark extract
   python -m tools.benchmark train [--size 128] [--device cuda]
   python -m tools.benchmark translate [--width 16] [--frames 96] [--device cuda]
+  python -m tools.benchmark memory [--width 16] [--frames 240] [--device cuda]
+  python -m tools.benchmark parts
 
 Contenders take turns in one process, round after round, and ratios are taken within a round: a busy machine slows all
 alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark). `--rounds` is how often.
@@ -19,7 +21,7 @@ from pathlib import Path
 from recycle.errors import ConfigError, RecycleError
 from tools.benchmarking.results import Results
 
-NAMES = ("startup", "extract", "train", "translate")
+NAMES = ("startup", "extract", "train", "translate", "memory", "parts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, help="train: pixels of a side; default: 128 on the CPU, 256 on a GPU")
     parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
-    parser.add_argument("--width", type=int, default=64, help="translate: channels of the generator")
-    parser.add_argument("--frames", type=int, help="translate, extract: frames of the clip")
+    parser.add_argument("--width", type=int, help="channels of the generator; translate: 64, memory: 16")
+    parser.add_argument("--frames", type=int, help="translate, memory, extract: frames of the clip")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     chosen = parser.parse_args(argv)
@@ -54,21 +56,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> list[Results]:
     """Each imports what it needs, so that none slows another down."""
+    rounds, device, frames = chosen.rounds, chosen.device, chosen.frames
     if chosen.name == "startup":
         from tools.benchmarking.startup import startup
 
-        return [startup(rounds=chosen.rounds, say=say)]
+        return [startup(rounds=rounds, say=say)]
     if chosen.name == "extract":
         from tools.benchmarking.extract import extract
 
-        return [extract(frames=chosen.frames, rounds=chosen.rounds, say=say)]
+        return [extract(frames=frames, rounds=rounds, say=say)]
     if chosen.name == "train":
         from tools.benchmarking.train import train
 
-        return [train(size=chosen.size, rounds=chosen.rounds, steps=chosen.steps, device=chosen.device, say=say)]
-    from tools.benchmarking.translate import translate
+        return [train(size=chosen.size, rounds=rounds, steps=chosen.steps, device=device, say=say)]
+    if chosen.name == "translate":
+        from tools.benchmarking.translate import translate
 
-    return translate(width=chosen.width, frames=chosen.frames, rounds=chosen.rounds, device=chosen.device, say=say)
+        return translate(width=chosen.width or 64, frames=frames, rounds=rounds, device=device, say=say)
+    if chosen.name == "memory":
+        from tools.benchmarking.memory import memory
+
+        return [memory(width=chosen.width or 16, frames=frames, rounds=rounds, device=device, say=say)]
+    from tools.benchmarking.parts import parts
+
+    return [parts(rounds=rounds, say=say)]
 
 
 def _say(line: str) -> None:

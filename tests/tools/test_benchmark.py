@@ -24,8 +24,9 @@ from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
 from recycle.training.loop import take_step
 from recycle.training.run import Run
-from recycle.translation.translator import Translator
+from recycle.translation.translator import IDENTITY, Translator
 from tools.benchmark import main
+from tools.benchmarking.memory import translate_apart
 from tools.benchmarking.published import PublishedRecycleGAN, as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Apart, Rounds, Spread, take_turns
@@ -198,3 +199,14 @@ def test_a_contender_apart_keeps_what_it_made_in_its_own_process() -> None:
 def test_a_contender_apart_that_fails_ends_the_benchmark() -> None:
     with Apart(_failing) as contender, pytest.raises(RuntimeError, match="process has ended"):
         contender()
+
+
+def test_memory_is_that_of_another_process(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", Street(1, 96, 64, 10, 1).frames("day"), fps=10)
+    seconds, peak = translate_apart(IDENTITY, tmp_path / "clip.mp4", tmp_path / "out.mp4", "cpu")
+    assert seconds > 0
+    assert 50 << 20 < peak < 8 << 30
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        assert len(list(reader)) == 10
+    with pytest.raises(RuntimeError, match="process that translates has ended"):
+        translate_apart(str(tmp_path / "no model"), tmp_path / "clip.mp4", tmp_path / "out.mp4", "cpu")

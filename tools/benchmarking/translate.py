@@ -8,11 +8,14 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
+import numpy as np
 import torch
 
 from recycle.config import GeneratorSettings, NetworkSettings, TranslateSettings
 from recycle.devices import best_precision
 from recycle.footage.encode import write_video
+from recycle.footage.frame import Pixels
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.translation.scale import network_size
@@ -21,7 +24,7 @@ from recycle.translation.work import SEGMENT
 from tools.benchmarking.ceiling import convolution, flops, seconds
 from tools.benchmarking.published import as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results
-from tools.benchmarking.rounds import Contender, take_turns
+from tools.benchmarking.rounds import Contender, Spread, take_turns
 
 TRAINED = 256
 REAL_TIME = 16
@@ -93,10 +96,12 @@ def _at(
     operations = convolution(device, dtype)
     work = flops(lambda: peer.gen_ab(x[:1]))
     contenders["generator, if all were its best convolution"] = lambda: operations() * work
+    likeness = _likeness(translator, peer, [cv2.resize(frame, (columns, lines)) for frame in loop])
     times = take_turns(contenders, rounds=rounds, say=lambda line: say(f"{name}: {line}"))
     ours, alone, best = "ours, file to file", "generator alone", "generator, if all were its best convolution"
     least_alone, least_published, least_ceiling = LEAST[device.type] if width == 64 else (None, None, None)
     goals = [
+        Goal("likeness to float32, eager, dB", Spread.of([likeness]), least=40.0),
         Goal("end to end ÷ generator alone", times.faster(ours, alone), least=least_alone),
         Goal("generator: FLOP/s ÷ those of the best convolution", times.faster(alone, best), least=least_ceiling),
     ]
@@ -109,6 +114,14 @@ def _at(
         goals.append(Goal("frames per second, file to file", times.speed(ours), least=25.0))
     facts = {"frames": frames, "network at": f"{columns} × {lines}", "operations of a frame": f"{work / 1e9:.1f} GFLOP"}
     return Results(f"translate {name}" + (f" width {width}" if width != 64 else ""), "frame", times, goals, facts)
+
+
+def _likeness(translator: Translator, peer: Bundle, frames: list[Pixels]) -> float:
+    """Peak signal-to-noise ratio of our translation of RGB frames beside the generator in float32, in dB."""
+    x = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).to(translator.device) / 127.5 - 1
+    with torch.inference_mode():
+        exact = torch.cat([peer.gen_ab(each) for each in x.split(1)])
+    return float(10 * torch.log10(4 / (translator(x, to="b") - exact).square().mean()))
 
 
 def _published(peer: Bundle, source: Path, folder: Path, passes: int) -> float:

@@ -1,0 +1,87 @@
+"""Peak memory of translating a clip, and one ten times as long, each in a process of its own."""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle, islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.footage.encode import write_video
+from recycle.footage.street import Street
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.training.memory import peak_memory
+from recycle.translation.translator import IDENTITY, Translator
+from recycle.translation.work import SEGMENT
+from tools.benchmarking.results import Goal, Results
+from tools.benchmarking.rounds import Contender, Spread, take_turns
+
+SIZE = (640, 384)
+RATE = 24
+LOOP = 48
+"""Frames of street that are repeated."""
+TIMES = 10
+
+
+def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]) -> Results:
+    """Translate clips of `frames` and of ten times as many, by the identity and by a generator of that width."""
+    frames = frames or 5 * SEGMENT // 2
+    peaks: dict[str, list[int]] = {}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=width))
+        torch.manual_seed(0)
+        save_bundle(Bundle(BundleConfig(networks=networks, predictors=False, short_side=256)), folder / "model")
+        loop = list(Street(1, *SIZE, RATE, LOOP / RATE).frames("day"))
+        for times in (1, TIMES):
+            write_video(folder / f"{times}.mp4", islice(cycle(loop), frames * times), fps=RATE)
+
+        def measured(what: str, model: str, times: int) -> float:
+            seconds, peak = translate_apart(model, folder / f"{times}.mp4", folder / "out.mp4", device)
+            peaks.setdefault(what, []).append(peak)
+            return seconds / (frames * times)
+
+        models = {"identity": IDENTITY, f"generator of width {width}": str(folder / "model")}
+        contenders: dict[str, Contender] = {
+            f"{label}, {times} ×": partial(measured, f"{label}, {times} ×", model, times)
+            for label, model in models.items()
+            for times in (1, TIMES)
+        }
+        turns = take_turns(contenders, rounds=rounds, say=say)
+    goals = []
+    for label in models:
+        short, long = (peaks[f"{label}, {times} ×"][1:] for times in (1, TIMES))  # the first was the warm-up
+        ratio = Spread.of([b / a for a, b in zip(short, long, strict=True)])
+        goals.append(Goal(f"{label}: peak memory, {TIMES} × longer ÷ once", ratio, most=1.05))
+    facts = {f"peak, {what}": f"{statistics.median(own[1:]) / 2**20:.1f} MiB" for what, own in peaks.items()}
+    facts["clips"] = f"{frames} and {frames * TIMES} frames, {SIZE[0]} × {SIZE[1]}"
+    return Results("memory", "frame", turns, goals, facts)
+
+
+def translate_apart(model: str, source: Path, output: Path, device: str) -> tuple[float, int]:
+    """Seconds and bytes at most of one translation in a new process. Raises RuntimeError where that fails."""
+    context = get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_translate, args=(model, source, output, device, there))
+    process.start()
+    there.close()
+    try:
+        found: tuple[float, int] = here.recv()
+    except EOFError:
+        raise RuntimeError("the process that translates has ended") from None
+    finally:
+        process.join()
+    return found
+
+
+def _translate(model: str, source: Path, output: Path, device: str, pipe: Connection) -> None:
+    translator = Translator.from_pretrained(model, device=device)
+    start = time.perf_counter()
+    translator.translate_video(source, output, to="b", overwrite=True)
+    pipe.send((time.perf_counter() - start, peak_memory(translator.device)))
