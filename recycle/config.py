@@ -365,7 +365,9 @@ class TranslateSettings(EncodeSettings):
     The output always has the source's size."""
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
-    batch_size: int = Field(8, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
+    memory."""
     device: str = "auto"
     precision: Precision = "auto"
 

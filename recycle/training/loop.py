@@ -32,10 +32,11 @@ from recycle.footage.clips import (
     split,
 )
 from recycle.footage.survey import survey
+from recycle.memory import peak_memory
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.clock import awaited
-from recycle.training.memory import Portions, peak_memory, plan
+from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
 from recycle.training.review import Review
 from recycle.training.run import Run

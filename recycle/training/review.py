@@ -9,8 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 from recycle.config import Domain
 from recycle.devices import is_out_of_memory
 from recycle.footage.clips import Split
+from recycle.memory import release
 from recycle.networks.bundle import save_bundle
-from recycle.training.memory import release
 from recycle.training.preview import held_out_clip, keep_held_out, preview, write_preview
 from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator

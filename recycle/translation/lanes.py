@@ -11,6 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recycle.memory import free_memory
+
+AT_ONCE = 8
+"""Frames that a device is given at once, where nothing else is said."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -31,11 +36,11 @@ class Lanes:
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
         """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
 
-        No more than `limit` items, or one for each thread, are taken before the first of them is through on a CPU, else
-        twice `limit`; with a limit of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
+        No more than `limit` items, twice as many on a GPU, are taken before the first of them is through; with a limit
+        of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
         """
         items = iter(items)
-        size, most = (limit, 2) if self._pool is None else (1, limit if limit == 1 else max(limit, self._threads))
+        size, most = (limit, 2) if self._pool is None else (1, limit)
         waiting: deque[Future[Result]] = deque()
         try:
             while group := list(islice(items, size)):
@@ -47,6 +52,15 @@ class Lanes:
         finally:
             for future in waiting:
                 future.cancel()
+
+    def limit(self, size: int) -> int:
+        """How many groups to work on at once, if each takes `size` bytes: as many as keep all threads busy, or fewer
+        where these do not fit into half of the memory that is free."""
+        if self._pool is None:
+            return AT_ONCE
+        free = free_memory(self._device)
+        fitting = self._threads if free is None else max(1, free // 2 // size)
+        return fitting if fitting < self._threads else max(AT_ONCE, self._threads)
 
     def upload(self, pixels: NDArray[Any]) -> Tensor:
         """The array on the device; a GPU goes on computing meanwhile."""

@@ -21,6 +21,7 @@ from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint
 from recycle.places import is_here
 from recycle.progress import Progress, silent
+from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
 from recycle.translation.segments import join, open_encoder
 from recycle.translation.span import WHOLE, Span
@@ -72,8 +73,8 @@ def render(
 
     Every frame keeps its timestamp, the picture its pixel aspect; all other streams, metadata and chapters are
     carried over (see `OtherStreams`). `span` cuts out a part; `compare` puts the source at the left of the
-    result. Decoding, `transform` and encoding run at the same time, each at most `settings.batch_size` frames
-    ahead of the next, so that memory does not grow with the length.
+    result. Decoding, `transform` and encoding run at the same time, each at most AT_ONCE frames ahead of the next, so
+    that memory does not grow with the length.
 
     The frames are kept in segments beside the output until it is complete: the same call, with the same
     `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
@@ -235,7 +236,7 @@ def _renderer(
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
-    return Renderer(reader, transform, choice, picture, compare, settings.batch_size)
+    return Renderer(reader, transform, choice, picture, compare, AT_ONCE)
 
 
 def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:

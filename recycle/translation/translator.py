@@ -26,12 +26,14 @@ from recycle.translation.scale import network_size, pad, resize, to_float, to_le
 from recycle.translation.smoothing import smooth
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.stretch import Transform
-from recycle.translation.tiles import WithinMemory
+from recycle.translation.tiles import Network, WithinMemory
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
 LEAST_SIDE = 16
 """Smallest side that a generator takes."""
+_FEATURES = 8
+"""Maps of as many channels as the generator is wide, and of the frame's size, that it holds at once, at most."""
 
 
 class Translator:
@@ -55,7 +57,7 @@ class Translator:
         if bundle is not None:
             self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
-            self._generators: dict[Domain, WithinMemory] = {
+            self._generators: dict[Domain, Network] = {
                 "a": self._ready(bundle.gen_ba),
                 "b": self._ready(bundle.gen_ab),
             }
@@ -86,12 +88,14 @@ class Translator:
             return clip
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
+            generator = WithinMemory(self._generators[to])
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
-                    return self._generate(torch.stack(group), to)
+                    return translate(generator, torch.stack(group))
 
-            done = torch.cat(list(self._lanes.through(work, frames, limit=DEFAULTS.batch_size)))
+            limit = self._lanes.limit(self._bytes(self.bundle, clip.shape[-2:]))
+            done = torch.cat(list(self._lanes.through(work, frames, limit=limit)))
             clips = done.reshape(-1, *clip.shape[-4:])
             if smoothing:
                 uncut = [False] * clips.shape[1]
@@ -108,8 +112,7 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames, or one for each thread, are held on a CPU, twice as many on a GPU, with
-        smoothing one group more;
+        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing one group more;
         their number does not change the result. Smoothing starts anew at every cut. `pixel_aspect` is the sample
         aspect ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.
@@ -230,9 +233,13 @@ class Translator:
             for frame in chain([first], frames):
                 yield frame.pixels, settings.smoothing and cut_detector.is_cut(frame.pixels)
 
+        # What does not fit into memory is remembered for this stream: other files may find more of it.
+        generator = WithinMemory(self._generators[to])
+        limit = settings.batch_size or self._lanes.limit(self._bytes(bundle, inner))
+
         def translated(group: list[tuple[Pixels, bool]]) -> Tensor:
             x = to_float(self._lanes.upload(np.stack([pixels for pixels, _ in group])))
-            return self._generate(resize(x, inner).clamp(-1, 1), to)
+            return translate(generator, resize(x, inner).clamp(-1, 1))
 
         def leave(y: Tensor) -> Callable[[], Pixels]:
             return self._lanes.download(to_levels(resize(y, size), dtype))
@@ -246,12 +253,12 @@ class Translator:
                 return translated(group), [cut for _, cut in group]
 
         if not settings.smoothing:
-            for pictures in self._lanes.through(plain, seen(), limit=settings.batch_size):
+            for pictures in self._lanes.through(plain, seen(), limit=limit):
                 yield from pictures()
             return
         past: Tensor | None = None
         before: Callable[[], Pixels] | None = None
-        for y, cuts in self._lanes.through(with_cuts, seen(), limit=settings.batch_size):
+        for y, cuts in self._lanes.through(with_cuts, seen(), limit=limit):
             with torch.inference_mode():
                 y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
                 pictures = leave(y)
@@ -261,7 +268,7 @@ class Translator:
         if before is not None:
             yield from before()
 
-    def _ready(self, generator: Generator) -> WithinMemory:
+    def _ready(self, generator: Generator) -> Network:
         """G, for (B, 3, H, W) float32 on the device whose sides it takes → float32 of the same shape."""
         ready = for_inference(generator, self.device, self._dtype)
 
@@ -269,13 +276,11 @@ class Translator:
             out: Tensor = ready(frames.contiguous(memory_format=self._layout))
             return out.float()
 
-        return WithinMemory(network)
+        return network
 
-    def _generate(self, frames: Tensor, to: Domain) -> Tensor:
-        """(B, 3, H, W) float32 of any size on the device → G(frames), float32 of the same shape."""
-        height, width = frames.shape[-2:]
-        padded = pad(frames, multiple=Generator.multiple, least=LEAST_SIDE)
-        return self._generators[to](padded)[..., :height, :width]
+    def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
+        """Memory that a frame of (height, width) takes on its way through a generator, roughly."""
+        return _FEATURES * bundle.config.networks.generator.width * self._dtype.itemsize * size[0] * size[1]
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
@@ -300,3 +305,9 @@ class Translator:
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
+
+
+def translate(generator: Network, frames: Tensor) -> Tensor:
+    """(B, 3, H, W) float32 in [-1, 1] of any size → generator(frames), of the same shape."""
+    height, width = frames.shape[-2:]
+    return generator(pad(frames, multiple=Generator.multiple, least=LEAST_SIDE))[..., :height, :width]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from recycle.translation import lanes as module
 from recycle.translation.lanes import Lanes
 
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ def three_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("three_threads")
-@pytest.mark.parametrize("limit", [2, 3])
+@pytest.mark.parametrize("limit", [3, 5])
 def test_as_many_at_a_time_as_there_are_threads_each_with_one(limit: int) -> None:
     together = threading.Barrier(3, timeout=10)
 
@@ -40,6 +41,28 @@ def test_as_many_at_a_time_as_there_are_threads_each_with_one(limit: int) -> Non
         return torch.get_num_threads()
 
     assert list(Lanes(CPU).through(work, range(6), limit=limit)) == [1] * 6
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("free", "limit"),
+    [(None, 8), (600, 8), (599, 2), (399, 1), (0, 1)],
+    ids=["unknown", "enough", "two", "one", "none"],
+)
+def test_no_more_frames_at_a_time_than_half_of_the_memory_holds(
+    free: int | None, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda device: free)
+    assert Lanes(CPU).limit(100) == limit
+
+
+def test_all_of_many_threads_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(12)
+    try:
+        assert Lanes(CPU).limit(100) == 12
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -57,7 +80,8 @@ def test_other_threads_keep_their_cores() -> None:
     assert (torch.get_num_threads(), found) == (3, [3])
 
 
-@pytest.mark.parametrize("limit", [1, 3])
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("limit", [1, 2, 5])
 def test_no_more_is_taken_than_the_limit(limit: int) -> None:
     taken = 0
 

@@ -7,9 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from recycle.config import NetworkSettings, PredictorSettings, TranslateSettings
-from recycle.errors import BundleError, ConfigError
+from recycle.errors import BundleError, ConfigError, RecycleError
 from recycle.footage.frame import Frame
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.networks.generator import Generator
 from recycle.translation.scale import to_float, to_levels
 from recycle.translation.translator import Translator
 
@@ -191,3 +192,18 @@ def test_an_unknown_domain_is_refused(bundle: Bundle) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a model bundle"):
         Translator.from_pretrained(tmp_path)
+
+
+def test_a_file_that_found_little_memory_leaves_nothing_to_the_next(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator, frames = fp32(bundle), frames_of(noise(2, 32, 48))
+
+    def short(self: Generator, frames: torch.Tensor) -> torch.Tensor:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Generator, "forward", short)
+        with pytest.raises(RecycleError, match="not enough memory"):
+            list(translator.translate_frames(frames, to="b"))
+    assert len(list(translator.translate_frames(frames, to="b"))) == 2

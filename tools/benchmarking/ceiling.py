@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from recycle.translation.lanes import Lanes
+from recycle.translation.lanes import AT_ONCE, Lanes
 
 SHAPES = ((256, 64, 8), (256, 64, 1), (512, 32, 8), (128, 128, 1))
 """Channels, side and batch of the convolutions: the first is that of the residual blocks at 256 pixels, in a batch."""
@@ -35,7 +35,8 @@ def _arrangements(
     operations = flops(work)
     runs: list[Callable[[], float]] = [lambda: seconds(work, device, least=0.5) / operations]
     if device.type == "cpu" and batch == 1:
-        lanes, many = Lanes(device), 32
+        lanes = Lanes(device)
+        many = 4 * max(AT_ONCE, torch.get_num_threads())
 
         def one_each() -> None:
             for _ in lanes.through(_once(work), range(many), limit=torch.get_num_threads()):

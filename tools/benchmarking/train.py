@@ -19,8 +19,8 @@ from recycle.footage.clips import Domain, UnpairedClips, find_shots, load_clips,
 from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
 from recycle.footage.street import Street
+from recycle.memory import peak_memory
 from recycle.training.loop import take_step
-from recycle.training.memory import peak_memory
 from recycle.training.objective import bare
 from recycle.training.run import Run
 from tools.benchmarking.ceiling import convolution, wait_for

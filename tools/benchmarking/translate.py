@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, TranslateSettings
+from recycle.config import GeneratorSettings, NetworkSettings
 from recycle.devices import best_precision
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Pixels
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
@@ -75,7 +76,7 @@ def _at(
     loop = list(Street(1, *size, RATE, LOOP / RATE).frames("day"))
     write_video(source, islice(cycle(loop), frames), fps=RATE)
     lines, columns = network_size((size[1], size[0]), scale="trained", trained=TRAINED, pixel_aspect=Fraction(1))
-    many = 4 * TranslateSettings().batch_size  # so that lanes and batches are hardly ever at their end
+    many = 4 * max(AT_ONCE, torch.get_num_threads())  # so that lanes and batches are hardly ever at their end
     x = torch.rand(many, 3, lines, columns, device=device) * 2 - 1
 
     def from_file_to_file() -> float:
