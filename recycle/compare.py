@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from recycle.config import FootageSettings, Settings, TranslateSettings
-from recycle.errors import BundleError, ConfigError, OutputError, RecycleError
+from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation.compare import DIRECTIONS, TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
@@ -112,7 +112,7 @@ class TrainedRun:
     @cached_property
     def tests(self) -> dict[Key, TestClip]:
         """The clips that it tests on and that are still there."""
-        clips = [clip for clip in self._all_tests() if clip.source.exists()]
+        clips = [clip for clip in self._all_tests[0] if clip.source.exists()]
         return {(clip.direction, fingerprint(clip.source)): clip for clip in clips}
 
     @cached_property
@@ -166,7 +166,8 @@ class TrainedRun:
             notes.append("no scores yet")
         elif self._scores_are_old():
             notes.append("its scores are of an earlier state of its model")
-        notes += [f"{c.source.name} is not there" for c in self._all_tests() if not c.source.exists()]
+        clips, reasons = self._all_tests
+        notes += [*reasons, *(f"{clip.source.name} is not there" for clip in clips if not clip.source.exists())]
         return ComparedRun(
             name=self.name,
             steps="–" if step is None else f"{step} {length}",
@@ -176,11 +177,16 @@ class TrainedRun:
             curves=read_scalars(self.where.logs),
         )
 
-    def _all_tests(self) -> list[TestClip]:
+    @cached_property
+    def _all_tests(self) -> tuple[list[TestClip], list[str]]:
+        """The clips that it tests on, there or not; and why there are none."""
         footage = self._group(FootageSettings, "footage")
         if footage.street is not None:
             footage = street_footage(self.where.footage)
-        return test_clips(footage, self.where.translated)
+        try:
+            return test_clips(footage, self.where.translated), []
+        except FootageError as error:  # folders that are empty now, or hold more
+            return [], [str(error)]
 
     def _group(self, model: type[S], name: str) -> S:
         """One group of its settings; as by default where they are of another version of recycle."""

@@ -76,9 +76,8 @@ class FootageSettings(Settings):
         if self.street is not None and (self.a or self.b or self.test_a or self.test_b):
             raise ValueError("give either 'street' or paths (a, b, test_a, test_b), not both")
         for test, truth in (("test_a", "truth_ab"), ("test_b", "truth_ba")):
-            given = len(getattr(self, truth))
-            if given not in (0, len(getattr(self, test))):
-                raise ValueError(f"'{truth}' must be empty or as long as '{test}'")
+            if getattr(self, truth) and not getattr(self, test):
+                raise ValueError(f"'{truth}' are the true counterparts of '{test}', which are not given")
         return self
 
 

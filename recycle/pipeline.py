@@ -90,12 +90,13 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     several devices. Raises RecycleError subclasses of the stages.
     """
     where = Layout(folder)
+    footage = pipeline.footage
+    # What is missing is said now, not after hours.
+    find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
+    test_clips(footage, where.translated)
     with on_devices(pipeline) as fabric:
         console.muted = not fabric.is_global_zero
         footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
-        # What is missing is said now, not after hours.
-        find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
-        test_clips(footage, where.translated)
         once(fabric, lambda: prepare_features(pipeline.evaluate, console))
         train_model(pipeline, shots_a, shots_b, where, console, fabric)
     clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)

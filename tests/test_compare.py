@@ -196,6 +196,19 @@ def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> N
     assert shown == [f"b → a: test_b.mp4: {role}" for role in ("source", "cycle", "moved", "truth")]
 
 
+def test_a_folder_of_test_clips_that_is_empty_now_is_told(runs: list[Path], tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(runs[0], moved)
+    record = json.loads((moved / "pipeline.json").read_text())
+    (tmp_path / "clips").mkdir()
+    record["footage"] = {"test_a": [str(tmp_path / "clips")]}
+    (moved / "pipeline.json").write_text(json.dumps(record))
+    compare([runs[1], moved], tmp_path / "c.html", Terminal(), a=[runs[0] / "footage" / "test_a.mp4"])
+    page = Page(tmp_path / "c.html")
+    assert "clips" in page.row("moved")[2]
+    assert len(page.of("video")) == 4
+
+
 def test_a_run_without_a_model_leaves_its_places_empty(runs: list[Path], tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(runs[2], bare)

@@ -47,7 +47,7 @@ def test_the_named_pipelines_ship() -> None:
             r"'losses\.prediction' needs the",
         ),
         ("[footage]\na = 'x'\n[footage.street]", r"either 'street' or paths"),
-        ("[footage]\ntest_a = ['x', 'y']\ntruth_ab = 'z'", r"'truth_ab' must be empty or as long as 'test_a'"),
+        ("[footage]\ntest_b = 'x'\ntruth_ab = 'z'", r"'truth_ab' are the true counterparts of 'test_a', which are not"),
         ("steps = ", r"task\.toml is not valid TOML"),
     ],
 )

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.atomic import write_text
+from recycle.config import Domain as DomainName
 from recycle.config import Pipeline, TrainSettings
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
@@ -38,7 +39,8 @@ from recycle.progress import StepProgress
 from recycle.training.clock import awaited
 from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
-from recycle.training.review import Review
+from recycle.training.preview import held_out_name
+from recycle.training.review import DOMAINS, HELD_OUT, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import NotFiniteError, StepReport, training_step
@@ -102,11 +104,17 @@ def train(
         notice(text)
     if run.tick().over:
         return report
-    for own, name in zip(splits, "ab", strict=True):
-        if not own.unseen:
+    for n, name in enumerate(DOMAINS):
+        if not (own := splits[n]).unseen:
             notice(
                 f"domain {name} has too little footage to keep frames from training: its previews and the validation "
                 "score are of frames that are trained on"
+            )
+        elif _was_trained_on(own.held_out, name, run):
+            splits[n] = replace(own, unseen=False)
+            notice(
+                f"the frames of domain {name} that are held out now were trained on before its footage changed: "
+                "previews and the validation score are of frames that it knows"
             )
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
@@ -258,6 +266,13 @@ def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> s
 def _sources(shots: list[Shot]) -> list[str]:
     """Names of the folders that hold the shots' frames: of a source, and of what is in it."""
     return sorted({shot.files[0].parent.name for shot in shots})
+
+
+def _was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
+    """Whether an earlier call may have trained on what is held out now, because it held out other frames."""
+    known = held_out.files[0].parent.name in run.earlier.get(domain, ())
+    kept = run.folder / HELD_OUT
+    return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
 def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:

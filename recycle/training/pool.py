@@ -18,12 +18,16 @@ class FramePool:
         self._frames: list[Tensor] = []
         self._random = torch.Generator().manual_seed(seed)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self._frames = []
+
     def exchange(self, clip: Tensor) -> Tensor:
         """(B, T, C, H, W) detached frames → the same shape, about half of the frames swapped for old ones."""
         if self.size == 0:
             return clip
         if self._frames and self._frames[0].shape != clip.shape[2:]:  # growing resolution: begin anew
-            self._frames = []
+            self.clear()
         return torch.stack([self._exchange_one(frame) for frame in clip.flatten(0, 1)]).unflatten(0, clip.shape[:2])
 
     def _exchange_one(self, frame: Tensor) -> Tensor:

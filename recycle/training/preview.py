@@ -23,22 +23,19 @@ def held_out_clip(shot: Shot) -> Tensor:
     return frames[..., :height, :width]
 
 
-def keep_held_out(shot: Shot, clip: Tensor, domain: Domain, folder: Path) -> Path:
-    """Keep the held-out clip of `shot` as a video in `folder`, in place of that of other frames; returns its file.
-
-    Its name is that of the domain and 16 hex digits of what its frames hold, by which other runs know it again.
-    """
+def held_out_name(shot: Shot, domain: Domain) -> str:
+    """The file of a held-out clip: the domain and 16 hex digits of what its frames hold, by which it is known again."""
     digest = hashlib.sha256()
     for file in shot.files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
-    path = folder / f"{domain}-{digest.hexdigest()[:16]}.mp4"
-    if not path.exists():
-        for old in folder.glob(f"{domain}-*.mp4"):
-            old.unlink()
-        folder.mkdir(exist_ok=True)
-        rate = Fraction(1 / shot.interval).limit_denominator(1001) if shot.interval else 12
-        write_video(path, pixels(clip), fps=rate)
-    return path
+    return f"{domain}-{digest.hexdigest()[:16]}.mp4"
+
+
+def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
+    """Write the held-out clip of `shot` as a video, at its own rate where that is one of video."""
+    rate = 1 / shot.interval if shot.interval else 0
+    fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 120 else 12
+    write_video(path, pixels(clip), fps=fps)
 
 
 @torch.no_grad()

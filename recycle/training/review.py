@@ -11,10 +11,11 @@ from recycle.devices import is_out_of_memory
 from recycle.footage.clips import Split
 from recycle.memory import release
 from recycle.networks.bundle import save_bundle
-from recycle.training.preview import held_out_clip, keep_held_out, preview, write_preview
+from recycle.training.preview import held_out_clip, held_out_name, preview, write_held_out, write_preview
 from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator
 
+DOMAINS: tuple[Domain, Domain] = ("a", "b")
 BEST = "model-best"
 """Folder of the bundle with the best score."""
 HELD_OUT = "held-out"
@@ -28,16 +29,25 @@ class Review:
         self._run, self._writer, self._say = run, writer, say
         self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
-        domains: tuple[Domain, Domain] = ("a", "b")
-        for domain, own, clip in zip(domains, splits, self._clips, strict=True):
-            if own.unseen:
-                keep_held_out(own.held_out, clip, domain, run.folder / HELD_OUT)
+        names = [held_out_name(own.held_out, domain) for domain, own in zip(DOMAINS, splits, strict=True)]
+        self._keep([(name, own) for name, own in zip(names, splits, strict=True) if own.unseen])
         self._validate = Validator(
             (splits[0].train, splits[1].train),
             (self._clips[0], self._clips[1]),
             paired=run.pipeline.footage.paired,
         )
-        self.scores = Scores.load(run.folder / "validation.json", run.step)
+        self.scores = Scores.load(run.folder / "validation.json", run.step, held_out=names)
+
+    def _keep(self, held_out: list[tuple[str, Split]]) -> None:
+        """Have these clips as videos in the run's folder, and no others."""
+        folder = self._run.folder / HELD_OUT
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob("[ab]-*.mp4"):
+            if old.name not in [name for name, _ in held_out]:
+                old.unlink()
+        for name, own in held_out:
+            if not (folder / name).exists():
+                write_held_out(own.held_out, held_out_clip(own.held_out), folder / name)
 
     def hold(self) -> str:
         """Review the averaged weights as they are now; returns the score in words, for a progress line.

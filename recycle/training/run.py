@@ -1,5 +1,6 @@
 """The state of one training run, in memory and in its folder."""
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from pydantic import ValidationError
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from recycle.config import Domain, Pipeline
@@ -27,7 +27,8 @@ from recycle.training.step import Optimisers, loss_scaler
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
 
-_FINGERPRINT = re.compile("-[0-9a-f]{8}$")
+_SOURCE = re.compile("(.*)-([0-9a-f]{8})")
+"""A source's folder is named by its own name and by what it holds."""
 
 MAY_CHANGE = {
     "steps",
@@ -67,6 +68,8 @@ class Run:
     ) -> None:
         self.pipeline, self.folder, self.fabric = pipeline, folder, fabric
         self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
+        self.earlier: dict[Domain, list[str]] = {}
+        """Sources that earlier calls trained on."""
         settings = pipeline.train
         self.step = 0
         self.rollbacks = 0
@@ -156,6 +159,7 @@ class Run:
         state |= {
             "pipeline": self.pipeline.model_dump_json(),
             "footage": self._footage,
+            "trained_on": {d: sorted({*names, *self.earlier.get(d, ())}) for d, names in self._footage.items()},
             "step": self.step,
             "rollbacks": self.rollbacks,
             "slowing": self.slowing,
@@ -181,6 +185,7 @@ class Run:
             raise _of_another_version(self.checkpoint)
         _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
         notices = _same_footage(state.get("footage", {}), self._footage, self.folder)
+        self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options
                 own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
@@ -188,8 +193,9 @@ class Run:
             if key != "loss_scaler" or key in state:  # there is none yet where the precision was another one
                 part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
-        if self.fabric.global_rank < len(state["pools"]):  # a process that is new begins with empty pools
-            for name, pool in self.pools.items():
+        for name, pool in self.pools.items():
+            pool.clear()  # a process that is new begins with empty pools
+            if self.fabric.global_rank < len(state["pools"]):
                 pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
         self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
         if not again:
@@ -233,11 +239,11 @@ def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
 def _same_footage(
     saved: Mapping[Domain, Sequence[str]], now: Mapping[Domain, Sequence[str]], folder: Path
 ) -> list[str]:
-    """What to say of changes. Raises RecycleError where no source is left, by its name without its fingerprint."""
+    """What to say of changes. Raises RecycleError where no source is left, neither by name nor by what it holds."""
     notices = []
     for domain, names in now.items():
         before = set(saved.get(domain, names))
-        if {_FINGERPRINT.sub("", name) for name in before}.isdisjoint(_FINGERPRINT.sub("", name) for name in names):
+        if _halves(before).isdisjoint(_halves(names)):
             raise RecycleError(
                 f"{folder} was trained on other footage of domain {domain} ({_some(before)}; now {_some(names)}); "
                 "give another --out folder, or that footage again"
@@ -251,18 +257,25 @@ def _same_footage(
     return notices
 
 
+def _halves(names: Collection[str]) -> set[str]:
+    """Of each source its name and its fingerprint, one of which a renamed or a changed one keeps."""
+    found = (_SOURCE.fullmatch(name) for name in names)
+    return {half for name, match in zip(names, found, strict=True) for half in (match.groups() if match else [name])}
+
+
 def _some(names: Collection[str]) -> str:
     first = min(names)
     return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
 
 
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
-    try:
-        old = Pipeline.model_validate_json(saved)
-    except ValidationError as error:
-        raise _of_another_version(checkpoint) from error
+    # Single settings: together they need not be what today's version accepts.
+    old, unset, present = json.loads(saved), Pipeline().model_dump(mode="json"), new.model_dump(mode="json")
     for group in ("networks", "losses", "train"):
-        before, now = (dict(_leaves(getattr(p, group).model_dump())) for p in (old, new))
+        before, default, now = (dict(_leaves(each.get(group, {}))) for each in (old, unset, present))
+        before = default | before
+        if not before.keys() <= now.keys():
+            raise _of_another_version(checkpoint)
         for key, value in before.items():
             if now[key] != value and key not in MAY_CHANGE:
                 raise RecycleError(

@@ -123,8 +123,9 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Lo
         if scaler:
             scaler.unscale_(optimiser.optimizer)
         for group in optimiser.param_groups:
-            norms.append(torch.nn.utils.get_total_norm([p.grad for p in group["params"] if p.grad is not None]))
-            groups.append((name, group["params"]))
+            if gradients := [p.grad for p in group["params"] if p.grad is not None]:  # nothing may teach generators yet
+                norms.append(torch.nn.utils.get_total_norm(gradients))
+                groups.append((name, group["params"]))
     finite: Any = torch.isfinite(torch.stack([*losses.values(), *norms])).float()
     if fabric.world_size > 1:
         finite = fabric.all_reduce(finite, reduce_op="min")

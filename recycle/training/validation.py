@@ -99,22 +99,26 @@ class Scores:
     file: Path
     by_step: dict[int, float] = field(default_factory=dict)
     best: tuple[int, float] | None = None
+    held_out: Sequence[str] = ()
+    """Names of the clips that they are of: scores of others do not compare."""
 
     @classmethod
-    def load(cls, file: Path, step: int) -> "Scores":
-        """The scores of a run that continues at `step`; the steps after it will be taken again.
+    def load(cls, file: Path, step: int, held_out: Sequence[str] = ()) -> "Scores":
+        """The scores of a run that continues at `step` with these clips; the steps after it will be taken again.
 
         The best bundle is kept whatever its step, but by a run that begins: its folder may hold those of another.
         """
         if step == 0:
-            return cls(file)
+            return cls(file, held_out=held_out)
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
             scores = {int(key): float(value) for key, value in data["scores"].items() if int(key) <= step}
             best = (int(data["best"]["step"]), float(data["best"]["score"]))
+            if list(data.get("held_out", held_out)) != list(held_out):
+                return cls(file, held_out=held_out)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a run's first call, or edited by hand
-            return cls(file)
-        return cls(file, scores, best)
+            return cls(file, held_out=held_out)
+        return cls(file, scores, best, held_out)
 
     def add(self, step: int, score: float) -> bool:
         """Take the score of a step, and write the file; True if it is the best so far."""
@@ -124,7 +128,8 @@ class Scores:
             self.best = (step, score)
         if self.best is not None:
             best = {"step": self.best[0], "score": self.best[1]}
-            write_text(self.file, json.dumps({"best": best, "scores": self.by_step}, indent=2) + "\n")
+            content = {"best": best, "scores": self.by_step, "held_out": self.held_out}
+            write_text(self.file, json.dumps(content, indent=2) + "\n")
         return bool(better)
 
     def advice(self) -> str | None:

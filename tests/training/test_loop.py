@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def same_run(one: Path, other: Path) -> None:
     """Weights, averages, optimiser moments, pools and random state are equal to the last bit."""
     first, second = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
     assert first.pop("pipeline") == second.pop("pipeline")
-    assert first.pop("footage") == second.pop("footage") != {}
+    for key in ("footage", "trained_on"):
+        assert first.pop(key) == second.pop(key) != {}
     assert first["step"] == second["step"]
     assert first.pop("clock")["seconds"] > 0 < second.pop("clock")["seconds"]
     assert len(first["health"]["values"].pop("waiting")) == len(second["health"]["values"].pop("waiting")) > 0
@@ -264,6 +266,63 @@ def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tupl
         assert [notice for notice in notices if f"sources that are {change}" in notice], notices
         again = train(pipeline(steps=2 + number), find_shots(a), shots, out, progress=lambda *_: None)
         assert (again.step, again.notices) == (2 + number, [])
+
+
+def test_a_renamed_source_is_the_same_footage(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = footage[0], write_frames(tmp_path / "anna-0123abcd", 60, seed=2)
+    run(pipeline(steps=1), (a, b), tmp_path / "run")
+    b = b.rename(tmp_path / "berta-0123abcd")
+    report = run(pipeline(steps=2), (a, b), tmp_path / "run")
+    assert report.step == 2
+    assert [notice for notice in report.notices if "new: 1, gone: 1" in notice]
+
+
+def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    """The end of the second source was held out; without it, the end of the first would be."""
+    a, out = footage[0], tmp_path / "run"
+    sources = [write_frames(tmp_path / name, 80, seed=seed) for seed, name in enumerate(("one", "two"))]
+
+    def go(steps: int, *b: Path) -> list[str]:
+        shots = [shot for folder in b for shot in find_shots(folder)]
+        task = pipeline(steps=steps, preview_every=1)
+        notices = train(task, find_shots(a), shots, out, progress=lambda *_: None).notices
+        return [notice for notice in notices if "trained on before" in notice]
+
+    def held_out() -> list[str]:
+        return sorted(file.name for file in (out / "held-out").iterdir())
+
+    def scored() -> set[int]:
+        return {int(step) for step in json.loads((out / "validation.json").read_text())["scores"]}
+
+    assert go(2, *sources) == []
+    first = held_out()
+    assert [name[0] for name in first] == ["a", "b"]
+    for steps in (4, 6):  # the second call knows it, too
+        (told,) = go(steps, sources[0])
+        assert "the frames of domain b that are held out now were trained on before" in told
+        assert held_out() == first[:1]
+    assert scored() == {3, 4, 5, 6}, "scores of other clips do not compare"
+    assert go(7, sources[0], write_frames(tmp_path / "three", 80, seed=9)) == []
+    assert len(held_out()) == 2
+    assert scored() == {7}
+
+
+def test_a_setting_that_is_refused_by_now_does_not_hold_up_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    task = parse_pipeline({**SETTINGS, "losses": {"weights": {"cycle": 1}}}, where="test")
+    run(task.model_copy(update={"train": task.train.model_copy(update={"steps": 1})}), footage, tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    saved = json.loads(state["pipeline"])
+    saved["train"]["predictor_rate"] = 2.0  # does nothing without predictors
+    torch.save({**state, "pipeline": json.dumps(saved)}, tmp_path / "checkpoint.pt")
+    report = run(task.model_copy(update={"train": task.train.model_copy(update={"steps": 2})}), footage, tmp_path)
+    assert (report.resumed_from, report.step) == (1, 2)
+
+
+@pytest.mark.parametrize("seconds", [3600.0, 1e-4])
+def test_any_rate_of_frames_can_be_trained_on(seconds: float, footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = ([replace(shot, interval=seconds) for shot in find_shots(folder)] for folder in footage)
+    train(pipeline(steps=1), a, b, tmp_path, progress=lambda *_: None)
+    assert len(list((tmp_path / "held-out").iterdir())) == 2
 
 
 def test_a_domain_with_two_frames_is_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:

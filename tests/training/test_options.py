@@ -46,6 +46,26 @@ PIPELINES = st.fixed_dictionaries(
 )
 
 
+PREDICTING = st.fixed_dictionaries(
+    {
+        "networks": st.just({**NETWORKS, "discriminator": {"width": 4, "layers": 1}}),
+        "losses": st.fixed_dictionaries(
+            {
+                "weights": some_of(adversarial=[0.0, 1.0], cycle=[0.0, 1.0], temporal=[0.0, 1.0]).map(
+                    lambda own: {"recycle": 1.0, "recurrent": 1.0, **own}
+                ),
+                "prediction": some_of(
+                    learns_from=["both", "real"], judged=["no", "unopposed", "opposed"], wait=[False, True]
+                ),
+            }
+        ),
+        "train": some_of(batch_size=[1, 2], pool_size=[0, 3], stride=[1, 2]).map(lambda own: {"frames": 3, **own}),
+        "footage": some_of(paired=[False, True]),
+    }
+)
+"""Those with predictors, few of which would be drawn above."""
+
+
 def accepted(groups: dict[str, Any]) -> Pipeline | None:
     try:
         return parse_pipeline(groups, where="test")
@@ -62,7 +82,7 @@ def with_losses(weights: dict[str, float], prediction: dict[str, Any], *, paired
 @settings(max_examples=80)
 @example(with_losses({"recycle": 1, "recurrent": 1, "perceptual": 1}, {"wait": True}), 1)
 @example(with_losses({"recycle": 1, "recurrent": 1, "feature_matching": 1}, {"judged": "unopposed"}, paired=True), 1)
-@given(groups=PIPELINES, parts=st.integers(1, 2))
+@given(groups=PIPELINES | PREDICTING, parts=st.integers(1, 2))
 def test_what_is_accepted_can_be_trained(groups: dict[str, Any], parts: int) -> None:
     own = {"size": [16, 16], "precision": "fp32", "device": "cpu"}
     pipeline = accepted({**groups, "train": groups["train"] | own})

@@ -32,7 +32,7 @@ TIMES = 10
 def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]) -> Results:
     """Translate clips of `frames` and of ten times as many, by the identity and by a generator of that width."""
     frames = frames or 5 * SEGMENT // 2
-    peaks: dict[str, list[int]] = {}
+    peaks: dict[tuple[str, int, str], list[float]] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
         networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=width))
@@ -42,37 +42,43 @@ def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Cal
         for times in (1, TIMES):
             write_video(folder / f"{times}.mp4", islice(cycle(loop), frames * times), fps=RATE)
 
-        def measured(what: str, model: str, times: int) -> float:
+        def measured(label: str, model: str, times: int) -> float:
             seconds, peak = translate_apart(model, folder / f"{times}.mp4", folder / "out.mp4", device)
-            peaks.setdefault(what, []).append(peak)
+            for place, size in peak.items():
+                peaks.setdefault((label, times, place), []).append(size)
             return seconds / (frames * times)
 
         models = {"identity": IDENTITY, f"generator of width {width}": str(folder / "model")}
         contenders: dict[str, Contender] = {
-            f"{label}, {times} ×": partial(measured, f"{label}, {times} ×", model, times)
+            f"{label}, {times} ×": partial(measured, label, model, times)
             for label, model in models.items()
             for times in (1, TIMES)
         }
         turns = take_turns(contenders, rounds=rounds, say=say)
-    goals = []
-    for label in models:
-        short, long = (peaks[f"{label}, {times} ×"][1:] for times in (1, TIMES))  # the first was the warm-up
-        ratio = Spread.of([b / a for a, b in zip(short, long, strict=True)])
-        goals.append(Goal(f"{label}: peak memory, {TIMES} × longer ÷ once", ratio, most=1.05))
-    facts = {f"peak, {what}": f"{statistics.median(own[1:]) / 2**20:.1f} MiB" for what, own in peaks.items()}
+    goals, facts = [], {}
+    for (label, times, place), short in peaks.items():
+        if times == 1:
+            pairs = list(zip(short, peaks[label, TIMES, place], strict=True))[1:]  # the first was the warm-up
+            ratio = Spread.of([long / once for once, long in pairs])
+            goals.append(Goal(f"{label}: peak of {place}, {TIMES} × longer ÷ once", ratio, most=1.05))
+            medians = [statistics.median(own) / 2**20 for own in zip(*pairs, strict=True)]
+            facts[f"{label}, {place}"] = "{:.1f} and {:.1f} MiB".format(*medians)
     facts["clips"] = f"{frames} and {frames * TIMES} frames, {SIZE[0]} × {SIZE[1]}"
     return Results("memory", "frame", turns, goals, facts)
 
 
-def translate_apart(model: str, source: Path, output: Path, device: str) -> tuple[float, int]:
-    """Seconds and bytes at most of one translation in a new process. Raises RuntimeError where that fails."""
+def translate_apart(model: str, source: Path, output: Path, device: str) -> tuple[float, dict[str, float]]:
+    """Seconds of one translation in a new process, and the bytes that it held at most, by place where any were.
+
+    Raises RuntimeError where it fails.
+    """
     context = get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_translate, args=(model, source, output, device, there))
     process.start()
     there.close()
     try:
-        found: tuple[float, int] = here.recv()
+        found: tuple[float, dict[str, float]] = here.recv()
     except EOFError:
         raise RuntimeError("the process that translates has ended") from None
     finally:
@@ -84,4 +90,8 @@ def _translate(model: str, source: Path, output: Path, device: str, pipe: Connec
     translator = Translator.from_pretrained(model, device=device)
     start = time.perf_counter()
     translator.translate_video(source, output, to="b", overwrite=True)
-    pipe.send((time.perf_counter() - start, peak_memory(translator.device)))
+    seconds = time.perf_counter() - start
+    peaks = {"memory": peak_memory(torch.device("cpu"))}
+    if translator.device.type == "cuda":
+        peaks["GPU memory"] = peak_memory(translator.device)
+    pipe.send((seconds, {place: size for place, size in peaks.items() if size}))
