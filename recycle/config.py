@@ -228,6 +228,9 @@ class LossSettings(Settings):
     augment: tuple[Differentiable, ...] = ()
     """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
     little footage."""
+    noise_back: float = Field(0.0, ge=0, le=1)
+    """Standard deviation of the noise on translated frames, of values in [-1, 1], before they are translated back:
+    nothing can be hidden in what noise drowns (Bashkirova et al. 2019, section 3.1)."""
     prediction: PredictionSettings = PredictionSettings()
     weights: LossWeights = LossWeights(cycle=2.0, unsupervised_spatial=5.0, unsupervised_recycle=2.0)
 
@@ -459,6 +462,8 @@ class Pipeline(Settings):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
                     raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+        if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
+            raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
         if discriminator.minibatch_std and train.batch_size * train.frames < 2:
             raise ValueError(
                 "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "

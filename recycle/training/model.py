@@ -80,6 +80,7 @@ class Translators(nn.Module):
         self.weights = pipeline.losses.weights
         self.past = networks.predictor.past
         self.learns_from = pipeline.losses.prediction.learns_from
+        self.noise_back = pipeline.losses.noise_back
         self.gen_ab = Generator(networks.generator)
         self.gen_ba = Generator(networks.generator)
         self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
@@ -124,8 +125,8 @@ class Translators(nn.Module):
         one_a, one_b = a[:, :1], b[:, :1]
         back_a, carried_a = _moved(fake_b[:, :1], one_a) if w.unsupervised_recycle else (None, None)
         back_b, carried_b = _moved(fake_a[:, :1], one_b) if w.unsupervised_recycle else (None, None)
-        cycle_a, recycled_a, moved_a = _together(self.gen_ba, fake_b if w.cycle else None, ahead_b, back_a)
-        cycle_b, recycled_b, moved_b = _together(self.gen_ab, fake_a if w.cycle else None, ahead_a, back_b)
+        cycle_a, recycled_a, moved_a = self._back(self.gen_ba, fake_b if w.cycle else None, ahead_b, back_a)
+        cycle_b, recycled_b, moved_b = self._back(self.gen_ab, fake_a if w.cycle else None, ahead_a, back_b)
         frames = a.shape[1]
         return Translated(
             fake_a=fake_a if ahead_a is None else torch.cat((fake_a[:, : frames - 1], ahead_a[:, -1:]), dim=1),
@@ -149,6 +150,12 @@ class Translators(nn.Module):
             taught_a=None if self._teacher is None else self._teacher(b, to="a"),
             taught_b=None if self._teacher is None else self._teacher(a, to="b"),
         )
+
+    def _back(self, generator: nn.Module, *clips: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The way back of translated clips (B, ·, 3, H, W), under noise where that is asked for."""
+        if self.noise_back:
+            clips = tuple(x if x is None else x + self.noise_back * torch.randn_like(x) for x in clips)
+        return _together(generator, *clips)
 
     def _predict(self, predictor: nn.Module, fake: Tensor | None, real: Tensor) -> tuple[Tensor | None, Tensor]:
         """Predictions (B, T−P, 3, H, W) from translated and from real frames, in one call where both may teach."""

@@ -34,6 +34,7 @@ PIPELINES = st.fixed_dictionaries(
                 "adversarial": st.sampled_from(get_args(Adversarial)),
                 "distance": st.sampled_from(["l1", "l2"]),
                 "r1": st.just(1.0),
+                "noise_back": st.sampled_from([0.0, 0.1]),
                 "augment": st.lists(st.sampled_from(get_args(Differentiable)), min_size=1, max_size=2, unique=True),
                 "prediction": some_of(
                     learns_from=["both", "real"], judged=["no", "unopposed", "opposed"], wait=[False, True]
@@ -107,6 +108,7 @@ VAIN: dict[str, dict[str, Any]] = {
     r"'losses\.augment' is for discriminators": {
         "losses": {"augment": ["noise"], "weights": {"adversarial": 0, "cycle": 1}}
     },
+    r"'losses\.noise_back' needs a way back": {"losses": {"noise_back": 0.1, "weights": {"identity": 1}}},
     "minibatch_std' compares the frames of a batch": {"networks": {"discriminator": {"minibatch_std": True}}},
     r"'train\.stride' lies between the frames of a clip": {"train": {"stride": [1, 3]}},
     r"'train\.predictor_rate' needs a recycle or recurrent loss": {"train": {"predictor_rate": 2}},

@@ -405,3 +405,21 @@ def test_the_pool_gives_back_old_frames_in_about_half_of_the_cases_and_resumes_e
 def test_an_empty_pool_passes_frames_through() -> None:
     clip = torch.rand(1, 3, 3, 4, 4)
     assert FramePool(0, seed=0).exchange(clip) is clip
+
+
+def test_noise_on_the_way_back_is_on_nothing_else() -> None:
+    """With networks back that change nothing, what comes back is the translation and the noise."""
+    weights = {"cycle": 1.0, "recycle": 1.0, "recurrent": 1.0}
+    a, b = clips()
+    outs = []
+    for noise in (0.0, 0.1):
+        translators, _ = networks(small(weights, losses={"noise_back": noise}))
+        translators.add_module("gen_ba", nn.Identity())
+        outs.append(translators(a, b))
+    exact, noisy = outs
+    assert torch.equal(exact.fake_b, noisy.fake_b)
+    assert torch.equal(exact.cycle_a, exact.fake_b[:, :2])
+    for one, other in ((exact.cycle_a, noisy.cycle_a), (exact.recycled_a, noisy.recycled_a)):
+        error = other - one
+        assert abs(float(error.mean())) < 0.01
+        assert 0.09 < float(error.std()) < 0.11
