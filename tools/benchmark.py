@@ -15,7 +15,7 @@ alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from recycle.errors import ConfigError, RecycleError
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> list[Results]:
+def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Results]:
     """Each imports what it needs, so that none slows another down."""
     rounds, device, frames = chosen.rounds, chosen.device, chosen.frames
     if chosen.name == "startup":

@@ -1,7 +1,7 @@
 """Translation of a video: ours from file to file, the generator alone, and the published flow."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import cycle, islice
@@ -21,6 +21,7 @@ from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
+from recycle.translation.translator import translate as through
 from recycle.translation.work import SEGMENT
 from tools.benchmarking.ceiling import convolution, flops, seconds
 from tools.benchmarking.published import as_published, translate_as_published
@@ -40,10 +41,12 @@ LEAST = {"cpu": (0.95, 10.0, 0.8), "cuda": (0.9, 30.0, 0.5)}
 convolution."""
 
 
-def translate(*, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]) -> list[Results]:
-    """Time the translation of a clip of so many frames at each size, by a generator of that width with random weights.
+def translate(
+    *, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]
+) -> Iterator[Results]:
+    """Time the translation of a clip of so many frames, one size after the other.
 
-    64 is the published one, 16 that of `pipelines/fast.toml`.
+    width: of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
     """
     torch.manual_seed(0)
     networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=width, blur=width != 64))
@@ -53,10 +56,8 @@ def translate(*, width: int, frames: int | None, rounds: int, device: str, say: 
     translator = Translator(bundle, device=device)
     as_published(peer).eval().to(translator.device)
     with TemporaryDirectory() as folder:
-        return [
-            _at(name, size, translator, peer, Path(folder), frames=frames, rounds=rounds, say=say)
-            for name, size in SIZES.items()
-        ]
+        for name, size in SIZES.items():
+            yield _at(name, size, translator, peer, Path(folder), frames=frames, rounds=rounds, say=say)
 
 
 def _at(
@@ -121,7 +122,7 @@ def _likeness(translator: Translator, peer: Bundle, frames: list[Pixels]) -> flo
     """Peak signal-to-noise ratio of our translation of RGB frames beside the generator in float32, in dB."""
     x = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).to(translator.device) / 127.5 - 1
     with torch.inference_mode():
-        exact = torch.cat([peer.gen_ab(each) for each in x.split(1)])
+        exact = torch.cat([through(peer.gen_ab, each) for each in x.split(1)])
     return float(10 * torch.log10(4 / (translator(x, to="b") - exact).square().mean()))
 
 
