@@ -124,9 +124,9 @@ def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
     assert "best at step 4 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
 
 
-@pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (1e-2, False)])
+@pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (5e-4, False)])
 def test_a_run_that_learns_no_more_is_told_so_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
-    """Pairs of which one is the other's negative, with steps that are far too small or large enough."""
+    """Pairs of which one is the other's negative, with steps that are far too small, or that lead down to the end."""
     a, b = (write_frames(tmp_path / name, 60, seed=1) for name in "ab")
     for file in b.glob("*.png"):
         cv2.imwrite(str(file), cv2.bitwise_not(cv2.imread(str(file), cv2.IMREAD_COLOR)))
