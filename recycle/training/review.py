@@ -30,7 +30,8 @@ class Review:
         self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
         names = [held_out_name(own.held_out, domain) for domain, own in zip(DOMAINS, splits, strict=True)]
-        self._keep([(name, own) for name, own in zip(names, splits, strict=True) if own.unseen])
+        clips = zip(names, splits, self._clips, strict=True)
+        self._keep({name: (own, clip) for name, own, clip in clips if own.unseen})
         self._validate = Validator(
             (splits[0].train, splits[1].train),
             (self._clips[0], self._clips[1]),
@@ -38,16 +39,16 @@ class Review:
         )
         self.scores = Scores.load(run.folder / "validation.json", run.step, held_out=names)
 
-    def _keep(self, held_out: list[tuple[str, Split]]) -> None:
+    def _keep(self, held_out: dict[str, tuple[Split, Tensor]]) -> None:
         """Have these clips as videos in the run's folder, and no others."""
         folder = self._run.folder / HELD_OUT
         folder.mkdir(exist_ok=True)
         for old in folder.glob("[ab]-*.mp4"):
-            if old.name not in [name for name, _ in held_out]:
+            if old.name not in held_out:
                 old.unlink()
-        for name, own in held_out:
+        for name, (own, clip) in held_out.items():
             if not (folder / name).exists():
-                write_held_out(own.held_out, held_out_clip(own.held_out), folder / name)
+                write_held_out(own.held_out, clip, folder / name)
 
     def hold(self) -> str:
         """Review the averaged weights as they are now; returns the score in words, for a progress line.

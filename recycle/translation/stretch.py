@@ -27,8 +27,8 @@ class Transform:
 
     pictures: Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
     """One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype, which is
-    stretched to the source's size when it is encoded. Runs in a thread; with a
-    context it starts anew with every segment."""
+    stretched to the source's size when it is encoded. Runs in a thread; with a context it starts anew with every
+    segment."""
     key: Mapping[str, object] | None = None
     """All that it depends on."""
     context: int = 0
