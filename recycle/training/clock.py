@@ -15,7 +15,7 @@ RECENT = 100
 SAVE_AFTER = 600.0
 """Seconds that a killed run may lose at most, and a step."""
 MARGIN = 1.5
-"""A step and what closes a run may take so much longer than the last time, and the run still ends in time."""
+"""A step and what closes a run may take so much longer than before, and the run still ends in time."""
 
 
 class Tick(NamedTuple):
@@ -97,7 +97,9 @@ class Clock:
         start = time.monotonic()
         yield
         end = time.monotonic()
-        self._took[work] = end - start
+        took = end - start
+        # Slow ones come back (a disk that others write to), so they are forgotten by halves.
+        self._took[work] = max(took, (took + self._took.get(work, 0.0)) / 2)
         if work == "save":
             self._saved = end
 
