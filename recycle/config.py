@@ -231,9 +231,15 @@ class LossSettings(Settings):
     little footage."""
     noise_back: float = Field(0.0, ge=0, le=1)
     """Standard deviation of the noise on translated frames, of values in [-1, 1], before they are translated back:
-    nothing can be hidden in what noise drowns (Bashkirova et al. 2019, section 3.1)."""
+    nothing can be hidden in what noise drowns (Bashkirova et al. 2019, section 3.1). Without `weights` it is 0.1."""
     prediction: PredictionSettings = PredictionSettings()
     weights: LossWeights = LossWeights(cycle=2.0, unsupervised_spatial=5.0, unsupervised_recycle=2.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_default_is_weights_and_noise(cls, data: Any) -> Any:
+        """Weights that a file gives are all of the objective; without them it is the default's, noise included."""
+        return {"noise_back": 0.1} | data if isinstance(data, dict) and "weights" not in data else data
 
 
 class AugmentSettings(Settings):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recycle.config import find_pipeline, load_pipeline, shipped_pipelines
+from recycle.config import find_pipeline, load_pipeline, parse_pipeline, shipped_pipelines
 from recycle.errors import ConfigError
 
 
@@ -77,3 +77,17 @@ def test_the_feature_network_is_named_or_a_file_beside_the_pipeline(tmp_path: Pa
     assert features("street") == "street"
     assert features("weights/inception.pth") == tmp_path / "weights" / "inception.pth"
     assert load_pipeline(write(tmp_path, "")).evaluate.features is None
+
+
+def test_a_file_without_weights_has_the_default_and_one_with_weights_only_what_it_says() -> None:
+    default = parse_pipeline({}, where="test").losses
+    assert default.weights.unsupervised_spatial
+    assert default.noise_back
+    assert parse_pipeline({"losses": {"adversarial": "hinge"}}, where="test").losses.noise_back == default.noise_back
+    assert parse_pipeline({"losses": {"noise_back": 0}}, where="test").losses.noise_back == 0
+    own = parse_pipeline({"losses": {"weights": {"cycle": 1}}}, where="test")
+    assert own.losses.weights.model_dump(exclude_defaults=True) == {"cycle": 1}
+    assert own.losses.noise_back == 0
+    assert parse_pipeline({"footage": {"paired": True}}, where="test").losses.noise_back == 0
+    for pipeline in (parse_pipeline({}, where="test"), own):  # as a run keeps it in its folder
+        assert parse_pipeline(pipeline.model_dump(mode="json"), where="test") == pipeline
