@@ -143,20 +143,19 @@ class PredictorSettings(Settings):
     past: int = Field(2, ge=1, le=16)
     """Frames that the predictor sees: 2 in the paper."""
 
-    kind: Literal["flow", "smp", "pix2pix"] = "flow"
-    """'flow': segmentation_models_pytorch.Unet that tells how the last frame moves, and what else changes; 'smp': that
-    tells the change alone; 'pix2pix': the U-Net of the paper, which paints the frame."""
+    kind: Literal["smp", "pix2pix"] = "smp"
+    """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
     width: int = Field(64, ge=4, le=512)
-    """Channels of the finest level of the pix2pix U-Net, or of the coarsest level of smp's decoder ÷ 4."""
+    """Channels of the finest level of the pix2pix U-Net, or of the smp decoder's coarsest level ÷ 4."""
     encoder: str = "tu-resnet18"
-    """Encoder of smp's U-Net, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
+    """Encoder of the smp U-Net, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
     depth: int = Field(4, ge=3, le=8)
-    """Halvings of the resolution: up to 5 for smp's U-Net; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
+    """Halvings of the resolution: up to 5 for smp; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
 
     @model_validator(mode="after")
     def _smp_depth(self) -> Self:
-        if self.kind != "pix2pix" and self.depth > 5:
-            raise ValueError(f"'depth' of {self.kind} predictors is at most 5, got {self.depth}")
+        if self.kind == "smp" and self.depth > 5:
+            raise ValueError(f"'depth' of an smp predictor is at most 5, got {self.depth}")
         return self
 
 

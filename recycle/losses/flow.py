@@ -1,8 +1,10 @@
-"""Synthetic motion: smooth random flows, and noise on what was moved along them."""
+"""Synthetic motion: smooth random flows, and frames moved along them."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from recycle.losses.adversarial import at_least_float32
 
 MOTION = 0.03
 """Standard deviation of the local motion, as a part of the short side."""
@@ -26,6 +28,27 @@ def synthetic_flow(frames: Tensor) -> Tensor:
     local = torch.randn(batch, 2, *cells, device=device) * (MOTION * short)
     shift = (torch.rand(batch, 2, 1, 1, device=device) * 2 - 1) * (SHIFT * short)
     return F.interpolate(local, (height, width), mode="bicubic", align_corners=False) + shift
+
+
+def warp(clip: Tensor, flow: Tensor) -> Tensor:
+    """Move all frames of (B, T, C, H, W) along (B, 2, H, W), bilinear: out(p) = in(p + flow(p)).
+
+    What comes from outside of the frame is its mirror image. Places are computed in float32 or finer: in bf16 they
+    would be off by up to half a pixel.
+    """
+    frames, (height, width) = clip.shape[1], clip.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=clip.device, dtype=flow.dtype),
+        torch.arange(width, device=clip.device, dtype=flow.dtype),
+        indexing="ij",
+    )
+    # Pixel centres of grid_sample (align_corners=False): −1 and 1 are the outer edges of the frame.
+    grid = torch.stack(
+        ((2 * (x + flow[:, 0]) + 1) / width - 1, (2 * (y + flow[:, 1]) + 1) / height - 1), dim=-1
+    ).repeat_interleave(frames, 0)
+    exact = at_least_float32(clip).flatten(0, 1)
+    moved = F.grid_sample(exact, grid.to(exact.dtype), mode="bilinear", padding_mode="reflection", align_corners=False)
+    return moved.to(clip.dtype).unflatten(0, clip.shape[:2])
 
 
 def add_noise(clip: Tensor) -> Tensor:

@@ -11,19 +11,10 @@ from recycle.errors import ConfigError
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import GroupNorm, InstanceNorm
 from recycle.networks.resample import Double, Halve
-from recycle.warp import warp
-
-PIXELS = 8.0
-"""Motion in pixels that an output of 1 stands for."""
 
 
 class SmpPredictor(nn.Module):
-    """`segmentation_models_pytorch.Unet` that predicts how the last frame changes to the next.
-
-    kind "flow": P(x_{1:t}) = W(x_t) + Δ, the last frame moved along a flow, and what else changes; the U-Net has the
-    two channels of the flow and the three of Δ. To move pixels is far easier to learn than to paint them anew (Liu et
-    al. 2017, "Deep Voxel Flow", section 4.3, which extrapolates by flow alone; Hao et al. 2018 for the sum).
-    kind "smp": P(x_{1:t}) = x_t + Δ.
+    """`segmentation_models_pytorch.Unet` that predicts the change from the last frame to the next.
 
     It starts as a copy of the last frame: the last convolution is 0 (as the last layer of residual branches in Goyal
     et al. 2017, section 5.1), so the recycle loss has something to rely on from the first step.
@@ -37,7 +28,6 @@ class SmpPredictor(nn.Module):
 
         super().__init__()
         self.multiple = 2**settings.depth
-        self.moves = settings.kind == "flow"
         channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]
         try:
             self.unet = smp.Unet(
@@ -46,7 +36,7 @@ class SmpPredictor(nn.Module):
                 encoder_weights=None,
                 decoder_channels=channels,
                 in_channels=3 * settings.past,
-                classes=5 if self.moves else 3,
+                classes=3,
             )
         except (KeyError, RuntimeError, ValueError) as error:
             raise ConfigError(
@@ -61,11 +51,7 @@ class SmpPredictor(nn.Module):
         """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
         height, width = past.shape[-2:]
         change = self.unet(pad_to_multiple(past.flatten(1, 2), self.multiple))[..., :height, :width]
-        last = past[:, -1]
-        if self.moves:
-            flow, change = change.split((2, 3), dim=1)
-            last = warp(past[:, -1:], PIXELS * flow)[:, 0]
-        return (last + change).clamp(-1, 1)
+        return (past[:, -1] + change).clamp(-1, 1)
 
 
 class Pix2PixPredictor(nn.Module):
@@ -115,7 +101,7 @@ class Pix2PixPredictor(nn.Module):
 
 def make_predictor(settings: PredictorSettings) -> SmpPredictor | Pix2PixPredictor:
     """The predictor that `settings` describe."""
-    return Pix2PixPredictor(settings) if settings.kind == "pix2pix" else SmpPredictor(settings)
+    return SmpPredictor(settings) if settings.kind == "smp" else Pix2PixPredictor(settings)
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:

@@ -18,7 +18,6 @@ from recycle.networks.generator import Generator
 from recycle.networks.inference import for_inference
 from recycle.networks.predictor import make_predictor
 from recycle.networks.projector import Projector
-from recycle.warp import warp
 
 
 class Translated(NamedTuple):
@@ -289,12 +288,12 @@ def _together(network: nn.Module, *clips: Tensor | None) -> tuple[Tensor | None,
 def _moved(clip: Tensor, companion: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """W(clip) + Δ for a synthetic motion W drawn now; and W(companion), or the flow of W where there is none."""
     motion = flow.synthetic_flow(clip)
-    noisy = flow.add_noise(warp(clip, motion))
-    return noisy, motion if companion is None else warp(companion, motion)
+    noisy = flow.add_noise(flow.warp(clip, motion))
+    return noisy, motion if companion is None else flow.warp(companion, motion)
 
 
 def _warped(clip: Tensor, motion: Tensor | None) -> Tensor | None:
-    return None if motion is None else warp(clip, motion)
+    return None if motion is None else flow.warp(clip, motion)
 
 
 def _pair(one: Tensor | None, other: Tensor | None) -> Pair | None:

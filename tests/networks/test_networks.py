@@ -1,7 +1,5 @@
 """The networks have the published topology, and work on any size and batch."""
 
-from typing import Literal
-
 import pytest
 import timm
 import torch
@@ -15,11 +13,7 @@ from recycle.networks.norm import GroupNorm, InstanceNorm
 from recycle.networks.predictor import make_predictor
 from recycle.networks.projector import Projector
 
-PREDICTORS = [
-    PredictorSettings(kind="flow", width=8, depth=3),
-    PredictorSettings(kind="smp", width=8, depth=3),
-    PredictorSettings(kind="pix2pix", width=8, depth=4),
-]
+SMALL = PredictorSettings(width=8, depth=3)
 
 
 def parameters(network: nn.Module) -> int:
@@ -113,7 +107,7 @@ def test_generator_keeps_size_and_range(size: tuple[int, int]) -> None:
     assert out.abs().max() <= 1
 
 
-@pytest.mark.parametrize("settings", PREDICTORS)
+@pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
 @pytest.mark.parametrize("past", [1, 2, 4])
 def test_predictor_takes_any_size_and_window(settings: PredictorSettings, past: int) -> None:
     predictor = make_predictor(settings.model_copy(update={"past": past}))
@@ -122,7 +116,7 @@ def test_predictor_takes_any_size_and_window(settings: PredictorSettings, past: 
     assert out.abs().max() <= 1
 
 
-@pytest.mark.parametrize("settings", PREDICTORS)
+@pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
 def test_predictor_treats_the_clips_of_a_batch_independently(settings: PredictorSettings) -> None:
     predictor = make_predictor(settings).double()
     clips = torch.rand(3, 2, 3, 32, 32, dtype=torch.float64) * 2 - 1
@@ -135,11 +129,10 @@ def test_an_unknown_encoder_is_a_clear_error() -> None:
         make_predictor(PredictorSettings(encoder="nosuch"))
 
 
-@pytest.mark.parametrize("kind", ["flow", "smp"])
-def test_a_predictor_starts_as_a_copy_of_the_last_frame_and_learns(kind: Literal["flow", "smp"]) -> None:
-    predictor = make_predictor(PredictorSettings(kind=kind, width=16, depth=3))
+def test_an_smp_predictor_starts_as_a_copy_of_the_last_frame_and_learns() -> None:
+    predictor = make_predictor(PredictorSettings(width=16, depth=3))
     past = torch.rand(2, 2, 3, 16, 24) * 2 - 1
-    torch.testing.assert_close(predictor(past), past[:, -1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(predictor(past), past[:, -1], rtol=0, atol=0)
     before = {key: value.clone() for key, value in predictor.state_dict().items()}
     optimiser = torch.optim.Adam(predictor.parameters(), 1e-3)
     for _ in range(2):  # the zero head passes no gradient on at first
@@ -148,26 +141,6 @@ def test_a_predictor_starts_as_a_copy_of_the_last_frame_and_learns(kind: Literal
         optimiser.step()
     changed = [key for key, value in predictor.state_dict().items() if not torch.equal(value, before[key])]
     assert len(changed) > 0.9 * len(before)
-
-
-def test_a_predictor_by_flow_learns_to_move_pictures_that_it_never_saw() -> None:
-    def moving(seed: int) -> torch.Tensor:
-        """Clips (4, 3, 3, 32, 32) of coloured noise that moves by a pixel down and two to the right with each frame."""
-        noise = torch.rand(4, 3, 20, 20, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-        picture = nn.functional.interpolate(noise, (40, 40), mode="bilinear", align_corners=False)
-        return torch.stack([picture[:, :, 4 - t : 36 - t, 4 - 2 * t : 36 - 2 * t] for t in (0, 1, 2)], dim=1)
-
-    torch.manual_seed(0)
-    predictor = make_predictor(PredictorSettings(kind="flow", width=16, depth=3))
-    optimiser = torch.optim.Adam(predictor.parameters(), 2e-3)
-    for step in range(60):
-        clips = moving(step)
-        optimiser.zero_grad()
-        (predictor(clips[:, :2]) - clips[:, 2]).abs().mean().backward()
-        optimiser.step()
-    unseen = torch.cat([moving(seed) for seed in range(1000, 1005)])
-    copying = (unseen[:, 1] - unseen[:, 2]).abs().mean()
-    assert (predictor(unseen[:, :2]) - unseen[:, 2]).abs().mean() < 0.2 * copying
 
 
 def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:

@@ -28,7 +28,7 @@ CYCLEGAN = {"adversarial": 1.0, "cycle": 10.0, "recycle": 0.0, "recurrent": 0.0,
 Changes = dict[str, Any]
 
 
-def small(weights: dict[str, float], distance: str = "l1", predictor: str = "flow", **changes: Changes) -> Pipeline:
+def small(weights: dict[str, float], distance: str = "l1", predictor: str = "smp", **changes: Changes) -> Pipeline:
     """A pipeline of tiny networks; changes: settings of its groups, such as train={"frames": 5}."""
     groups: dict[str, Changes] = {
         "networks": {
@@ -125,7 +125,7 @@ def gradients(total: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | No
 @pytest.mark.parametrize("weights", [ALL, PAPER, CYCLEGAN])
 @pytest.mark.parametrize(
     ("distance", "predictor", "judged", "frames"),
-    [("l1", "flow", "no", 3), ("l2", "pix2pix", "unopposed", 3), ("l1", "smp", "opposed", 5)],
+    [("l1", "smp", "no", 3), ("l2", "pix2pix", "unopposed", 3), ("l1", "smp", "opposed", 5)],
 )
 def test_losses_and_gradients_equal_the_equations(
     weights: dict[str, float], distance: str, predictor: str, judged: str, frames: int
