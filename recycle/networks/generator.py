@@ -96,12 +96,13 @@ class Generator(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
 
-        Frames may be of a higher precision than the weights: a skip adds them as they are.
+        Frames may be of a higher precision than the weights: a skip adds them as they are. What noise has put out of
+        range is translated as it is, too; a skip adds the end of the range for it.
         """
         change = self.model[:-1](frames.to(next(self.parameters()).dtype))
         if not self.skip:
             return torch.tanh(change)
-        return torch.tanh(change + torch.atanh(frames * NEARLY_ONE))
+        return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
 
     def features(self, frames: Tensor) -> list[Tensor]:
         """(B, 3, H, W) → the frames, and what the encoder makes of them after each halving and at two residual

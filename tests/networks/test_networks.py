@@ -147,7 +147,12 @@ def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
     generator = Generator(GeneratorSettings(width=8, blocks=1, skip=True))
     frames = torch.rand(2, 3, 16, 16) * 2 - 1
     torch.testing.assert_close(generator(frames), frames * 0.98, rtol=0, atol=1e-5)
-    assert generator(torch.ones(1, 3, 16, 16)).isfinite().all()
+    noisy = torch.tensor([-1.3, -1.0, 1.0, 1.3]).repeat(1, 3, 16, 4).requires_grad_()
+    out = generator(noisy)
+    torch.testing.assert_close(out, noisy.clamp(-1, 1) * 0.98, rtol=0, atol=1e-5)
+    out.sum().backward()
+    assert noisy.grad is not None
+    assert noisy.grad.isfinite().all()
     before = {key: value.clone() for key, value in generator.state_dict().items()}
     optimiser = torch.optim.Adam(generator.parameters(), 1e-3)
     for _ in range(2):  # the zero head passes no gradient on at first
