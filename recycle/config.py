@@ -3,14 +3,18 @@
 Every default of the project lives in this file and nowhere else.
 """
 
+import codecs
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from recycle.encoder_options import check_options
 from recycle.errors import ConfigError
+from recycle.safe_text import brief, printable
 
 Domain = Literal["a", "b"]
 Appearance = Literal["day", "sunset", "rain", "snow", "night", "labels"]
@@ -22,11 +26,44 @@ Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wa
 
 T = TypeVar("T", bound=BaseModel)
 
+_LARGEST_FILE = 1 << 20
+"""Bytes of a pipeline file; those that ship have about a thousand."""
+_MANY = 2**31 - 1
+"""Bound of counts that have no other: what every library takes."""
+_LONG = 10_000.0
+"""Hours or seconds that nobody means to wait."""
+
+
+def _plain_name(name: str) -> str:
+    if not name.strip() or name in (".", "..") or re.search(r"[/\\]", name) or printable(name) != name:
+        raise ValueError(
+            f"the name of one folder is expected, without slashes and control characters, got {brief(name)}"
+        )
+    return name
+
+
+def _real_path(path: Path) -> Path:
+    if "\0" in str(path) or len(str(path)) > 4096:
+        raise ValueError("this is no path: it is too long, or holds a zero byte")
+    return path
+
+
+FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
+"""The name of one folder."""
+Place = Annotated[Path, AfterValidator(_real_path)]
+Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
+Pixel = Annotated[int, Field(ge=-65536, le=65536)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Stride = Annotated[int, Field(ge=-_MANY, le=_MANY)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Word = Annotated[str, Field(pattern=r"^[a-z0-9_:]{1,40}$")]
+"""A name that a library gives a device, a preset or a pixel format."""
+
 
 class Settings(BaseModel):
     """Base of every group of settings: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=1000)
 
 
 class StreetSettings(Settings):
@@ -37,11 +74,11 @@ class StreetSettings(Settings):
     width: int = Field(160, ge=32, le=4096)
     height: int = Field(96, ge=32, le=4096)
     fps: int = Field(12, ge=1, le=120)
-    seconds: float = Field(60.0, gt=0)
+    seconds: float = Field(60.0, gt=0, le=1e5)
     """Length of each domain's training footage; the two sides show different scenes."""
-    test_seconds: float = Field(8.0, gt=0)
+    test_seconds: float = Field(8.0, gt=0, le=1e5)
     """Length of the unseen clip, rendered in both appearances so that the truth is known."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_MANY)
 
 
 class FootageSettings(Settings):
@@ -50,14 +87,14 @@ class FootageSettings(Settings):
     Each path is a video file, a folder of video files or a folder of numbered images.
     """
 
-    a: tuple[Path, ...] = ()
-    b: tuple[Path, ...] = ()
-    test_a: tuple[Path, ...] = ()
+    a: Places = ()
+    b: Places = ()
+    test_a: Places = ()
     """Unseen videos of domain a, translated to b, evaluated and shown in the report by `recycle run`."""
-    test_b: tuple[Path, ...] = ()
-    truth_ab: tuple[Path, ...] = ()
+    test_b: Places = ()
+    truth_ab: Places = ()
     """True counterparts in domain b of `test_a`, in the same order (only where they exist)."""
-    truth_ba: tuple[Path, ...] = ()
+    truth_ba: Places = ()
     street: StreetSettings | None = None
     paired: bool = False
     """The footage of b shows frame by frame the true counterparts of that of a, in the same order: learn from
@@ -84,17 +121,17 @@ class FootageSettings(Settings):
 class ExtractSettings(Settings):
     """How video becomes frames on disk."""
 
-    fps: float | None = Field(None, gt=0)
+    fps: float | None = Field(None, ge=1e-3, le=1e4)
     """Frames per second to keep; None keeps every frame."""
-    short_side: int | None = Field(286, ge=16)
+    short_side: int | None = Field(286, ge=16, le=16384)
     """Pixels of the shorter side after resizing (the aspect ratio is kept); None keeps the size."""
-    crop: tuple[int, int, int, int] | None = None
+    crop: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
     """x, y, width, height of the box to keep, in pixels of the upright source frame, before resizing."""
     format: Literal["jpg", "png"] = "jpg"
-    drop_duplicates: float = Field(0.0, ge=0)
+    drop_duplicates: float = Field(0.0, ge=0, le=255)
     """Drop a frame whose mean absolute difference from the last kept one is at most this many grey levels
     (of 255); 0 keeps all."""
-    cut_threshold: float = Field(3.0, gt=0)
+    cut_threshold: float = Field(3.0, gt=0, le=1e6)
     """Sensitivity of the cut detector (PySceneDetect AdaptiveDetector's adaptive_threshold)."""
 
     @model_validator(mode="after")
@@ -147,7 +184,7 @@ class PredictorSettings(Settings):
     """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
     width: int = Field(64, ge=4, le=512)
     """Channels of the finest level of the pix2pix U-Net, or of the smp decoder's coarsest level ÷ 4."""
-    encoder: str = "tu-resnet18"
+    encoder: str = Field("tu-resnet18", pattern=r"^[A-Za-z0-9_.\-]{1,80}$")
     """Encoder of the smp U-Net, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
     depth: int = Field(4, ge=3, le=8)
     """Halvings of the resolution: up to 5 for smp; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
@@ -173,26 +210,26 @@ class LossWeights(Settings):
     Where some are given, they are all there are beside the adversarial loss.
     """
 
-    adversarial: float = Field(1.0, ge=0)
-    temporal: float = Field(0.0, ge=0)
+    adversarial: Weight = 1.0
+    temporal: Weight = 0.0
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
-    cycle: float = Field(0.0, ge=0)
-    recycle: float = Field(0.0, ge=0)
-    recurrent: float = Field(0.0, ge=0)
-    identity: float = Field(0.0, ge=0)
-    unsupervised_spatial: float = Field(0.0, ge=0)
+    cycle: Weight = 0.0
+    recycle: Weight = 0.0
+    recurrent: Weight = 0.0
+    identity: Weight = 0.0
+    unsupervised_spatial: Weight = 0.0
     """W(G(x)) is G(W(x)) for a synthetic motion W."""
-    unsupervised_recycle: float = Field(0.0, ge=0)
+    unsupervised_recycle: Weight = 0.0
     """The way back of W(G(x)) is W(x), for a synthetic motion W: recycle without a predictor."""
-    patch_nce: float = Field(0.0, ge=0)
+    patch_nce: Weight = 0.0
     """Contrastive loss of patches, in place of or beside cycle and recycle."""
-    feature_matching: float = Field(0.0, ge=0)
+    feature_matching: Weight = 0.0
     """Translated and real frames look alike to each layer of the discriminator."""
-    perceptual: float = Field(0.0, ge=0)
+    perceptual: Weight = 0.0
     """Distance of cycled and recycled frames from the real ones, as the discriminator's layers see them."""
-    paired: float = Field(0.0, ge=0)
+    paired: Weight = 0.0
     """L1 distance from the true counterpart; only with `footage.paired`."""
-    distillation: float = Field(0.0, ge=0)
+    distillation: Weight = 0.0
     """L1 distance from what `train.teacher` makes of the same frame."""
 
     def teach_generators(self, *, recycle: bool) -> bool:
@@ -221,11 +258,11 @@ class LossSettings(Settings):
     distance: Literal["l1", "l2"] = "l1"
     """Distance of cycle, recycle, recurrent and identity: 'l1' as in the original code (less blur), 'l2'
     as in the paper's formulas (the mean of squares)."""
-    gradient_penalty: float = Field(10.0, ge=0)
+    gradient_penalty: Weight = 10.0
     """Weight of the gradient penalty of the Wasserstein form."""
-    r1: float = Field(0.0, ge=0)
+    r1: Weight = 0.0
     """γ of the R1 penalty on the discriminators' gradient at real frames (Mescheder et al. 2018)."""
-    augment: tuple[Differentiable, ...] = ()
+    augment: tuple[Differentiable, ...] = Field((), max_length=16)
     """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
     little footage."""
     noise_back: float = Field(0.0, ge=0, le=1)
@@ -254,61 +291,61 @@ class TrainSettings(Settings):
 
     frames: int = Field(1, ge=1, le=64)
     """T, frames of a clip: 3 in the paper. The recycle and recurrent losses need one more than the predictors see."""
-    stride: int | tuple[int, int] = 1
+    stride: Stride | tuple[Stride, Stride] = 1
     """Temporal stride: every stride-th extracted frame; two numbers: drawn for each clip, from the first to the
     second."""
-    size: tuple[int, int] = (256, 256)
+    size: tuple[Pixel, Pixel] = (256, 256)
     """Height and width in pixels of the random crop that is trained on; multiples of 4, at most the
     extracted frames' size."""
     grow: int = Field(0, ge=0, le=4)
     """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
-    batch_size: int = Field(1, ge=1)
+    batch_size: int = Field(1, ge=1, le=4096)
     """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
-    steps: int = Field(20_000, ge=1)
+    steps: int = Field(20_000, ge=1, le=_MANY)
     """Length of the run; of no account where `hours` is given."""
-    hours: float | None = Field(None, gt=0)
+    hours: float | None = Field(None, gt=0, le=_LONG)
     """Length of the run by the clock instead of in steps: learning rate and growing resolution follow the time that
     was spent, interruptions not counted, and the run ends in time with everything saved."""
     decay: float = Field(0.5, ge=0, le=1)
     """Part of the run, at the end, over which the learning rate falls linearly towards 0."""
-    learning_rate: float = Field(2e-4, gt=0)
-    discriminator_rate: float = Field(1.0, gt=0)
+    learning_rate: float = Field(2e-4, gt=0, le=10)
+    discriminator_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et
     al. 2017); below 1 where the discriminators run away, as in very short runs."""
-    predictor_rate: float = Field(1.0, gt=0)
+    predictor_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the predictors ÷ that of the generators."""
-    betas: tuple[float, float] = (0.5, 0.999)
-    pool_size: int = Field(50, ge=0)
+    betas: tuple[Rate, Rate] = (0.5, 0.999)
+    pool_size: int = Field(50, ge=0, le=100_000)
     """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the moving average of generators and predictors that goes into the bundle; 0: none."""
-    clip_norm: float = Field(10.0, ge=0)
+    clip_norm: Weight = 10.0
     """Largest norm of the gradient of the generators, of the predictors, and of the discriminators; 0: any."""
     precision: Precision = "auto"
     """'auto': bf16 where the device computes it fast, else fp32."""
-    device: str = "auto"
+    device: Word = "auto"
     """'auto', 'cpu', 'cuda', 'mps': Lightning Fabric's accelerator."""
-    devices: int | None = Field(None, ge=1)
+    devices: int | None = Field(None, ge=1, le=1024)
     """Devices of each node, with one process each. None: as many as torchrun or srun started processes, else 1."""
-    nodes: int | None = Field(None, ge=1)
+    nodes: int | None = Field(None, ge=1, le=4096)
     """Machines. None: as many as torchrun or srun started processes on, else 1."""
     sharded: bool = False
     """Share the optimisers' moments out over the processes (ZeRO stage 1, Rajbhandari et al. 2020): half of the
     memory that parameters need with Adam, for more traffic."""
-    teacher: Path | None = None
+    teacher: Place | None = None
     """A bundle whose translations `losses.weights.distillation` repeats, relative to the pipeline file."""
-    seed: int = Field(0, ge=0)
-    workers: int | None = Field(None, ge=0)
+    seed: int = Field(0, ge=0, le=_MANY)
+    workers: int | None = Field(None, ge=0, le=1024)
     """Processes that load clips for each device; the clips are the same for any number. None: as many as a GPU needs so
     as not to wait, none on a CPU, where they would take cores from the networks. A script of your own that trains with
     some needs `if __name__ == "__main__":`, as all that start processes do."""
     augment: AugmentSettings = AugmentSettings()
-    held_out: int = Field(24, ge=4)
+    held_out: int = Field(24, ge=4, le=100_000)
     """Frames at the end of each domain's footage (at most a tenth of it) kept for previews, never trained on."""
-    log_every: int = Field(10, ge=1)
-    preview_every: int = Field(1000, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
+    log_every: int = Field(10, ge=1, le=_MANY)
+    preview_every: int = Field(1000, ge=1, le=_MANY)
+    checkpoint_every: int = Field(500, ge=1, le=_MANY)
 
     @model_validator(mode="after")
     def _size_fits_the_networks(self) -> Self:
@@ -340,16 +377,16 @@ class EncodeSettings(Settings):
     """'h264' plays everywhere; 'hevc', 'av1' and 'vp9' are smaller; 'prores' is for editing; 'ffv1' is lossless."""
     crf: int | None = Field(None, ge=0, le=63)
     """Constant quality: 0 is the best. None: the codec's default, which looks like the source."""
-    bitrate: int | None = Field(None, ge=1000)
+    bitrate: int | None = Field(None, ge=1000, le=2_000_000_000)
     """Bits per second instead of constant quality."""
-    preset: str | None = None
+    preset: Word | None = None
     """Speed against size, as the encoder names it: 'ultrafast' to 'veryslow', or a number for av1 and vp9."""
     depth: Literal[8, 10] = 8
     """Bits per sample. 10 keeps the levels of a source that has them; few players take 10-bit H.264."""
-    pixel_format: str | None = None
+    pixel_format: Word | None = None
     """FFmpeg's name, such as 'yuv444p'. None: what plays everywhere (4:2:0 where the codec has it)."""
-    options: dict[str, str] = {}
-    """Further options of the encoder, as FFmpeg names them."""
+    options: dict[str, str] = Field({}, max_length=50)
+    """Further options of the encoder, as FFmpeg names them; which ones: recycle.encoder_options."""
     hardware: bool = False
     """Decode and encode on the GPU (NVDEC, NVENC) where that really works; faster, and larger files of the same
     quality."""
@@ -364,19 +401,24 @@ class EncodeSettings(Settings):
             raise ValueError("give 'crf' or 'bitrate', not both")
         return self
 
+    @model_validator(mode="after")
+    def _options_touch_no_file(self) -> Self:
+        check_options(self.codec, self.options, hardware=self.hardware)
+        return self
+
 
 class TranslateSettings(EncodeSettings):
     """How a bundle is applied to video."""
 
-    scale: Literal["trained", "source"] | Annotated[int, Field(ge=16)] = "trained"
+    scale: Literal["trained", "source"] | Annotated[int, Field(ge=16, le=16384)] = "trained"
     """Short side in pixels at which the network runs: as in training, as in the source, or a number.
     The output always has the source's size."""
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
-    device: str = "auto"
+    device: Word = "auto"
     precision: Precision = "auto"
 
 
@@ -387,20 +429,21 @@ class EvaluateSettings(Settings):
     """Label colours of a label domain; adds the paper's MP, AC and IoU."""
     label_domain: Domain | None = None
     """The domain that holds label maps, if any."""
-    max_frames: int = Field(200, ge=2)
+    max_frames: int = Field(200, ge=2, le=1_000_000)
     """Frames of each test clip that are scored."""
-    features: Literal["street"] | Path | None = None
+    features: Literal["street"] | Place | None = None
     """The network whose features FID and KID, and the check for memorisation, compare. 'street': a small one that is
     trained here on the procedural street, at the first use; a path, relative to the pipeline file: weights of
     torchvision's inception_v3 (.pth or .safetensors). None: no FID and KID, and thumbnails for memorisation."""
-    device: str = "auto"
+    device: Word = "auto"
     """Of that network."""
 
 
 class Pipeline(Settings):
     """One task from footage to report: the whole content of a pipeline file."""
 
-    name: str = "recycle"
+    name: FolderName = "recycle"
+    """Of the task; the run's folder is runs/NAME where no other is given."""
     footage: FootageSettings = FootageSettings()
     extract: ExtractSettings = ExtractSettings()
     networks: NetworkSettings = NetworkSettings()
@@ -417,9 +460,10 @@ class Pipeline(Settings):
         if not isinstance(data, dict) or not _get(data.get("footage"), "paired"):
             return data
         losses = data.get("losses") or {}
-        if not isinstance(losses, dict):
+        given = _get(losses, "weights") or {}
+        if not isinstance(losses, dict) or not isinstance(given, dict):
             return data
-        weights = {"paired": 100.0} | (losses.get("weights") or {})
+        weights = {"paired": 100.0} | given
         return {**data, "losses": {**losses, "weights": weights}}
 
     @model_validator(mode="after")
@@ -501,13 +545,7 @@ def load_pipeline(path: Path) -> Pipeline:
     Raises ConfigError, in one line, for a file that is missing or not TOML, for an unknown key (naming the
     nearest right one) and for a value out of range.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise ConfigError(f"cannot read the pipeline file {path}: {reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    data = read_toml(path)
     pipeline = parse_pipeline(data, where=str(path))
     paths = {
         name: tuple(path.parent / p.expanduser() for p in value)
@@ -527,6 +565,26 @@ def load_pipeline(path: Path) -> Pipeline:
             "evaluate": pipeline.evaluate.model_copy(update={"features": features}),
         }
     )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file: UTF-8, with or without a byte order mark. Raises ConfigError, in one line."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"cannot read the pipeline file {path}: it has more than {_LARGEST_FILE >> 20} MiB")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ConfigError(f"cannot read the pipeline file {path}: it is text in UTF-16; save it as UTF-8")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the pipeline file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read the pipeline file {path}: it is not text in UTF-8") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from error
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def shipped_pipelines() -> list[Path]:
@@ -570,10 +628,10 @@ def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
         known = sorted(_fields_at(root, keys[:-1]))
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
-        return f"unknown key '{name}'; {hint}"
+        return f"unknown key '{name[:80]}'; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     where = f"'{name}': " if name else ""
-    given = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+    given = "" if problem["type"] == "value_error" else f", got {brief(problem['input'])}"
     return f"{where}{message}{given}"
 
 

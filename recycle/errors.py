@@ -1,11 +1,17 @@
 """Errors that a user can act on."""
 
+from recycle.safe_text import redact
+
 
 class RecycleError(Exception):
     """An error whose message is one line: what is wrong, where, what was expected and how to mend it.
 
-    The command line prints the message without a traceback and exits with a non-zero code.
+    The command line prints the message without a traceback and exits with a non-zero code. Secrets in URLs are taken
+    out of the message at once, so that no log or record of it can hold them.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class FootageError(RecycleError):

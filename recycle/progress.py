@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from recycle.safe_text import shown
+
 Progress = Callable[[int, int | None], None]
 """Called as `progress(done, total)`, in units of the work (frames, files); total None: unknown."""
 
@@ -51,10 +53,10 @@ class Terminal:
             yield table
 
     def say(self, text: str) -> None:
-        """Print one line."""
+        """Print one line; control characters and secrets in it are not sent."""
         if self.muted:
             return
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(shown(text) + "\n")
         sys.stdout.flush()
 
     @contextmanager
@@ -67,20 +69,20 @@ class Terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}", style="bold"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}", style="dim"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True)) as lines:
-            task = lines.add_task(description, total=None, rate="", detail="")
+            task = lines.add_task(shown(description), total=None, rate="", detail="")
 
             def report(done: int, total: int | None, detail: str = "", /) -> None:
                 speed = lines.tasks[0].speed
                 rate = f"{speed:.1f} {unit}/s" if speed else ""
-                lines.update(task, completed=done, total=total, rate=rate, detail=detail)
+                lines.update(task, completed=done, total=total, rate=rate, detail=shown(detail))
 
             yield report

@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from recycle.safe_text import shown
+
 _ROWS = 12
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
 
@@ -61,7 +63,7 @@ class LiveTable:
             elif row.started:
                 row.ended = time.monotonic()
         if not self._console.is_terminal and state in ("done", "failed") and row.started:
-            self._console.print(f"{state:<7} {name}  {detail}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(shown(f"{state:<7} {name}  {detail}"), markup=False, highlight=False, soft_wrap=True)
 
     def expect(self, name: str, total: int | None) -> None:
         """A file that waits has `total` frames, as it claims."""
@@ -89,7 +91,7 @@ class LiveTable:
             rate = row.rate()
             left = (row.total - row.done) / rate if row.state == "running" and row.total and rate else None
             table.add_row(
-                Text(name),
+                Text(shown(name)),
                 Text(row.state, style=_STYLES[row.state]),
                 f"{row.done}/{row.total or '?'}" if row.done else "",
                 f"{rate:.1f}" if row.done and rate else "",

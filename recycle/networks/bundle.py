@@ -3,18 +3,24 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from recycle.atomic import atomic_path, write_text
-from recycle.config import NetworkSettings, Settings
-from recycle.errors import BundleError
+from recycle.config import NetworkSettings, Settings, parse_settings
+from recycle.errors import BundleError, ConfigError
 from recycle.networks.generator import Generator
 from recycle.networks.predictor import make_predictor
+from recycle.networks.weights import check_finite, misfit, read_header
+
+_LARGEST_CONFIG = 1 << 20
+"""Bytes."""
 
 
 class BundleConfig(Settings):
@@ -26,9 +32,9 @@ class BundleConfig(Settings):
     networks: NetworkSettings = NetworkSettings()
     predictors: bool = True
     """Whether the model was trained with predictors (without: CycleGAN, and no smoothing)."""
-    short_side: int = Field(256, ge=16)
+    short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the frames that were trained on: the scale at which the generators work best."""
-    step: int = Field(0, ge=0)
+    step: int = Field(0, ge=0, le=10**15)
     """Training steps taken."""
 
 
@@ -66,7 +72,9 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def load_bundle(folder: Path) -> Bundle:
     """Load the bundle in `folder` onto the CPU, in evaluation mode.
 
-    Raises BundleError, in one line, if a file is missing, damaged, or of another model than its config says.
+    Nothing but its two files is read, and no network is built before the header of the weights agrees with the
+    settings. Raises BundleError, in one line, if a file is missing, damaged, or of another model than its config says,
+    and for weights that are not finite or give no finite picture.
     """
     config_file, weights_file = folder / "config.json", folder / "model.safetensors"
     for file in (config_file, weights_file):
@@ -74,18 +82,63 @@ def load_bundle(folder: Path) -> Bundle:
             raise BundleError(
                 f"{folder} is not a model bundle: it has no {file.name}; give the folder 'model' of a run"
             )
+    config = _read_config(config_file)
     try:
-        config = BundleConfig.model_validate(json.loads(config_file.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"{config_file} does not describe a recycle model: {reason}") from error
+        expected = _shapes(config)
+    except ConfigError as error:
+        raise BundleError(f"{config_file} does not describe a recycle model: {error}") from error
+    difference = misfit(expected, read_header(weights_file))
+    if difference:
+        raise BundleError(f"{weights_file} holds other weights than {config_file.name} describes: {difference}")
     bundle = Bundle(config)
     try:
         bundle.load_state_dict(load_file(weights_file))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise BundleError(
-            f"{weights_file} is damaged ({error}); copy the bundle again or save it anew by `recycle train`"
+            f"{weights_file} is damaged ({reason}); copy the bundle again or save it anew by `recycle train`"
         ) from error
-    except RuntimeError as error:
-        raise BundleError(f"{weights_file} holds other weights than {config_file.name} describes") from error
-    return bundle.eval().requires_grad_(False)
+    check_finite(bundle.state_dict(), weights_file)
+    bundle.eval().requires_grad_(False)
+    if not _gives_pictures(bundle):
+        raise BundleError(f"{weights_file} holds weights so large that the pictures are not finite; use another model")
+    return bundle
+
+
+def _read_config(file: Path) -> BundleConfig:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_LARGEST_CONFIG + 1)
+        if len(content) > _LARGEST_CONFIG:
+            raise ValueError(f"it has more than {_LARGEST_CONFIG >> 20} MiB")
+        return parse_settings(BundleConfig, json.loads(content.decode("utf-8-sig")))
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, ConfigError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
+        raise BundleError(f"{file} does not describe a recycle model: {reason}") from error
+
+
+class _OffDevice(TorchFunctionMode):
+    """Within `torch.device("meta")`: what networks read values of while they are built stays on the CPU."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.linspace:
+            given["device"] = "cpu"
+        return func(*args, **given)
+
+
+def _shapes(config: BundleConfig) -> dict[str, Tensor]:
+    """Names, shapes and types of a bundle's weights, without memory for them. The random state stays as it is."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
+        return dict(Bundle(config).state_dict())
+
+
+@torch.no_grad()
+def _gives_pictures(bundle: Bundle) -> bool:
+    """Whether the generators give finite values for a small picture."""
+    picture = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
+    return all(bool(torch.isfinite(generator(picture)).all()) for generator in (bundle.gen_ab, bundle.gen_ba))

@@ -27,6 +27,7 @@ class SmpPredictor(nn.Module):
         import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
 
         super().__init__()
+        _check_encoder(settings)
         self.multiple = 2**settings.depth
         channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]
         try:
@@ -38,11 +39,8 @@ class SmpPredictor(nn.Module):
                 in_channels=3 * settings.past,
                 classes=3,
             )
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"networks.predictor.encoder '{settings.encoder}' with depth {settings.depth} is not an encoder of "
-                "segmentation_models_pytorch; use for example 'tu-resnet18' with depth 4"
-            ) from error
+        except (KeyError, RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
+            raise ConfigError(_no_encoder(settings)) from error
         _batch_norm_to_group_norm(self.unet)
         nn.init.zeros_(self.unet.segmentation_head[0].weight)
         nn.init.zeros_(self.unet.segmentation_head[0].bias)
@@ -109,6 +107,24 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     height, width = frames.shape[-2:]
     bottom, right = -height % multiple, -width % multiple
     return F.pad(frames, (0, right, 0, bottom), mode="replicate") if bottom or right else frames
+
+
+def _check_encoder(settings: PredictorSettings) -> None:
+    """Raise ConfigError for all but the architectures that smp and timm bring: other names load from elsewhere."""
+    import segmentation_models_pytorch as smp
+    import timm
+
+    family, _, name = settings.encoder.partition("-")
+    known = family in ("tu", "timm") and timm.is_model(name)
+    if not known and settings.encoder not in smp.encoders.encoders:
+        raise ConfigError(_no_encoder(settings))
+
+
+def _no_encoder(settings: PredictorSettings) -> str:
+    return (
+        f"networks.predictor.encoder '{settings.encoder}' with depth {settings.depth} is not an encoder of "
+        "segmentation_models_pytorch; use for example 'tu-resnet18' with depth 4"
+    )
 
 
 def _batch_norm_to_group_norm(module: nn.Module) -> None:

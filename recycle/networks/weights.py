@@ -1,0 +1,90 @@
+"""Files of weights, looked at before they are loaded: what they hold, and whether it can be of use."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recycle.errors import BundleError
+from recycle.safe_text import brief
+
+_LONGEST_HEADER = 16 << 20
+"""Bytes; that of the largest network that the settings allow has a hundredth of it."""
+_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""safetensors' names."""
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
+    """Names of the tensors in a .safetensors file, each with an empty stand-in of its shape and type.
+
+    Reads the header alone. Raises BundleError, in one line, if it is damaged or does not fit the size of the file.
+    """
+    try:
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            length = int.from_bytes(opened.read(8), "little")
+            if not 2 <= length <= min(_LONGEST_HEADER, size - 8):
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
+            header = json.loads(opened.read(length))
+        header.pop("__metadata__", None)
+        tensors = {name: _stand_in(entry) for name, entry in header.items()}
+        held = sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
+        if held != size - 8 - length:
+            raise ValueError(f"it should hold {held} bytes of weights and holds {size - 8 - length}")
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {brief(str(error), 120)}"
+        raise BundleError(
+            f"{file} is damaged ({reason}); copy the bundle again or save it anew by `recycle train`"
+        ) from error
+    return tensors
+
+
+def _stand_in(entry: Any) -> Tensor:
+    shape = entry["shape"]
+    if not all(type(side) is int and 0 <= side < 2**31 for side in shape) or math.prod(shape) >= 2**48:
+        raise ValueError(f"a tensor of shape {brief(shape)}")
+    return torch.empty(shape, dtype=_TYPES[entry["dtype"]], device="meta")
+
+
+def misfit(expected: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str:
+    """The first difference between what a network needs and what a file holds, in a few words; '' if there is none.
+
+    Floats of any precision serve as each other.
+    """
+    for name, tensor in expected.items():
+        if name not in held:
+            return f"'{name}' is missing"
+        if held[name].shape != tensor.shape:
+            return f"'{name}' has the shape {tuple(held[name].shape)}, not {tuple(tensor.shape)}"
+        if held[name].dtype != tensor.dtype and not (held[name].is_floating_point() and tensor.is_floating_point()):
+            return f"'{name}' is of {held[name].dtype}, not {tensor.dtype}"
+    extra = sorted(held.keys() - expected.keys())
+    return f"{brief(extra[0])} is too much" if extra else ""
+
+
+def check_finite(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Raise BundleError, in one line that names the tensor, for weights that are not finite."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise BundleError(
+                f"{file} holds weights that are not finite, in '{name}': the training that wrote it had failed; use "
+                "an earlier model, such as the folder 'best' of its run"
+            )
