@@ -3,10 +3,17 @@
 Nothing heavy is imported until a command runs, so that help is instant.
 """
 
+from recycle import interrupt
+
+# isort: split
+import errno
+import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +22,8 @@ import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
-from recycle.places import is_here, place
+from recycle.places import is_here, is_remote_error, place
+from recycle.safe_text import printable_json, shown
 
 app = typer.Typer(
     name="recycle",
@@ -26,6 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_LONGEST = 3000
+"""Characters of an error's line."""
 
 DomainName = Literal["a", "b"]
 CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
@@ -56,19 +67,86 @@ PipelineFile = Annotated[
 
 
 def main() -> None:
-    """Entry point: errors that a user can act on become one line and a non-zero exit code."""
+    """Entry point: every error becomes one line and a non-zero exit code, with a log where nobody foresaw it."""
+    from recycle.crash import watching_threads
+
+    interrupt.allow()
     signal.signal(signal.SIGTERM, _stop)
+    _open_streams()
+    try:
+        with watching_threads():
+            _main()
+    except KeyboardInterrupt:  # again, while an error was being handled
+        os._exit(130)
+
+
+def _main() -> None:
     try:
         code = app(_with_addresses(sys.argv[1:]), standalone_mode=False)
+        sys.stdout.flush()
     except TyperException as error:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
         _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
     except OSError as error:  # a disk, or a place elsewhere, that cannot be reached
-        _fail(f"{type(error).__name__}: {error}", 1)
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            _end(128 + signal.SIGPIPE)
+        _fail(_told(error), 1)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
-    sys.exit(code if isinstance(code, int) else 0)
+    except MemoryError:
+        _fail("there is not enough memory; free some, or make the work smaller", 1)
+    except Exception as error:
+        if is_remote_error(error):
+            _fail(f"{type(error).__name__}: {error}", 1)
+        _fail_unforeseen(error)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _fail_unforeseen(error: Exception) -> None:
+    """Print one line with the path of a log, and complete the log, which takes seconds."""
+    from recycle.crash import add_findings, describe, record
+
+    path = record(error)
+    _print_error(describe(error, path))
+    if path is not None:
+        add_findings(path)
+    _end(os.EX_SOFTWARE)
+
+
+def _told(error: OSError) -> str:
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"cannot write the output: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _open_streams() -> None:
+    """Let every text be printed: as an escape what the terminal's encoding lacks, into nothing where it is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output or error is a pipe that nobody reads any more."""
+    watch = select.poll()
+    for descriptor in (1, 2):
+        watch.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in watch.poll(0))
+
+
+def _end(code: int) -> None:
+    """Exit; what cannot be printed any more is left out, and Python does not complain of it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)
 
 
 def _stop(number: int, frame: object) -> None:
@@ -86,9 +164,20 @@ def _with_addresses(words: list[str]) -> list[str]:
 
 
 def _fail(message: str, code: int) -> None:
-    line = " ".join(message.split())
-    sys.stderr.write(f"error: {line}\n")
-    sys.exit(code)
+    _print_error(message)
+    _end(code)
+
+
+def _print_error(message: str) -> None:
+    """One line on standard error, without secrets and control characters."""
+    line = shown(" ".join(message.split()))
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"error: {line[:_LONGEST]}{'…' if len(line) > _LONGEST else ''}\n")
+
+
+def _print(text: str, *, lines: bool = False) -> None:
+    """Print a line; control characters and secrets in it are not sent. With `lines`, its line breaks are."""
+    typer.echo(shown(text, lines=lines))
 
 
 @app.command()
@@ -110,9 +199,12 @@ def probe(
             info = look(file, cuts=cuts)
         except RecycleError as error:
             failed += 1
-            sys.stderr.write(f"error: {error}\n")
+            _print_error(str(error))
             continue
-        typer.echo(info.model_dump_json() if as_json else describe(info))
+        if as_json:
+            typer.echo(printable_json(info.model_dump_json()))
+        else:
+            _print(describe(info), lines=True)
     if failed:
         raise typer.Exit(1)
 
@@ -128,7 +220,9 @@ def extract(
     drop_duplicates: Annotated[
         float, typer.Option(help="Drop frames that differ by at most this many grey levels.")
     ] = 0,
-    workers: Annotated[int | None, typer.Option(help="Files at a time; default: one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Files at a time; default: one per core.", min=1, max=1024)
+    ] = None,
 ) -> None:
     """Cut footage into shots and write its frames to disk; run again to continue.
 
@@ -151,7 +245,7 @@ def extract(
     with Terminal().bar("extracting") as progress:
         report = run(inputs, out, settings, workers=workers, progress=progress)
     for notice in report.notices:
-        typer.echo(notice)
+        _print(notice)
     failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
     _conclude("extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
 
@@ -183,7 +277,7 @@ def street(
     film = Street(checked.seed, checked.width, checked.height, checked.fps, checked.seconds)
     with Terminal().bar(f"filming {out.name}") as progress:
         film.write(out, look, progress=progress)
-    typer.echo(f"wrote {out}")
+    _print(f"wrote {out}")
 
 
 @app.command()
@@ -212,7 +306,7 @@ def train(
     task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, "hours": hours, **machine})
     where = Layout(out or Path("runs") / task.name)
     report = learn(task, where, Terminal())
-    typer.echo(
+    _print(
         f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
         f"previews in {where.folder / 'previews'}"
     )
@@ -251,7 +345,7 @@ def distill(
     )
     where = Layout(out or Path("runs") / task.name)
     report = learn(task, where, Terminal())
-    typer.echo(f"trained {report.step} steps; the model is in {where.model}")
+    _print(f"trained {report.step} steps; the model is in {where.model}")
 
 
 @app.command()
@@ -282,7 +376,9 @@ def translate(
     retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
     watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
-    at_once: Annotated[int | None, typer.Option(help="Files, or workers of a cluster, at a time.", min=1)] = None,
+    at_once: Annotated[
+        int | None, typer.Option(help="Files, or workers of a cluster, at a time.", min=1, max=1024)
+    ] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="[ADDRESS]", help="On this Ray cluster (host:port), or the one here.")
     ] = None,
@@ -320,7 +416,7 @@ def translate(
     settings = parse_settings(
         TranslateSettings,
         {
-            "scale": int(scale) if scale.isdigit() else scale,
+            "scale": int(scale) if re.fullmatch("[0-9]{1,9}", scale) else scale,
             "smoothing": smoothing,
             "codec": codec,
             "crf": crf,
@@ -343,7 +439,7 @@ def translate(
         translator = Translator.from_pretrained(model, device=device, precision=precision)
         task = Folder(source, output, translator, to, settings, tuple(include or ()), tuple(exclude or ()))
         if dry_run:
-            typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
+            _print(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed), lines=True)
             return
         with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
             run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
@@ -369,8 +465,8 @@ def translate(
                 task, output, cluster=cluster, overwrite=overwrite, at_once=at_once, progress=progress
             )
         for notice in done.notices:
-            typer.echo(notice)
-        typer.echo(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
+            _print(notice)
+        _print(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
         return
     span = preview_span(source) if preview else parse_span(start, end)
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
@@ -384,10 +480,10 @@ def translate(
             compare=compare or preview,
             overwrite=overwrite or output_here != output,
             progress=progress,
-            say=typer.echo,
+            say=_print,
         )
     before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
-    typer.echo(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
+    _print(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
 
 
 @app.command()
@@ -433,7 +529,7 @@ def evaluate(
     width = max(map(len, scores))
     for name, value in scores.items():
         typer.echo(f"{name:<{width}}  {value:.4f}")
-    typer.echo(f"wrote {out / 'metrics.json'}")
+    _print(f"wrote {out / 'metrics.json'}")
 
 
 @app.command()
@@ -472,9 +568,10 @@ def run(
         evaluate={"features": features, "device": device},
     )
     where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
-    typer.echo(
+    _print(
         f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"
-        f"report      {where.report}   <- open this in a browser"
+        f"report      {where.report}   <- open this in a browser",
+        lines=True,
     )
 
 
@@ -510,7 +607,7 @@ def compare(
     from recycle.progress import Terminal
 
     compare_runs(runs, out, Terminal(), a=a or (), b=b or (), overwrite=overwrite)
-    typer.echo(f"wrote {out}   <- open this in a browser")
+    _print(f"wrote {out}   <- open this in a browser")
 
 
 @app.command()
@@ -522,7 +619,7 @@ def doctor() -> None:
     from recycle.doctor import examine
 
     for name, finding in examine():
-        typer.echo(f"{name:<28} {finding}")
+        _print(f"{name:<28} {finding}")
 
 
 @app.command()
@@ -546,8 +643,8 @@ def pipelines(
 def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], failed: list[str], result: str) -> None:
     """Tell what became of many files; the exit code is 1 if any failed."""
     for reason in failed:
-        sys.stderr.write(f"error: {reason}\n")
-    typer.echo(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
+        _print_error(reason)
+    _print(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
     if failed:
         raise typer.Exit(1)
 

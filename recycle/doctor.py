@@ -54,3 +54,8 @@ def examine() -> Iterator[tuple[str, str]]:
         write_video(clip, [np.full((256, 256, 3), 90, np.uint8)], fps=25)
         with VideoReader(clip, hardware=True) as reader:
             yield "decoding", "the processor, or NVDEC with --hardware" if reader.hardware else "the processor"
+
+
+if __name__ == "__main__":  # for the log of an unforeseen error
+    for name, finding in examine():
+        print(f"{name:<28} {finding}", flush=True)

@@ -4,10 +4,18 @@ A URL is a UPath (universal-pathlib), which has the interface of pathlib.Path bu
 machine.
 """
 
+import re
 from pathlib import Path
 from typing import cast
 
 from recycle.errors import ConfigError
+from recycle.safe_text import redact
+
+_LIBRARIES = {
+    *("aiohttp", "aiobotocore", "adlfs", "azure", "botocore", "boto3", "fsspec", "ftplib", "gcsfs", "google", "httpx"),
+    *("ocifs", "paramiko", "requests", "s3fs", "smbprotocol", "sshfs", "upath", "urllib3", "webdav4"),
+}
+"""Packages of file systems that fsspec knows, and what they speak with."""
 
 
 def place(text: str) -> Path:
@@ -23,7 +31,7 @@ def place(text: str) -> Path:
     except ImportError as error:
         raise ConfigError(f"{text} is a URL; for those: pip install 'recycle[cluster]'") from error
     try:
-        path = UPath(text)
+        path = UPath(text.rstrip("/") if text.rstrip("/")[-1:] not in (":", "") else text)
         _ = path.fs  # imports the file system
     except Exception as error:  # each file system has errors of its own
         raise ConfigError(f"cannot use {text}: {' '.join(str(error).split())}") from error
@@ -33,3 +41,16 @@ def place(text: str) -> Path:
 def is_here(path: Path) -> bool:
     """Whether `path` is on a file system of this machine."""
     return isinstance(path, Path)
+
+
+def is_remote_error(error: BaseException) -> bool:
+    """Whether a library of some remote file system raised `error`; each has errors of its own."""
+    return any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__)
+
+
+def file_name(path: Path) -> str:
+    """The name under which a file may lie here: without the query of a URL, and never empty."""
+    name = path.name
+    if not is_here(path):
+        name = redact(re.sub(r"[?#].*", "", name) if getattr(path, "protocol", "") in ("http", "https") else name)
+    return re.sub(r"[/\0]", "_", name)[:200] or "file"

@@ -1,7 +1,6 @@
 """Files that lie elsewhere: footage is fetched before it is decoded, results are uploaded when they are complete."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,15 +9,16 @@ from pathlib import Path
 
 from recycle.atomic import atomic_path, write_text
 from recycle.errors import FootageError, OutputError
-from recycle.places import is_here
+from recycle.places import file_name, is_here
+from recycle.private import scratch_folder
 
 
 @contextmanager
 def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path]]:
     """Local paths for `source` and `output`, to work with; these themselves where they are local.
 
-    What lies elsewhere is fetched into a folder of the temporary directory that is named by `key` and both paths,
-    and the output is uploaded at the end, by another name first, so that it appears complete. The folder remains if
+    What lies elsewhere is fetched into a private folder of the temporary directory, named by `key` and both paths.
+    The output is uploaded at the end, by another name first, so that it appears complete. The folder remains if
     the body raises, so that the work can be continued on this machine. Raises FootageError or OutputError if the other
     side cannot be reached.
     """
@@ -26,9 +26,9 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
         yield source, output
         return
     name = hashlib.sha256(f"{key} {source} {output}".encode()).hexdigest()[:32]
-    folder = Path(tempfile.gettempdir()) / f"recycle-{os.getuid()}" / name
-    local_source = source if is_here(source) else folder / "in" / source.name
-    local_output = output if is_here(output) else folder / "out" / output.name
+    folder = scratch_folder() / name
+    local_source = source if is_here(source) else folder / "in" / file_name(source)
+    local_output = output if is_here(output) else folder / "out" / file_name(output)
     if not is_here(source):
         _fetch(source, local_source)
     try:

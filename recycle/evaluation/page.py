@@ -18,6 +18,7 @@ from recycle.evaluation import charts
 from recycle.evaluation.playable import plays_in_browsers, write_playable
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import output_errors
+from recycle.safe_text import printable
 
 EMBED_LIMIT = 40 * 2**20
 """Bytes of video up to which the page holds the videos themselves; above, it links to the files."""
@@ -65,6 +66,7 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "."),
         autoescape=True,
+        finalize=lambda value: printable(value, lines=True) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

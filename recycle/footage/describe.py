@@ -1,6 +1,7 @@
 """`recycle probe` in words."""
 
 from recycle.footage.probe import StreamFacts, VideoInfo
+from recycle.safe_text import printable
 
 
 def describe(info: VideoInfo) -> str:
@@ -29,7 +30,7 @@ def describe(info: VideoInfo) -> str:
         times = ", ".join(f"{cut:.2f}" for cut in info.cuts) or "none"
         rows += [("frames", str(info.frames)), ("cuts", f"{times} (s)" if info.cuts else times)]
     rows += [("note", notice) for notice in info.notices]
-    return "\n".join([info.path, *(f"  {name:<10}{text}" for name, text in rows)])
+    return "\n".join([printable(info.path), *(f"  {name:<10}{printable(text)}" for name, text in rows)])
 
 
 def _stream(stream: StreamFacts) -> str:

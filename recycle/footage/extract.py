@@ -12,6 +12,7 @@ import cv2
 
 from recycle.config import ExtractSettings
 from recycle.cores import cores
+from recycle.crash import unexpected
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames, find_sources
 from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
@@ -165,6 +166,8 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
     except (RecycleError, av.FFmpegError, cv2.error, MemoryError, OSError) as error:
         reason = str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
         return _Result(failure=" ".join(reason.split()))
+    except Exception as error:
+        return _Result(failure=f"{task.source}: {unexpected(error)}")
     return _Result(frames, tuple(notices))
 
 

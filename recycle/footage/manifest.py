@@ -68,7 +68,7 @@ def fingerprint(source: Path) -> str:
                 file.seek(start)
                 digest.update(file.read(_CHUNK))
     except OSError as error:
-        raise FootageError(f"cannot read {source}: {error.strerror}") from error
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
     return digest.hexdigest()
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
+from recycle.crash import unexpected
 from recycle.errors import Interrupted, RecycleError
 from recycle.footage.decode import estimate_frames
 from recycle.footage.manifest import fingerprint
+from recycle.places import is_remote_error
 from recycle.progress import Progress, silent
+from recycle.safe_text import redact
 from recycle.storage import workplace
 from recycle.translation.folder import Job
 from recycle.translation.ledger import Entry, Ledger
@@ -185,11 +188,11 @@ def translate_one(
     except Interrupted:
         return entry.model_copy(update={"state": "waiting"})
     except RecycleError as error:
-        reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
+        reason = redact(str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output)))
         return entry.model_copy(update={"state": "failed", "reason": reason})
     except Exception as error:
-        reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-        return entry.model_copy(update={"state": "failed", "reason": reason})
+        reason = f"{type(error).__name__}: {redact(str(error))}" if is_remote_error(error) else unexpected(error)
+        return entry.model_copy(update={"state": "failed", "reason": " ".join(reason.split())})
     facts = {
         "output": job.target,
         "size": size,

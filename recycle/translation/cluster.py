@@ -20,6 +20,7 @@ import torch
 
 from recycle import __version__
 from recycle.config import Domain, TranslateSettings
+from recycle.crash import unexpected
 from recycle.errors import ConfigError
 from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
@@ -208,7 +209,7 @@ def _after_error(task: _Task, error: Exception, changed: Changed) -> list[_Task]
     if task.part is not None:
         return _after(task, None, changed)
     cause = getattr(error, "cause", None) or error
-    reason = f"unexpected {type(cause).__name__}: {' '.join(str(cause).split())}"
+    reason = unexpected(cause)
     changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "failed", "reason": reason}))
     return []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recycle.errors import ConfigError
 from recycle.footage.decode import open_frames
+from recycle.safe_text import brief
 
 _PREVIEW = 4
 """Seconds of a preview."""
@@ -47,8 +48,10 @@ def preview_span(source: Path) -> Span:
 def _seconds(text: str | None, name: str) -> Fraction | None:
     if text is None:
         return None
-    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text.strip())
+    match = re.fullmatch(r"(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,9}(?:\.\d{1,18})?)", text.strip(), re.ASCII)
     if match is None:
-        raise ConfigError(f"the {name} '{text}' is no time; write seconds, such as 90.5, or h:mm:ss, such as 0:01:30.5")
+        raise ConfigError(
+            f"the {name} {brief(text)} is no time; write seconds, such as 90.5, or h:mm:ss, such as 0:01:30.5"
+        )
     hours, minutes, seconds = match.groups(default="0")
     return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
