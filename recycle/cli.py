@@ -88,10 +88,12 @@ def _main() -> None:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
         _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
+    except SystemExit as stop:  # typer takes every broken pipe for that of standard output
+        if isinstance(stop.__context__, BrokenPipeError):
+            _fail_of_system(stop.__context__)
+        raise
     except OSError as error:  # a disk, or a place elsewhere, that cannot be reached
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            _end(128 + signal.SIGPIPE)
-        _fail(_told(error), 1)
+        _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
     except MemoryError:
@@ -114,10 +116,13 @@ def _fail_unforeseen(error: Exception) -> None:
     _end(os.EX_SOFTWARE)
 
 
-def _told(error: OSError) -> str:
+def _fail_of_system(error: OSError) -> None:
+    """One line on what the system refused; none where nobody reads the output any more."""
+    if isinstance(error, BrokenPipeError) and _reader_is_gone():
+        _end(128 + signal.SIGPIPE)
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"cannot write the output: {error.strerror}"
-    return f"{type(error).__name__}: {error}"
+        _fail(f"cannot write the output: {error.strerror}", 1)
+    _fail(f"{type(error).__name__}: {error}", 1)
 
 
 def _open_streams() -> None:
@@ -156,7 +161,7 @@ def _stop(number: int, frame: object) -> None:
 def _with_addresses(words: list[str]) -> list[str]:
     """The command line with an address behind each --cluster that has none."""
     complete = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         complete.append(word)
         if word == "--cluster" and not re.fullmatch(r"auto|local|\S+:\d+", following):
             complete.append("auto")

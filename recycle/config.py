@@ -56,7 +56,7 @@ Pixel = Annotated[int, Field(ge=-65536, le=65536)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Stride = Annotated[int, Field(ge=-_MANY, le=_MANY)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Word = Annotated[str, Field(pattern=r"^[a-z0-9_:]{1,40}$")]
+Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 """A name that a library gives a device, a preset or a pixel format."""
 
 
