@@ -86,8 +86,8 @@ class LiveTable:
         for name in ("state", "frames", "frames/s", "ETA"):
             table.add_column(name, justify="right", no_wrap=True)
         order = {"running": 0, "failed": 1, "done": 2, "waiting": 3}
-        shown = sorted(rows.items(), key=lambda item: (order[item[1].state], -item[1].ended))[:_ROWS]
-        for name, row in shown:
+        latest = sorted(rows.items(), key=lambda item: (order[item[1].state], -item[1].ended))[:_ROWS]
+        for name, row in latest:
             rate = row.rate()
             left = (row.total - row.done) / rate if row.state == "running" and row.total and rate else None
             table.add_row(
