@@ -35,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 128 + signal.SIGINT
+_AGAIN = "interrupted; run the same command again to continue"
 _LONGEST = 3000
 """Characters of an error's line."""
 
@@ -77,7 +79,7 @@ def main() -> None:
         with watching_threads():
             _main()
     except KeyboardInterrupt:  # again, while an error was being handled
-        os._exit(130)
+        os._exit(_INTERRUPTED)
 
 
 def _main() -> None:
@@ -87,7 +89,7 @@ def _main() -> None:
     except TyperException as error:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
-        _fail(str(error), 130 if isinstance(error, Interrupted) else 1)
+        _fail(str(error), _INTERRUPTED if isinstance(error, Interrupted) else 1)
     except SystemExit as stop:  # typer takes every broken pipe for that of standard output
         if isinstance(stop.__context__, BrokenPipeError):
             _fail_of_system(stop.__context__)
@@ -95,13 +97,15 @@ def _main() -> None:
     except OSError as error:  # a disk, or a place elsewhere, that cannot be reached
         _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; run the same command again to continue", 130)
+        _fail(_AGAIN, _INTERRUPTED)
     except MemoryError:
         _fail("there is not enough memory; free some, or make the work smaller", 1)
     except Exception as error:
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)
+    if code == _INTERRUPTED:  # typer's answer to Ctrl-C
+        _fail(_AGAIN, code)
     _end(code if isinstance(code, int) else 0)
 
 
