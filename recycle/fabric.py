@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
+from recycle.cores import cores
 from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
 
@@ -25,6 +26,8 @@ _PRECISIONS: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 }
 
 
+_LEAST_PROCESSES = 8
+"""Processes that a CPU may always have, to try out what runs on many devices."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Of mallopt(3)."""
 
@@ -44,8 +47,10 @@ def make_fabric(
         _keep_freed_memory()
     plugin = _PRECISIONS[compute_dtype(kind, precision)]
     present = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind != "cpu" and not 1 <= devices <= present:
-        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has {present}")
+    if kind == "cpu":  # a process each
+        present = max(cores(), _LEAST_PROCESSES)
+    if not 1 <= devices <= present:
+        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has room for {present}")
     if devices * nodes == 1:
         return Fabric(accelerator=kind, devices=1, precision=plugin)
     strategy = DDPStrategy(find_unused_parameters=find_unused)

@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from recycle.config import Precision
+from recycle.cores import capped, cores
 from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
 from recycle.fabric import make_fabric
+from recycle.footage.clips import loading_processes
 
 
 def test_cpu_computes_in_the_asked_precision() -> None:
@@ -48,3 +50,14 @@ def test_what_cannot_be_is_refused_in_one_line(device: str, precision: Precision
 def test_more_devices_than_there_are_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot use 99 devices 'cuda'"):
         make_fabric("cuda", "auto", devices=99)
+
+
+def test_processes_are_capped_by_the_machine() -> None:
+    many = max(8, cores())
+    for devices in (many + 1, 10**6):
+        with pytest.raises(
+            ConfigError, match=rf"^cannot use {devices} devices 'cpu': this machine has room for {many}$"
+        ):
+            make_fabric("cpu", "fp32", devices=devices)
+    assert loading_processes(10**6, torch.device("cpu")) == capped(10**6) == 4 * cores()
+    assert loading_processes(1, torch.device("cpu")) == capped(1) == 1

@@ -59,21 +59,7 @@ def recycle(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
     return Recycle(monkeypatch, capfd)
 
 
-ABSURD = [
-    "nan",
-    "inf",
-    "-inf",
-    "1e308",
-    "9223372036854775808",
-    "9" * 5000,
-    "²",
-    "٣٣x",
-    "",
-    "0x10",
-    "-1",
-    "1_0",
-    "\udcff",
-]
+ABSURD = ["nan", "inf", "-inf", "1e308", "9223372036854775808", "9" * 5000, "²", "٣٣x", "0x10", "-1", "\udcff"]
 NUMBERS = {
     "translate": ["--scale", "--crf", "--bitrate", "--depth", "--start", "--end", "--at-once", "--preset"],
     "extract": ["--fps", "--short-side", "--crop", "--drop-duplicates", "--workers"],
@@ -98,8 +84,7 @@ def test_absurd_values_of_options_are_one_line(
         "evaluate": ["--model", "identity", "--a", video, "--out", tmp_path / "scores"],
     }
     for value in ABSURD:
-        if (option, value) not in (("--start", ""), ("--end", "")):  # as if it were not given
-            recycle.refusal(command, *words[command], f"{option}={value}")
+        recycle.refusal(command, *words[command], f"{option}={value}")
     assert not out.exists()
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from recycle.cores import cores
+from recycle.cores import capped, cores
 from recycle.errors import FootageError
 
 LOADERS = 4
@@ -330,12 +330,13 @@ def _ends(shots: Sequence[Shot]) -> list[int]:
 
 
 def loading_processes(workers: int | None, device: torch.device, *, beside: int = 1) -> int:
-    """Processes that load clips for one device: `workers`, or those of `train.workers = None`.
+    """Processes that load clips for one device: `workers`, as far as the cores allow, or those of
+    `train.workers = None`.
 
     beside: processes that train on this machine, which share its cores.
     """
     if workers is not None:
-        return workers
+        return capped(workers)
     return 0 if device.type == "cpu" else min(LOADERS, max(1, cores() // max(1, beside) - 1))
 
 

@@ -11,7 +11,7 @@ import av
 import cv2
 
 from recycle.config import ExtractSettings
-from recycle.cores import cores
+from recycle.cores import capped, cores
 from recycle.crash import unexpected
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames, find_sources
@@ -134,7 +134,7 @@ def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tu
     estimates = [estimate_frames(task.source) for task in tasks]
     total = None if None in estimates else sum(count or 0 for count in estimates)
     available = cores()
-    workers = min(workers or available, max(1, len(tasks)))
+    workers = min(capped(workers) if workers else available, max(1, len(tasks)))
     sizes = {task.target: estimate or 0 for task, estimate in zip(tasks, estimates, strict=True)}
     share = LONG * sum(sizes.values()) / available
     # The longest first, so that none is left for the end. Threads cost a tenth more in all: they are for sources that

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from recycle.config import Domain, TranslateSettings
-from recycle.cores import cores
+from recycle.cores import capped, cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import estimate_frames
@@ -91,7 +91,8 @@ def _measure(task: Folder, job: Job) -> float:
 def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: str | None) -> Iterator[Engine]:
     """What carries out the plans: threads here, or the Ray cluster at the address `cluster`. Raises ConfigError."""
     if cluster is None:
-        yield Threads(task.translator, task.to, task.settings, overwrite, at_once or files_at_once(cores()))
+        files = capped(at_once) if at_once else files_at_once(cores())
+        yield Threads(task.translator, task.to, task.settings, overwrite, files)
         return
     from recycle.translation.cluster import connect  # the extra recycle[cluster]
 
