@@ -621,18 +621,25 @@ def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
 
 
 def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
-    problem = error.errors()[0]
-    keys = [str(key) for key in problem["loc"]]
+    problems = error.errors()
+    problem = problems[0]
+    keys = _keys(problem["loc"])
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         known = sorted(_fields_at(root, keys[:-1]))
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name[:80]}'; {hint}"
-    message = problem["msg"].removeprefix("Value error, ")
+    kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several where it may be of several
+    message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
     where = f"'{name}': " if name else ""
     given = "" if problem["type"] == "value_error" else f", got {brief(problem['input'])}"
     return f"{where}{message}{given}"
+
+
+def _keys(place: tuple[int | str, ...]) -> list[str]:
+    """Where in the settings a problem lies, without pydantic's names for the kinds that a value may be of."""
+    return [str(key) for key in place if not re.match(r"(?:literal|function|constrained|tuple)\W", str(key))]
 
 
 def _fields_at(model: type[BaseModel], keys: list[str]) -> set[str]:

@@ -213,7 +213,7 @@ def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
         (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
         (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
-        (["--option", "nosuch=1"], "does not know the option nosuch"),
+        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not one that recycle gives to libx264"),
         (["--pixel-format", "yuv999"], "not a pixel format"),
         (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
         (["--start", "soon"], "the start 'soon' is no time; write seconds"),

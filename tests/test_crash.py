@@ -215,7 +215,7 @@ def start(words: str, stdout: object, **more: object) -> "subprocess.CompletedPr
     command = f"{sys.executable} -m recycle {words}"
     return subprocess.run(
         ["bash", "-c", command], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, **more
-    )  # type: ignore[call-overload, no-any-return]
+    )  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("words", ["pipelines demo", "--help"])
