@@ -242,7 +242,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     """The JSON object in a file of a run. Raises ConfigError if it holds none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read {file}: {error}; remove it and run 'recycle run' again") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file} holds no JSON object; remove it and run 'recycle run' again")

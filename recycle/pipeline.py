@@ -1,5 +1,6 @@
 """`recycle run`: every stage of a pipeline in order, each skipped where its result is there already."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from recycle.layout import Layout, Stage
 from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices, once
 from recycle.progress import Terminal
+from recycle.safe_text import printable
 from recycle.scoring import TestClip, evaluate_tests, prepare_features, test_clips, translate_tests
 from recycle.training.loop import TrainReport, train
 
@@ -66,7 +68,7 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     teacher = load_bundle(model).config
     side = teacher.short_side // 4 * 4
     data: dict[str, Any] = {
-        "name": f"{teacher.name}-fast",
+        "name": re.sub(r"[/\\]", "_", printable(teacher.name))[:90] + "-fast",
         "extract": {"short_side": teacher.short_side},
         "networks": {"generator": teacher.networks.generator.model_dump() | {"width": width, "blocks": blocks}},
         "losses": {"weights": {"adversarial": 0, "distillation": 1}},

@@ -5,6 +5,7 @@ machine.
 """
 
 import re
+import traceback
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from recycle.safe_text import redact
 
 _LIBRARIES = {
     *("aiohttp", "aiobotocore", "adlfs", "azure", "botocore", "boto3", "fsspec", "ftplib", "gcsfs", "google", "httpx"),
+    *("httpcore", "huggingface_hub", "yarl"),
     *("ocifs", "paramiko", "requests", "s3fs", "smbprotocol", "sshfs", "upath", "urllib3", "webdav4"),
 }
 """Packages of file systems that fsspec knows, and what they speak with."""
@@ -44,8 +46,10 @@ def is_here(path: Path) -> bool:
 
 
 def is_remote_error(error: BaseException) -> bool:
-    """Whether a library of some remote file system raised `error`; each has errors of its own."""
-    return any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__)
+    """Whether a library of some remote file system raised `error`, or had to do with it: each has errors of its own."""
+    modules = {kind.__module__ for kind in type(error).__mro__}
+    modules |= {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return any(module.partition(".")[0] in _LIBRARIES for module in modules)
 
 
 def file_name(path: Path) -> str:

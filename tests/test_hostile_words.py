@@ -183,6 +183,17 @@ def test_what_cannot_be_reached_is_one_line(scheme: str, video: Path, tmp_path: 
     assert files_with_secrets(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "there",
+    [
+        *("http://", "http://[", "http://[::1/x", "http://\udcff/x", "http://127.0.0.1:99999/x", "http:////", "ftp://"),
+        *("s3://", "zip://x::http://127.0.0.1:1/y", "simplecache::http://127.0.0.1:1/x", "data://", "github://a:b@/x"),
+    ],
+)
+def test_odd_urls_are_one_line(there: str, tmp_path: Path, recycle: Recycle) -> None:
+    recycle.refusal("translate", there, tmp_path / "out.mp4", "--model", "identity", "--to", "b")
+
+
 def test_a_scratch_folder_of_somebody_else_is_not_used(video: Path, tmp_path: Path, recycle: Recycle) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"recycle-{os.geteuid()}").symlink_to(tmp_path / "elsewhere")

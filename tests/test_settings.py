@@ -10,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from recycle.compare import compare
 from recycle.config import Pipeline, load_pipeline, parse_pipeline
-from recycle.errors import ConfigError
+from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
+from recycle.footage.clips import find_shots
+from recycle.progress import Terminal
+from recycle.translation.ledger import Ledger
 
 ABSURD = [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**30, -(10**30), 2**63, 10**5000, "x" * 100_000, "\0"]
 ODD = [*ABSURD, True, -1, 0, "", [], {}, [[]], None, [math.nan] * 2, [10**30] * 4, {"a": {}}, [0] * 10]
@@ -131,3 +135,18 @@ def test_any_file_is_read_or_refused_in_one_line(content: bytes, message: str, t
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "null", "9" * 5000, '{"width": 1e999}', "\0"])
+def test_records_of_somebody_else_are_refused_in_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "manifest.json").write_text(content)
+    with pytest.raises(FootageError, match="is not a manifest of 'recycle extract'"):
+        find_shots(tmp_path)
+    for name in ("pipeline.json", "translate.json", "other/pipeline.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(RecycleError, match=r"pipeline\.json"):
+        compare([tmp_path, tmp_path / "other"], tmp_path / "page.html", Terminal())
+    with pytest.raises(OutputError, match="cannot be read as a record of translations"):
+        Ledger(tmp_path)

@@ -98,7 +98,7 @@ def _shots_of(manifest: Path) -> list[Shot]:
         width, height = int(data["width"]), int(data["height"])
         rows = [(str(row["file"]), int(row["shot"])) for row in data["frames"]]
         interval = _interval(data)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FootageError(f"{manifest} is not a manifest of 'recycle extract'; extract the footage again") from error
     present = {entry.name for entry in os.scandir(manifest.parent)}
     runs: list[list[str]] = []

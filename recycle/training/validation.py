@@ -116,7 +116,8 @@ class Scores:
             best = (int(data["best"]["step"]), float(data["best"]["score"]))
             if list(data.get("held_out", held_out)) != list(held_out):
                 return cls(file, held_out=held_out)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # a run's first call, or edited by hand
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            # A run's first call, or edited by hand.
             return cls(file, held_out=held_out)
         return cls(file, scores, best, held_out)
 
