@@ -3,6 +3,7 @@
 Nothing heavy is imported until a command runs, so that help is instant.
 """
 
+import io
 import re
 import signal
 import sys
@@ -58,6 +59,8 @@ PipelineFile = Annotated[
 def main() -> None:
     """Entry point: errors that a user can act on become one line and a non-zero exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 can be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(_with_addresses(sys.argv[1:]), standalone_mode=False)
     except TyperException as error:
@@ -300,6 +303,7 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
+    from recycle.footage.find import beside_images, left_out_lines
     from recycle.footage.manifest import fingerprint
     from recycle.progress import Terminal
     from recycle.storage import workplace
@@ -312,7 +316,7 @@ def translate(
         translate_file,
         watch_folder,
     )
-    from recycle.translation.ledger import LEDGER
+    from recycle.translation.ledger import LEDGER, open_ledger
     from recycle.translation.render import check_output
     from recycle.translation.span import parse_span, preview_span
     from recycle.translation.translator import Translator
@@ -345,9 +349,18 @@ def translate(
         if dry_run:
             typer.echo(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed))
             return
-        with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
-            run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
+        with (
+            open_ledger(output) as ledger,
+            open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine,
+        ):
+            run = partial(
+                translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed, ledger=ledger
+            )
             report = watch_folder(run, Terminal()) if watch else run(Terminal())
+        for line in left_out_lines(report.left_out):
+            typer.echo(line)
+        if report.stopped:
+            sys.stderr.write(f"error: {report.stopped}\n")
         failed = [f"{name}: {reason}" for name, reason in report.failed]
         _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
         return
@@ -360,6 +373,8 @@ def translate(
     whole_folder |= {"--watch": watch, "--at-once": at_once and not cluster}
     _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
+    for line in beside_images(source) if source.is_dir() else []:
+        typer.echo(line)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
     if cluster:
         _refuse(given, "are not for a cluster")

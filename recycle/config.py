@@ -8,9 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from recycle.errors import ConfigError
+from recycle.names import original, plain
 
 Domain = Literal["a", "b"]
 Appearance = Literal["day", "sunset", "rain", "snow", "night", "labels"]
@@ -19,6 +20,13 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 
+
+FilePath = Annotated[
+    Path,
+    BeforeValidator(lambda value: original(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
+]
+"""A path; in JSON, which cannot hold all file names, as `recycle.names.plain` text."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -50,14 +58,14 @@ class FootageSettings(Settings):
     Each path is a video file, a folder of video files or a folder of numbered images.
     """
 
-    a: tuple[Path, ...] = ()
-    b: tuple[Path, ...] = ()
-    test_a: tuple[Path, ...] = ()
+    a: tuple[FilePath, ...] = ()
+    b: tuple[FilePath, ...] = ()
+    test_a: tuple[FilePath, ...] = ()
     """Unseen videos of domain a, translated to b, evaluated and shown in the report by `recycle run`."""
-    test_b: tuple[Path, ...] = ()
-    truth_ab: tuple[Path, ...] = ()
+    test_b: tuple[FilePath, ...] = ()
+    truth_ab: tuple[FilePath, ...] = ()
     """True counterparts in domain b of `test_a`, in the same order (only where they exist)."""
-    truth_ba: tuple[Path, ...] = ()
+    truth_ba: tuple[FilePath, ...] = ()
     street: StreetSettings | None = None
     paired: bool = False
     """The footage of b shows frame by frame the true counterparts of that of a, in the same order: learn from
@@ -296,7 +304,7 @@ class TrainSettings(Settings):
     sharded: bool = False
     """Share the optimisers' moments out over the processes (ZeRO stage 1, Rajbhandari et al. 2020): half of the
     memory that parameters need with Adam, for more traffic."""
-    teacher: Path | None = None
+    teacher: FilePath | None = None
     """A bundle whose translations `losses.weights.distillation` repeats, relative to the pipeline file."""
     seed: int = Field(0, ge=0)
     workers: int | None = Field(None, ge=0)
@@ -389,7 +397,7 @@ class EvaluateSettings(Settings):
     """The domain that holds label maps, if any."""
     max_frames: int = Field(200, ge=2)
     """Frames of each test clip that are scored."""
-    features: Literal["street"] | Path | None = None
+    features: Literal["street"] | FilePath | None = None
     """The network whose features FID and KID, and the check for memorisation, compare. 'street': a small one that is
     trained here on the procedural street, at the first use; a path, relative to the pipeline file: weights of
     torchvision's inception_v3 (.pth or .safetensors). None: no FID and KID, and thumbnails for memorisation."""

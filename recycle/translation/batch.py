@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
-from recycle.errors import Interrupted, RecycleError
-from recycle.footage.decode import estimate_frames
+from recycle.errors import Interrupted, OutputError, RecycleError, disk_failed
+from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import fingerprint
+from recycle.lock import Busy
+from recycle.names import plain
 from recycle.progress import Progress, silent
 from recycle.storage import workplace
 from recycle.translation.folder import Job
@@ -46,6 +48,10 @@ class BatchReport:
     """Finished by an earlier call."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """With the reason; those that failed in an earlier call and were not tried again included."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Names of what the folder holds beside, with the reason why it is not translated."""
+    stopped: str = ""
+    """Why not all files were tried; empty if they were."""
 
 
 @dataclass(frozen=True)
@@ -80,27 +86,51 @@ def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry
     try:
         text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
     except RecycleError as error:
-        return Plan(job, "fail", str(error), Entry(state="failed", reason=str(error)))
+        reason = plain(str(error))
+        kept = entry if entry.state == "done" else Entry(state="failed", reason=reason)
+        return Plan(job, "fail", reason, kept)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    same = entry.key == digest
     fresh = Entry(key=digest)
     if job.output.exists():
         size = job.output.stat().st_size
-        if entry.state == "done" and same and entry.size == size:
-            return Plan(job, "skip", "finished", entry)
-        if entry.state == "waiting" and same and entry.size != size:  # complete, and killed before that was recorded
-            facts = {"state": "done", "size": size, "output": job.target, "frames": estimate_frames(job.output) or 0}
+        made = _made(entry, size)
+        facts = {"state": "done", "size": size, "output": job.target, "reason": "", "replaces": "", "key": digest}
+        if made == digest:
+            return Plan(job, "skip", "finished", entry.model_copy(update=facts))
+        killed = entry.state == "waiting" and entry.size != size  # complete, and killed before that was recorded
+        lost = entry.state == "failed" and retry_failed and _is_whole(job)  # an old version's record was false
+        if entry.key == digest and (killed or lost):
+            facts["frames"] = estimate_frames(job.output) or 0
             return Plan(job, "skip", "finished", entry.model_copy(update=facts))
         if not overwrite:
-            ours = entry.state == "done" and entry.size == size
-            origin = "of another source, model or settings" if ours else "not of this folder's translation"
-            reason = f"{job.output} exists and is {origin}; give --overwrite to replace it"
+            origin = "of another source, model or settings" if made else "not of this folder's translation"
+            reason = plain(f"{job.output} exists and is {origin}; give --overwrite to replace it")
             failed = fresh.model_copy(update={"state": "failed", "reason": reason})
-            return Plan(job, "fail", reason, entry if ours else failed)
-        fresh = fresh.model_copy(update={"size": size})  # of what is to be replaced
-    elif entry.state == "failed" and same and not retry_failed:
+            return Plan(job, "fail", reason, entry if made or entry.state == "done" else failed)
+        fresh = fresh.model_copy(update={"size": size, "replaces": made})
+    elif entry.state == "failed" and entry.key == digest and not retry_failed:
         return Plan(job, "fail", f"{entry.reason} (in an earlier run; --retry-failed tries again)", entry)
     return Plan(job, "translate", "", fresh)
+
+
+def _made(entry: Entry, size: int) -> str:
+    """Key from which an output of `size` bytes was made by this folder's translation; '' if it was not."""
+    if entry.size != size:
+        return ""
+    return entry.key if entry.state == "done" else entry.replaces
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether the output of a job has as many frames as its source, by their packets."""
+    try:
+        counts = []
+        for path in (job.source, job.output):
+            with open_frames(path) as reader:
+                index = reader.index()
+                counts.append(estimate_frames(path) if index is None else len(index.stamps))
+    except RecycleError:
+        return False
+    return bool(counts[0]) and counts[0] == counts[1]
 
 
 Changed = Callable[[Plan, Entry], None]
@@ -122,19 +152,30 @@ class Engine(Protocol):
 
 
 def translate_folder(
-    plans: Sequence[Plan], ledger: Ledger, engine: Engine, *, watcher: Watcher | None = None
+    plans: Sequence[Plan],
+    ledger: Ledger,
+    engine: Engine,
+    *,
+    left_out: Mapping[str, str] | None = None,
+    watcher: Watcher | None = None,
 ) -> BatchReport:
-    """Carry out `plans` (see `plan`) by `engine`, and record each in `ledger`.
+    """Carry out `plans` (see `plan`) by `engine`, and record each, and what is `left_out`, in `ledger`.
 
-    Raises Interrupted after Ctrl-C, when every running file has stopped in a state that can be continued.
+    When the disk fails, what it did not take stays waiting and no more files are begun. Raises OutputError if the
+    record cannot be written at the beginning, Interrupted after Ctrl-C, when every running file has stopped in a state
+    that can be continued.
     """
     watcher = watcher or Unwatched()
 
     def changed(one: Plan, entry: Entry) -> None:
-        ledger.set({one.job.name: entry})
+        try:
+            ledger.set({one.job.name: entry})
+        except OutputError as error:
+            if not disk_failed(error):
+                raise  # else the file itself meets the same fault, and is waiting
         watcher.state(one.job.name, entry)
 
-    ledger.set({one.job.name: one.entry for one in plans})
+    ledger.set({one.job.name: one.entry for one in plans}, left_out=left_out)
     for one in plans:
         failed = {"state": "failed", "reason": one.reason} if one.action == "fail" else {}
         watcher.state(one.job.name, one.entry.model_copy(update=failed))
@@ -147,21 +188,38 @@ def translate_folder(
         )
     except KeyboardInterrupt:
         stopped = True
-    report = BatchReport()
-    for one in plans:
-        entry = ledger.get(one.job.name)
-        if one.action == "skip":
-            report.skipped.append(one.job.name)
-        elif one.action == "fail":
-            report.failed.append((one.job.name, one.reason))
-        elif entry.state == "done":
-            report.done.append(one.job.name)
-        elif entry.state == "failed":
-            report.failed.append((one.job.name, entry.reason))
+    report = _report(plans, ledger)
     if stopped:
         left = sum(ledger.get(one.job.name).state == "waiting" for one in plans)
         raise Interrupted(f"stopped; {left} files are left: run the same command again to continue")
     return report
+
+
+def _report(plans: Sequence[Plan], ledger: Ledger) -> BatchReport:
+    report, left = BatchReport(), 0
+    for one in plans:
+        name, entry = one.job.name, ledger.get(one.job.name)
+        if one.action == "skip":
+            report.skipped.append(name)
+        elif one.action == "fail":
+            report.failed.append((name, one.reason))
+        elif entry.state == "done":
+            report.done.append(name)
+        elif entry.state == "failed":
+            report.failed.append((name, entry.reason))
+        elif awaits_disk(entry):
+            left += 1
+            report.failed.append((name, entry.reason))
+        else:
+            left += 1
+    if left:
+        report.stopped = f"stopped by the disk; {left} files are left: make room, then run the same command again"
+    return report
+
+
+def awaits_disk(entry: Entry) -> bool:
+    """Whether a file was not finished because the disk failed: another run tries it again."""
+    return entry.state == "waiting" and bool(entry.reason)
 
 
 def translate_one(
@@ -184,19 +242,21 @@ def translate_one(
             size = output.stat().st_size
     except Interrupted:
         return entry.model_copy(update={"state": "waiting"})
-    except RecycleError as error:
-        reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
-        return entry.model_copy(update={"state": "failed", "reason": reason})
     except Exception as error:
         reason = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-        return entry.model_copy(update={"state": "failed", "reason": reason})
+        if isinstance(error, RecycleError):
+            reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
+        state = "waiting" if disk_failed(error) else "failed"
+        key = "" if isinstance(error, Busy) else entry.key  # the next run tries again
+        return entry.model_copy(update={"state": state, "reason": plain(reason), "key": key})
     facts = {
         "output": job.target,
         "size": size,
         "frames": done.frames,
         "concealed": done.concealed,
         "seconds": round(done.seconds, 2),
-        "notices": done.notices,
+        "notices": tuple(map(plain, done.notices)),
+        "replaces": "",
     }
     return entry.model_copy(update={"state": "done", **facts})
 
