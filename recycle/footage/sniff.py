@@ -32,7 +32,7 @@ _STARTS = (
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
     b"\xb7\xd8\x00\x20\x37\x49\xda\x11",  # WTV
 )
-_START_CODES = frozenset(b"\xba\xb3\xb0\xb5\x0f\x67\x27\x47\x09\x06\x40\x46\x4e")
+_START_CODES = frozenset(bytes([code]) for code in b"\xba\xb3\xb0\xb5\x0f\x67\x27\x47\x09\x06\x40\x46\x4e")
 """First bytes behind 00 00 01 in MPEG-PS, MPEG-1, -2 and -4, VC-1, H.264 and HEVC."""
 _TS_PACKETS = (188, 192, 204)
 _TS_SYNC = 0x47
@@ -87,8 +87,8 @@ def _begins_as_video(head: bytes) -> bool:
         return True
     if head.startswith(b"\x1f\x07\x00") and head[80:83] == b"\x3f\x07\x00":  # DV
         return True
-    code = head.removeprefix(b"\x00")
-    if code.startswith(b"\x00\x00\x01") and len(code) > 3 and code[3] in _START_CODES:
+    code = head[1:5] if head.startswith(b"\x00\x00\x00") else head[:4]
+    if code.startswith(b"\x00\x00\x01") and code[3:] in _START_CODES:
         return True
     return b"\x00" in head and any(_is_transport_stream(head, length) for length in _TS_PACKETS)
 
