@@ -208,9 +208,11 @@ def _parse(text: str) -> dict[str, Any]:
         if not found:
             raise
         content = json.loads(f"{head}{_FILES}{_END}")
-        for line in rest.split("\n"):
+        decode = json.JSONDecoder().raw_decode
+        for line in rest.split("\n"):  # as `_line` writes them
             try:
-                content["files"] |= json.loads(f"{{{line.rstrip(',')}}}")
+                name, end = decode(line, 2)
+                content["files"][name], _ = decode(line, end + 2)
             except json.JSONDecodeError:
                 break
     if content.keys() - {"version", "left_out", "files"} or content.get("version", 1) != 1:

@@ -266,13 +266,6 @@ def test_names_and_patterns(tree: Path, tmp_path: Path) -> None:
         find_jobs(tree, tree, FAST)
 
 
-def test_a_damaged_ledger_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / LEDGER).write_text("{")
-    with pytest.raises(OutputError, match="move it away to begin anew"):
-        Ledger(tmp_path)
-    assert (tmp_path / LEDGER).read_text() == "{"
-
-
 def test_a_ledger_is_on_the_disk_at_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.set({"b": Entry(state="done", frames=3)})
