@@ -77,9 +77,8 @@ class Ledger:
         self._stale = False
         self._uploaded = 0.0
         try:
-            text = self.path.read_text(encoding="utf-8") if self.path.exists() else None
-            if text is not None:
-                content = _parse(text)
+            if self.path.exists():
+                content = _parse(self.path.read_bytes().decode("utf-8", "replace"))
                 self._left_out = content.get("left_out", {})
                 self._files = {name: Entry.model_validate(entry) for name, entry in content["files"].items()}
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
