@@ -211,9 +211,12 @@ def _parse(text: str) -> dict[str, Any]:
         for line in rest.split("\n"):  # as `_line` writes them
             try:
                 name, end = decode(line, 2)
-                content["files"][name], _ = decode(line, end + 2)
+                entry, _ = decode(line, end + 2)
             except json.JSONDecodeError:
                 break
+            if not (isinstance(name, str) and isinstance(entry, dict)):
+                break
+            content["files"][name] = entry
     if content.keys() - {"version", "left_out", "files"} or content.get("version", 1) != 1:
         raise ValueError("another version's")
     return content
