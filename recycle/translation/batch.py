@@ -94,14 +94,12 @@ def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry
     if job.output.exists():
         size = job.output.stat().st_size
         made = _made(entry, size)
-        facts = {"state": "done", "size": size, "output": job.target, "reason": "", "replaces": "", "key": digest}
-        if made == digest:
-            return Plan(job, "skip", "finished", entry.model_copy(update=facts))
         killed = entry.state == "waiting" and entry.size != size  # complete, and killed before that was recorded
         lost = entry.state == "failed" and retry_failed and _is_whole(job)  # an old version's record was false
-        if entry.key == digest and (killed or lost):
-            facts["frames"] = estimate_frames(job.output) or 0
-            return Plan(job, "skip", "finished", entry.model_copy(update=facts))
+        if made == digest or (entry.key == digest and (killed or lost)):
+            frames = entry.frames if entry.state == "done" else estimate_frames(job.output) or 0
+            facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": digest}
+            return Plan(job, "skip", "finished", entry.model_copy(update={**facts, "reason": "", "replaces": ""}))
         if not overwrite:
             origin = "of another source, model or settings" if made else "not of this folder's translation"
             reason = plain(f"{job.output} exists and is {origin}; give --overwrite to replace it")

@@ -17,12 +17,13 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
+from recycle.lock import Busy
 from recycle.places import place
 from recycle.progress import Terminal
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all
-from recycle.translation.ledger import LEDGER, Entry, Ledger
+from recycle.translation.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
@@ -234,6 +235,8 @@ def test_a_watched_folder_takes_complete_files_only(make_video: MakeVideo, tmp_p
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("watching")
+        with pytest.raises(Busy), open_ledger(out):
+            pass
         with (folder / "slow.mp4").open("wb") as file:  # arrives in pieces for longer than a file must be at rest
             for piece in range(6):
                 file.write(content[piece * len(content) // 6 : (piece + 1) * len(content) // 6])
