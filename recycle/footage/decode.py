@@ -261,13 +261,13 @@ def frame_step(stream: VideoStream) -> int:
 
 def estimate_frames(path: Path) -> int | None:
     """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
-    if path.is_dir():
-        return len(numbered_images(path))
     try:
+        if path.is_dir():
+            return len(numbered_images(path))
         with open_container(path) as container:
             stream = video_stream(container, path)
             return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
-    except FootageError:
+    except (FootageError, OSError):
         return 0
 
 

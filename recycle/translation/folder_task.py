@@ -16,6 +16,7 @@ from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import estimate_frames
 from recycle.footage.find import left_out_lines
+from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
 from recycle.names import plain
 from recycle.progress import FileTable, Progress, Terminal
@@ -78,7 +79,7 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
         if one.action == "translate":
             try:
                 lines += [f"          {notice}" for notice in foresee(one.job.source, one.job.output, task.settings)]
-            except RecycleError as error:
+            except (RecycleError, OSError) as error:
                 lines.append(f"          will fail: {plain(str(error))}")
     lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
     lines += left_out_lines(found.left_out)
@@ -228,7 +229,7 @@ class _Settled:
     def ready(self, source: Path) -> bool:
         """Whether the source has been the same for a while, and is new."""
         try:
-            files = sorted(source.iterdir()) if source.is_dir() else [source]
+            files = numbered_images(source) if source.is_dir() else [source]
             facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
         except (OSError, ValueError):
             return False

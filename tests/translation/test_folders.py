@@ -165,7 +165,7 @@ def test_names_of_outputs_never_meet_and_stay(make_video: MakeVideo, tmp_path: P
 
 def test_a_record_leads_to_no_place_outside_the_output(video: Path, tmp_path: Path) -> None:
     for evil in ("../evil.mp4", "/tmp/evil.mp4", "sub/../../evil.mp4"):
-        jobs = survey(tmp_path / "in", tmp_path / "out", FAST, known=lambda name, evil=evil: evil).jobs
+        jobs = survey(tmp_path / "in", tmp_path / "out", FAST, known={"good.mp4": evil}.__getitem__).jobs
         assert [job.output for job in jobs] == [tmp_path / "out" / "good.mp4"]
 
 
