@@ -12,26 +12,10 @@ from recycle.names import plain
 from recycle.places import is_here
 
 VIDEO_SUFFIXES = frozenset(
-    {".264", ".265", ".360", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".gxf"}
-    | {
-        ".h264",
-        ".h265",
-        ".hevc",
-        ".insv",
-        ".ivf",
-        ".lrv",
-        ".m2t",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mjpeg",
-        ".mjpg",
-        ".mkv",
-        ".mov",
-        ".mp4",
-    }
-    | {".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".trp"}
-    | {".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
+    {".264", ".265", ".360", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"}
+    | {".gxf", ".h264", ".h265", ".hevc", ".insv", ".ivf", ".lrv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg"}
+    | {".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv"}
+    | {".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
 )
 """Names of files that are taken for videos whatever they hold. Other files are told by their content."""
 
