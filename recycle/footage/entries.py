@@ -10,6 +10,7 @@ from recycle.places import is_here
 
 Kind = Literal["file", "folder", "other", "unreadable"]
 
+GONE = "gone since the folder was listed"
 LINKED_FOLDER = "a link to a folder, which is not followed"
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -32,7 +33,7 @@ def examine(path: Path) -> tuple[Kind, str]:
         linked = stat.S_ISLNK(mode)
         mode = path.stat().st_mode if linked else mode
     except FileNotFoundError:
-        return "other", "a link that leads nowhere" if linked else "gone since the folder was listed"
+        return "other", "a link that leads nowhere" if linked else GONE
     except OSError as error:
         if error.errno == errno.ELOOP:
             return "other", "a link that leads in a circle"

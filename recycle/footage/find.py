@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recycle.errors import FootageError
-from recycle.footage.entries import examine, refuse_special
+from recycle.footage.entries import GONE, examine, refuse_special
 from recycle.footage.images import IMAGE_SUFFIXES, natural_key, numbered_images
 from recycle.footage.sniff import IMAGE, WEBP, sniff
 from recycle.names import plain
@@ -147,7 +147,10 @@ def _search(top: Path, found: Found, without: Path | None) -> list[Path]:
         except OSError as error:
             if here == top:
                 raise FootageError(f"cannot read {top}: {error.strerror}") from error
-            found.failed[here] = f"cannot be read: {error.strerror}"
+            if isinstance(error, FileNotFoundError):
+                found.left_out[here] = GONE
+            else:
+                found.failed[here] = f"cannot be read: {error.strerror}"
             continue
         files = []
         for path in entries:
@@ -209,8 +212,12 @@ def _is_video(path: Path, found: Found) -> bool:
         return False
     try:
         what = sniff(path)
-    except OSError as error:
-        found.failed[path] = f"cannot be read: {error.strerror}"
+    except FileNotFoundError:
+        what = GONE
+    except Exception as error:
+        if is_here(path) and not isinstance(error, OSError):
+            raise  # else a remote file system's own kind
+        found.failed[path] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         return False
     if what is not None:
         found.left_out[path] = UNNUMBERED if what == IMAGE and suffix in IMAGE_SUFFIXES else what
