@@ -46,6 +46,8 @@ class Manifest(BaseModel):
 
 def read_manifest(folder: Path) -> Manifest | None:
     """Manifest of an extracted source; None if `folder` is not one."""
+    if not (folder / MANIFEST).is_file():
+        return None
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):

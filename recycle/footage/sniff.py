@@ -26,6 +26,11 @@ _STARTS = (
     b"YUV4MPEG2",
     b"nut/multimedia container",
     b"BBCD\x00",  # Dirac
+    b"BIK",
+    b"SMK2",
+    b"SMK4",
+    b"NSVf",
+    b"NSVs",
     b"\x12\x00\x0a",  # AV1
     b"\x00\x00\x00\x00\x01\xbc",  # GXF
     b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02",  # MXF
@@ -74,7 +79,7 @@ def _of_head(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         if head[8:12] == b"WEBP":
             return WEBP if head[12:16] == b"VP8X" and head[20] & 2 else IMAGE
-        return None if head[8:12] in (b"AVI ", b"AMV ") else NOT_VIDEO
+        return None if head[8:12] in (b"AVI ", b"AMV ", b"CDXA") else NOT_VIDEO
     if head[4:8] in _BOXES:
         return IMAGE if head[4:12] in {b"ftyp" + brand for brand in _STILL_BRANDS} else None
     if head.startswith((b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")):

@@ -78,6 +78,8 @@ class Ledger:
         self._uploaded = 0.0
         try:
             if self.path.exists():
+                if not self.path.is_file():
+                    raise ValueError("not a file")  # a named pipe would be read for ever
                 content = _parse(self.path.read_bytes().decode("utf-8", "replace"))
                 self._left_out = content.get("left_out", {})
                 self._files = {name: Entry.model_validate(entry) for name, entry in content["files"].items()}

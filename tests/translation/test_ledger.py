@@ -109,6 +109,12 @@ def test_a_file_that_is_no_record_is_left_alone(tmp_path: Path, text: str) -> No
     assert (tmp_path / LEDGER).read_text() == text
 
 
+def test_a_named_pipe_is_no_record(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LEDGER)
+    with pytest.raises(OutputError, match="move it away to begin anew"):
+        Ledger(tmp_path)
+
+
 WRITER = """
 import sys
 from pathlib import Path
