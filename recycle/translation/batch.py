@@ -12,6 +12,7 @@ from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import fingerprint
 from recycle.lock import Busy
 from recycle.names import plain
+from recycle.places import is_here
 from recycle.progress import Progress, silent
 from recycle.storage import workplace
 from recycle.translation.folder import Job
@@ -77,26 +78,26 @@ def plan(
 
     `key` is all that an output depends on beside its source (`Translator.key` and the encoder's settings). A
     finished output of the same key is skipped; an output of another key, or of unknown origin, is replaced only
-    with `overwrite`; what failed is tried again with `retry_failed`, or if source or settings changed.
+    with `overwrite`; what failed is tried again with `retry_failed`, or if source or settings changed. `retry_failed`
+    also takes an output for finished that is there with all frames, although the record says that it failed.
     """
-    return [_plan(job, ledger.get(job.name), key, overwrite, retry_failed) for job in jobs]
+    return [_plan(job, ledger, key, overwrite, retry_failed) for job in jobs]
 
 
-def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
+def _plan(job: Job, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
+    entry = ledger.get(job.name)
     try:
         text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
     except RecycleError as error:
         reason = plain(str(error))
-        kept = entry if entry.state == "done" else Entry(state="failed", reason=reason)
-        return Plan(job, "fail", reason, kept)
+        failed = entry.model_copy(update={"state": "failed", "reason": reason, "key": ""})
+        return Plan(job, "fail", reason, entry if entry.state == "done" else failed)
     digest = hashlib.sha256(text.encode()).hexdigest()
     fresh = Entry(key=digest)
     if job.output.exists():
         size = job.output.stat().st_size
         made = _made(entry, size)
-        killed = entry.state == "waiting" and entry.size != size  # complete, and killed before that was recorded
-        lost = entry.state == "failed" and retry_failed and _is_whole(job)  # an old version's record was false
-        if made == digest or (entry.key == digest and (killed or lost)):
+        if made == digest or (entry.key == digest and entry.size != size and _was_finished(job, ledger, retry_failed)):
             frames = entry.frames if entry.state == "done" else estimate_frames(job.output) or 0
             facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": digest}
             return Plan(job, "skip", "finished", entry.model_copy(update={**facts, "reason": "", "replaces": ""}))
@@ -116,6 +117,16 @@ def _made(entry: Entry, size: int) -> str:
     if entry.size != size:
         return ""
     return entry.key if entry.state == "done" else entry.replaces
+
+
+def _was_finished(job: Job, ledger: Ledger, retry_failed: bool) -> bool:
+    """Whether an output that is there was finished, and the record does not say so."""
+    if ledger.was_running(job.name):  # and the process was killed before it was recorded
+        return True
+    state = ledger.get(job.name).state
+    late = state == "waiting" and not is_here(job.output)  # such a record is uploaded later
+    false = state == "failed" and retry_failed  # two processes of an old version wrote it
+    return (late or false) and _is_whole(job)
 
 
 def _is_whole(job: Job) -> bool:

@@ -93,6 +93,10 @@ class Ledger:
         entry = self._files.get(name, Entry())
         return entry.model_copy(update={"state": "waiting"}) if entry.state == "running" else entry
 
+    def was_running(self, name: str) -> bool:
+        """Whether a process died while it worked at a file."""
+        return self._files.get(name, Entry()).state == "running"
+
     def set(self, entries: Mapping[str, Entry], *, left_out: Mapping[str, str] | None = None) -> None:
         """Record entries, and what of the folder is left out (names with their reasons), if anything changed.
 

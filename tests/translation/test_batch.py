@@ -152,6 +152,17 @@ def test_a_file_that_was_finished_and_not_yet_recorded(make_video: MakeVideo, tm
     assert Ledger(task.out).get("source.mp4").model_copy(update={"seconds": done.seconds}) == done
 
 
+def test_a_file_that_appears_where_an_output_is_waiting_is_not_taken_for_it(
+    make_video: MakeVideo, tmp_path: Path
+) -> None:
+    task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    run_folder(task)
+    done = Ledger(task.out).get("source.mp4")
+    Ledger(task.out).set({"source.mp4": Entry(key=done.key)})
+    assert [name for name, _ in run_folder(task).failed] == ["source.mp4"]
+    assert "is not of this folder's translation" in entries(task.out)["source.mp4"]["reason"]
+
+
 def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: MakeVideo, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in ("x", "y", "z"):
