@@ -303,7 +303,7 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
-    from recycle.footage.find import beside_images, left_out_lines
+    from recycle.footage.find import beside_images
     from recycle.footage.manifest import fingerprint
     from recycle.progress import Terminal
     from recycle.storage import workplace
@@ -357,8 +357,8 @@ def translate(
                 translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed, ledger=ledger
             )
             report = watch_folder(run, Terminal()) if watch else run(Terminal())
-        for line in left_out_lines(report.left_out):
-            typer.echo(line)
+        for notice in report.notices:
+            typer.echo(notice)
         if report.stopped:
             sys.stderr.write(f"error: {report.stopped}\n")
         failed = [f"{name}: {reason}" for name, reason in report.failed]

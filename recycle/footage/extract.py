@@ -16,7 +16,7 @@ from recycle.config import ExtractSettings
 from recycle.cores import cores
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames
-from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines
+from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
 from recycle.footage.one_source import extract_source
 from recycle.footage.workers import run_all
@@ -94,7 +94,8 @@ def extract(
     if len(failed) == len(sources):
         first = failed[0][1]
         raise FootageError(first if len(failed) == 1 else f"none of {len(failed)} sources worked; {first}")
-    notices = left_out_lines({plain(str(path)): reason for path, reason in found.left_out.items()}) + notices
+    beside = left_out_lines({plain(str(path)): reason for path, reason in found.left_out.items()})
+    notices = [*mixed_lines(plain(str(path)) for path in found.mixed), *beside, *notices]
     return ExtractReport(
         done=[task.source for task, result in results if result.failure is None],
         skipped=[source for source, _ in skipped],

@@ -1,6 +1,6 @@
 """Finds the footage in folders, and tells what in them is left out and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Found:
     """What is not taken, with the reason in a few words."""
     failed: dict[Path, str] = field(default_factory=dict)
     """What cannot be read, with the reason."""
+    mixed: list[Path] = field(default_factory=list)
+    """Folders of which both the numbered images and the videos beside them are taken."""
 
 
 def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Found:
@@ -91,6 +93,11 @@ def beside_images(folder: Path) -> list[str]:
     for path in (folder, *images):
         rest.pop(path, None)
     return left_out_lines(relative_names(rest, folder))
+
+
+def mixed_lines(names: Iterable[str]) -> list[str]:
+    """One line for each folder whose images and videos are both taken."""
+    return [f"{name}: its numbered images are taken as one video, and the videos beside them too" for name in names]
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
@@ -181,6 +188,8 @@ def _of_folder(here: Path, files: list[Path], found: Found) -> Iterator[Path]:
     elif videos and len(numbered) == 1:
         found.left_out |= dict.fromkeys(numbered, LONE_IMAGE)
     elif numbered:
+        if videos:
+            found.mixed.append(here)
         yield here
 
 

@@ -49,8 +49,8 @@ class BatchReport:
     """Finished by an earlier call."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """With the reason; those that failed in an earlier call and were not tried again included."""
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Names of what the folder holds beside, with the reason why it is not translated."""
+    notices: list[str] = field(default_factory=list)
+    """What a person should know of the folder, such as what is left out, one line each."""
     stopped: str = ""
     """Why not all files were tried; empty if they were."""
 

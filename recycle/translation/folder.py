@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from recycle.config import EncodeSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.codecs import CONTAINERS, takes_codec
-from recycle.footage.find import find_footage, relative_names
+from recycle.footage.find import find_footage, left_out_lines, mixed_lines, relative_names
 from recycle.names import original, plain
 from recycle.translation.streams import OtherStreams
 
@@ -36,6 +36,12 @@ class Survey:
     """Names of what is not taken, with the reasons."""
     failed: dict[str, str]
     """Names of what cannot be read, with the reasons."""
+    mixed: list[str]
+    """Names of folders of which the numbered images and the videos beside them are taken."""
+
+    def notices(self) -> list[str]:
+        """What a person should know of it, one line each."""
+        return [*mixed_lines(self.mixed), *left_out_lines(self.left_out)]
 
 
 def survey(
@@ -69,6 +75,7 @@ def survey(
     sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
     outputs = _outputs(sources, out, settings, known)
     jobs = [Job(name, source, out / original(outputs[name]), outputs[name]) for name, source in sources.items()]
+    mixed = set(found.mixed)
     left_out = relative_names(found.left_out, folder)
     failed = relative_names(found.failed, folder)
     if not jobs:
@@ -77,6 +84,7 @@ def survey(
         jobs,
         {name: reason for name, reason in left_out.items() if wanted(original(name))},
         {name: reason for name, reason in failed.items() if not _matches(original(name), exclude)},
+        [job.name for job in jobs if job.source in mixed],
     )
 
 

@@ -15,7 +15,6 @@ from recycle.cores import cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import estimate_frames
-from recycle.footage.find import left_out_lines
 from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
 from recycle.names import plain
@@ -82,7 +81,7 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
             except (RecycleError, OSError) as error:
                 lines.append(f"          will fail: {plain(str(error))}")
     lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
-    lines += left_out_lines(found.left_out)
+    lines += found.notices()
     frames, seconds = estimate(plans, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
     counts = {action: sum(one.action == action for one in plans) for action in ("translate", "skip", "fail")}
@@ -176,7 +175,7 @@ def translate_all(
             record.set({}, left_out=rest)
             report = BatchReport()
         report.failed += found.failed.items()
-        report.left_out = found.left_out
+        report.notices = found.notices()
         return report
 
 
@@ -203,7 +202,7 @@ def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: fl
                 failed[name] = reason
             for name in report.done:
                 failed.pop(name, None)
-            total.left_out, total.stopped = report.left_out, report.stopped
+            total.notices, total.stopped = report.notices, report.stopped
             if report.stopped:
                 break
             time.sleep(poll)

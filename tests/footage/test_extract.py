@@ -353,7 +353,11 @@ def test_images_beside_videos_are_extracted_too(tmp_path: Path, make_video: Make
         cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), pixels)
     make_video(tmp_path / "in" / "preview.mp4", moving_frames(5, shift=9))
     out = tmp_path / "in" / "frames"  # within the input: its frames are not footage of the second run
-    assert extract([tmp_path / "in"], out, WHOLE, workers=1).frames == 8
+    report = extract([tmp_path / "in"], out, WHOLE, workers=1)
+    assert report.frames == 8
+    assert report.notices == [
+        f"{tmp_path / 'in'}: its numbered images are taken as one video, and the videos beside them too"
+    ]
     report = extract([tmp_path / "in"], out, WHOLE, workers=1)
     assert (len(report.skipped), report.done) == (2, [])
 

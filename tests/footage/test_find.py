@@ -197,6 +197,7 @@ def test_images_and_videos_of_one_folder_are_both_taken(
     image(folder / "contact sheet.png")
     make_video(folder / "preview.mp4", moving_frames(2))
     assert names(folder) == [".", "preview.mp4"]
+    assert find_footage([folder]).mixed == [folder]
     assert reasons(folder) == {"contact sheet.png": find.UNNUMBERED}
     assert beside_images(folder) == [
         "left out: contact sheet.png (an image without a number at the end of its name)",

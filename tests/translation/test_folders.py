@@ -97,7 +97,8 @@ def test_odd_entries_are_told_and_stop_nothing(video: Path, tmp_path: Path) -> N
         os.chown(folder / "lost+found", 65534, 65534)
     (folder / "lost+found").chmod(0o700 if os.getuid() == 0 else 0)
     how = [folder, out, "--model", "identity", "--to", "b", "--preset", "ultrafast"]
-    left_out = [
+    notices = [
+        "frames: its numbered images are taken as one video, and the videos beside them too",
         "left out: linked (a link to a folder, which is not followed)",
         "left out: loop.mp4 (a link that leads in a circle)",
         "left out: notes.txt (not a video)",
@@ -106,13 +107,13 @@ def test_odd_entries_are_told_and_stop_nothing(video: Path, tmp_path: Path) -> N
 
     planned = recycle("translate", *how, "--dry-run").stdout.splitlines()
     assert not out.exists()
-    assert set(left_out) <= set(planned)
+    assert set(notices) <= set(planned)
     assert f"translate frames -> {out / 'frames.mp4'}" in planned
     assert "fail      lost+found: cannot be read: Permission denied" in planned
     assert planned[-1].startswith("6 to translate, 0 to skip, 1 to fail; ")
 
     first = recycle("translate", *how)
-    assert (first.returncode, first.stdout.splitlines()[:-1]) == (1, left_out)
+    assert (first.returncode, first.stdout.splitlines()[:-1]) == (1, notices)
     assert first.stdout.splitlines()[-1] == f"6 translated, 0 already there, 1 failed: {out / LEDGER}"
     assert "error: lost+found: cannot be read: Permission denied" in first.stderr.splitlines()
     found = record(out)
