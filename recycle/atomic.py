@@ -1,10 +1,14 @@
 """Files and folders that appear complete or not at all."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EIO, errno.EACCES}
+"""What network shares and shared folders of virtual machines answer, which do not flush folders."""
 
 
 @contextmanager
@@ -31,9 +35,9 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
 
 def write_text(final: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `final` atomically."""
+    """Write `text` to `final` atomically: as UTF-8, with a lone surrogate (of a file name) as `\\udce9`."""
     with atomic_path(final) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _remove(path: Path) -> None:
@@ -44,9 +48,16 @@ def _remove(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Folders of file systems that cannot be flushed are passed over. Raises OSError if a file cannot be flushed.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if not (error.errno in _NO_FOLDER_FLUSH and path.is_dir()):
+            raise

@@ -405,6 +405,7 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
+    from recycle.footage.find import beside_images
     from recycle.footage.manifest import fingerprint
     from recycle.progress import Terminal
     from recycle.storage import workplace
@@ -417,7 +418,7 @@ def translate(
         translate_file,
         watch_folder,
     )
-    from recycle.translation.ledger import LEDGER
+    from recycle.translation.ledger import LEDGER, open_ledger
     from recycle.translation.render import check_output
     from recycle.translation.span import parse_span, preview_span
     from recycle.translation.translator import Translator
@@ -450,9 +451,18 @@ def translate(
         if dry_run:
             _print(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed), lines=True)
             return
-        with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
-            run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
+        with (
+            open_ledger(output) as ledger,
+            open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine,
+        ):
+            run = partial(
+                translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed, ledger=ledger
+            )
             report = watch_folder(run, Terminal()) if watch else run(Terminal())
+        for notice in report.notices:
+            _print(notice)
+        if report.stopped:
+            _print_error(report.stopped)
         failed = [f"{name}: {reason}" for name, reason in report.failed]
         _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
         return
@@ -465,6 +475,8 @@ def translate(
     whole_folder |= {"--watch": watch, "--at-once": at_once and not cluster}
     _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
+    for line in beside_images(source) if source.is_dir() else []:
+        _print(line)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
     if cluster:
         _refuse(given, "are not for a cluster")

@@ -10,10 +10,20 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from recycle.encoder_options import check_options
 from recycle.errors import ConfigError
+from recycle.names import original, plain
 from recycle.safe_text import brief, printable
 
 Domain = Literal["a", "b"]
@@ -50,7 +60,13 @@ def _real_path(path: Path) -> Path:
 
 FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
 """The name of one folder."""
-Place = Annotated[Path, AfterValidator(_real_path)]
+Place = Annotated[
+    Path,
+    BeforeValidator(lambda value: original(value) if isinstance(value, str) else value),
+    AfterValidator(_real_path),
+    PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
+]
+"""A path; in JSON, which cannot hold all file names, as `recycle.names.plain` text."""
 Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
 Pixel = Annotated[int, Field(ge=-65536, le=65536)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]

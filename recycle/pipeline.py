@@ -22,8 +22,8 @@ from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.footage.clips import Shot, find_shots
-from recycle.footage.decode import find_sources
 from recycle.footage.extract import extract
+from recycle.footage.find import find_sources
 from recycle.footage.street import Street
 from recycle.layout import Layout, Stage
 from recycle.networks.bundle import load_bundle

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.footage.clips import Shot, find_shots
-from recycle.footage.decode import find_sources
+from recycle.footage.find import Found, find_footage, find_sources, left_out_lines
 from recycle.footage.manifest import fingerprint
 from recycle.layout import Layout, Stage
+from recycle.lock import only_one
+from recycle.names import plain
 from recycle.progress import Terminal
 from recycle.translation.translator import IDENTITY, Translator
 
@@ -81,8 +84,32 @@ def _videos(path: Path) -> list[Path]:
 def translate_tests(
     footage: FootageSettings, settings: TranslateSettings, model: str, where: Layout, console: Terminal
 ) -> list[TestClip]:
-    """Translate every test video to the other domain, and back again for the cycle error."""
+    """Translate every test video to the other domain, and back again for the cycle error.
+
+    Raises Busy if another process does so in this folder.
+    """
     clips = test_clips(footage, where.translated)
+    for line in _not_taken(footage):
+        console.say(line)
+    if clips:
+        with _alone(where):
+            _translate(clips, settings, model, console)
+    return clips
+
+
+def _not_taken(footage: FootageSettings) -> list[str]:
+    """What folders of test videos hold beside them, one line for each reason."""
+    folders = [path for path in (*footage.test_a, *footage.test_b) if path.is_dir()]
+    found = find_footage(folders) if folders else Found()
+    return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
+
+
+def _alone(where: Layout) -> AbstractContextManager[None]:
+    refusal = f"another recycle is translating or evaluating in {where.folder}; wait for it, or stop it"
+    return only_one(where.folder / ".scoring.lock", refusal)
+
+
+def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: str, console: Terminal) -> None:
     model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
     translator: Translator | None = None
     for clip in clips:
@@ -103,7 +130,6 @@ def translate_tests(
                     )
                 for notice in report.notices:
                     console.say(f"{source.name}: {notice}")
-    return clips
 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
@@ -150,7 +176,7 @@ def evaluate_tests(
         clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
         directions.setdefault(clip.direction, []).append(clip_set)
     pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
-    with Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
+    with _alone(where), Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
         if stage.needed:
             named = settings.features
             features = None if named is None else open_features(named, device=settings.device)

@@ -1,7 +1,10 @@
 """The live table of a folder's files."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from threading import RLock
 from typing import Self
 
@@ -13,6 +16,7 @@ from rich.text import Text
 from recycle.safe_text import shown
 
 _ROWS = 12
+_ORDER = ("running", "failed", "done", "waiting")
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red"}
 
 
@@ -36,11 +40,17 @@ def _clock(seconds: float) -> str:
 
 
 class LiveTable:
-    """Rows of files: running and failed ones first, then the latest. Without a terminal, a line for each end."""
+    """Rows of files: running and failed ones first, then the latest. Without a terminal, a line for each end.
+
+    Sums and order are kept up to date, so that drawing takes no longer for many files than for few.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._rows: dict[str, _Row] = {}
+        self._by_state: dict[str, dict[str, None]] = {state: {} for state in _ORDER}  # names, the latest last
+        self._done = self._total = self._new = 0  # frames of the files that are worked on in this call
+        self._began = 0.0
         self._lock = RLock()
         self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
 
@@ -55,38 +65,61 @@ class LiveTable:
 
     def show(self, name: str, state: str, detail: str = "") -> None:
         """A file is now 'waiting', 'running', 'done' or 'failed'; `detail` tells why or what."""
-        with self._lock:
-            row = self._rows.setdefault(name, _Row())
+        with self._changing(name) as row:
+            self._by_state[row.state].pop(name, None)
+            self._by_state[state][name] = None
             row.state, row.detail = state, detail
             if state == "running":
                 row.started, row.ended, row.first = time.monotonic(), 0.0, -1
+                self._began = self._began or row.started
             elif row.started:
                 row.ended = time.monotonic()
-        if not self._console.is_terminal and state in ("done", "failed") and row.started:
+            ended = bool(row.started)
+        if not self._console.is_terminal and state in ("done", "failed") and ended:
             self._console.print(shown(f"{state:<7} {name}  {detail}"), markup=False, highlight=False, soft_wrap=True)
 
     def expect(self, name: str, total: int | None) -> None:
         """A file that waits has `total` frames, as it claims."""
-        with self._lock:
-            self._rows.setdefault(name, _Row()).total = total
+        with self._changing(name) as row:
+            row.total = total
 
     def advance(self, name: str, done: int, total: int | None) -> None:
         """`done` of `total` frames are done."""
-        with self._lock:
-            row = self._rows.setdefault(name, _Row())
+        with self._changing(name) as row:
             if row.first < 0:
                 row.first = done - 1
             row.done, row.total = done, total
 
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[_Row]:
+        """The row of a file, to change it; the sums over all rows follow."""
+        with self._lock:
+            row = self._rows.get(name)
+            if row is None:
+                row = self._rows[name] = _Row()
+                self._by_state[row.state][name] = None
+            self._count(row, -1)
+            yield row
+            self._count(row, 1)
+
+    def _count(self, row: _Row, sign: int) -> None:
+        if row.state in ("running", "waiting") or row.started:
+            self._done += sign * row.done
+            self._total += sign * (row.total or row.done)
+        if row.started and row.done:
+            self._new += sign * (row.done - max(row.first, 0))
+
     def _table(self) -> Group:
         with self._lock:
-            rows = {name: _Row(**vars(row)) for name, row in self._rows.items()}
+            names = chain(*(reversed(self._by_state[state]) for state in ("running", "failed", "done")))
+            latest = [
+                (name, replace(self._rows[name])) for name in islice(chain(names, self._by_state["waiting"]), _ROWS)
+            ]
+            summary = "  ".join(f"{len(self._by_state[state])} {state}" for state in _ORDER) + self._whole()
         table = Table(box=None, pad_edge=False, expand=True)
         table.add_column("file", ratio=1, no_wrap=True, overflow="ellipsis")
         for name in ("state", "frames", "frames/s", "ETA"):
             table.add_column(name, justify="right", no_wrap=True)
-        order = {"running": 0, "failed": 1, "done": 2, "waiting": 3}
-        latest = sorted(rows.items(), key=lambda item: (order[item[1].state], -item[1].ended))[:_ROWS]
         for name, row in latest:
             rate = row.rate()
             left = (row.total - row.done) / rate if row.state == "running" and row.total and rate else None
@@ -97,17 +130,12 @@ class LiveTable:
                 f"{rate:.1f}" if row.done and rate else "",
                 "" if left is None else _clock(left),
             )
-        counts = {state: sum(row.state == state for row in rows.values()) for state in order}
-        summary = "  ".join(f"{count} {state}" for state, count in counts.items())
-        return Group(table, Text(summary + self._whole(rows), style="dim"))
+        return Group(table, Text(summary, style="dim"))
 
-    def _whole(self, rows: dict[str, _Row]) -> str:
+    def _whole(self) -> str:
         """Frames, rate and ETA of all files together."""
-        work = [row for row in rows.values() if row.state in ("running", "waiting") or row.started]
-        done, total = sum(row.done for row in work), sum(row.total or row.done for row in work)
-        began = min((row.started for row in work if row.started), default=0.0)
-        new = sum(row.done - max(row.first, 0) for row in work if row.started and row.done)
-        rate = new / (time.monotonic() - began) if began and new else 0.0
+        rate = self._new / (time.monotonic() - self._began) if self._began and self._new else 0.0
         if not rate:
             return ""
-        return f"   {done}/{total} frames, {rate:.1f} frames/s, ETA {_clock((total - done) / rate)}"
+        eta = _clock((self._total - self._done) / rate)
+        return f"   {self._done}/{self._total} frames, {rate:.1f} frames/s, ETA {eta}"

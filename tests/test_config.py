@@ -1,10 +1,11 @@
 """Settings: what is valid, and what an invalid file is told."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from recycle.config import find_pipeline, load_pipeline, parse_pipeline, shipped_pipelines
+from recycle.config import FootageSettings, Pipeline, find_pipeline, load_pipeline, parse_pipeline, shipped_pipelines
 from recycle.errors import ConfigError
 
 
@@ -91,3 +92,13 @@ def test_a_file_without_weights_has_the_default_and_one_with_weights_only_what_i
     assert parse_pipeline({"footage": {"paired": True}}, where="test").losses.noise_back == 0
     for pipeline in (parse_pipeline({}, where="test"), own):  # as a run keeps it in its folder
         assert parse_pipeline(pipeline.model_dump(mode="json"), where="test") == pipeline
+
+
+def test_paths_that_are_not_utf8_come_back_from_json() -> None:
+    """As `pipeline.json` and checkpoints hold them."""
+    paths = (Path("/films/caf\udce9.mp4"), Path("/films/caf\\udce9.mp4"), Path("a\\b"), Path("日本.mov"))
+    pipeline = Pipeline(footage=FootageSettings(a=paths, test_a=paths[:1]))
+    text = pipeline.model_dump_json()
+    assert "caf\\\\udce9.mp4" in text
+    assert Pipeline.model_validate_json(text) == pipeline
+    assert Pipeline.model_validate(json.loads(text)) == pipeline

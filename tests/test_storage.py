@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from recycle.errors import ConfigError, FootageError, OutputError
-from recycle.footage.decode import VideoReader, find_sources
+from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
+from recycle.footage.find import find_sources
 from recycle.footage.manifest import fingerprint
 from recycle.places import is_here, place
 from recycle.storage import workplace, write_record

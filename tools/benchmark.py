@@ -7,6 +7,7 @@ Usage, from the repository's folder:
   python -m tools.benchmark translate [--width 16] [--frames 96] [--device cuda]
   python -m tools.benchmark memory [--width 16] [--frames 240] [--device cuda]
   python -m tools.benchmark parts
+  python -m tools.benchmark folder
 
 Contenders take turns in one process, round after round, and ratios are taken within a round: a busy machine slows all
 alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark). `--rounds` is how often.
@@ -21,7 +22,7 @@ from pathlib import Path
 from recycle.errors import ConfigError, RecycleError
 from tools.benchmarking.results import Results
 
-NAMES = ("startup", "extract", "train", "translate", "memory", "parts")
+NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +78,10 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Res
         from tools.benchmarking.memory import memory
 
         return [memory(width=chosen.width or 16, frames=frames, rounds=rounds, device=device, say=say)]
+    if chosen.name == "folder":
+        from tools.benchmarking.folder import folder
+
+        return [folder(rounds=rounds, say=say)]
     from tools.benchmarking.parts import parts
 
     return [parts(rounds=rounds, say=say)]

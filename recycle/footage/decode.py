@@ -1,7 +1,7 @@
 """Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
 
 import struct
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,9 +20,10 @@ from recycle.errors import FootageError
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
+from recycle.footage.entries import refuse_special
 from recycle.footage.frame import Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import accelerator, decodes_alike
-from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
+from recycle.footage.images import ImageFolderReader, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.packets import demux
 from recycle.places import is_here
@@ -32,7 +33,6 @@ __all__ = [
     "StreamInfo",
     "VideoReader",
     "estimate_frames",
-    "find_sources",
     "open_container",
     "open_frames",
     "video_stream",
@@ -40,10 +40,6 @@ __all__ = [
 
 av.logging.set_level(None)
 
-VIDEO_SUFFIXES = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"}
-    | {".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
-)
 _MAX_RATE = 480
 
 
@@ -218,6 +214,7 @@ def open_container(path: Path, *, hardware: bool = False) -> InputContainer:
 
     Raises FootageError, in one line, if it is none.
     """
+    refuse_special(path)
     try:
         if path.stat().st_size == 0:
             raise FootageError(f"{path} is empty (0 bytes)")
@@ -264,13 +261,13 @@ def frame_step(stream: VideoStream) -> int:
 
 def estimate_frames(path: Path) -> int | None:
     """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
-    if path.is_dir():
-        return len(numbered_images(path))
     try:
+        if path.is_dir():
+            return len(numbered_images(path))
         with open_container(path) as container:
             stream = video_stream(container, path)
             return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
-    except FootageError:
+    except (FootageError, OSError):
         return 0
 
 
@@ -337,37 +334,3 @@ def open_frames(
     if path.is_dir():
         return ImageFolderReader(path, depth=depth)
     return VideoReader(path, square_pixels=square_pixels, depth=depth, threads=threads, hardware=hardware)
-
-
-def find_sources(inputs: Sequence[Path]) -> list[Path]:
-    """List the videos and folders of numbered images among `inputs`, in natural order within each input.
-
-    A file is taken whatever its name. A folder is searched with its subfolders: one that holds videos gives
-    these, one that holds numbered images and no video is itself a source; hidden names are passed over.
-    Raises FootageError for a path that does not exist or a folder that holds no footage.
-    """
-    sources: dict[Path, Path] = {}
-    for path in inputs:
-        if not path.exists():
-            raise FootageError(f"there is no file or folder {path}")
-        found = [path] if path.is_file() else _search(path)
-        if not found:
-            raise FootageError(f"{path} holds no video and no numbered images (png, jpg, bmp, webp, tif)")
-        for source in found:
-            sources.setdefault(source.resolve(), source)
-    return list(sources.values())
-
-
-def _search(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    left = [folder]
-    while left:
-        here = left.pop()
-        names = [path for path in here.iterdir() if not path.name.startswith(".")]
-        left += [path for path in names if path.is_dir() and not path.is_symlink()]
-        videos = [path for path in names if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()]
-        if videos:
-            found += videos
-        elif numbered_images(here):
-            found.append(here)
-    return sorted(found, key=lambda path: natural_key(str(path)))

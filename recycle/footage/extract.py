@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +16,16 @@ from recycle.config import ExtractSettings
 from recycle.cores import capped, cores
 from recycle.crash import unexpected
 from recycle.errors import FootageError, OutputError, RecycleError
-from recycle.footage.decode import estimate_frames, find_sources
+from recycle.footage.decode import estimate_frames
+from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
 from recycle.footage.one_source import extract_source
 from recycle.footage.workers import run_all
+from recycle.lock import only_one
+from recycle.names import plain
 from recycle.progress import Progress, silent
 
+LOCK = ".recycle.lock"
 LONG = 1.2
 """A source that has so many times a core's share of all frames is decoded by several threads."""
 
@@ -70,30 +76,53 @@ def extract(
     A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on
     where it stopped. Other settings replace the source's folder, unless a person deleted, changed or added
     files in it: then the source fails and the folder stays. A source whose content changed gets a new folder
-    beside the old one. A source that cannot be read is reported and the others go on. `workers` processes
-    (default: one per core) take one source each; 1 works in this process. `progress` counts frames decoded.
+    beside the old one. A source that cannot be read is reported and the others go on; so is what a folder holds that
+    is no footage, in the notices. Of several names of one file the first is taken. `workers` processes (default: one
+    per core) take one source each; 1 works in this process. `progress` counts frames decoded.
 
     Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
-    `out` cannot be written.
+    `out` cannot be written, or if another process extracts into it.
     """
-    sources = find_sources(inputs)
-    _prepare(out)
-    tasks, skipped, failed, notices = _plan(sources, out, settings)
-    results = _run(tasks, workers, progress)
+    found = find_footage(inputs, without=out)
+    sources = _once_each(found)
+    with _alone(out):
+        tasks, skipped, failed, notices = _plan(sources, out, settings)
+        results = _run(tasks, workers, progress)
     complete = [target for _, target in skipped] + [task.target for task, result in results if result.failure is None]
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
-    failed.sort(key=lambda pair: sources.index(pair[0]))
+    order = {source: number for number, source in enumerate(sources)}
+    failed.sort(key=lambda pair: order[pair[0]])
     if len(failed) == len(sources):
         first = failed[0][1]
         raise FootageError(first if len(failed) == 1 else f"none of {len(failed)} sources worked; {first}")
+    beside = left_out_lines({plain(str(path)): reason for path, reason in found.left_out.items()})
+    notices = [*mixed_lines(plain(str(path)) for path in found.mixed), *beside, *notices]
     return ExtractReport(
         done=[task.source for task, result in results if result.failure is None],
         skipped=[source for source, _ in skipped],
-        failed=failed,
+        failed=failed + list(found.failed.items()),
         folders=sorted(set(complete)),
         frames=sum(result.frames for _, result in results),
         notices=notices + [notice for _, result in results for notice in result.notices],
     )
+
+
+def _once_each(found: Found) -> list[Path]:
+    """The sources without second names of one file, which would count twice in training; these are left out."""
+    known: set[tuple[int, int]] = set()
+    sources = []
+    for source in found.sources:
+        try:
+            facts = source.stat()
+        except OSError:  # it fails with its own reason
+            sources.append(source)
+            continue
+        if facts.st_ino and (facts.st_dev, facts.st_ino) in known:
+            found.left_out[source] = SECOND_NAME
+        else:
+            sources.append(source)
+        known.add((facts.st_dev, facts.st_ino))
+    return sources
 
 
 def _plan(
@@ -106,6 +135,9 @@ def _plan(
     notices: list[str] = []
     folders = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
     earlier = {folder: manifest for folder in folders if (manifest := read_manifest(folder))}
+    of_source: dict[str, list[Path]] = defaultdict(list)
+    for folder, manifest in earlier.items():
+        of_source[manifest.source].append(folder)
     for source in sources:
         try:
             mark = fingerprint(source)
@@ -124,8 +156,8 @@ def _plan(
             continue
         notices += [
             f"{source} changed since its frames went to {folder}; delete that folder if it is of no more use"
-            for folder, manifest in earlier.items()
-            if folder != target and manifest.source == str(source.resolve())
+            for folder in of_source[plain(str(source.resolve()))]
+            if folder != target
         ]
     return list(tasks.values()), skipped, failed, notices
 
@@ -153,8 +185,8 @@ def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tu
     crash = _Result(failure="the process that extracted it was killed (out of memory?)")
     results = run_all(_extract_task, tasks, workers=workers, crashed=crash, report=report)
     progress(done, done)
-    given = list(sizes)
-    return sorted(zip(tasks, results, strict=True), key=lambda pair: given.index(pair[0].target))
+    given = {target: number for number, target in enumerate(sizes)}
+    return sorted(zip(tasks, results, strict=True), key=lambda pair: given[pair[0].target])
 
 
 def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
@@ -171,16 +203,21 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
     return _Result(frames, tuple(notices))
 
 
-def _prepare(out: Path) -> None:
-    """Make `out` and clear it of what killed runs left half done."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for path in out.iterdir():
-            partial = re.match(r"\..+\.(\d+)\.partial", path.name)
-            if partial and not _runs(int(partial[1])):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write to {out}: {error.strerror}") from error
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Make `out`, keep other processes from extracting into it, and clear it of what killed ones left half done."""
+    refusal = f"another recycle is extracting into {out}; wait for it, or stop it"
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(only_one(out / LOCK, refusal))
+            for path in out.iterdir():
+                partial = re.match(r"\..+\.(\d+)\.partial", path.name)
+                if partial and not _runs(int(partial[1])):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot write to {out}: {error.strerror}") from error
+        yield
 
 
 def _runs(process: int) -> bool:

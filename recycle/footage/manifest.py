@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recycle.errors import FootageError
+from recycle.footage.entries import refuse_special
 from recycle.footage.images import numbered_images
+from recycle.names import plain
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
@@ -28,6 +30,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     source: str
+    """Absolute path, as `recycle.names.plain` text."""
     fingerprint: str
     settings: dict[str, Any]
     width: int
@@ -43,6 +46,8 @@ class Manifest(BaseModel):
 
 def read_manifest(folder: Path) -> Manifest | None:
     """Manifest of an extracted source; None if `folder` is not one."""
+    if not (folder / MANIFEST).is_file():
+        return None
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
@@ -54,6 +59,7 @@ def fingerprint(source: Path) -> str:
 
     Raises FootageError if the source cannot be read.
     """
+    refuse_special(source)
     digest = hashlib.sha256()
     try:
         if source.is_dir():
@@ -74,9 +80,9 @@ def fingerprint(source: Path) -> str:
 
 def folder_name(source: Path, fingerprint: str) -> str:
     """Name of a source's folder: its own name and 8 hex digits, so that equal names do not collide."""
-    name = source.resolve().name if source.is_dir() else source.stem
+    name = plain(source.resolve().name if source.is_dir() else source.stem)
     name = re.sub(r"[\x00-\x1f]", "_", name.lstrip(".")) or "video"
-    short = name.encode("utf-8", "replace")[:180].decode("utf-8", "ignore")
+    short = name.encode()[:180].decode("utf-8", "ignore")
     return f"{short}-{fingerprint[:8]}"
 
 

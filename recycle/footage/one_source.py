@@ -16,6 +16,7 @@ from recycle.footage.frame import LazyFrame, StreamInfo
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.footage.shots import ShotFinder, detection_size
+from recycle.names import plain
 
 _ENCODING = {
     "jpg": [
@@ -67,7 +68,7 @@ def extract_source(
         count((index + 1) % _REPORT_EVERY)
         starts = shots.finish()
         manifest = Manifest(
-            source=str(source.resolve()),
+            source=plain(str(source.resolve())),
             fingerprint=fingerprint,
             settings=settings.model_dump(mode="json"),
             width=width,

@@ -16,6 +16,7 @@ from recycle.footage.colour import colour_of
 from recycle.footage.decode import VideoReader, frame_rate, frame_step, open_container, video_stream
 from recycle.footage.packets import demux
 from recycle.footage.shots import ShotFinder
+from recycle.names import plain
 
 _SAMPLE = 300
 """Packets whose timestamps tell whether the rate varies."""
@@ -123,7 +124,7 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
         stream = video_stream(container, path)
         first = _first_frame(container, stream, path)
         info = VideoInfo(
-            path=str(path),
+            path=plain(str(path)),
             container=container.format.name,
             size=path.stat().st_size,
             duration_seconds=None if reader.info.duration is None else float(reader.info.duration),

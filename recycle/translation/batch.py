@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
 from recycle.crash import unexpected
-from recycle.errors import Interrupted, RecycleError
-from recycle.footage.decode import estimate_frames
+from recycle.errors import Interrupted, OutputError, RecycleError, disk_failed
+from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import fingerprint
-from recycle.places import is_remote_error
+from recycle.lock import Busy
+from recycle.names import plain
+from recycle.places import is_here, is_remote_error
 from recycle.progress import Progress, silent
 from recycle.safe_text import redact
 from recycle.storage import workplace
@@ -49,6 +51,10 @@ class BatchReport:
     """Finished by an earlier call."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """With the reason; those that failed in an earlier call and were not tried again included."""
+    notices: list[str] = field(default_factory=list)
+    """What a person should know of the folder, such as what is left out, one line each."""
+    stopped: str = ""
+    """Why not all files were tried; empty if they were."""
 
 
 @dataclass(frozen=True)
@@ -74,36 +80,68 @@ def plan(
 
     `key` is all that an output depends on beside its source (`Translator.key` and the encoder's settings). A
     finished output of the same key is skipped; an output of another key, or of unknown origin, is replaced only
-    with `overwrite`; what failed is tried again with `retry_failed`, or if source or settings changed.
+    with `overwrite`; what failed is tried again with `retry_failed`, or if source or settings changed. `retry_failed`
+    also takes an output for finished that is there with all frames, although the record says that it failed.
     """
-    return [_plan(job, ledger.get(job.name), key, overwrite, retry_failed) for job in jobs]
+    return [_plan(job, ledger, key, overwrite, retry_failed) for job in jobs]
 
 
-def _plan(job: Job, entry: Entry, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
+def _plan(job: Job, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
+    entry = ledger.get(job.name)
     try:
         text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
     except RecycleError as error:
-        return Plan(job, "fail", str(error), Entry(state="failed", reason=str(error)))
+        reason = plain(str(error))
+        failed = entry.model_copy(update={"state": "failed", "reason": reason, "key": ""})
+        return Plan(job, "fail", reason, entry if entry.state == "done" else failed)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    same = entry.key == digest
     fresh = Entry(key=digest)
     if job.output.exists():
         size = job.output.stat().st_size
-        if entry.state == "done" and same and entry.size == size:
-            return Plan(job, "skip", "finished", entry)
-        if entry.state == "waiting" and same and entry.size != size:  # complete, and killed before that was recorded
-            facts = {"state": "done", "size": size, "output": job.target, "frames": estimate_frames(job.output) or 0}
-            return Plan(job, "skip", "finished", entry.model_copy(update=facts))
+        made = _made(entry, size)
+        if made == digest or (entry.key == digest and entry.size != size and _was_finished(job, ledger, retry_failed)):
+            frames = entry.frames if entry.state == "done" else estimate_frames(job.output) or 0
+            facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": digest}
+            return Plan(job, "skip", "finished", entry.model_copy(update={**facts, "reason": "", "replaces": ""}))
         if not overwrite:
-            ours = entry.state == "done" and entry.size == size
-            origin = "of another source, model or settings" if ours else "not of this folder's translation"
-            reason = f"{job.output} exists and is {origin}; give --overwrite to replace it"
+            origin = "of another source, model or settings" if made else "not of this folder's translation"
+            reason = plain(f"{job.output} exists and is {origin}; give --overwrite to replace it")
             failed = fresh.model_copy(update={"state": "failed", "reason": reason})
-            return Plan(job, "fail", reason, entry if ours else failed)
-        fresh = fresh.model_copy(update={"size": size})  # of what is to be replaced
-    elif entry.state == "failed" and same and not retry_failed:
+            return Plan(job, "fail", reason, entry if made or entry.state == "done" else failed)
+        fresh = fresh.model_copy(update={"size": size, "replaces": made})
+    elif entry.state == "failed" and entry.key == digest and not retry_failed:
         return Plan(job, "fail", f"{entry.reason} (in an earlier run; --retry-failed tries again)", entry)
     return Plan(job, "translate", "", fresh)
+
+
+def _made(entry: Entry, size: int) -> str:
+    """Key from which an output of `size` bytes was made by this folder's translation; '' if it was not."""
+    if entry.size != size:
+        return ""
+    return entry.key if entry.state == "done" else entry.replaces
+
+
+def _was_finished(job: Job, ledger: Ledger, retry_failed: bool) -> bool:
+    """Whether an output that is there was finished, and the record does not say so."""
+    if ledger.was_running(job.name):  # and the process was killed before it was recorded
+        return True
+    state = ledger.get(job.name).state
+    late = state == "waiting" and not is_here(job.output)  # such a record is uploaded later
+    false = state == "failed" and retry_failed  # two processes of an old version wrote it
+    return (late or false) and _is_whole(job)
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether the output of a job has as many frames as its source, by their packets."""
+    try:
+        counts = []
+        for path in (job.source, job.output):
+            with open_frames(path) as reader:
+                index = reader.index()
+                counts.append(estimate_frames(path) if index is None else len(index.stamps))
+    except RecycleError:
+        return False
+    return bool(counts[0]) and counts[0] == counts[1]
 
 
 Changed = Callable[[Plan, Entry], None]
@@ -125,19 +163,30 @@ class Engine(Protocol):
 
 
 def translate_folder(
-    plans: Sequence[Plan], ledger: Ledger, engine: Engine, *, watcher: Watcher | None = None
+    plans: Sequence[Plan],
+    ledger: Ledger,
+    engine: Engine,
+    *,
+    left_out: Mapping[str, str] | None = None,
+    watcher: Watcher | None = None,
 ) -> BatchReport:
-    """Carry out `plans` (see `plan`) by `engine`, and record each in `ledger`.
+    """Carry out `plans` (see `plan`) by `engine`, and record each, and what is `left_out`, in `ledger`.
 
-    Raises Interrupted after Ctrl-C, when every running file has stopped in a state that can be continued.
+    When the disk fails, what it did not take stays waiting and no more files are begun. Raises OutputError if the
+    record cannot be written at the beginning, Interrupted after Ctrl-C, when every running file has stopped in a state
+    that can be continued.
     """
     watcher = watcher or Unwatched()
 
     def changed(one: Plan, entry: Entry) -> None:
-        ledger.set({one.job.name: entry})
+        try:
+            ledger.set({one.job.name: entry})
+        except OutputError as error:
+            if not disk_failed(error):
+                raise  # else the file itself meets the same fault, and is waiting
         watcher.state(one.job.name, entry)
 
-    ledger.set({one.job.name: one.entry for one in plans})
+    ledger.set({one.job.name: one.entry for one in plans}, left_out=left_out)
     for one in plans:
         failed = {"state": "failed", "reason": one.reason} if one.action == "fail" else {}
         watcher.state(one.job.name, one.entry.model_copy(update=failed))
@@ -150,21 +199,38 @@ def translate_folder(
         )
     except KeyboardInterrupt:
         stopped = True
-    report = BatchReport()
-    for one in plans:
-        entry = ledger.get(one.job.name)
-        if one.action == "skip":
-            report.skipped.append(one.job.name)
-        elif one.action == "fail":
-            report.failed.append((one.job.name, one.reason))
-        elif entry.state == "done":
-            report.done.append(one.job.name)
-        elif entry.state == "failed":
-            report.failed.append((one.job.name, entry.reason))
+    report = _report(plans, ledger)
     if stopped:
         left = sum(ledger.get(one.job.name).state == "waiting" for one in plans)
         raise Interrupted(f"stopped; {left} files are left: run the same command again to continue")
     return report
+
+
+def _report(plans: Sequence[Plan], ledger: Ledger) -> BatchReport:
+    report, left = BatchReport(), 0
+    for one in plans:
+        name, entry = one.job.name, ledger.get(one.job.name)
+        if one.action == "skip":
+            report.skipped.append(name)
+        elif one.action == "fail":
+            report.failed.append((name, one.reason))
+        elif entry.state == "done":
+            report.done.append(name)
+        elif entry.state == "failed":
+            report.failed.append((name, entry.reason))
+        elif awaits_disk(entry):
+            left += 1
+            report.failed.append((name, entry.reason))
+        else:
+            left += 1
+    if left:
+        report.stopped = f"stopped by the disk; {left} files are left: make room, then run the same command again"
+    return report
+
+
+def awaits_disk(entry: Entry) -> bool:
+    """Whether a file was not finished because the disk failed: another run tries it again."""
+    return entry.state == "waiting" and bool(entry.reason)
 
 
 def translate_one(
@@ -187,19 +253,23 @@ def translate_one(
             size = output.stat().st_size
     except Interrupted:
         return entry.model_copy(update={"state": "waiting"})
-    except RecycleError as error:
-        reason = redact(str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output)))
-        return entry.model_copy(update={"state": "failed", "reason": reason})
     except Exception as error:
-        reason = f"{type(error).__name__}: {redact(str(error))}" if is_remote_error(error) else unexpected(error)
-        return entry.model_copy(update={"state": "failed", "reason": " ".join(reason.split())})
+        if isinstance(error, RecycleError):
+            reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
+        else:
+            reason = f"{type(error).__name__}: {error}" if is_remote_error(error) else unexpected(error)
+        reason = " ".join(plain(redact(reason)).split())
+        state = "waiting" if disk_failed(error) else "failed"
+        key = "" if isinstance(error, Busy) else entry.key  # the next run tries again
+        return entry.model_copy(update={"state": state, "reason": reason, "key": key})
     facts = {
         "output": job.target,
         "size": size,
         "frames": done.frames,
         "concealed": done.concealed,
         "seconds": round(done.seconds, 2),
-        "notices": done.notices,
+        "notices": tuple(map(plain, done.notices)),
+        "replaces": "",
     }
     return entry.model_copy(update={"state": "done", **facts})
 

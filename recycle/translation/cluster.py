@@ -25,7 +25,7 @@ from recycle.errors import ConfigError
 from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
 from recycle.places import is_here
-from recycle.translation.batch import Advanced, Changed, Plan, translate_one
+from recycle.translation.batch import Advanced, Changed, Plan, awaits_disk, translate_one
 from recycle.translation.ledger import Entry
 from recycle.translation.render import Part
 from recycle.translation.render import split as split_video
@@ -145,6 +145,7 @@ class Cluster:
     def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
         """Translate the file of each plan, long ones in parts; what a dying worker had is given to another.
 
+        Begins no more when the disk has failed.
         Segments that it had finished are not made again. Raises KeyboardInterrupt after Ctrl-C; the workers then
         die with the connection.
         """
@@ -182,6 +183,8 @@ class Cluster:
                     else:
                         idle.append(worker)
                         follow = [] if doing is None else _after(doing, answer, changed)
+                        if isinstance(answer, Entry) and awaits_disk(answer):
+                            waiting.clear()
                     waiting.extendleft(reversed(follow))
         except KeyboardInterrupt:
             for one in {task.file.plan for _, task in running.values() if task is not None}:

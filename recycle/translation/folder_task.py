@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -15,11 +15,13 @@ from recycle.cores import capped, cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.footage.codecs import CONTAINERS
 from recycle.footage.decode import estimate_frames
+from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
+from recycle.names import plain
 from recycle.progress import FileTable, Progress, Terminal
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
-from recycle.translation.folder import Job, find_jobs
-from recycle.translation.ledger import Entry, Ledger
+from recycle.translation.folder import Job, Survey, survey
+from recycle.translation.ledger import Entry, Ledger, open_ledger
 from recycle.translation.render import foresee
 from recycle.translation.span import Span
 from recycle.translation.threads import Threads, files_at_once
@@ -43,9 +45,16 @@ class Folder:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def jobs(self) -> list[Job]:
-        """Raises FootageError if there is none."""
-        return find_jobs(self.source, self.out, self.settings, include=self.include, exclude=self.exclude)
+    def survey(self, ledger: Ledger) -> Survey:
+        """What is in the folder, with the names of outputs that `ledger` knows. Raises FootageError for nothing."""
+        return survey(
+            self.source,
+            self.out,
+            self.settings,
+            include=self.include,
+            exclude=self.exclude,
+            known=lambda name: ledger.get(name).output,
+        )
 
     def key(self) -> dict[str, object]:
         """All that an output depends on beside its source."""
@@ -59,19 +68,24 @@ def is_batch(source: Path, output: Path) -> bool:
 
 def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
     """What would be done, what is risky about each file, and how long it will take."""
-    plans = plan(task.jobs(), Ledger(task.out), task.key(), overwrite=overwrite, retry_failed=retry_failed)
+    ledger = Ledger(task.out)
+    found = task.survey(ledger)
+    plans = plan(found.jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
     lines = []
     for one in plans:
         reason = f": {one.reason}" if one.reason else ""
-        lines.append(f"{one.action:<9} {one.job.name} -> {one.job.output}{reason}")
+        lines.append(f"{one.action:<9} {one.job.name} -> {plain(str(one.job.output))}{reason}")
         if one.action == "translate":
             try:
                 lines += [f"          {notice}" for notice in foresee(one.job.source, one.job.output, task.settings)]
-            except RecycleError as error:
-                lines.append(f"          will fail: {error}")
+            except (RecycleError, OSError) as error:
+                lines.append(f"          will fail: {plain(str(error))}")
+    lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
+    lines += found.notices()
     frames, seconds = estimate(plans, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
     counts = {action: sum(one.action == action for one in plans) for action in ("translate", "skip", "fail")}
+    counts["fail"] += len(found.failed)
     total = ", ".join(f"{count} to {action}" for action, count in counts.items())
     return "\n".join([*lines, f"{total}; {frames} frames; time needed: {needed}"])
 
@@ -115,8 +129,10 @@ def translate_file(
 
     Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C.
     """
-    job = Job(task.source.name, task.source, output, output.name)
-    digest = hashlib.sha256(f"{fingerprint(task.source)}{task.key()}{output}".encode()).hexdigest()
+    job = Job(plain(task.source.name), task.source, output, plain(output.name))
+    digest = hashlib.sha256(
+        f"{fingerprint(task.source)}{task.key()}{output}".encode(errors="backslashreplace")
+    ).hexdigest()
     one = Plan(job, "translate", "", Entry(key=digest))
     entries = [one.entry]
     with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
@@ -138,22 +154,37 @@ def translate_all(
     overwrite: bool,
     retry_failed: bool,
     ready: Callable[[Path], bool] = lambda source: True,
+    ledger: Ledger | None = None,
 ) -> BatchReport:
-    """Translate what is not yet finished of the `ready` files. Raises as `translate_folder`, and FootageError."""
-    ledger = Ledger(task.out)
-    jobs = [job for job in task.jobs() if ready(job.source)]
-    if not jobs:
-        return BatchReport()
-    plans = plan(jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
-    with console.files() as table:
-        for one in plans:
-            if one.action == "translate":
-                table.expect(one.job.name, estimate_frames(one.job.source))
-        return translate_folder(plans, ledger, engine, watcher=_Shown(table))
+    """Translate what is not yet finished of the `ready` files.
+
+    `ledger` is the open one of the output folder; None: it is opened for this call. Raises as `translate_folder` and
+    `open_ledger`, and FootageError if the folder holds nothing.
+    """
+    with nullcontext(ledger) if ledger is not None else open_ledger(task.out) as record:
+        found = task.survey(record)
+        jobs = [job for job in found.jobs if ready(job.source)]
+        rest = {**found.failed, **found.left_out}
+        if jobs:
+            plans = plan(jobs, record, task.key(), overwrite=overwrite, retry_failed=retry_failed)
+            with console.files() as table:
+                for one in plans:
+                    if one.action == "translate":
+                        table.expect(one.job.name, estimate_frames(one.job.source))
+                report = translate_folder(plans, record, engine, left_out=rest, watcher=_Shown(table))
+        else:
+            record.set({}, left_out=rest)
+            report = BatchReport()
+        report.failed += found.failed.items()
+        report.notices = found.notices()
+        return report
 
 
 def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: float = 2.0) -> BatchReport:
-    """Call `run` (see `translate_all`) whenever files arrive that are complete, until Ctrl-C; the sum of all calls."""
+    """Call `run` (see `translate_all`) whenever files arrive that are complete; the sum of all calls.
+
+    Ends after Ctrl-C, and when the disk fails.
+    """
     total, seen = BatchReport(), _Settled()
     failed: dict[str, str] = {}
     console.say("watching; Ctrl-C ends")
@@ -170,11 +201,16 @@ def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: fl
                 if name not in failed:
                     console.say(f"failed {name}: {reason}")
                 failed[name] = reason
-            failed = {name: reason for name, reason in failed.items() if name not in report.done}
+            for name in report.done:
+                failed.pop(name, None)
+            total.notices, total.stopped = report.notices, report.stopped
+            if report.stopped:
+                break
             time.sleep(poll)
     except KeyboardInterrupt:
-        total.failed = sorted(failed.items())
-        return total
+        pass
+    total.failed = sorted(failed.items())
+    return total
 
 
 class _Settled:
@@ -193,7 +229,7 @@ class _Settled:
     def ready(self, source: Path) -> bool:
         """Whether the source has been the same for a while, and is new."""
         try:
-            files = sorted(source.iterdir()) if source.is_dir() else [source]
+            files = numbered_images(source) if source.is_dir() else [source]
             facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
         except (OSError, ValueError):
             return False

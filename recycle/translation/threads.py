@@ -1,12 +1,13 @@
 """Files of a folder on this machine, several at a time."""
 
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 
 from recycle.config import Domain, TranslateSettings
-from recycle.translation.batch import Advanced, Changed, Plan, translate_one
+from recycle.translation.batch import Advanced, Changed, Plan, awaits_disk, translate_one
 from recycle.translation.translator import Translator
 
 _POLL_SECONDS = 0.2
@@ -31,36 +32,50 @@ class Threads:
     at_once: int = 1
 
     def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
-        """Translate the file of each plan. Raises KeyboardInterrupt after Ctrl-C, when all have stopped."""
+        """Translate the file of each plan; begins no more when the disk has failed.
+
+        Raises KeyboardInterrupt after Ctrl-C, when all have stopped.
+        """
+        waiting = deque(plans)
         stop = Event()
 
-        def translate(one: Plan) -> None:
-            def shown(done: int, total: int | None) -> None:
-                progress(one, done, total)
-                if stop.is_set():
-                    raise KeyboardInterrupt
-
-            if not stop.is_set():
-                changed(one, one.entry.model_copy(update={"state": "running"}))
-                entry = translate_one(
-                    one,
-                    self.translator,
-                    to=self.to,
-                    settings=self.settings,
-                    overwrite=self.overwrite,
-                    progress=shown,
-                )
-                changed(one, entry)
+        def work() -> None:
+            try:
+                while not stop.is_set() and (one := _next(waiting)) is not None:
+                    self._translate(one, changed, progress, stop, waiting)
+            except BaseException:
+                waiting.clear()
+                raise
 
         with ThreadPoolExecutor(self.at_once) as pool:
-            futures = [pool.submit(translate, one) for one in plans]
+            futures = [pool.submit(work) for _ in range(min(self.at_once, len(plans)))]
             try:
                 pending = set(futures)
                 while pending:
                     pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done
             except KeyboardInterrupt:
                 stop.set()
-                pool.shutdown(cancel_futures=True)
                 raise
         for future in futures:
             future.result()  # an error of ours, not of a file
+
+    def _translate(self, one: Plan, changed: Changed, progress: Advanced, stop: Event, waiting: "deque[Plan]") -> None:
+        def shown(done: int, total: int | None) -> None:
+            progress(one, done, total)
+            if stop.is_set():
+                raise KeyboardInterrupt
+
+        changed(one, one.entry.model_copy(update={"state": "running"}))
+        entry = translate_one(
+            one, self.translator, to=self.to, settings=self.settings, overwrite=self.overwrite, progress=shown
+        )
+        if awaits_disk(entry):
+            waiting.clear()
+        changed(one, entry)
+
+
+def _next(waiting: "deque[Plan]") -> Plan | None:
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None

@@ -8,16 +8,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from recycle.atomic import write_text
-from recycle.errors import OutputError
+from recycle.lock import only_one
 
 SEGMENT = 120
 """Frames of a segment: what is lost, at most, when a conversion is killed."""
 
 _KEY = "work.json"
+_LOCK = "lock"
 
 
 class Record(BaseModel):
@@ -118,34 +118,28 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
     """Take up the work on `output`, or begin it; segments of another `key` are removed.
 
     `key` is everything that the frames depend on. When the body ends without a finished segment, nothing
-    remains. Raises OutputError if another process is at work on the same output.
+    remains. Raises Busy if another process is at work on the same output.
     """
     folder = work_folder(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "lock")
+    refusal = f"another recycle is at work on {output}; wait for it, or stop it"
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(f"another recycle is at work on {output}; wait for it, or stop it") from error
-    try:
-        text = _text(key)
-        file = folder / _KEY
-        same = file.exists() and file.read_text(encoding="utf-8") == text
-        old = [path for path in folder.iterdir() if path.name != "lock"]
-        if not same:
-            for path in old:
+        with only_one(folder / _LOCK, refusal):
+            text = _text(key)
+            file = folder / _KEY
+            same = file.exists() and file.read_text(encoding="utf-8") == text
+            old = [path for path in folder.iterdir() if path.name != _LOCK]
+            if not same:
+                for path in old:
+                    path.unlink()
+                write_text(file, text)
+            work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old), tag=_tag(key))
+            for path in folder.glob(".*.partial*"):  # of a process that was killed
                 path.unlink()
-            write_text(file, text)
-        work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old), tag=_tag(key))
-        for path in folder.glob(".*.partial*"):  # of a process that was killed
-            path.unlink()
-        try:
-            yield work
-        finally:
-            if not work.finished():
-                work.clear()
+            try:
+                yield work
+            finally:
+                if not work.finished():
+                    work.clear()
     finally:
-        lock.release()
-        with suppress(OSError):
-            if not (folder / _KEY).exists():
-                shutil.rmtree(folder)
+        with suppress(OSError):  # work is in it
+            folder.rmdir()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader, estimate_frames, find_sources, open_frames
+from recycle.footage.decode import VideoReader, estimate_frames, open_frames
 from recycle.footage.frame import Clock, Frame, longest_pause
 
 Pixels = NDArray[np.uint8]
@@ -330,26 +330,6 @@ def test_reading_ahead_is_bounded(tmp_path: Path, make_video: Make) -> None:
         numbers = [f.name for f in Path("/proc/self/fd").iterdir() if f.exists() and f.resolve() == path]
         position = int(Path(f"/proc/self/fdinfo/{numbers[0]}").read_text().split()[1])
     assert position < path.stat().st_size / 2
-
-
-def test_sources_are_found_in_natural_order(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
-    for name in ("clip 10.mp4", "clip 9.MP4", ".hidden.mp4", "sub/x.mkv", ".git/y.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "images").mkdir()
-    cv2.imwrite(str(tmp_path / "images" / "01.png"), moving_frames(1)[0])
-    cv2.imwrite(str(tmp_path / "sub" / "01.png"), moving_frames(1)[0])  # beside a video: a thumbnail
-    (tmp_path / "readme.txt").write_text("")
-    names = ["clip 9.MP4", "clip 10.mp4", "images", "sub/x.mkv"]
-    assert find_sources([tmp_path]) == [tmp_path / name for name in names]
-    assert find_sources([tmp_path / "sub" / "x.mkv", tmp_path])[0] == tmp_path / "sub" / "x.mkv"
-    assert len(find_sources([tmp_path / "sub" / "x.mkv", tmp_path])) == 4
-    assert find_sources([tmp_path / "readme.txt"]) == [tmp_path / "readme.txt"]
-    with pytest.raises(FootageError, match=r"no file or folder .*nowhere"):
-        find_sources([tmp_path / "nowhere"])
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(FootageError, match=r"bare holds no video"):
-        find_sources([tmp_path / "bare"])
 
 
 def test_estimates(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:

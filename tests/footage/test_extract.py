@@ -327,3 +327,56 @@ def test_real_footage(tmp_path: Path, real_footage: Path) -> None:
     assert [path.name for path, _ in report.failed] == ["broken.mp4"]
     sizes = {folder.name[:4]: (m["width"], m["height"]) for folder, m in manifests(tmp_path)}
     assert sizes == {"side": (100, 133), "bear": (133, 100), "te[s": (133, 100)}
+
+
+def test_names_are_taken_once_and_odd_ones_can_be_recorded(tmp_path: Path, video: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(video, folder / os.fsdecode(b"caf\xe9.mp4"))
+    (folder / "second.mp4").symlink_to(os.fsdecode(b"caf\xe9.mp4"))
+    (folder / "notes.txt").write_text("no video")
+    report = extract([folder], tmp_path / "out", WHOLE, workers=1)
+    assert (len(report.done), report.frames, report.failed) == (1, 20, [])
+    assert report.notices == [
+        f"left out: {folder}/notes.txt (not a video)",
+        f"left out: {folder}/second.mp4 (a second name of a file that is taken)",
+    ]
+    ((made, manifest),) = manifests(tmp_path / "out")
+    assert made.name == f"caf\\udce9-{manifest['fingerprint'][:8]}"
+    assert manifest["source"] == f"{folder}/caf\\udce9.mp4"
+    assert len(extract([folder], tmp_path / "out", WHOLE, workers=1).skipped) == 1
+
+
+def test_images_beside_videos_are_extracted_too(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
+    (tmp_path / "in").mkdir()
+    for number, pixels in enumerate(moving_frames(3)):
+        cv2.imwrite(str(tmp_path / "in" / f"{number}.png"), pixels)
+    make_video(tmp_path / "in" / "preview.mp4", moving_frames(5, shift=9))
+    out = tmp_path / "in" / "frames"  # within the input: its frames are not footage of the second run
+    report = extract([tmp_path / "in"], out, WHOLE, workers=1)
+    assert report.frames == 8
+    assert report.notices == [
+        f"{tmp_path / 'in'}: its numbered images are taken as one video, and the videos beside them too"
+    ]
+    report = extract([tmp_path / "in"], out, WHOLE, workers=1)
+    assert (len(report.skipped), report.done) == (2, [])
+
+
+def test_a_second_extraction_into_one_folder_is_refused(
+    tmp_path: Path, make_video: Make, moving_frames: Frames
+) -> None:
+    video, out = make_video(tmp_path / "a.mp4", moving_frames(200, 160, 120)), tmp_path / "out"
+    command = [sys.executable, "-m", "recycle", "extract", str(video), "--out", str(out), "--format", "png"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(out.glob(".*.partial")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(OutputError, match=r"another recycle is extracting into .*out; wait for it, or stop it"):
+            extract([video], out, WHOLE, workers=1)
+        assert len(list(out.glob(".*.partial"))) == 1
+        process.send_signal(signal.SIGCONT)
+        told, _ = process.communicate(timeout=120)
+    assert "1 extracted, 0 already there, 0 failed: 200 frames" in told
+    assert hidden(out) == []
+    assert len(manifests(out)) == 1

@@ -26,6 +26,7 @@ from recycle.training.loop import take_step
 from recycle.training.run import Run
 from recycle.translation.translator import IDENTITY, Translator
 from tools.benchmark import main
+from tools.benchmarking.folder import folder
 from tools.benchmarking.memory import translate_apart
 from tools.benchmarking.published import PublishedRecycleGAN, as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results
@@ -163,6 +164,14 @@ def test_results_say_which_goals_are_reached(
     results.show()
     shown = capsys.readouterr().out
     assert ("reached" in shown, "missed" in shown) == (reached and bool(wanted), not reached)
+
+
+def test_a_folder_is_measured_by_its_number_of_files() -> None:
+    results = folder(rounds=1, say=lambda line: None, counts=(2, 5))
+    assert list(results.rounds.seconds) == ["2 files", "5 files"]
+    (goal,) = results.goals
+    (few,), (many,) = results.rounds.seconds.values()
+    assert goal.ratio.median == pytest.approx(many / few)
 
 
 def test_startup_is_measured_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,12 +17,13 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
+from recycle.lock import Busy
 from recycle.places import place
 from recycle.progress import Terminal
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all
-from recycle.translation.ledger import LEDGER, Entry, Ledger
+from recycle.translation.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
@@ -151,6 +152,17 @@ def test_a_file_that_was_finished_and_not_yet_recorded(make_video: MakeVideo, tm
     assert Ledger(task.out).get("source.mp4").model_copy(update={"seconds": done.seconds}) == done
 
 
+def test_a_file_that_appears_where_an_output_is_waiting_is_not_taken_for_it(
+    make_video: MakeVideo, tmp_path: Path
+) -> None:
+    task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    run_folder(task)
+    done = Ledger(task.out).get("source.mp4")
+    Ledger(task.out).set({"source.mp4": Entry(key=done.key)})
+    assert [name for name, _ in run_folder(task).failed] == ["source.mp4"]
+    assert "is not of this folder's translation" in entries(task.out)["source.mp4"]["reason"]
+
+
 def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: MakeVideo, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in ("x", "y", "z"):
@@ -234,6 +246,8 @@ def test_a_watched_folder_takes_complete_files_only(make_video: MakeVideo, tmp_p
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("watching")
+        with pytest.raises(Busy), open_ledger(out):
+            pass
         with (folder / "slow.mp4").open("wb") as file:  # arrives in pieces for longer than a file must be at rest
             for piece in range(6):
                 file.write(content[piece * len(content) // 6 : (piece + 1) * len(content) // 6])
@@ -264,13 +278,6 @@ def test_names_and_patterns(tree: Path, tmp_path: Path) -> None:
         find_jobs(tree, tmp_path / "out", FAST, include=["*.xyz"])
     with pytest.raises(OutputError, match="is the input itself"):
         find_jobs(tree, tree, FAST)
-
-
-def test_a_damaged_ledger_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / LEDGER).write_text("{")
-    with pytest.raises(OutputError, match="move it away to begin anew"):
-        Ledger(tmp_path)
-    assert (tmp_path / LEDGER).read_text() == "{"
 
 
 def test_a_ledger_is_on_the_disk_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Test clips: what folders hold beside them is said, and two processes do not meet in one folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recycle.config import FootageSettings, TranslateSettings
+from recycle.errors import OutputError
+from recycle.footage.encode import write_video
+from recycle.layout import Layout
+from recycle.progress import Terminal
+from recycle.scoring import translate_tests
+from recycle.translation.translator import IDENTITY
+from tests.footage.conftest import moving
+
+HOLD = """
+import sys
+from pathlib import Path
+from recycle.lock import only_one
+with only_one(Path(sys.argv[1]), "held"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_folder_of_test_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips" / "a.mp4", moving(3), fps=25)
+    (tmp_path / "clips" / "notes.txt").write_text("no video")
+    where, footage = Layout(tmp_path / "run"), FootageSettings(test_a=(tmp_path / "clips",))
+    settings = TranslateSettings(preset="ultrafast", device="cpu")
+    command = [sys.executable, "-c", HOLD, str(where.folder / ".scoring.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError, match=r"another recycle is translating or evaluating in .*run; wait for it"):
+            translate_tests(footage, settings, IDENTITY, where, Terminal())
+        assert not where.translated.exists()
+        other.communicate("\n")
+    capsys.readouterr()
+    (clip,) = translate_tests(footage, settings, IDENTITY, where, Terminal())
+    assert clip.translated.exists()
+    assert capsys.readouterr().out.splitlines() == [f"left out: {tmp_path}/clips/notes.txt (not a video)"]
+    assert not list(where.folder.glob(".*"))

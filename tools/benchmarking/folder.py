@@ -1,0 +1,67 @@
+"""What a folder costs beside the translation of its files: finding, planning, the record, the table."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
+
+from recycle.config import TranslateSettings
+from recycle.footage.encode import write_video
+from recycle.footage.street import Street
+from recycle.progress import Terminal
+from recycle.translation.batch import Advanced, Changed, Plan
+from recycle.translation.folder_task import Folder, translate_all
+from recycle.translation.translator import Translator
+from tools.benchmarking.results import Goal, Results
+from tools.benchmarking.rounds import take_turns
+
+COUNTS = (300, 3000)
+"""Files of the two folders."""
+MOST = 1.2
+"""Times that a file of the large folder may cost of what one of the small folder does."""
+
+
+class Instant:
+    """An engine (see `recycle.translation.batch.Engine`) that writes an empty output for each file."""
+
+    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
+        """Every file is running, has one frame, and is done."""
+        for one in plans:
+            changed(one, one.entry.model_copy(update={"state": "running"}))
+            one.job.output.touch()
+            progress(one, 1, 1)
+            changed(one, one.entry.model_copy(update={"state": "done", "output": one.job.target, "frames": 1}))
+
+
+def folder(*, rounds: int, say: Callable[[str], None], counts: tuple[int, int] = COUNTS) -> Results:
+    """Time both folders in turn, each time into a new output folder, by processor time: disks are too fitful."""
+    with TemporaryDirectory() as place:
+        video = Path(place) / "video.mp4"
+        write_video(video, Street(1, 64, 48, 24, 0.2).frames("day"), fps=24)
+        contenders = {f"{count} files": _contender(Path(place) / str(count), video, count) for count in counts}
+        times = take_turns(contenders, rounds=rounds, say=say)
+    few, many = times.seconds
+    goal = Goal(f"time per file, {many} ÷ {few}", times.faster(few, many), most=MOST)
+    return Results("folder", "file", times, [goal])
+
+
+def _contender(place: Path, video: Path, count: int) -> Callable[[], float]:
+    place.mkdir()
+    for number in range(count):
+        copy(video, place / f"{number}.mp4")
+    return partial(_turn, place, count)
+
+
+def _turn(place: Path, count: int) -> float:
+    with TemporaryDirectory(dir=place.parent) as out:
+        task = Folder(place, Path(out), Translator(None, device="cpu"), "b", TranslateSettings())
+        start = time.process_time()
+        with redirect_stderr(StringIO()):
+            report = translate_all(task, Terminal(), engine=Instant(), overwrite=False, retry_failed=False)
+        seconds = time.process_time() - start
+    assert len(report.done) == count, report.failed
+    return seconds / count
