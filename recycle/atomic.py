@@ -1,10 +1,14 @@
 """Files and folders that appear complete or not at all."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..*\.(\d+)\.partial(?:\..*)?", re.DOTALL)
+"""Names that atomic_path gives; the group is the process id."""
 
 
 @contextmanager
@@ -50,3 +54,24 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` itself that are of a process that is gone.
+
+    One with the id of this process is of an earlier process with that id; in a container they are often the same.
+    """
+    for path in folder.glob(".*.partial*") if folder.is_dir() else ():
+        named = _TEMPORARY.fullmatch(path.name)
+        if named and (int(named[1]) == os.getpid() or not _lives(int(named[1]))):
+            _remove(path)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; no process id at all
+        return True
+    return True

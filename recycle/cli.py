@@ -58,6 +58,8 @@ PipelineFile = Annotated[
 def main() -> None:
     """Entry point: errors that a user can act on become one line and a non-zero exit code."""
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
+        signal.signal(signal.SIGHUP, _stop)
     try:
         code = app(_with_addresses(sys.argv[1:]), standalone_mode=False)
     except TyperException as error:
