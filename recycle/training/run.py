@@ -233,7 +233,7 @@ class Run:
             pool.clear()  # a process that is new begins with empty pools
             if self.fabric.global_rank < len(state["pools"]):
                 pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
-        self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
+        self.step, self.rollbacks, self.slowing = int(state["step"]), int(state["rollbacks"]), float(state["slowing"])
         if not again:
             self.clock.load_state_dict(state["clock"])
         return notices
