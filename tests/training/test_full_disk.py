@@ -31,9 +31,12 @@ from tests.training.test_memory import small
 disk, other, *footage = map(Path, sys.argv[1:])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=True)
 begun, whole = other / "begun", other / "whole"
-run(small(steps=2), footage, begun)
+def go(steps, folder):
+    run(small(steps=steps, preview_every=3, checkpoint_every=100), footage, folder)
+
+go(2, begun)
 shutil.copytree(begun, whole)
-run(small(steps=4), footage, whole)
+go(4, whole)
 for room in map(int, sys.stdin.read().split()):
     folder = disk / "run"
     shutil.rmtree(folder, ignore_errors=True)
@@ -41,16 +44,21 @@ for room in map(int, sys.stdin.read().split()):
     filler = disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(disk).free - room * 1024))
     try:
-        run(small(steps=4), footage, folder)
+        go(4, folder)
         print(room, "done", flush=True)
     except OutputError as error:
         print(room, error, flush=True)
-        assert 2 <= load_checkpoint(folder / "checkpoint.pt")["step"] < 4
+        assert load_checkpoint(folder / "checkpoint.pt")["step"] == 2
         assert not list(folder.rglob("*.partial*"))
     filler.unlink()
-    run(small(steps=4), footage, folder)
+    go(4, folder)
     same_run(folder, whole)
-    assert len(list((folder / "previews").iterdir())) == 4
+    assert len(list((folder / "previews").iterdir())) == 6
+subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+try:
+    go(5, folder)
+except OutputError as error:
+    print("read-only", error)
 """
 """Trains on a small disk of its own, with so many KiB left for the second part of a run."""
 
@@ -65,7 +73,7 @@ def may_mount() -> None:
 def test_whatever_does_not_fit_on_the_disk_is_named_and_the_run_goes_on(
     footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    rooms = [0, 4, 16, 48, 100, 200, 300, 400, 600, 2000]
+    rooms = [0, 24, 60, 250, 4000]
     (tmp_path / "disk").mkdir()
     command = ["unshare", "-rm", sys.executable, "-c", INSIDE, *map(str, (tmp_path / "disk", tmp_path, *footage))]
     done = subprocess.run(
@@ -73,10 +81,12 @@ def test_whatever_does_not_fit_on_the_disk_is_named_and_the_run_goes_on(
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    print(done.stdout)
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    assert list(map(int, told)) == rooms
-    assert told.pop("2000") == "done"
+    assert list(told) == [*map(str, rooms), "read-only"]
+    assert re.match(
+        "cannot write .*/run: the file system is read-only; make it writable and run", told.pop("read-only")
+    )
+    assert told.pop("4000") == "done"
     files = set()
     for text in told.values():
         match = re.fullmatch(
@@ -84,8 +94,7 @@ def test_whatever_does_not_fit_on_the_disk_is_named_and_the_run_goes_on(
         )
         assert match, text
         files.add(match[1])
-    assert len(files) > 2, told
-    assert "checkpoint.pt" in files
+    assert {name.split("/")[0] for name in files} >= {"pipeline.json", "previews", "checkpoint.pt"}, told
 
 
 @contextmanager
@@ -134,14 +143,3 @@ def test_logs_that_cannot_be_written_are_said_once_and_training_goes_on(
     assert report.step == 1
     assert len([text for text in report.notices if "training goes on without curves" in text]) == 1
     assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_is_read_only_is_one_line(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    run(small(steps=1), footage, tmp_path)
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(OutputError, match="permission denied; make it writable and run the same command again"):
-            run(small(steps=2), footage, tmp_path)
-    finally:
-        tmp_path.chmod(0o700)

@@ -25,7 +25,9 @@ from tests.training.test_memory import small
 
 __all__ = ["footage"]
 
-HOLD = "import sys, filelock; held = filelock.FileLock(sys.argv[1]); held.acquire(); print(flush=True); sys.stdin.read()"
+HOLD = (
+    "import sys, filelock; held = filelock.FileLock(sys.argv[1]); held.acquire(); print(flush=True); sys.stdin.read()"
+)
 
 
 def refusing(folder: Path) -> Any:
