@@ -70,6 +70,8 @@ def main() -> None:
         _fail(f"{type(error).__name__}: {error}", 1)
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; run the same command again to continue", 130)
+    if code == 130:  # what typer makes of a KeyboardInterrupt
+        _fail("interrupted; run the same command again to continue", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 

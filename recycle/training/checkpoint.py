@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     with writing(path), atomic_path(path) as temporary:
         with temporary.open("wb") as file:
-            hashed = _Hashed(file)
+            hashed: Any = _Hashed(file)
             try:
                 torch.save({**state, "format": FORMAT}, hashed)
             except RuntimeError as error:  # torch's own, whatever the file raised

@@ -142,7 +142,8 @@ def _train(
     purge = run.step + 1 if resumed else None
     logs = Logs(folder / "logs", purge_step=purge, say=notice) if fabric.is_global_zero else None
     with logs or nullcontext():
-        review, portions = logs and Review(run, splits, logs, notice), Portions(pipeline, fabric, notice)
+        review = None if logs is None else Review(run, splits, logs, notice)
+        portions = Portions(pipeline, fabric, notice)
         plan(run, portions, say)
         with _stop_between_steps() as stop:
             while not run.tick().over:

@@ -74,7 +74,7 @@ def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_f
     picture = _stack([frame for clip, pick in zip(clips, picks, strict=True) for frame in clip[pick]])
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
-        temporary.write_bytes(encoded)  # OpenCV itself does not tell of a full disk
+        temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not tell of a full disk
     length = max(len(clip) for clip in clips)
     video = (_stack([clip[t % len(clip)] for clip in clips]) for t in range(length))
     with writing(path.with_suffix(".mp4")):
