@@ -26,7 +26,7 @@ from recycle.training.model import Discriminators, RecycleGAN, Translators
 from recycle.training.objective import bare
 from recycle.training.pool import FramePool
 from recycle.training.schedule import Reliance
-from recycle.training.step import NotFiniteError, Optimisers, StepError, loss_scaler
+from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, StepError, loss_scaler
 
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a step that failed, before it gives up."""
@@ -241,8 +241,11 @@ class Run:
     def roll_back(self, reason: str, kind: type[StepError]) -> None:
         """Go back to the checkpoint; draw other clips from there, at half the learning rate where that may help.
 
-        Raises RecycleError after ROLLBACKS times.
+        Raises RecycleError after ROLLBACKS times; and at once for what one of many processes alone may have come upon:
+        the others go on, and would wait for it.
         """
+        if kind is HalfUpdatedError and self.fabric.world_size > 1:
+            raise RecycleError(f"training stopped at step {self.step}: {reason}; {kind.remedy}")
         rollbacks, slowing = self.rollbacks + 1, self.slowing / 2 if kind.slower else self.slowing
         self.stuck += 1
         if self.stuck > ROLLBACKS:
