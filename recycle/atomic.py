@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EIO, errno.EACCES}
 """What network shares and shared folders of virtual machines answer, which do not flush folders."""
+_TEMPORARY = re.compile(r"\..*\.(\d+)\.partial(?:\..*)?", re.DOTALL)
+"""Names that atomic_path gives; the group is the process id."""
 
 
 @contextmanager
@@ -61,3 +64,25 @@ def flush(path: Path) -> None:
     except OSError as error:
         if not (error.errno in _NO_FOLDER_FLUSH and path.is_dir()):
             raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` itself that are of a process that is gone.
+
+    One with the id of this process is of an earlier process with that id; in a container they are often the same.
+    """
+    for path in folder.glob(".*.partial*") if folder.is_dir() else ():
+        named = _TEMPORARY.fullmatch(path.name)
+        if named and (int(named[1]) == os.getpid() or not _lives(int(named[1]))):
+            _remove(path)
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this number runs; one that ended and was not yet reaped does not."""
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's, a system without /proc, no number of a process
+        return True

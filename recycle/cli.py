@@ -74,6 +74,8 @@ def main() -> None:
 
     interrupt.allow()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
+        signal.signal(signal.SIGHUP, _stop)
     _open_streams()
     try:
         with watching_threads():

@@ -1,11 +1,6 @@
 """Errors that a user can act on."""
 
-import errno
-
 from recycle.safe_text import redact
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-_WRITING = {errno.EIO}
 
 
 class RecycleError(Exception):
@@ -37,17 +32,3 @@ class OutputError(RecycleError):
 
 class Interrupted(RecycleError):
     """The user stopped the work; what was done is saved."""
-
-
-def disk_failed(error: BaseException) -> bool:
-    """Whether the disk is the cause of an error, and not what was to be written: it is full, read-only or broken.
-
-    A quota counts as a full disk; an input/output error counts where it came with an OutputError.
-    """
-    failures = _DISK | (_WRITING if isinstance(error, OutputError) else set())
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in failures:
-            return True
-        cause = cause.__cause__ or cause.__context__
-    return False

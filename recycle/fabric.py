@@ -6,10 +6,11 @@ Translation does without: importing it takes as long as importing torch.
 import ctypes
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
@@ -64,6 +65,21 @@ def make_fabric(
         )
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot use {nodes} nodes with {devices} devices '{kind}' each: {error}") from error
+
+
+def leave_inputs(fabric: Fabric) -> None:
+    """Have the modules that `fabric` sets up take their inputs as they are, in any precision.
+
+    MixedPrecision rounds all inputs to half precision. Autocast does so where a layer computes in it; a generator's
+    skip is to add frames in float32, in training as in translation.
+    """
+    precision: Any = fabric.strategy.precision
+    if isinstance(precision, MixedPrecision):
+        precision.convert_input = _as_it_is  # type: ignore[method-assign]
+
+
+def _as_it_is(data: Any) -> Any:
+    return data
 
 
 def _keep_freed_memory() -> None:

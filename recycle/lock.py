@@ -19,16 +19,16 @@ class Busy(OutputError):
 
 
 @contextmanager
-def only_one(file: Path, refusal: str) -> Iterator[None]:
+def only_one(file: Path, refusal: str) -> Iterator[bool]:
     """Hold the lock `file`, which is made for it, with its folder, and removed at the end.
 
-    The lock ends with this process, even after SIGKILL; the empty file that is then left does not matter. On a file
-    system without locks the body runs without one. Raises Busy, with the text `refusal`, if somebody else holds the
-    lock; OSError if the file cannot be made.
+    The lock ends with this process, even after SIGKILL; the empty file that is then left does not matter. Gives False
+    on a file system without locks, where the body runs without one. Raises Busy, with the text `refusal`, if somebody
+    else holds the lock; OSError if the file cannot be made.
     """
     descriptor = _acquire(file, refusal)
     try:
-        yield
+        yield descriptor is not None
     finally:
         with suppress(OSError):
             file.unlink()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from recycle.processes import on_devices, once
 from recycle.progress import Terminal
 from recycle.safe_text import printable
 from recycle.scoring import TestClip, evaluate_tests, prepare_features, test_clips, translate_tests
+from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 
 
@@ -96,14 +98,16 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     # What is missing is said now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
-    with on_devices(pipeline) as fabric:
-        console.muted = not fabric.is_global_zero
-        footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
-        once(fabric, lambda: prepare_features(pipeline.evaluate, console))
-        train_model(pipeline, shots_a, shots_b, where, console, fabric)
-    clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
-    scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
-    _report(pipeline, clips, scores, where)
+    with ExitStack() as whole:  # the folder is held to the end, the other devices only while it trains
+        with on_devices(pipeline) as fabric:
+            console.muted = not fabric.is_global_zero
+            whole.enter_context(alone_in(where.folder, fabric, console.say))
+            footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
+            once(fabric, lambda: prepare_features(pipeline.evaluate, console))
+            train_model(pipeline, shots_a, shots_b, where, console, fabric)
+        clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
+        scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
+        _report(pipeline, clips, scores, where)
     return where
 
 
@@ -169,7 +173,7 @@ def prepare_footage(
 
 def learn(pipeline: Pipeline, where: Layout, console: Terminal) -> TrainReport:
     """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for."""
-    with on_devices(pipeline) as fabric:
+    with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, console.say):
         console.muted = not fabric.is_global_zero
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
         return train_model(pipeline, shots_a, shots_b, where, console, fabric)

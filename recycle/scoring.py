@@ -104,7 +104,7 @@ def _not_taken(footage: FootageSettings) -> list[str]:
     return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
 
 
-def _alone(where: Layout) -> AbstractContextManager[None]:
+def _alone(where: Layout) -> AbstractContextManager[bool]:
     refusal = f"another recycle is translating or evaluating in {where.folder}; wait for it, or stop it"
     return only_one(where.folder / ".scoring.lock", refusal)
 

@@ -31,7 +31,7 @@ COMMANDS = [
 
 def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "recycle", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
 
 
 def assert_one_line(result: "subprocess.CompletedProcess[str]", *words: str, code: int = 1) -> None:

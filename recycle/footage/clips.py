@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recycle.cores import capped, cores
 from recycle.errors import FootageError
+from recycle.footage.workers import end_with_parent
 
 LOADERS = 4
 """Processes that load clips for a GPU, where nothing else is said."""
@@ -361,11 +362,17 @@ def load_clips(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=_leave_stopping_to_the_parent,
+        worker_init_fn=_start_loading,
         generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
     )
 
 
-def _leave_stopping_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the one that trains finishes its step and saves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_loading(worker: int) -> None:
+    """Leave stopping to the process that trains, which finishes its step and saves, and end where it is killed.
+
+    Ctrl-C, or a terminal that closes, reaches all processes. The fork server and the resource tracker, of which
+    these processes hold the last ends of pipes, end with them.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()

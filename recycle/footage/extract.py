@@ -1,8 +1,5 @@
 """Video files become folders of frames with a manifest: in parallel, resumable, nothing half done."""
 
-import os
-import re
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +9,7 @@ from pathlib import Path
 import av
 import cv2
 
+from recycle.atomic import remove_leftovers
 from recycle.config import ExtractSettings
 from recycle.cores import capped, cores
 from recycle.crash import unexpected
@@ -211,23 +209,7 @@ def _alone(out: Path) -> Iterator[None]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(only_one(out / LOCK, refusal))
-            for path in out.iterdir():
-                partial = re.match(r"\..+\.(\d+)\.partial", path.name)
-                if partial and not _runs(int(partial[1])):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove_leftovers(out)
         except OSError as error:
             raise OutputError(f"cannot write to {out}: {error.strerror}") from error
         yield
-
-
-def _runs(process: int) -> bool:
-    """Whether another process of this number runs; one that ended and was not yet reaped does not."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's process, or a system without /proc
-        return True

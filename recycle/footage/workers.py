@@ -74,14 +74,22 @@ def _start_worker(counter: Any) -> None:
     global _counter
     _counter = counter
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+def end_with_parent() -> None:
+    """Have this process, which multiprocessing started, end when the one that asked for it ends, even if by SIGKILL.
+
+    That process holds the other end of a pipe. PyTorch's own watch looks at the parent's process id, which is that of
+    the fork server where there is one.
+    """
+
+    def watch(parent: "multiprocessing.process.BaseProcess") -> None:
         parent.join()
         os._exit(1)
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=watch, args=(parent,), daemon=True, name="watch").start()
 
 
 def _call(function: Function[Item, Result], item: Item) -> Result:

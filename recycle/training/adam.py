@@ -17,6 +17,12 @@ class Adam(torch.optim.Adam):
     def __init__(self, params: Any, *, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         super().__init__(params, lr=lr, betas=betas, fused=True)
 
+    def prepare(self) -> None:
+        """Make the moments of all weights that have a gradient, as the next step would."""
+        for group in self.param_groups:
+            if any(weight.grad is not None and weight not in self.state for weight in group["params"]):
+                self._init_group(group, *([] for _ in range(6)))
+
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         """Collects weights, gradients, first and second moments (the first four lists), and the rest."""
         for weight in group["params"]:

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
-from recycle.atomic import write_text
+from recycle.atomic import remove_leftovers, write_text
 from recycle.config import Domain as DomainName
 from recycle.config import Pipeline, TrainSettings
+from recycle.disk import writing
 from recycle.errors import FootageError, Interrupted
 from recycle.footage.augment import Augment, shrink
 from recycle.footage.clips import (
@@ -33,17 +33,19 @@ from recycle.footage.clips import (
     split,
 )
 from recycle.footage.survey import survey
-from recycle.memory import peak_memory
+from recycle.memory import peak_memory, release
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.clock import awaited
+from recycle.training.lock import alone_in
+from recycle.training.logs import Logs
 from recycle.training.memory import Portions, plan
 from recycle.training.objective import bare
 from recycle.training.preview import held_out_name
-from recycle.training.review import DOMAINS, HELD_OUT, Review
+from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
-from recycle.training.step import NotFiniteError, StepReport, training_step
+from recycle.training.step import StepError, StepReport, training_step
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -73,14 +75,32 @@ def train(
 
     Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one
     with the best score on held-out frames), `held-out/` (those), `validation.json` (the scores), `logs/` (TensorBoard)
-    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT and SIGTERM save, then
-    raise Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all of them
-    call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged
-    checkpoint, RecycleError where losses stay not finite.
+    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT, SIGTERM and SIGHUP save,
+    then raise Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all of
+    them call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged
+    checkpoint, OutputError if another process trains in `folder` or a file cannot be written, RecycleError where losses
+    stay not finite.
     """
     if fabric is None:
         with on_devices(pipeline) as fabric:
             return train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
+    with alone_in(folder, fabric, say):
+        if fabric.is_global_zero:
+            for own in ("", "model", BEST, PREVIEWS, HELD_OUT):
+                remove_leftovers(folder / own)
+        return _train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
+
+
+def _train(
+    pipeline: Pipeline,
+    shots_a: list[Shot],
+    shots_b: list[Shot],
+    folder: Path,
+    *,
+    progress: StepProgress,
+    say: Callable[[str], None],
+    fabric: Fabric,
+) -> TrainReport:
     settings = pipeline.train
     if pipeline.footage.paired:
         shots_a, shots_b = align(shots_a, shots_b)
@@ -88,12 +108,13 @@ def train(
     domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
     run = Run(pipeline, folder, fabric, smallest, {"a": _sources(shots_a), "b": _sources(shots_b)})
-    resumed = fabric.broadcast(run.checkpoint.exists())
+    resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
         run.save()
     if fabric.is_global_zero:
-        write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
+        with writing(folder / "pipeline.json"):
+            write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
     report = TrainReport(run.step, run.step, folder / "model")
 
     def notice(text: str) -> None:
@@ -119,23 +140,25 @@ def train(
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
     purge = run.step + 1 if resumed else None
-    writer = SummaryWriter(str(folder / "logs"), purge_step=purge) if fabric.is_global_zero else None
-    review, portions = writer and Review(run, splits, writer, notice), Portions(pipeline, fabric, notice)
-    plan(run, portions, say)
-    with writer or nullcontext(), _stop_between_steps() as stop:
-        while not run.tick().over:
-            try:
-                _train_until_done(run, domains, review, portions, writer, stop, progress, notice)
-                continue
-            except NotFiniteError as error:
-                failed, reason = run.step, str(error)
-            # Here the error is gone, and with it what its frames held.
-            run.roll_back(reason)
-            notice(
-                f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
-                f"{run.slowing:.3g} of the learning rate; if this comes again, lower train.learning_rate or set "
-                'train.precision = "fp32"'
-            )
+    logs = Logs(folder / "logs", purge_step=purge, say=notice) if fabric.is_global_zero else None
+    with logs or nullcontext():
+        review = None if logs is None else Review(run, splits, logs, notice)
+        portions = Portions(pipeline, fabric, notice)
+        plan(run, portions, say)
+        with _stop_between_steps() as stop:
+            while not run.tick().over:
+                try:
+                    _train_until_done(run, domains, review, portions, logs, stop, progress, notice)
+                    continue
+                except StepError as error:
+                    failed, reason, kind = run.step, str(error), type(error)
+                # Here the error is gone, and with it what its frames held.
+                release(fabric.device)
+                run.roll_back(reason, kind)
+                notice(
+                    f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
+                    f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
+                )
     if review and (advice := review.scores.advice()):
         notice(advice)
     report.step = run.step
@@ -145,9 +168,9 @@ def train(
 def _train_until_done(
     run: Run,
     domains: list[Domain],
-    review: Review | None,  # this and the writer: of rank 0 alone
+    review: Review | None,  # this and the logs: of rank 0 alone
     portions: Portions,
-    writer: SummaryWriter | None,
+    logs: Logs | None,
     stop: "_Stop",
     progress: StepProgress,
     say: Callable[[str], None],
@@ -193,10 +216,10 @@ def _train_until_done(
         run.step += 1
         tick = run.tick()
         run.average.update(bare(run.model.translators))
-        if writer and (run.step % settings.log_every == 0 or run.step == 1):
-            detail = _log(writer, run.step, report, rate)
+        if logs and (run.step % settings.log_every == 0 or run.step == 1):
+            detail = _log(logs, run.step, report, rate)
             if (peak := peak_memory(fabric.device)) is not None:
-                writer.add_scalar("memory/peak_gib", peak / 2**30, run.step)
+                logs.add_scalar("memory/peak_gib", peak / 2**30, run.step)
         due = run.step % settings.preview_every == 0 or tick.over
         if settings.hours is not None:  # the first tells how long the end will take
             due = due or number == batch or tick.part - reviewed > 1 / REVIEWS
@@ -253,13 +276,13 @@ def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> St
     )
 
 
-def _log(writer: SummaryWriter, step: int, report: StepReport, rate: float) -> str:
+def _log(logs: Logs, step: int, report: StepReport, rate: float) -> str:
     values = {name: float(loss) for name, loss in report.losses.items()}
     for name, value in values.items():
-        writer.add_scalar(f"loss/{name}", value, step)
+        logs.add_scalar(f"loss/{name}", value, step)
     for name, measure in report.measures.items():
-        writer.add_scalar(f"measure/{name}", float(measure), step)
-    writer.add_scalar("learning_rate", rate, step)
+        logs.add_scalar(f"measure/{name}", float(measure), step)
+    logs.add_scalar("learning_rate", rate, step)
     return " ".join(f"{name} {value:.2f}" for name, value in values.items())
 
 
@@ -293,7 +316,10 @@ class _Stop:
 
 @contextmanager
 def _stop_between_steps() -> Iterator[_Stop]:
-    """SIGINT and SIGTERM set a flag; another, more than a second later, interrupts at once."""
+    """SIGINT, SIGTERM and SIGHUP set a flag; another, more than a second later, interrupts at once.
+
+    SIGHUP comes when a terminal closes; where it is ignored, as under nohup, it stays so.
+    """
     stop = _Stop()
 
     def ask(number: int, frame: Any) -> None:
@@ -302,8 +328,10 @@ def _stop_between_steps() -> Iterator[_Stop]:
             raise KeyboardInterrupt
         stop.asked, stop.since = True, now
 
+    stopping = [signal.SIGINT, signal.SIGTERM]
+    stopping += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in stopping}
     except ValueError:  # not in the main thread: the caller looks after signals
         before = {}
     try:

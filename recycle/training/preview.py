@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recycle.atomic import atomic_path
 from recycle.config import Domain
+from recycle.disk import writing
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle
@@ -66,16 +67,18 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dic
 def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_frames: int = 3) -> np.ndarray:
     """Write `path`.png (a few times of each row) and `path`.mp4 (rows one below the other, in step).
 
-    Returns the picture, uint8 RGB (H, W, 3).
+    Returns the picture, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
     """
     clips = [pixels(row) for row in rows.values()]
     picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
     picture = _stack([frame for clip, pick in zip(clips, picks, strict=True) for frame in clip[pick]])
-    with atomic_path(path.with_suffix(".png")) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
+        temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not tell of a full disk
     length = max(len(clip) for clip in clips)
     video = (_stack([clip[t % len(clip)] for clip in clips]) for t in range(length))
-    write_video(path.with_suffix(".mp4"), video, fps=fps)
+    with writing(path.with_suffix(".mp4")):
+        write_video(path.with_suffix(".mp4"), video, fps=fps)
     return picture
 
 

@@ -4,20 +4,22 @@ from collections.abc import Callable
 
 import numpy as np
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from recycle.config import Domain
 from recycle.devices import is_out_of_memory
+from recycle.disk import writing
 from recycle.footage.clips import Split
 from recycle.memory import release
-from recycle.networks.bundle import save_bundle
+from recycle.training.logs import Logs
 from recycle.training.preview import held_out_clip, held_out_name, preview, write_held_out, write_preview
-from recycle.training.run import Run
+from recycle.training.run import Run, write_bundle
 from recycle.training.validation import Scores, Validator
 
 DOMAINS: tuple[Domain, Domain] = ("a", "b")
 BEST = "model-best"
 """Folder of the bundle with the best score."""
+PREVIEWS = "previews"
+"""Folder of the previews, as pictures and as videos."""
 HELD_OUT = "held-out"
 """Folder of the clips that the run does not train on, as videos."""
 
@@ -25,8 +27,8 @@ HELD_OUT = "held-out"
 class Review:
     """Previews, scores and keeps the best bundle of one run."""
 
-    def __init__(self, run: Run, splits: list[Split], writer: SummaryWriter, say: Callable[[str], None]) -> None:
-        self._run, self._writer, self._say = run, writer, say
+    def __init__(self, run: Run, splits: list[Split], logs: Logs, say: Callable[[str], None]) -> None:
+        self._run, self._logs, self._say = run, logs, say
         self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
         names = [held_out_name(own.held_out, domain) for domain, own in zip(DOMAINS, splits, strict=True)]
@@ -42,13 +44,15 @@ class Review:
     def _keep(self, held_out: dict[str, tuple[Split, Tensor]]) -> None:
         """Have these clips as videos in the run's folder, and no others."""
         folder = self._run.folder / HELD_OUT
-        folder.mkdir(exist_ok=True)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         for old in folder.glob("[ab]-*.mp4"):
             if old.name not in held_out:
                 old.unlink()
         for name, (own, clip) in held_out.items():
             if not (folder / name).exists():
-                write_held_out(own.held_out, clip, folder / name)
+                with writing(folder / name):
+                    write_held_out(own.held_out, clip, folder / name)
 
     def hold(self) -> str:
         """Review the averaged weights as they are now; returns the score in words, for a progress line.
@@ -59,16 +63,16 @@ class Review:
         rows = self._rows()
         if rows is None:
             return ""
-        picture = write_preview(rows, run.folder / "previews" / f"step-{step:06d}")
-        self._writer.add_image("preview", np.ascontiguousarray(picture), step, dataformats="HWC")
+        picture = write_preview(rows, run.folder / PREVIEWS / f"step-{step:06d}")
+        self._logs.add_image("preview", np.ascontiguousarray(picture), step)
         fake_b, fake_a = (row.chunk(4, dim=-1)[1] for row in rows.values())
         scores = self._validate(fake_a, fake_b)
         for name, value in scores.items():
-            self._writer.add_scalar(f"score/{name}", value, step)
+            self._logs.add_scalar(f"score/{name}", value, step)
         if self.scores.add(step, scores["total"]):
             bundle = run.average.bundle
             bundle.config = bundle.config.model_copy(update={"step": step})
-            save_bundle(bundle, run.folder / BEST)
+            write_bundle(bundle, run.folder / BEST)
         return f"score {scores['total']:.3f}"
 
     def _rows(self) -> dict[str, Tensor] | None:

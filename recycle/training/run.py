@@ -11,10 +11,14 @@ from lightning_fabric import Fabric
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from recycle.config import Domain, Pipeline
+from recycle.devices import is_out_of_memory
+from recycle.disk import writing
 from recycle.errors import BundleError, RecycleError
-from recycle.networks.bundle import BundleConfig, save_bundle
+from recycle.fabric import leave_inputs
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.processes import any_of
 from recycle.training.adam import Adam
-from recycle.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
 from recycle.training.health import Health
@@ -22,10 +26,10 @@ from recycle.training.model import Discriminators, RecycleGAN, Translators
 from recycle.training.objective import bare
 from recycle.training.pool import FramePool
 from recycle.training.schedule import Reliance
-from recycle.training.step import Optimisers, loss_scaler
+from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, StepError, loss_scaler
 
 ROLLBACKS = 3
-"""Times that a run goes back to the same checkpoint after a loss that is not finite, before it gives up."""
+"""Times that a run goes back to the same checkpoint after a step that failed, before it gives up."""
 
 _SOURCE = re.compile("(.*)-([0-9a-f]{8})")
 """A source's folder is named by its own name and by what it holds."""
@@ -84,6 +88,7 @@ class Run:
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
         self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # as the weights lie
+        leave_inputs(fabric)
         self.model = RecycleGAN(
             fabric.setup_module(translators),
             fabric.setup_module(discriminators) if discriminators.networks else discriminators,
@@ -120,8 +125,17 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The file that this run continues from."""
+        """The file that this run saves to."""
         return self.folder / "checkpoint.pt"
+
+    @property
+    def saved(self) -> Path | None:
+        """The file that this run continues from; None for a run that begins.
+
+        It is the checkpoint before the latest where that one is gone, by a person's hand or a kill between two names on
+        a file system without hard links.
+        """
+        return next((file for file in (self.checkpoint, previous_of(self.checkpoint)) if file.exists()), None)
 
     def _parts(self) -> dict[str, Any]:
         """What has a state of its own, by its key in the checkpoint."""
@@ -145,7 +159,11 @@ class Run:
         return self.fabric.broadcast(tick)
 
     def save(self) -> None:
-        """Write the checkpoint and the bundle: all processes take part, rank 0 writes, the others wait for it."""
+        """Write the bundle and the checkpoint: all processes take part, rank 0 writes, the others wait for it.
+
+        The checkpoint comes last: what it says is done has its bundle. Raises OutputError if one cannot be written, and
+        NotFiniteError for weights or moments that are not finite: these are never saved.
+        """
         with self.clock.measured("save"):
             self._save()
 
@@ -167,23 +185,41 @@ class Run:
             "average_updates": self.average.updates,
             "pools": pools,
         }
+        bad = not_finite(state)
+        if any_of(self.fabric, bad is not None):
+            raise NotFiniteError(f"{bad or 'a weight of another process'} is not finite")
         if self.fabric.is_global_zero:
-            save_checkpoint(self.checkpoint, state)
             bundle = self.average.bundle
             bundle.config = bundle.config.model_copy(update={"step": self.step})
-            save_bundle(bundle, self.folder / "model")
+            write_bundle(bundle, self.folder / "model")
+            save_checkpoint(self.checkpoint, state)
         self.fabric.barrier()
 
     def load(self, *, again: bool = False) -> list[str]:
-        """Continue from the checkpoint; returns what to say of footage that has changed since, one line each.
+        """Continue from the checkpoint; returns what to say of it and of footage that has changed since, one line each.
 
         again: this call of `train` goes back, so that its time has passed. Raises RecycleError if the checkpoint is
         damaged, of another version, of other settings or of other footage.
         """
-        state = load_checkpoint(self.checkpoint)
+        file = self.saved or self.checkpoint
+        state = load_checkpoint(file)
         if state.get("format") != FORMAT:
-            raise _of_another_version(self.checkpoint)
-        _same_settings(state["pipeline"], self.pipeline, self.checkpoint)
+            raise _of_another_version(file)
+        try:
+            notices = self._restore(state, file, again=again)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise
+            raise BundleError(
+                f"{file} does not hold what a run of these settings saves; restore it from a copy, or give another "
+                "--out folder"
+            ) from error
+        if file != self.checkpoint:
+            notices.insert(0, f"{self.checkpoint} is gone; going on from the one before it, of step {self.step}")
+        return notices
+
+    def _restore(self, state: dict[str, Any], file: Path, *, again: bool) -> list[str]:
+        _same_settings(state["pipeline"], self.pipeline, file)
         notices = _same_footage(state.get("footage", {}), self._footage, self.folder)
         self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
@@ -197,26 +233,34 @@ class Run:
             pool.clear()  # a process that is new begins with empty pools
             if self.fabric.global_rank < len(state["pools"]):
                 pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
-        self.step, self.rollbacks, self.slowing = state["step"], state["rollbacks"], state["slowing"]
+        self.step, self.rollbacks, self.slowing = int(state["step"]), int(state["rollbacks"]), float(state["slowing"])
         if not again:
             self.clock.load_state_dict(state["clock"])
         return notices
 
-    def roll_back(self, reason: str) -> None:
-        """Go back to the checkpoint; draw other clips from there, at half the learning rate.
+    def roll_back(self, reason: str, kind: type[StepError]) -> None:
+        """Go back to the checkpoint; draw other clips from there, at half the learning rate where that may help.
 
-        Raises RecycleError after ROLLBACKS times.
+        Raises RecycleError after ROLLBACKS times; and at once for what one of many processes alone may have come upon:
+        the others go on, and would wait for it.
         """
-        rollbacks, slowing = self.rollbacks + 1, self.slowing / 2
+        if kind is HalfUpdatedError and self.fabric.world_size > 1:
+            raise RecycleError(f"training stopped at step {self.step}: {reason}; {kind.remedy}")
+        rollbacks, slowing = self.rollbacks + 1, self.slowing / 2 if kind.slower else self.slowing
         self.stuck += 1
         if self.stuck > ROLLBACKS:
             raise RecycleError(
-                f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; lower "
-                "'train.learning_rate' or use train.precision = \"fp32\""
+                f"training stopped at step {self.step}: {reason}, again after {ROLLBACKS} rollbacks; {kind.remedy}"
             )
         self.load(again=True)
         self.rollbacks, self.slowing = rollbacks, slowing
         self.save()
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """save_bundle; raises OutputError, in one line, if it cannot be written."""
+    with writing(folder / "model.safetensors"):
+        save_bundle(bundle, folder)
 
 
 def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -9,6 +9,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import LossSettings
+from recycle.devices import is_out_of_memory
+from recycle.errors import RecycleError
+from recycle.training.adam import Adam
 from recycle.training.model import Discriminators, RecycleGAN, Translated
 from recycle.training.objective import (
     Losses,
@@ -21,9 +24,29 @@ from recycle.training.objective import (
 )
 from recycle.training.pool import FramePool
 
+OVERFLOWS = 30
+"""Steps in a row that fp16 may leave out before training ends; from the usual scale on it is below 1 after 17."""
 
-class NotFiniteError(Exception):
-    """A loss or a gradient became NaN or infinite; the message names it."""
+
+class StepError(Exception):
+    """A step after which a run goes back to its last checkpoint."""
+
+    slower = False
+    """Whether to go on at a lower learning rate."""
+    remedy = ""
+
+
+class NotFiniteError(StepError):
+    """A loss, a gradient or a weight became NaN or infinite; the message names it."""
+
+    slower = True
+    remedy = "lower 'train.learning_rate' or use train.precision = \"fp32\""
+
+
+class HalfUpdatedError(StepError):
+    """Memory ran out after one side was updated and before the other was."""
+
+    remedy = "lower 'train.batch_size', 'train.size' or 'networks.generator.width', or end what else takes memory"
 
 
 @dataclass
@@ -32,6 +55,8 @@ class Optimisers:
 
     translators: Any
     discriminators: Any
+    overflows: int = 0
+    """Steps in a row, up to now, that fp16 left out."""
 
 
 class StepReport(NamedTuple):
@@ -64,8 +89,10 @@ def training_step(
     """Train all networks on real clips a, b (B, T, 3, H, W).
 
     clip_norm: largest norm of each network kind's gradient, 0: any. recycle: whether predictors are relied on yet.
-    parts: the batch is worked through in so many portions, whose gradients add up. Raises NotFiniteError for a bad
-    loss or gradient. Whatever is raised, no parameter was changed: both sides are updated at the end, together.
+    parts: the batch is worked through in so many portions, whose gradients add up. Both sides are updated at the end,
+    together; in fp16 neither is where a gradient of one overflows. Raises NotFiniteError for a bad loss or gradient,
+    RecycleError where fp16 overflows again and again, HalfUpdatedError where memory runs out between the updates.
+    Whatever else is raised, no parameter was changed.
     """
     weights = settings.weights.model_dump()
     discriminators: Discriminators = bare(model.discriminators)
@@ -110,13 +137,34 @@ def training_step(
 
 
 def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:
-    """Check the losses, as they are weighed, and the gradients; clip and step.
+    """Check the losses, as they are weighed, and the gradients; clip and step."""
+    both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
+    used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
+    scaler = loss_scaler(fabric)
+    try:
+        if fits := _clip(fabric, used, clip_norm, losses):
+            _step(list(used.values()), scaler)
+        if scaler:
+            scaler.update()
+    except BaseException:
+        if scaler:  # given its own scale it only forgets how far this step came
+            scaler.update(scaler.get_scale())
+        raise
+    optimisers.overflows = 0 if fits else optimisers.overflows + 1
+    if not fits and (optimisers.overflows >= OVERFLOWS or scaler.get_scale() < 1):
+        raise RecycleError(
+            f"training stopped: gradients overflow in fp16, {optimisers.overflows} steps in a row, at a loss scale of "
+            f'{scaler.get_scale():.3g}; set train.precision = "fp32" or "bf16", or lower train.learning_rate, and '
+            "run the same command again"
+        )
+
+
+def _clip(fabric: Fabric, used: Mapping[str, Any], clip_norm: float, losses: Losses) -> bool:
+    """Unscale and clip the gradients of these optimisers. False if in fp16 one of them is not finite.
 
     Nothing before this looks at a number, so the device never waits for the next order. Gradients are the
     means over all processes, the same in each; losses are not, but all raise or none.
     """
-    both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
-    used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
     scaler = loss_scaler(fabric)
     groups, norms = [], []
     for name, optimiser in used.items():
@@ -133,15 +181,28 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Lo
     if bad := [name for name, good in zip(losses, fine, strict=False) if not good]:
         first = [name for name in bad if "disc" not in name]  # the discriminators' follow from the generators'
         raise NotFiniteError(f"the loss {' and '.join(first or bad)} is not finite")
-    for (name, parameters), norm, good in zip(groups, norms, fine[len(losses) :], strict=True):
-        if not good and not scaler:  # the scaler leaves out such a step by itself
-            raise NotFiniteError(f"the gradient of the {name} losses is not finite")
+    if bad := [name for (name, _), good in zip(groups, fine[len(losses) :], strict=True) if not good]:
+        if scaler:
+            return False
+        raise NotFiniteError(f"the gradient of the {bad[0]} losses is not finite")
+    for (_, parameters), norm in zip(groups, norms, strict=True):
         if clip_norm and norm > clip_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
-    for optimiser in used.values():
-        scaler.step(optimiser.optimizer) if scaler else optimiser.step()
-    if scaler:
-        scaler.update()
+    return True
+
+
+def _step(optimisers: Sequence[Any], scaler: Any) -> None:
+    """Let all optimisers step."""
+    for optimiser in optimisers:  # what the first step ever allocates may be too much: better now than between two
+        if isinstance(optimiser.optimizer, Adam):
+            optimiser.optimizer.prepare()
+    for number, optimiser in enumerate(optimisers):
+        try:
+            scaler.step(optimiser.optimizer) if scaler else optimiser.step()
+        except (RuntimeError, MemoryError) as error:
+            if not (number and is_out_of_memory(error)):
+                raise
+            raise HalfUpdatedError("memory ran out while the networks were updated") from error
 
 
 def loss_scaler(fabric: Fabric) -> Any:

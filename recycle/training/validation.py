@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.atomic import write_text
+from recycle.disk import writing
 from recycle.footage.clips import Shot, spread
 from recycle.footage.flow import ends, optical_flow, sample
 
@@ -130,7 +131,8 @@ class Scores:
         if self.best is not None:
             best = {"step": self.best[0], "score": self.best[1]}
             content = {"best": best, "scores": self.by_step, "held_out": self.held_out}
-            write_text(self.file, json.dumps(content, indent=2) + "\n")
+            with writing(self.file):
+                write_text(self.file, json.dumps(content, indent=2) + "\n")
         return bool(better)
 
     def advice(self) -> str | None:

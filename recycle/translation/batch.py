@@ -8,7 +8,8 @@ from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
 from recycle.crash import unexpected
-from recycle.errors import Interrupted, OutputError, RecycleError, disk_failed
+from recycle.disk import disk_failed
+from recycle.errors import Interrupted, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import fingerprint
 from recycle.lock import Busy

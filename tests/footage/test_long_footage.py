@@ -26,11 +26,14 @@ def test_thirty_hours_fit_into_memory_and_are_drawn_at_once() -> None:
     drawn = [domain._draw(number)[0] for number in range(500)]
     seconds = time.process_time() - start
     _, most = tracemalloc.get_traced_memory()
+    start = time.process_time()
+    np.random.default_rng(0).permutation(len(domain.windows))
+    permutation = time.process_time() - start
     tracemalloc.stop()
     assert len(domain.windows) == FRAMES - 600 * 2
     assert len(set(drawn)) == 500
     assert most < 200e6, "a Path and a tuple for each frame are 1.5 GB"
-    assert seconds < 5, "a permutation for each sample is a minute"
+    assert seconds < 50 * permutation, "a permutation for each sample is 500"
     assert len(pickle.dumps(domain.shots)) < 60e6  # what each loading process is sent
 
 

@@ -11,9 +11,11 @@ import torch
 
 from recycle.config import parse_pipeline
 from recycle.footage.clips import Shot, find_shots
+from recycle.training import clock, loop
 from recycle.training.health import Health
-from recycle.training.loop import train
+from recycle.training.loop import take_step, train
 from recycle.training.step import StepReport
+from tests.training.test_clock import Time
 
 ALONE = {"adversarial": 1}
 """The adversarial loss and no other: no predictors, which makes steps quick."""
@@ -31,6 +33,14 @@ def footage(folder: Path, seed: int, *, frames: int = 210, size: tuple[int, int]
     rows = [{"file": f"{i:03d}.png", "shot": 0, "pts": i} for i in range(frames)]
     (folder / "manifest.json").write_text(json.dumps({"width": size[1], "height": size[0], "frames": rows}))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """Time passes only where a test lets it pass: no machine is so slow that it waits for its clips."""
+    own = Time()
+    monkeypatch.setattr(clock, "time", own)
+    return own
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +104,27 @@ def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_pat
     assert warnings(both, tmp_path, {**ALONE, "cycle": 10}, steps=110, learning_rate=1e-3) == []
 
 
-def test_a_training_that_waits_for_its_clips_is_told_so(tmp_path: Path) -> None:
-    """Of frames of two megapixels, 16 × 16 are trained on: reading them takes longer than the step."""
-    shots = [
-        find_shots(footage(tmp_path / name, seed, frames=40, size=(1200, 1700))) for seed, name in ((1, "a"), (2, "b"))
-    ]
-    notices = warnings(shots, tmp_path / "run", {**ALONE, "cycle": 10}, steps=60, learning_rate=1e-3)
-    assert [notice for notice in notices if "training waits for its clips" in notice and "train.workers" in notice]
+@pytest.mark.parametrize(("reading", "told"), [(1.0, 1), (0.1, 0)])
+def test_a_training_that_waits_for_its_clips_is_told_so(
+    reading: float, told: int, both: list[list[Shot]], tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes six seconds, and reads two frames, of which each takes `reading` seconds."""
+    read = Shot.read
+
+    def slowly(shot: Shot, index: int) -> torch.Tensor:
+        time.now += reading
+        return read(shot, index)
+
+    def step(*arguments: Any) -> StepReport:
+        time.now += 6
+        return take_step(*arguments)
+
+    monkeypatch.setattr(Shot, "read", slowly)
+    monkeypatch.setattr(loop, "take_step", step)
+    notices = warnings(both, tmp_path / "run", {**ALONE, "cycle": 10}, steps=60, learning_rate=1e-3, frames=1)
+    about = [notice for notice in notices if "training waits for its clips for 25% of the time" in notice]
+    assert len(about) == told, notices
+    assert all("train.workers" in notice for notice in about)
 
 
 @pytest.mark.parametrize(("settings", "patience"), [(100, 20), (20_000, 1000), (8_000, 400)])

@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision import MixedPrecision
 from safetensors.torch import load_file
 
-from recycle.config import Pipeline, TrainSettings, parse_pipeline
-from recycle.errors import BundleError, FootageError, RecycleError
+from recycle.config import Pipeline, TrainSettings, load_pipeline, parse_pipeline
+from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Discriminator, Judgement
@@ -49,14 +52,20 @@ SETTINGS: dict[str, Any] = {
 }
 
 CHILD = """
-import sys
+import os, sys
 from pathlib import Path
 from recycle.config import load_pipeline
 from recycle.footage.clips import find_shots
 from recycle.training.loop import train
-pipeline, a, b, out = map(Path, sys.argv[1:])
-train(load_pipeline(pipeline), find_shots(a), find_shots(b), out, progress=lambda d, n, s: print("step", d, flush=True))
+pipeline, a, b, out = map(Path, sys.argv[1:5])
+signal, at = map(int, sys.argv[5:])
+def progress(step, steps, detail):
+    print("step", step, flush=True)
+    if step == at:
+        os.kill(os.getpid(), signal)
+train(load_pipeline(pipeline), find_shots(a), find_shots(b), out, progress=progress)
 """
+"""Trains, and sends itself a signal after a step, so that it is the same one on any machine."""
 
 
 def pipeline(**train_settings: Any) -> Pipeline:
@@ -103,10 +112,12 @@ def same_run(one: Path, other: Path) -> None:
     torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
 
 
-def start(task: Path, footage: tuple[Path, Path], out: Path, **how: Any) -> "subprocess.Popen[str]":
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHILD, str(task), *map(str, footage), str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **how)
+def start(
+    task: Path, footage: tuple[Path, Path], out: Path, *, stop: int = 0, at: int = -1, **how: Any
+) -> "subprocess.Popen[str]":
+    """Train in a process that sends itself the signal `stop` after the step `at`."""
+    command = [sys.executable, "-c", CHILD, str(task), *map(str, footage), str(out), str(int(stop)), str(at)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
 
 
 def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
@@ -116,6 +127,31 @@ def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
             return
     assert process.stderr is not None
     raise AssertionError(f"no step {step}: {process.stderr.read()}")
+
+
+def descendants(process: int) -> set[int]:
+    """All processes below one, by Linux's /proc."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def lives(process: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Give up only where something hangs: a slow machine is no failure."""
+    end = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +178,9 @@ def test_a_killed_run_continues_to_the_same_result(
     kill_at: int, uninterrupted: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    process = start(uninterrupted / "task.toml", footage, out)
-    wait_for_step(process, kill_at)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    start(uninterrupted / "task.toml", footage, out, stop=signal.SIGKILL, at=kill_at).communicate()
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == kill_at // 3 * 3
-    again = start(uninterrupted / "task.toml", footage, out)
-    _, errors = again.communicate()
-    assert again.returncode == 0, errors
+    run(load_pipeline(uninterrupted / "task.toml"), footage, out)
     same_run(out, uninterrupted)
     assert not list(out.rglob("*.partial*"))
 
@@ -158,31 +189,90 @@ def test_an_interrupted_run_saves_and_continues(
     uninterrupted: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    process = start(uninterrupted / "task.toml", footage, out)
-    wait_for_step(process, 4)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    match = re.search(r"stopped and saved at step (\d+)", errors)
-    assert match
-    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == int(match[1]) >= 4
-    start(uninterrupted / "task.toml", footage, out).communicate()
+    _, errors = start(uninterrupted / "task.toml", footage, out, stop=signal.SIGINT, at=4).communicate()
+    assert "stopped and saved at step 4; run the same command again" in errors
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 4
+    run(load_pipeline(uninterrupted / "task.toml"), footage, out)
     same_run(out, uninterrupted)
 
 
-@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Frames so large that a run of tiny networks mostly waits for one loading process."""
+    root = tmp_path_factory.mktemp("large")
+    return write_frames(root / "a", 20, seed=1, size=(480, 640)), write_frames(root / "b", 20, seed=2, size=(480, 640))
+
+
+@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_waits_for_its_loaders_saves_when_all_its_processes_are_stopped(
-    stopping: signal.Signals, tmp_path: Path
+    stopping: signal.Signals, large: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """As Ctrl-C in a terminal and a cluster's end of time do; frames are so large that it mostly waits."""
-    large = [write_frames(tmp_path / name, 20, seed=seed, size=(1200, 1700)) for seed, name in ((1, "a"), (2, "b"))]
-    (tmp_path / "task.toml").write_text(to_toml(workers=1, steps=500))
-    process = start(tmp_path / "task.toml", (large[0], large[1]), tmp_path / "run", start_new_session=True)
+    """As Ctrl-C in a terminal, a cluster's end of time, and a terminal that closes do."""
+    (tmp_path / "task.toml").write_text(to_toml(workers=1, steps=100_000))
+    process = start(tmp_path / "task.toml", large, tmp_path / "run", start_new_session=True)
     wait_for_step(process, 2)
     os.killpg(process.pid, stopping)
     _, errors = process.communicate()
     match = re.search(r"stopped and saved at step (\d+)", errors)
     assert match, errors
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == int(match[1]) >= 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_killed_run_leaves_no_process_behind(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    """Neither those that load clips nor the fork server and the resource tracker of multiprocessing."""
+    (tmp_path / "task.toml").write_text(to_toml(workers=2, steps=100_000))
+    process = start(tmp_path / "task.toml", footage, tmp_path / "run")
+    wait_for_step(process, 2)
+    others = descendants(process.pid)
+    assert len(others) >= 4
+    with pytest.raises(OutputError, match=r"another recycle is at work in .*/run; wait for it, stop it, or give"):
+        run(pipeline(), footage, tmp_path / "run")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not any(lives(other) for other in others))
+
+
+def test_a_terminal_that_closes_saves_and_stops_but_not_under_nohup(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+
+    def hang_up(done: int, total: int, detail: str) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    def go() -> TrainReport:
+        return train(pipeline(steps=4), a, b, tmp_path, progress=hang_up)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with pytest.raises(Interrupted, match="stopped and saved at step 2; run the same command again to continue"):
+            go()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        shutil.rmtree(tmp_path)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert go().step == 4
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_killed_save_left_is_removed_but_not_what_a_living_process_writes(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    gone, living = 2**22 + 1, os.getppid()  # Linux has no greater process id than 2^22
+    for process in (gone, os.getpid(), living):
+        for name in (f".checkpoint.{process}.partial.pt", f"model/.model.{process}.partial.safetensors"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"half")
+        for folder in ("model-best", "previews", "held-out"):
+            (tmp_path / folder / f".some.thing.{process}.partial.png").mkdir(parents=True)
+    (tmp_path / "previews" / ".mine.partial").touch()
+    (tmp_path / "previews" / "notes.1.partial.txt").touch()
+    run(pipeline(steps=1), footage, tmp_path)
+    left = {path.name for path in tmp_path.rglob("*.partial*")}
+    assert {name for name in left if f".{living}." not in name} == {".mine.partial", "notes.1.partial.txt"}
+    assert len(left) == 2 + 3
+    assert len(list(tmp_path.rglob(f"*.{living}.partial*"))) == 5
 
 
 def test_a_finished_run_has_a_model_previews_and_curves(uninterrupted: Path, footage: tuple[Path, Path]) -> None:

@@ -238,7 +238,8 @@ def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> 
         "notices": report.notices,
     }
     write_text(run.done, json.dumps(facts) + "\n")
-    (run.folder / "checkpoint.pt").unlink(missing_ok=True)  # of use to an unfinished run alone, and large
+    for name in ("checkpoint.pt", "checkpoint.previous.pt"):  # of use to an unfinished run alone, and large
+        (run.folder / name).unlink(missing_ok=True)
 
 
 def threads(jobs: int) -> int | None:

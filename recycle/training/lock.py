@@ -1,0 +1,39 @@
+"""One training at a time in a run's folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from recycle.disk import writing
+from recycle.lock import only_one
+from recycle.processes import once
+
+_held: set[Path] = set()
+"""Folders that this process holds: what calls `train` may hold its folder already."""
+
+
+@contextmanager
+def alone_in(folder: Path, fabric: Fabric, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder of a run, which is made if it is not there; may be nested.
+
+    All processes of a training call this; rank 0 alone takes the lock, for all. The lock ends with its process,
+    however that ends. Raises OutputError, on all, if another process holds the folder or it cannot be written.
+    """
+    key = folder.resolve()
+    if key in _held:
+        yield
+        return
+    refusal = f"another recycle is at work in {folder}; wait for it, stop it, or give another --out folder"
+    with ExitStack() as stack:
+
+        def take() -> bool:
+            with writing(folder):
+                return stack.enter_context(only_one(folder / ".lock", refusal))
+
+        if not once(fabric, take) and fabric.is_global_zero:
+            say(f"{folder} is on a file system without locks: take care that no second training runs in it")
+        _held.add(key)
+        stack.callback(_held.discard, key)
+        yield

@@ -1,0 +1,63 @@
+"""The curves of a run, as TensorBoard reads them."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from recycle.disk import explain
+
+
+class Logs:
+    """Writes scalars and pictures by step. Where that fails, it says so once and writes no more: training is worth
+    more than its curves."""
+
+    def __init__(self, folder: Path, *, purge_step: int | None, say: Callable[[str], None]) -> None:
+        """purge_step: the first step that is taken again, whose earlier entries no longer hold."""
+        self._folder, self._say = folder, say
+        self._writer: SummaryWriter | None = None
+        self._before = threading.excepthook
+        try:
+            threading.excepthook = self._leave_out_writers
+            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        except OSError as error:
+            self._fail(error)
+
+    def __enter__(self) -> "Logs":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._attempt(lambda writer: writer.close())
+        threading.excepthook = self._before
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Write one point of a curve."""
+        self._attempt(lambda writer: writer.add_scalar(name, value, step))
+
+    def add_image(self, name: str, picture: NDArray[Any], step: int) -> None:
+        """Write a picture, uint8 RGB (H, W, 3)."""
+        self._attempt(lambda writer: writer.add_image(name, picture, step, dataformats="HWC"))
+
+    def _attempt(self, write: Callable[[SummaryWriter], None]) -> None:
+        if self._writer is None:
+            return
+        try:
+            write(self._writer)
+        except OSError as error:  # raised by TensorBoard's thread some calls ago
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._writer = None
+        self._say(
+            f"cannot write {self._folder}: {explain(error.errno or 0)[0]}; training goes on without curves until the "
+            "command is run again"
+        )
+
+    def _leave_out_writers(self, failure: threading.ExceptHookArgs) -> None:
+        """Print the error of a thread, but for TensorBoard's, which is raised at the next call as well."""
+        if not type(failure.thread).__module__.startswith("tensorboard"):
+            self._before(failure)

@@ -1,0 +1,101 @@
+"""One training at a time in a run's folder; the hold ends with its process, however that ends."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recycle.config import FootageSettings
+from recycle.errors import FootageError, OutputError
+from recycle.fabric import make_fabric
+from recycle.layout import Layout
+from recycle.pipeline import learn
+from recycle.pipeline import run as run_all
+from recycle.progress import Terminal
+from recycle.training.lock import alone_in
+from tests.training.test_loop import footage, run
+from tests.training.test_memory import small
+
+__all__ = ["footage"]
+
+HOLD = (
+    "import sys, filelock; held = filelock.FileLock(sys.argv[1]); held.acquire(); print(flush=True); sys.stdin.read()"
+)
+
+
+def refusing(folder: Path) -> Any:
+    return pytest.raises(OutputError, match=f"^another recycle is at work in {folder}; wait for it, stop it, or give")
+
+
+def ways(footage: tuple[Path, Path], folder: Path) -> list[Callable[[], object]]:
+    """What `recycle train` (and distill), `recycle run` and Python call; with footage that is not there, which is an
+    error if it is looked for."""
+    missing = small().model_copy(update={"footage": FootageSettings(a=(folder / "no",), b=(folder / "no",))})
+    return [
+        lambda: learn(missing, Layout(folder), Terminal(muted=True)),
+        lambda: run_all(missing, folder, Terminal(muted=True)),
+        lambda: run(small(steps=2), footage, folder),
+    ]
+
+
+def test_a_second_training_is_refused_before_it_reads_or_writes_until_the_first_is_gone(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run(small(steps=1), footage, folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    command = [sys.executable, "-c", HOLD, str(folder / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for way in ways(footage, folder):
+            with refusing(folder):
+                way()
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+    *others, train = ways(footage, folder)
+    for way in others:
+        with pytest.raises(FootageError):
+            way()
+    train()
+    assert (folder / "checkpoint.pt").stat().st_mtime_ns > before[folder / "checkpoint.pt"]
+
+
+def test_a_training_within_a_run_shares_its_hold_and_other_folders_are_free(tmp_path: Path) -> None:
+    fabric = make_fabric("cpu", "fp32")
+    said: list[str] = []
+    with alone_in(tmp_path / "one", fabric, said.append):
+        with alone_in(tmp_path / "one", fabric, said.append), alone_in(tmp_path / "other", fabric, said.append):
+            pass
+        with (tmp_path / "one" / ".lock").open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (tmp_path / "one" / ".lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert said == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_and_trained_on(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*arguments: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said: list[str] = []
+    with alone_in(tmp_path, make_fabric("cpu", "fp32"), said.append):
+        assert said == [f"{tmp_path} is on a file system without locks: take care that no second training runs in it"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*file/run: .*run the same command again"):
+        run(small(), footage, tmp_path / "file" / "run")
