@@ -5,10 +5,11 @@ Every default of the project lives in this file and nowhere else.
 
 import difflib
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from recycle.errors import ConfigError
 
@@ -21,6 +22,19 @@ Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wa
 
 
 T = TypeVar("T", bound=BaseModel)
+
+MAX_PIXELS = 16384 * 8640
+
+
+def _read_rate(value: object) -> object:
+    """A rate as it is written: 29.97 is 2997/100, not the nearest binary fraction."""
+    return str(value) if isinstance(value, float) else value
+
+
+Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(gt=0, le=1000)]
+"""Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
+MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
+"""Pixels of the largest picture that is read; larger ones are refused before they take memory."""
 
 
 class Settings(BaseModel):
@@ -96,6 +110,12 @@ class ExtractSettings(Settings):
     (of 255); 0 keeps all."""
     cut_threshold: float = Field(3.0, gt=0)
     """Sensitivity of the cut detector (PySceneDetect AdaptiveDetector's adaptive_threshold)."""
+    max_pixels: MaxPixels = MAX_PIXELS
+    """Pixels of the largest picture that is read, in video and images."""
+
+    def record(self) -> dict[str, object]:
+        """All that extracted frames depend on beside their source, as JSON."""
+        return self.model_dump(mode="json", exclude={"max_pixels"})
 
     @model_validator(mode="after")
     def _crop_has_an_area(self) -> Self:
@@ -376,8 +396,18 @@ class TranslateSettings(EncodeSettings):
     batch_size: int | None = Field(None, ge=1)
     """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
+    fps: Rate | None = None
+    """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: as the
+    stream states, else 25. Files with timestamps keep these."""
+    max_pixels: MaxPixels = MAX_PIXELS
+    """Pixels of the largest picture that is read, in video and images."""
     device: str = "auto"
     precision: Precision = "auto"
+
+    def record(self) -> dict[str, object]:
+        """All that a translation may depend on beside its source and its model."""
+        without = {"max_pixels"} if self.fps else {"max_pixels", "fps"}  # so that finished work of before `fps` counts
+        return self.model_dump(exclude=without)
 
 
 class EvaluateSettings(Settings):
