@@ -7,7 +7,7 @@ from typing import Any
 import av
 import cv2
 from av.codec.hwaccel import HWAccel
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -108,9 +108,9 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     raise FootageError(f"{path} has no video stream that can be decoded (it holds: {found})")
 
 
-def is_raw(container: InputContainer) -> bool:
+def is_raw(container: Container) -> bool:
     """Whether the file is a bare stream (such as .h264) without a container that would give it timestamps."""
-    return bool(container.format.flags & Flags.no_timestamps.value)
+    return bool(Flags(container.format.flags) & Flags.no_timestamps)
 
 
 def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:

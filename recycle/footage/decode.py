@@ -247,10 +247,11 @@ class VideoReader:
 
 def frame_rate(stream: VideoStream) -> Fraction | None:
     """Frames per second that the file states; None if it states none, or one that no camera has."""
+    rates: tuple[Fraction | None, ...]
     if is_raw(stream.container):  # the others are FFmpeg's own assumption
-        rates = [stream.codec_context.framerate]
+        rates = (stream.codec_context.framerate,)
     else:
-        rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return next((rate for rate in rates if rate is not None and 0 < rate <= _MAX_RATE), None)
 
 

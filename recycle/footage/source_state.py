@@ -1,6 +1,5 @@
 """Whether a source is still the one that was opened: a file that changes while it is read is translated wrongly."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,13 +98,11 @@ class SourceState:
             raise
 
     def _check_images(self, now: dict[str, _Facts]) -> None:
+        before = self.files
         for what, names in (
-            ("were added", now.keys() - self.files.keys()),
-            ("were removed", self.files.keys() - now.keys()),
-            (
-                "were written anew",
-                {name for name in now.keys() & self.files.keys() if not now[name].like(self.files[name])},
-            ),
+            ("were added", now.keys() - before.keys()),
+            ("were removed", before.keys() - now.keys()),
+            ("were written anew", {name for name in now.keys() & before.keys() if not now[name].like(before[name])}),
         ):
             if names:
                 raise SourceChanged(
@@ -116,6 +113,4 @@ class SourceState:
 
 def _files(path: Path) -> dict[str, _Facts]:
     found = numbered_images(path) if path.is_dir() else [path]
-    if not found:
-        raise FileNotFoundError(0, os.strerror(2))
     return {file.name: _Facts.of(file) for file in found}

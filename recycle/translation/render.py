@@ -81,9 +81,9 @@ def render(
     `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
     all; its folder is made. Notices go to `say` as soon as they are known.
 
-    Raises FootageError for a source that cannot be read, changes while it is read, holds nothing in `span`, or is damaged
-    beyond MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an unknown
-    suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C;
+    Raises FootageError for a source that cannot be read, changes while it is read, holds nothing in `span`, or is
+    damaged beyond MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an
+    unknown suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C;
     and whatever `transform` raises.
     """
     started = time.monotonic()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from recycle.errors import FootageError
 from recycle.footage.decode import open_frames
-from recycle.footage.images import ImageFolderReader, natural_key, numbered_images, read_image
+from recycle.footage.image_file import read_image
+from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 
