@@ -24,6 +24,7 @@ from recycle.footage.container import check_size, is_raw, open_container, video_
 from recycle.footage.deinterlace import deinterlace
 from recycle.footage.frame import ASSUMED_RATE, Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import decodes_alike
+from recycle.footage.image_file import image_size
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.packets import demux
@@ -94,11 +95,15 @@ class VideoReader:
         self._container: InputContainer | None = None
         with open_container(path, max_pixels=max_pixels) as container:
             stream = video_stream(container, path)
-            check_size(path, stream.width, stream.height, max_pixels)
+            known = (stream.width, stream.height) if stream.width else image_size(path) if is_here(path) else None
+            check_size(path, *(known or (0, 0)), max_pixels)
             self._step = frame_step(stream)
             first = next(self._decode(container, stream), None)
             if first is None:
-                raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
+                raise FootageError(
+                    f"{path}: not one frame of its video can be decoded; is the file complete, and do its pictures have at "
+                    f"most {max_pixels:,} pixels (--max-pixels)?"
+                )
             frame = first.frame
             self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
             """Whether the GPU decodes."""

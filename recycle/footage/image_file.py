@@ -75,6 +75,8 @@ def _size(file: BinaryIO) -> tuple[int, int] | None:
     try:
         if head.startswith(_PNG):
             return struct.unpack(">II", head[16:24])
+        if head.startswith(b"GIF8"):
+            return struct.unpack("<HH", head[6:10])
         if head.startswith(_JPEG):
             return _jpeg_size(file)
         if head[:2] == b"BM":

@@ -7,7 +7,7 @@ from threading import Condition, Event, Thread
 from typing import TypeVar
 
 HELD_BYTES = 256 << 20
-"""Bytes of the items that wait between two stages, at most: eight frames up to 4K, two of 8K."""
+"""Bytes of the items that one stage may be ahead of the next: eight frames up to 4K, two of 8K."""
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ def ahead(
 ) -> Generator[T, None, None]:
     """Yield the items of `source`, which a thread takes at most `depth` items ahead of their use.
 
-    Of items whose `size` is given in bytes, no more wait than `most` bytes hold, but always one. An exception of
-    `source` is raised here, after the items before it. Close this generator (contextlib.closing) to end the thread
+    If their `size` in bytes is given, it also takes no more than `most` bytes ahead, but always one item. An exception
+    of `source` is raised here, after the items before it. Close this generator (contextlib.closing) to end the thread
     early: it stops before its next item, and is always joined.
     """
     items: Queue[tuple[T, int] | BaseException | None] = Queue(depth)
@@ -26,14 +26,22 @@ def ahead(
     budget = _Budget(most)
 
     def work() -> None:
+        iterator = iter(source)
+        expected = 0  # an item is as large as the one before, in all likelihood
         try:
-            for item in source:
-                bytes_taken = size(item)
-                budget.take(bytes_taken)
-                items.put((item, bytes_taken))
-                del item  # what is used elsewhere must not be kept here until the next is ready
+            while True:
+                budget.take(expected)
                 if stop.is_set():
                     return
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    break
+                actual = size(item)
+                budget.give(expected - actual)
+                expected = actual
+                items.put((item, actual))
+                del item  # else it stays in memory until the next is ready
             items.put(None)
         except BaseException as error:
             items.put(error)
@@ -44,9 +52,9 @@ def ahead(
         while (entry := items.get()) is not None:
             if isinstance(entry, BaseException):
                 raise entry
-            item, bytes_taken = entry
+            item, taken = entry
             del entry
-            budget.give(bytes_taken)
+            budget.give(taken)
             yield item
             del item
     finally:
@@ -59,7 +67,7 @@ def ahead(
 
 
 class _Budget:
-    """Bytes that wait: as many as are allowed, or those of one item that is larger."""
+    """Bytes that may be held: as many as are allowed, or those of one item that is larger."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -69,7 +77,7 @@ class _Budget:
     def take(self, size: int) -> None:
         """Wait until `size` bytes are free, or all are."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + size <= self._most)
+            self._changed.wait_for(lambda: self._held <= 0 or self._held + size <= self._most)
             self._held += size
 
     def give(self, size: int) -> None:
