@@ -101,8 +101,8 @@ class VideoReader:
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete, and do its pictures have at "
-                    f"most {max_pixels:,} pixels (--max-pixels)?"
+                    f"{path}: not one frame of its video can be decoded; is the file complete, and has a picture at most "
+                    f"{max_pixels:,} pixels (--max-pixels)?"
                 )
             frame = first.frame
             self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
@@ -132,6 +132,7 @@ class VideoReader:
                 width, height = height, width
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
+            check_size(path, width, height, max_pixels)
             self.info = _info(container, stream, width, height, aspect, frame.rotation)
             if self.raw:
                 self._origin, self._unit = first.pts, Fraction(self._step, 2)

@@ -101,8 +101,8 @@ class ImageFolderReader:
             self.damaged += lost
             self.concealed += lost
             if wanted(index):
-                shown = self._nearest(index) if pixels is None else pixels
-                yield LazyFrame(partial(_sized, shown), index, self.info.time_base, lost)
+                convert = partial(self._concealed, index) if pixels is None else partial(_sized, pixels)
+                yield LazyFrame(convert, index, self.info.time_base, lost)
 
     def _first(self) -> Pixels:
         """The first image that can be read; those before it are found to be bad."""
@@ -132,6 +132,10 @@ class ImageFolderReader:
             )
         self._good = index, pixels
         return pixels
+
+    def _concealed(self, index: int, size: tuple[int, int] | None, rough: bool) -> Pixels:
+        """What LazyFrame shows in the place of a damaged image."""
+        return _sized(self._nearest(index), size, rough)
 
     def _nearest(self, index: int) -> Pixels:
         """The image that is nearest to a damaged one; of two, the one before."""
