@@ -44,6 +44,9 @@ DomainName = Literal["a", "b"]
 CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 LookName = Literal["day", "sunset", "rain", "snow", "night", "labels"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+MaxPixels = Annotated[
+    int | None, typer.Option(help="Refuse pictures of more pixels; default: those of 16384x8640.", show_default=False)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
 FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
@@ -234,6 +237,7 @@ def extract(
     workers: Annotated[
         int | None, typer.Option(help="Files at a time; default: one per core.", min=1, max=1024)
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Cut footage into shots and write its frames to disk; run again to continue.
 
@@ -251,6 +255,7 @@ def extract(
             "crop": _numbers(crop),
             "format": format,
             "drop_duplicates": drop_duplicates,
+            **_given(max_pixels=max_pixels),
         },
     )
     with Terminal().bar("extracting") as progress:
@@ -381,6 +386,10 @@ def translate(
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
     hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
+    fps: Annotated[
+        str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
+    ] = None,
+    max_pixels: MaxPixels = None,
     overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
     include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
@@ -407,6 +416,7 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
+    from recycle.footage.decode import check_rate
     from recycle.footage.find import beside_images
     from recycle.footage.manifest import fingerprint
     from recycle.progress import Terminal
@@ -438,6 +448,8 @@ def translate(
             "pixel_format": pixel_format,
             "options": _pairs(option),
             "hardware": hardware,
+            "fps": fps,
+            **_given(max_pixels=max_pixels),
             "device": device,
             "precision": precision,
         },
@@ -477,6 +489,7 @@ def translate(
     whole_folder |= {"--watch": watch, "--at-once": at_once and not cluster}
     _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
+    check_rate(source, settings.fps)
     for line in beside_images(source) if source.is_dir() else []:
         _print(line)
     translator = Translator.from_pretrained(model, device=device, precision=precision)
@@ -491,7 +504,7 @@ def translate(
             _print(notice)
         _print(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
         return
-    span = preview_span(source) if preview else parse_span(start, end)
+    span = preview_span(source, settings) if preview else parse_span(start, end)
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
     with Terminal().bar(f"translating {source.name}") as progress, work as (source_here, output_here):
         result = translator.translate_video(
@@ -670,6 +683,11 @@ def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], fail
     _print(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
     if failed:
         raise typer.Exit(1)
+
+
+def _given(**options: object) -> dict[str, object]:
+    """The options that were given; the others keep the defaults of the settings."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _refuse(given: list[str], why: str) -> None:

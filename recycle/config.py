@@ -7,6 +7,7 @@ import codecs
 import difflib
 import re
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -71,9 +72,21 @@ Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
 Pixel = Annotated[int, Field(ge=-65536, le=65536)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Stride = Annotated[int, Field(ge=-_MANY, le=_MANY)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 """A name that a library gives a device, a preset or a pixel format."""
+MAX_PIXELS = 16384 * 8640
+
+
+def _read_rate(value: object) -> object:
+    """A rate as it is written: 29.97 is 2997/100, not the nearest binary fraction."""
+    return str(value) if isinstance(value, float) else value
+
+
+Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(gt=0, le=1000)]
+"""Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
+MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
+"""Pixels of the largest picture that is read; larger ones are refused before they take memory."""
 
 
 class Settings(BaseModel):
@@ -149,6 +162,12 @@ class ExtractSettings(Settings):
     (of 255); 0 keeps all."""
     cut_threshold: float = Field(3.0, gt=0, le=1e6)
     """Sensitivity of the cut detector (PySceneDetect AdaptiveDetector's adaptive_threshold)."""
+    max_pixels: MaxPixels = MAX_PIXELS
+    """Pixels of the largest picture that is read, in video and images."""
+
+    def record(self) -> dict[str, object]:
+        """All that extracted frames depend on beside their source, as JSON."""
+        return self.model_dump(mode="json", exclude={"max_pixels"})
 
     @model_validator(mode="after")
     def _crop_has_an_area(self) -> Self:
@@ -331,7 +350,7 @@ class TrainSettings(Settings):
     al. 2017); below 1 where the discriminators run away, as in very short runs."""
     predictor_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the predictors ÷ that of the generators."""
-    betas: tuple[Rate, Rate] = (0.5, 0.999)
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     pool_size: int = Field(50, ge=0, le=100_000)
     """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
     ema: float = Field(0.999, ge=0, lt=1)
@@ -434,8 +453,18 @@ class TranslateSettings(EncodeSettings):
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
+    fps: Rate | None = None
+    """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: as the
+    stream states, else 25. Files with timestamps keep these."""
+    max_pixels: MaxPixels = MAX_PIXELS
+    """Pixels of the largest picture that is read, in video and images."""
     device: Word = "auto"
     precision: Precision = "auto"
+
+    def record(self) -> dict[str, object]:
+        """All that a translation may depend on beside its source and its model."""
+        without = {"max_pixels"} if self.fps else {"max_pixels", "fps"}  # so that finished work of before `fps` counts
+        return self.model_dump(exclude=without)
 
 
 class EvaluateSettings(Settings):

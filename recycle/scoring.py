@@ -134,7 +134,13 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
     """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
-    key = {"settings": settings.model_dump(), "model": model_key, "source": fingerprint(source), "to": to}
+    without = {"max_pixels"} if settings.fps else {"max_pixels", "fps"}  # finished work of earlier versions stays valid
+    key = {
+        "settings": settings.model_dump(mode="json", exclude=without),
+        "model": model_key,
+        "source": fingerprint(source),
+        "to": to,
+    }
     return Stage(output.name, key, [output], output.parent)
 
 

@@ -11,7 +11,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, overload
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recycle.cores import capped, cores
 from recycle.errors import FootageError
+from recycle.footage.image_file import read_image
 from recycle.footage.workers import end_with_parent
 
 LOADERS = 4
@@ -69,10 +69,11 @@ class Shot:
     """Median seconds from one frame of the source to the next; 0: unknown."""
 
     def read(self, index: int) -> Tensor:
-        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it cannot be read."""
-        image = cv2.imread(str(self.files[index]), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise FootageError(f"cannot read the frame {self.files[index]}; delete it and start again")
+        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, cut off or of another size."""
+        try:
+            image = read_image(self.files[index])
+        except FootageError as error:
+            raise FootageError(f"cannot read a frame: {error}; delete it and start again") from error
         if image.shape[:2] != (self.height, self.width):
             raise FootageError(
                 f"{self.files[index]} is {image.shape[1]}x{image.shape[0]}, expected {self.width}x{self.height}; "

@@ -10,7 +10,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 _MAX_READ_FAILURES = 16
-_UNREACHABLE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
+UNREACHABLE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
 """The disk or the network failed, not the file: what is missing is not damage to be concealed."""
 
 
@@ -22,10 +22,17 @@ class Decoded:
     pts: int | None
     """In units of the stream's time base; None if the file has none."""
     concealed: bool
+    interlaced: bool = False
+    """Whether it was interlaced before it was deinterlaced."""
 
 
 def decode(
-    demux: "Callable[[], Iterator[Packet[VideoStream]]]", stream: VideoStream, *, step: int, damage: Callable[[], None]
+    demux: "Callable[[], Iterator[Packet[VideoStream]]]",
+    stream: VideoStream,
+    *,
+    step: int,
+    damage: Callable[[], None],
+    max_pixels: int,
 ) -> Iterator[Decoded]:
     """Decode packet by packet: a damaged one costs its own frames, not the rest of the video.
 
@@ -33,9 +40,19 @@ def decode(
     demuxer is concealed by the nearest frame in time; without any error it was not meant to be shown (the
     second field of a picture, a hidden reference frame). `step`: the usual distance of frames in units of the
     stream's time base. `demux` gives the packets from where the file was left, so that reading goes on after
-    an error; `damage` is called once for each. Raises av.FFmpegError if the file cannot be reached any more.
+    an error; `damage` is called once for each. A frame of more than `max_pixels` counts as an error. Raises
+    av.FFmpegError if the file cannot be reached any more.
     """
     promised = _Promises(step)
+
+    def kept(frames: list[av.VideoFrame]) -> Iterator[Decoded]:
+        for frame in frames:
+            if frame.width * frame.height > max_pixels:
+                damage()
+                promised.error(frame.pts)
+            else:
+                yield from promised.kept(frame)
+
     for packet in _readable(demux, promised, damage):
         promised.packet(packet)
         try:
@@ -44,11 +61,9 @@ def decode(
             damage()
             promised.error(packet.pts)
             continue
-        for frame in frames:
-            yield from promised.kept(frame)
+        yield from kept(frames)
     try:
-        for frame in stream.decode(None):
-            yield from promised.kept(frame)
+        yield from kept(stream.decode(None))
     except av.FFmpegError:
         damage()
         promised.error(None)
@@ -67,7 +82,7 @@ def _readable(
                     yield packet
             return
         except av.FFmpegError as error:
-            if error.errno in _UNREACHABLE:
+            if error.errno in UNREACHABLE:
                 raise
             damage()
             promised.error(None)

@@ -3,26 +3,28 @@
 import struct
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from recycle.config import MAX_PIXELS
+from recycle.cores import cores
 from recycle.errors import FootageError
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
+from recycle.footage.container import check_size, is_raw, open_container, video_stream
 from recycle.footage.deinterlace import deinterlace
-from recycle.footage.entries import refuse_special
-from recycle.footage.frame import Clock, Frame, LazyFrame, Pixels, StreamInfo
-from recycle.footage.hardware import accelerator, decodes_alike
+from recycle.footage.frame import ASSUMED_RATE, Clock, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.hardware import decodes_alike
+from recycle.footage.image_file import image_size
 from recycle.footage.images import ImageFolderReader, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.packets import demux
@@ -38,9 +40,11 @@ __all__ = [
     "video_stream",
 ]
 
-av.logging.set_level(None)
-
 _MAX_RATE = 480
+DECODER_BYTES = 1 << 30
+"""Bytes of the pictures that the threads of a decoder may work on at once."""
+_BYTES_PER_PIXEL = 3
+"""Of decoded pictures: 1.5 for 8-bit 4:2:0, 3 for 10-bit, up to 8."""
 
 
 class VideoReader:
@@ -60,13 +64,16 @@ class VideoReader:
         depth: Literal[8, 16] = 8,
         threads: bool = True,
         hardware: bool = False,
+        fps: Fraction | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
         `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
-        all cores are busy. `hardware` decodes on the GPU if the first frame
-        shows that this gives the same. Raises FootageError, in one line, for a file
-        that is missing, empty, no video, or yields no frame.
+        all cores are busy. `hardware` decodes on the GPU if the first frame shows that this gives the same. `fps` is
+        the rate of a raw stream, instead of the one that it states; other files have times of their own. Raises
+        FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures of
+        more than `max_pixels`.
         """
         self.path = path
         self.damaged = 0
@@ -75,20 +82,34 @@ class VideoReader:
         """Frames so far that stand for one that is lost."""
         self.repaired = 0
         """Timestamps so far that were missing, not later than the one before, or hours after it."""
+        self.deinterlaced = 0
+        """Frames so far that were interlaced."""
         self._depth = depth
+        self._max_pixels = max_pixels
         self._threads = threads
         self._container: InputContainer | None = None
-        with open_container(path) as container:
+        with open_container(path, max_pixels=max_pixels) as container:
             stream = video_stream(container, path)
+            known = (stream.width, stream.height) if stream.width else image_size(path) if is_here(path) else None
+            check_size(path, *(known or (0, 0)), max_pixels)
             self._step = frame_step(stream)
             first = next(self._decode(container, stream), None)
             if first is None:
-                raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
+                raise FootageError(
+                    f"{path}: not one frame of its video can be decoded; is the file complete, and has a picture at "
+                    f"most {max_pixels:,} pixels (--max-pixels)?"
+                )
             frame = first.frame
             self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
             """Whether the GPU decodes."""
             self.interlaced = frame.interlaced_frame
-            """Whether the source is interlaced; its frames are deinterlaced."""
+            """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
+            self.raw = is_raw(container)
+            """Whether the source is a bare stream without timestamps: its frames are evenly spaced."""
+            self.rate_assumed = self.raw and fps is None and frame_rate(stream) is None
+            """Whether the times of frames rest on ASSUMED_RATE."""
+            self.ignores_fps = fps is not None and not self.raw
+            """Whether `fps` has no effect, because the source has timestamps of its own."""
             self.bits = max(component.bits for component in frame.format.components)
             """Bits per sample of the source."""
             self.missing = beyond_end(container, stream)
@@ -106,7 +127,13 @@ class VideoReader:
                 width, height = height, width
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
+            check_size(path, width, height, max_pixels)
             self.info = _info(container, stream, width, height, aspect, frame.rotation)
+            if self.raw:
+                self._origin, self._unit = first.pts, Fraction(self._step, 2)
+                self._step = 2
+                rate = fps or self.info.average_rate or ASSUMED_RATE
+                self.info = replace(self.info, time_base=1 / (2 * rate), average_rate=rate, start=Fraction(0))
 
     def __iter__(self) -> Iterator[Frame]:
         with closing(self.read()) as frames:
@@ -133,7 +160,7 @@ class VideoReader:
         not counted; None: at the first frame. Raises av.FFmpegError if the file cannot be reached any more.
         """
         self.close()
-        self.damaged = self.concealed = self.repaired = 0
+        self.damaged = self.concealed = self.repaired = self.deinterlaced = 0
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
@@ -141,22 +168,28 @@ class VideoReader:
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
         try:
-            for decoded in deinterlace(frames, time_base) if self.interlaced else frames:
-                pts = clock(decoded.pts, step=self._step)
+            for decoded in deinterlace(frames, time_base):
+                stamp = self._stamp(decoded.pts) if self.raw else decoded.pts
+                pts = clock(stamp, step=self._step)
                 if start is not None and pts < start:
                     if entry is not None:
                         self.damaged = 0
                     continue
                 if end is not None and pts >= end:
                     return
-                self.repaired += pts != decoded.pts
+                self.repaired += pts != stamp and not (self.raw and stamp is None)
                 self.concealed += decoded.concealed
+                self.deinterlaced += decoded.interlaced
                 if not wanted(pts):
                     continue
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 yield LazyFrame(convert, pts, time_base, decoded.concealed)
         finally:
             container.close()
+
+    def _stamp(self, pts: int | None) -> int | None:
+        """Of a frame of a raw stream, in halves of a frame (some last one and a half), from the first frame on."""
+        return None if pts is None or self._origin is None else round((pts - self._origin) / self._unit)
 
     def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None, rough: bool) -> Pixels:
         """Of an upright picture, for LazyFrame."""
@@ -170,7 +203,7 @@ class VideoReader:
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
-        container = open_container(self.path, hardware=self.hardware)
+        container = open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
         if entry is None:
             return container
         stream = video_stream(container, self.path)
@@ -184,15 +217,19 @@ class VideoReader:
         if right:
             return container
         container.close()
-        return open_container(self.path, hardware=self.hardware)
+        return open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
         stream.thread_type = "AUTO" if self._threads else "NONE"
+        bytes_each = max(1, _BYTES_PER_PIXEL * stream.width * stream.height)
+        if self._threads and DECODER_BYTES // bytes_each < cores():
+            stream.codec_context.thread_count = max(1, DECODER_BYTES // bytes_each)
 
         def damage() -> None:
             self.damaged += 1
 
-        return decode(lambda: demux(container, stream), stream, step=self._step, damage=damage)
+        step = frame_step(stream)
+        return decode(lambda: demux(container, stream), stream, step=step, damage=damage, max_pixels=self._max_pixels)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""
@@ -209,54 +246,29 @@ class VideoReader:
         self.close()
 
 
-def open_container(path: Path, *, hardware: bool = False) -> InputContainer:
-    """Open a media file for reading; `hardware`: its video is decoded on the GPU.
-
-    Raises FootageError, in one line, if it is none.
-    """
-    refuse_special(path)
-    try:
-        if path.stat().st_size == 0:
-            raise FootageError(f"{path} is empty (0 bytes)")
-        # "file:" keeps FFmpeg from taking a colon in the name for a protocol
-        file: Any = f"file:{path}" if is_here(path) else path.open("rb")
-        container: InputContainer = av.open(
-            file, "r", metadata_errors="replace", hwaccel=accelerator() if hardware else None
-        )
-    except av.error.InvalidDataError as error:
-        raise FootageError(f"{path} is not a readable video file, or it is cut off at its header") from error
-    except (av.FFmpegError, OSError) as error:
-        raise FootageError(f"cannot read {path}: {error.strerror or error}") from error
-    name = container.format.name
-    if name.endswith("_pipe") or name in ("image2", "tty"):
-        container.close()
-        kind = "text" if name == "tty" else "a single image"
-        raise FootageError(f"{path} is {kind}, not a video; give a video or a folder of numbered images")
-    return container
-
-
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that VideoReader reads. Raises FootageError if there is none."""
-    covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & covers and stream.codec_context is not None:
-            return stream
-    found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise FootageError(f"{path} has no video stream that can be decoded (it holds: {found})")
-
-
 def frame_rate(stream: VideoStream) -> Fraction | None:
     """Frames per second that the file states; None if it states none, or one that no camera has."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate is not None and 0 < rate <= _MAX_RATE:
-            return rate
-    return None
+    rates: tuple[Fraction | None, ...]
+    if is_raw(stream.container):  # the others are FFmpeg's own assumption
+        rates = (stream.codec_context.framerate,)
+    else:
+        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((rate for rate in rates if rate is not None and 0 < rate <= _MAX_RATE), None)
 
 
 def frame_step(stream: VideoStream) -> int:
-    """Time between frames in units of the stream's time base; at 25 per second if the rate is unknown."""
+    """Time between frames in units of the stream's time base; at ASSUMED_RATE if the rate is unknown."""
     assert stream.time_base is not None
-    return max(1, round(1 / ((frame_rate(stream) or Fraction(25)) * stream.time_base)))
+    return max(1, round(1 / ((frame_rate(stream) or ASSUMED_RATE) * stream.time_base)))
+
+
+def check_rate(path: Path, fps: Fraction | None) -> None:
+    """Raise FootageError, in one line, if `fps` is given for a file that has timestamps of its own."""
+    if fps is None or path.is_dir():
+        return
+    with open_container(path) as container:
+        if not is_raw(container):
+            raise FootageError(f"{path} has timestamps of its own: --fps is for raw streams and folders of images")
 
 
 def estimate_frames(path: Path) -> int | None:
@@ -329,8 +341,18 @@ def open_frames(
     depth: Literal[8, 16] = 8,
     threads: bool = True,
     hardware: bool = False,
+    fps: Fraction | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> VideoReader | ImageFolderReader:
     """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
     if path.is_dir():
-        return ImageFolderReader(path, depth=depth)
-    return VideoReader(path, square_pixels=square_pixels, depth=depth, threads=threads, hardware=hardware)
+        return ImageFolderReader(path, fps=fps, depth=depth, max_pixels=max_pixels)
+    return VideoReader(
+        path,
+        square_pixels=square_pixels,
+        depth=depth,
+        threads=threads,
+        hardware=hardware,
+        fps=fps,
+        max_pixels=max_pixels,
+    )

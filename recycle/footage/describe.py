@@ -8,6 +8,7 @@ def describe(info: VideoInfo) -> str:
     """A few aligned lines on a video file, for a person to read."""
     duration = "unknown" if info.duration_seconds is None else f"{info.duration_seconds:.2f} s"
     rate = "unknown" if info.rate is None else f"{info.rate:.3f}".rstrip("0").rstrip(".") + " frames/s"
+    rate += {None: "", "stated": " (stated by the stream)", "assumed": " (assumed)"}[info.rate_is]
     colour = info.colour
     assumed = [
         name for name, is_assumed in (("matrix", colour.matrix_assumed), ("range", colour.range_assumed)) if is_assumed

@@ -21,6 +21,7 @@ from recycle.errors import OutputError
 from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
 from recycle.footage.frame import Pixels, StreamInfo, mp4_timescale
+from recycle.footage.lookahead import bounded_options
 from recycle.footage.priority import usual_priority
 
 av.logging.set_level(None)
@@ -72,7 +73,8 @@ class VideoEncoder:
         self._written = 0
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
         self._scaler, self._stretcher = VideoReformatter(), VideoReformatter()
-        stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=choice.options)
+        options = bounded_options(choice, picture.width * picture.height)
+        stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=options)
         stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
         stream.pix_fmt = choice.pixel_format
         if choice.bitrate is not None:

@@ -141,7 +141,7 @@ def _plan(
             mark = fingerprint(source)
             target = out / folder_name(source, mark)
             known = earlier.get(target)
-            if known and known.fingerprint == mark and known.settings == settings.model_dump(mode="json"):
+            if known and known.fingerprint == mark and known.settings == settings.record():
                 skipped.append((source, target))
                 continue
             if known:

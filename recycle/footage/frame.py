@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ASSUMED_RATE = Fraction(25)
+"""Frames per second of a source that states no rate and has no timestamps."""
 Pixels = NDArray[np.unsignedinteger[Any]]
 """Pictures of uint8, or of uint16 where 10 bits are to be kept."""
 

@@ -5,15 +5,12 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.codec.hwaccel import HWAccel
+
+from recycle.errors import FootageError
+from recycle.footage.container import open_container
 
 _TOLERANCE = 1.0
 """Mean difference in levels of 255 between the two; standards leave decoders no freedom, ours is in rounding."""
-
-
-def accelerator() -> HWAccel:
-    """A new one for each container that is opened."""
-    return HWAccel("cuda", allow_software_fallback=False)
 
 
 def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
@@ -21,7 +18,7 @@ def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
     if not _has_device():
         return False
     try:
-        with av.open(f"file:{path}", hwaccel=accelerator(), metadata_errors="replace") as container:
+        with open_container(path, hardware=True) as container:
             for other in container.decode(video=0):
                 same = (other.width, other.height, other.pts, other.rotation) == (
                     frame.width,
@@ -31,7 +28,7 @@ def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
                 )
                 ours, theirs = (f.to_ndarray(format="rgb24").astype(np.int16) for f in (frame, other))
                 return same and bool(np.abs(ours - theirs).mean() <= _TOLERANCE)
-    except (av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, NotImplementedError):
+    except (FootageError, av.FFmpegError, OSError, ValueError, IndexError, RuntimeError, NotImplementedError):
         return False
     return False
 

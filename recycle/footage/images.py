@@ -1,10 +1,10 @@
 """Reading of a folder of numbered images as if it were a video."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cache, partial
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -12,38 +12,66 @@ from typing import Literal, Self
 import cv2
 import numpy as np
 
+from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.frame import Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.container import check_size
+from recycle.footage.frame import ASSUMED_RATE, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.image_file import DamagedImage, image_size, read_image
 from recycle.footage.index import Index
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+_NAMED = 5
+"""Files of a kind that a message names; it counts the others."""
 
 
 class ImageFolderReader:
     """The numbered images of a folder in numeric order; the same interface as VideoReader.
 
-    The index of an image is its pts; gaps in the numbering are no gaps in time.
+    The index of an image is its pts; gaps in the numbering are no gaps in time. An image that is damaged or cut off is
+    concealed by the nearest one that is not.
     """
 
-    damaged = concealed = repaired = 0
-    """Always 0: a damaged image is an error."""
+    repaired = deinterlaced = missing = 0
     interlaced = hdr = alpha = hardware = False
-    missing = 0
+    raw = True
+    ignores_fps = False
     bits = 8
 
-    def __init__(self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8) -> None:
-        """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fps: Fraction | int | None = None,
+        depth: Literal[8, 16] = 8,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        """Look at the headers of all images. `depth` 8 gives uint8, 16 uint16 over its whole range.
 
-        `depth` 8 gives uint8, 16 uint16 over its whole range.
+        Raises FootageError, in one line, if the folder holds no numbered image or none that can be read, if they are of
+        several sizes, or if one has more than `max_pixels`.
         """
         self.path = folder
         self._depth = depth
+        self._max_pixels = max_pixels
         self.files = numbered_images(folder)
         if not self.files:
             raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
-        height, width = read_image(self.files[0]).shape[:2]
-        rate, count = Fraction(fps), len(self.files)
+        self.damaged = 0
+        """Images that could not be read so far, in the latest iteration."""
+        self.concealed = 0
+        """Frames so far that stand for one that is lost."""
+        self.rate_assumed = fps is None
+        """Whether the times of frames rest on ASSUMED_RATE."""
+        self._bad = _check_headers(folder, self.files, max_pixels)
+        self._good: tuple[int, Pixels] | None = None  # the latest that could be read
+        height, width = self._first().shape[:2]
+        rate, count = Fraction(fps or ASSUMED_RATE), len(self.files)
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
+
+    @property
+    def bad(self) -> list[str]:
+        """Names of the images that are known to be damaged, in order; at first those whose headers are."""
+        return [self.files[index].name for index in sorted(self._bad)]
 
     def __iter__(self) -> Iterator[Frame]:
         return (frame.develop() for frame in self.read())
@@ -63,22 +91,62 @@ class ImageFolderReader:
     ) -> Iterator[LazyFrame]:
         """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
 
-        `entry` is of no use. Raises FootageError, when pixels are asked for, for an image that is broken or of another
-        size than the first.
+        `entry` is of no use. Raises FootageError for an image of another size than the first, if the disk
+        fails, and if all images are damaged.
         """
-        for index, file in islice(enumerate(self.files), start, end):
+        self.damaged = self.concealed = 0
+        for index in range(len(self.files))[slice(None if start is None else max(0, start), end)]:
+            pixels = self._load(index)
+            lost = pixels is None
+            self.damaged += lost
+            self.concealed += lost
             if wanted(index):
-                image = cache(partial(self._image, file))
-                yield LazyFrame(partial(_sized, image), index, self.info.time_base)
+                convert = partial(self._concealed, index) if pixels is None else partial(_sized, pixels)
+                yield LazyFrame(convert, index, self.info.time_base, lost)
 
-    def _image(self, file: Path) -> Pixels:
-        pixels, (width, height) = read_image(file, depth=self._depth), (self.info.width, self.info.height)
-        if pixels.shape[:2] != (height, width):
-            raise FootageError(
-                f"{file} is {pixels.shape[1]}×{pixels.shape[0]} pixels, but {self.files[0].name} is "
-                f"{width}×{height}: all images of a folder must have one size"
+    def _first(self) -> Pixels:
+        """The first image that can be read; those before it are found to be bad."""
+        for index, file in enumerate(self.files):
+            if index not in self._bad:
+                try:
+                    return read_image(file, max_pixels=self._max_pixels)
+                except DamagedImage:
+                    self._bad.add(index)
+        raise self._nothing()
+
+    def _load(self, index: int) -> Pixels | None:
+        """An image; None if it is damaged."""
+        if self._good is not None and self._good[0] == index:
+            return self._good[1]
+        file = self.files[index]
+        if index in self._bad:
+            return None
+        try:
+            pixels = read_image(file, depth=self._depth, max_pixels=self._max_pixels)
+        except DamagedImage:
+            self._bad.add(index)
+            return None
+        if pixels.shape[:2] != (self.info.height, self.info.width):
+            raise _other_sizes(
+                self.path, [(file, (pixels.shape[1], pixels.shape[0]))], (self.info.width, self.info.height)
             )
+        self._good = index, pixels
         return pixels
+
+    def _concealed(self, index: int, size: tuple[int, int] | None, rough: bool) -> Pixels:
+        """What LazyFrame shows in the place of a damaged image."""
+        return _sized(self._nearest(index), size, rough)
+
+    def _nearest(self, index: int) -> Pixels:
+        """The image that is nearest to a damaged one; of two, the one before."""
+        for distance in range(1, len(self.files)):
+            for near in (index - distance, index + distance):
+                if 0 <= near < len(self.files) and (pixels := self._load(near)) is not None:
+                    return pixels
+        raise self._nothing()
+
+    def _nothing(self) -> FootageError:
+        return FootageError(f"{self.path} holds no image that can be read; damaged: {listed(self.bad)}")
 
     def close(self) -> None:
         """Nothing to close: images are opened one at a time."""
@@ -92,32 +160,44 @@ class ImageFolderReader:
         self.close()
 
 
-def _sized(image: Callable[[], Pixels], size: tuple[int, int] | None, rough: bool) -> Pixels:
-    pixels = image()
+def listed(names: list[str]) -> str:
+    """Names in a message: the first few, and how many more there are."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _check_headers(folder: Path, files: list[Path], max_pixels: int) -> set[int]:
+    """Indices of images whose headers cannot be read. Raises FootageError for sizes that differ or are too large.
+
+    A camera's rotation, which only the decoder applies, may have turned some: height and width may be exchanged.
+    """
+    sizes = [image_size(file) for file in files]
+    for file, size in zip(files, sizes, strict=True):
+        if size is not None:
+            check_size(file, *size, max_pixels)
+    known = [(file, size) for file, size in zip(files, sizes, strict=True) if size is not None]
+    if known:
+        (usual, _), *_ = Counter(tuple(sorted(size)) for _, size in known).most_common(1)
+        others = [(file, size) for file, size in known if tuple(sorted(size)) != usual]
+        if others:
+            first = next(size for _, size in known if tuple(sorted(size)) == usual)
+            raise _other_sizes(folder, others, first)
+    return {index for index, size in enumerate(sizes) if size is None}
+
+
+def _other_sizes(folder: Path, others: list[tuple[Path, tuple[int, int]]], usual: tuple[int, int]) -> FootageError:
+    names = listed([f"{file.name} ({width}×{height})" for file, (width, height) in others])
+    return FootageError(
+        f"{folder}: all images of a folder must have one size, and most have {usual[0]}×{usual[1]} pixels, but not "
+        f"{names}"
+    )
+
+
+def _sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
     if size is None or size == (pixels.shape[1], pixels.shape[0]):
         return pixels
     how = cv2.INTER_AREA if size[0] * size[1] < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=pixels.dtype)
-
-
-def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
-    """Read an image as (H, W, 3) RGB: grey is repeated, alpha dropped, the camera's rotation applied.
-
-    `depth` 8 gives uint8, 16 uint16 over its whole range; the file may have either. Raises FootageError, in
-    one line, if it cannot be read.
-    """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise FootageError(f"cannot read {path}: {error.strerror}") from error
-    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
-    image = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
-        raise FootageError(f"{path} is not a readable image")
-    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if depth == 16 and rgb.dtype == np.uint8:
-        return rgb.astype(np.uint16) * 257
-    return rgb.astype(np.uint16) if depth == 16 else rgb.astype(np.uint8)
 
 
 def numbered_images(folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """One video, or one folder of images, becomes one folder of frames in a single pass."""
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from recycle.atomic import atomic_path
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
-from recycle.footage.decode import open_frames
-from recycle.footage.frame import LazyFrame, StreamInfo
+from recycle.footage.decode import VideoReader, open_frames
+from recycle.footage.frame import ASSUMED_RATE, LazyFrame, StreamInfo
+from recycle.footage.images import ImageFolderReader, listed
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.footage.shots import ShotFinder, detection_size
+from recycle.footage.source_state import SourceState
 from recycle.names import plain
 
 _ENCODING = {
@@ -41,10 +43,17 @@ def extract_source(
 
     Returns the number of frames written and notices, one line each. `count` is told of the frames decoded;
     `threads`: as of VideoReader.
-    Raises FootageError for a source that cannot be read or a crop that does not fit, OSError for a target
-    that cannot be written.
+    Raises FootageError for a source that cannot be read, that changes meanwhile, or a crop that does not fit, OSError
+    for a target that cannot be written.
     """
-    with open_frames(source, square_pixels=True, threads=threads) as reader, atomic_path(target) as folder:
+    state = SourceState.of(source)
+    if state.fingerprint != fingerprint:
+        raise FootageError(f"{source} has changed since this began; run again when it is complete")
+    with (
+        state.watched(),
+        open_frames(source, square_pixels=True, threads=threads, max_pixels=settings.max_pixels) as reader,
+        atomic_path(target) as folder,
+    ):
         crop = _crop_box(source, reader.info, settings)
         width, height = _size(crop[2], crop[3], settings.short_side)
         rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
@@ -70,7 +79,7 @@ def extract_source(
         manifest = Manifest(
             source=plain(str(source.resolve())),
             fingerprint=fingerprint,
-            settings=settings.model_dump(mode="json"),
+            settings=settings.record(),
             width=width,
             height=height,
             rotation=reader.info.rotation,
@@ -79,18 +88,25 @@ def extract_source(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),
         )
+        state.check()
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    return len(kept), _notices(source, crop[2:], settings, reader.damaged)
+    return len(kept), list(_notices(source, crop[2:], settings, reader))
 
 
-def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, damaged: int) -> list[str]:
-    notices = []
+def _notices(
+    source: Path, size: tuple[int, int], settings: ExtractSettings, reader: VideoReader | ImageFolderReader
+) -> Iterator[str]:
     wanted = settings.short_side
     if wanted is not None and min(size) < wanted:
-        notices.append(f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}")
-    if damaged:
-        notices.append(f"{source}: {damaged} damaged packets were skipped")
-    return notices
+        yield f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}"
+    if isinstance(reader, VideoReader) and reader.rate_assumed:
+        yield f"{source}: it states no frame rate: {ASSUMED_RATE} frames per second are assumed"
+    if reader.deinterlaced:
+        yield f"{source}: {reader.deinterlaced} frames were interlaced: they were deinterlaced"
+    if isinstance(reader, ImageFolderReader) and reader.damaged:
+        yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(reader.bad)}"
+    elif reader.damaged:
+        yield f"{source}: {reader.damaged} damaged packets were skipped"
 
 
 def _crop_box(source: Path, info: StreamInfo, settings: ExtractSettings) -> tuple[int, int, int, int]:

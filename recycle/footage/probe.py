@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.container import InputContainer
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from recycle.errors import FootageError
 from recycle.footage.colour import colour_of
-from recycle.footage.decode import VideoReader, frame_rate, frame_step, open_container, video_stream
+from recycle.footage.decode import VideoReader, frame_rate, open_container, video_stream
+from recycle.footage.frame import ASSUMED_RATE
 from recycle.footage.packets import demux
 from recycle.footage.shots import ShotFinder
 from recycle.names import plain
@@ -86,6 +88,8 @@ class VideoInfo(BaseModel):
     """Size of the upright picture in its own pixels."""
     rate: float | None
     """Average frames per second: as the file claims, or as counted where that differs by more than 1 %."""
+    rate_is: Literal["stated", "assumed"] | None
+    """Of a raw stream, which has no timestamps: what its rate rests on. None for any other file."""
     variable_rate: bool
     rotation: int
     """Counter-clockwise degrees that the file asks for."""
@@ -94,6 +98,9 @@ class VideoInfo(BaseModel):
     bit_depth: int
     colour: ColourFacts
     interlaced: bool
+    """Whether any frame is; without `cuts`, whether the first is."""
+    interlaced_frames: int | None
+    """How many are; None where cuts were not looked for."""
     frames: int | None
     """Frames that can be decoded; None where cuts were not looked for."""
     cuts: tuple[float, ...] | None
@@ -119,7 +126,7 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
         starts = finder.finish()
     with open_container(path) as container:
         stream = video_stream(container, path)
-        variable = _varies(times or _packet_times(container, stream), frame_step(stream) * reader.info.time_base)
+        variable = _varies(times or _packet_times(container, stream), 1 / (reader.info.average_rate or ASSUMED_RATE))
     with open_container(path) as container:
         stream = video_stream(container, path)
         first = _first_frame(container, stream, path)
@@ -128,18 +135,20 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
             container=container.format.name,
             size=path.stat().st_size,
             duration_seconds=None if reader.info.duration is None else float(reader.info.duration),
-            start_seconds=float((stream.start_time or 0) * reader.info.time_base),
+            start_seconds=float(reader.info.start),
             streams=tuple(_stream_facts(s) for s in container.streams),
             width=reader.info.width,
             height=reader.info.height,
-            rate=_rate(frame_rate(stream), times),
+            rate=_rate(reader.info.average_rate if reader.raw else frame_rate(stream), times),
+            rate_is=("assumed" if reader.rate_assumed else "stated") if reader.raw else None,
             variable_rate=variable,
             rotation=reader.info.rotation,
             sample_aspect_ratio=str(reader.info.sample_aspect_ratio),
             pixel_format=first.format.name,
             bit_depth=max(component.bits for component in first.format.components),
             colour=_colour_facts(first),
-            interlaced=first.interlaced_frame,
+            interlaced=first.interlaced_frame or reader.deinterlaced > 0,
+            interlaced_frames=reader.deinterlaced if cuts else None,
             frames=len(times) if cuts else None,
             cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
             notices=(),
@@ -237,7 +246,11 @@ def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[s
         yield f"high dynamic range ({info.colour.transfer}): frames are tone-mapped to standard"
     if info.colour.matrix_assumed:
         yield f"no colour matrix is stated: {info.colour.matrix} is assumed"
-    if info.interlaced:
+    if info.rate_is == "assumed":
+        yield f"the stream states no frame rate: {ASSUMED_RATE} frames/s are assumed, unless translated with --fps"
+    if info.interlaced and info.frames and info.interlaced_frames not in (None, info.frames):
+        yield f"interlaced in parts ({info.interlaced_frames} of {info.frames} frames): these are deinterlaced"
+    elif info.interlaced:
         yield "interlaced: frames are deinterlaced"
     if kinds.count("video") > 1:
         yield f"{kinds.count('video')} video streams: the first that is no cover picture is used"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recycle.memory import free_memory
+from recycle.translation.overlap import HELD_BYTES
 
 AT_ONCE = 8
 """Frames that a device is given at once, where nothing else is said."""
@@ -53,14 +54,18 @@ class Lanes:
             for future in waiting:
                 future.cancel()
 
-    def limit(self, size: int) -> int:
-        """How many groups to work on at once, if each takes `size` bytes: as many as keep all threads busy, or fewer
-        where these do not fit into half of the memory that is free."""
+    def limit(self, size: int, frame: int = 0) -> int:
+        """How many frames to work on at once, if each takes `size` bytes in the networks, and `frame` bytes outside.
+
+        As many as keep all threads busy, or fewer where these do not fit into half of the memory that is free. Beyond
+        that, AT_ONCE frames wait for their turn, or as many as HELD_BYTES hold.
+        """
+        waiting = min(AT_ONCE, max(1, HELD_BYTES // max(1, frame)))
         if self._pool is None:
-            return AT_ONCE
+            return waiting
         free = free_memory(self._device)
         fitting = self._threads if free is None else max(1, free // 2 // size)
-        return fitting if fitting < self._threads else max(AT_ONCE, self._threads)
+        return fitting if fitting < self._threads else max(waiting, self._threads)
 
     def upload(self, pixels: NDArray[Any]) -> Tensor:
         """The array on the device; a GPU goes on computing meanwhile."""

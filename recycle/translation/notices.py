@@ -8,7 +8,8 @@ from recycle.config import EncodeSettings
 from recycle.footage.codecs import Choice
 from recycle.footage.decode import VideoReader, open_container, video_stream
 from recycle.footage.encode import Picture, padding
-from recycle.footage.images import ImageFolderReader
+from recycle.footage.frame import ASSUMED_RATE
+from recycle.footage.images import ImageFolderReader, listed
 from recycle.translation.streams import OtherStreams
 
 _REORDERED = 40
@@ -43,6 +44,12 @@ def before_work(
         yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
     if reader.alpha:
         yield "the source is transparent in parts: the output shows the colours beneath"
+    if reader.rate_assumed:
+        yield f"the source states no frame rate: {ASSUMED_RATE} frames per second are assumed; --fps sets another"
+    if reader.ignores_fps:
+        yield "--fps has no effect: the source has timestamps of its own, which are kept"
+    if isinstance(reader, ImageFolderReader) and reader.bad:
+        yield f"{_images(reader)} cannot be read: their neighbours are shown in their place"
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
@@ -58,14 +65,22 @@ def before_work(
     yield from others.notices
 
 
-def after_work(reader: VideoReader | ImageFolderReader) -> Iterator[str]:
-    """What was found while reading."""
-    if reader.concealed:
+def after_work(reader: VideoReader | ImageFolderReader, *, deinterlaced: bool) -> Iterator[str]:
+    """What was found while reading; `deinterlaced`: whether any frame was interlaced."""
+    if deinterlaced and not reader.interlaced:
+        yield "the source is interlaced in parts: the frames of these were deinterlaced"
+    if isinstance(reader, ImageFolderReader) and reader.concealed:
+        yield f"{_images(reader)} could not be read: their neighbours are shown in their place"
+    elif reader.concealed:
         yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
     elif reader.damaged:
         yield f"{reader.damaged} damaged packets of the video: pictures near them may be wrong"
     if reader.repaired:
         yield f"{reader.repaired} timestamps were missing, went back or jumped hours ahead: they were repaired"
+
+
+def _images(reader: ImageFolderReader) -> str:
+    return f"{len(reader.bad)} images ({listed(reader.bad)})"
 
 
 def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:

@@ -19,6 +19,7 @@ from recycle.footage.encode import Picture, mp4_options, output_errors
 from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint
+from recycle.footage.source_state import SourceState
 from recycle.places import is_here
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import AT_ONCE
@@ -32,7 +33,7 @@ from recycle.translation.work import SEGMENT, Work, open_work, share_work
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""
 
-FRAMES = 2
+FRAMES = 3
 """To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
 
 MOST_CONCEALED = 0.5
@@ -80,9 +81,9 @@ def render(
     `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
     all; its folder is made. Notices go to `say` as soon as they are known.
 
-    Raises FootageError for a source that cannot be read, holds nothing in `span`, or is damaged beyond
-    MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an unknown
-    suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C;
+    Raises FootageError for a source that cannot be read, changes while it is read, holds nothing in `span`, or is
+    damaged beyond MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an
+    unknown suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C;
     and whatever `transform` raises.
     """
     started = time.monotonic()
@@ -90,16 +91,18 @@ def render(
         check_output(source, output, overwrite=overwrite)
     container = CONTAINERS[output.suffix.lower()]
     _check_codec(output, container, settings)
+    state = SourceState.of(source)
     with (
         _open(source, settings) as reader,
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
-        renderer = _renderer(reader, transform, settings, compare)
+        renderer = _renderer(reader, transform, settings, compare, state)
         notices = Notices(say)
         notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others))
         with (
             output_errors(output),
             open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
+            state.watched(spoiled=work.clear),
         ):
             if work.dropped:
                 notices.add("unfinished work of another source, model or settings was dropped")
@@ -121,11 +124,12 @@ def render(
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
-            notices.add(*after_work(reader), *others.late)
+            notices.add(*after_work(reader, deinterlaced=work.deinterlaced()), *others.late)
             notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0], whole=span == WHOLE))
             flush(whole)
             if output.exists() and not overwrite:
                 raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
+            state.check()
             whole.replace(output)
             flush(output.parent)
             work.clear()
@@ -162,7 +166,7 @@ def split(
     FootageError for a source that cannot be read, OutputError for an output that cannot be written.
     """
     _check_codec(output, CONTAINERS[output.suffix.lower()], settings)
-    with open_frames(source) as reader:
+    with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
         index = reader.index()
     if index is None or len(index.stamps) < 2 * PART:
         return []
@@ -195,6 +199,7 @@ def render_part(
     A part ends early where the source is not as its packets promise. `render`, when all parts have ended, does
     the rest and gives the same result as without them. Arguments and errors as for `render`.
     """
+    state = SourceState.of(source)
     with _open(source, settings) as reader, output_errors(output):
         work = share_work(output, render_key(source, transform.key, settings, WHOLE, False))
         segment, past, stamps = part.segment, part.past, part.stamps
@@ -213,13 +218,19 @@ def render_part(
             origin=part.origin,
             expected=stamps,
         )
-        renderer = _renderer(reader, transform, settings, compare=False)
+        renderer = _renderer(reader, transform, settings, False, state)
         before = len(part.stamps) - len(stamps)
         renderer.write(stretch, work, lambda count: progress(before + count, part.total))
 
 
 def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
-    return open_frames(source, depth=16 if settings.depth == 10 else 8, hardware=settings.hardware)
+    return open_frames(
+        source,
+        depth=16 if settings.depth == 10 else 8,
+        hardware=settings.hardware,
+        fps=settings.fps,
+        max_pixels=settings.max_pixels,
+    )
 
 
 def _no_negative_times(origin: int) -> int:
@@ -231,12 +242,13 @@ def _renderer(
     transform: Transform,
     settings: TranslateSettings,
     compare: bool,
+    state: SourceState,
 ) -> Renderer:
     choice = choose_encoder(settings, short_side=min(reader.info.width, reader.info.height))
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
-    return Renderer(reader, transform, choice, picture, compare, AT_ONCE)
+    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, state.check)
 
 
 def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
@@ -302,6 +314,7 @@ def render_key(
     return {
         "recycle": __version__,
         "frames": FRAMES,
+        **({"fps": settings.fps} if settings.fps else {}),
         "source": fingerprint(source),
         "transform": dict(key or {}),
         "encoder": settings.encoding(),

@@ -11,6 +11,7 @@ from av.packet import Packet
 
 from recycle.atomic import atomic_path
 from recycle.footage.codecs import Choice, segment_container
+from recycle.footage.container import open_container
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.footage.frame import Pixels
 from recycle.footage.priority import usual_priority
@@ -67,7 +68,7 @@ def join(
     with usual_priority():
         encoder.stream.container.start_encoding()  # opens the encoder
     for path in segments:
-        with av.open(f"file:{path}") as file:
+        with open_container(path) as file:
             stream = file.streams.video[0]
             for packet in file.demux(stream):
                 if packet.size:
@@ -83,7 +84,7 @@ def _decoding_times(last: Path, stamps: Sequence[int], lengths: Mapping[int, int
 
     mp4 takes the sum of the distances for the length of the video: the first ones are so early that it is right.
     """
-    with av.open(f"file:{last}") as file:
+    with open_container(last) as file:
         stream = file.streams.video[0]
         depth = stream.codec_context.reorder_depth
         final = [_shown(packet, picture) for packet in file.demux(stream) if packet.size][-1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.footage.decode import open_frames
 from recycle.safe_text import brief
@@ -35,9 +36,9 @@ def parse_span(start: str | None, end: str | None) -> Span:
     return span
 
 
-def preview_span(source: Path) -> Span:
+def preview_span(source: Path, settings: TranslateSettings) -> Span:
     """A few seconds from the middle of a video. Raises FootageError if it cannot be read."""
-    with open_frames(source) as reader:
+    with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
         info = reader.info
     if info.duration is None or info.duration <= _PREVIEW:
         return Span(None, Fraction(_PREVIEW))

@@ -70,7 +70,9 @@ class Renderer:
     compare: bool
     """Whether the source is shown at the left; then `transform` sees, and gives, pictures of the source's size."""
     depth: int
-    """Frames that each stage may be ahead of the next."""
+    """Frames that each stage may be ahead of the next, at most; fewer where they take more than HELD_BYTES."""
+    check: Callable[[], None] = lambda: None
+    """Called before a segment is declared finished; raises if the source is no longer what it was."""
 
     def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> bool:
         """Write the segments of `stretch` into `work`, with their records; `progress` is told frames written.
@@ -96,13 +98,15 @@ class Renderer:
 
                 work.forget(segment)
                 write_segment(work.segment(segment), self.choice, self.picture, shown())
+                self.check()
                 regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
                 expected = stretch.expected
                 odd = expected is not None and tuple(stamps) != expected[count - len(stamps) : count]
                 if odd or (not regular and (expected is not None or self.reader.hardware)):
                     work.forget(segment)
                     return False
-                work.record(segment, Record(stamps=tuple(stamps), regular=regular))
+                deinterlaced = self.reader.deinterlaced > 0
+                work.record(segment, Record(stamps=tuple(stamps), regular=regular, deinterlaced=deinterlaced))
         return True
 
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:
@@ -159,7 +163,7 @@ class Renderer:
                     raise RuntimeError(f"the transform gave {count} pictures for {count + len(waiting)} frames")
                 segment += 1
 
-        decoded = ahead(self._frames(stretch), self.depth)
-        done_pictures = ahead(all_segments(decoded), self.depth)
+        decoded = ahead(self._frames(stretch), self.depth, size=lambda frame: frame.pixels.nbytes)
+        done_pictures = ahead(all_segments(decoded), self.depth, size=lambda item: item[2].nbytes)
         with closing(decoded), closing(done_pictures):
             yield from done_pictures

@@ -211,6 +211,7 @@ class Translator:
             "to": to,
             "scale": settings.scale,
             "smoothing": settings.smoothing,
+            **({"fps": str(settings.fps)} if settings.fps else {}),
         }
 
     def _translate_stream(
@@ -235,7 +236,7 @@ class Translator:
 
         # What does not fit into memory is remembered for this stream: other files may find more of it.
         generator = WithinMemory(self._generators[to])
-        limit = settings.batch_size or self._lanes.limit(self._bytes(bundle, inner))
+        limit = settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes)
 
         def translated(group: list[tuple[Pixels, bool]]) -> Tensor:
             x = to_float(self._lanes.upload(np.stack([pixels for pixels, _ in group])))

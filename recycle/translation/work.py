@@ -28,6 +28,8 @@ class Record(BaseModel):
     """Timestamps of its frames in the source, in order."""
     regular: bool
     """Whether nothing of the source, up to its end, was damaged or repaired."""
+    deinterlaced: bool = False
+    """Whether any frame of the source, up to its end, was interlaced."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Work:
     def regular(self) -> bool:
         """Whether nothing of the source was damaged or repaired so far."""
         return all(record.regular for record in self._records())
+
+    def deinterlaced(self) -> bool:
+        """Whether any frame of the source was interlaced so far."""
+        return any(record.deinterlaced for record in self._records())
 
     def trim(self) -> None:
         """Remove the segments behind a gap, whose numbers may not hold."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.extract import extract
-from recycle.footage.images import read_image
+from recycle.footage.image_file import read_image
 from recycle.footage.selection import RateSelector
 from recycle.footage.workers import run_all
 

@@ -18,7 +18,7 @@ from recycle.config import GeneratorSettings, NetworkSettings, Pipeline, parse_p
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Frame
-from recycle.footage.images import read_image
+from recycle.footage.image_file import read_image
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise

@@ -10,6 +10,7 @@ import torch
 
 from recycle.translation import lanes as module
 from recycle.translation.lanes import Lanes
+from recycle.translation.overlap import HELD_BYTES
 
 CPU = torch.device("cpu")
 
@@ -54,6 +55,13 @@ def test_no_more_frames_at_a_time_than_half_of_the_memory_holds(
 ) -> None:
     monkeypatch.setattr(module, "free_memory", lambda device: free)
     assert Lanes(CPU).limit(100) == limit
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(("frame", "limit"), [(1, 8), (HELD_BYTES // 5, 5), (HELD_BYTES // 2, 3), (HELD_BYTES, 3)])
+def test_large_frames_wait_fewer_at_a_time(frame: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda device: None)
+    assert Lanes(CPU).limit(100, frame) == limit
 
 
 def test_all_of_many_threads_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

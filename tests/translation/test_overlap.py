@@ -50,3 +50,39 @@ def test_closing_early_ends_a_chain_of_threads() -> None:
     with closing(first), closing(second):
         assert [next(second) for _ in range(5)] == [0, 2, 4, 6, 8]
     assert threading.active_count() == before
+
+
+def test_large_items_are_taken_fewer_at_a_time() -> None:
+    held = most = 0
+    changed = threading.Condition()
+
+    def source() -> Iterator[int]:
+        nonlocal held, most
+        for item in range(40):
+            with changed:
+                held += 1
+                most = max(most, held)
+            yield item
+
+    def used(size: int) -> int:
+        nonlocal held, most
+        held = most = 0
+        got = []
+        for item in ahead(source(), 8, size=lambda _: size, most=1000):
+            with changed:
+                held -= 1
+            time.sleep(0.002)  # the source is quicker
+            got.append(item)
+        assert got == list(range(40))
+        return most
+
+    assert used(5000) <= 2  # one ahead, and one that was just given
+    assert used(400) <= 3
+    assert used(1) > 4
+
+
+def test_closing_ends_a_thread_that_waits_for_room() -> None:
+    before = threading.active_count()
+    with closing(ahead(iter(range(100)), 8, size=lambda _: 600, most=1000)) as items:
+        assert next(items) == 0
+    assert threading.active_count() == before
