@@ -24,7 +24,7 @@ _LAYOUTS = {
     "libopus": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
     "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1"),
 }
-"""Layouts that every decoder of the codec knows, by their number of channels; a codec without an entry takes any."""
+"""Layouts that every decoder of the codec knows, by their number of channels."""
 _BITS_PER_CHANNEL = {"aac": 128_000, "libopus": 96_000}
 _OPUS_RATE = 48_000
 
@@ -123,8 +123,11 @@ class Text:
 
 def copy_of(stream: Stream) -> Copy:
     """The stream as it is; sound that has a channel count and no layout is taken to have the usual one."""
-    layout = _layout(stream)
-    return Copy(_USUAL.get(layout.nb_channels) if layout is not None and _is_unspecified(layout) else None)
+    context: Any = stream.codec_context
+    if stream.type != "audio" or context is None:
+        return Copy()
+    layout = _usual_layout(context.layout)
+    return Copy(None if layout is None or layout == context.layout else layout.name)
 
 
 def conversions(stream: Stream, container: str) -> list[Form]:
@@ -136,8 +139,20 @@ def conversions(stream: Stream, container: str) -> list[Form]:
         return [Text(_TEXT[container])]
     if stream.type != "audio" or not context.sample_rate:
         return []
+    layout = _usual_layout(context.layout)
+    if layout is None:
+        return []
     codecs = (*(_LOSSLESS.get(container, ()) if context.codec.lossless else ()), *_SOUND.get(container, ()))
-    return [_sound(codec, context, layout) for codec in codecs for layout in _layouts(codec, context.layout)]
+    whole = [_sound(codec, context, name) for codec in codecs for name in _layouts(codec, layout)]
+    mixed = [_sound(codec, context, name) for codec in codecs for name in ("stereo", "mono")]
+    return list(dict.fromkeys([*whole, *mixed]))
+
+
+def _usual_layout(layout: av.AudioLayout) -> av.AudioLayout | None:
+    """The layout, or the usual one for its number of channels if it names none; None if there is no usual one."""
+    if _speakers(layout) != {"NONE"}:
+        return layout
+    return av.AudioLayout(_USUAL[layout.nb_channels]) if layout.nb_channels in _USUAL else None
 
 
 def _sound(codec: str, source: Any, layout: str) -> Sound:
@@ -145,39 +160,29 @@ def _sound(codec: str, source: Any, layout: str) -> Sound:
     rates = sorted(encoder.audio_rates or [source.sample_rate])
     rate = next((rate for rate in rates if rate >= source.sample_rate), rates[-1])
     formats = [form.name for form in encoder.audio_formats or ()]
-    bits = 16 if source.format is None or source.format.bytes <= 2 else 32
-    whole = [name for name in formats if name in (f"s{bits}", f"s{bits}p")]
-    form = formats[0] if codec not in ("flac", "alac") else whole[0]
-    return Sound(codec, _OPUS_RATE if codec == "libopus" else rate, layout, form, source.layout.nb_channels)
+    if codec in ("flac", "alac"):
+        bits = 16 if source.format is None or source.format.bytes <= 2 else 32
+        formats = [name for name in formats if name.startswith(f"s{bits}")]
+    return Sound(codec, _OPUS_RATE if codec == "libopus" else rate, layout, formats[0], source.layout.nb_channels)
 
 
 def _layouts(codec: str, own: av.AudioLayout) -> list[str]:
-    """Layouts to encode in, the best first: the same, the same with back speakers for side ones, one with more
-    channels of which some are silent; at last a mix."""
-    if _is_unspecified(own):
-        if own.nb_channels not in _USUAL:
-            return []
-        own = av.AudioLayout(_USUAL[own.nb_channels])
+    """Layouts of `codec` that hold all channels of `own`, the best first.
+
+    The same; the same with speakers at the back for those at the sides; one with more channels, of which some are
+    silent; at last the same again, for encoders that describe it in a way that few decoders know.
+    """
     speakers = _speakers(own)
-    behind = {_BACK.get(name, name) if _BACK.get(name) not in speakers else name for name in speakers}
-    known = _LAYOUTS.get(codec, (own.name,))
+    behind = {name if _BACK.get(name) in speakers else _BACK.get(name, name) for name in speakers}
+    known = _LAYOUTS.get(codec, ())
     same = [name for name in known if name == own.name]
-    behind_same = [name for name in known if _speakers(av.AudioLayout(name)) == behind]
+    moved = [name for name in known if _speakers(av.AudioLayout(name)) == behind]
     more = [name for name in known if _speakers(av.AudioLayout(name)) > behind]
-    return list(dict.fromkeys([*same, *behind_same, *more, own.name, "stereo", "mono"]))
-
-
-def _layout(stream: Stream) -> av.AudioLayout | None:
-    context: Any = stream.codec_context
-    return context.layout if stream.type == "audio" and context is not None else None
+    return [*same, *moved, *more, own.name]
 
 
 def _speakers(layout: av.AudioLayout) -> set[str]:
     return {channel.name for channel in layout.channels}
-
-
-def _is_unspecified(layout: av.AudioLayout) -> bool:
-    return _speakers(layout) <= {"NONE"}
 
 
 def _decoded(decode: Any, packet: "Packet[Any] | None") -> Any:
