@@ -55,6 +55,10 @@ PipelineFile = Annotated[
 ]
 
 
+LOST_STREAM = 3
+"""Exit code where all pictures are written and sound, subtitles or data of some video are lost."""
+
+
 def main() -> None:
     """Entry point: errors that a user can act on become one line and a non-zero exit code."""
     signal.signal(signal.SIGTERM, _stop)
@@ -293,7 +297,7 @@ def translate(
 
     Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
     continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
-    each.
+    each. The exit code is 1 if anything failed, and 3 if all is written but sound, subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
 
@@ -349,7 +353,8 @@ def translate(
             run = partial(translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
             report = watch_folder(run, Terminal()) if watch else run(Terminal())
         failed = [f"{name}: {reason}" for name, reason in report.failed]
-        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
+        lost = [f"{name}: {streams}" for name, streams in report.lost]
+        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER), lost)
         return
     whole_folder: dict[str, object] = {
         "--include": include,
@@ -371,6 +376,7 @@ def translate(
         for notice in done.notices:
             typer.echo(notice)
         typer.echo(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
+        _tell_lost(done.lost)
         return
     span = preview_span(source) if preview else parse_span(start, end)
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
@@ -388,6 +394,7 @@ def translate(
         )
     before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
     typer.echo(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
+    _tell_lost(result.lost)
 
 
 @app.command()
@@ -543,13 +550,29 @@ def pipelines(
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
 
 
-def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], failed: list[str], result: str) -> None:
-    """Tell what became of many files; the exit code is 1 if any failed."""
+def _conclude(
+    verb: str,
+    done: Sequence[object],
+    skipped: Sequence[object],
+    failed: list[str],
+    result: str,
+    lost: Sequence[str] = (),
+) -> None:
+    """Tell what became of many files; the exit code is 1 if any failed, else LOST_STREAM if any has `lost` streams."""
     for reason in failed:
         sys.stderr.write(f"error: {reason}\n")
     typer.echo(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
+    _tell_lost(lost, 1 if failed else LOST_STREAM)
     if failed:
         raise typer.Exit(1)
+
+
+def _tell_lost(streams: Sequence[str], code: int = LOST_STREAM) -> None:
+    """Exit with `code` if there are streams that were lost."""
+    for stream in streams:
+        sys.stderr.write(f"lost: {stream}\n")
+    if streams:
+        raise typer.Exit(code)
 
 
 def _refuse(given: list[str], why: str) -> None:

@@ -28,7 +28,7 @@ from recycle.layout import Layout, Stage
 from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices, once
 from recycle.progress import Terminal
-from recycle.scoring import TestClip, evaluate_tests, prepare_features, test_clips, translate_tests
+from recycle.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
 from recycle.training.loop import TrainReport, train
 
 
@@ -96,6 +96,7 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     test_clips(footage, where.translated)
     with on_devices(pipeline) as fabric:
         console.muted = not fabric.is_global_zero
+        once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, console))
         footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
         once(fabric, lambda: prepare_features(pipeline.evaluate, console))
         train_model(pipeline, shots_a, shots_b, where, console, fabric)

@@ -21,6 +21,7 @@ from recycle.footage.decode import find_sources
 from recycle.footage.manifest import fingerprint
 from recycle.layout import Layout, Stage
 from recycle.progress import Terminal
+from recycle.translation.render import foresee
 from recycle.translation.translator import IDENTITY, Translator
 
 
@@ -104,6 +105,16 @@ def translate_tests(
                 for notice in report.notices:
                     console.say(f"{source.name}: {notice}")
     return clips
+
+
+def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: Layout, console: Terminal) -> None:
+    """Say before the work what of the test videos will be lost or changed.
+
+    Raises FootageError, OutputError or ConfigError where one cannot be translated.
+    """
+    for clip in test_clips(footage, where.translated):
+        for notice in foresee(clip.source, clip.translated, settings):
+            console.say(f"{clip.source.name}: {notice}")
 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:

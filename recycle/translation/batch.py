@@ -46,6 +46,8 @@ class BatchReport:
     """Finished by an earlier call."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """With the reason; those that failed in an earlier call and were not tried again included."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """Those that are done, now or before, but for streams that were lost, with these."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def translate_folder(
     report = BatchReport()
     for one in plans:
         entry = ledger.get(one.job.name)
+        if entry.state == "done" and entry.lost:
+            report.lost.append((one.job.name, ", ".join(entry.lost)))
         if one.action == "skip":
             report.skipped.append(one.job.name)
         elif one.action == "fail":
@@ -197,6 +201,7 @@ def translate_one(
         "concealed": done.concealed,
         "seconds": round(done.seconds, 2),
         "notices": done.notices,
+        "lost": done.lost,
     }
     return entry.model_copy(update={"state": "done", **facts})
 

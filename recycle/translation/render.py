@@ -259,6 +259,7 @@ def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
     """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
     container = CONTAINERS[output.suffix.lower()]
+    _check_codec(output, container, settings)
     with (
         _open(source, settings) as reader,
         OtherStreams(source, container) as others,

@@ -184,7 +184,7 @@ class OtherStreams:
     def _prove_picture(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
         try:
             return trial(partial(self._attach, forms={}))
-        except (av.FFmpegError, ValueError):
+        except Exception:
             if self._timecode is None:
                 raise
             self._drop_timecode(f"cannot be held by {self._container}")
