@@ -29,6 +29,8 @@ _SAMPLE = 8
 _SAMPLE_READ = 400
 """Packets of the file among which they are sought."""
 _SAMPLE_BYTES = 16 * 2**20
+_EARLY = Fraction(1)
+"""Seconds by which sound may end before its last packet: decoders and encoders hold less."""
 
 
 class StreamFailure(Exception):
@@ -66,6 +68,8 @@ class Passage:
         self._output, self._shift, self._span = output, shift, span
         self._carriers: dict[int, Carrier] = {}
         self._last: dict[int, int] = {}
+        self._read_spans: dict[int, tuple[Fraction, Fraction]] = {}
+        self._written_until: dict[int, Fraction] = {}
         self._sampled = False
         self._input = open_container(source) if forms else None
         if self._input is not None:
@@ -111,9 +115,14 @@ class Passage:
         for index, count in (self.refused + self.damaged).items():
             if not self.written[index]:
                 raise StreamFailure(index, f"none of its {count} packets could be carried over")
-            if count > self.written[index] and index not in self.lost:
-                self.lost.append(index)
-            self.late.append(f"{count} damaged packets of {self._name(index)} could not be carried over")
+            self._miss(index, f"{count} damaged packets of {{}} could not be carried over", count > self.written[index])
+        for index, (begin, end) in self._read_spans.items():
+            if self._carriers[index].target.type == "audio":
+                if not self.written[index]:
+                    raise StreamFailure(index, "nothing of it could be decoded")
+                early = end - self._written_until[index]
+                if early > _EARLY:
+                    self._miss(index, f"{{}} ends {float(early):.1f} s early", 2 * early > end - begin)
 
     def __enter__(self) -> Self:
         return self
@@ -173,7 +182,16 @@ class Passage:
         enough = all(seen[index] >= _SAMPLE for index in with_packets)
         return enough or seen.total() >= _SAMPLE_READ or size >= _SAMPLE_BYTES
 
+    def _miss(self, index: int, notice: str, most: bool) -> None:
+        """Say what is missing of a stream; `most`: whether most of it is."""
+        self.late.append(notice.format(self._name(index)))
+        if most and index not in self.lost:
+            self.lost.append(index)
+
     def _take(self, index: int, packet: "Packet[Stream] | None") -> None:
+        if packet is not None and stamp_of(packet) is not None:
+            time = _time(packet) + self._shift
+            self._read_spans[index] = (self._read_spans.get(index, (time, time))[0], time)
         for done in self._converted(index, packet):
             self._mux(done, index)
 
@@ -199,6 +217,7 @@ class Passage:
         packet.dts = self._last[index] = dts
         packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
         packet.stream = target
+        self._written_until[index] = dts * packet.time_base
         try:
             self._output.mux_one(packet)
             self.written[index] += 1

@@ -112,18 +112,22 @@ class OtherStreams:
         self.lost += [self._name(index) for index in passage.lost]
 
     def give_up(self, error: Exception) -> bool:
-        """Leave out the streams that make an output fail with `error`; False if none of them is to blame."""
-        if is_of_the_disk(error) or not self._present():
+        """Convert or leave out the streams that make an output fail with `error`; False if none is to blame."""
+        present = self._present()
+        if is_of_the_disk(error) or not present:
             return False
         if isinstance(error, StreamFailure):
             blamed = [error.index]
         else:
-            blamed = [index for index in self._present() if not self._goes_alone(index)] or list(self._present())
+            blamed = [index for index, form in present.items() if not self._goes_alone(index, form)] or list(present)
         reason = getattr(error, "strerror", None) or str(error)
         for index in blamed:
-            del self._forms[index]
-            self.lost.append(self._name(index))
-            self.late.append(f"{self._name(index)} is lost: {reason}")
+            form = next((form for form in self._forms[index][1:] if self._goes_alone(index, form)), None)
+            self._forms[index] = [] if form is None else [form]
+            if form is None:
+                self.lost.append(self._name(index))
+            fate = "lost" if form is None else f"converted to {form.told}"
+            self.late.append(f"{self._name(index)} is {fate}: {reason}")
         return True
 
     def __enter__(self) -> Self:
@@ -208,13 +212,13 @@ class OtherStreams:
                 output.set_chapters(_moved(self._chapters, shift, self._span))
         return Passage(self._source, forms, output, shift=shift, span=self._span)
 
-    def _goes_alone(self, index: int) -> bool:
+    def _goes_alone(self, index: int, form: Form) -> bool:
         """Whether all packets of a stream can be written to an output of their own."""
         unit = Picture(1, 1, Fraction(25), Fraction(1, 1000))
         try:
             with (
                 open_output(Nowhere(), self._container, unit) as file,
-                Passage(self._source, {index: self._forms[index][0]}, file, shift=Fraction(0), span=self._span) as one,
+                Passage(self._source, {index: form}, file, shift=Fraction(0), span=self._span) as one,
             ):
                 one.finish()
                 return not one.refused[index]

@@ -78,7 +78,7 @@ def write_source(path: Path, form: str, codec: str, context: Any) -> None:
         video: Any = file.add_stream({"flv": "flv1", "vob": "mpeg2video"}.get(form, "mpeg4"), rate=RATE)
         video.width = video.height = SIZE
         sound: Any = file.add_stream(codec, rate=context.sample_rate, options={"strict": "-2"})
-        sound.codec_context.layout, sound.bit_rate = context.layout, context.bit_rate
+        sound.codec_context.layout, sound.bit_rate = context.layout, context.bit_rate or 0
         for index in range(FRAMES):
             frame = av.VideoFrame.from_ndarray(np.full((SIZE, SIZE, 3), 20 * index, np.uint8), format="rgb24")
             frame.pts = index
