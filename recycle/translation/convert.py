@@ -70,7 +70,7 @@ class Copy:
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
-        target = output.add_stream_from_template(stream)
+        target: Any = output.add_stream_from_template(stream)
         if self.layout is not None:
             target.codec_context.layout = self.layout
         return _Copied(target)

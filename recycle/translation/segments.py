@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from io import IOBase
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import av
 from av.container import OutputContainer
@@ -33,7 +34,7 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
 
 
 @contextmanager
-def open_output(file: str | IO[Any], container: str, picture: Picture) -> Iterator[OutputContainer]:
+def open_output(file: str | IOBase, container: str, picture: Picture) -> Iterator[OutputContainer]:
     """An output of the format `container` (FFmpeg's name), which is complete when the body ends.
 
     Raises av.FFmpegError if the file cannot be written. An error of the body is not hidden by one that it causes at
@@ -42,7 +43,7 @@ def open_output(file: str | IO[Any], container: str, picture: Picture) -> Iterat
     options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
     if not isinstance(file, str):
         options.pop("movflags", None)  # it would read what is in memory by name
-    output = av.open(file, "w", format=container, container_options=options)
+    output = av.open(cast(Any, file), "w", format=container, container_options=options)
     try:
         yield output
     except BaseException:
