@@ -72,7 +72,8 @@ def render(
     """Write `source` (a video, or a folder of numbered images) to `output` with its frames transformed.
 
     Every frame keeps its timestamp, the picture its pixel aspect; all other streams, metadata and chapters are
-    carried over (see `OtherStreams`). `span` cuts out a part; `compare` puts the source at the left of the
+    carried over (see `OtherStreams`), as a trial of the whole output shows before any work; what fails in spite of that
+    is left out, and in the report's `lost`. `span` cuts out a part; `compare` puts the source at the left of the
     result. Decoding, `transform` and encoding run at the same time, each at most AT_ONCE frames ahead of the next, so
     that memory does not grow with the length.
 

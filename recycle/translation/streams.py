@@ -14,6 +14,7 @@ import av
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
+from recycle.errors import RecycleError
 from recycle.footage.codecs import CONTAINERS, Choice
 from recycle.footage.decode import open_container, video_stream
 from recycle.footage.encode import Picture
@@ -69,7 +70,7 @@ class OtherStreams:
                 # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew, as it
                 # does the timecode
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
-                is_timecode = stream.type == "data" and find_timecode(stream.metadata) is not None
+                is_timecode = stream.type == "data" and stream.name is None and find_timecode(stream.metadata)
                 if stream.index != self._video.index and not is_chapters and not is_timecode:
                     self._decide(stream)
             self._timecode = find_timecode(
@@ -91,7 +92,7 @@ class OtherStreams:
         trial = partial(mux_trial, self._container, choice, picture)
         try:
             muxed = trial(partial(self._attach, forms=self._present()))
-        except MemoryError:
+        except (MemoryError, RecycleError):
             raise
         except Exception:  # of a muxer, encoder or converter: any kind
             muxed = self._prove_each(trial)
@@ -178,7 +179,7 @@ class OtherStreams:
                 try:
                     muxed = trial(partial(self._attach, forms={**taken, index: forms[0]}))
                     taken[index] = forms[0]
-                except MemoryError:
+                except (MemoryError, RecycleError):
                     raise
                 except Exception:
                     del forms[0]
@@ -222,7 +223,7 @@ class OtherStreams:
             ):
                 one.finish()
                 return not one.refused[index]
-        except MemoryError:
+        except (MemoryError, RecycleError):
             raise
         except Exception:
             return False

@@ -63,7 +63,7 @@ def open_sound(codec: str, layout: str, output: Any = None) -> Any:
     for rate, bits in product((rate for rate in RATES if not known or rate in known), (0, 64000)):
         context: Any = av.CodecContext.create(codec, "w")
         context.sample_rate, context.layout = rate, "stereo" if layout == "unspecified" else layout
-        context.format = (Codec(codec, "w").audio_formats or ())[0]
+        context.format = next(iter(Codec(codec, "w").audio_formats or ()))
         context.bit_rate, context.options = bits, {"strict": "-2"}
         try:
             context.open()
