@@ -1,5 +1,6 @@
 """The forms in which sound, subtitles and data go into a container: copied, or converted into what it can hold."""
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -123,11 +124,9 @@ class Text:
 
 def copy_of(stream: Stream) -> Copy:
     """The stream as it is; sound that has a channel count and no layout is taken to have the usual one."""
-    context: Any = stream.codec_context
-    if stream.type != "audio" or context is None:
-        return Copy()
-    layout = _usual_layout(context.layout)
-    return Copy(None if layout is None or layout == context.layout else layout.name)
+    own = _layout_of(stream)
+    layout = None if own is None else _usual_layout(own)
+    return Copy(None if layout is None or layout == own else layout.name)
 
 
 def conversions(stream: Stream, container: str) -> list[Form]:
@@ -137,15 +136,30 @@ def conversions(stream: Stream, container: str) -> list[Form]:
         return []
     if stream.type == "subtitle" and context.name in _TEXT_SOURCES and container in _TEXT:
         return [Text(_TEXT[container])]
-    if stream.type != "audio" or not context.sample_rate:
-        return []
-    layout = _usual_layout(context.layout)
-    if layout is None:
+    own = _layout_of(stream)
+    layout = None if own is None else _usual_layout(own)
+    if own is None or layout is None or not context.sample_rate:
         return []
     codecs = (*(_LOSSLESS.get(container, ()) if context.codec.lossless else ()), *_SOUND.get(container, ()))
-    whole = [_sound(codec, context, name) for codec in codecs for name in _layouts(codec, layout)]
-    mixed = [_sound(codec, context, name) for codec in codecs for name in ("stereo", "mono")]
-    return list(dict.fromkeys([*whole, *mixed]))
+    named = [(codec, name) for codec in codecs for name in _layouts(codec, layout)]
+    mixed = [(codec, name) for codec in codecs for name in ("stereo", "mono")]
+    return [_sound(codec, context, name, own.nb_channels) for codec, name in dict.fromkeys([*named, *mixed])]
+
+
+def _layout_of(stream: Stream) -> av.AudioLayout | None:
+    """Layout of sound; None if its channels are in an order of their own, and of all other streams.
+
+    PyAV frees the memory of such an order twice, which ends the process, as soon as a layout object of it is no longer
+    used, those of decoded frames included: this one is kept for ever, and such sound can only be copied.
+    """
+    context: Any = stream.codec_context
+    if stream.type != "audio" or context is None:
+        return None
+    layout: av.AudioLayout = context.layout
+    if " channels (" not in layout.name:
+        return layout
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return None
 
 
 def _usual_layout(layout: av.AudioLayout) -> av.AudioLayout | None:
@@ -155,7 +169,7 @@ def _usual_layout(layout: av.AudioLayout) -> av.AudioLayout | None:
     return av.AudioLayout(_USUAL[layout.nb_channels]) if layout.nb_channels in _USUAL else None
 
 
-def _sound(codec: str, source: Any, layout: str) -> Sound:
+def _sound(codec: str, source: Any, layout: str, channels: int) -> Sound:
     encoder = Codec(codec, "w")
     rates = sorted(encoder.audio_rates or [source.sample_rate])
     rate = next((rate for rate in rates if rate >= source.sample_rate), rates[-1])
@@ -163,7 +177,7 @@ def _sound(codec: str, source: Any, layout: str) -> Sound:
     if codec in ("flac", "alac"):
         bits = 16 if source.format is None or source.format.bytes <= 2 else 32
         formats = [name for name in formats if name.startswith(f"s{bits}")]
-    return Sound(codec, _OPUS_RATE if codec == "libopus" else rate, layout, formats[0], source.layout.nb_channels)
+    return Sound(codec, _OPUS_RATE if codec == "libopus" else rate, layout, formats[0], channels)
 
 
 def _layouts(codec: str, own: av.AudioLayout) -> list[str]:

@@ -1,5 +1,6 @@
 """What cannot go into an output is known before the work; what fails in spite of that costs no picture."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -123,6 +124,22 @@ def test_a_stream_that_only_the_end_of_the_file_refuses_is_told_before_the_work(
     assert translate(source, tmp_path / "out.mkv").lost == ()
     with av.open(str(tmp_path / "out.mkv")) as file:
         assert file.streams.audio[0].channels == 12
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_sound_whose_channels_have_an_order_of_their_own_is_copied_or_told(tmp_path: Path, suffix: str) -> None:
+    """As film and broadcast order them. PyAV frees such a layout twice, and the process ends."""
+    swapped = ("-filter:a", "aformat=channel_layouts=stereo,channelmap=0|1:FR+FL", "-c:a", "pcm_s16le")
+    source, output = make(tmp_path / "source.mov", "-c:v", "mjpeg", *swapped), tmp_path / f"out{suffix}"
+    settings = TranslateSettings(codec="vp9", preset="8") if suffix == ".webm" else FAST
+    report = Translator(None, device="cpu").translate_video(source, output, to="b", settings=settings)
+    gc.collect()
+    with av.open(str(source)) as before, av.open(str(output)) as after:
+        told = [notice for notice in report.notices if "left out" in notice]
+        assert len(after.streams) == 2 - len(told)
+        assert len(told) == (suffix == ".webm")
+        if not told:
+            assert [bytes(p) for p in after.demux(audio=0)] == [bytes(p) for p in before.demux(audio=0)]
 
 
 def test_sound_that_changes_on_the_way_is_converted_to_its_end(tmp_path: Path) -> None:
