@@ -71,6 +71,10 @@ PipelineFile = Annotated[
 ]
 
 
+LOST_STREAM = 3
+"""Exit code where all pictures are written and sound, subtitles or data of some video are lost."""
+
+
 def main() -> None:
     """Entry point: every error becomes one line and a non-zero exit code, with a log where nobody foresaw it."""
     from recycle.crash import watching_threads
@@ -409,7 +413,7 @@ def translate(
 
     Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
     continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
-    each.
+    each. The exit code is 1 if anything failed, and 3 if all is written but sound, subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
 
@@ -478,7 +482,8 @@ def translate(
         if report.stopped:
             _print_error(report.stopped)
         failed = [f"{name}: {reason}" for name, reason in report.failed]
-        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER))
+        lost = [f"{name}: {streams}" for name, streams in report.lost]
+        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER), lost)
         return
     whole_folder: dict[str, object] = {
         "--include": include,
@@ -503,6 +508,7 @@ def translate(
         for notice in done.notices:
             _print(notice)
         _print(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
+        _tell_lost(done.lost)
         return
     span = preview_span(source, settings) if preview else parse_span(start, end)
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
@@ -520,6 +526,7 @@ def translate(
         )
     before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
     _print(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
+    _tell_lost(result.lost)
 
 
 @app.command()
@@ -676,11 +683,19 @@ def pipelines(
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
 
 
-def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], failed: list[str], result: str) -> None:
-    """Tell what became of many files; the exit code is 1 if any failed."""
+def _conclude(
+    verb: str,
+    done: Sequence[object],
+    skipped: Sequence[object],
+    failed: list[str],
+    result: str,
+    lost: Sequence[str] = (),
+) -> None:
+    """Tell what became of many files; the exit code is 1 if any failed, else LOST_STREAM if any has `lost` streams."""
     for reason in failed:
         _print_error(reason)
     _print(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
+    _tell_lost(lost, 1 if failed else LOST_STREAM)
     if failed:
         raise typer.Exit(1)
 
@@ -688,6 +703,14 @@ def _conclude(verb: str, done: Sequence[object], skipped: Sequence[object], fail
 def _given(**options: object) -> dict[str, object]:
     """The options that were given; the others keep the defaults of the settings."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _tell_lost(streams: Sequence[str], code: int = LOST_STREAM) -> None:
+    """Exit with `code` if there are streams that were lost."""
+    for stream in streams:
+        sys.stderr.write(f"lost: {shown(stream)}\n")
+    if streams:
+        raise typer.Exit(code)
 
 
 def _refuse(given: list[str], why: str) -> None:

@@ -31,7 +31,7 @@ from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices, once
 from recycle.progress import Terminal
 from recycle.safe_text import printable
-from recycle.scoring import TestClip, evaluate_tests, prepare_features, test_clips, translate_tests
+from recycle.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 
@@ -102,6 +102,7 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
         with on_devices(pipeline) as fabric:
             console.muted = not fabric.is_global_zero
             whole.enter_context(alone_in(where.folder, fabric, console.say))
+            once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, console))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
             once(fabric, lambda: prepare_features(pipeline.evaluate, console))
             train_model(pipeline, shots_a, shots_b, where, console, fabric)

@@ -24,6 +24,7 @@ from recycle.layout import Layout, Stage
 from recycle.lock import only_one
 from recycle.names import plain
 from recycle.progress import Terminal
+from recycle.translation.render import foresee
 from recycle.translation.translator import IDENTITY, Translator
 
 
@@ -130,6 +131,16 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
                     )
                 for notice in report.notices:
                     console.say(f"{source.name}: {notice}")
+
+
+def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: Layout, console: Terminal) -> None:
+    """Say before the work what of the test videos will be lost or changed.
+
+    Raises FootageError, OutputError or ConfigError where one cannot be translated.
+    """
+    for clip in test_clips(footage, where.translated):
+        for notice in foresee(clip.source, clip.translated, settings):
+            console.say(f"{clip.source.name}: {notice}")
 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:

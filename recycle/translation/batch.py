@@ -56,6 +56,8 @@ class BatchReport:
     """What a person should know of the folder, such as what is left out, one line each."""
     stopped: str = ""
     """Why not all files were tried; empty if they were."""
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """Those that are done, now or before, but for streams that were lost, with these."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,8 @@ def _report(plans: Sequence[Plan], ledger: Ledger) -> BatchReport:
     report, left = BatchReport(), 0
     for one in plans:
         name, entry = one.job.name, ledger.get(one.job.name)
+        if entry.state == "done" and entry.lost:
+            report.lost.append((name, ", ".join(entry.lost)))
         if one.action == "skip":
             report.skipped.append(name)
         elif one.action == "fail":
@@ -270,6 +274,7 @@ def translate_one(
         "concealed": done.concealed,
         "seconds": round(done.seconds, 2),
         "notices": tuple(map(plain, done.notices)),
+        "lost": tuple(map(plain, done.lost)),
         "replaces": "",
     }
     return entry.model_copy(update={"state": "done", **facts})

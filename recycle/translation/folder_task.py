@@ -197,6 +197,7 @@ def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: fl
             seen.handled()
             total.done += report.done
             total.skipped += report.skipped
+            total.lost += report.lost
             for name, reason in report.failed:
                 if name not in failed:
                     console.say(f"failed {name}: {reason}")

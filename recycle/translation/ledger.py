@@ -55,6 +55,8 @@ class Entry(BaseModel):
     seconds: float = 0
     """Time that the translation took."""
     notices: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Streams that the output should have and does not, as the notices say."""
     key: str = ""
     """Digest of the source, the model and the settings."""
     replaces: str = ""

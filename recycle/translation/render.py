@@ -7,15 +7,13 @@ from math import ceil
 from operator import neg
 from pathlib import Path
 
-import av
-
 from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
-from recycle.errors import FootageError, Interrupted, OutputError
+from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.footage.codecs import CONTAINERS, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.encode import Picture, mp4_options, output_errors
+from recycle.footage.encode import Picture, output_errors
 from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint
@@ -24,7 +22,7 @@ from recycle.places import is_here
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
-from recycle.translation.segments import join, open_encoder
+from recycle.translation.segments import join, open_encoder, open_output
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
@@ -56,6 +54,8 @@ class RenderReport:
     """Time taken, by the wall clock."""
     notices: tuple[str, ...]
     """What a user should know of the output, one line each; empty if nothing was lost."""
+    lost: tuple[str, ...] = ()
+    """Streams that were to come along and did not, or not for the most part, as their notices say."""
 
 
 def render(
@@ -73,7 +73,8 @@ def render(
     """Write `source` (a video, or a folder of numbered images) to `output` with its frames transformed.
 
     Every frame keeps its timestamp, the picture its pixel aspect; all other streams, metadata and chapters are
-    carried over (see `OtherStreams`). `span` cuts out a part; `compare` puts the source at the left of the
+    carried over (see `OtherStreams`), as a trial of the whole output shows before any work; what fails in spite of that
+    is left out, and in the report's `lost`. `span` cuts out a part; `compare` puts the source at the left of the
     result. Decoding, `transform` and encoding run at the same time, each at most AT_ONCE frames ahead of the next, so
     that memory does not grow with the length.
 
@@ -97,6 +98,8 @@ def render(
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
         renderer = _renderer(reader, transform, settings, compare, state)
+        with output_errors(output):
+            others.prove(renderer.choice, renderer.picture)
         notices = Notices(say)
         notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others))
         with (
@@ -134,7 +137,8 @@ def render(
             flush(output.parent)
             work.clear()
         seconds = time.monotonic() - started
-        return RenderReport(source, output, len(stamps), reader.concealed, len(earlier), seconds, tuple(notices.all))
+        counts = len(stamps), reader.concealed, len(earlier)
+        return RenderReport(source, output, *counts, seconds, tuple(notices.all), tuple(others.lost))
 
 
 @dataclass(frozen=True)
@@ -268,12 +272,15 @@ def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
     """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
     container = CONTAINERS[output.suffix.lower()]
+    _check_codec(output, container, settings)
     with (
         _open(source, settings) as reader,
         OtherStreams(source, container) as others,
     ):
         picture = Picture.of(reader.info)
         choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
+        with output_errors(output):
+            others.prove(choice, picture)
         return list(before_work(reader, picture, choice, settings, others))
 
 
@@ -324,19 +331,34 @@ def render_key(
 
 
 def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer) -> None:
+    """Join the segments and the other streams into `whole`; a stream that makes this fail is left out."""
+    while True:
+        try:
+            _write_whole(work, stamps, whole, shift, others, renderer)
+            return
+        except RecycleError:
+            raise
+        except Exception as error:  # of a muxer, encoder or converter: any kind
+            if not others.give_up(error):
+                raise
+
+
+def _write_whole(
+    work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer
+) -> None:
     container = CONTAINERS[whole.suffix.lower()]
     picture = renderer.picture
-    options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
-    late = shift * picture.time_base
+    late, first = shift * picture.time_base, stamps[0] * picture.time_base
     segments = [work.segment(index) for index in range(work.finished())]
-    with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
+    with open_output(f"file:{whole}", container, picture) as file:
         encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
-        others.attach(file, encoder.stream, shift=late)
-        join(
-            segments,
-            [stamp + shift for stamp in stamps],
-            encoder,
-            picture,
-            before=lambda time: others.copy_until(time - late),
-        )
-        others.finish()
+        with others.attach(file, encoder.stream, shift=late, first=first) as passage:
+            join(
+                segments,
+                [stamp + shift for stamp in stamps],
+                encoder,
+                picture,
+                before=lambda time: passage.copy_until(time - late),
+            )
+            passage.finish()
+    others.conclude(passage)

@@ -1,9 +1,12 @@
 """Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from io import IOBase
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import av
 from av.container import OutputContainer
@@ -29,6 +32,26 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
     if tag and choice.encoder.tag is not None:
         encoder.stream.codec_context.codec_tag = choice.encoder.tag
     return encoder
+
+
+@contextmanager
+def open_output(file: str | IOBase, container: str, picture: Picture) -> Iterator[OutputContainer]:
+    """An output of the format `container` (FFmpeg's name), which is complete when the body ends.
+
+    Raises av.FFmpegError if the file cannot be written. An error of the body is not hidden by one that it causes at
+    the end.
+    """
+    options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
+    if not isinstance(file, str):
+        options.pop("movflags", None)  # it would read what is in memory by name
+    output = av.open(cast(Any, file), "w", format=container, container_options=options)
+    try:
+        yield output
+    except BaseException:
+        with suppress(av.FFmpegError, OSError, ValueError):
+            output.close()
+        raise
+    output.close()
 
 
 def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels]]) -> None:

@@ -1,45 +1,46 @@
-"""Sound, subtitles and whatever else accompanies the picture: carried over packet by packet, unchanged."""
+"""What becomes of the sound, subtitles and whatever else accompanies the picture."""
 
 import io
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fractions import Fraction
-from math import ceil
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import av
 from av.container import OutputContainer
-from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from recycle.footage.codecs import CONTAINERS
+from recycle.errors import RecycleError
+from recycle.footage.codecs import CONTAINERS, Choice
 from recycle.footage.decode import open_container, video_stream
-from recycle.footage.packets import demux, stamp_of
-from recycle.translation.convert import Converter, conversion, open_converter
-from recycle.translation.joints import Joints
+from recycle.footage.encode import Picture
+from recycle.footage.packets import demux
+from recycle.translation.convert import Copy, Form, conversions, copy_of
+from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
+from recycle.translation.segments import open_output
+from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
+from recycle.translation.trial import Attach, Nowhere, keeps_timecode, mux_trial
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
     from av.container.core import Chapter
+    from av.video.stream import VideoStream
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_ENCODING = {"rotate", "duration", "encoder", "bps", "number_of_frames", "number_of_bytes"}
-_MAX_READ_FAILURES = 16
 _FIRST = 16
 """Packets of sound among which one can be decoded."""
-_INTERLEAVING = Fraction(10)
-"""Seconds by which streams of a file may be stored apart."""
 
 
 class OtherStreams:
     """All streams of a file but the video that is translated, on their way into an output container.
 
-    Metadata, dispositions and chapters come along. A stream that the container cannot hold is converted, or left
-    out where that is not possible: `notices` tells at once. The file is read a second time beside the video's
-    reader, so that neither waits for the other and memory stays constant.
+    Metadata, dispositions, chapters and the timecode come along. A stream that the container cannot hold is converted,
+    or left out where that is not possible: `notices` says so, after `prove` for certain.
     """
 
     def __init__(
@@ -50,69 +51,85 @@ class OtherStreams:
         Only packets from `start` to before `end`, in seconds, are taken. A folder (of images) has no other
         streams. Raises FootageError if `source` cannot be opened.
         """
-        self.notices: list[str] = []
-        """What cannot be carried over as it is; known before any work."""
         self.late: list[str] = []
-        """What went wrong since."""
-        self._span = (start, end)
+        """What went wrong since the work began."""
+        self.lost: list[str] = []
+        """Streams that should have come along and did not, or not for the most part."""
+        self._source, self._container = source, container
+        self._span: Times = (start, end)
+        self._forms: dict[int, list[Form]] = {}  # of each stream those that are left to try, the best first
+        self._said: dict[int, str] = {}
+        self._timecode: str | None = None
+        self._of_timecode: list[str] = []
         self._input = None if source.is_dir() else open_container(source)
-        self._copied: list[Stream] = []
-        self._converted: list[Stream] = []
         if self._input is not None:
             self._video = video_stream(self._input, source)
             self._chapters = self._input.chapters()
             _learn([stream for stream in self._input.streams if _is_unheard(stream)], source)
             for stream in self._input.streams:
-                # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew
+                # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew, as it
+                # does the timecode
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
-                if stream.index != self._video.index and not is_chapters:
-                    self._decide(stream, container)
+                is_timecode = stream.type == "data" and stream.name is None and find_timecode(stream.metadata)
+                if stream.index != self._video.index and not is_chapters and not is_timecode:
+                    self._decide(stream)
+            self._timecode = find_timecode(
+                self._video.metadata, self._input.metadata, *(stream.metadata for stream in self._input.streams)
+            )
 
-    def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
-        """Add the streams to `output`, which has its `video` stream and no packet yet; then copy.
+    @property
+    def notices(self) -> list[str]:
+        """What cannot be carried over as it is; known before any work."""
+        return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode]
 
-        All packets are delayed by `shift` seconds.
+    def prove(self, choice: Choice, picture: Picture) -> None:
+        """Mux a trial of the whole output, encoded by `choice`, and convert or leave out what makes it fail.
+
+        Raises what the trial raises if the picture alone cannot be written.
         """
-        self._output = output
-        self._shift = shift
-        self._targets: dict[int, Stream] = {}
-        self._converters: dict[int, Converter] = {}
-        self._last: dict[int, int] = {}
-        self._lost: Counter[str] = Counter()
-        if self._input is not None:
-            video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
-            video.disposition = self._video.disposition
-            output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
-            if self._chapters:
-                output.set_chapters(_moved(self._chapters, shift, self._span))
-        for stream in sorted(self._copied + self._converted, key=lambda s: s.index):
-            if stream in self._copied:
-                target = output.add_stream_from_template(stream)
-            else:
-                converter = self._converters[stream.index] = open_converter(stream, output)
-                target = converter.target
-            target.metadata.update(stream.metadata)
-            target.disposition = stream.disposition
-            self._targets[stream.index] = target
-        self._packets = self._read()
-        self._next = next(self._packets, None)
+        if self._timecode is not None and self._span[0] is not None and not self._advanced(Fraction(0), picture.rate):
+            self._drop_timecode("does not say at which time a part of the file begins")
+        trial = partial(mux_trial, self._container, choice, picture)
+        try:
+            muxed = trial(partial(self._attach, forms=self._present()))
+        except (MemoryError, RecycleError):
+            raise
+        except Exception:  # of a muxer, encoder or converter: any kind
+            muxed = self._prove_each(trial)
+        if self._timecode is not None and not keeps_timecode(muxed, self._container):
+            self._drop_timecode(f"cannot be held by {self._container}")
 
-    def copy_until(self, seconds: Fraction | None) -> None:
-        """Mux all packets up to the source's time `seconds`; None: all that remain.
+    def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
+        """Add the streams to `output`, which has its `video` stream and no packet yet.
 
-        Raises av.FFmpegError if the output cannot be written.
+        All packets are delayed by `shift` seconds; `first` is the time of the first frame in the source. Raises
+        FootageError if the source cannot be read any more, StreamFailure for a stream that `output` refuses.
         """
-        while self._next is not None and (seconds is None or _time(self._next) <= seconds):
-            self._take(self._next)
-            self._next = next(self._packets, None)
+        return self._attach(output, video, shift=shift, first=first, forms=self._present())
 
-    def finish(self) -> None:
-        """Mux all packets that remain and sum up what was lost."""
-        self.copy_until(None)
-        for index in self._converters:
-            self._convert(index, None)
-        for name, count in self._lost.items():
-            self.late.append(f"{count} damaged packets of {name} could not be carried over")
+    def conclude(self, passage: Passage) -> None:
+        """Take note of what went wrong in the passage that made the output."""
+        self.late += passage.late
+        self.lost += [self._name(index) for index in passage.lost]
+
+    def give_up(self, error: Exception) -> bool:
+        """Convert or leave out the streams that make an output fail with `error`; False if none is to blame."""
+        present = self._present()
+        if is_of_the_disk(error) or not present:
+            return False
+        if isinstance(error, StreamFailure):
+            blamed = [error.index]
+        else:
+            blamed = [index for index, form in present.items() if not self._goes_alone(index, form)] or list(present)
+        reason = getattr(error, "strerror", None) or str(error)
+        for index in blamed:
+            form = next((form for form in self._forms[index][1:] if self._goes_alone(index, form)), None)
+            self._forms[index] = [] if form is None else [form]
+            if form is None:
+                self.lost.append(self._name(index))
+            fate = "lost" if form is None else f"converted to {form.told}"
+            self.late.append(f"{self._name(index)} is {fate}: {reason}")
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -123,83 +140,127 @@ class OtherStreams:
         if self._input is not None:
             self._input.close()
 
-    def _decide(self, stream: Stream, container: str) -> None:
+    def _decide(self, stream: Stream) -> None:
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
-            self.notices.append(f"{_name(stream)} is left out: only the first video stream is translated")
-        elif _fits(stream, container):
-            self._copied.append(stream)
-        elif (codec := conversion(stream, container)) is not None:
-            self._converted.append(stream)
-            self.notices.append(f"{_name(stream)} is converted to {codec}: {container} cannot hold it as it is")
-        elif _is_unheard(stream):
-            self.notices.append(f"{_name(stream)} is left out: nothing of it can be decoded")
-        else:
-            takers = [suffix for suffix, name in CONTAINERS.items() if _fits(stream, name)]
-            advice = f"; {' or '.join(takers)} can" if takers else ""
-            self.notices.append(f"{_name(stream)} is left out: {container} cannot hold it{advice}")
-
-    def _read(self) -> Generator["Packet[Stream]", None, None]:
-        start, end = self._span
-        for packet in self._demux():
-            if start is None or _time(packet) >= start:
-                if end is not None and _time(packet) >= end + _INTERLEAVING:
-                    return
-                if end is None or _time(packet) < end:
-                    _shorten(packet, end)
-                    yield packet
-
-    def _demux(self) -> Iterator["Packet[Stream]"]:
-        if self._input is None or not self._targets:
+            self._said[stream.index] = f"{name_of(stream)} is left out: only the first video stream is translated"
             return
-        streams = [self._video, *(self._input.streams[index] for index in self._targets)]
-        joints = Joints(self._video)
-        failures = 0
-        while failures < _MAX_READ_FAILURES:
-            try:
-                for packet in demux(self._input, *streams):
-                    failures = 0
-                    if packet.size and packet.stream.index == self._video.index:
-                        yield from joints.picture(packet)
-                    elif packet.size:
-                        yield from joints.other(packet)
-                break
-            except av.FFmpegError:
-                failures += 1
-        else:
-            self.late.append("sound and other streams end early: the file cannot be read any further")
-        yield from joints.rest()
+        copy: list[Form] = [copy_of(stream)] if _fits(stream, self._container) else []
+        self._forms[stream.index] = [*copy, *conversions(stream, self._container)]
+        self._say(stream)
 
-    def _take(self, packet: "Packet[Stream]") -> None:
-        if packet.stream.index in self._converters:
-            self._convert(packet.stream.index, packet)
-        else:
-            self._mux(packet, packet.stream)
+    def _say(self, stream: Stream) -> None:
+        """Say what becomes of the stream in the first form that is left, if it does not stay as it is."""
+        forms = self._forms[stream.index]
+        self._said.pop(stream.index, None)
+        if not forms:
+            self._said[stream.index] = f"{name_of(stream)} is left out: {self._why_not(stream)}"
+        elif not isinstance(forms[0], Copy):
+            self._said[stream.index] = (
+                f"{name_of(stream)} is converted to {forms[0].told}: {self._container} cannot hold it as it is"
+            )
 
-    def _convert(self, index: int, packet: "Packet[Stream] | None") -> None:
+    def _why_not(self, stream: Stream) -> str:
+        if _is_unheard(stream):
+            return "nothing of it can be decoded"
+        others = [suffix for suffix, name in CONTAINERS.items() if name != self._container and _fits(stream, name)]
+        advice = f"; {' or '.join(others)} can" if others else ""
+        return f"{self._container} cannot hold it{advice}"
+
+    def _present(self) -> dict[int, Form]:
+        """The form of each stream that is taken along."""
+        return {index: forms[0] for index, forms in self._forms.items() if forms}
+
+    def _prove_each(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+        """Find a form of each stream, one after the other, that goes into the output with those before it."""
+        muxed = self._prove_picture(trial)
+        taken: dict[int, Form] = {}
+        for index, forms in self._forms.items():
+            while forms and index not in taken:
+                try:
+                    muxed = trial(partial(self._attach, forms={**taken, index: forms[0]}))
+                    taken[index] = forms[0]
+                except (MemoryError, RecycleError):
+                    raise
+                except Exception:
+                    del forms[0]
+            self._say(self._stream(index))
+        return muxed
+
+    def _prove_picture(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+        try:
+            return trial(partial(self._attach, forms={}))
+        except Exception:
+            if self._timecode is None:
+                raise
+            self._drop_timecode(f"cannot be held by {self._container}")
+            return trial(partial(self._attach, forms={}))
+
+    def _attach(
+        self,
+        output: OutputContainer,
+        video: Stream,
+        *,
+        forms: Mapping[int, Form],
+        shift: Fraction = Fraction(0),
+        first: Fraction | None = None,
+    ) -> Passage:
+        if self._input is not None:
+            video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
+            video.disposition = self._video.disposition
+            output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
+            self._set_timecode(output, video, first)
+            if self._chapters:
+                output.set_chapters(_moved(self._chapters, shift, self._span))
+        return Passage(self._source, forms, output, shift=shift, span=self._span)
+
+    def _goes_alone(self, index: int, form: Form) -> bool:
+        """Whether all packets of a stream can be written to an output of their own."""
+        unit = Picture(1, 1, Fraction(25), Fraction(1, 1000))
+        try:
+            with (
+                open_output(Nowhere(), self._container, unit) as file,
+                Passage(self._source, {index: form}, file, shift=Fraction(0), span=self._span) as one,
+            ):
+                one.finish()
+                return not one.refused[index]
+        except (MemoryError, RecycleError):
+            raise
+        except Exception:
+            return False
+
+    def _set_timecode(self, output: OutputContainer, video: Stream, first: Fraction | None) -> None:
+        """Put the timecode where the source has it: the muxers of mov and mp4 make a track of it."""
+        begin = self._begin()
+        elapsed = Fraction(0) if first is None or begin is None else first - begin
+        rate = cast("VideoStream", video).average_rate or Fraction(25)
+        timecode = self._advanced(elapsed, rate)
+        holders = [one for one in (video.metadata, output.metadata) if find_timecode(one)] or [video.metadata]
+        for metadata in holders:
+            kept = without_timecode(metadata.items())
+            metadata.clear()
+            metadata.update(kept if timecode is None else {**kept, KEY: timecode})
+
+    def _advanced(self, elapsed: Fraction, rate: Fraction) -> str | None:
+        """The timecode `elapsed` seconds after the first frame of the source; None if it is not known."""
+        if self._timecode is None or self._span[0] is None:
+            return self._timecode
+        return None if self._begin() is None else advance(self._timecode, round(elapsed * rate), rate)
+
+    def _begin(self) -> Fraction | None:
+        """When the video of the source begins, in seconds."""
+        start, unit = self._video.start_time, self._video.time_base
+        return None if start is None or unit is None else start * unit
+
+    def _drop_timecode(self, reason: str) -> None:
+        self._of_timecode.append(f"the timecode {self._timecode} is left out: it {reason}")
+        self._timecode = None
+
+    def _name(self, index: int) -> str:
+        return name_of(self._stream(index))
+
+    def _stream(self, index: int) -> Stream:
         assert self._input is not None, "streams come from an input"
-        stream = self._input.streams[index]
-        try:
-            for done in self._converters[index].convert(packet):
-                self._mux(done, stream)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
-            self._lost[_name(stream)] += 1
-
-    def _mux(self, packet: "Packet[Stream]", stream: Stream) -> None:
-        index = stream.index
-        shift = round(self._shift / packet.time_base)
-        stamp = stamp_of(packet)
-        dts = stamp + shift if stamp is not None else self._last.get(index, 0)
-        if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
-            unit = self._targets[index].time_base or packet.time_base
-            step = 0 if stream.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))
-            dts = max(dts, self._last[index] + step)
-        packet.dts = self._last[index] = dts
-        packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
-        packet.stream = self._targets[index]
-        try:
-            self._output.mux_one(packet)
-        except (av.error.InvalidDataError, av.error.ArgumentError):
-            self._lost[_name(stream)] += 1
+        return self._input.streams[index]
 
 
 def _is_unheard(stream: Stream) -> bool:
@@ -228,12 +289,6 @@ def _learn(streams: list[Stream], source: Path) -> None:
                 return
 
 
-def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:
-    """Let text vanish at the end of the span: else it would make the output longer than its picture."""
-    if end is not None and packet.stream.type == "subtitle" and packet.duration:
-        packet.duration = min(packet.duration, round((end - _time(packet)) / packet.time_base))
-
-
 def _moved(
     chapters: "list[Chapter]", shift: Fraction, span: tuple[Fraction | None, Fraction | None]
 ) -> "list[Chapter]":
@@ -251,28 +306,19 @@ def _moved(
 
 
 def _fits(stream: Stream, container: str) -> bool:
-    """Whether `container` (FFmpeg's name) takes the stream: tried in memory."""
+    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory."""
     if stream.disposition & Disposition.attached_pic and container != "mp4":
         return False  # mov loses cover pictures, Matroska takes them for video
     if stream.type in ("attachment", "data") and container == "webm":
         return False  # FFmpeg writes them; no player reads such a file
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
+            copy_of(stream).open(stream, trial)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
     return True
 
 
-def _time(packet: "Packet[Stream]") -> Fraction:
-    return (stamp_of(packet) or 0) * packet.time_base
-
-
 def _without(metadata: dict[str, str], keys: set[str]) -> dict[str, str]:
     return {k: v for k, v in metadata.items() if k.lower() not in keys and not k.startswith("_STATISTICS")}
-
-
-def _name(stream: Stream) -> str:
-    codec = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
-    return f"stream {stream.index} ({stream.type}, {codec})"
