@@ -276,6 +276,9 @@ def translate(
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
     hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
+    timestamps: Annotated[
+        Literal["zero", "source"], typer.Option(help="zero: a clock that starts at 10 s or later is moved to 0.")
+    ] = "zero",
     overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
     include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
@@ -330,6 +333,7 @@ def translate(
             "pixel_format": pixel_format,
             "options": _pairs(option),
             "hardware": hardware,
+            "timestamps": timestamps,
             "device": device,
             "precision": precision,
         },

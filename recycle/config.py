@@ -371,6 +371,9 @@ class TranslateSettings(EncodeSettings):
     scale: Literal["trained", "source"] | Annotated[int, Field(ge=16)] = "trained"
     """Short side in pixels at which the network runs: as in training, as in the source, or a number.
     The output always has the source's size."""
+    timestamps: Literal["zero", "source"] = "zero"
+    """'zero': a source whose clock starts at 10 s or later, such as a broadcast, is moved to start at 0, all streams
+    together. 'source': every timestamp stays. Starts below 10 s stay in either case."""
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
     batch_size: int | None = Field(None, ge=1)

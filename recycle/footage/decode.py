@@ -24,6 +24,7 @@ from recycle.footage.frame import Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import accelerator, decodes_alike
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
+from recycle.footage.lasting import Lasting
 from recycle.footage.packets import demux
 from recycle.places import is_here
 
@@ -79,12 +80,15 @@ class VideoReader:
         """Frames so far that stand for one that is lost."""
         self.repaired = 0
         """Timestamps so far that were missing, not later than the one before, or hours after it."""
+        self.lasting: int | None = None
+        """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
         self._depth = depth
         self._threads = threads
         self._container: InputContainer | None = None
         with open_container(path) as container:
             stream = video_stream(container, path)
             self._step = frame_step(stream)
+            self._lasting = Lasting(container, stream, path, step=self._step)
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
@@ -138,12 +142,14 @@ class VideoReader:
         """
         self.close()
         self.damaged = self.concealed = self.repaired = 0
+        self.lasting = None
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
+        latest: tuple[int, int | None] | None = None
         try:
             for decoded in deinterlace(frames, time_base) if self.interlaced else frames:
                 pts = clock(decoded.pts, step=self._step)
@@ -152,13 +158,19 @@ class VideoReader:
                         self.damaged = 0
                     continue
                 if end is not None and pts >= end:
+                    self.lasting = None if latest is None else min(pts, end) - latest[0]
                     return
+                latest = pts, decoded.pts
                 self.repaired += pts != decoded.pts
                 self.concealed += decoded.concealed
                 if not wanted(pts):
                     continue
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 yield LazyFrame(convert, pts, time_base, decoded.concealed)
+            if latest is not None:
+                sound = not self.damaged and not clock.shift
+                lasting = self._lasting.after(latest[0] if latest[1] is None else latest[1], trust_end=sound)
+                self.lasting = lasting if end is None else min(lasting, end - latest[0])
         finally:
             container.close()
 
@@ -196,7 +208,7 @@ class VideoReader:
         def damage() -> None:
             self.damaged += 1
 
-        return decode(lambda: demux(container, stream), stream, step=self._step, damage=damage)
+        return decode(lambda: self._lasting.note(demux(container, stream)), stream, step=self._step, damage=damage)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""

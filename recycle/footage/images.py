@@ -30,6 +30,8 @@ class ImageFolderReader:
     interlaced = hdr = alpha = hardware = False
     missing = 0
     bits = 8
+    lasting = 1
+    """How long the last image is shown, in units of the time base."""
 
     def __init__(self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8) -> None:
         """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken.

@@ -143,7 +143,9 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
             cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
             notices=(),
         )
-    return info.model_copy(update={"notices": tuple(_notices(info, times, reader.damaged))})
+    return info.model_copy(
+        update={"notices": tuple(_notices(info, times, (reader.lasting or 0) * reader.info.time_base, reader.damaged))}
+    )
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -216,7 +218,7 @@ def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
     )
 
 
-def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[str]:
+def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
         yield f"stored turned by {info.rotation}°: frames are turned upright"
@@ -245,6 +247,6 @@ def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[s
     if damaged:
         yield f"{damaged} damaged packets: what they show is lost, or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
-        span = float(times[-1] - times[0]) * len(times) / (len(times) - 1)
+        span = float(times[-1] - times[0] + lasting)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):
             yield f"claims to last {info.duration_seconds:.1f} s, but its frames last {span:.1f} s"

@@ -1,6 +1,7 @@
 """What a user should know of an output, one line each."""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -35,8 +36,10 @@ def before_work(
     choice: Choice,
     settings: EncodeSettings,
     others: OtherStreams,
+    *,
+    moved: Fraction = Fraction(0),
 ) -> Iterator[str]:
-    """What will not be as in the source, or as asked."""
+    """What will not be as in the source, or as asked; `moved`: seconds by which all streams are set back."""
     if choice.notice is not None:
         yield choice.notice
     if reader.missing:
@@ -56,6 +59,11 @@ def before_work(
             f"column or row repeated: {choice.pixel_format} has even sizes only"
         )
     yield from others.notices
+    if moved:
+        yield (
+            f"the source's clock starts at {float(moved):.3f} s: all streams are moved together to start at 0; "
+            "--timestamps source keeps their times"
+        )
 
 
 def after_work(reader: VideoReader | ImageFolderReader) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import ceil
 from operator import neg
 from pathlib import Path
@@ -25,6 +26,7 @@ from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
 from recycle.translation.segments import join, open_encoder
 from recycle.translation.span import WHOLE, Span
+from recycle.translation.start import late_start
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
@@ -96,7 +98,8 @@ def render(
     ):
         renderer = _renderer(reader, transform, settings, compare)
         notices = Notices(say)
-        notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others))
+        moved = _set_back(others, settings, span)
+        notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved))
         with (
             output_errors(output),
             open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
@@ -116,13 +119,14 @@ def render(
                 stamps = work.stamps()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
-                _join(work, stamps, whole, stretch.shift(stamps[0]), others, renderer)
+                moved_units = int(moved / renderer.picture.time_base)
+                _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer)
             except KeyboardInterrupt as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
             notices.add(*after_work(reader), *others.late)
-            notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0], whole=span == WHOLE))
+            notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0] - moved_units, whole=span == WHOLE))
             flush(whole)
             if output.exists() and not overwrite:
                 raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
@@ -222,6 +226,12 @@ def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolde
     return open_frames(source, depth=16 if settings.depth == 10 else 8, hardware=settings.hardware)
 
 
+def _set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
+    """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
+    moves = settings.timestamps == "zero" and span.start is None
+    return late_start(others.carried) if moves else Fraction(0)
+
+
 def _no_negative_times(origin: int) -> int:
     return max(-origin, 0)
 
@@ -262,7 +272,8 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     ):
         picture = Picture.of(reader.info)
         choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
-        return list(before_work(reader, picture, choice, settings, others))
+        moved = _set_back(others, settings, WHOLE)
+        return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
@@ -310,11 +321,20 @@ def render_key(
     }
 
 
-def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer) -> None:
+def _join(
+    work: Work,
+    stamps: list[int],
+    whole: Path,
+    shift: int,
+    moved: int,
+    others: OtherStreams,
+    renderer: Renderer,
+) -> None:
+    """Write the file: the frames of the segments are later by `shift` than in the source, and set back by `moved`."""
     container = CONTAINERS[whole.suffix.lower()]
     picture = renderer.picture
     options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
-    late = shift * picture.time_base
+    late = (shift - moved) * picture.time_base
     segments = [work.segment(index) for index in range(work.finished())]
     with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
         encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
@@ -325,5 +345,7 @@ def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherS
             encoder,
             picture,
             before=lambda time: others.copy_until(time - late),
+            lasting=renderer.reader.lasting,
+            moved=-moved,
         )
         others.finish()

@@ -1,6 +1,6 @@
 """Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -54,16 +54,26 @@ def join(
     encoder: VideoEncoder,
     picture: Picture,
     before: Callable[[Fraction], None],
+    *,
+    lasting: int | None = None,
+    moved: int = 0,
 ) -> None:
     """Mux the packets of `segments`, in order, into the container and stream of `encoder`, which encodes nothing.
 
     `stamps` are the presentation times of all frames, in order. `before` is called with the time in seconds of
     every packet before it is muxed. Segments keep presentation times only: decoding times follow from these and
-    from the depth to which the encoder reorders frames.
+    from the depth to which the encoder reorders frames. `lasting` is the duration of the last frame, in units of
+    the time base; None: as the frame rate has it. All times become later by `moved` of these units.
     """
-    step = max(1, round(1 / picture.rate / picture.time_base))
-    lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + step])), strict=True))
-    decoding = iter(_decoding_times(segments[-1], stamps, lengths, picture))
+    lasting = max(1, lasting or round(1 / picture.rate / picture.time_base))
+    usual = min(lasting, stamps[-1] - stamps[-2]) if len(stamps) > 1 else lasting
+    lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + usual])), strict=True))
+    final, decoding_times = _decoding_times(segments[-1], stamps, lengths, picture)
+    decoding = iter(decoding_times)
+    # mp4 ends with the packet that is decoded last, other containers with the one that is shown last.
+    ends = {final, stamps[-1]} if encoder.stream.container.format.name in ("mp4", "mov") else {stamps[-1]}
+    for pts in ends:
+        lengths[pts] += lasting - usual
     with usual_priority():
         encoder.stream.container.start_encoding()  # opens the encoder
     for path in segments:
@@ -71,17 +81,21 @@ def join(
             stream = file.streams.video[0]
             for packet in file.demux(stream):
                 if packet.size:
-                    packet.pts, packet.dts = _shown(packet, picture), next(decoding)
-                    packet.time_base, packet.duration = picture.time_base, lengths[packet.pts]
+                    pts = _shown(packet, picture)
+                    packet.pts, packet.dts = pts + moved, next(decoding) + moved
+                    packet.time_base, packet.duration = picture.time_base, lengths[pts]
                     before(packet.dts * picture.time_base)
                     packet.stream = encoder.stream
                     encoder.stream.container.mux_one(packet)
 
 
-def _decoding_times(last: Path, stamps: Sequence[int], lengths: Mapping[int, int], picture: Picture) -> Iterator[int]:
-    """Decoding times of all packets: the presentation times, as much later as frames are reordered.
+def _decoding_times(
+    last: Path, stamps: Sequence[int], lengths: Mapping[int, int], picture: Picture
+) -> tuple[int, list[int]]:
+    """The presentation time of the packet that is decoded last, and the decoding times of all packets.
 
-    mp4 takes the sum of the distances for the length of the video: the first ones are so early that it is right.
+    These are the presentation times, as much later as frames are reordered. mp4 takes the sum of the distances for
+    the length of the video: the first ones are so early that it is right.
     """
     with av.open(f"file:{last}") as file:
         stream = file.streams.video[0]
@@ -90,8 +104,8 @@ def _decoding_times(last: Path, stamps: Sequence[int], lengths: Mapping[int, int
     depth = min(depth, len(stamps) - 1)
     whole = stamps[-1] + lengths[stamps[-1]] - stamps[0]
     lead = whole - lengths[final] - (stamps[-1 - depth] - stamps[0])
-    yield from (stamps[0] - lead + lead * i // depth for i in range(depth))
-    yield from stamps[: len(stamps) - depth]
+    early = [stamps[0] - lead + lead * i // depth for i in range(depth)]
+    return final, early + list(stamps[: len(stamps) - depth])
 
 
 def _shown(packet: "Packet[av.video.stream.VideoStream]", picture: Picture) -> int:

@@ -68,6 +68,11 @@ class OtherStreams:
                 if stream.index != self._video.index and not is_chapters:
                     self._decide(stream, container)
 
+    @property
+    def carried(self) -> list[Stream]:
+        """The streams of the source that are carried over, its video first; none of a folder of images."""
+        return [] if self._input is None else [self._video, *self._copied, *self._converted]
+
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction) -> None:
         """Add the streams to `output`, which has its `video` stream and no packet yet; then copy.
 
@@ -189,6 +194,8 @@ class OtherStreams:
         shift = round(self._shift / packet.time_base)
         stamp = stamp_of(packet)
         dts = stamp + shift if stamp is not None else self._last.get(index, 0)
+        if stream.type in ("subtitle", "data") or stream.disposition & Disposition.attached_pic:
+            dts = max(dts, 0)  # what began before a clock that is set back: at once
         if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
             unit = self._targets[index].time_base or packet.time_base
             step = 0 if stream.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))
