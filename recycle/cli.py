@@ -274,6 +274,9 @@ def translate(
     preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
     depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
+    alpha: Annotated[
+        Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")
+    ] = "drop",
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
     hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
     timestamps: Annotated[
@@ -334,6 +337,7 @@ def translate(
             "options": _pairs(option),
             "hardware": hardware,
             "timestamps": timestamps,
+            "alpha": alpha,
             "device": device,
             "precision": precision,
         },

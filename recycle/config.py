@@ -348,6 +348,9 @@ class EncodeSettings(Settings):
     """Bits per sample. 10 keeps the levels of a source that has them; few players take 10-bit H.264."""
     pixel_format: str | None = None
     """FFmpeg's name, such as 'yuv444p'. None: what plays everywhere (4:2:0 where the codec has it)."""
+    alpha: Literal["drop", "keep"] = "drop"
+    """'keep': a source with an alpha channel keeps its transparency; for 'prores', 'ffv1' and 'vp9'. 'drop': the
+    colours beneath are shown."""
     options: dict[str, str] = {}
     """Further options of the encoder, as FFmpeg names them."""
     hardware: bool = False
@@ -362,6 +365,15 @@ class EncodeSettings(Settings):
     def _one_goal(self) -> Self:
         if self.crf is not None and self.bitrate is not None:
             raise ValueError("give 'crf' or 'bitrate', not both")
+        return self
+
+    @model_validator(mode="after")
+    def _codec_holds_alpha(self) -> Self:
+        if self.alpha == "keep" and self.codec not in ("prores", "ffv1", "vp9"):
+            raise ValueError(
+                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mov) "
+                "or 'vp9' (.webm, .mkv)"
+            )
         return self
 
 

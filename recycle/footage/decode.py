@@ -14,13 +14,24 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from recycle.errors import FootageError
+from recycle.footage.alpha import (
+    alpha_decoder,
+    alpha_plane,
+    first_with_alpha,
+    has_alpha,
+    is_certain,
+    is_transparent,
+)
+from recycle.footage.captions import Captions
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.deinterlace import deinterlace
-from recycle.footage.frame import Clock, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.frame import Beside, Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import accelerator, decodes_alike
 from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
@@ -65,12 +76,14 @@ class VideoReader:
         depth: Literal[8, 16] = 8,
         threads: bool = True,
         hardware: bool = False,
+        alpha: bool = False,
     ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
         `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
         all cores are busy. `hardware` decodes on the GPU if the first frame
-        shows that this gives the same. Raises FootageError, in one line, for a file
+        shows that this gives the same. `alpha` gives the alpha channel of a source that has one beside its frames,
+        which the processor then decodes. Raises FootageError, in one line, for a file
         that is missing, empty, no video, or yields no frame.
         """
         self.path = path
@@ -84,6 +97,7 @@ class VideoReader:
         """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
         self._depth = depth
         self._threads = threads
+        self._give_alpha = False  # while the first frame is looked at
         self._container: InputContainer | None = None
         with open_container(path) as container:
             stream = video_stream(container, path)
@@ -93,7 +107,16 @@ class VideoReader:
             if first is None:
                 raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
             frame = first.frame
-            self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
+            decoder = alpha_decoder(stream)
+            coded = None if decoder is None else self._first_with_alpha(decoder)
+            self.alpha = has_alpha(frame.format.name) or coded is not None
+            """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+            self._give_alpha = alpha and self.alpha
+            self.transparent = is_transparent(coded or frame)
+            """Whether the first frame has transparent pixels."""
+            self.may_be_transparent = coded is not None or is_certain(frame, container.format.name)
+            """Whether the format of the source says that frames have alpha."""
+            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, frame)
             """Whether the GPU decodes."""
             self.interlaced = frame.interlaced_frame
             """Whether the source is interlaced; its frames are deinterlaced."""
@@ -101,8 +124,6 @@ class VideoReader:
             """Bits per sample of the source."""
             self.missing = beyond_end(container, stream)
             """Frames that the file's index names behind its end: it is cut off."""
-            self.alpha = _is_transparent(frame)
-            """Whether the first frame has transparent pixels; frames show the colours that lie beneath."""
             self.hdr = is_hdr(frame)
             """Whether the source has a high dynamic range; its frames are tone-mapped."""
             self._turn = _turn_of(frame)
@@ -150,6 +171,7 @@ class VideoReader:
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
         latest: tuple[int, int | None] | None = None
+        scaler, captions = VideoReformatter(), Captions()
         try:
             for decoded in deinterlace(frames, time_base) if self.interlaced else frames:
                 pts = clock(decoded.pts, step=self._step)
@@ -166,7 +188,8 @@ class VideoReader:
                 if not wanted(pts):
                     continue
                 convert = partial(self._pixels, to_rgb, decoded.frame)
-                yield LazyFrame(convert, pts, time_base, decoded.concealed)
+                beside = partial(self._beside, scaler, captions, decoded)
+                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside)
             if latest is not None:
                 sound = not self.damaged and not clock.shift
                 lasting = self._lasting.after(latest[0] if latest[1] is None else latest[1], trust_end=sound)
@@ -183,6 +206,22 @@ class VideoReader:
         except av.FFmpegError as error:
             raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
         return self._turn.apply(pixels)
+
+    def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
+        """For LazyFrame."""
+        if not self._give_alpha:
+            return Beside(captions=captions.of(decoded))
+        width, height = self.info.width, self.info.height
+        width, height = (height, width) if self._turn.transpose else (width, height)
+        alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self._depth)
+        return Beside(self._turn.apply(alpha[..., None])[..., 0], captions.of(decoded))
+
+    def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
+        """The first frame as a decoder that shows alpha gives it; None if it has none."""
+        with open_container(self.path) as container:
+            stream = video_stream(container, self.path)
+            packet = next((packet for packet in demux(container, stream) if packet.size), None)
+            return None if packet is None else first_with_alpha(decoder, packet)
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
@@ -208,7 +247,10 @@ class VideoReader:
         def damage() -> None:
             self.damaged += 1
 
-        return decode(lambda: self._lasting.note(demux(container, stream)), stream, step=self._step, damage=damage)
+        decoder = alpha_decoder(stream) if self._give_alpha else None
+        return decode(
+            lambda: self._lasting.note(demux(container, stream)), decoder or stream, step=self._step, damage=damage
+        )
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""
@@ -316,15 +358,6 @@ class _Turn:
         return np.ascontiguousarray(pixels)
 
 
-def _is_transparent(frame: av.VideoFrame) -> bool:
-    if not any(component.is_alpha for component in frame.format.components):
-        return False
-    try:
-        return int(frame.to_ndarray(format="rgba")[..., 3].min()) < 255
-    except (av.FFmpegError, ValueError):
-        return False
-
-
 def _turn_of(frame: av.VideoFrame) -> _Turn:
     """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
     try:
@@ -344,11 +377,12 @@ def open_frames(
     depth: Literal[8, 16] = 8,
     threads: bool = True,
     hardware: bool = False,
+    alpha: bool = False,
 ) -> VideoReader | ImageFolderReader:
     """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
     if path.is_dir():
-        return ImageFolderReader(path, depth=depth)
-    return VideoReader(path, square_pixels=square_pixels, depth=depth, threads=threads, hardware=hardware)
+        return ImageFolderReader(path, depth=depth, alpha=alpha)
+    return VideoReader(path, square_pixels=square_pixels, depth=depth, threads=threads, hardware=hardware, alpha=alpha)
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Path]:

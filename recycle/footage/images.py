@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 
 from recycle.errors import FootageError
-from recycle.footage.frame import Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.alpha import opaque
+from recycle.footage.frame import NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.index import Index
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+
+_WITH_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp"})
 
 
 class ImageFolderReader:
@@ -27,16 +30,19 @@ class ImageFolderReader:
 
     damaged = concealed = repaired = 0
     """Always 0: a damaged image is an error."""
-    interlaced = hdr = alpha = hardware = False
+    interlaced = hdr = hardware = False
     missing = 0
     bits = 8
     lasting = 1
     """How long the last image is shown, in units of the time base."""
 
-    def __init__(self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8) -> None:
+    def __init__(
+        self, folder: Path, *, fps: Fraction | int = 25, depth: Literal[8, 16] = 8, alpha: bool = False
+    ) -> None:
         """Raises FootageError, in one line, if the folder holds no numbered image or the first is broken.
 
-        `depth` 8 gives uint8, 16 uint16 over its whole range.
+        `depth` 8 gives uint8, 16 uint16 over its whole range; `alpha` the alpha channel beside the frames, if the
+        first, middle or last image has one.
         """
         self.path = folder
         self._depth = depth
@@ -45,6 +51,12 @@ class ImageFolderReader:
             raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
         height, width = read_image(self.files[0]).shape[:2]
         rate, count = Fraction(fps), len(self.files)
+        channels = [read_alpha(self.files[index], depth=8) for index in sorted({0, count // 2, count - 1})]
+        self.alpha = self.may_be_transparent = any(channel is not None for channel in channels)
+        """Whether images have an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+        self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
+        """Whether one of the images that were looked at has transparent pixels."""
+        self._give_alpha = alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -71,7 +83,8 @@ class ImageFolderReader:
         for index, file in islice(enumerate(self.files), start, end):
             if wanted(index):
                 image = cache(partial(self._image, file))
-                yield LazyFrame(partial(_sized, image), index, self.info.time_base)
+                beside = partial(self._beside, file)
+                yield LazyFrame(partial(_sized, image), index, self.info.time_base, beside=beside)
 
     def _image(self, file: Path) -> Pixels:
         pixels, (width, height) = read_image(file, depth=self._depth), (self.info.width, self.info.height)
@@ -81,6 +94,14 @@ class ImageFolderReader:
                 f"{width}×{height}: all images of a folder must have one size"
             )
         return pixels
+
+    def _beside(self, file: Path) -> Beside:
+        if not self._give_alpha:
+            return NOTHING
+        size = self.info.height, self.info.width
+        alpha = read_alpha(file, depth=self._depth)
+        fits = alpha is not None and alpha.shape == size
+        return Beside(alpha if fits else opaque(size[1], size[0], self._depth))
 
     def close(self) -> None:
         """Nothing to close: images are opened one at a time."""
@@ -120,6 +141,23 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
     if depth == 16 and rgb.dtype == np.uint8:
         return rgb.astype(np.uint16) * 257
     return rgb.astype(np.uint16) if depth == 16 else rgb.astype(np.uint8)
+
+
+def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
+    """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
+    if path.suffix.lower() not in _WITH_ALPHA:
+        return None
+    try:
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    except OSError:
+        return None
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
+        return None
+    alpha: Pixels = np.ascontiguousarray(image[..., 3])
+    if depth == 16:
+        return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
+    return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
 
 
 def numbered_images(folder: Path) -> list[Path]:

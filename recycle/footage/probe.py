@@ -143,9 +143,8 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
             cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
             notices=(),
         )
-    return info.model_copy(
-        update={"notices": tuple(_notices(info, times, (reader.lasting or 0) * reader.info.time_base, reader.damaged))}
-    )
+    lasting = (reader.lasting or 0) * reader.info.time_base
+    return info.model_copy(update={"notices": tuple(_notices(info, times, lasting, reader.damaged))})
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:

@@ -44,8 +44,10 @@ def before_work(
         yield choice.notice
     if reader.missing:
         yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
-    if reader.alpha:
+    if reader.transparent and not choice.alpha:
         yield "the source is transparent in parts: the output shows the colours beneath"
+    elif reader.may_be_transparent and not choice.alpha:
+        yield "the source has an alpha channel: where it is transparent, the output shows the colours beneath"
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:

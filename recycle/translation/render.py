@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import ceil
 from operator import neg
 from pathlib import Path
+from typing import Literal
 
 import av
 
@@ -14,7 +15,7 @@ from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
-from recycle.footage.codecs import CONTAINERS, choose_encoder, takes_codec
+from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_alpha, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import Picture, mp4_options, output_errors
 from recycle.footage.frame import StreamInfo
@@ -97,6 +98,7 @@ def render(
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
         renderer = _renderer(reader, transform, settings, compare)
+        _check_alpha(output, container, renderer.choice, settings)
         notices = Notices(say)
         moved = _set_back(others, settings, span)
         notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved))
@@ -223,7 +225,8 @@ def render_part(
 
 
 def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
-    return open_frames(source, depth=16 if settings.depth == 10 else 8, hardware=settings.hardware)
+    depth: Literal[8, 16] = 16 if settings.depth == 10 else 8
+    return open_frames(source, depth=depth, hardware=settings.hardware, alpha=settings.alpha == "keep")
 
 
 def _set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
@@ -242,11 +245,15 @@ def _renderer(
     settings: TranslateSettings,
     compare: bool,
 ) -> Renderer:
-    choice = choose_encoder(settings, short_side=min(reader.info.width, reader.info.height))
+    choice = _encoder(reader, settings)
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
     return Renderer(reader, transform, choice, picture, compare, AT_ONCE)
+
+
+def _encoder(reader: VideoReader | ImageFolderReader, settings: TranslateSettings) -> Choice:
+    return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
@@ -271,7 +278,8 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
         OtherStreams(source, container) as others,
     ):
         picture = Picture.of(reader.info)
-        choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
+        choice = _encoder(reader, settings)
+        _check_alpha(output, container, choice, settings)
         moved = _set_back(others, settings, WHOLE)
         return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
@@ -295,6 +303,14 @@ def _check_codec(output: Path, container: str, settings: TranslateSettings) -> N
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
         raise OutputError(f"cannot write {output}: {container} does not hold {settings.codec}; {fitting} does")
+
+
+def _check_alpha(output: Path, container: str, choice: Choice, settings: TranslateSettings) -> None:
+    if choice.alpha and not takes_alpha(container, settings):
+        fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_alpha(name, settings))
+        raise OutputError(
+            f"cannot write {output}: {container} does not hold the transparency of {settings.codec}; {fitting} does"
+        )
 
 
 def _check_frames(reader: VideoReader | ImageFolderReader, count: int, source: Path, span: Span, work: Work) -> None:

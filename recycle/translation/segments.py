@@ -12,7 +12,7 @@ from av.packet import Packet
 from recycle.atomic import atomic_path
 from recycle.footage.codecs import Choice, segment_container
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
-from recycle.footage.frame import Pixels
+from recycle.footage.frame import Beside, Pixels
 from recycle.footage.priority import usual_priority
 
 _GLOBAL_HEADER = av.codec.context.Flags.global_header
@@ -30,21 +30,21 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
     return encoder
 
 
-def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels]]) -> None:
-    """Encode (pts, pixels) into `path`, atomically.
+def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels, Beside]]) -> None:
+    """Encode (pts, pixels, what is beside them) into `path`, atomically.
 
     The first frame is a key frame and no frame refers to another segment. Raises av.FFmpegError or OSError if
     the file cannot be written.
     """
-    container = segment_container(choice.encoder.name)
+    container = segment_container(choice)
     options = mp4_options(picture.time_base) if container == "mov" else {"avoid_negative_ts": "disabled"}
     with (
         atomic_path(path) as temporary,
         av.open(f"file:{temporary}", "w", format=container, container_options=options) as file,
     ):
         encoder = open_encoder(file, choice, picture)
-        for pts, pixels in frames:
-            encoder.write(pixels, pts)
+        for pts, pixels, beside in frames:
+            encoder.write(pixels, pts, beside)
         encoder.close()
 
 
@@ -68,8 +68,9 @@ def join(
     lasting = max(1, lasting or round(1 / picture.rate / picture.time_base))
     usual = min(lasting, stamps[-1] - stamps[-2]) if len(stamps) > 1 else lasting
     lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + usual])), strict=True))
+    in_order = segment_container(encoder.choice) == "matroska"
     final, decoding_times = _decoding_times(segments[-1], stamps, lengths, picture)
-    decoding = iter(decoding_times)
+    shown, decoding = iter(stamps), iter(decoding_times)
     # mp4 ends with the packet that is decoded last, other containers with the one that is shown last.
     ends = {final, stamps[-1]} if encoder.stream.container.format.name in ("mp4", "mov") else {stamps[-1]}
     for pts in ends:
@@ -81,7 +82,7 @@ def join(
             stream = file.streams.video[0]
             for packet in file.demux(stream):
                 if packet.size:
-                    pts = _shown(packet, picture)
+                    pts = next(shown) if in_order else _shown(packet, picture)
                     packet.pts, packet.dts = pts + moved, next(decoding) + moved
                     packet.time_base, packet.duration = picture.time_base, lengths[pts]
                     before(packet.dts * picture.time_base)
@@ -102,6 +103,7 @@ def _decoding_times(
         depth = stream.codec_context.reorder_depth
         final = [_shown(packet, picture) for packet in file.demux(stream) if packet.size][-1]
     depth = min(depth, len(stamps) - 1)
+    final = final if depth else stamps[-1]
     whole = stamps[-1] + lengths[stamps[-1]] - stamps[0]
     lead = whole - lengths[final] - (stamps[-1 - depth] - stamps[0])
     early = [stamps[0] - lead + lead * i // depth for i in range(depth)]

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from av.container.core import Chapter
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OF_THE_ENCODING = {"rotate", "duration", "encoder", "bps", "number_of_frames", "number_of_bytes"}
+_OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encoded_library_settings", "alpha_mode"} | {
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "variant_bitrate",
+}
+"""Tags that a new encoding makes false; mkvmerge writes some with a language behind them, such as BPS-eng."""
 _MAX_READ_FAILURES = 16
 _FIRST = 16
 """Packets of sound among which one can be decoded."""
@@ -277,7 +283,11 @@ def _time(packet: "Packet[Stream]") -> Fraction:
 
 
 def _without(metadata: dict[str, str], keys: set[str]) -> dict[str, str]:
-    return {k: v for k, v in metadata.items() if k.lower() not in keys and not k.startswith("_STATISTICS")}
+    return {
+        k: v
+        for k, v in metadata.items()
+        if k.lower().removesuffix("-eng") not in keys and not k.startswith("_STATISTICS")
+    }
 
 
 def _name(stream: Stream) -> str:
