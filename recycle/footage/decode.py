@@ -37,6 +37,7 @@ from recycle.footage.images import ImageFolderReader, natural_key, numbered_imag
 from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.lasting import Lasting
 from recycle.footage.packets import demux
+from recycle.footage.projection import Projection
 from recycle.places import is_here
 
 __all__ = [
@@ -124,6 +125,8 @@ class VideoReader:
             """Bits per sample of the source."""
             self.missing = beyond_end(container, stream)
             """Frames that the file's index names behind its end: it is cut off."""
+            self.projection = Projection.of(frame)
+            """Spherical mapping and stereo mode of the picture."""
             self.hdr = is_hdr(frame)
             """Whether the source has a high dynamic range; its frames are tone-mapped."""
             self._turn = _turn_of(frame)

@@ -16,6 +16,7 @@ from recycle.errors import FootageError
 from recycle.footage.alpha import opaque
 from recycle.footage.frame import NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.index import Index
+from recycle.footage.projection import Projection
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -33,6 +34,7 @@ class ImageFolderReader:
     interlaced = hdr = hardware = False
     missing = 0
     bits = 8
+    projection = Projection(b"", ())
     lasting = 1
     """How long the last image is shown, in units of the time base."""
 

@@ -25,7 +25,7 @@ from recycle.places import is_here
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
-from recycle.translation.segments import join, open_encoder
+from recycle.translation.segments import join, open_stream
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.start import late_start
 from recycle.translation.streams import OtherStreams
@@ -349,16 +349,19 @@ def _join(
     """Write the file: the frames of the segments are later by `shift` than in the source, and set back by `moved`."""
     container = CONTAINERS[whole.suffix.lower()]
     picture = renderer.picture
-    options = mp4_options(picture.time_base) if container in ("mp4", "mov") else {}
+    in_mp4 = container in ("mp4", "mov")
+    options = mp4_options(picture.time_base) if in_mp4 else {}
     late = (shift - moved) * picture.time_base
     segments = [work.segment(index) for index in range(work.finished())]
     with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
-        encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
-        others.attach(file, encoder.stream, shift=late)
+        boxes = b"" if renderer.compare else renderer.reader.projection.boxes
+        target = open_stream(file, renderer.choice, picture, first=segments[0], boxes=boxes, tag=in_mp4)
+        others.attach(file, target, shift=late)
         join(
             segments,
             [stamp + shift for stamp in stamps],
-            encoder,
+            target,
+            renderer.choice,
             picture,
             before=lambda time: others.copy_until(time - late),
             lasting=renderer.reader.lasting,

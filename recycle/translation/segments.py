@@ -1,19 +1,24 @@
 """Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.stream import VideoStream
 
 from recycle.atomic import atomic_path
-from recycle.footage.codecs import Choice, segment_container
+from recycle.footage.codecs import Choice, keeps_projection, segment_container, template_container
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.footage.frame import Beside, Pixels
 from recycle.footage.priority import usual_priority
+from recycle.footage.projection import with_boxes
 
 _GLOBAL_HEADER = av.codec.context.Flags.global_header
 
@@ -28,6 +33,39 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
     if tag and choice.encoder.tag is not None:
         encoder.stream.codec_context.codec_tag = choice.encoder.tag
     return encoder
+
+
+def open_stream(
+    container: OutputContainer, choice: Choice, picture: Picture, *, first: Path, boxes: bytes, tag: bool
+) -> VideoStream:
+    """The stream of the joined file, with the spherical mapping and stereo mode that `boxes` (see `Projection`) state.
+
+    PyAV copies these from the stream of a file and sets them in no other way: such a file is made in memory, of the
+    `first` segment.
+    """
+    if not boxes or not keeps_projection(choice.encoder.name):
+        return open_encoder(container, choice, picture, tag=tag).stream
+    memory = io.BytesIO()
+    encoder = choice.encoder
+    with (
+        av.open(memory, "w", format=template_container(encoder.name)) as file,
+        av.open(f"file:{first}") as segment,
+    ):
+        stream = open_encoder(file, choice, picture, tag=tag).stream
+        with usual_priority():
+            file.start_encoding()  # opens the encoder
+        codec = stream.codec_context.codec.canonical_name
+        packet = next(packet for packet in segment.demux(segment.streams.video[0]) if packet.size)
+        packet.pts = packet.dts = 0
+        packet.stream = stream
+        file.mux_one(packet)
+    with av.open(with_boxes(memory.getvalue(), boxes)) as template:
+        target = container.add_mux_stream(codec, rate=picture.rate)
+        # Filters copy all that is known of a stream; those of H.264 and HEVC bring its header into the packets' form.
+        header = f"{codec}_mp4toannexb" if codec in ("h264", "hevc") else "null"
+        BitStreamFilterContext(header, template.streams.video[0], target)
+    target.time_base = picture.time_base
+    return cast(VideoStream, target)
 
 
 def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels, Beside]]) -> None:
@@ -51,14 +89,15 @@ def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable
 def join(
     segments: Sequence[Path],
     stamps: Sequence[int],
-    encoder: VideoEncoder,
+    target: VideoStream,
+    choice: Choice,
     picture: Picture,
     before: Callable[[Fraction], None],
     *,
     lasting: int | None = None,
     moved: int = 0,
 ) -> None:
-    """Mux the packets of `segments`, in order, into the container and stream of `encoder`, which encodes nothing.
+    """Mux the packets of `segments`, in order, into the stream `target` of an output.
 
     `stamps` are the presentation times of all frames, in order. `before` is called with the time in seconds of
     every packet before it is muxed. Segments keep presentation times only: decoding times follow from these and
@@ -68,15 +107,16 @@ def join(
     lasting = max(1, lasting or round(1 / picture.rate / picture.time_base))
     usual = min(lasting, stamps[-1] - stamps[-2]) if len(stamps) > 1 else lasting
     lengths = dict(zip(stamps, (after - pts for pts, after in pairwise([*stamps, stamps[-1] + usual])), strict=True))
-    in_order = segment_container(encoder.choice) == "matroska"
+    in_order = segment_container(choice) == "matroska"
     final, decoding_times = _decoding_times(segments[-1], stamps, lengths, picture)
     shown, decoding = iter(stamps), iter(decoding_times)
     # mp4 ends with the packet that is decoded last, other containers with the one that is shown last.
-    ends = {final, stamps[-1]} if encoder.stream.container.format.name in ("mp4", "mov") else {stamps[-1]}
+    ends = {final, stamps[-1]} if target.container.format.name in ("mp4", "mov") else {stamps[-1]}
     for pts in ends:
         lengths[pts] += lasting - usual
+    output = cast(OutputContainer, target.container)
     with usual_priority():
-        encoder.stream.container.start_encoding()  # opens the encoder
+        output.start_encoding()  # opens the encoder
     for path in segments:
         with av.open(f"file:{path}") as file:
             stream = file.streams.video[0]
@@ -86,8 +126,8 @@ def join(
                     packet.pts, packet.dts = pts + moved, next(decoding) + moved
                     packet.time_base, packet.duration = picture.time_base, lengths[pts]
                     before(packet.dts * picture.time_base)
-                    packet.stream = encoder.stream
-                    encoder.stream.container.mux_one(packet)
+                    packet.stream = target
+                    output.mux_one(packet)
 
 
 def _decoding_times(
