@@ -1,23 +1,18 @@
 """Closed captions (CTA-608 and CTA-708, stored after ATSC A/53) within the frames of a video."""
 
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import cast
 
 import av
 from av.filter import Graph
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
 from recycle.footage.conceal import Decoded
+from recycle.footage.sidedata import side_data
 
 _SIDE = 16
 _FORMAT = "gray"
-
-
-def kinds_of(frame: av.VideoFrame) -> set[Type]:
-    """The kinds of side data that a decoded frame carries."""
-    return {data.type for data in cast(Iterable[SideData], frame.side_data)}
 
 
 class Captions:
@@ -32,7 +27,7 @@ class Captions:
 
         A frame that stands for a lost one gives none: its captions would come twice.
         """
-        kinds = kinds_of(decoded.frame)
+        kinds = side_data(decoded.frame).keys()
         if decoded.concealed or Type.A53_CC not in kinds:
             return None
         tiny = self._scaler.reformat(decoded.frame, width=_SIDE, height=_SIDE, format=_FORMAT)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
@@ -38,6 +39,7 @@ from recycle.footage.index import Index, beyond_end, build_index
 from recycle.footage.lasting import Lasting
 from recycle.footage.packets import demux
 from recycle.footage.projection import Projection
+from recycle.footage.sidedata import lost_kinds, side_data
 from recycle.places import is_here
 
 __all__ = [
@@ -129,6 +131,10 @@ class VideoReader:
             """Spherical mapping and stereo mode of the picture."""
             self.hdr = is_hdr(frame)
             """Whether the source has a high dynamic range; its frames are tone-mapped."""
+            self.lost = lost_kinds(frame, hdr=self.hdr)
+            """Data beside the pixels of the first frame that frames do not carry, in words."""
+            self.captions = Type.A53_CC in side_data(frame)
+            """Whether the first frame carries closed captions."""
             self._turn = _turn_of(frame)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
@@ -363,10 +369,10 @@ class _Turn:
 
 def _turn_of(frame: av.VideoFrame) -> _Turn:
     """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
-    try:
-        data = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
-    except KeyError:
-        return _Turn()
+    data = side_data(frame).get(Type.DISPLAYMATRIX)
+    if data is None:  # PyAV gives no matrix beside data that it does not know, but still its angle
+        quarter = round(frame.rotation / 90) % 4
+        return (_Turn(), _Turn(True, False, True), _Turn(False, True, True), _Turn(True, True, False))[quarter]
     a, b, _, c, d, *_ = struct.unpack("=9i", data)
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return _Turn(False, a < 0, d < 0)

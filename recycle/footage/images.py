@@ -34,6 +34,8 @@ class ImageFolderReader:
     interlaced = hdr = hardware = False
     missing = 0
     bits = 8
+    captions = False
+    lost: tuple[str, ...] = ()
     projection = Projection(b"", ())
     lasting = 1
     """How long the last image is shown, in units of the time base."""

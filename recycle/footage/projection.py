@@ -3,19 +3,22 @@
 import io
 import struct
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Self
 
 import av
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import Type
+
+from recycle.footage.sidedata import side_data
 
 _SPHERE = struct.Struct("=4i4II")
 """AVSphericalMapping: projection; yaw, pitch, roll; left, top, right, bottom; padding."""
 _STEREO = struct.Struct("=4i")
 """AVStereo3D begins: type, flags, view, primary eye."""
 _EQUIRECTANGULAR, _CUBEMAP, _TILE = 0, 1, 2
-_ST3D = {0: 0, 1: 2, 2: 1}
-"""AVStereo3DType → the mode of an st3d box: 2D, side by side, top and bottom."""
-_STEREO_MODES = {3: "alternating frames", 4: "checkerboard", 5: "quincunx", 6: "rows", 7: "columns"}
+_ST3D = {1: 2, 2: 1}
+"""AVStereo3DType → the mode of an st3d box: side by side, top and bottom."""
+_MONO = 0
+_STEREO_MODES = {8: "unspecified", 3: "alternating frames", 4: "checkerboard", 5: "quincunx", 6: "rows", 7: "columns"}
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _STSD_HEAD = 8
 """Bytes before the sample entries of an stsd box."""
@@ -33,14 +36,14 @@ class Projection:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
         """That of a decoded frame."""
-        data = {each.type: bytes(each) for each in cast("list[SideData]", list(frame.side_data))}
+        data = side_data(frame)
         boxes, lost = b"", []
         stereo = data.get(Type.STEREO3D)
         if stereo is not None:
             kind, inverted, *_ = _STEREO.unpack_from(stereo)
             if kind in _ST3D and not inverted & 1:
                 boxes += _box(b"st3d", bytes(4) + bytes([_ST3D[kind]]))
-            else:
+            elif kind != _MONO:
                 mode = _STEREO_MODES.get(kind, "right view first" if kind in _ST3D else "another mode")
                 lost.append(f"stereo mode ({mode})")
         sphere = data.get(Type.SPHERICAL)

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import Choice
+from recycle.footage.codecs import Choice, keeps_projection
 from recycle.footage.decode import VideoReader, open_container, video_stream
 from recycle.footage.encode import Picture, padding
 from recycle.footage.images import ImageFolderReader
@@ -38,8 +38,12 @@ def before_work(
     others: OtherStreams,
     *,
     moved: Fraction = Fraction(0),
+    compared: bool = False,
 ) -> Iterator[str]:
-    """What will not be as in the source, or as asked; `moved`: seconds by which all streams are set back."""
+    """What will not be as in the source, or as asked.
+
+    `moved`: seconds by which all streams are set back; `compared`: the source is shown beside the result.
+    """
     if choice.notice is not None:
         yield choice.notice
     if reader.missing:
@@ -52,6 +56,13 @@ def before_work(
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
         yield "the source has a high dynamic range: it is tone-mapped to standard"
+    lost = [*reader.lost, *reader.projection.lost]
+    if reader.captions and not choice.encoder.captions:
+        lost.append("closed captions (h264 and hevc keep them)")
+    if reader.projection.boxes and (compared or not keeps_projection(choice.encoder.name)):
+        lost.append("spherical mapping and stereo mode")
+    if lost:
+        yield f"data beside the picture is left out: {', '.join(lost)}"
     if settings.depth == 8 and reader.bits > 8:
         yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
     right, bottom = padding(choice, picture.width, picture.height)

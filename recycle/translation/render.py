@@ -101,7 +101,9 @@ def render(
         _check_alpha(output, container, renderer.choice, settings)
         notices = Notices(say)
         moved = _set_back(others, settings, span)
-        notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved))
+        notices.add(
+            *before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare)
+        )
         with (
             output_errors(output),
             open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
