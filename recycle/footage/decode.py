@@ -96,6 +96,8 @@ class VideoReader:
         """Frames so far that stand for one that is lost."""
         self.repaired = 0
         """Timestamps so far that were missing, not later than the one before, or hours after it."""
+        self.transparent_later = self.captions_later = False
+        """Whether frames so far turned out transparent, or with captions, after a first one that was not."""
         self.lasting: int | None = None
         """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
         self._depth = depth
@@ -218,12 +220,16 @@ class VideoReader:
 
     def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
         """For LazyFrame."""
+        text = captions.of(decoded)
+        self.captions_later |= text is not None and not self.captions
+        if not (self.transparent or self.may_be_transparent or self.transparent_later):
+            self.transparent_later = is_transparent(decoded.frame)
         if not self._give_alpha:
-            return Beside(captions=captions.of(decoded))
+            return Beside(captions=text)
         width, height = self.info.width, self.info.height
         width, height = (height, width) if self._turn.transpose else (width, height)
         alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self._depth)
-        return Beside(self._turn.apply(alpha[..., None])[..., 0], captions.of(decoded))
+        return Beside(self._turn.apply(alpha[..., None])[..., 0], text)
 
     def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
         """The first frame as a decoder that shows alpha gives it; None if it has none."""

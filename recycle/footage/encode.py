@@ -207,8 +207,7 @@ def mp4_options(time_base: Fraction) -> dict[str, str]:
     fine as the track's own, which FFmpeg doubles until it is at least 10 000.
     """
     timescale = min(mp4_timescale(time_base.denominator), 2**31 - 1)
-    # unofficial: with the boxes of spherical and stereo video
-    return {"movflags": "+faststart", "movie_timescale": str(timescale), "strict": "unofficial"}
+    return {"movflags": "+faststart", "movie_timescale": str(timescale)}
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class ImageFolderReader:
     interlaced = hdr = hardware = False
     missing = 0
     bits = 8
-    captions = False
+    captions = captions_later = False
     lost: tuple[str, ...] = ()
     projection = Projection(b"", ())
     lasting = 1
@@ -60,6 +60,8 @@ class ImageFolderReader:
         """Whether images have an alpha channel; without `alpha`, frames show the colours that lie beneath."""
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
         """Whether one of the images that were looked at has transparent pixels."""
+        self.transparent_later = False
+        """Whether another image so far has an alpha channel."""
         self._give_alpha = alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
@@ -101,6 +103,7 @@ class ImageFolderReader:
 
     def _beside(self, file: Path) -> Beside:
         if not self._give_alpha:
+            self.transparent_later |= not self.alpha and _is_png_with_alpha(file)
             return NOTHING
         size = self.info.height, self.info.width
         alpha = read_alpha(file, depth=self._depth)
@@ -145,6 +148,14 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
     if depth == 16 and rgb.dtype == np.uint8:
         return rgb.astype(np.uint16) * 257
     return rgb.astype(np.uint16) if depth == 16 else rgb.astype(np.uint8)
+
+
+def _is_png_with_alpha(path: Path) -> bool:
+    """By its header alone: colour type 4 or 6."""
+    if path.suffix.lower() != ".png":
+        return False
+    with path.open("rb") as file:
+        return file.read(26)[25:] in (b"\x04", b"\x06")
 
 
 def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:

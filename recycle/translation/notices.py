@@ -79,8 +79,12 @@ def before_work(
         )
 
 
-def after_work(reader: VideoReader | ImageFolderReader) -> Iterator[str]:
+def after_work(reader: VideoReader | ImageFolderReader, choice: Choice) -> Iterator[str]:
     """What was found while reading."""
+    if reader.transparent_later and not choice.alpha:
+        yield "the source becomes transparent in parts: the output shows the colours beneath"
+    if reader.captions_later and not choice.encoder.captions:
+        yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
     if reader.concealed:
         yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
     elif reader.damaged:

@@ -129,7 +129,7 @@ def render(
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
-            notices.add(*after_work(reader), *others.late)
+            notices.add(*after_work(reader, renderer.choice), *others.late)
             notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0] - moved_units, whole=span == WHOLE))
             flush(whole)
             if output.exists() and not overwrite:
@@ -353,10 +353,12 @@ def _join(
     picture = renderer.picture
     in_mp4 = container in ("mp4", "mov")
     options = mp4_options(picture.time_base) if in_mp4 else {}
+    boxes = b"" if renderer.compare else renderer.reader.projection.boxes
+    if in_mp4 and boxes:
+        options["strict"] = "unofficial"  # else FFmpeg leaves them out
     late = (shift - moved) * picture.time_base
     segments = [work.segment(index) for index in range(work.finished())]
     with av.open(f"file:{whole}", "w", format=container, container_options=options) as file:
-        boxes = b"" if renderer.compare else renderer.reader.projection.boxes
         target = open_stream(file, renderer.choice, picture, first=segments[0], boxes=boxes, tag=in_mp4)
         others.attach(file, target, shift=late)
         join(
