@@ -14,11 +14,13 @@ from recycle.footage.frame import Pixels
 
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs whose alpha is a second picture in every packet, which only these decoders show."""
+_PALETTE = "pal8"
+"""Its colours have alpha, which PyAV does not tell of its component."""
 
 
 def has_alpha(pixel_format: str) -> bool:
     """Whether a pixel format (FFmpeg's name) has an alpha channel, or a palette with alpha."""
-    return any(component.is_alpha for component in av.VideoFormat(pixel_format, 16, 16).components)
+    return pixel_format == _PALETTE or any(c.is_alpha for c in av.VideoFormat(pixel_format, 16, 16).components)
 
 
 def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
@@ -54,7 +56,7 @@ def is_transparent(frame: av.VideoFrame) -> bool:
 
 def is_certain(frame: av.VideoFrame, container: str) -> bool:
     """Whether the pixel format says that the source has alpha; GIF and palettes always have room for it."""
-    return has_alpha(frame.format.name) and frame.format.name != "pal8" and container != "gif"
+    return has_alpha(frame.format.name) and frame.format.name != _PALETTE and container != "gif"
 
 
 def alpha_plane(

@@ -274,11 +274,6 @@ def segment_container(choice: Choice) -> str:
     return _exact_container(choice.encoder.name)
 
 
-def keeps_projection(encoder: str) -> bool:
-    """Whether spherical mapping and stereo mode can be written beside an encoder's stream."""
-    return encoder != "ffv1"
-
-
 def template_container(encoder: str) -> str:
     """FFmpeg's name of the kind of mp4 that holds an encoder's stream; none holds FFV1."""
     return "mov" if encoder == "prores_ks" else "mp4"

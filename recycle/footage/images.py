@@ -36,7 +36,7 @@ class ImageFolderReader:
     bits = 8
     captions = captions_later = False
     lost: tuple[str, ...] = ()
-    projection = Projection(b"", ())
+    projection = Projection(b"", True, ())
     lasting = 1
     """How long the last image is shown, in units of the time base."""
 

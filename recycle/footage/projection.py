@@ -30,6 +30,8 @@ class Projection:
 
     boxes: bytes
     """What can be written; empty: nothing."""
+    plain: bool
+    """Whether that is an equirectangular picture of one view, seen straight on."""
     lost: tuple[str, ...]
     """What cannot, in words."""
 
@@ -37,21 +39,27 @@ class Projection:
     def of(cls, frame: av.VideoFrame) -> Self:
         """That of a decoded frame."""
         data = side_data(frame)
-        boxes, lost = b"", []
+        boxes, plain, lost = b"", True, []
         stereo = data.get(Type.STEREO3D)
         if stereo is not None:
             kind, inverted, *_ = _STEREO.unpack_from(stereo)
             if kind in _ST3D and not inverted & 1:
-                boxes += _box(b"st3d", bytes(4) + bytes([_ST3D[kind]]))
+                boxes, plain = _box(b"st3d", bytes(4) + bytes([_ST3D[kind]])), False
             elif kind != _MONO:
                 mode = _STEREO_MODES.get(kind, "right view first" if kind in _ST3D else "another mode")
                 lost.append(f"stereo mode ({mode})")
         sphere = data.get(Type.SPHERICAL)
         if sphere is not None and len(sphere) >= _SPHERE.size:
-            box = _sv3d(*_SPHERE.unpack_from(sphere))
-            boxes += box
+            facts = _SPHERE.unpack_from(sphere)
+            box = _sv3d(*facts)
+            boxes, plain = boxes + box, plain and not any(facts)
             lost += [] if box else ["spherical mapping"]
-        return cls(boxes, tuple(lost))
+        return cls(boxes, plain, tuple(lost))
+
+    def boxes_in(self, container: str, encoder: str) -> bytes:
+        """Those that come into a container (FFmpeg's name) with the stream of an encoder."""
+        keeps = encoder != "ffv1" and (container != "mov" or self.plain)  # of mov, FFmpeg writes no more
+        return self.boxes if keeps else b""
 
 
 def _sv3d(

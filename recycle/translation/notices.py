@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import Choice, keeps_projection
+from recycle.footage.codecs import Choice
 from recycle.footage.decode import VideoReader, open_container, video_stream
 from recycle.footage.encode import Picture, padding
 from recycle.footage.images import ImageFolderReader
@@ -59,7 +59,7 @@ def before_work(
     lost = [*reader.lost, *reader.projection.lost]
     if reader.captions and not choice.encoder.captions:
         lost.append("closed captions (h264 and hevc keep them)")
-    if reader.projection.boxes and (compared or not keeps_projection(choice.encoder.name)):
+    if reader.projection.boxes and (compared or not reader.projection.boxes_in(others.container, choice.encoder.name)):
         lost.append("spherical mapping and stereo mode")
     if lost:
         yield f"data beside the picture is left out: {', '.join(lost)}"

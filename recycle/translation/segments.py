@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from recycle.atomic import atomic_path
-from recycle.footage.codecs import Choice, keeps_projection, segment_container, template_container
+from recycle.footage.codecs import Choice, segment_container, template_container
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.footage.frame import Beside, Pixels
 from recycle.footage.priority import usual_priority
@@ -43,7 +43,7 @@ def open_stream(
     PyAV copies these from the stream of a file and sets them in no other way: such a file is made in memory, of the
     `first` segment.
     """
-    if not boxes or not keeps_projection(choice.encoder.name):
+    if not boxes:
         return open_encoder(container, choice, picture, tag=tag).stream
     memory = io.BytesIO()
     encoder = choice.encoder

@@ -60,6 +60,8 @@ class OtherStreams:
         """What cannot be carried over as it is; known before any work."""
         self.late: list[str] = []
         """What went wrong since."""
+        self.container = container
+        """FFmpeg's name of the output's container."""
         self._span = (start, end)
         self._input = None if source.is_dir() else open_container(source)
         self._copied: list[Stream] = []
