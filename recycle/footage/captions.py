@@ -6,7 +6,7 @@ from typing import cast
 import av
 from av.filter import Graph
 from av.sidedata.sidedata import Type
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from recycle.footage.conceal import Decoded
 from recycle.footage.sidedata import side_data
@@ -30,7 +30,9 @@ class Captions:
         kinds = side_data(decoded.frame).keys()
         if decoded.concealed or Type.A53_CC not in kinds:
             return None
-        tiny = self._scaler.reformat(decoded.frame, width=_SIDE, height=_SIDE, format=_FORMAT)
+        tiny = self._scaler.reformat(
+            decoded.frame, width=_SIDE, height=_SIDE, format=_FORMAT, interpolation=Interpolation.POINT
+        )
         others = tuple(sorted(cast(int, kind.value) for kind in kinds - {Type.A53_CC}))
         if not others:
             return tiny

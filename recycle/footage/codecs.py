@@ -259,11 +259,6 @@ def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bit
     return f"it does not know the option {', '.join(sorted(unused))}" if unused else ""
 
 
-def takes_alpha(container: str, settings: EncodeSettings) -> bool:
-    """Whether `container` (FFmpeg's name) holds the codec with an alpha channel."""
-    return takes_codec(container, settings) and (settings.codec != "vp9" or container in ("matroska", "webm"))
-
-
 def segment_container(choice: Choice) -> str:
     """FFmpeg's name of the container of a segment: one that keeps an encoder's packets with their exact timestamps.
 
@@ -289,7 +284,10 @@ def _asked(choice: Choice) -> str:
 
 
 def takes_codec(container: str, settings: EncodeSettings) -> bool:
-    """Whether `container` (FFmpeg's name) holds video of the codec: tried in memory."""
+    """Whether `container` (FFmpeg's name) holds video of the codec, and its alpha channel if that is kept: tried in
+    memory."""
+    if settings.alpha == "keep" and settings.codec == "vp9" and container not in ("matroska", "webm"):
+        return False
     return _takes(container, ENCODERS[settings.codec].name)
 
 

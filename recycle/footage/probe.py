@@ -144,7 +144,8 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
             notices=(),
         )
     lasting = (reader.lasting or 0) * reader.info.time_base
-    return info.model_copy(update={"notices": tuple(_notices(info, times, lasting, reader.damaged))})
+    notices = (*_notices(info, times, lasting, reader.damaged), *_beside(reader))
+    return info.model_copy(update={"notices": notices})
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -217,6 +218,18 @@ def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
     )
 
 
+def _beside(reader: VideoReader) -> Iterator[str]:
+    if reader.transparent or reader.may_be_transparent:
+        yield "transparent in parts: a translated video shows the colours beneath, unless --alpha keep"
+    if reader.captions or reader.captions_later:
+        yield "closed captions within the picture: h264 and hevc keep them"
+    if reader.projection.boxes:
+        yield "spherical or stereo picture: .mp4, .mkv and .webm keep how it is to be shown"
+    lost = (*reader.lost, *reader.projection.lost)
+    if lost:
+        yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
+
+
 def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
@@ -226,7 +239,8 @@ def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged:
     if info.variable_rate:
         yield "the frame rate varies: every timestamp is kept"
     if info.start_seconds:
-        yield f"the video starts at {info.start_seconds:.3f} s, not at 0"
+        late = ": a translated video starts at 0, unless --timestamps source" if info.start_seconds >= 10 else ""
+        yield f"the video starts at {info.start_seconds:.3f} s, not at 0{late}"
     if info.width % 2 or info.height % 2:
         yield f"odd size {info.width}×{info.height}: a translated video is one pixel larger where it is odd"
     if info.bit_depth > 8:

@@ -15,7 +15,7 @@ from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
-from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_alpha, takes_codec
+from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import Picture, mp4_options, output_errors
 from recycle.footage.frame import StreamInfo
@@ -35,7 +35,7 @@ from recycle.translation.work import SEGMENT, Work, open_work, share_work
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""
 
-FRAMES = 2
+FRAMES = 3
 """To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
 
 MOST_CONCEALED = 0.5
@@ -98,7 +98,6 @@ def render(
         OtherStreams(source, container, start=span.start, end=span.end) as others,
     ):
         renderer = _renderer(reader, transform, settings, compare)
-        _check_alpha(output, container, renderer.choice, settings)
         notices = Notices(say)
         moved = _set_back(others, settings, span)
         notices.add(
@@ -275,13 +274,13 @@ def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
     """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
     container = CONTAINERS[output.suffix.lower()]
+    _check_codec(output, container, settings)
     with (
         _open(source, settings) as reader,
         OtherStreams(source, container) as others,
     ):
         picture = Picture.of(reader.info)
         choice = _encoder(reader, settings)
-        _check_alpha(output, container, choice, settings)
         moved = _set_back(others, settings, WHOLE)
         return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
@@ -304,15 +303,8 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
 def _check_codec(output: Path, container: str, settings: TranslateSettings) -> None:
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
-        raise OutputError(f"cannot write {output}: {container} does not hold {settings.codec}; {fitting} does")
-
-
-def _check_alpha(output: Path, container: str, choice: Choice, settings: TranslateSettings) -> None:
-    if choice.alpha and not takes_alpha(container, settings):
-        fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_alpha(name, settings))
-        raise OutputError(
-            f"cannot write {output}: {container} does not hold the transparency of {settings.codec}; {fitting} does"
-        )
+        what = f"the transparency of {settings.codec}" if settings.alpha == "keep" else settings.codec
+        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting} does")
 
 
 def _check_frames(reader: VideoReader | ImageFolderReader, count: int, source: Path, span: Span, work: Work) -> None:
