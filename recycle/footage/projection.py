@@ -3,6 +3,7 @@
 import io
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Self
 
 import av
@@ -56,9 +57,13 @@ class Projection:
             lost += [] if box else ["spherical mapping"]
         return cls(boxes, plain, tuple(lost))
 
-    def boxes_in(self, container: str, encoder: str) -> bytes:
-        """Those that come into a container (FFmpeg's name) with the stream of an encoder."""
-        keeps = encoder != "ffv1" and (container != "mov" or self.plain)  # of mov, FFmpeg writes no more
+    def boxes_in(self, container: str, encoder: str, pixel_aspect: Fraction) -> bytes:
+        """Those that come into a container (FFmpeg's name) with the stream of an encoder; empty: none can.
+
+        No mp4 holds FFV1, of mov FFmpeg writes no more than what is plain, and PyAV does not set the pixel aspect of
+        a stream that is copied.
+        """
+        keeps = encoder != "ffv1" and (container != "mov" or self.plain) and pixel_aspect == 1
         return self.boxes if keeps else b""
 
 

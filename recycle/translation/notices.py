@@ -59,7 +59,8 @@ def before_work(
     lost = [*reader.lost, *reader.projection.lost]
     if reader.captions and not choice.encoder.captions:
         lost.append("closed captions (h264 and hevc keep them)")
-    if reader.projection.boxes and (compared or not reader.projection.boxes_in(others.container, choice.encoder.name)):
+    kept = reader.projection.boxes_in(others.container, choice.encoder.name, picture.sample_aspect_ratio)
+    if reader.projection.boxes and (compared or not kept):
         lost.append("spherical mapping and stereo mode")
     if lost:
         yield f"data beside the picture is left out: {', '.join(lost)}"

@@ -345,8 +345,8 @@ def _join(
     picture = renderer.picture
     in_mp4 = container in ("mp4", "mov")
     options = mp4_options(picture.time_base) if in_mp4 else {}
-    projection = renderer.reader.projection
-    boxes = b"" if renderer.compare else projection.boxes_in(container, renderer.choice.encoder.name)
+    encoder, projection = renderer.choice.encoder.name, renderer.reader.projection
+    boxes = b"" if renderer.compare else projection.boxes_in(container, encoder, picture.sample_aspect_ratio)
     if in_mp4 and boxes:
         options["strict"] = "unofficial"  # else FFmpeg leaves them out
     late = (shift - moved) * picture.time_base

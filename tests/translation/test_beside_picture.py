@@ -372,6 +372,12 @@ def test_a_projection_that_is_lost_is_told(tmp_path: Path) -> None:
     assert line in foresee(source, tmp_path / "out.mov", TranslateSettings())
     assert line in translate(source, tmp_path / "out.mp4", compare=True)
     assert not seen(tmp_path / "out.mp4")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(source), "-vf", "setsar=2", "-c:v", "libx264"]
+    command += ["-strict", "unofficial", str(tmp_path / "wide.mp4")]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    assert line in translate(tmp_path / "wide.mp4", tmp_path / "wide.mkv")
+    with VideoReader(tmp_path / "wide.mkv") as reader:
+        assert reader.info.sample_aspect_ratio == 2
 
 
 def test_light_levels_go_with_the_high_dynamic_range(tmp_path: Path) -> None:
