@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
@@ -210,6 +211,19 @@ def test_codecs_without_alpha_are_refused_in_one_line(codec: Codec) -> None:
     with pytest.raises(ConfigError, match=f"'alpha' cannot be kept by the codec {codec}: choose 'prores'") as error:
         parse_settings(TranslateSettings, {"codec": codec, "alpha": "keep"})
     assert "\n" not in str(error.value)
+
+
+def test_the_command_line_keeps_transparency(tmp_path: Path) -> None:
+    source = make(tmp_path, "vp9.webm")
+    command = [sys.executable, "-m", "recycle", "translate", str(source), str(tmp_path / "out.mov"), "--to", "b"]
+    command += ["--model", "identity", "--alpha", "keep"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+    assert refused.returncode == 1
+    assert len(lines) == 1
+    assert "'prores'" in lines[0]
+    subprocess.run([*command, "--codec", "prores"], capture_output=True, check=True)
+    assert min(alpha.min() for alpha in alphas(tmp_path / "out.mov")) < 30
 
 
 def test_a_container_that_would_lose_the_alpha_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,13 @@ def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: P
 
     other = FAST.model_copy(update={"timestamps": "source"})
     assert render_key(broadcast, {}, FAST, WHOLE, False) == render_key(broadcast, {}, other, WHOLE, False)
+
+
+def test_the_command_line_keeps_the_clock_if_asked_to(broadcast: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recycle", "translate", str(broadcast), "--model", "identity", "--to", "b"]
+    for name, options in (("moved.mp4", []), ("kept.mp4", ["--timestamps", "source"])):
+        result = subprocess.run(
+            [*command[:5], str(tmp_path / name), *command[5:], *options], capture_output=True, text=True, check=True
+        )
+        assert ("--timestamps source" in result.stdout) == (not options)
+        assert (starts(tmp_path / name)["video"] > 60_000) == bool(options)
