@@ -388,12 +388,18 @@ def translate(
     preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
     depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
     pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
+    alpha: Annotated[
+        Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")
+    ] = "drop",
     option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
     hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
     fps: Annotated[
         str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
     ] = None,
     max_pixels: MaxPixels = None,
+    timestamps: Annotated[
+        Literal["zero", "source"], typer.Option(help="zero: a clock that starts at 10 s or later is moved to 0.")
+    ] = "zero",
     overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
     include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
@@ -454,6 +460,8 @@ def translate(
             "hardware": hardware,
             "fps": fps,
             **_given(max_pixels=max_pixels),
+            "timestamps": timestamps,
+            "alpha": alpha,
             "device": device,
             "precision": precision,
         },

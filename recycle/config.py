@@ -420,6 +420,9 @@ class EncodeSettings(Settings):
     """Bits per sample. 10 keeps the levels of a source that has them; few players take 10-bit H.264."""
     pixel_format: Word | None = None
     """FFmpeg's name, such as 'yuv444p'. None: what plays everywhere (4:2:0 where the codec has it)."""
+    alpha: Literal["drop", "keep"] = "drop"
+    """'keep': a source with an alpha channel keeps its transparency; for 'prores', 'ffv1' and 'vp9'. 'drop': the
+    colours beneath are shown."""
     options: dict[str, str] = Field({}, max_length=50)
     """Further options of the encoder, as FFmpeg names them; which ones: recycle.encoder_options."""
     hardware: bool = False
@@ -441,6 +444,15 @@ class EncodeSettings(Settings):
         check_options(self.codec, self.options, hardware=self.hardware)
         return self
 
+    @model_validator(mode="after")
+    def _codec_holds_alpha(self) -> Self:
+        if self.alpha == "keep" and self.codec not in ("prores", "ffv1", "vp9"):
+            raise ValueError(
+                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mov) "
+                "or 'vp9' (.webm, .mkv)"
+            )
+        return self
+
 
 class TranslateSettings(EncodeSettings):
     """How a bundle is applied to video."""
@@ -448,6 +460,9 @@ class TranslateSettings(EncodeSettings):
     scale: Literal["trained", "source"] | Annotated[int, Field(ge=16, le=16384)] = "trained"
     """Short side in pixels at which the network runs: as in training, as in the source, or a number.
     The output always has the source's size."""
+    timestamps: Literal["zero", "source"] = "zero"
+    """'zero': a source whose clock starts at 10 s or later, such as a broadcast, is moved to start at 0, all streams
+    together. 'source': every timestamp stays. Starts below 10 s stay in either case."""
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
     batch_size: int | None = Field(None, ge=1, le=4096)

@@ -13,6 +13,7 @@ import numpy as np
 
 from recycle.config import Codec, EncodeSettings
 from recycle.errors import ConfigError
+from recycle.footage.alpha import has_alpha
 from recycle.footage.priority import usual_priority
 
 av.logging.set_level(None)
@@ -42,6 +43,12 @@ class Encoder:
     speed: str = "preset"
     """Option that takes the preset."""
     options: tuple[tuple[str, str], ...] = ()
+    alpha: tuple[tuple[int, str], ...] = ()
+    """Bits per sample and the pixel format with an alpha channel; empty: the codec has none."""
+    alpha_options: tuple[tuple[str, str], ...] = ()
+    """Options that this format needs."""
+    captions: bool = False
+    """Whether it writes the closed captions (CTA-608, CTA-708) that are beside its frames."""
     tag: str | None = None
     """Codec tag for mp4 and mov, where the default one does not play everywhere."""
 
@@ -66,6 +73,7 @@ ENCODERS: dict[Codec, Encoder] = {
         preset="medium",
         presets=_X26,
         options=(("x264-params", "cpu-independent=1"),),  # else AVX-512 gives another stream each time
+        captions=True,
     ),
     "hevc": Encoder(
         "libx265",
@@ -74,7 +82,8 @@ ENCODERS: dict[Codec, Encoder] = {
         14,
         preset="medium",
         presets=_X26,
-        options=(("x265-params", "log-level=none"),),
+        options=(("x265-params", "log-level=none"), ("a53cc", "1")),
+        captions=True,
         tag="hvc1",
     ),
     "av1": Encoder(
@@ -96,15 +105,39 @@ ENCODERS: dict[Codec, Encoder] = {
         presets=tuple(str(n) for n in range(8, -1, -1)),
         speed="cpu-used",
         options=(("row-mt", "1"), ("deadline", "good")),
+        alpha=((8, "yuva420p"),),
     ),
-    "prores": Encoder("prores_ks", {8: "yuv422p10le", 10: "yuv422p10le"}, None, options=(("profile", "hq"),)),
-    "ffv1": Encoder("ffv1", {8: "bgr0", 10: "gbrp10le"}, None, options=(("level", "3"), ("slicecrc", "1"))),
+    "prores": Encoder(
+        "prores_ks",
+        {8: "yuv422p10le", 10: "yuv422p10le"},
+        None,
+        options=(("profile", "hq"),),
+        alpha=((8, "yuva444p10le"), (10, "yuva444p10le")),
+        alpha_options=(("profile", "4444"),),
+    ),
+    "ffv1": Encoder(
+        "ffv1",
+        {8: "bgr0", 10: "gbrp10le"},
+        None,
+        options=(("level", "3"), ("slicecrc", "1")),
+        alpha=((8, "bgra"), (10, "gbrap10le")),
+    ),
 }
 """`prores` is 10-bit 4:2:2 and `ffv1` lossless RGB, whatever the quality."""
 
 _HARDWARE: dict[Codec, Encoder] = {
-    "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),)),
-    "hevc": Encoder("hevc_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),)),
+    "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),), captions=True),
+    "hevc": Encoder(
+        "hevc_nvenc",
+        {8: "yuv420p", 10: "p010le"},
+        "cq",
+        14,
+        51,
+        "p5",
+        _NVENC,
+        options=(("rc", "vbr"),),
+        captions=True,
+    ),
     "av1": Encoder("av1_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 18, 63, "p5", _NVENC, options=(("rc", "vbr"),)),
 }
 
@@ -119,12 +152,15 @@ class Choice:
     bitrate: int | None
     notice: str | None = None
     """What the user should know of the choice."""
+    alpha: bool = False
+    """Whether the transparency of the source is kept."""
 
 
-def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL) -> Choice:
+def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL, alpha: bool = False) -> Choice:
     """The encoder that `settings` ask for, tried out by encoding a few frames.
 
-    Frames whose `short_side` in pixels is below SMALL get a finer default quality: what is lost shows more.
+    `alpha`: the source has an alpha channel, which is kept if the settings say so. Frames whose `short_side` in
+    pixels is below SMALL get a finer default quality: what is lost shows more.
 
     Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder refuses.
     """
@@ -134,7 +170,7 @@ def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL) -> Choi
         if choice is not None:
             return choice
         notice = f"no GPU here encodes {settings.codec} as asked: the processor does"
-    choice = _choice(ENCODERS[settings.codec], settings, short_side, notice)
+    choice = _choice(ENCODERS[settings.codec], settings, short_side, notice, alpha=alpha and settings.alpha == "keep")
     reason = try_encoder(choice)
     if reason:
         raise ConfigError(f"the encoder {choice.encoder.name} refuses {_asked(choice)}: {reason}")
@@ -161,8 +197,10 @@ def working_hardware() -> list[str]:
     return found
 
 
-def _choice(encoder: Encoder, settings: EncodeSettings, short_side: int, notice: str | None) -> Choice:
-    options = dict(encoder.options)
+def _choice(
+    encoder: Encoder, settings: EncodeSettings, short_side: int, notice: str | None, *, alpha: bool = False
+) -> Choice:
+    options = dict(encoder.options) | (dict(encoder.alpha_options) if alpha else {})
     if settings.pixel_format is None and settings.depth not in encoder.formats:
         raise ConfigError(f"{settings.codec} is written with 8 bits only; choose another codec for {settings.depth}")
     if settings.crf is not None:
@@ -186,7 +224,11 @@ def _choice(encoder: Encoder, settings: EncodeSettings, short_side: int, notice:
     bitrate = settings.bitrate
     if encoder.name == "libvpx-vp9" and bitrate is None:
         bitrate = 0  # else crf is only an upper bound of the quality
-    return Choice(encoder, settings.pixel_format or encoder.formats[settings.depth], options, bitrate, notice)
+    formats = dict(encoder.alpha) if alpha else encoder.formats
+    pixel_format = settings.pixel_format or formats[settings.depth]
+    if alpha and not has_alpha(pixel_format):
+        raise ConfigError(f"the pixel format {pixel_format} has no alpha channel to keep; leave 'pixel_format' out")
+    return Choice(encoder, pixel_format, options, bitrate, notice, alpha)
 
 
 def try_encoder(choice: Choice) -> str:
@@ -197,7 +239,7 @@ def try_encoder(choice: Choice) -> str:
 @cache
 def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bitrate: int | None) -> str:
     try:
-        with av.open(io.BytesIO(), "w", format=segment_container(name)) as container:
+        with av.open(io.BytesIO(), "w", format=_exact_container(name)) as container:
             stream: Any = container.add_stream(name, rate=Fraction(25), options=dict(options))
             stream.width, stream.height, stream.pix_fmt = 256, 256, pixel_format
             if bitrate is not None:
@@ -217,8 +259,22 @@ def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bit
     return f"it does not know the option {', '.join(sorted(unused))}" if unused else ""
 
 
-def segment_container(encoder: str) -> str:
-    """FFmpeg's name of the container that keeps an encoder's packets with their exact timestamps."""
+def segment_container(choice: Choice) -> str:
+    """FFmpeg's name of the container of a segment: one that keeps an encoder's packets with their exact timestamps.
+
+    Only Matroska keeps the alpha that VP9 has beside its packets; its timestamps are not exact, but in order.
+    """
+    if choice.encoder.name == "libvpx-vp9" and has_alpha(choice.pixel_format):
+        return "matroska"
+    return _exact_container(choice.encoder.name)
+
+
+def template_container(encoder: str) -> str:
+    """FFmpeg's name of the kind of mp4 that holds an encoder's stream; none holds FFV1."""
+    return "mov" if encoder == "prores_ks" else "mp4"
+
+
+def _exact_container(encoder: str) -> str:
     return "mov" if encoder == "prores_ks" else "nut"
 
 
@@ -228,7 +284,10 @@ def _asked(choice: Choice) -> str:
 
 
 def takes_codec(container: str, settings: EncodeSettings) -> bool:
-    """Whether `container` (FFmpeg's name) holds video of the codec: tried in memory."""
+    """Whether `container` (FFmpeg's name) holds video of the codec, and its alpha channel if that is kept: tried in
+    memory."""
+    if settings.alpha == "keep" and settings.codec == "vp9" and container not in ("matroska", "webm"):
+        return False
     return _takes(container, ENCODERS[settings.codec].name)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import av
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 _MAX_READ_FAILURES = 16
@@ -28,7 +29,7 @@ class Decoded:
 
 def decode(
     demux: "Callable[[], Iterator[Packet[VideoStream]]]",
-    stream: VideoStream,
+    stream: VideoStream | VideoCodecContext,
     *,
     step: int,
     damage: Callable[[], None],
@@ -39,9 +40,9 @@ def decode(
     Every packet promises a frame at its timestamp. One that is not kept near an error of the decoder or
     demuxer is concealed by the nearest frame in time; without any error it was not meant to be shown (the
     second field of a picture, a hidden reference frame). `step`: the usual distance of frames in units of the
-    stream's time base. `demux` gives the packets from where the file was left, so that reading goes on after
-    an error; `damage` is called once for each. A frame of more than `max_pixels` counts as an error. Raises
-    av.FFmpegError if the file cannot be reached any more.
+    stream's time base. `stream` decodes; it may be a decoder alone. `demux` gives the packets from where the file
+    was left, so that reading goes on after an error; `damage` is called once for each. A frame of more than
+    `max_pixels` counts as an error. Raises av.FFmpegError if the file cannot be reached any more.
     """
     promised = _Promises(step)
 

@@ -13,21 +13,37 @@ from typing import Literal, Self
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from recycle.config import MAX_PIXELS
 from recycle.cores import cores
 from recycle.errors import FootageError
+from recycle.footage.alpha import (
+    alpha_decoder,
+    alpha_plane,
+    first_with_alpha,
+    has_alpha,
+    is_certain,
+    is_transparent,
+)
+from recycle.footage.captions import Captions
 from recycle.footage.colour import RgbConverter, is_hdr
 from recycle.footage.conceal import Decoded, decode
 from recycle.footage.container import check_size, is_raw, open_container, video_stream
 from recycle.footage.deinterlace import deinterlace
-from recycle.footage.frame import ASSUMED_RATE, Clock, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels, StreamInfo
 from recycle.footage.hardware import decodes_alike
 from recycle.footage.image_file import image_size
 from recycle.footage.images import ImageFolderReader, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
+from recycle.footage.lasting import Lasting
 from recycle.footage.packets import demux
+from recycle.footage.projection import Projection
+from recycle.footage.sidedata import lost_kinds, side_data
 from recycle.places import is_here
 
 __all__ = [
@@ -66,12 +82,14 @@ class VideoReader:
         hardware: bool = False,
         fps: Fraction | None = None,
         max_pixels: int = MAX_PIXELS,
+        alpha: bool = False,
     ) -> None:
         """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
 
         `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
         all cores are busy. `hardware` decodes on the GPU if the first frame shows that this gives the same. `fps` is
-        the rate of a raw stream, instead of the one that it states; other files have times of their own. Raises
+        the rate of a raw stream, instead of the one that it states; other files have times of their own. `alpha` gives
+        the alpha channel of a source that has one beside its frames, which the processor then decodes. Raises
         FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures of
         more than `max_pixels`.
         """
@@ -84,15 +102,21 @@ class VideoReader:
         """Timestamps so far that were missing, not later than the one before, or hours after it."""
         self.deinterlaced = 0
         """Frames so far that were interlaced."""
+        self.transparent_later = self.captions_later = False
+        """Whether frames so far turned out transparent, or with captions, after a first one that was not."""
+        self.lasting: int | None = None
+        """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
         self._depth = depth
         self._max_pixels = max_pixels
         self._threads = threads
+        self._give_alpha = False  # while the first frame is looked at
         self._container: InputContainer | None = None
         with open_container(path, max_pixels=max_pixels) as container:
             stream = video_stream(container, path)
             known = (stream.width, stream.height) if stream.width else image_size(path) if is_here(path) else None
             check_size(path, *(known or (0, 0)), max_pixels)
             self._step = frame_step(stream)
+            self._lasting = Lasting(container, stream, path, step=self._step)
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(
@@ -100,7 +124,16 @@ class VideoReader:
                     f"most {max_pixels:,} pixels (--max-pixels)?"
                 )
             frame = first.frame
-            self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
+            decoder = alpha_decoder(stream)
+            coded = None if decoder is None else self._first_with_alpha(decoder)
+            self.alpha = has_alpha(frame.format.name) or coded is not None
+            """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+            self._give_alpha = alpha and self.alpha
+            self.transparent = is_transparent(coded or frame)
+            """Whether the first frame has transparent pixels."""
+            self.may_be_transparent = coded is not None or is_certain(frame, container.format.name)
+            """Whether the format of the source says that frames have alpha."""
+            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, frame)
             """Whether the GPU decodes."""
             self.interlaced = frame.interlaced_frame
             """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
@@ -114,10 +147,14 @@ class VideoReader:
             """Bits per sample of the source."""
             self.missing = beyond_end(container, stream)
             """Frames that the file's index names behind its end: it is cut off."""
-            self.alpha = _is_transparent(frame)
-            """Whether the first frame has transparent pixels; frames show the colours that lie beneath."""
+            self.projection = Projection.of(frame)
+            """Spherical mapping and stereo mode of the picture."""
             self.hdr = is_hdr(frame)
             """Whether the source has a high dynamic range; its frames are tone-mapped."""
+            self.lost = lost_kinds(frame, hdr=self.hdr)
+            """Data beside the pixels of the first frame that frames do not carry, in words."""
+            self.captions = Type.A53_CC in side_data(frame)
+            """Whether the first frame carries closed captions."""
             self._turn = _turn_of(frame)
             aspect = stream.sample_aspect_ratio or Fraction(1)
             aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
@@ -161,12 +198,15 @@ class VideoReader:
         """
         self.close()
         self.damaged = self.concealed = self.repaired = self.deinterlaced = 0
+        self.lasting = None
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
+        latest: tuple[int, int | None] | None = None
+        scaler, captions = VideoReformatter(), Captions()
         try:
             for decoded in deinterlace(frames, time_base):
                 stamp = self._stamp(decoded.pts) if self.raw else decoded.pts
@@ -176,14 +216,22 @@ class VideoReader:
                         self.damaged = 0
                     continue
                 if end is not None and pts >= end:
+                    self.lasting = None if latest is None else min(pts, end) - latest[0]
                     return
+                latest = pts, decoded.pts
                 self.repaired += pts != stamp and not (self.raw and stamp is None)
                 self.concealed += decoded.concealed
                 self.deinterlaced += decoded.interlaced
                 if not wanted(pts):
                     continue
                 convert = partial(self._pixels, to_rgb, decoded.frame)
-                yield LazyFrame(convert, pts, time_base, decoded.concealed)
+                beside = partial(self._beside, scaler, captions, decoded)
+                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside)
+            if latest is not None:
+                sound = not self.damaged and not clock.shift
+                own = latest[0] if latest[1] is None else latest[1]
+                lasting = self._step if self.raw else self._lasting.after(own, trust_end=sound)
+                self.lasting = lasting if end is None else min(lasting, end - latest[0])
         finally:
             container.close()
 
@@ -200,6 +248,26 @@ class VideoReader:
         except av.FFmpegError as error:
             raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
         return self._turn.apply(pixels)
+
+    def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
+        """For LazyFrame."""
+        text = captions.of(decoded)
+        self.captions_later |= text is not None and not self.captions
+        if not (self.transparent or self.may_be_transparent or self.transparent_later):
+            self.transparent_later = is_transparent(decoded.frame)
+        if not self._give_alpha:
+            return Beside(captions=text)
+        width, height = self.info.width, self.info.height
+        width, height = (height, width) if self._turn.transpose else (width, height)
+        alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self._depth)
+        return Beside(self._turn.apply(alpha[..., None])[..., 0], text)
+
+    def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
+        """The first frame as a decoder that shows alpha gives it; None if it has none."""
+        with open_container(self.path) as container:
+            stream = video_stream(container, self.path)
+            packet = next((packet for packet in demux(container, stream) if packet.size), None)
+            return None if packet is None else first_with_alpha(decoder, packet)
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
@@ -229,7 +297,12 @@ class VideoReader:
             self.damaged += 1
 
         step = frame_step(stream)
-        return decode(lambda: demux(container, stream), stream, step=step, damage=damage, max_pixels=self._max_pixels)
+        decoder = alpha_decoder(stream) if self._give_alpha else None
+
+        def packets() -> "Iterator[Packet[VideoStream]]":
+            return self._lasting.note(demux(container, stream))
+
+        return decode(packets, decoder or stream, step=step, damage=damage, max_pixels=self._max_pixels)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""
@@ -313,21 +386,12 @@ class _Turn:
         return np.ascontiguousarray(pixels)
 
 
-def _is_transparent(frame: av.VideoFrame) -> bool:
-    if not any(component.is_alpha for component in frame.format.components):
-        return False
-    try:
-        return int(frame.to_ndarray(format="rgba")[..., 3].min()) < 255
-    except (av.FFmpegError, ValueError):
-        return False
-
-
 def _turn_of(frame: av.VideoFrame) -> _Turn:
     """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
-    try:
-        data = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
-    except KeyError:
-        return _Turn()
+    data = side_data(frame).get(Type.DISPLAYMATRIX)
+    if data is None:  # PyAV gives no matrix beside data that it does not know, but still its angle
+        quarter = round(frame.rotation / 90) % 4
+        return (_Turn(), _Turn(True, False, True), _Turn(False, True, True), _Turn(True, True, False))[quarter]
     a, b, _, c, d, *_ = struct.unpack("=9i", data)
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return _Turn(False, a < 0, d < 0)
@@ -343,10 +407,11 @@ def open_frames(
     hardware: bool = False,
     fps: Fraction | None = None,
     max_pixels: int = MAX_PIXELS,
+    alpha: bool = False,
 ) -> VideoReader | ImageFolderReader:
     """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
     if path.is_dir():
-        return ImageFolderReader(path, fps=fps, depth=depth, max_pixels=max_pixels)
+        return ImageFolderReader(path, fps=fps, depth=depth, max_pixels=max_pixels, alpha=alpha)
     return VideoReader(
         path,
         square_pixels=square_pixels,
@@ -355,4 +420,5 @@ def open_frames(
         hardware=hardware,
         fps=fps,
         max_pixels=max_pixels,
+        alpha=alpha,
     )

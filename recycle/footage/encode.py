@@ -12,7 +12,8 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.filter import Graph
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from recycle.atomic import atomic_path
@@ -20,7 +21,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
-from recycle.footage.frame import Pixels, StreamInfo, mp4_timescale
+from recycle.footage.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.footage.lookahead import bounded_options
 from recycle.footage.priority import usual_priority
 
@@ -68,11 +69,11 @@ class VideoEncoder:
         self.padding = padding(choice, picture.width, picture.height)
         """Columns added at the right and rows added at the bottom."""
         self._container = container
-        self._choice = choice
+        self.choice = choice
         self._last_pts: int | None = None
         self._written = 0
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-        self._scaler, self._stretcher = VideoReformatter(), VideoReformatter()
+        self._scaler, self._stretcher, self._carrier = VideoReformatter(), VideoReformatter(), VideoReformatter()
         options = bounded_options(choice, picture.width * picture.height)
         stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=options)
         stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
@@ -90,12 +91,14 @@ class VideoEncoder:
         self._sited = _Sited() if context.codec.canonical_name in _LEFT else lambda frame: frame
         self.stream = stream
 
-    def write(self, pixels: Pixels, pts: int) -> None:
+    def write(self, pixels: Pixels, pts: int, beside: Beside = NOTHING) -> None:
         """Encode one frame: uint8 or uint16 RGB (H, W, 3), shown at `pts` in units of the time base.
 
-        Frames of another size than the picture's are stretched to it, by bicubic interpolation. Raises ValueError for
-        a wrong shape or dtype, one that is not that of the first frame, and a `pts` that is not above the previous
-        one; av.FFmpegError when the container cannot be written (see `output_errors`).
+        `beside` holds its alpha, which is written if the choice keeps alpha, and its closed captions, which are
+        written if the encoder can. Frames of another size than the picture's are stretched to it, by bicubic
+        interpolation. Raises ValueError for a wrong shape or dtype, one that is not that of the first frame, and a
+        `pts` that is not above the previous one; av.FFmpegError when the container cannot be written (see
+        `output_errors`).
         """
         kind = (pixels.shape, pixels.dtype)
         self._kind = self._kind or kind
@@ -107,39 +110,63 @@ class VideoEncoder:
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
         self._last_pts = pts
-        rgb = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
-        source = av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=rgb)
-        if any(self.padding):
-            source = self._padded(source)
+        source = self._source(pixels, beside.alpha if self.choice.alpha else None)
         frame = self._scaler.reformat(
             self._sited(source),
             width=self.stream.width,
             height=self.stream.height,
-            format=self._choice.pixel_format,
+            format=self.choice.pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=None if self._rgb else Colorspace.ITU709,
             dst_color_range=ColorRange.JPEG if self._rgb else ColorRange.MPEG,
             interpolation=EXACT,
         )
+        if beside.captions is not None and self.choice.encoder.captions:
+            frame = self._carrying(frame, beside.captions)
         frame.pts, frame.time_base = pts, self.picture.time_base
         self._written += 1
         with usual_priority() if self._written == 1 else nullcontext():  # the first frame opens the encoder
             packets = self.stream.encode(frame)
         self._container.mux(packets)
 
-    def _padded(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame at the picture's size, with its last column and row repeated."""
+    def _source(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
+        """The frame before it is converted; at the picture's size if it has alpha or lacks a column or row."""
+        wide = pixels.dtype != np.uint8
+        frame = av.VideoFrame.from_ndarray(
+            cast(Any, np.ascontiguousarray(pixels)), format="rgb48le" if wide else "rgb24"
+        )
+        if alpha is None and not any(self.padding):
+            return frame
         width, height = self.picture.width, self.picture.height
         same = frame.width == width and frame.height == height
         whole = frame if same else self._stretcher.reformat(frame, width=width, height=height, interpolation=EXACT)
         right, bottom = self.padding
-        pixels = np.pad(whole.to_ndarray(), ((0, bottom), (0, right), (0, 0)), mode="edge")
-        return av.VideoFrame.from_ndarray(cast(Any, pixels), format=frame.format.name)
+        samples: NDArray[Any] = whole.to_ndarray()
+        if alpha is not None:
+            samples = np.dstack((samples, alpha))
+        samples = np.pad(samples, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        with_alpha = "rgba64le" if wide else "rgba"
+        return av.VideoFrame.from_ndarray(cast(Any, samples), format=frame.format.name if alpha is None else with_alpha)
+
+    def _carrying(self, frame: av.VideoFrame, captions: av.VideoFrame) -> av.VideoFrame:
+        """The frame with the side data of `captions`: PyAV attaches none, but a frame that is resized keeps its own."""
+        carrier = self._carrier.reformat(
+            captions,
+            width=frame.width,
+            height=frame.height,
+            format=frame.format.name,
+            interpolation=Interpolation.POINT,
+        )
+        for plane, own in zip(carrier.planes, frame.planes, strict=True):
+            plane.update(memoryview(own))  # type: ignore[arg-type]
+        carrier.colorspace, carrier.color_range = frame.colorspace, frame.color_range
+        carrier.pict_type = PictureType.NONE  # the encoder chooses
+        return carrier
 
     def close(self) -> None:
         """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
         packets = self.stream.encode(None)
-        if self._choice.encoder.name == "libx265" and self._written < X265_FRAMES:
+        if self.choice.encoder.name == "libx265" and self._written < X265_FRAMES:
             for packet in packets:  # too few to be reordered
                 packet.dts = packet.pts
         self._container.mux(packets)

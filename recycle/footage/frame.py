@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,19 @@ ASSUMED_RATE = Fraction(25)
 """Frames per second of a source that states no rate and has no timestamps."""
 Pixels = NDArray[np.unsignedinteger[Any]]
 """Pictures of uint8, or of uint16 where 10 bits are to be kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What belongs to a frame and no network sees."""
+
+    alpha: Pixels | None = None
+    """(H, W) opacity at the size of the reader's frames, of the dtype of their pixels; None: not asked for."""
+    captions: av.VideoFrame | None = None
+    """A tiny picture that carries closed captions as its side data; None: the frame has none."""
+
+
+NOTHING = Beside()
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +40,7 @@ class Frame:
     """Seconds per unit."""
     concealed: bool = False
     """The source's own frame is lost: this is its nearest neighbour."""
+    beside: Beside = NOTHING
 
     @property
     def seconds(self) -> Fraction:
@@ -43,6 +58,8 @@ class LazyFrame:
     """As of Frame."""
     time_base: Fraction
     concealed: bool = False
+    beside: Callable[[], Beside] = lambda: NOTHING
+    """Makes what belongs to the frame beside its pixels."""
 
     @property
     def seconds(self) -> Fraction:
@@ -59,7 +76,7 @@ class LazyFrame:
 
     def develop(self, size: tuple[int, int] | None = None) -> Frame:
         """The frame with its pixels, at `size` (width, height) or that of the reader."""
-        return Frame(self.pixels(size), self.pts, self.time_base, self.concealed)
+        return Frame(self.pixels(size), self.pts, self.time_base, self.concealed, self.beside())
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END, _SCAN, _FIRST = 0xD9, 0xDA, 0xC0
 
 
+_WITH_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
 class DamagedImage(FootageError):
     """An image that is damaged, cut off, or none at all: the file is at fault, not the disk."""
 
@@ -59,6 +62,30 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
     if depth == 16 and image.dtype == np.uint8:
         return image.astype(np.uint16) * 257
     return image.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
+
+
+def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
+    """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
+    if path.suffix.lower() not in _WITH_ALPHA:
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return None
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
+        return None
+    alpha: Pixels = np.ascontiguousarray(image[..., 3])
+    if depth == 16:
+        return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
+    return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
+
+
+def is_png_with_alpha(path: Path) -> bool:
+    """Whether the header of a PNG says so: colour type 4 or 6."""
+    if path.suffix.lower() != ".png":
+        return False
+    with path.open("rb") as file:
+        return file.read(26)[25:] in (b"\x04", b"\x06")
 
 
 def image_size(path: Path) -> tuple[int, int] | None:

@@ -14,10 +14,12 @@ import numpy as np
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
+from recycle.footage.alpha import opaque
 from recycle.footage.container import check_size
-from recycle.footage.frame import ASSUMED_RATE, Frame, LazyFrame, Pixels, StreamInfo
-from recycle.footage.image_file import DamagedImage, image_size, read_image
+from recycle.footage.frame import ASSUMED_RATE, NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.footage.image_file import DamagedImage, image_size, is_png_with_alpha, read_alpha, read_image
 from recycle.footage.index import Index
+from recycle.footage.projection import Projection
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _NAMED = 5
@@ -32,10 +34,15 @@ class ImageFolderReader:
     """
 
     repaired = deinterlaced = missing = 0
-    interlaced = hdr = alpha = hardware = False
+    interlaced = hdr = hardware = False
     raw = True
     ignores_fps = False
     bits = 8
+    captions = captions_later = False
+    lost: tuple[str, ...] = ()
+    projection = Projection(b"", True, ())
+    lasting = 1
+    """How long the last image is shown, in units of the time base."""
 
     def __init__(
         self,
@@ -44,10 +51,12 @@ class ImageFolderReader:
         fps: Fraction | int | None = None,
         depth: Literal[8, 16] = 8,
         max_pixels: int = MAX_PIXELS,
+        alpha: bool = False,
     ) -> None:
         """Look at the headers of all images. `depth` 8 gives uint8, 16 uint16 over its whole range.
 
-        Raises FootageError, in one line, if the folder holds no numbered image or none that can be read, if they are of
+        `alpha` gives the alpha channel beside the frames, if the first, middle or last image has one. Raises
+        FootageError, in one line, if the folder holds no numbered image or none that can be read, if they are of
         several sizes, or if one has more than `max_pixels`.
         """
         self.path = folder
@@ -66,6 +75,15 @@ class ImageFolderReader:
         self._good: tuple[int, Pixels] | None = None  # the latest that could be read
         height, width = self._first().shape[:2]
         rate, count = Fraction(fps or ASSUMED_RATE), len(self.files)
+        looked_at = sorted({0, count // 2, count - 1} - self._bad)
+        channels = [read_alpha(self.files[index], depth=8) for index in looked_at]
+        self.alpha = self.may_be_transparent = any(channel is not None for channel in channels)
+        """Whether images have an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+        self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
+        """Whether one of the images that were looked at has transparent pixels."""
+        self.transparent_later = False
+        """Whether another image so far has an alpha channel."""
+        self._give_alpha = alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
     @property
@@ -102,7 +120,7 @@ class ImageFolderReader:
             self.concealed += lost
             if wanted(index):
                 convert = partial(self._concealed, index) if pixels is None else partial(_sized, pixels)
-                yield LazyFrame(convert, index, self.info.time_base, lost)
+                yield LazyFrame(convert, index, self.info.time_base, lost, partial(self._beside, index))
 
     def _first(self) -> Pixels:
         """The first image that can be read; those before it are found to be bad."""
@@ -135,18 +153,29 @@ class ImageFolderReader:
 
     def _concealed(self, index: int, size: tuple[int, int] | None, rough: bool) -> Pixels:
         """What LazyFrame shows in the place of a damaged image."""
-        return _sized(self._nearest(index), size, rough)
+        return _sized(self._nearest(index)[1], size, rough)
 
-    def _nearest(self, index: int) -> Pixels:
-        """The image that is nearest to a damaged one; of two, the one before."""
+    def _nearest(self, index: int) -> tuple[int, Pixels]:
+        """The image that is nearest to a damaged one, and its number; of two, the one before."""
         for distance in range(1, len(self.files)):
             for near in (index - distance, index + distance):
                 if 0 <= near < len(self.files) and (pixels := self._load(near)) is not None:
-                    return pixels
+                    return near, pixels
         raise self._nothing()
 
     def _nothing(self) -> FootageError:
         return FootageError(f"{self.path} holds no image that can be read; damaged: {listed(self.bad)}")
+
+    def _beside(self, index: int) -> Beside:
+        """The alpha channel of an image, or of the one that is shown in its place."""
+        if not self._give_alpha:
+            self.transparent_later |= not self.alpha and is_png_with_alpha(self.files[index])
+            return NOTHING
+        shown = self._nearest(index)[0] if index in self._bad else index
+        size = self.info.height, self.info.width
+        alpha = read_alpha(self.files[shown], depth=self._depth)
+        fits = alpha is not None and alpha.shape == size
+        return Beside(alpha if fits else opaque(size[1], size[0], self._depth))
 
     def close(self) -> None:
         """Nothing to close: images are opened one at a time."""

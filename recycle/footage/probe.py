@@ -153,7 +153,9 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
             cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
             notices=(),
         )
-    return info.model_copy(update={"notices": tuple(_notices(info, times, reader.damaged))})
+    lasting = (reader.lasting or 0) * reader.info.time_base
+    notices = (*_notices(info, times, lasting, reader.damaged), *_beside(reader))
+    return info.model_copy(update={"notices": notices})
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -226,7 +228,19 @@ def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
     )
 
 
-def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[str]:
+def _beside(reader: VideoReader) -> Iterator[str]:
+    if reader.transparent or reader.may_be_transparent:
+        yield "transparent in parts: a translated video shows the colours beneath, unless --alpha keep"
+    if reader.captions or reader.captions_later:
+        yield "closed captions within the picture: h264 and hevc keep them"
+    if reader.projection.boxes:
+        yield "spherical or stereo picture: .mp4, .mkv and .webm keep how it is to be shown"
+    lost = (*reader.lost, *reader.projection.lost)
+    if lost:
+        yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
+
+
+def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
         yield f"stored turned by {info.rotation}°: frames are turned upright"
@@ -235,7 +249,8 @@ def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[s
     if info.variable_rate:
         yield "the frame rate varies: every timestamp is kept"
     if info.start_seconds:
-        yield f"the video starts at {info.start_seconds:.3f} s, not at 0"
+        late = ": a translated video starts at 0, unless --timestamps source" if info.start_seconds >= 10 else ""
+        yield f"the video starts at {info.start_seconds:.3f} s, not at 0{late}"
     if info.width % 2 or info.height % 2:
         yield f"odd size {info.width}×{info.height}: a translated video is one pixel larger where it is odd"
     if info.bit_depth > 8:
@@ -259,6 +274,6 @@ def _notices(info: VideoInfo, times: list[Fraction], damaged: int) -> Iterator[s
     if damaged:
         yield f"{damaged} damaged packets: what they show is lost, or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
-        span = float(times[-1] - times[0]) * len(times) / (len(times) - 1)
+        span = float(times[-1] - times[0] + lasting)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):
             yield f"claims to last {info.duration_seconds:.1f} s, but its frames last {span:.1f} s"

@@ -1,6 +1,7 @@
 """What a user should know of an output, one line each."""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -36,14 +37,22 @@ def before_work(
     choice: Choice,
     settings: EncodeSettings,
     others: OtherStreams,
+    *,
+    moved: Fraction = Fraction(0),
+    compared: bool = False,
 ) -> Iterator[str]:
-    """What will not be as in the source, or as asked."""
+    """What will not be as in the source, or as asked.
+
+    `moved`: seconds by which all streams are set back; `compared`: the source is shown beside the result.
+    """
     if choice.notice is not None:
         yield choice.notice
     if reader.missing:
         yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
-    if reader.alpha:
+    if reader.transparent and not choice.alpha:
         yield "the source is transparent in parts: the output shows the colours beneath"
+    elif reader.may_be_transparent and not choice.alpha:
+        yield "the source has an alpha channel: where it is transparent, the output shows the colours beneath"
     if reader.rate_assumed:
         yield f"the source states no frame rate: {ASSUMED_RATE} frames per second are assumed; --fps sets another"
     if reader.ignores_fps:
@@ -54,6 +63,14 @@ def before_work(
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
         yield "the source has a high dynamic range: it is tone-mapped to standard"
+    lost = [*reader.lost, *reader.projection.lost]
+    if reader.captions and not choice.encoder.captions:
+        lost.append("closed captions (h264 and hevc keep them)")
+    kept = reader.projection.boxes_in(others.container, choice.encoder.name, picture.sample_aspect_ratio)
+    if reader.projection.boxes and (compared or not kept):
+        lost.append("spherical mapping and stereo mode")
+    if lost:
+        yield f"data beside the picture is left out: {', '.join(lost)}"
     if settings.depth == 8 and reader.bits > 8:
         yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
     right, bottom = padding(choice, picture.width, picture.height)
@@ -63,10 +80,19 @@ def before_work(
             f"column or row repeated: {choice.pixel_format} has even sizes only"
         )
     yield from others.notices
+    if moved:
+        yield (
+            f"the source's clock starts at {float(moved):.3f} s: all streams are moved together to start at 0; "
+            "--timestamps source keeps their times"
+        )
 
 
-def after_work(reader: VideoReader | ImageFolderReader, *, deinterlaced: bool) -> Iterator[str]:
+def after_work(reader: VideoReader | ImageFolderReader, choice: Choice, *, deinterlaced: bool) -> Iterator[str]:
     """What was found while reading; `deinterlaced`: whether any frame was interlaced."""
+    if reader.transparent_later and not choice.alpha:
+        yield "the source becomes transparent in parts: the output shows the colours beneath"
+    if reader.captions_later and not choice.encoder.captions:
+        yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
     if deinterlaced and not reader.interlaced:
         yield "the source is interlaced in parts: the frames of these were deinterlaced"
     if isinstance(reader, ImageFolderReader) and reader.concealed:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import av
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from recycle.footage.decode import open_container, video_stream
 from recycle.footage.packets import demux, stamp_of
@@ -210,6 +210,8 @@ class Passage:
         shift = round(self._shift / packet.time_base)
         stamp = stamp_of(packet)
         dts = stamp + shift if stamp is not None else self._last.get(index, 0)
+        if target.type in ("subtitle", "data") or target.disposition & Disposition.attached_pic:
+            dts = max(dts, 0)  # what began before a clock that is set back: at once
         if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
             unit = target.time_base or packet.time_base
             step = 0 if target.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import ceil
 from operator import neg
 from pathlib import Path
@@ -11,7 +12,7 @@ from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
-from recycle.footage.codecs import CONTAINERS, choose_encoder, takes_codec
+from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import Picture, output_errors
 from recycle.footage.frame import StreamInfo
@@ -22,8 +23,9 @@ from recycle.places import is_here
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
-from recycle.translation.segments import join, open_encoder, open_output
+from recycle.translation.segments import join, open_output, open_stream
 from recycle.translation.span import WHOLE, Span
+from recycle.translation.start import late_start
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
@@ -101,7 +103,10 @@ def render(
         with output_errors(output):
             others.prove(renderer.choice, renderer.picture)
         notices = Notices(say)
-        notices.add(*before_work(reader, renderer.picture, renderer.choice, settings, others))
+        moved = _set_back(others, settings, span)
+        notices.add(
+            *before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare)
+        )
         with (
             output_errors(output),
             open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
@@ -122,13 +127,14 @@ def render(
                 stamps = work.stamps()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
-                _join(work, stamps, whole, stretch.shift(stamps[0]), others, renderer)
+                moved_units = int(moved / renderer.picture.time_base)
+                _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer)
             except KeyboardInterrupt as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
-            notices.add(*after_work(reader, deinterlaced=work.deinterlaced()), *others.late)
-            notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0], whole=span == WHOLE))
+            notices.add(*after_work(reader, renderer.choice, deinterlaced=work.deinterlaced()), *others.late)
+            notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0] - moved_units, whole=span == WHOLE))
             flush(whole)
             if output.exists() and not overwrite:
                 raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
@@ -234,7 +240,14 @@ def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolde
         hardware=settings.hardware,
         fps=settings.fps,
         max_pixels=settings.max_pixels,
+        alpha=settings.alpha == "keep",
     )
+
+
+def _set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
+    """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
+    moves = settings.timestamps == "zero" and span.start is None
+    return late_start(others.carried) if moves else Fraction(0)
 
 
 def _no_negative_times(origin: int) -> int:
@@ -248,11 +261,15 @@ def _renderer(
     compare: bool,
     state: SourceState,
 ) -> Renderer:
-    choice = choose_encoder(settings, short_side=min(reader.info.width, reader.info.height))
+    choice = _encoder(reader, settings)
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
     return Renderer(reader, transform, choice, picture, compare, AT_ONCE, state.check)
+
+
+def _encoder(reader: VideoReader | ImageFolderReader, settings: TranslateSettings) -> Choice:
+    return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def _unfinished(work: Work, span: Span, info: StreamInfo) -> Stretch:
@@ -278,10 +295,11 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
         OtherStreams(source, container) as others,
     ):
         picture = Picture.of(reader.info)
-        choice = choose_encoder(settings, short_side=min(picture.width, picture.height))
+        choice = _encoder(reader, settings)
         with output_errors(output):
             others.prove(choice, picture)
-        return list(before_work(reader, picture, choice, settings, others))
+        moved = _set_back(others, settings, WHOLE)
+        return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
@@ -302,7 +320,8 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
 def _check_codec(output: Path, container: str, settings: TranslateSettings) -> None:
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
-        raise OutputError(f"cannot write {output}: {container} does not hold {settings.codec}; {fitting} does")
+        what = f"the transparency of {settings.codec}" if settings.alpha == "keep" else settings.codec
+        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting} does")
 
 
 def _check_frames(reader: VideoReader | ImageFolderReader, count: int, source: Path, span: Span, work: Work) -> None:
@@ -330,11 +349,16 @@ def render_key(
     }
 
 
-def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer) -> None:
-    """Join the segments and the other streams into `whole`; a stream that makes this fail is left out."""
+def _join(
+    work: Work, stamps: list[int], whole: Path, shift: int, moved: int, others: OtherStreams, renderer: Renderer
+) -> None:
+    """Join the segments and the other streams into `whole`; a stream that makes this fail is left out.
+
+    Frames of the segments are later by `shift` than in the source, and set back by `moved`.
+    """
     while True:
         try:
-            _write_whole(work, stamps, whole, shift, others, renderer)
+            _write_whole(work, stamps, whole, shift, moved, others, renderer)
             return
         except RecycleError:
             raise
@@ -344,21 +368,26 @@ def _join(work: Work, stamps: list[int], whole: Path, shift: int, others: OtherS
 
 
 def _write_whole(
-    work: Work, stamps: list[int], whole: Path, shift: int, others: OtherStreams, renderer: Renderer
+    work: Work, stamps: list[int], whole: Path, shift: int, moved: int, others: OtherStreams, renderer: Renderer
 ) -> None:
-    container = CONTAINERS[whole.suffix.lower()]
-    picture = renderer.picture
-    late, first = shift * picture.time_base, stamps[0] * picture.time_base
+    container, picture, choice = CONTAINERS[whole.suffix.lower()], renderer.picture, renderer.choice
+    projection = renderer.reader.projection
+    boxes = projection.boxes_in(container, choice.encoder.name, picture.sample_aspect_ratio)
+    boxes = b"" if renderer.compare else boxes
+    late, first = (shift - moved) * picture.time_base, stamps[0] * picture.time_base
     segments = [work.segment(index) for index in range(work.finished())]
-    with open_output(f"file:{whole}", container, picture) as file:
-        encoder = open_encoder(file, renderer.choice, picture, tag=container in ("mp4", "mov"))
-        with others.attach(file, encoder.stream, shift=late, first=first) as passage:
+    with open_output(f"file:{whole}", container, picture, spherical=bool(boxes)) as file:
+        target = open_stream(file, choice, picture, first=segments[0], boxes=boxes, tag=container in ("mp4", "mov"))
+        with others.attach(file, target, shift=late, first=first) as passage:
             join(
                 segments,
                 [stamp + shift for stamp in stamps],
-                encoder,
+                target,
+                choice,
                 picture,
                 before=lambda time: passage.copy_until(time - late),
+                lasting=renderer.reader.lasting,
+                moved=-moved,
             )
             passage.finish()
     others.conclude(passage)

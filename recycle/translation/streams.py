@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OF_THE_ENCODING = {"rotate", "duration", "encoder", "bps", "number_of_frames", "number_of_bytes"}
+_OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encoded_library_settings", "alpha_mode"} | {
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "variant_bitrate",
+}
+"""Tags that a new encoding makes false; mkvmerge writes some with a language behind them, such as BPS-eng."""
 _FIRST = 16
 """Packets of sound among which one can be decoded."""
 
@@ -55,7 +61,9 @@ class OtherStreams:
         """What went wrong since the work began."""
         self.lost: list[str] = []
         """Streams that should have come along and did not, or not for the most part."""
-        self._source, self._container = source, container
+        self.container = container
+        """FFmpeg's name of the output's container."""
+        self._source = source
         self._span: Times = (start, end)
         self._forms: dict[int, list[Form]] = {}  # of each stream those that are left to try, the best first
         self._said: dict[int, str] = {}
@@ -82,6 +90,11 @@ class OtherStreams:
         """What cannot be carried over as it is; known before any work."""
         return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode]
 
+    @property
+    def carried(self) -> list[Stream]:
+        """The streams of the source that are carried over, its video first; none of a folder of images."""
+        return [] if self._input is None else [self._video, *map(self._stream, self._present())]
+
     def prove(self, choice: Choice, picture: Picture) -> None:
         """Mux a trial of the whole output, encoded by `choice`, and convert or leave out what makes it fail.
 
@@ -89,15 +102,15 @@ class OtherStreams:
         """
         if self._timecode is not None and self._span[0] is not None and not self._advanced(Fraction(0), picture.rate):
             self._drop_timecode("does not say at which time a part of the file begins")
-        trial = partial(mux_trial, self._container, choice, picture)
+        trial = partial(mux_trial, self.container, choice, picture)
         try:
             muxed = trial(partial(self._attach, forms=self._present()))
         except (MemoryError, RecycleError):
             raise
         except Exception:  # of a muxer, encoder or converter: any kind
             muxed = self._prove_each(trial)
-        if self._timecode is not None and not keeps_timecode(muxed, self._container):
-            self._drop_timecode(f"cannot be held by {self._container}")
+        if self._timecode is not None and not keeps_timecode(muxed, self.container):
+            self._drop_timecode(f"cannot be held by {self.container}")
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
         """Add the streams to `output`, which has its `video` stream and no packet yet.
@@ -144,8 +157,8 @@ class OtherStreams:
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
             self._said[stream.index] = f"{name_of(stream)} is left out: only the first video stream is translated"
             return
-        copy: list[Form] = [copy_of(stream)] if _fits(stream, self._container) else []
-        self._forms[stream.index] = [*copy, *conversions(stream, self._container)]
+        copy: list[Form] = [copy_of(stream)] if _fits(stream, self.container) else []
+        self._forms[stream.index] = [*copy, *conversions(stream, self.container)]
         self._say(stream)
 
     def _say(self, stream: Stream) -> None:
@@ -156,15 +169,15 @@ class OtherStreams:
             self._said[stream.index] = f"{name_of(stream)} is left out: {self._why_not(stream)}"
         elif not isinstance(forms[0], Copy):
             self._said[stream.index] = (
-                f"{name_of(stream)} is converted to {forms[0].told}: {self._container} cannot hold it as it is"
+                f"{name_of(stream)} is converted to {forms[0].told}: {self.container} cannot hold it as it is"
             )
 
     def _why_not(self, stream: Stream) -> str:
         if _is_unheard(stream):
             return "nothing of it can be decoded"
-        others = [suffix for suffix, name in CONTAINERS.items() if name != self._container and _fits(stream, name)]
+        others = [suffix for suffix, name in CONTAINERS.items() if name != self.container and _fits(stream, name)]
         advice = f"; {' or '.join(others)} can" if others else ""
-        return f"{self._container} cannot hold it{advice}"
+        return f"{self.container} cannot hold it{advice}"
 
     def _present(self) -> dict[int, Form]:
         """The form of each stream that is taken along."""
@@ -192,7 +205,7 @@ class OtherStreams:
         except Exception:
             if self._timecode is None:
                 raise
-            self._drop_timecode(f"cannot be held by {self._container}")
+            self._drop_timecode(f"cannot be held by {self.container}")
             return trial(partial(self._attach, forms={}))
 
     def _attach(
@@ -218,7 +231,7 @@ class OtherStreams:
         unit = Picture(1, 1, Fraction(25), Fraction(1, 1000))
         try:
             with (
-                open_output(Nowhere(), self._container, unit) as file,
+                open_output(Nowhere(), self.container, unit) as file,
                 Passage(self._source, {index: form}, file, shift=Fraction(0), span=self._span) as one,
             ):
                 one.finish()
@@ -321,4 +334,8 @@ def _fits(stream: Stream, container: str) -> bool:
 
 
 def _without(metadata: dict[str, str], keys: set[str]) -> dict[str, str]:
-    return {k: v for k, v in metadata.items() if k.lower() not in keys and not k.startswith("_STATISTICS")}
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower().removesuffix("-eng") not in keys and not key.startswith("_STATISTICS")
+    }

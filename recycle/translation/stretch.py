@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
 
 import av
@@ -14,11 +14,13 @@ from recycle.errors import FootageError
 from recycle.footage.codecs import Choice
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import Picture
-from recycle.footage.frame import Frame, Pixels, StreamInfo
+from recycle.footage.frame import Beside, Frame, Pixels, StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.translation.overlap import ahead
 from recycle.translation.segments import write_segment
 from recycle.translation.work import SEGMENT, Record, Work
+
+_Done = tuple[int, int, Pixels, Beside]
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,12 @@ class Renderer:
             for segment, group in groupby(pictures, key=lambda item: item[0]):
                 stamps: list[int] = []
 
-                def shown() -> Iterator[tuple[int, Pixels]]:
+                def shown() -> Iterator[tuple[int, Pixels, Beside]]:
                     nonlocal count, origin
-                    for _, pts, pixels in group:  # noqa: B023 (used up within this iteration)
+                    for _, pts, pixels, beside in group:  # noqa: B023 (used up within this iteration)
                         origin = pts if origin is None else origin
                         stamps.append(pts)  # noqa: B023
-                        yield pts + stretch.shift(origin), pixels
+                        yield pts + stretch.shift(origin), pixels, beside
                         count += 1
                         progress(count)
 
@@ -130,10 +132,10 @@ class Renderer:
         except av.FFmpegError as error:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
-    def _pictures(self, stretch: Stretch) -> "Generator[tuple[int, int, Pixels]]":
-        """(segment, pts, picture) of all frames that are not finished, ahead of their use."""
+    def _pictures(self, stretch: Stretch) -> "Generator[_Done]":
+        """(segment, pts, picture, what is beside it) of all frames that are not finished, ahead of their use."""
 
-        def all_segments(decoded: Iterator[Frame]) -> Iterator[tuple[int, int, Pixels]]:
+        def all_segments(decoded: Iterator[Frame]) -> Iterator[_Done]:
             context = min(self.transform.context, len(stretch.past))
             past: deque[Frame] = deque(islice(decoded, context), maxlen=self.transform.context)
             segment = stretch.segment
@@ -157,6 +159,7 @@ class Renderer:
                         segment + count // SEGMENT,
                         frame.pts,
                         np.hstack((frame.pixels, picture)) if self.compare else picture,
+                        _twice(frame.beside) if self.compare else frame.beside,
                     )
                     count += 1
                 if waiting:
@@ -167,3 +170,8 @@ class Renderer:
         done_pictures = ahead(all_segments(decoded), self.depth, size=lambda item: item[2].nbytes)
         with closing(decoded), closing(done_pictures):
             yield from done_pictures
+
+
+def _twice(beside: Beside) -> Beside:
+    """For two pictures side by side."""
+    return beside if beside.alpha is None else replace(beside, alpha=np.hstack((beside.alpha, beside.alpha)))

@@ -1,0 +1,47 @@
+"""Data that a decoded frame carries beside its pixels."""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import av
+from av.sidedata.sidedata import SideData, Type
+
+_NAMES = {
+    Type.DOVI_METADATA: "Dolby Vision",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
+    Type.ICC_PROFILE: "the ICC colour profile",
+    Type.S12M_TIMECODE: "timecodes of frames",
+    Type.GOP_TIMECODE: "timecodes of frames",
+    Type.FILM_GRAIN_PARAMS: "film grain",
+    Type.AFD: "the active format description",
+    Type.REGIONS_OF_INTEREST: "regions of interest",
+    Type.DETECTION_BBOXES: "detected objects",
+}
+"""What a new encoding loses, in words."""
+_LIGHT = {
+    Type.MASTERING_DISPLAY_METADATA: "light levels of the mastering display",
+    Type.CONTENT_LIGHT_LEVEL: "light levels of the content",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "the viewing environment",
+}
+"""What tone mapping makes false: it is lost with the high dynamic range, and not named beside it."""
+
+
+def side_data(frame: av.VideoFrame) -> Mapping[Type, bytes]:
+    """All side data of a frame. Empty where PyAV does not know one of its kinds, and gives none at all."""
+    try:
+        return {data.type: bytes(data) for data in cast("Iterator[SideData]", iter(frame.side_data))}
+    except ValueError:
+        return {}
+
+
+def lost_kinds(frame: av.VideoFrame, *, hdr: bool) -> tuple[str, ...]:
+    """What of a frame's side data a new encoding of its pixels does not carry, in words.
+
+    `hdr`: its high dynamic range is tone-mapped, which is said elsewhere.
+    """
+    data = side_data(frame)
+    names = _NAMES if hdr else _NAMES | _LIGHT
+    empty = {Type.GOP_TIMECODE} if not any(data.get(Type.GOP_TIMECODE, b"")) else set()  # many encoders count from 0
+    return tuple(sorted({names[kind] for kind in data if kind in names and kind not in empty}))
