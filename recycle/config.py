@@ -63,7 +63,7 @@ FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
 """The name of one folder."""
 Place = Annotated[
     Path,
-    BeforeValidator(lambda value: original(value) if isinstance(value, str) else value),
+    BeforeValidator(lambda value: Path(original(value)) if isinstance(value, str) else value),
     AfterValidator(_real_path),
     PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
 ]
