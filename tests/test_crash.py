@@ -1,5 +1,6 @@
 """No traceback reaches a user: one line with a log that holds it, and quiet ends where nobody listens."""
 
+import contextlib
 import os
 import re
 import signal
@@ -276,3 +277,20 @@ def test_no_word_at_all_is_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     written = capsys.readouterr()
     assert "Usage: recycle" in written.out + written.err
     assert "unexpected" not in written.err
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.9])
+def test_ctrl_c_reaches_processes_that_extract_without_a_traceback(delay: float, video: Path, tmp_path: Path) -> None:
+    """Whatever they are doing: they are still importing, they wait, or they work."""
+    for number in range(4):
+        (tmp_path / f"{number}.mp4").write_bytes(video.read_bytes())
+    command = [sys.executable, "-m", "recycle", "extract", tmp_path, "--out", tmp_path / "frames", "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stderr is not None
+        process.stderr.read(1)  # the progress line: its own start is over
+        time.sleep(delay)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert b"Traceback" not in errors
+    assert process.returncode in (0, 130)

@@ -1,17 +1,18 @@
 """Encoder options: ordinary ones are taken and work, and none can read or write a file."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recycle.config import Codec, EncodeSettings, TranslateSettings, load_pipeline, parse_settings
-from recycle.encoder_options import check_options
+from recycle.encoder_options import _ENCODERS, check_options
 from recycle.errors import ConfigError
-from recycle.footage.codecs import choose_encoder
+from recycle.footage.codecs import _HARDWARE, ENCODERS, choose_encoder
 
-CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1", "vp9", "prores", "ffv1")
+CODECS: tuple[Codec, ...] = get_args(Codec)
 LISTS: dict[str, Codec] = {"x264-params": "h264", "x264opts": "h264", "x265-params": "hevc", "svtav1-params": "av1"}
 FILES = [
     *("stats", "passlogfile", "x265-stats", "pass", "dump-yuv", "dump_yuv", "qpfile", "cqmfile", "opencl-clbin"),
@@ -31,6 +32,11 @@ ORDINARY: list[tuple[Codec, dict[str, str]]] = [
     ("prores", {"profile": "standard", "vendor": "apl0"}),
     ("ffv1", {"coder": "1", "context": "1", "slices": "4"}),
 ]
+
+
+def test_every_encoder_has_its_list() -> None:
+    names = {codec: (ENCODERS[codec].name, _HARDWARE[codec].name if codec in _HARDWARE else "") for codec in CODECS}
+    assert names == _ENCODERS
 
 
 @pytest.mark.parametrize(("codec", "options"), ORDINARY)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -17,6 +18,7 @@ Function = Callable[[Item, Callable[[int], None]], Result]
 
 _POLL_SECONDS = 0.2
 _counter: Any = None  # the shared counter of a worker process
+_busy = False  # whether a worker process has an item
 
 
 def run_all(
@@ -52,9 +54,14 @@ def _run_pool(
     results: dict[int, Result] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter,))
     try:
-        futures: dict[Future[Result], int] = {
-            pool.submit(_call, function, item): index for index, item in items.items()
-        }
+        # Processes begin with Ctrl-C held back, as this thread has it: without a traceback while they import.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            futures: dict[Future[Result], int] = {
+                pool.submit(_call, function, item): index for index, item in items.items()
+            }
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         pending = set(futures)
         while pending:
             finished, pending = wait(pending, timeout=_POLL_SECONDS)
@@ -74,7 +81,16 @@ def _start_worker(counter: Any) -> None:
     global _counter
     _counter = counter
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end_with_parent()
+
+
+def _stop(number: int, frame: object) -> None:
+    """Ctrl-C: clean up after the item in work, or end at once."""
+    if _busy:
+        raise KeyboardInterrupt
+    os._exit(128 + signal.SIGINT)
 
 
 def end_with_parent() -> None:
@@ -93,7 +109,12 @@ def end_with_parent() -> None:
 
 
 def _call(function: Function[Item, Result], item: Item) -> Result:
-    return function(item, _count)
+    global _busy
+    _busy = True
+    try:
+        return function(item, _count)
+    finally:
+        _busy = False
 
 
 def _count(units: int) -> None:
