@@ -3,13 +3,11 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-PATIENCE = 600
-"""Seconds after which a process is taken to hang."""
+from tests.processes import PATIENCE, wait_until
 
 
 def filming(out: Path, size: int, seconds: int, *, before: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
@@ -19,11 +17,8 @@ def filming(out: Path, size: int, seconds: int, *, before: tuple[str, ...] = ())
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + PATIENCE
-    while not list(out.parent.glob(".*.partial*")):
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: process.poll() is not None or bool(list(out.parent.glob(".*.partial*"))))
+    assert process.poll() is None
     return process
 
 

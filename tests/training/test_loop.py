@@ -7,8 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
+from tests.processes import descendants, lives, wait_until
 
 SETTINGS: dict[str, Any] = {
     "networks": {
@@ -127,31 +126,6 @@ def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
             return
     assert process.stderr is not None
     raise AssertionError(f"no step {step}: {process.stderr.read()}")
-
-
-def descendants(process: int) -> set[int]:
-    """All processes below one, by Linux's /proc."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{process}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found |= {child} | descendants(child)
-    return found
-
-
-def lives(process: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Give up only where something hangs: a slow machine is no failure."""
-    end = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +20,7 @@ from recycle.footage.clips import find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train
-from tests.training.test_loop import descendants, lives
+from tests.processes import PATIENCE, descendants, lives, wait_until
 
 TASK = """
 [networks]
@@ -64,9 +62,6 @@ main()
 second."""
 
 Process = subprocess.Popen[str]
-
-PATIENCE = 600
-"""Seconds after which a process is taken to hang."""
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +116,6 @@ def second_process(first: Process) -> int:
     assert first.poll() is None
     (child,) = task.read_text().split()
     return int(child)
-
-
-def wait_for(condition: Any) -> None:
-    """Give up only where something hangs: a slow machine is no failure."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def errors_of(process: Process) -> list[str]:
@@ -215,7 +202,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     losses = "prediction = { wait = true }\nweights = { adversarial = 0.0, recycle = 10.0, recurrent = 10.0 }"
     task, out = write_task(tmp_path / "task.toml", losses=losses, steps="100_000"), tmp_path / "run"
     process = start(task, footage, out, "--devices", "2", "--hours", "1", program=("-m", "recycle"))
-    wait_for(lambda: read_step(out) >= 3)
+    wait_until(lambda: read_step(out) >= 3)
     os.kill(second_process(process), signal.SIGKILL)
     (error,) = errors_of(process)
     assert process.returncode == 1
@@ -246,12 +233,12 @@ def test_all_processes_end_with_the_first(on_two: Path, footage: tuple[Path, Pat
     out = shutil.copytree(on_two / "run", tmp_path / "run")
     options = ("--devices", "2", "--sharded", "--steps", "100000")
     process = start(task, footage, out, *options, program=("-m", "recycle"))
-    wait_for(lambda: process.poll() is not None or read_step(out) >= 3)
+    wait_until(lambda: process.poll() is not None or read_step(out) >= 3)
     others = descendants(process.pid)
     assert len(others) >= 1 + 2 * 3
     process.kill()
     process.communicate()
-    wait_for(lambda: not any(lives(other) for other in others))
+    wait_until(lambda: not any(lives(other) for other in others))
 
 
 @pytest.mark.parametrize(
