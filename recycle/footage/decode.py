@@ -101,7 +101,7 @@ class VideoReader:
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete, and has a picture at most "
+                    f"{path}: not one frame of its video can be decoded; is the file complete, and a picture of at most "
                     f"{max_pixels:,} pixels (--max-pixels)?"
                 )
             frame = first.frame
