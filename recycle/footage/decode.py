@@ -101,8 +101,8 @@ class VideoReader:
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete, and a picture of at most "
-                    f"{max_pixels:,} pixels (--max-pixels)?"
+                    f"{path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
+                    f"most {max_pixels:,} pixels (--max-pixels)?"
                 )
             frame = first.frame
             self.hardware = hardware and is_here(path) and decodes_alike(path, frame)
