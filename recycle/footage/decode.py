@@ -120,7 +120,7 @@ class VideoReader:
             first = next(self._decode(container, stream), None)
             if first is None:
                 raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete, and has a picture at "
+                    f"{path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
                     f"most {max_pixels:,} pixels (--max-pixels)?"
                 )
             frame = first.frame

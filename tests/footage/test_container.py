@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -102,7 +103,7 @@ def test_files_of_every_common_kind_open(tmp_path: Path, moving_frames: Frames, 
     formats = {"gif": "rgb8", "apng": "rgb24", "mjpeg": "yuvj420p"}
     path = tmp_path / f"a.{suffix}"
     with av.open(str(path), "w", format={"m4v": "m4v", "apng": "apng"}.get(suffix)) as file:
-        stream = file.add_stream(
+        stream: Any = file.add_stream(
             codec, rate=25, options={"x265-params": "log-level=none"} if codec == "libx265" else {}
         )
         stream.width, stream.height, stream.pix_fmt = 64, 48, formats.get(suffix, "yuv420p")

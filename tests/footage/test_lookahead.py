@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from typing import Any
 
 import av
 import pytest
@@ -29,7 +30,7 @@ def test_an_encoder_takes_the_options(codec: Codec, preset: str, pixels: int) ->
     options = bounded_options(choice, pixels)
     assert options != choice.options or preset == "ultrafast"
     with av.open(io.BytesIO(), "w", format="nut") as file:
-        stream = file.add_stream(choice.encoder.name, rate=Fraction(25), options=options)
+        stream: Any = file.add_stream(choice.encoder.name, rate=Fraction(25), options=options)
         stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
         packets = 0
         for pts in range(12):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -35,7 +36,7 @@ def encode(
     path: Path, frames: list[NDArray[np.uint8]], codec: str, rate: Fraction, options: dict[str, str], format: str
 ) -> Path:
     with av.open(str(path), "w", format=format) as file:
-        stream = file.add_stream(codec, rate=rate, options=options)
+        stream: Any = file.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for pixels in frames:
