@@ -1,6 +1,7 @@
 """Files and folders that appear complete or not at all."""
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EIO, errno.EACCES}
 """What network shares and shared folders of virtual machines answer, which do not flush folders."""
+_LONGEST_NAME = 255
+"""Bytes of a name, on nearly all file systems."""
 _TEMPORARY = re.compile(r"\..*\.(\d+)\.partial(?:\..*)?", re.DOTALL)
 """Names that atomic_path gives; the group is the process id."""
 
@@ -23,7 +26,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     as it was. An existing file at `final` is replaced; an existing folder is replaced by a folder.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.stem}.{os.getpid()}.partial{final.suffix}")
+    temporary = hidden(final, f".{os.getpid()}.partial{final.suffix}")
     _remove(temporary)
     try:
         yield temporary
@@ -35,6 +38,19 @@ def atomic_path(final: Path) -> Iterator[Path]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def hidden(final: Path, tail: str) -> Path:
+    """A hidden name beside `final`: a dot, its stem and `tail`.
+
+    A stem that is too long for this is cut, and a digest of it keeps the name its own.
+    """
+    stem, room = final.stem, _LONGEST_NAME - len(os.fsencode(f".{tail}"))
+    name = os.fsencode(stem)
+    if len(name) > room:
+        digest = hashlib.sha256(name).hexdigest()[:8]
+        stem = f"{name[: room - len(digest) - 1].decode(errors='ignore')}-{digest}"
+    return final.with_name(f".{stem}{tail}")
 
 
 def write_text(final: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recycle.atomic import atomic_path, write_text
+from recycle.atomic import atomic_path, hidden, write_text
 from recycle.errors import FootageError, OutputError
 from recycle.places import file_name, is_here
 from recycle.private import scratch_folder
@@ -39,7 +39,7 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
             except OutputError as error:
                 raise OutputError(f"{error}; the finished file is kept as {local_output}") from error
     except BaseException:
-        begun = [local_output, local_output.with_name(f".{local_output.stem}.recycle")]
+        begun = [local_output, hidden(local_output, ".recycle")]
         if not any(path.exists() for path in begun):
             shutil.rmtree(folder, ignore_errors=True)
         raise

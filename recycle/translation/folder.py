@@ -109,14 +109,18 @@ def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
 def _outputs(
     sources: dict[str, Path], out: Path, settings: EncodeSettings, known: Callable[[str], str]
 ) -> dict[str, str]:
-    """The output of each name relative to `out`, as plain text; no two share a name without suffix."""
+    """The output of each name relative to `out`, as plain text.
+
+    No two share a name without suffix, and none has the name of a folder.
+    """
     found: dict[str, str] = {}
     taken: set[str] = set()
+    folders = {str(parent) for name in sources for parent in PurePosixPath(name).parents}
     suffixes = {name: _suffix_of(source, settings) for name, source in sources.items()}
 
     def take(name: str, target: str) -> bool:
         stem = str(PurePosixPath(target).with_suffix(""))
-        if stem in taken:
+        if stem in taken or target in folders:
             return False
         taken.add(stem)
         found[name] = target

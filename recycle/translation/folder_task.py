@@ -19,6 +19,7 @@ from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
 from recycle.names import plain
 from recycle.progress import FileTable, Progress, Terminal
+from recycle.safe_text import printable
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
 from recycle.translation.folder import Job, Survey, survey
 from recycle.translation.ledger import Entry, Ledger, open_ledger
@@ -71,7 +72,7 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
     ledger = Ledger(task.out)
     found = task.survey(ledger)
     plans = plan(found.jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
-    lines = []
+    lines, hopeless = [], 0
     for one in plans:
         reason = f": {one.reason}" if one.reason else ""
         lines.append(f"{one.action:<9} {one.job.name} -> {plain(str(one.job.output))}{reason}")
@@ -79,15 +80,17 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
             try:
                 lines += [f"          {notice}" for notice in foresee(one.job.source, one.job.output, task.settings)]
             except (RecycleError, OSError) as error:
+                hopeless += 1
                 lines.append(f"          will fail: {plain(str(error))}")
     lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
     lines += found.notices()
     frames, seconds = estimate(plans, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
     counts = {action: sum(one.action == action for one in plans) for action in ("translate", "skip", "fail")}
-    counts["fail"] += len(found.failed)
+    counts["translate"] -= hopeless
+    counts["fail"] += hopeless + len(found.failed)
     total = ", ".join(f"{count} to {action}" for action, count in counts.items())
-    return "\n".join([*lines, f"{total}; {frames} frames; time needed: {needed}"])
+    return "\n".join([*map(printable, lines), f"{total}; {frames} frames; time needed: {needed}"])
 
 
 def _measure(task: Folder, job: Job) -> float:

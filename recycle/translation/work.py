@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from recycle.atomic import write_text
+from recycle.atomic import hidden, write_text
 from recycle.lock import only_one
 
 SEGMENT = 120
@@ -100,7 +100,7 @@ class Work:
 
 def work_folder(output: Path) -> Path:
     """Where the unfinished work of `output` lies; the same for every container of one name."""
-    return output.with_name(f".{output.stem}.recycle")
+    return hidden(output, ".recycle")
 
 
 def share_work(output: Path, key: Mapping[str, object]) -> Work:
