@@ -56,12 +56,12 @@ class ImageFolderReader:
         height, width = read_image(self.files[0]).shape[:2]
         rate, count = Fraction(fps), len(self.files)
         channels = [read_alpha(self.files[index], depth=8) for index in sorted({0, count // 2, count - 1})]
-        self.alpha = self.may_be_transparent = any(channel is not None for channel in channels)
+        self.alpha = any(channel is not None for channel in channels)
         """Whether images have an alpha channel; without `alpha`, frames show the colours that lie beneath."""
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
         """Whether one of the images that were looked at has transparent pixels."""
-        self.transparent_later = False
-        """Whether another image so far has an alpha channel."""
+        self.transparent_later = self.may_be_transparent = False
+        """Whether another image so far turned out to be transparent."""
         self._give_alpha = alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
@@ -103,7 +103,10 @@ class ImageFolderReader:
 
     def _beside(self, file: Path) -> Beside:
         if not self._give_alpha:
-            self.transparent_later |= not self.alpha and _is_png_with_alpha(file)
+            checked = file.suffix.lower() in (".png", ".webp")  # whose headers tell: others are decoded for nothing
+            if checked and not (self.transparent or self.transparent_later):
+                alpha = read_alpha(file, depth=8)
+                self.transparent_later = alpha is not None and bool(alpha.min() < 255)
             return NOTHING
         size = self.info.height, self.info.width
         alpha = read_alpha(file, depth=self._depth)
@@ -150,17 +153,23 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8) -> Pixels:
     return rgb.astype(np.uint16) if depth == 16 else rgb.astype(np.uint8)
 
 
-def _is_png_with_alpha(path: Path) -> bool:
-    """By its header alone: colour type 4 or 6."""
-    if path.suffix.lower() != ".png":
+def _may_have_alpha(path: Path) -> bool:
+    """Whether the header of an image leaves it open that it has an alpha channel."""
+    if path.suffix.lower() not in _WITH_ALPHA:
         return False
-    with path.open("rb") as file:
-        return file.read(26)[25:] in (b"\x04", b"\x06")
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    if head.startswith(b"\x89PNG"):  # the colour types of grey and RGB without alpha
+        return head[25:26] not in (b"\x00", b"\x02") or b"tRNS" in head
+    return head[12:16] != b"VP8 "  # WebP of the simple, lossy kind
 
 
 def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
     """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
-    if path.suffix.lower() not in _WITH_ALPHA:
+    if not _may_have_alpha(path):
         return None
     try:
         data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
