@@ -54,11 +54,6 @@ def is_transparent(frame: av.VideoFrame) -> bool:
         return False
 
 
-def is_certain(frame: av.VideoFrame, container: str) -> bool:
-    """Whether the pixel format says that the source has alpha; GIF and palettes always have room for it."""
-    return has_alpha(frame.format.name) and frame.format.name != _PALETTE and container != "gif"
-
-
 def alpha_plane(
     scaler: VideoReformatter, frame: av.VideoFrame, *, width: int, height: int, depth: Literal[8, 16]
 ) -> Pixels:

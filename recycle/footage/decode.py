@@ -27,7 +27,6 @@ from recycle.footage.alpha import (
     alpha_plane,
     first_with_alpha,
     has_alpha,
-    is_certain,
     is_transparent,
 )
 from recycle.footage.captions import Captions
@@ -131,8 +130,8 @@ class VideoReader:
             self._give_alpha = alpha and self.alpha
             self.transparent = is_transparent(coded or frame)
             """Whether the first frame has transparent pixels."""
-            self.may_be_transparent = coded is not None or is_certain(frame, container.format.name)
-            """Whether the format of the source says that frames have alpha."""
+            self.may_be_transparent = coded is not None
+            """Whether frames have alpha that the usual decoder does not show."""
             self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, frame)
             """Whether the GPU decodes."""
             self.interlaced = frame.interlaced_frame
@@ -253,9 +252,8 @@ class VideoReader:
         """For LazyFrame."""
         text = captions.of(decoded)
         self.captions_later |= text is not None and not self.captions
-        if not (self.transparent or self.may_be_transparent or self.transparent_later):
-            self.transparent_later = is_transparent(decoded.frame)
         if not self._give_alpha:
+            self.transparent_later |= not self.transparent and is_transparent(decoded.frame)
             return Beside(captions=text)
         width, height = self.info.width, self.info.height
         width, height = (height, width) if self._turn.transpose else (width, height)

@@ -64,9 +64,23 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
     return image.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
 
 
+def _may_have_alpha(path: Path) -> bool:
+    """Whether the header of an image leaves it open that it has an alpha channel."""
+    if path.suffix.lower() not in _WITH_ALPHA:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    if head.startswith(_PNG):  # the colour types of grey and RGB without alpha
+        return head[25:26] not in (b"\x00", b"\x02") or b"tRNS" in head
+    return head[12:16] != b"VP8 "  # WebP of the simple, lossy kind
+
+
 def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
     """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
-    if path.suffix.lower() not in _WITH_ALPHA:
+    if not _may_have_alpha(path):
         return None
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
@@ -78,14 +92,6 @@ def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
     if depth == 16:
         return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
     return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
-
-
-def is_png_with_alpha(path: Path) -> bool:
-    """Whether the header of a PNG says so: colour type 4 or 6."""
-    if path.suffix.lower() != ".png":
-        return False
-    with path.open("rb") as file:
-        return file.read(26)[25:] in (b"\x04", b"\x06")
 
 
 def image_size(path: Path) -> tuple[int, int] | None:

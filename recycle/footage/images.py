@@ -17,7 +17,7 @@ from recycle.errors import FootageError
 from recycle.footage.alpha import opaque
 from recycle.footage.container import check_size
 from recycle.footage.frame import ASSUMED_RATE, NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
-from recycle.footage.image_file import DamagedImage, image_size, is_png_with_alpha, read_alpha, read_image
+from recycle.footage.image_file import DamagedImage, image_size, read_alpha, read_image
 from recycle.footage.index import Index
 from recycle.footage.projection import Projection
 
@@ -77,12 +77,12 @@ class ImageFolderReader:
         rate, count = Fraction(fps or ASSUMED_RATE), len(self.files)
         looked_at = sorted({0, count // 2, count - 1} - self._bad)
         channels = [read_alpha(self.files[index], depth=8) for index in looked_at]
-        self.alpha = self.may_be_transparent = any(channel is not None for channel in channels)
+        self.alpha = any(channel is not None for channel in channels)
         """Whether images have an alpha channel; without `alpha`, frames show the colours that lie beneath."""
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
         """Whether one of the images that were looked at has transparent pixels."""
-        self.transparent_later = False
-        """Whether another image so far has an alpha channel."""
+        self.transparent_later = self.may_be_transparent = False
+        """Whether another image so far turned out to be transparent."""
         self._give_alpha = alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
@@ -169,7 +169,11 @@ class ImageFolderReader:
     def _beside(self, index: int) -> Beside:
         """The alpha channel of an image, or of the one that is shown in its place."""
         if not self._give_alpha:
-            self.transparent_later |= not self.alpha and is_png_with_alpha(self.files[index])
+            file = self.files[index]
+            checked = file.suffix.lower() in (".png", ".webp")  # whose headers tell: others are decoded for nothing
+            if checked and not (self.transparent or self.transparent_later):
+                alpha = read_alpha(file, depth=8)
+                self.transparent_later = alpha is not None and bool(alpha.min() < 255)
             return NOTHING
         shown = self._nearest(index)[0] if index in self._bad else index
         size = self.info.height, self.info.width

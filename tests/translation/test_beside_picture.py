@@ -428,3 +428,16 @@ def test_frames_with_data_that_pyav_does_not_know_are_read_upright(tmp_path: Pat
     translate(source, tmp_path / "out.mp4")
     with VideoReader(tmp_path / "out.mp4") as reader:
         assert (reader.info.width, reader.info.height) == (48, 64)
+
+
+def test_an_opaque_alpha_channel_is_no_transparency(tmp_path: Path) -> None:
+    """Of screenshots and renderings as PNG, most have a channel that says nothing; one image may differ."""
+    folder = tmp_path / "png"
+    folder.mkdir()
+    for index in range(8):
+        Image.fromarray(np.full((48, 64, 4), 255, np.uint8)).save(folder / f"{index}.png")
+    assert not translate(folder, tmp_path / "opaque.mp4")
+    Image.fromarray(rgba(2)).save(folder / "2.png")
+    assert not foresee(folder, tmp_path / "out.mp4", TranslateSettings())
+    told = "the source becomes transparent in parts: the output shows the colours beneath"
+    assert translate(folder, tmp_path / "out.mp4") == (told,)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import cv2
@@ -53,13 +53,14 @@ class Case:
     """Part of the only notice; '' for none."""
     least: float = 40
     """PSNR in dB."""
+    timestamps: Literal["zero", "source"] = "zero"
 
 
 CASES = [
     Case("plain"),
     Case("variable", how={"pts": [0, 300, 1100, 1612, 4000, 4001, 6000, 9999, 12000, 12001]}),
     Case("late", how={"pts": range(9000, 9000 + 10 * 512, 512)}),
-    Case("far", how={"pts": range(10**9, 10**9 + 10 * 512, 512)}),
+    Case("far", how={"pts": range(10**9, 10**9 + 10 * 512, 512)}, timestamps="source"),
     Case("ntsc", how={"time_base": Fraction(1, 30000), "rate": Fraction(30000, 1001), "pts": range(0, 10010, 1001)}),
     Case("odd", ".mkv", {"pixel_format": "yuv444p"}, (121, 161), told="161×121 becomes 162×122"),
     Case("one pixel", how={"pixel_format": "yuv444p"}, size=(1, 1), told="1×1 becomes 2×2"),
@@ -87,7 +88,8 @@ def test_every_source_comes_back(tmp_path: Path, street: list[NDArray[np.uint8]]
     frames = [np.ascontiguousarray(np.pad(f, ((0, max(0, height - 144)), (0, 0), (0, 0)), "wrap")) for f in street]
     source = write(tmp_path / f"source{case.suffix}", [f[:height, :width] for f in frames], **case.how)
     output = tmp_path / "out.mp4"
-    report = Translator(None, device="cpu").translate_video(source, output, to="b")
+    settings = TranslateSettings(timestamps=case.timestamps)
+    report = Translator(None, device="cpu").translate_video(source, output, to="b", settings=settings)
     with VideoReader(source) as before, VideoReader(output) as after:
         was, now = list(before), list(after)
         assert [f.seconds for f in now] == [f.seconds for f in was]
