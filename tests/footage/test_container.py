@@ -1,6 +1,7 @@
 """Only single files of media open: no playlist, by a path or a file object, makes recycle read another file or host."""
 
 import ast
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -145,3 +146,35 @@ def test_all_media_is_opened_by_the_one_function() -> None:
                     reading.append(file.relative_to(package).as_posix())
     in_memory = {"translation/segments.py", "translation/trial.py"}  # these read back what was written by ourselves
     assert set(reading) == {"footage/container.py"} | in_memory
+
+
+def mov_of_another_file(path: Path, film: Path) -> Path:
+    """A copy of `film` whose own picture data is blank, and whose track lies in `film`, by an absolute alias."""
+    data = film.read_bytes()
+    name, place_of = film.name.encode(), str(film).encode()
+    body = bytes(10) + b"\x03vol".ljust(28, b"\0") + bytes(12) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
+    body += struct.pack(">hh", 1, 1) + bytes(16) + struct.pack(">HH", 2, len(place_of)) + place_of
+    body += bytes(len(place_of) % 2) + struct.pack(">HH", 0xFFFF, 0)
+    alias = struct.pack(">I4sI", 12 + len(body), b"alis", 0) + body
+    at = data.index(b"dref") - 4
+    (size,) = struct.unpack(">I", data[at : at + 4])
+    reference = struct.pack(">I4sII", 16 + len(alias), b"dref", 0, 1) + alias
+    changed = bytearray(data[:at] + reference + data[at + size :])
+    for parent in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):
+        start = data.rindex(parent, 0, at) - 4
+        (length,) = struct.unpack(">I", data[start : start + 4])
+        struct.pack_into(">I", changed, start, length + len(reference) - size)
+    start = data.index(b"mdat") - 4
+    (length,) = struct.unpack(">I", data[start : start + 4])
+    changed[start + 8 : start + length] = bytes(length - 8)
+    path.write_bytes(changed)
+    return path
+
+
+def test_a_mov_does_not_show_what_its_references_name(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
+    private = make_video(tmp_path / "private.mov", moving_frames(3), options={"bf": "0"})
+    trap = mov_of_another_file(tmp_path / "trap.mov", private)
+    with av.open(str(trap), options={"enable_drefs": "1", "use_absolute_path": "1"}) as file:
+        assert len(list(file.decode(video=0))) == 3  # the trap works
+    with open_container(trap) as container:
+        assert [packet for packet in container.demux() if packet.size] == []
