@@ -1,19 +1,23 @@
 """Data that a decoded frame carries beside its pixels."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import cast
 
 import av
 from av.sidedata.sidedata import SideData, Type
 
+TIMECODES = "timecodes of frames"
+_TIME = 0x1FFFFFF & ~(1 << 24) & ~(1 << 12)
+"""The bits of hours, minutes, seconds and pictures in the timecode of a group of pictures (ISO 13818-2, 6.3.8)."""
 _NAMES = {
     Type.DOVI_METADATA: "Dolby Vision",
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
     Type.ICC_PROFILE: "the ICC colour profile",
-    Type.S12M_TIMECODE: "timecodes of frames",
-    Type.GOP_TIMECODE: "timecodes of frames",
+    Type.S12M_TIMECODE: TIMECODES,
+    Type.GOP_TIMECODE: TIMECODES,
     Type.FILM_GRAIN_PARAMS: "film grain",
     Type.AFD: "the active format description",
     Type.REGIONS_OF_INTEREST: "regions of interest",
@@ -43,5 +47,6 @@ def lost_kinds(frame: av.VideoFrame, *, hdr: bool) -> tuple[str, ...]:
     """
     data = side_data(frame)
     names = _NAMES if hdr else _NAMES | _LIGHT
-    empty = {Type.GOP_TIMECODE} if not any(data.get(Type.GOP_TIMECODE, b"")) else set()  # many encoders count from 0
+    time = int.from_bytes(data.get(Type.GOP_TIMECODE, b""), sys.byteorder) & _TIME
+    empty = set() if time else {Type.GOP_TIMECODE}  # many encoders count from 0
     return tuple(sorted({names[kind] for kind in data if kind in names and kind not in empty}))

@@ -11,6 +11,7 @@ from recycle.footage.decode import VideoReader, open_container, video_stream
 from recycle.footage.encode import Picture, padding
 from recycle.footage.frame import ASSUMED_RATE
 from recycle.footage.images import ImageFolderReader, listed
+from recycle.footage.sidedata import TIMECODES
 from recycle.translation.streams import OtherStreams
 
 _REORDERED = 40
@@ -63,7 +64,8 @@ def before_work(
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
         yield "the source has a high dynamic range: it is tone-mapped to standard"
-    lost = [*reader.lost, *reader.projection.lost]
+    lost = [kind for kind in reader.lost if not (kind == TIMECODES and others.has_timecode)]
+    lost += reader.projection.lost
     if reader.captions and not choice.encoder.captions:
         lost.append("closed captions (h264 and hevc keep them)")
     kept = reader.projection.boxes_in(others.container, choice.encoder.name, picture.sample_aspect_ratio)

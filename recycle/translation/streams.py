@@ -91,6 +91,11 @@ class OtherStreams:
         return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode]
 
     @property
+    def has_timecode(self) -> bool:
+        """Whether the timecode of the source comes along; after `prove` for certain."""
+        return self._timecode is not None
+
+    @property
     def carried(self) -> list[Stream]:
         """The streams of the source that are carried over, its video first; none of a folder of images."""
         return [] if self._input is None else [self._video, *map(self._stream, self._present())]

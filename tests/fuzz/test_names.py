@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -83,8 +84,8 @@ def test_any_name(part: int, tmp_path: Path) -> None:
     source, out, frames = tmp_path / "in", tmp_path / "out", tmp_path / "frames"
     source.mkdir()
     names = {any_name(rng) for _ in range(COUNT * ROUNDS)}
-    for name in names:
-        (source / os.fsdecode(name)).write_bytes(film)
+    for number, name in enumerate(sorted(names)):  # an empty box makes each file another
+        (source / os.fsdecode(name)).write_bytes(film + struct.pack(">I4sQ", 16, b"free", number))
     for command in (
         ["translate", str(source), str(out), "--model", "identity", "--to", "b", "--preset", "ultrafast"],
         ["extract", str(source), "--out", str(frames), "--workers", "1"],
