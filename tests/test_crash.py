@@ -284,7 +284,8 @@ def test_ctrl_c_reaches_processes_that_extract_without_a_traceback(delay: float,
     """Whatever they are doing: they are still importing, they wait, or they work."""
     for number in range(4):
         (tmp_path / f"{number}.mp4").write_bytes(video.read_bytes())
-    command = [sys.executable, "-m", "recycle", "extract", tmp_path, "--out", tmp_path / "frames", "--workers", "2"]
+    words = ["extract", str(tmp_path), "--out", str(tmp_path / "frames"), "--workers", "2"]
+    command = [sys.executable, "-m", "recycle", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stderr is not None
         process.stderr.read(1)  # the progress line: its own start is over
