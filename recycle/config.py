@@ -692,6 +692,8 @@ def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
         return f"unknown key '{name[:80]}'; {hint}"
     kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several where it may be of several
     message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = "expected a plain name, of letters, digits, '.', '_' and '-'"
     where = f"'{name}': " if name else ""
     given = "" if problem["type"] == "value_error" else f", got {brief(problem['input'])}"
     return f"{where}{message}{given}"
