@@ -9,7 +9,7 @@ demo: install
 
 # Two processes with one thread each are faster than one with two: most tests are small.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=10 --numprocesses auto --maxprocesses 8 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

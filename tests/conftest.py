@@ -1,6 +1,10 @@
 """Fixtures that every test folder shares."""
 
+import atexit
 import os
+import shutil
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,13 @@ from hypothesis import settings
 # The networks of the tests are tiny: more threads only wait for one another. Read when torch is imported,
 # here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What the project writes about unforeseen errors belongs into no folder of the person who runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="recycle-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
+
+# A shell that runs the tests in the background has SIGINT ignored, and the processes that tests start would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)
