@@ -25,9 +25,14 @@ from tests.training.test_memory import small
 
 __all__ = ["footage"]
 
-HOLD = (
-    "import sys, filelock; held = filelock.FileLock(sys.argv[1]); held.acquire(); print(flush=True); sys.stdin.read()"
-)
+HOLD = """
+import sys
+from pathlib import Path
+from recycle.lock import only_one
+with only_one(Path(sys.argv[1]), "held"):
+    print(flush=True)
+    sys.stdin.read()
+"""
 
 
 def refusing(folder: Path) -> Any:
@@ -77,8 +82,7 @@ def test_a_training_within_a_run_shares_its_hold_and_other_folders_are_free(tmp_
             pass
         with (tmp_path / "one" / ".lock").open() as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (tmp_path / "one" / ".lock").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert not (tmp_path / "one" / ".lock").exists()
     assert said == []
 
 

@@ -436,7 +436,7 @@ def test_an_opaque_alpha_channel_is_no_transparency(tmp_path: Path) -> None:
     folder.mkdir()
     for index in range(8):
         Image.fromarray(np.full((48, 64, 4), 255, np.uint8)).save(folder / f"{index}.png")
-    settings = TranslateSettings(fps="25")  # type: ignore[arg-type]
+    settings = TranslateSettings(fps="25")
     assert not translate(folder, tmp_path / "opaque.mp4", settings={"fps": "25"})
     Image.fromarray(rgba(2)).save(folder / "2.png")
     assert not foresee(folder, tmp_path / "out.mp4", settings)
