@@ -18,7 +18,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -53,7 +55,10 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _real_path(path: Path) -> Path:
+def _real_path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"a path is expected, got {brief(value)}")
+    path = Path(original(value)) if isinstance(value, str) else value
     if "\0" in str(path) or len(str(path)) > 4096:
         raise ValueError("this is no path: it is too long, or holds a zero byte")
     return path
@@ -63,9 +68,9 @@ FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
 """The name of one folder."""
 Place = Annotated[
     Path,
-    BeforeValidator(lambda value: Path(original(value)) if isinstance(value, str) else value),
-    AfterValidator(_real_path),
+    PlainValidator(_real_path),
     PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
 ]
 """A path; in JSON, which cannot hold all file names, as `recycle.names.plain` text."""
 Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]

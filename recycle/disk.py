@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recycle.errors import OutputError
+from recycle.errors import OutputError, RecycleError
 
 _REASONS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "make room"),
@@ -34,6 +34,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except RecycleError:
+        raise
     except Exception as error:
         number = _number(error)
         if number is None:

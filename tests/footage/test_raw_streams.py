@@ -20,6 +20,7 @@ from recycle.config import TranslateSettings
 from recycle.errors import FootageError
 from recycle.footage.decode import VideoReader, check_rate, open_frames
 from recycle.footage.describe import describe
+from recycle.footage.priority import usual_priority
 from recycle.footage.probe import probe
 from recycle.translation.render import render_key
 from recycle.translation.span import WHOLE
@@ -35,7 +36,7 @@ SILENT = {"x265-params": f"{X265}:no-vui-timing-info=1"}
 def encode(
     path: Path, frames: list[NDArray[np.uint8]], codec: str, rate: Fraction, options: dict[str, str], format: str
 ) -> Path:
-    with av.open(str(path), "w", format=format) as file:
+    with av.open(str(path), "w", format=format) as file, usual_priority():  # for SVT-AV1
         stream: Any = file.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"

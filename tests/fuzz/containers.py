@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 
+from recycle.footage.priority import usual_priority
 from tests.footage.conftest import moving
 
 FRAMES = 8
@@ -87,8 +88,9 @@ def write_film(folder: Path, name: str) -> Path:
         stream: Any = container.add_stream(codec, rate=Fraction(25), options=film.options)
         stream.width, stream.height = film.size
         stream.pix_fmt = film.pixel_format
-        for pixels in moving(FRAMES, *film.size):
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            container.mux(stream.encode(picture.reformat(format=film.pixel_format)))
+        with usual_priority():  # for SVT-AV1
+            for pixels in moving(FRAMES, *film.size):
+                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(picture.reformat(format=film.pixel_format)))
         container.mux(stream.encode(None))
     return path

@@ -55,11 +55,11 @@ def test_a_second_training_is_refused_before_it_reads_or_writes_until_the_first_
 ) -> None:
     folder = tmp_path / "run"
     run(small(steps=1), footage, folder)
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     command = [sys.executable, "-c", HOLD, str(folder / ".lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
         for way in ways(footage, folder):
             with refusing(folder):
                 way()

@@ -409,7 +409,9 @@ def test_frames_smaller_than_the_training_size_are_an_error(footage: tuple[Path,
 
 
 def test_losses_that_stay_infinite_end_the_run_with_their_name(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    task = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 1e39, "recurrent": 10}}}, where="test")
+    task = pipeline()
+    weights = task.losses.weights.model_copy(update={"recycle": 1e39})  # more than a file may ask for
+    task = task.model_copy(update={"losses": task.losses.model_copy(update={"weights": weights})})
     with pytest.raises(RecycleError, match=r"the loss recycle is not finite, again after 3 rollbacks"):
         run(task, footage, tmp_path)
 

@@ -19,9 +19,12 @@ MakeVideo = Callable[..., Path]
 TIME_BASE = Fraction(1, 12800)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _few_threads() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)  # a resumed training is bit-exact for the same number
 
 
 @pytest.fixture

@@ -188,7 +188,7 @@ def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:
     assert f"translate 6.avi -> {out / '6.mp4'}" in lines
     assert any(line.strip().startswith("will fail: ") and "zero.mp4 is empty" in line for line in lines)
     assert not any("deep" in line for line in lines)
-    assert re.fullmatch(r"9 to translate, 0 to skip, 0 to fail; \d+ frames; time needed: about 0:\d\d:\d\d", lines[-1])
+    assert re.fullmatch(r"6 to translate, 0 to skip, 3 to fail; \d+ frames; time needed: about 0:\d\d:\d\d", lines[-1])
 
 
 def test_a_killed_batch_goes_on(make_video: MakeVideo, tmp_path: Path) -> None:
