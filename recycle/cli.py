@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -45,7 +45,10 @@ CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 LookName = Literal["day", "sunset", "rain", "snow", "night", "labels"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
-    int | None, typer.Option(help="Refuse pictures of more pixels; default: those of 16384x8640.", show_default=False)
+    int | None,
+    typer.Option(
+        help="Refuse pictures of more pixels; default: those of 16384x8640.", show_default=False, min=1, max=1 << 30
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
@@ -203,6 +206,7 @@ def probe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Video files.")],
     cuts: Annotated[bool, typer.Option(help="Decode the whole file to find its cuts.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Tell what videos hold, and what of it needs care.
 
@@ -214,7 +218,7 @@ def probe(
     failed = 0
     for file in files:
         try:
-            info = look(file, cuts=cuts)
+            info = look(file, cuts=cuts, **_given(max_pixels=max_pixels))
         except RecycleError as error:
             failed += 1
             _print_error(str(error))
@@ -708,7 +712,7 @@ def _conclude(
         raise typer.Exit(1)
 
 
-def _given(**options: object) -> dict[str, object]:
+def _given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others keep the defaults of the settings."""
     return {name: value for name, value in options.items() if value is not None}
 

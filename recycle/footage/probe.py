@@ -12,6 +12,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from pydantic import BaseModel, ConfigDict
 
+from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
 from recycle.footage.colour import colour_of
 from recycle.footage.decode import VideoReader, frame_rate, open_container, video_stream
@@ -109,12 +110,12 @@ class VideoInfo(BaseModel):
     """What needs care, one line each."""
 
 
-def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
+def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     """Facts about a video file. `cuts` decodes all of it: to find cuts, count frames and find damage.
 
-    Raises FootageError, in one line, if the file cannot be read as a video.
+    Raises FootageError, in one line, if the file cannot be read as a video, or has pictures of more than `max_pixels`.
     """
-    reader = VideoReader(path)
+    reader = VideoReader(path, max_pixels=max_pixels)
     times: list[Fraction] = []
     starts: list[int] = []
     if cuts:
@@ -124,10 +125,10 @@ def probe(path: Path, *, cuts: bool = True) -> VideoInfo:
                 finder.add(frame.pixels)
                 times.append(frame.seconds)
         starts = finder.finish()
-    with open_container(path) as container:
+    with open_container(path, max_pixels=max_pixels) as container:
         stream = video_stream(container, path)
         variable = _varies(times or _packet_times(container, stream), 1 / (reader.info.average_rate or ASSUMED_RATE))
-    with open_container(path) as container:
+    with open_container(path, max_pixels=max_pixels) as container:
         stream = video_stream(container, path)
         first = _first_frame(container, stream, path)
         info = VideoInfo(

@@ -86,5 +86,5 @@ def check_finite(weights: Mapping[str, Tensor], file: Path) -> None:
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BundleError(
                 f"{file} holds weights that are not finite, in '{name}': the training that wrote it had failed; use "
-                "an earlier model, such as the folder 'best' of its run"
+                "an earlier model, such as 'model-best' of its run"
             )
