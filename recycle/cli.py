@@ -96,7 +96,7 @@ def main() -> None:
 
 def _main() -> None:
     try:
-        code = app(_with_addresses(sys.argv[1:]), standalone_mode=False)
+        code = app(_with_addresses(sys.argv[1:]) or ["--help"], standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
