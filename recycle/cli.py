@@ -138,6 +138,8 @@ def _fail_of_system(error: OSError) -> None:
         _end(128 + signal.SIGPIPE)
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         _fail(f"cannot write the output: {error.strerror}", 1)
+    if isinstance(error.filename, str) and error.strerror:
+        _fail(f"cannot use {error.filename}: {error.strerror}", 1)
     _fail(f"{type(error).__name__}: {error}", 1)
 
 

@@ -63,5 +63,8 @@ def _open(file: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         return os.open(file, flags | os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:
-        return os.open(file, flags | os.O_RDONLY)  # another user's; enough to lock it
+    except PermissionError as refused:
+        try:
+            return os.open(file, flags | os.O_RDONLY)  # another user's; enough to lock it
+        except FileNotFoundError:
+            raise refused from None

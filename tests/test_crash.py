@@ -99,7 +99,7 @@ def test_what_is_unforeseen_is_one_line_with_a_log(
     [
         (MemoryError(), "there is not enough memory", 1),
         (KeyboardInterrupt(), "interrupted; run the same command again to continue", 130),
-        (PermissionError(13, "Permission denied", "/x"), "PermissionError: [Errno 13] Permission denied: '/x'", 1),
+        (PermissionError(13, "Permission denied", "/x"), "cannot use /x: Permission denied", 1),
         (OSError(28, "No space left on device"), "cannot write the output: No space left on device", 1),
         (BrokenPipeError(32, "Broken pipe"), "BrokenPipeError: [Errno 32] Broken pipe", 1),
     ],

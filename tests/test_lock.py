@@ -1,8 +1,11 @@
 """A lock keeps others out for as long as its process lives, and leaves nothing."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,3 +75,17 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"), only_one(tmp_path / "lock", ""):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_a_folder_that_may_not_be_written_is_told_as_that() -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from recycle.lock import only_one\n"
+        "os.setuid(65533)\n"
+        "try:\n    only_one(Path(sys.argv[1]), 'busy').__enter__()\nexcept OSError as error:\n    print(error.errno)"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own lie where nobody else may look
+        Path(folder).chmod(0o755)
+        command = [sys.executable, "-c", code, f"{folder}/lock"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == f"{errno.EACCES}\n", done.stderr

@@ -85,6 +85,8 @@ class Ledger:
                 content = _parse(self.path.read_bytes().decode("utf-8", "replace"))
                 self._left_out = content.get("left_out", {})
                 self._files = {name: Entry.model_validate(entry) for name, entry in content["files"].items()}
+        except PermissionError as error:
+            raise OutputError(f"cannot read {self.path}: {error.strerror}; make the folder readable") from error
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
             raise OutputError(
                 f"{self.path} cannot be read as a record of translations; move it away to begin anew"
