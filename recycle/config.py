@@ -88,7 +88,7 @@ def _read_rate(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
 
-Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(gt=0, le=1000)]
+Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(ge=Fraction(1, 1000), le=1000)]
 """Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
 MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
 """Pixels of the largest picture that is read; larger ones are refused before they take memory."""
@@ -98,6 +98,16 @@ class Settings(BaseModel):
     """Base of every group of settings: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name, value in data.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field is not None and field.annotation is not bool:
+                    raise ValueError(f"'{name}' is not a matter of true or false, got {str(value).lower()}")
+        return data
 
 
 class StreetSettings(Settings):
@@ -344,12 +354,12 @@ class TrainSettings(Settings):
     """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
     steps: int = Field(20_000, ge=1, le=_MANY)
     """Length of the run; of no account where `hours` is given."""
-    hours: float | None = Field(None, gt=0, le=_LONG)
+    hours: float | None = Field(None, ge=1e-6, le=_LONG)
     """Length of the run by the clock instead of in steps: learning rate and growing resolution follow the time that
     was spent, interruptions not counted, and the run ends in time with everything saved."""
     decay: float = Field(0.5, ge=0, le=1)
     """Part of the run, at the end, over which the learning rate falls linearly towards 0."""
-    learning_rate: float = Field(2e-4, gt=0, le=10)
+    learning_rate: float = Field(2e-4, ge=1e-12, le=10)
     discriminator_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et
     al. 2017); below 1 where the discriminators run away, as in very short runs."""

@@ -28,6 +28,7 @@ from recycle.footage.find import find_sources
 from recycle.footage.street import Street
 from recycle.layout import Layout, Stage
 from recycle.networks.bundle import load_bundle
+from recycle.networks.predictor import check_encoder
 from recycle.processes import on_devices, once
 from recycle.progress import Terminal
 from recycle.safe_text import printable
@@ -98,6 +99,7 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     # What is missing is said now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
+    _check_networks(pipeline)
     with ExitStack() as whole:  # the folder is held to the end, the other devices only while it trains
         with on_devices(pipeline) as fabric:
             console.muted = not fabric.is_global_zero
@@ -174,10 +176,18 @@ def prepare_footage(
 
 def learn(pipeline: Pipeline, where: Layout, console: Terminal) -> TrainReport:
     """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for."""
+    _check_networks(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, console.say):
         console.muted = not fabric.is_global_zero
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
         return train_model(pipeline, shots_a, shots_b, where, console, fabric)
+
+
+def _check_networks(pipeline: Pipeline) -> None:
+    """Raise ConfigError for networks that cannot be built, before the footage is prepared."""
+    predictor = pipeline.networks.predictor
+    if pipeline.predicts and predictor.kind == "smp":
+        check_encoder(predictor)
 
 
 def train_model(

@@ -200,6 +200,6 @@ def _after_rank_zero(error: BaseException) -> None:
     if isinstance(error, Interrupted | KeyboardInterrupt):
         raise SystemExit(130) from error
     with suppress(ValueError):  # not in the main thread: the caller looks after signals
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
     time.sleep(FIRST_WORD)

@@ -14,6 +14,10 @@ StepProgress = Callable[[int, int, str], None]
 """Called as `progress(step, steps, detail)`; the detail is a few words, such as the losses."""
 
 
+_BAR = 20
+"""Columns of the terminal that a bar takes."""
+
+
 class Bar(Protocol):
     """A progress line: serves as Progress and as StepProgress."""
 
@@ -67,17 +71,20 @@ class Terminal:
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
+        # Only the detail gives way where the terminal is narrow.
+        rest = Column(ratio=1, no_wrap=True, overflow="ellipsis")
         columns = (
-            TextColumn("{task.description}", style="bold", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            TextColumn("{task.description}", style="bold", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=_BAR, table_column=Column(no_wrap=True, min_width=_BAR)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
+            TextColumn("ETA", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False, table_column=rest),
         )
-        with Progress(*columns, console=Console(stderr=True)) as lines:
+        with Progress(*columns, console=Console(stderr=True), expand=True) as lines:
             task = lines.add_task(shown(description), total=None, rate="", detail="")
 
             def report(done: int, total: int | None, detail: str = "", /) -> None:

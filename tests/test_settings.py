@@ -150,3 +150,10 @@ def test_records_of_somebody_else_are_refused_in_one_line(content: str, tmp_path
         compare([tmp_path, tmp_path / "other"], tmp_path / "page.html", Terminal())
     with pytest.raises(OutputError, match="cannot be read as a record of translations"):
         Ledger(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["train.steps", "train.hours", "train.learning_rate", "extract.fps", "translate.crf"])
+def test_true_is_no_number(path: str) -> None:
+    group, name = path.split(".")
+    with pytest.raises(ConfigError, match=f"'{name}' is not a matter of true or false, got true"):
+        parse_pipeline({group: {name: True}}, where="test")

@@ -13,6 +13,7 @@ from recycle.atomic import remove_leftovers
 from recycle.config import ExtractSettings
 from recycle.cores import capped, cores
 from recycle.crash import unexpected
+from recycle.disk import disk_failed, explain
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames
 from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
@@ -195,6 +196,9 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
         )
     except (RecycleError, av.FFmpegError, cv2.error, MemoryError, OSError) as error:
         reason = str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
+        if isinstance(error, OSError) and disk_failed(error):
+            what, remedy = explain(error.errno or 0)
+            reason = f"cannot write {task.target}: {what}; {remedy} and run the same command again"
         return _Result(failure=" ".join(reason.split()))
     except Exception as error:
         return _Result(failure=f"{task.source}: {unexpected(error)}")

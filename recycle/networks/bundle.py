@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -65,7 +65,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Write `bundle` to `folder`, each file atomically, the weights first."""
     weights = {key: tensor.detach().cpu().contiguous() for key, tensor in bundle.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary)
+        temporary.write_bytes(save(weights))  # save_file lets nobody else read the file
     write_text(folder / "config.json", bundle.config.model_dump_json(indent=2) + "\n")
 
 
@@ -139,6 +139,12 @@ def _shapes(config: BundleConfig) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _gives_pictures(bundle: Bundle) -> bool:
-    """Whether the generators give finite values for a small picture."""
+    """Whether all networks give finite values for small pictures."""
     picture = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
-    return all(bool(torch.isfinite(generator(picture)).all()) for generator in (bundle.gen_ab, bundle.gen_ba))
+    given = [bundle.gen_ab(picture), bundle.gen_ba(picture)]
+    settings = bundle.config.networks.predictor
+    past = torch.linspace(-1, 1, settings.past * 3 * 4**settings.depth).reshape(
+        1, settings.past, 3, 2**settings.depth, 2**settings.depth
+    )
+    given += [predictor(past) for predictor in (bundle.pred_a, bundle.pred_b) if predictor is not None]
+    return all(bool(torch.isfinite(pictures).all()) for pictures in given)

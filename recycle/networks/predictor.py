@@ -27,7 +27,7 @@ class SmpPredictor(nn.Module):
         import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
 
         super().__init__()
-        _check_encoder(settings)
+        check_encoder(settings)
         self.multiple = 2**settings.depth
         channels = [max(settings.width * 4 >> i, 16) for i in range(settings.depth)]
         try:
@@ -109,7 +109,7 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     return F.pad(frames, (0, right, 0, bottom), mode="replicate") if bottom or right else frames
 
 
-def _check_encoder(settings: PredictorSettings) -> None:
+def check_encoder(settings: PredictorSettings) -> None:
     """Raise ConfigError for all but the architectures that smp and timm bring: other names load from elsewhere."""
     import segmentation_models_pytorch as smp
     import timm

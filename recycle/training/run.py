@@ -31,6 +31,9 @@ from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, 
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a step that failed, before it gives up."""
 
+_MOST = 10**15
+"""Steps of a run, at most."""
+
 _SOURCE = re.compile("(.*)-([0-9a-f]{8})")
 """A source's folder is named by its own name and by what it holds."""
 
@@ -219,6 +222,8 @@ class Run:
         return notices
 
     def _restore(self, state: dict[str, Any], file: Path, *, again: bool) -> list[str]:
+        _check_counts(state)
+        self.optimisers.overflows = 0
         _same_settings(state["pipeline"], self.pipeline, file)
         notices = _same_footage(state.get("footage", {}), self._footage, self.folder)
         self.earlier = state.get("trained_on", {})
@@ -255,6 +260,14 @@ class Run:
         self.load(again=True)
         self.rollbacks, self.slowing = rollbacks, slowing
         self.save()
+
+
+def _check_counts(state: dict[str, Any]) -> None:
+    """Raise ValueError for numbers that no run has; tensors are checked when the file is read."""
+    counts = [state["step"], state["rollbacks"], state["average_updates"]]
+    fine = all(isinstance(count, int) and 0 <= count <= _MOST for count in counts) and 0 < state["slowing"] <= 1
+    if not (fine and isinstance(state.get("trained_on", {}), dict) and isinstance(state.get("footage", {}), dict)):
+        raise ValueError("a count is out of its range")
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:

@@ -234,3 +234,24 @@ def test_a_bundle_with_changed_bytes_loads_or_is_refused_in_one_line(folder: Pat
         file.write_bytes(content)
     assert "\n" not in message
     assert len(message) < 2000
+
+
+def test_predictors_that_overflow_are_refused_as_generators_are(tmp_path: Path) -> None:
+    networks = NetworkSettings(
+        generator=GeneratorSettings(blocks=1, width=4), predictor=PredictorSettings(kind="pix2pix", width=4, depth=3)
+    )
+    bundle = Bundle(BundleConfig(networks=networks, short_side=32))
+    with torch.no_grad():
+        for parameter in bundle.pred_b.parameters():  # type: ignore[union-attr]
+            parameter.fill_(3e38)
+    save_bundle(bundle, tmp_path)
+    with pytest.raises(BundleError, match="so large that the pictures are not finite"):
+        load_bundle(tmp_path)
+
+
+def test_others_may_read_a_bundle_as_the_umask_says(tmp_path: Path) -> None:
+    networks = NetworkSettings(generator=GeneratorSettings(blocks=1, width=4))
+    save_bundle(Bundle(BundleConfig(networks=networks, predictors=False)), tmp_path)
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    (tmp_path / "new").touch()
+    assert modes == {(tmp_path / "new").stat().st_mode}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,17 @@ def test_weights_that_are_not_finite_are_never_saved(footage: tuple[Path, Path],
     )
     for name in ("checkpoint.pt", "checkpoint.previous.pt"):
         load_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "absurd", [{"step": -5}, {"step": 10**30}, {"rollbacks": -1}, {"slowing": 0.0}, {"slowing": nan}, {"trained_on": 7}]
+)
+def test_counts_that_no_run_has_are_one_line(
+    absurd: dict[str, Any], finished: Path, footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Of a checkpoint that is whole, with a seal of its own."""
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.pt"
+    save_checkpoint(file, torch.load(file, weights_only=True) | absurd)
+    with pytest.raises(BundleError, match="does not hold what a run of these settings saves"):
+        run(small(steps=3, checkpoint_every=1), footage, tmp_path / "run")
