@@ -64,6 +64,17 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("private") / "film.mp4", moving(3))
 
 
+def opened(path: Path) -> str:
+    """Why the file is refused; '' if it is read."""
+    try:
+        with VideoReader(path) as reader:
+            for _ in reader:
+                pass
+    except FootageError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("kind", PLAYLISTS)
 def test_playlists_open_nothing(kind: str, private: Path, asked: tuple[str, list[str]], tmp_path: Path) -> None:
     rng = random.Random(f"{SEED} {kind}")
@@ -80,7 +91,7 @@ def test_playlists_open_nothing(kind: str, private: Path, asked: tuple[str, list
             remote.parent.mkdir(parents=True, exist_ok=True)
             remote.write_bytes(data)
             for path in (tmp_path / name, remote):
-                with pytest.raises(FootageError) as refusal, VideoReader(path) as reader:  # type: ignore[arg-type]
-                    next(iter(reader))
-                assert "\n" not in str(refusal.value)
+                refusal = opened(path)  # type: ignore[arg-type]
+                assert "\n" not in refusal
+                assert refusal or number, "a damaged one may pass for noise of some raw format, a whole one never"
     assert paths == []
