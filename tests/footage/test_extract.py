@@ -218,7 +218,8 @@ def test_equal_copies_are_counted_once_and_named(tmp_path: Path) -> None:
         videos.append(Path(shutil.copy(videos[0], tmp_path / name / "r.avi")))
     overwrite_quarter(videos[3])
     small = ExtractSettings(short_side=48, fps=5)
-    for expected in ((["a/r.avi", "d/r.avi"], []), ([], ["a/r.avi", "d/r.avi"])):
+    taken, nothing = ["a/r.avi", "d/r.avi"], list[str]()
+    for expected in ((taken, nothing), (nothing, taken)):
         report = extract(videos, tmp_path / "out", small, workers=1)
         assert names(report) == expected
         assert report.notices == [f"left out: {videos[1]}, {videos[2]} (same content as {videos[0]})"]
