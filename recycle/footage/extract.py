@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import av
@@ -17,7 +18,15 @@ from recycle.disk import disk_failed, explain
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames
 from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
-from recycle.footage.manifest import check_untouched, fingerprint, folder_name, read_manifest
+from recycle.footage.manifest import (
+    Manifest,
+    check_untouched,
+    content,
+    fingerprint,
+    folder_name,
+    is_unchanged,
+    read_manifest,
+)
 from recycle.footage.one_source import extract_source
 from recycle.footage.workers import run_all
 from recycle.lock import only_one
@@ -72,11 +81,11 @@ def extract(
 ) -> ExtractReport:
     """Extract the frames of all videos and image folders among `inputs` into one folder each under `out`.
 
-    A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on
-    where it stopped. Other settings replace the source's folder, unless a person deleted, changed or added
-    files in it: then the source fails and the folder stays. A source whose content changed gets a new folder
-    beside the old one. A source that cannot be read is reported and the others go on; so is what a folder holds that
-    is no footage, in the notices. Of several names of one file the first is taken. `workers` processes (default: one
+    A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on where it
+    stopped. Other settings replace the source's folder, unless a person deleted, changed or added files in it: then the
+    source fails and the folder stays. A source whose content changed gets a new folder beside the old one. A source
+    that cannot be read is reported and the others go on; so is what a folder holds that is no footage, in the notices.
+    Of several names of one file, and of equal files of one name, the first is taken. `workers` processes (default: one
     per core) take one source each; 1 works in this process. `progress` counts frames decoded.
 
     Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
@@ -85,10 +94,11 @@ def extract(
     found = find_footage(inputs, without=out)
     sources = _once_each(found)
     with _alone(out):
-        tasks, skipped, failed, notices = _plan(sources, out, settings)
+        tasks, skipped, failed, notices = _plan(sources, out, settings, found)
         results = _run(tasks, workers, progress)
     complete = [target for _, target in skipped] + [task.target for task, result in results if result.failure is None]
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
+    sources = [source for source in sources if source not in found.left_out]
     order = {source: number for number, source in enumerate(sources)}
     failed.sort(key=lambda pair: order[pair[0]])
     if len(failed) == len(sources):
@@ -124,11 +134,59 @@ def _once_each(found: Found) -> list[Path]:
     return sources
 
 
+@dataclass
+class _Targets:
+    """Gives every source its folder.
+
+    Its name comes from the source's fingerprint, which reads only samples of a file. If the folder of that name is of
+    another source, the name comes from the whole content.
+    """
+
+    out: Path
+    earlier: dict[Path, Manifest]
+    """Of the folders that are there."""
+    taken: dict[Path, Path] = field(default_factory=dict)
+    """Sources of this call, by their folders."""
+    _content: Callable[[Path], str] = field(default_factory=lambda: cache(content))
+    _split: set[str] = field(init=False)
+    """Fingerprints that several contents have: one of them has a folder named by its content."""
+
+    def __post_init__(self) -> None:
+        self._split = {
+            m.fingerprint for folder, m in self.earlier.items() if not folder.name.endswith(m.fingerprint[:8])
+        }
+
+    def of(self, source: Path, mark: str) -> Path:
+        """The folder of a source with the fingerprint `mark`."""
+        usual = self.out / folder_name(source, mark)
+        if mark in self._split:
+            other = self.out / folder_name(source, self._content(source))
+            if other in self.earlier:
+                return other  # it stays there, even if the usual name is free now
+        return usual if self._fits(usual, source, mark) else self.out / folder_name(source, self._content(source))
+
+    def _fits(self, folder: Path, source: Path, mark: str) -> bool:
+        """Whether the folder is free, or of a source with the same content."""
+        if folder in self.taken:
+            return self._content(self.taken[folder]) == self._content(source)
+        known = self.earlier.get(folder)
+        if known is None:
+            return True
+        if known.fingerprint != mark:
+            return False
+        if known.content and known.source != plain(str(source.resolve())):
+            return known.content == self._content(source)
+        return is_unchanged(source, known.modified, known.content)
+
+
 def _plan(
-    sources: list[Path], out: Path, settings: ExtractSettings
+    sources: list[Path], out: Path, settings: ExtractSettings, found: Found
 ) -> tuple[list[_Task], list[tuple[Path, Path]], list[tuple[Path, str]], list[str]]:
-    """Tasks, skipped sources with their folders, failed sources with reasons, and notices."""
-    tasks: dict[Path, _Task] = {}
+    """Tasks, skipped sources with their folders, failed sources with reasons, and notices.
+
+    A source with the content of an earlier one, for the same folder, is left out in `found`.
+    """
+    tasks: list[_Task] = []
     skipped: list[tuple[Path, Path]] = []
     failed: list[tuple[Path, str]] = []
     notices: list[str] = []
@@ -137,10 +195,15 @@ def _plan(
     of_source: dict[str, list[Path]] = defaultdict(list)
     for folder, manifest in earlier.items():
         of_source[manifest.source].append(folder)
+    targets = _Targets(out, earlier)
     for source in sources:
         try:
             mark = fingerprint(source)
-            target = out / folder_name(source, mark)
+            target = targets.of(source, mark)
+            if target in targets.taken:
+                found.left_out[source] = plain(f"same content as {targets.taken[target]}")
+                continue
+            targets.taken[target] = source
             known = earlier.get(target)
             if known and known.fingerprint == mark and known.settings == settings.record():
                 skipped.append((source, target))
@@ -149,7 +212,7 @@ def _plan(
                 check_untouched(target, known)
             elif target.exists():
                 raise FootageError(f"{target} exists and is no extracted footage; move it away")
-            tasks.setdefault(target, _Task(source, mark, target, settings))
+            tasks.append(_Task(source, mark, target, settings))
         except FootageError as error:
             failed.append((source, str(error)))
             continue
@@ -158,7 +221,7 @@ def _plan(
             for folder in of_source[plain(str(source.resolve()))]
             if folder != target
         ]
-    return list(tasks.values()), skipped, failed, notices
+    return tasks, skipped, failed, notices
 
 
 def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tuple[_Task, _Result]]:

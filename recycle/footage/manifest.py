@@ -11,6 +11,7 @@ from recycle.errors import FootageError
 from recycle.footage.entries import refuse_special
 from recycle.footage.images import numbered_images
 from recycle.names import plain
+from recycle.places import is_here
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
@@ -40,6 +41,10 @@ class Manifest(BaseModel):
     """Counter-clockwise degrees that the source asked for; already applied."""
     time_base: str
     """Seconds per unit of `pts`, as a fraction: '1/12800'."""
+    modified: int = 0
+    """As `modified` of the source; 0, too, if an earlier version wrote this."""
+    content: str = ""
+    """As `content` of the source; '' if an earlier version wrote this."""
     frames: tuple[ManifestFrame, ...]
     """In order. A listed file that is missing was deleted by hand: the shot ends there."""
 
@@ -78,12 +83,56 @@ def fingerprint(source: Path) -> str:
     return digest.hexdigest()
 
 
-def folder_name(source: Path, fingerprint: str) -> str:
-    """Name of a source's folder: its own name and 8 hex digits, so that equal names do not collide."""
+def modified(source: Path) -> int:
+    """Time of the last change of a file on this machine, in nanoseconds; 0 for all else.
+
+    The fingerprint of a folder of images holds the times of the images. Raises FootageError if the source is gone.
+    """
+    if not is_here(source) or source.is_dir():
+        return 0
+    try:
+        return source.stat().st_mtime_ns
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
+
+
+def content(source: Path) -> str:
+    """SHA-256 (64 hex digits) of every byte of a file, or of the names and bytes of a folder of images.
+
+    Raises FootageError if the source cannot be read.
+    """
+    refuse_special(source)
+    digest = hashlib.sha256()
+    try:
+        if not source.is_dir():
+            with source.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        for image in numbered_images(source):
+            with image.open("rb") as file:
+                own = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{image.name}\0{own}\n".encode(errors="backslashreplace"))
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
+    return digest.hexdigest()
+
+
+def is_unchanged(source: Path, recorded_time: int, recorded_content: str) -> bool:
+    """Whether a source, whose fingerprint is as it was, is as it was in the parts that the fingerprint does not read.
+
+    The whole is only read if its time differs from the recorded one. A source without a recorded time counts as
+    unchanged. Raises FootageError if the source cannot be read.
+    """
+    if not recorded_time or modified(source) == recorded_time:
+        return True
+    return bool(recorded_content) and content(source) == recorded_content
+
+
+def folder_name(source: Path, digest: str) -> str:
+    """Name of a source's folder: its own name and 8 hex digits of `digest`, so that equal names do not collide."""
     name = plain(source.resolve().name if source.is_dir() else source.stem)
     name = re.sub(r"[\x00-\x1f]", "_", name.lstrip(".")) or "video"
     short = name.encode()[:180].decode("utf-8", "ignore")
-    return f"{short}-{fingerprint[:8]}"
+    return f"{short}-{digest[:8]}"
 
 
 def check_untouched(folder: Path, manifest: Manifest) -> None:

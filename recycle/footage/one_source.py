@@ -14,7 +14,7 @@ from recycle.errors import FootageError
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.frame import ASSUMED_RATE, LazyFrame, StreamInfo
 from recycle.footage.images import ImageFolderReader, listed
-from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame, content, modified
 from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.footage.shots import ShotFinder, detection_size
 from recycle.footage.source_state import SourceState
@@ -84,6 +84,8 @@ def extract_source(
             height=height,
             rotation=reader.info.rotation,
             time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
+            modified=modified(source),
+            content=content(source),
             frames=tuple(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
 from recycle.crash import unexpected
 from recycle.disk import disk_failed
-from recycle.errors import Interrupted, OutputError, RecycleError
+from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.footage.decode import estimate_frames, open_frames
-from recycle.footage.manifest import fingerprint
+from recycle.footage.manifest import content, fingerprint, is_unchanged, modified
 from recycle.lock import Busy
 from recycle.names import plain
 from recycle.places import is_here, is_remote_error
@@ -21,6 +22,9 @@ from recycle.storage import workplace
 from recycle.translation.folder import Job
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
+
+_CHANGED = "the source before it was changed"
+"""Stands for the key of an output whose source changed in parts that its fingerprint does not read."""
 
 
 class Watcher(Protocol):
@@ -90,31 +94,59 @@ def plan(
 
 
 def _plan(job: Job, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
-    entry = ledger.get(job.name)
     try:
         text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
+        fresh = Entry(key=hashlib.sha256(text.encode()).hexdigest(), modified=modified(job.source))
+        return _decide(job, ledger, fresh, overwrite, retry_failed)
     except RecycleError as error:
-        reason = plain(str(error))
+        entry, reason = ledger.get(job.name), plain(str(error))
         failed = entry.model_copy(update={"state": "failed", "reason": reason, "key": ""})
         return Plan(job, "fail", reason, entry if entry.state == "done" else failed)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    fresh = Entry(key=digest)
+
+
+def _decide(job: Job, ledger: Ledger, fresh: Entry, overwrite: bool, retry_failed: bool) -> Plan:
+    """Decide by what is recorded; `fresh` is the entry of a job with this source that is not begun."""
+    entry = ledger.get(job.name)
+    same = entry.key == fresh.key and is_unchanged(job.source, entry.modified, "")
     if job.output.exists():
         size = job.output.stat().st_size
         made = _made(entry, size)
-        if made == digest or (entry.key == digest and entry.size != size and _was_finished(job, ledger, retry_failed)):
+        if made == fresh.key and not _has_content(job, entry):
+            made = _CHANGED
+        if made == fresh.key or (same and entry.size != size and _was_finished(job, ledger, retry_failed)):
             frames = entry.frames if entry.state == "done" else estimate_frames(job.output) or 0
-            facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": digest}
+            facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": fresh.key}
+            if entry.state != "done" or entry.modified:  # hashing all that an earlier version made would take long
+                facts |= _of_source(job, fresh.modified, entry.content if made else "")
             return Plan(job, "skip", "finished", entry.model_copy(update={**facts, "reason": "", "replaces": ""}))
         if not overwrite:
             origin = "of another source, model or settings" if made else "not of this folder's translation"
             reason = plain(f"{job.output} exists and is {origin}; give --overwrite to replace it")
             failed = fresh.model_copy(update={"state": "failed", "reason": reason})
             return Plan(job, "fail", reason, entry if made or entry.state == "done" else failed)
-        fresh = fresh.model_copy(update={"size": size, "replaces": made})
-    elif entry.state == "failed" and entry.key == digest and not retry_failed:
+        fresh = fresh.model_copy(update={"size": size, "replaces": made, "content": entry.content if made else ""})
+    elif entry.state == "failed" and same and not retry_failed:
         return Plan(job, "fail", f"{entry.reason} (in an earlier run; --retry-failed tries again)", entry)
     return Plan(job, "translate", "", fresh)
+
+
+def _has_content(job: Job, entry: Entry) -> bool:
+    """Whether the source has the content of which a finished output was made, as far as that is recorded."""
+    if entry.replaces:  # the recorded time belongs to the translation that was to replace the output
+        return not entry.content or content(job.source) == entry.content
+    return is_unchanged(job.source, entry.modified, entry.content)
+
+
+def _of_source(job: Job, time: int, digest: str = "") -> dict[str, object]:
+    """What an entry records of the source that was translated, which was last changed at `time`.
+
+    `digest` is its content, where that is known. It stays unknown if the file was changed since, or is gone.
+    """
+    if time and not digest:
+        with suppress(FootageError):
+            digest = content(job.source)
+            digest = digest if modified(job.source) == time else ""
+    return {"modified": time, "content": digest}
 
 
 def _made(entry: Entry, size: int) -> str:
@@ -251,6 +283,7 @@ def translate_one(
     entry, job = one.entry, one.job
     source, output = job.source, job.output
     try:
+        time = modified(job.source)
         with workplace(job.source, job.output, entry.key) as (source, output):
             done = translator.translate_video(
                 source, output, to=to, settings=settings, overwrite=overwrite or output != job.output, progress=progress
@@ -276,6 +309,7 @@ def translate_one(
         "notices": tuple(map(plain, done.notices)),
         "lost": tuple(map(plain, done.lost)),
         "replaces": "",
+        **_of_source(job, time),
     }
     return entry.model_copy(update={"state": "done", **facts})
 

@@ -59,6 +59,10 @@ class Entry(BaseModel):
     """Streams that the output should have and does not, as the notices say."""
     key: str = ""
     """Digest of the source, the model and the settings."""
+    modified: int = 0
+    """Time of the source's last change, in nanoseconds, when its translation began; 0 if it is not known."""
+    content: str = ""
+    """SHA-256 of the whole source of the finished output that is there; '' if it is not known."""
     replaces: str = ""
     """Key of the finished output that is there until this translation takes its place."""
 

@@ -17,7 +17,7 @@ from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import Picture, output_errors
 from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
-from recycle.footage.manifest import fingerprint
+from recycle.footage.manifest import fingerprint, modified
 from recycle.footage.source_state import SourceState
 from recycle.places import is_here
 from recycle.progress import Progress, silent
@@ -32,6 +32,9 @@ from recycle.translation.work import SEGMENT, Work, open_work, share_work
 
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""
+
+_COARSEST_TIME = 2_000_000_000
+"""Nanoseconds to which FAT rounds the times of files, some of them only after the file was written out."""
 
 FRAMES = 3
 """To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
@@ -342,6 +345,7 @@ def render_key(
         "frames": FRAMES,
         **({"fps": settings.fps} if settings.fps else {}),
         "source": fingerprint(source),
+        "modified": modified(source) // _COARSEST_TIME,  # the fingerprint reads only samples of a file
         "transform": dict(key or {}),
         "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],

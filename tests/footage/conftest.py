@@ -1,5 +1,6 @@
 """Generated footage for the tests of reading, writing and extracting video."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
+
+from recycle.footage.manifest import fingerprint
 
 Pixels = NDArray[np.uint8]
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
@@ -23,6 +26,22 @@ def moving(count: int, width: int = 64, height: int = 48, *, shift: int = 0) -> 
         for i in range(count)
     ]
     return [np.stack(each, -1).round().astype(np.uint8) for each in channels]
+
+
+def raw_video(path: Path) -> Path:
+    """A video of 7 MB without compression: the fingerprint does not read all of it."""
+    path.parent.mkdir(exist_ok=True, parents=True)
+    return write(path, moving(122, 160, 120), codec="rawvideo", pixel_format="bgr24", tagged=False)
+
+
+def overwrite_quarter(path: Path, value: int = 0, seconds: float = 7) -> None:
+    """Change 1/8 of a `raw_video` in place, where its fingerprint does not read; it is `seconds` newer afterwards."""
+    facts, before = path.stat(), fingerprint(path)
+    with path.open("r+b") as file:
+        file.seek(facts.st_size // 4)
+        file.write(bytes([value]) * (facts.st_size // 8))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns + int(seconds * 1e9)))
+    assert fingerprint(path) == before
 
 
 def write(

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError, OutputError
-from recycle.footage.extract import extract
+from recycle.footage.extract import ExtractReport, extract
 from recycle.footage.image_file import read_image
 from recycle.footage.selection import RateSelector
 from recycle.footage.workers import run_all
+from tests.footage.conftest import overwrite_quarter, raw_video
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]
@@ -181,6 +182,98 @@ def test_equal_names_do_not_collide(tmp_path: Path, make_video: Make, moving_fra
     report = extract([tmp_path / "x", tmp_path / "y", tmp_path / "z"], tmp_path / "out", WHOLE, workers=1)
     assert report.frames == 7
     assert len(manifests(tmp_path / "out")) == 2
+
+
+def names(report: ExtractReport) -> tuple[list[str], list[str]]:
+    """Of the sources that were extracted and skipped."""
+    return [str(Path(*path.parts[-2:])) for path in report.done], [
+        str(Path(*path.parts[-2:])) for path in report.skipped
+    ]
+
+
+def test_sources_that_differ_where_the_fingerprint_does_not_read_are_all_extracted_once(tmp_path: Path) -> None:
+    """Whatever the order in which they are named, and whichever of them come later."""
+    a, b, c = (raw_video(tmp_path / name / "r.avi") for name in "abc")
+    overwrite_quarter(b, 1, seconds=0)
+    overwrite_quarter(c, 2)
+    out, small = tmp_path / "out", ExtractSettings(short_side=48, fps=5)
+    first = extract([a, b], out, small, workers=1)
+    assert (names(first), first.failed, first.notices) == ((["a/r.avi", "b/r.avi"], []), [], [])
+    assert sorted(manifest["source"] for _, manifest in manifests(out)) == [str(a), str(b)]
+    before = content(out)
+    assert names(extract([b, a], out, small, workers=1)) == ([], ["b/r.avi", "a/r.avi"])
+    assert names(extract([b], out, small, workers=1)) == ([], ["b/r.avi"])
+    assert content(out) == before
+    assert names(extract([c, b, a], out, small, workers=1)) == (["c/r.avi"], ["b/r.avi", "a/r.avi"])
+    by_source = {manifest["source"]: folder for folder, manifest in manifests(out)}
+    assert len(by_source) == 3
+    shutil.rmtree(by_source[str(a)])
+    assert names(extract([c, b], out, small, workers=1)) == ([], ["c/r.avi", "b/r.avi"]), "names of folders stay"
+
+
+def test_equal_copies_are_counted_once_and_named(tmp_path: Path) -> None:
+    videos = [raw_video(tmp_path / "a" / "r.avi")]
+    for name in "bcd":
+        (tmp_path / name).mkdir()
+        videos.append(Path(shutil.copy(videos[0], tmp_path / name / "r.avi")))
+    overwrite_quarter(videos[3])
+    small = ExtractSettings(short_side=48, fps=5)
+    taken, nothing = ["a/r.avi", "d/r.avi"], list[str]()
+    for expected in ((taken, nothing), (nothing, taken)):
+        report = extract(videos, tmp_path / "out", small, workers=1)
+        assert names(report) == expected
+        assert report.notices == [f"left out: {videos[1]}, {videos[2]} (same content as {videos[0]})"]
+        assert len(report.folders) == 2
+    assert names(extract(videos[1:2], tmp_path / "out", small)) == ([], ["b/r.avi"]), "its frames are there"
+
+
+def test_equal_copies_that_fail_are_one_failure(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.mp4").write_text("no video")
+    with pytest.raises(FootageError, match=r"a/1\.mp4 is not a readable video"):
+        extract([tmp_path / "a", tmp_path / "b"], tmp_path / "out", WHOLE, workers=1)
+
+
+def test_folders_of_images_of_equal_names_sizes_and_times_are_compared(tmp_path: Path) -> None:
+    for name, value in (("a", 10), ("b", 200), ("c", 10)):
+        (tmp_path / name / "shot").mkdir(parents=True)
+        for number in range(3):
+            image = tmp_path / name / "shot" / f"{number}.bmp"
+            cv2.imwrite(str(image), np.full((48, 64, 3), value + number, np.uint8))
+            os.utime(image, (1_700_000_000, 1_700_000_000))
+    report = extract([tmp_path / name / "shot" for name in "abc"], tmp_path / "out", WHOLE, workers=1)
+    assert names(report) == (["a/shot", "b/shot"], [])
+    assert report.notices == [f"left out: {tmp_path}/c/shot (same content as {tmp_path}/a/shot)"]
+
+
+def test_a_source_that_was_changed_in_place_is_extracted_again(tmp_path: Path) -> None:
+    video, out, small = raw_video(tmp_path / "in" / "r.avi"), tmp_path / "out", ExtractSettings(short_side=48, fps=5)
+    original = Path(shutil.copy2(video, tmp_path / "original"))
+    extract([video], out, small)
+    ((folder, _),) = manifests(out)
+    os.utime(video, (1, 1))
+    assert names(extract([video], out, small)) == ([], ["in/r.avi"]), "only its time changed"
+    overwrite_quarter(video)
+    report = extract([video], out, small)
+    assert names(report) == (["in/r.avi"], [])
+    assert report.notices == [
+        f"{video} changed since its frames went to {folder}; delete that folder if it is of no more use"
+    ]
+    before = content(out)
+    assert names(extract([video], out, small)) == ([], ["in/r.avi"])
+    shutil.copyfile(original, video)
+    assert names(extract([video], out, small)) == ([], ["in/r.avi"]), "the frames of the original are there, too"
+    assert content(out) == before
+
+
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path, video: Path) -> None:
+    extract([video], tmp_path / "out", WHOLE)
+    ((folder, manifest),) = manifests(tmp_path / "out")
+    assert (manifest.pop("modified"), len(manifest.pop("content"))) == (video.stat().st_mtime_ns, 64)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    os.utime(video, (1, 1))
+    assert extract([video], tmp_path / "out", WHOLE).skipped == [video]
 
 
 def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:

@@ -1,5 +1,6 @@
 """A folder of videos: all that can be translated is, once, and the record is true."""
 
+import hashlib
 import json
 import os
 import re
@@ -20,13 +21,14 @@ from recycle.footage.decode import VideoReader
 from recycle.lock import Busy
 from recycle.places import place
 from recycle.progress import Terminal
-from recycle.translation.batch import BatchReport
+from recycle.translation.batch import BatchReport, plan
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast")
@@ -174,9 +176,83 @@ def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: Make
     assert files_of(out) == [LEDGER, "x/clip.mp4", "y/clip.mp4", "z/clip.mp4"]
 
 
-def run_folder(task: Folder, *, at_once: int = 1) -> BatchReport:
-    engine = Threads(task.translator, task.to, task.settings, at_once=at_once)
-    return translate_all(task, Terminal(), engine=engine, overwrite=False, retry_failed=False)
+def test_a_finished_source_that_was_changed_in_place_is_no_longer_finished(tmp_path: Path) -> None:
+    """Where its size and its fingerprint stay the same."""
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    video = raw_video(tmp_path / "in" / "r.avi")
+    original = Path(shutil.copy2(video, tmp_path / "original"))
+    assert run_folder(task).done == ["r.avi"]
+    done, output = entries(task.out)["r.avi"], (task.out / "r.mp4").read_bytes()
+    assert done["modified"] == video.stat().st_mtime_ns
+    assert done["content"] == hashlib.sha256(video.read_bytes()).hexdigest()
+
+    os.utime(video, (1, 1))
+    assert run_folder(task).skipped == ["r.avi"], "only its time changed"
+    assert entries(task.out)["r.avi"] == done | {"modified": 10**9}
+
+    overwrite_quarter(video)
+    for _ in range(2):
+        ((name, reason),) = run_folder(task).failed
+        assert (name, "is of another source, model or settings; give --overwrite" in reason) == ("r.avi", True)
+        assert (task.out / "r.mp4").read_bytes() == output
+    killed = plan(task.survey(Ledger(task.out)).jobs, Ledger(task.out), task.key(), overwrite=True)[0].entry
+    Ledger(task.out).set({"r.avi": killed})  # before the first frame: what is there is not made of the new source
+    assert len(run_folder(task).failed) == 1
+    assert run_folder(task, overwrite=True).done == ["r.avi"]
+    assert (task.out / "r.mp4").read_bytes() != output
+    assert run_folder(task).skipped == ["r.avi"]
+
+    shutil.copy2(original, video)
+    assert len(run_folder(task).failed) == 1
+    (task.out / "r.mp4").unlink()
+    assert run_folder(task).done == ["r.avi"]
+    assert (task.out / "r.mp4").read_bytes() == output
+
+
+def test_a_change_in_place_is_seen_after_other_settings_were_given_up(tmp_path: Path) -> None:
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    video = raw_video(tmp_path / "in" / "r.avi")
+    run_folder(task)
+    done = entries(task.out)["r.avi"]
+    other = replace(task, settings=TranslateSettings(preset="ultrafast", crf=40))
+    for change, skipped in ((False, ["r.avi"]), (True, [])):
+        if change:
+            overwrite_quarter(video)
+        ledger = Ledger(task.out)
+        begun = plan(other.survey(ledger).jobs, ledger, other.key(), overwrite=True)[0].entry
+        ledger.set({"r.avi": begun})  # and killed
+        assert run_folder(task).skipped == skipped
+    assert entries(task.out)["r.avi"]["content"] == done["content"]
+
+
+def test_a_record_of_an_earlier_version_counts_as_before(tmp_path: Path) -> None:
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    video = raw_video(tmp_path / "in" / "r.avi")
+    run_folder(task)
+    old = Ledger(task.out).get("r.avi").model_copy(update={"modified": 0, "content": ""})
+    Ledger(task.out).set({"r.avi": old})
+    os.utime(video, (1, 1))
+    assert run_folder(task).skipped == ["r.avi"]
+    assert Ledger(task.out).get("r.avi") == old
+
+
+def test_a_failed_source_that_was_mended_in_place_is_tried_again(tmp_path: Path) -> None:
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
+    video = raw_video(tmp_path / "in" / "r.avi")
+    run_folder(task)
+    (task.out / "r.mp4").unlink()
+    facts = {"state": "failed", "reason": "damaged"}
+    Ledger(task.out).set({"r.avi": Ledger(task.out).get("r.avi").model_copy(update=facts)})
+    assert [reason for _, reason in run_folder(task).failed] == [
+        "damaged (in an earlier run; --retry-failed tries again)"
+    ]
+    overwrite_quarter(video)
+    assert run_folder(task).done == ["r.avi"]
+
+
+def run_folder(task: Folder, *, at_once: int = 1, overwrite: bool = False) -> BatchReport:
+    engine = Threads(task.translator, task.to, task.settings, overwrite, at_once=at_once)
+    return translate_all(task, Terminal(), engine=engine, overwrite=overwrite, retry_failed=False)
 
 
 def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:

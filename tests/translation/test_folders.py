@@ -241,7 +241,8 @@ def test_failed_is_not_written_over_done(video: Path, make_video: MakeVideo, tmp
     assert (task.out / "good.mp4").read_bytes() == output
     video.write_bytes(whole)
     assert run(task).skipped == ["good.mp4"], "the finished output is still known"
-    assert Ledger(task.out).get("good.mp4").model_copy(update={"seconds": done.seconds}) == done
+    written = {"seconds": done.seconds, "modified": done.modified}
+    assert Ledger(task.out).get("good.mp4").model_copy(update=written) == done
 
     video.unlink()
     video.symlink_to("gone.mp4")

@@ -19,6 +19,7 @@ from recycle.footage.decode import open_frames
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT, open_work, work_folder
+from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -99,6 +100,25 @@ def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundl
     fresh = tmp_path / "fresh.mp4"
     translator.translate_video(source, fresh, to="a", settings=FAST)
     assert frames_of(output) == frames_of(fresh)
+
+
+def test_work_of_a_source_that_was_changed_in_place_is_dropped_and_told(tmp_path: Path) -> None:
+    """Where its size and its fingerprint stay the same; what only the precision of its time loses is kept."""
+    source, output = raw_video(tmp_path / "in" / "r.avi"), tmp_path / "out.mp4"
+    os.utime(source, ns=(0, 1_700_000_001_123_456_789))
+    translator = Translator(None, device="cpu")
+    with pytest.raises(Interrupted):
+        translator.translate_video(source, output, to="b", settings=FAST, progress=Stop(SEGMENT + 1))
+    os.utime(source, ns=(0, 1_700_000_000_000_000_000))
+    with pytest.raises(Interrupted, match=f"{SEGMENT} frames are kept"):
+        translator.translate_video(source, output, to="b", settings=FAST, progress=Stop(SEGMENT + 1))
+    overwrite_quarter(source)
+    said: list[str] = []
+    report = translator.translate_video(source, output, to="b", settings=FAST, say=said.append)
+    assert report.resumed == 0
+    assert "unfinished work of another source, model or settings was dropped" in said
+    translator.translate_video(source, tmp_path / "fresh.mp4", to="b", settings=FAST)
+    assert frames_of(output) == frames_of(tmp_path / "fresh.mp4")
 
 
 def test_another_container_takes_over_the_work(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
