@@ -56,6 +56,8 @@ __all__ = [
 ]
 
 _MAX_RATE = 480
+_STATE_THE_END = ("matroska", "nut", "asf", "avi")
+"""Demuxers whose durations count from 0, not from the first frame: they are the time at which the file ends."""
 DECODER_BYTES = 1 << 30
 """Bytes of the pictures that the threads of a decoder may work on at once."""
 _BYTES_PER_PIXEL = 3
@@ -164,7 +166,7 @@ class VideoReader:
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
             check_size(path, width, height, max_pixels)
-            self.info = _info(container, stream, width, height, aspect, frame.rotation)
+            self.info = _info(container, stream, width, height, aspect, frame.rotation, first=first.pts)
             if self.raw:
                 self._origin, self._unit = first.pts, Fraction(self._step, 2)
                 self._step = 2
@@ -355,17 +357,27 @@ def estimate_frames(path: Path) -> int | None:
 
 
 def _info(
-    container: InputContainer, stream: VideoStream, width: int, height: int, aspect: Fraction, rotation: int
+    container: InputContainer,
+    stream: VideoStream,
+    width: int,
+    height: int,
+    aspect: Fraction,
+    rotation: int,
+    *,
+    first: int | None = None,
 ) -> StreamInfo:
+    """`first`: timestamp of the first frame that can be decoded; None: not known."""
     assert stream.time_base is not None
     rate = frame_rate(stream)
+    start = ((stream.start_time or 0) if first is None else first) * stream.time_base
     duration: Fraction | None = None
     if stream.duration:
         duration = stream.duration * stream.time_base
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
+    if duration is not None and container.format.name.startswith(_STATE_THE_END) and duration > start > 0:
+        duration -= start
     count = stream.frames or (round(duration * rate) if duration and rate else None)
-    start = (stream.start_time or 0) * stream.time_base
     return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
 
 
