@@ -39,7 +39,7 @@ from recycle.footage.hardware import decodes_alike
 from recycle.footage.image_file import image_size
 from recycle.footage.images import ImageFolderReader, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
-from recycle.footage.lasting import Lasting
+from recycle.footage.lasting import Lasting, states_the_end
 from recycle.footage.packets import demux
 from recycle.footage.projection import Projection
 from recycle.footage.sidedata import lost_kinds, side_data
@@ -56,8 +56,6 @@ __all__ = [
 ]
 
 _MAX_RATE = 480
-_STATE_THE_END = ("matroska", "nut", "asf", "avi")
-"""Demuxers whose durations count from 0, not from the first frame: they are the time at which the file ends."""
 DECODER_BYTES = 1 << 30
 """Bytes of the pictures that the threads of a decoder may work on at once."""
 _BYTES_PER_PIXEL = 3
@@ -166,7 +164,7 @@ class VideoReader:
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
             check_size(path, width, height, max_pixels)
-            self.info = _info(container, stream, width, height, aspect, frame.rotation, first=first.pts)
+            self.info = _info(path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
             if self.raw:
                 self._origin, self._unit = first.pts, Fraction(self._step, 2)
                 self._step = 2
@@ -351,12 +349,13 @@ def estimate_frames(path: Path) -> int | None:
             return len(numbered_images(path))
         with open_container(path) as container:
             stream = video_stream(container, path)
-            return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
+            return _info(path, container, stream, 0, 0, Fraction(1), 0).frame_count
     except (FootageError, OSError):
         return 0
 
 
 def _info(
+    path: Path,
     container: InputContainer,
     stream: VideoStream,
     width: int,
@@ -375,7 +374,7 @@ def _info(
         duration = stream.duration * stream.time_base
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
-    if duration is not None and container.format.name.startswith(_STATE_THE_END) and duration > start > 0:
+    if duration is not None and duration > start > 0 and states_the_end(container, path):
         duration -= start
     count = stream.frames or (round(duration * rate) if duration and rate else None)
     return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)

@@ -1,12 +1,14 @@
 """The time for which the last picture is held: a recording that ends at rest stays as long as it is."""
 
 import struct
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,6 +114,27 @@ def test_the_delay_of_the_last_picture_of_an_animation_is_kept(tmp_path: Path, k
     images[0].save(source, save_all=True, append_images=images[1:], duration=[100, 100, 100, 3000])
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(3.3, abs=0.001)
     assert not [notice for notice in probe(source).notices if "claims to last" in notice]
+
+
+FRAGMENTS = ["dash", "dash+global_sidx", "dash+delay_moov", "cmaf+delay_moov", "frag_keyframe+empty_moov"]
+
+
+@pytest.mark.parametrize("offset", [0, 5])
+@pytest.mark.parametrize("bframes", [0, 2])
+@pytest.mark.parametrize("last", [TENTH, Fraction(4)])
+@pytest.mark.parametrize("flags", FRAGMENTS)
+def test_fragments_keep_the_length_of_the_last_frame(
+    tmp_path: Path, flags: str, last: Fraction, bframes: int, offset: int
+) -> None:
+    whole = record(tmp_path / "whole.mp4", AT_REST, last, bframes=bframes)
+    source = tmp_path / "source.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(whole), "-c", "copy", "-movflags", flags]
+    subprocess.run([*command, "-output_ts_offset", str(offset), str(source)], check=True, stdin=subprocess.DEVNULL)
+    with VideoReader(source) as reader:
+        stamps = [frame.pts for frame in reader.read()]
+        assert len(stamps) == len(AT_REST)
+        assert float((reader.lasting or 0) * reader.info.time_base) == pytest.approx(float(last), abs=0.001)
+        assert reader.info.duration == pytest.approx(1.1 + float(last), abs=0.21)
 
 
 def test_a_still_picture_lasts_as_long_as_it_is_shown(tmp_path: Path) -> None:

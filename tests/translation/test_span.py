@@ -15,7 +15,7 @@ from recycle.translation.span import preview_span
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast")
-SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".mp4", ".mov", ".ogg"]
+SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".mp4", ".mov", ".ogg", ".dash.mp4"]
 
 
 def record(path: Path, *, seconds: int, offset: int) -> Path:
@@ -24,7 +24,8 @@ def record(path: Path, *, seconds: int, offset: int) -> Path:
     speed = {"libvpx": ("-deadline", "realtime"), "libx264": ("-preset", "ultrafast")}.get(codec, ())
     source = ("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=10:d={seconds}")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *source, "-c:v", codec, *speed]
-    where = ("-pix_fmt", "yuv420p", "-output_ts_offset", str(offset), str(path))
+    fragments = ("-movflags", "dash+delay_moov") if ".dash" in path.suffixes else ()
+    where = (*fragments, "-pix_fmt", "yuv420p", "-output_ts_offset", str(offset), str(path))
     subprocess.run([*command, *where], check=True, stdin=subprocess.DEVNULL)
     return path
 
@@ -61,7 +62,7 @@ def test_a_preview_of_a_short_video_is_all_of_it(tmp_path: Path, suffix: str, of
     assert shown[0] == 0
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".nut", ".asf", ".ts", ".mp4", ".flv"])
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".nut", ".asf", ".ts", ".mp4", ".dash.mp4", ".flv"])
 def test_a_late_clock_makes_no_video_longer(tmp_path: Path, suffix: str) -> None:
     source = record(tmp_path / f"source{suffix}", seconds=12, offset=60)
     info = probe(source, cuts=False)
