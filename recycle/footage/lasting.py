@@ -82,6 +82,8 @@ def _end_of_track(container: InputContainer, stream: VideoStream, path: Path) ->
     if name.startswith("mov"):  # FFmpeg takes the shorter one of the header's claim and the sum of all frames
         whole = stream.duration and not beyond_end(container, stream)
         return (stream.start_time or 0) + (stream.duration or 0) if whole else None
+    if name.startswith("avi"):
+        return stream.duration if stream.duration and _is_complete_avi(container, stream, path) else None
     if not name.startswith("matroska"):
         return None
     tag = _seconds(stream.metadata.get("DURATION", ""))
@@ -117,6 +119,23 @@ def _seconds(text: str) -> Fraction | None:
         return None
     hours, minutes, seconds = match.groups()
     return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
+
+
+def _is_complete_avi(container: InputContainer, stream: VideoStream, path: Path) -> bool:
+    """Whether an AVI has an index, and every part of it (one, or one per gigabyte) is as long as it states.
+
+    One that is cut off, or still recorded, may state any length.
+    """
+    if not stream.index_entries or beyond_end(container, stream):
+        return False
+    with path.open("rb") as file:
+        end, length = 0, file.seek(0, 2)
+        while file.seek(end) < length and (head := file.read(8))[:4] == b"RIFF":
+            size = int.from_bytes(head[4:], "little")
+            if not 4 < size <= length - end - 8:
+                return False
+            end += 8 + size + size % 2
+    return end > 0
 
 
 def _is_complete_matroska(path: Path) -> bool:

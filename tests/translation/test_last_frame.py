@@ -137,6 +137,41 @@ def test_fragments_keep_the_length_of_the_last_frame(
         assert reader.info.duration == pytest.approx(1.1 + float(last), abs=0.21)
 
 
+def record_avi(path: Path, codec: str, stated: int) -> Path:
+    """Three frames, half a second each, in an AVI whose header states the length of `stated` frames."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=2:d=1.5"]
+    subprocess.run([*command, "-c:v", codec, "-pix_fmt", "yuv420p", str(path)], check=True, stdin=subprocess.DEVNULL)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"strh") + 8 + 32, stated)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["rawvideo", "mpeg4", "libx264"])
+@pytest.mark.parametrize(("stated", "expected"), [(10, 5), (4, 2), (3, 1.5), (1, 1.5), (2**30, 1.5)])
+def test_an_avi_holds_its_last_frame(tmp_path: Path, codec: str, stated: int, expected: float) -> None:
+    source = record_avi(tmp_path / "source.avi", codec, stated)
+    with VideoReader(source) as reader:
+        assert len(list(reader.read())) == 3
+        assert (reader.lasting or 0) * reader.info.time_base == expected - 1
+
+
+def test_an_avi_that_is_cut_off_is_not_believed(tmp_path: Path) -> None:
+    data = record_avi(tmp_path / "source.avi", "rawvideo", 10).read_bytes()
+    for end in (len(data) - 1, data.rindex(b"idx1"), data.rindex(b"idx1") - 3000):
+        cut = tmp_path / "cut.avi"
+        cut.write_bytes(data[:end])
+        with VideoReader(cut) as reader:
+            assert len(list(reader.read())) >= 2
+            assert (reader.lasting or 0) * reader.info.time_base == Fraction(1, 2)
+
+
+def test_a_translation_of_an_avi_keeps_the_hold(tmp_path: Path) -> None:
+    source = record_avi(tmp_path / "source.avi", "mpeg4", 10)
+    assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(5, abs=0.001)
+    assert not [notice for notice in probe(source).notices if "claims to last" in notice]
+
+
 def test_a_still_picture_lasts_as_long_as_it_is_shown(tmp_path: Path) -> None:
     source = record(tmp_path / "source.mp4", [Fraction(0)], Fraction(7))
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(7)
