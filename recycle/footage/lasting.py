@@ -16,6 +16,7 @@ from recycle.footage.index import beyond_end
 _STATED = ("mov", "gif", "apng")
 """Demuxers (the first of FFmpeg's names) of containers that state a duration for every frame."""
 _ENDS = ("matroska", "nut", "asf", "avi")
+"""Demuxers whose durations count from 0, not from the first frame."""
 _IN_FLIGHT = 1000
 """Packets that a decoder holds at most."""
 _SEGMENT = bytes.fromhex("18538067")
