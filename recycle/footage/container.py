@@ -101,13 +101,24 @@ def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that VideoReader reads. Raises FootageError if there is none."""
+    """The stream that VideoReader reads: the first that is no cover picture; of an AVIF, the one of most frames.
+
+    Raises FootageError if there is none.
+    """
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & covers and stream.codec_context is not None:
-            return stream
+    streams = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
+    if streams and is_avif(container):  # an animation begins with a still picture, a stream of its own
+        return max(streams, key=lambda stream: stream.frames)
+    if streams:
+        return streams[0]
     found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise FootageError(f"{path} has no video stream that can be decoded (it holds: {found})")
+
+
+def is_avif(container: Container) -> bool:
+    """Whether the file is an AV1 image: a still picture, an animation, or both."""
+    brands = container.metadata.get("major_brand", "") + container.metadata.get("compatible_brands", "")
+    return any(brand in ("avif", "avis") for brand in re.findall("....", brands))
 
 
 def is_raw(container: Container) -> bool:

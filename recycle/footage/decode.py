@@ -39,7 +39,7 @@ from recycle.footage.hardware import decodes_alike
 from recycle.footage.image_file import image_size
 from recycle.footage.images import ImageFolderReader, numbered_images
 from recycle.footage.index import Index, beyond_end, build_index
-from recycle.footage.lasting import Lasting
+from recycle.footage.lasting import Lasting, states_the_end
 from recycle.footage.packets import demux
 from recycle.footage.projection import Projection
 from recycle.footage.sidedata import lost_kinds, side_data
@@ -164,7 +164,7 @@ class VideoReader:
             if square_pixels:
                 width, aspect = max(1, round(width * aspect)), Fraction(1)
             check_size(path, width, height, max_pixels)
-            self.info = _info(container, stream, width, height, aspect, frame.rotation)
+            self.info = _info(path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
             if self.raw:
                 self._origin, self._unit = first.pts, Fraction(self._step, 2)
                 self._step = 2
@@ -349,23 +349,34 @@ def estimate_frames(path: Path) -> int | None:
             return len(numbered_images(path))
         with open_container(path) as container:
             stream = video_stream(container, path)
-            return _info(container, stream, 0, 0, Fraction(1), 0).frame_count
+            return _info(path, container, stream, 0, 0, Fraction(1), 0).frame_count
     except (FootageError, OSError):
         return 0
 
 
 def _info(
-    container: InputContainer, stream: VideoStream, width: int, height: int, aspect: Fraction, rotation: int
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    width: int,
+    height: int,
+    aspect: Fraction,
+    rotation: int,
+    *,
+    first: int | None = None,
 ) -> StreamInfo:
+    """`first`: timestamp of the first frame that can be decoded; None: not known."""
     assert stream.time_base is not None
     rate = frame_rate(stream)
+    start = ((stream.start_time or 0) if first is None else first) * stream.time_base
     duration: Fraction | None = None
     if stream.duration:
         duration = stream.duration * stream.time_base
     elif container.duration:
         duration = Fraction(container.duration, av.time_base)
+    if duration is not None and duration > start > 0 and states_the_end(container, path):
+        duration -= start
     count = stream.frames or (round(duration * rate) if duration and rate else None)
-    start = (stream.start_time or 0) * stream.time_base
     return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
 
 

@@ -92,9 +92,9 @@ class StreamInfo:
     sample_aspect_ratio: Fraction
     """Width of a delivered pixel over its height; 1 if unknown."""
     start: Fraction
-    """Seconds at which the video begins, as the file claims."""
+    """Seconds at which the first frame is shown."""
     duration: Fraction | None
-    """Seconds, as the file claims."""
+    """Seconds from `start` to the end, as the file claims."""
     frame_count: int | None
     """Estimated number of frames, from the file's claims."""
     rotation: int

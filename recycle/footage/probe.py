@@ -130,7 +130,7 @@ def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> Vid
         variable = _varies(times or _packet_times(container, stream), 1 / (reader.info.average_rate or ASSUMED_RATE))
     with open_container(path, max_pixels=max_pixels) as container:
         stream = video_stream(container, path)
-        first = _first_frame(container, stream, path)
+        first, used = _first_frame(container, stream, path), stream.index
         info = VideoInfo(
             path=plain(str(path)),
             container=container.format.name,
@@ -155,7 +155,7 @@ def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> Vid
             notices=(),
         )
     lasting = (reader.lasting or 0) * reader.info.time_base
-    notices = (*_notices(info, times, lasting, reader.damaged), *_beside(reader))
+    notices = (*_notices(info, times, lasting, reader.damaged, used), *_beside(reader))
     return info.model_copy(update={"notices": notices})
 
 
@@ -241,7 +241,7 @@ def _beside(reader: VideoReader) -> Iterator[str]:
         yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
 
 
-def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int) -> Iterator[str]:
+def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int, used: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
         yield f"stored turned by {info.rotation}°: frames are turned upright"
@@ -269,7 +269,7 @@ def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged:
     elif info.interlaced:
         yield "interlaced: frames are deinterlaced"
     if kinds.count("video") > 1:
-        yield f"{kinds.count('video')} video streams: the first that is no cover picture is used"
+        yield f"{kinds.count('video')} video streams: stream {used} is used"
     if "audio" not in kinds:
         yield "no audio"
     if damaged:

@@ -24,12 +24,12 @@ from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan,
 from recycle.translation.folder import Job, Survey, survey
 from recycle.translation.ledger import Entry, Ledger, open_ledger
 from recycle.translation.render import foresee
-from recycle.translation.span import Span
+from recycle.translation.span import opening_span
 from recycle.translation.threads import Threads, files_at_once
 from recycle.translation.translator import Translator
 
-_TRIAL = Span(None, Fraction(2))
-"""The part of a video by which the speed of a translation is measured."""
+_TRIAL = Fraction(2)
+"""Seconds of a video by which the speed of a translation is measured."""
 _SETTLED = 3.0
 """Seconds that a file in a watched folder must not have changed before it is taken for complete."""
 
@@ -95,11 +95,12 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
 
 def _measure(task: Folder, job: Job) -> float:
     """Frames per second of the first seconds of a job, translated for nothing."""
+    span = opening_span(job.source, task.settings, _TRIAL)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / f"trial{job.output.suffix}"
         for _ in range(2):  # the first one warms up
             report = task.translator.translate_video(
-                job.source, output, to=task.to, settings=task.settings, span=_TRIAL, overwrite=True
+                job.source, output, to=task.to, settings=task.settings, span=span, overwrite=True
             )
     return report.frames / report.seconds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
-from recycle.footage.decode import open_frames
+from recycle.footage.decode import StreamInfo, open_frames
 from recycle.safe_text import brief
 
 _PREVIEW = 4
@@ -37,13 +37,25 @@ def parse_span(start: str | None, end: str | None) -> Span:
 
 
 def preview_span(source: Path, settings: TranslateSettings) -> Span:
-    """A few seconds from the middle of a video. Raises FootageError if it cannot be read."""
+    """A few seconds from the middle of a video, or from its start if it is shorter.
+
+    Raises FootageError if it cannot be read.
+    """
+    info = _info(source, settings)
+    start = info.start
+    if info.duration is not None and info.duration > _PREVIEW:
+        start += (info.duration - _PREVIEW) / 2
+    return Span(start if start > 0 else None, start + _PREVIEW)
+
+
+def opening_span(source: Path, settings: TranslateSettings, seconds: Fraction) -> Span:
+    """The first `seconds` of a video, whenever its clock begins. Raises FootageError if it cannot be read."""
+    return Span(None, _info(source, settings).start + seconds)
+
+
+def _info(source: Path, settings: TranslateSettings) -> StreamInfo:
     with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
-        info = reader.info
-    if info.duration is None or info.duration <= _PREVIEW:
-        return Span(None, Fraction(_PREVIEW))
-    middle = info.start + info.duration / 2
-    return Span(middle - Fraction(_PREVIEW, 2), middle + Fraction(_PREVIEW, 2))
+        return reader.info
 
 
 def _seconds(text: str | None, name: str) -> Fraction | None:

@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from recycle.errors import RecycleError
 from recycle.footage.codecs import CONTAINERS, Choice
+from recycle.footage.container import is_avif
 from recycle.footage.decode import open_container, video_stream
 from recycle.footage.encode import Picture
 from recycle.footage.packets import demux
@@ -160,7 +161,8 @@ class OtherStreams:
 
     def _decide(self, stream: Stream) -> None:
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
-            self._said[stream.index] = f"{name_of(stream)} is left out: only the first video stream is translated"
+            used = "animation" if is_avif(stream.container) else "first video stream"
+            self._said[stream.index] = f"{name_of(stream)} is left out: only the {used} is translated"
             return
         copy: list[Form] = [copy_of(stream)] if _fits(stream, self.container) else []
         self._forms[stream.index] = [*copy, *conversions(stream, self.container)]

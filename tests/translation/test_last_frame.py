@@ -1,12 +1,14 @@
 """The time for which the last picture is held: a recording that ends at rest stays as long as it is."""
 
 import struct
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,6 +113,62 @@ def test_the_delay_of_the_last_picture_of_an_animation_is_kept(tmp_path: Path, k
     images = [Image.fromarray(picture(index)) for index in range(4)]
     images[0].save(source, save_all=True, append_images=images[1:], duration=[100, 100, 100, 3000])
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(3.3, abs=0.001)
+    assert not [notice for notice in probe(source).notices if "claims to last" in notice]
+
+
+FRAGMENTS = ["dash", "dash+global_sidx", "dash+delay_moov", "cmaf+delay_moov", "frag_keyframe+empty_moov"]
+
+
+@pytest.mark.parametrize("offset", [0, 5])
+@pytest.mark.parametrize("bframes", [0, 2])
+@pytest.mark.parametrize("last", [TENTH, Fraction(4)])
+@pytest.mark.parametrize("flags", FRAGMENTS)
+def test_fragments_keep_the_length_of_the_last_frame(
+    tmp_path: Path, flags: str, last: Fraction, bframes: int, offset: int
+) -> None:
+    whole = record(tmp_path / "whole.mp4", AT_REST, last, bframes=bframes)
+    source = tmp_path / "source.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(whole), "-c", "copy", "-movflags", flags]
+    subprocess.run([*command, "-output_ts_offset", str(offset), str(source)], check=True, stdin=subprocess.DEVNULL)
+    with VideoReader(source) as reader:
+        stamps = [frame.pts for frame in reader.read()]
+        assert len(stamps) == len(AT_REST)
+        assert float((reader.lasting or 0) * reader.info.time_base) == pytest.approx(float(last), abs=0.001)
+        assert reader.info.duration == pytest.approx(1.1 + float(last), abs=0.21)
+
+
+def record_avi(path: Path, codec: str, stated: int) -> Path:
+    """Three frames, half a second each, in an AVI whose header states the length of `stated` frames."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=2:d=1.5"]
+    subprocess.run([*command, "-c:v", codec, "-pix_fmt", "yuv420p", str(path)], check=True, stdin=subprocess.DEVNULL)
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"strh") + 8 + 32, stated)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["rawvideo", "mpeg4", "libx264"])
+@pytest.mark.parametrize(("stated", "expected"), [(10, 5), (4, 2), (3, 1.5), (1, 1.5), (2**30, 1.5)])
+def test_an_avi_holds_its_last_frame(tmp_path: Path, codec: str, stated: int, expected: float) -> None:
+    source = record_avi(tmp_path / "source.avi", codec, stated)
+    with VideoReader(source) as reader:
+        assert len(list(reader.read())) == 3
+        assert (reader.lasting or 0) * reader.info.time_base == expected - 1
+
+
+def test_an_avi_that_is_cut_off_is_not_believed(tmp_path: Path) -> None:
+    data = record_avi(tmp_path / "source.avi", "rawvideo", 10).read_bytes()
+    for end in (len(data) - 1, data.rindex(b"idx1"), data.rindex(b"idx1") - 3000):
+        cut = tmp_path / "cut.avi"
+        cut.write_bytes(data[:end])
+        with VideoReader(cut) as reader:
+            assert len(list(reader.read())) >= 2
+            assert (reader.lasting or 0) * reader.info.time_base == Fraction(1, 2)
+
+
+def test_a_translation_of_an_avi_keeps_the_hold(tmp_path: Path) -> None:
+    source = record_avi(tmp_path / "source.avi", "mpeg4", 10)
+    assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(5, abs=0.001)
     assert not [notice for notice in probe(source).notices if "claims to last" in notice]
 
 
