@@ -84,6 +84,11 @@ class Passage:
         self._next: Packet[Stream] | None = None
         self._begun = False
 
+    @property
+    def targets(self) -> dict[int, Stream]:
+        """The streams of the output, by their numbers in the source."""
+        return {index: carrier.target for index, carrier in self._carriers.items()}
+
     def copy_until(self, seconds: Fraction | None) -> None:
         """Write all packets up to the source's time `seconds`; None: all that remain.
 
@@ -218,6 +223,8 @@ class Passage:
             dts = max(dts, self._last[index] + step)
         packet.dts = self._last[index] = dts
         packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
+        if target.type == "data" and not packet.duration:  # mp4 counts no packet without a duration
+            packet.duration = max(1, ceil((target.time_base or packet.time_base) / packet.time_base))
         packet.stream = target
         self._written_until[index] = dts * packet.time_base
         try:
@@ -237,7 +244,8 @@ class Passage:
 
 def name_of(stream: Stream) -> str:
     """A stream, for a notice."""
-    codec = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
+    own = getattr(stream, "name", None) if stream.type == "data" else None
+    codec = stream.codec_context.name if stream.codec_context is not None else own or "unknown codec"
     return f"stream {stream.index} ({stream.type}, {codec})"
 
 

@@ -23,7 +23,7 @@ from recycle.translation.convert import Copy, Form, conversions, copy_of
 from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.translation.segments import open_output
 from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
-from recycle.translation.trial import Attach, Nowhere, keeps_timecode, mux_trial
+from recycle.translation.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
@@ -114,7 +114,7 @@ class OtherStreams:
             raise
         except Exception:  # of a muxer, encoder or converter: any kind
             muxed = self._prove_each(trial)
-        if self._timecode is not None and not keeps_timecode(muxed, self.container):
+        if self._timecode is not None and not muxed.timecode:
             self._drop_timecode(f"cannot be held by {self.container}")
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
@@ -188,7 +188,7 @@ class OtherStreams:
         """The form of each stream that is taken along."""
         return {index: forms[0] for index, forms in self._forms.items() if forms}
 
-    def _prove_each(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+    def _prove_each(self, trial: Callable[[Attach], ReadBack]) -> ReadBack:
         """Find a form of each stream, one after the other, that goes into the output with those before it."""
         muxed = self._prove_picture(trial)
         taken: dict[int, Form] = {}
@@ -204,7 +204,7 @@ class OtherStreams:
             self._say(self._stream(index))
         return muxed
 
-    def _prove_picture(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+    def _prove_picture(self, trial: Callable[[Attach], ReadBack]) -> ReadBack:
         try:
             return trial(partial(self._attach, forms={}))
         except Exception:
@@ -324,15 +324,28 @@ def _moved(
 
 
 def _fits(stream: Stream, container: str) -> bool:
-    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory."""
+    """Whether `container` (FFmpeg's name) seems to take the stream: its header, and a packet of data, are tried in memory.
+
+    FFmpeg writes data into mp4 and mov that no reader then knows.
+    """
     if stream.disposition & Disposition.attached_pic and container != "mp4":
         return False  # mov loses cover pictures, Matroska takes them for video
     if stream.type in ("attachment", "data") and container == "webm":
         return False  # FFmpeg writes them; no player reads such a file
+    memory = io.BytesIO()
     try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            copy_of(stream).open(stream, trial)
+        with av.open(memory, "w", format=container) as trial:
+            target = copy_of(stream).open(stream, trial).target
             trial.start_encoding()
+            if stream.type == "data":
+                packet = av.Packet(bytes(16))
+                packet.stream, packet.time_base = target, Fraction(1, 1000)
+                packet.pts, packet.dts, packet.duration = 0, 0, 1000
+                trial.mux_one(packet)
+        if stream.type == "data":
+            memory.seek(0)
+            with av.open(memory, format=container) as trial:
+                return kind_of(stream) in map(kind_of, trial.streams)
     except (av.FFmpegError, ValueError):
         return False
     return True
