@@ -17,6 +17,7 @@ from recycle.footage.decode import open_container, video_stream
 from recycle.footage.packets import demux, stamp_of
 from recycle.translation.convert import Carrier, Damaged, Form
 from recycle.translation.joints import Joints
+from recycle.translation.labels import written_as
 
 Times = tuple[Fraction | None, Fraction | None]
 """From when to before when, in seconds; None: from the start, to the end."""
@@ -261,7 +262,7 @@ def _opened(form: Form, stream: Stream, output: OutputContainer) -> Carrier:
         raise
     except Exception as error:
         raise StreamFailure(stream.index, str(error)) from error
-    carrier.target.metadata.update(stream.metadata)
+    carrier.target.metadata.update(written_as(stream.metadata, output.format.name))
     carrier.target.disposition = stream.disposition
     return carrier
 

@@ -18,8 +18,10 @@ from recycle.errors import RecycleError
 from recycle.footage.codecs import CONTAINERS, Choice
 from recycle.footage.decode import open_container, video_stream
 from recycle.footage.encode import Picture
+from recycle.footage.images import listed
 from recycle.footage.packets import demux
 from recycle.translation.convert import Copy, Form, conversions, copy_of
+from recycle.translation.labels import written_as
 from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.translation.segments import open_output
 from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
@@ -40,6 +42,9 @@ _OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encode
 """Tags that a new encoding makes false; mkvmerge writes some with a language behind them, such as BPS-eng."""
 _FIRST = 16
 """Packets of sound among which one can be decoded."""
+
+_LONGEST = 80
+"""Characters of a tag's key that a notice shows."""
 
 
 class OtherStreams:
@@ -69,6 +74,7 @@ class OtherStreams:
         self._said: dict[int, str] = {}
         self._timecode: str | None = None
         self._of_timecode: list[str] = []
+        self._of_labels: list[str] = []
         self._input = None if source.is_dir() else open_container(source)
         if self._input is not None:
             self._video = video_stream(self._input, source)
@@ -88,7 +94,7 @@ class OtherStreams:
     @property
     def notices(self) -> list[str]:
         """What cannot be carried over as it is; known before any work."""
-        return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode]
+        return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode, *self._of_labels]
 
     @property
     def has_timecode(self) -> bool:
@@ -116,6 +122,7 @@ class OtherStreams:
             muxed = self._prove_each(trial)
         if self._timecode is not None and not muxed.timecode:
             self._drop_timecode(f"cannot be held by {self.container}")
+        self._say_labels(muxed)
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
         """Add the streams to `output`, which has its `video` stream and no packet yet.
@@ -177,6 +184,17 @@ class OtherStreams:
                 f"{name_of(stream)} is converted to {forms[0].told}: {self.container} cannot hold it as it is"
             )
 
+    def _say_labels(self, muxed: ReadBack) -> None:
+        """Say which languages, titles, roles and tags a reader of the output does not find."""
+        lost = [
+            f"{', '.join(labels)} of {name_of(self._video) if index is None else self._name(index)}"
+            for index, labels in muxed.labels.items()
+        ]
+        if muxed.tags:
+            lost.append(f"{listed([f'tag {key[:_LONGEST]}' for key in muxed.tags])} of the file")
+        if lost:
+            self._of_labels.append(f"labels that {self.container} cannot hold are left out: {'; '.join(lost)}")
+
     def _why_not(self, stream: Stream) -> str:
         if _is_unheard(stream):
             return "nothing of it can be decoded"
@@ -223,7 +241,7 @@ class OtherStreams:
         first: Fraction | None = None,
     ) -> Passage:
         if self._input is not None:
-            video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
+            video.metadata.update(written_as(_without(self._video.metadata, _OF_THE_ENCODING), self.container))
             video.disposition = self._video.disposition
             output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
             self._set_timecode(output, video, first)
@@ -310,23 +328,24 @@ def _learn(streams: list[Stream], source: Path) -> None:
 def _moved(
     chapters: "list[Chapter]", shift: Fraction, span: tuple[Fraction | None, Fraction | None]
 ) -> "list[Chapter]":
-    """Chapters delayed by `shift` seconds; those outside the span are left out, the others cut to it."""
+    """Chapters delayed by `shift` seconds, cut to the span; those outside it, or over before 0, are left out."""
     moved: list[Chapter] = []
     for chapter in chapters:
         unit = chapter["time_base"] or Fraction(1, 1000)
         first, last = chapter["start"] * unit, chapter["end"] * unit
         first = first if span[0] is None else max(first, span[0])
         last = last if span[1] is None else min(last, span[1])
-        if first < last or span == (None, None):
-            start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
+        start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
+        is_a_point = chapter["start"] >= chapter["end"] and first + shift >= 0  # as some files have them
+        if start < end or (is_a_point and span == (None, None)):
             moved.append({**chapter, "start": start, "end": end})
     return moved
 
 
 def _fits(stream: Stream, container: str) -> bool:
-    """Whether `container` (FFmpeg's name) seems to take the stream: its header, and a packet of data, are tried in memory.
+    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory.
 
-    FFmpeg writes data into mp4 and mov that no reader then knows.
+    So is a packet of data: FFmpeg writes data into mp4 and mov that no reader then knows.
     """
     if stream.disposition & Disposition.attached_pic and container != "mp4":
         return False  # mov loses cover pictures, Matroska takes them for video

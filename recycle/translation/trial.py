@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from av.stream import Stream
 
 from recycle.footage.codecs import Choice
 from recycle.footage.encode import Picture
+from recycle.translation.labels import Labels, missing_tags
 from recycle.translation.passage import Passage, StreamFailure
 from recycle.translation.segments import open_encoder, open_output
 from recycle.translation.timecode import find_timecode
@@ -27,6 +28,10 @@ class ReadBack:
 
     timecode: bool
     """Whether it has a timecode."""
+    labels: Mapping[int | None, list[str]]
+    """What is missing of the labels of a stream of the source, by its number; None: of the video."""
+    tags: Sequence[str]
+    """Keys of tags of the file that are missing."""
 
 
 def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) -> ReadBack:
@@ -44,10 +49,17 @@ def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) 
             passage.sample()
             targets = passage.targets
             written = {index: kind_of(target) for index, target in targets.items() if passage.written[index]}
+            streams: dict[int | None, Stream] = {None: encoder.stream, **targets}
+            labels = {index: (stream.type, Labels.of(stream)) for index, stream in streams.items()}
+            tags = dict(file.metadata)
     memory.seek(0)
     with av.open(memory, format=container, metadata_errors="replace") as file:
         _require(written, file)
-        return ReadBack(find_timecode(file.metadata, *(stream.metadata for stream in file.streams)) is not None)
+        return ReadBack(
+            find_timecode(file.metadata, *(stream.metadata for stream in file.streams)) is not None,
+            _missing(labels, {None, *written}, file),
+            list(missing_tags(tags, file.metadata)),
+        )
 
 
 def kind_of(stream: Stream) -> tuple[str, str | None]:
@@ -67,6 +79,22 @@ def _require(written: Mapping[int, tuple[str, str | None]], file: InputContainer
         if not found[kind]:
             raise StreamFailure(index, "it is written, and cannot be read again")
         found[kind] -= 1
+
+
+def _missing(
+    labels: Mapping[int | None, tuple[str, Labels]], written: Set[int | None], file: InputContainer
+) -> dict[int | None, list[str]]:
+    """What is missing of the labels of each stream; streams of a type keep their order."""
+    missing = {}
+    for kind in ("video", "audio", "subtitle"):
+        found = [stream for stream in file.streams if stream.type == kind]
+        wanted = {index: label for index, (own, label) in labels.items() if own == kind}
+        if len(wanted) != len(found):  # mp4 has no track without packets
+            wanted = {index: label for index, label in wanted.items() if index in written}
+        for (index, label), stream in zip(wanted.items(), found, strict=False):
+            if lost := label.missing(stream):
+                missing[index] = lost
+    return missing
 
 
 class Nowhere(io.RawIOBase):

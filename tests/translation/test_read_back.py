@@ -8,6 +8,7 @@ from typing import Any
 import av
 import imageio_ffmpeg
 import pytest
+from av.stream import Disposition
 
 from recycle.config import TranslateSettings
 from recycle.translation.render import RenderReport, foresee
@@ -73,3 +74,58 @@ def test_data_that_readers_find_stay(tmp_path: Path) -> None:
     with av.open(str(source)) as before, av.open(str(output)) as after:
         sent, received = ([bytes(p) for p in f.demux(f.streams.data[0]) if p.size] for f in (before, after))
     assert received == sent != []
+
+
+LABELS = (
+    *("-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:v", "mpeg4", "-c:a", "libopus"),
+    *("-metadata:s:v", "title=Angle", "-metadata:s:a:0", "language=deu", "-metadata:s:a:0", "title=Kommentar"),
+    *("-metadata:s:a:1", "language=zho", "-disposition:a:1", "hearing_impaired+forced"),
+    *("-metadata", "MYTAG=hello", "-metadata", "title=Film"),
+)
+GERMAN, CHINESE = {"deu", "ger"}, {"zho", "chi"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lost"),
+    [
+        (".mkv", ""),
+        (".webm", "hearing_impaired of stream 2 (audio, opus)"),
+        (".mp4", "tag MYTAG of the file"),
+        (".mov", "forced, hearing_impaired of stream 2 (audio, opus); tag MYTAG of the file"),
+    ],
+)
+def test_labels_come_along_or_are_told(tmp_path: Path, suffix: str, lost: str) -> None:
+    source, output = make(tmp_path / "source.mkv", *LABELS), tmp_path / f"out{suffix}"
+    settings = VP9 if suffix == ".webm" else FAST
+    container = {".mkv": "matroska"}.get(suffix, suffix[1:])
+    told = [notice for notice in foresee(source, output, settings) if notice.startswith("labels")]
+    assert told == ([f"labels that {container} cannot hold are left out: {lost}"] if lost else [])
+    assert [n for n in translate(source, output, settings).notices if n.startswith("labels")] == told
+    with av.open(str(output)) as file:
+        first, second = file.streams.audio
+        assert first.language in GERMAN
+        assert second.language in CHINESE
+        names = [stream.metadata.get("title") or stream.metadata.get("name") for stream in (*file.streams.video, first)]
+        assert names == ["Angle", "Kommentar"]
+        if suffix in (".mp4", ".mov"):  # which players show
+            assert first.metadata["handler_name"] == "Kommentar"
+        kept = [role for role in ("forced", "hearing_impaired") if second.disposition & Disposition[role]]
+        assert [role for role in kept if role in lost] == []
+        assert file.metadata["title"] == "Film"
+        assert {key.lower() for key in file.metadata}.isdisjoint({"mytag"}) == ("MYTAG" in lost)
+
+
+def test_a_language_that_quicktime_does_not_know_is_told(tmp_path: Path) -> None:
+    source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:a", "language=mri")
+    labels = "labels that mov cannot hold are left out: language mri of stream 1 (audio, aac)"
+    assert foresee(source, tmp_path / "out.mov", FAST) == [labels]
+    assert foresee(source, tmp_path / "out.mp4", FAST) == []
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "a.avi", "a.flv", "a.mxf", "a.wmv"])
+def test_an_ordinary_file_loses_no_label(tmp_path: Path, name: str) -> None:
+    codecs = {"a.flv": ("flv", "aac"), "a.mxf": ("mpeg2video", "pcm_s16le"), "a.wmv": ("wmv2", "wmav2")}
+    video, sound = codecs.get(name, ("mpeg4", "aac"))
+    source = make(tmp_path / name, "-c:v", video, "-c:a", sound, "-ar", "48000" if name == "a.mxf" else "44100")
+    for suffix in (".mp4", ".mov", ".mkv"):
+        assert [n for n in foresee(source, tmp_path / f"out{suffix}", FAST) if n.startswith("labels")] == []
