@@ -20,7 +20,7 @@ from recycle.footage.decode import open_container, video_stream
 from recycle.footage.encode import Picture
 from recycle.footage.images import listed
 from recycle.footage.packets import demux
-from recycle.translation.convert import Copy, Form, conversions, copy_of
+from recycle.translation.convert import Form, conversions, copy_of, cover_of
 from recycle.translation.labels import written_as
 from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.translation.segments import open_output
@@ -169,8 +169,8 @@ class OtherStreams:
         if stream.type == "video" and not stream.disposition & Disposition.attached_pic:
             self._said[stream.index] = f"{name_of(stream)} is left out: only the first video stream is translated"
             return
-        copy: list[Form] = [copy_of(stream)] if _fits(stream, self.container) else []
-        self._forms[stream.index] = [*copy, *conversions(stream, self.container)]
+        own = _own_form(stream, self.container, self._source)
+        self._forms[stream.index] = [*([] if own is None else [own]), *conversions(stream, self.container)]
         self._say(stream)
 
     def _say(self, stream: Stream) -> None:
@@ -179,7 +179,7 @@ class OtherStreams:
         self._said.pop(stream.index, None)
         if not forms:
             self._said[stream.index] = f"{name_of(stream)} is left out: {self._why_not(stream)}"
-        elif not isinstance(forms[0], Copy):
+        elif forms[0].told:
             self._said[stream.index] = (
                 f"{name_of(stream)} is converted to {forms[0].told}: {self.container} cannot hold it as it is"
             )
@@ -198,7 +198,11 @@ class OtherStreams:
     def _why_not(self, stream: Stream) -> str:
         if _is_unheard(stream):
             return "nothing of it can be decoded"
-        others = [suffix for suffix, name in CONTAINERS.items() if name != self.container and _fits(stream, name)]
+        others = [
+            suffix
+            for suffix, name in CONTAINERS.items()
+            if name != self.container and _own_form(stream, name, self._source) is not None
+        ]
         advice = f"; {' or '.join(others)} can" if others else ""
         return f"{self.container} cannot hold it{advice}"
 
@@ -342,13 +346,22 @@ def _moved(
     return moved
 
 
+def _own_form(stream: Stream, container: str, source: Path) -> Form | None:
+    """The form in which `container` takes the stream as it is; None if it does not seem to."""
+    if stream.disposition & Disposition.attached_pic and container == "matroska":
+        with suppress(av.FFmpegError):
+            return cover_of(stream, source)
+        return None
+    return copy_of(stream) if _fits(stream, container) else None
+
+
 def _fits(stream: Stream, container: str) -> bool:
     """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory.
 
     So is a packet of data: FFmpeg writes data into mp4 and mov that no reader then knows.
     """
     if stream.disposition & Disposition.attached_pic and container != "mp4":
-        return False  # mov loses cover pictures, Matroska takes them for video
+        return False  # mov loses cover pictures, WebM takes them for video
     if stream.type in ("attachment", "data") and container == "webm":
         return False  # FFmpeg writes them; no player reads such a file
     memory = io.BytesIO()

@@ -129,3 +129,37 @@ def test_an_ordinary_file_loses_no_label(tmp_path: Path, name: str) -> None:
     source = make(tmp_path / name, "-c:v", video, "-c:a", sound, "-ar", "48000" if name == "a.mxf" else "44100")
     for suffix in (".mp4", ".mov", ".mkv"):
         assert [n for n in foresee(source, tmp_path / f"out{suffix}", FAST) if n.startswith("labels")] == []
+
+
+def with_cover(path: Path, codec: str) -> Path:
+    picture = path.with_suffix(".png" if codec == "png" else ".jpg")
+    drawn = ("-f", "lavfi", "-i", "testsrc=size=16x16", "-frames:v", "1", "-c:v", codec, "-pix_fmt")
+    kind = {"png": ("rgb24", "image/png"), "mjpeg": ("yuvj420p", "image/jpeg")}[codec]
+    subprocess.run([FFMPEG, "-loglevel", "error", "-y", *drawn, kind[0], "-f", "image2", str(picture)], check=True)
+    if path.suffix == ".mkv":
+        cover = ("-attach", str(picture), "-metadata:s:t", f"mimetype={kind[1]}", "-metadata:s:t", "filename=front.img")
+        return make(path, "-c:v", "mpeg4", "-c:a", "aac", *cover)
+    maps = ("-i", str(picture), "-map", "0:v", "-map", "1:a", "-map", "2:v")
+    return make(path, *maps, "-c:v:0", "mpeg4", "-c:v:1", "copy", "-c:a", "aac", "-disposition:v:1", "attached_pic")
+
+
+def covers(path: Path) -> list[bytes]:
+    with av.open(str(path)) as file:
+        pictures = [stream for stream in file.streams.video if stream.disposition & Disposition.attached_pic]
+        return [next(bytes(packet) for packet in file.demux(stream) if packet.size) for stream in pictures]
+
+
+@pytest.mark.parametrize("codec", ["png", "mjpeg"])
+@pytest.mark.parametrize("before", [".mkv", ".mp4"])
+def test_a_cover_picture_stays_one(tmp_path: Path, before: str, codec: str) -> None:
+    source = with_cover(tmp_path / f"source{before}", codec)
+    drawn = source.with_suffix(".png" if codec == "png" else ".jpg").read_bytes()
+    assert covers(source) == [drawn]
+    for suffix in (".mkv", ".mp4"):
+        report = translate(source, tmp_path / f"out{suffix}")
+        assert (report.lost, [notice for notice in report.notices if "stream" in notice]) == ((), [])
+        assert covers(tmp_path / f"out{suffix}") == [drawn]
+        with av.open(str(tmp_path / f"out{suffix}")) as file:
+            assert len(file.streams) == 3
+    told = [notice for notice in foresee(source, tmp_path / "out.mov", FAST) if "stream 2" in notice]
+    assert told == [f"stream 2 (video, {codec}) is left out: mov cannot hold it; .mp4 or .m4v or .mkv can"]
