@@ -8,11 +8,13 @@ from av.stream import Disposition, Stream
 
 from recycle.safe_text import brief
 
+_OWN_CODES = {"swe": "sve", "hrv": "hr ", "srp": "sr ", "fao": "fo ", "pan": "pa "}
+"""Codes of languages that FFmpeg reads from QuickTime, and writes there, in a spelling of its own."""
 _QUICKTIME = {
     **{"sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "nld": "dut", "kat": "geo", "deu": "ger"},
     **{"ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel"},
     **{"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"},
-    **{"swe": "sve", "hrv": "hr ", "srp": "sr ", "fao": "fo ", "pan": "pa "},
+    **_OWN_CODES,
 }
 """ISO 639-2 codes that FFmpeg's table of QuickTime languages has by another name."""
 _OTHER_CODES = {"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"}
@@ -73,8 +75,10 @@ def written_as(metadata: Mapping[str, str], container: str) -> dict[str, str]:
         written["title"] = title
     if title and container in ("mp4", "mov") and metadata.get("handler_name", "") in _USUAL_HANDLERS | {""}:
         written["handler_name"] = title  # players show it
-    if container == "mov" and "language" in written:
-        written["language"] = _QUICKTIME.get(written["language"], written["language"])
+    if "language" in written:
+        standard = {own: code for code, own in _OWN_CODES.items()}
+        codes = _QUICKTIME if container == "mov" else standard
+        written["language"] = codes.get(written["language"], written["language"])
     return written
 
 

@@ -4,7 +4,6 @@ import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, cast
 
 import av
 import numpy as np
@@ -49,16 +48,16 @@ def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) 
             passage.sample()
             targets = passage.targets
             written = {index: kind_of(target) for index, target in targets.items() if passage.written[index]}
-            streams: dict[int | None, Stream] = {None: encoder.stream, **targets}
-            labels = {index: (stream.type, Labels.of(stream)) for index, stream in streams.items()}
+            streams: list[tuple[int | None, Stream]] = [(None, encoder.stream), *targets.items()]
+            labels = {index: (stream.type, Labels.of(stream)) for index, stream in streams}
             tags = dict(file.metadata)
     memory.seek(0)
-    with av.open(memory, format=container, metadata_errors="replace") as file:
-        _require(written, file)
+    with av.open(memory, "r", format=container, metadata_errors="replace") as output:
+        _require(written, output)
         return ReadBack(
-            find_timecode(file.metadata, *(stream.metadata for stream in file.streams)) is not None,
-            _missing(labels, {None, *written}, file),
-            list(missing_tags(tags, file.metadata)),
+            find_timecode(output.metadata, *(stream.metadata for stream in output.streams)) is not None,
+            _missing(labels, {None, *written}, output),
+            list(missing_tags(tags, output.metadata)),
         )
 
 
@@ -68,7 +67,7 @@ def kind_of(stream: Stream) -> tuple[str, str | None]:
         return stream.type, None  # its name is that of a file
     context = stream.codec_context
     if context is None:
-        return stream.type, cast(Any, stream).name
+        return stream.type, getattr(stream, "name", None)
     return stream.type, context.codec.canonical_name
 
 

@@ -122,6 +122,15 @@ def test_a_language_that_quicktime_does_not_know_is_told(tmp_path: Path) -> None
     assert foresee(source, tmp_path / "out.mp4", FAST) == []
 
 
+@pytest.mark.parametrize("language", ["swe", "hrv", "fra", "ces", "jpn"])
+def test_a_language_survives_a_way_through_quicktime(tmp_path: Path, language: str) -> None:
+    source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:a", f"language={language}")
+    for before, after in ((source, tmp_path / "one.mov"), (tmp_path / "one.mov", tmp_path / "two.mp4")):
+        assert [notice for notice in translate(before, after).notices if notice.startswith("labels")] == []
+    with av.open(str(tmp_path / "two.mp4")) as file:
+        assert file.streams.audio[0].language == language
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts", "a.avi", "a.flv", "a.mxf", "a.wmv"])
 def test_an_ordinary_file_loses_no_label(tmp_path: Path, name: str) -> None:
     codecs = {"a.flv": ("flv", "aac"), "a.mxf": ("mpeg2video", "pcm_s16le"), "a.wmv": ("wmv2", "wmav2")}
