@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Protocol
 
 import av
@@ -11,6 +12,9 @@ from av.codec import Codec
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+
+from recycle.footage.decode import open_container
+from recycle.footage.packets import demux
 
 _USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """FFmpeg's default layout for a number of channels."""
@@ -31,6 +35,14 @@ _OPUS_RATE = 48_000
 
 _TEXT = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
 _TEXT_SOURCES = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
+
+_COVERS = {
+    "mjpeg": ("jpg", "image/jpeg"),
+    "png": ("png", "image/png"),
+    "gif": ("gif", "image/gif"),
+    "tiff": ("tif", "image/tiff"),
+}
+"""Suffix and MIME type of the pictures that FFmpeg reads from an attached file."""
 
 
 class Damaged(Exception):
@@ -75,6 +87,20 @@ class Copy:
         if self.layout is not None:
             target.codec_context.layout = self.layout
         return _Copied(target)
+
+
+@dataclass(frozen=True)
+class Cover:
+    """A cover picture becomes an attached file, as Matroska holds it."""
+
+    data: bytes
+    name: str
+    mime_type: str
+    told = ""
+
+    def open(self, stream: Stream, output: OutputContainer) -> Carrier:
+        """See `Form`."""
+        return _Attached(output.add_attachment(self.name, self.mime_type, self.data))
 
 
 @dataclass(frozen=True)
@@ -127,6 +153,20 @@ def copy_of(stream: Stream) -> Copy:
     own = _layout_of(stream)
     layout = None if own is None else _usual_layout(own)
     return Copy(None if layout is None or layout == own else layout.name)
+
+
+def cover_of(stream: Stream, source: Path) -> Cover | None:
+    """The cover picture that `stream` of `source` is; None if Matroska's readers do not know its format.
+
+    Raises FootageError or av.FFmpegError if it cannot be read.
+    """
+    context = stream.codec_context
+    suffix, mime_type = _COVERS.get("" if context is None else context.name, ("", ""))
+    with open_container(source) as container:
+        data = next((bytes(p) for p in demux(container, container.streams[stream.index]) if p.size), b"")
+    if not data or not mime_type:
+        return None
+    return Cover(data, stream.metadata.get("filename") or f"cover.{suffix}", mime_type)
 
 
 def conversions(stream: Stream, container: str) -> list[Form]:
@@ -215,6 +255,16 @@ class _Copied:
     def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
         if packet is not None:
             yield packet
+
+
+class _Attached:
+    """An attached file is in the header: there is no packet of it."""
+
+    def __init__(self, target: Stream) -> None:
+        self.target = target
+
+    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
+        yield from ()
 
 
 class _Converted:

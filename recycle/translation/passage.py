@@ -17,6 +17,7 @@ from recycle.footage.decode import open_container, video_stream
 from recycle.footage.packets import demux, stamp_of
 from recycle.translation.convert import Carrier, Damaged, Form
 from recycle.translation.joints import Joints
+from recycle.translation.labels import written_as
 
 Times = tuple[Fraction | None, Fraction | None]
 """From when to before when, in seconds; None: from the start, to the end."""
@@ -83,6 +84,11 @@ class Passage:
         self._packets = self._read()
         self._next: Packet[Stream] | None = None
         self._begun = False
+
+    @property
+    def targets(self) -> dict[int, Stream]:
+        """The streams of the output, by their numbers in the source."""
+        return {index: carrier.target for index, carrier in self._carriers.items()}
 
     def copy_until(self, seconds: Fraction | None) -> None:
         """Write all packets up to the source's time `seconds`; None: all that remain.
@@ -218,6 +224,8 @@ class Passage:
             dts = max(dts, self._last[index] + step)
         packet.dts = self._last[index] = dts
         packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
+        if target.type == "data" and not packet.duration:  # mp4 counts no packet without a duration
+            packet.duration = max(1, ceil((target.time_base or packet.time_base) / packet.time_base))
         packet.stream = target
         self._written_until[index] = dts * packet.time_base
         try:
@@ -237,7 +245,8 @@ class Passage:
 
 def name_of(stream: Stream) -> str:
     """A stream, for a notice."""
-    codec = stream.codec_context.name if stream.codec_context is not None else "unknown codec"
+    own = getattr(stream, "name", None) if stream.type == "data" else None
+    codec = stream.codec_context.name if stream.codec_context is not None else own or "unknown codec"
     return f"stream {stream.index} ({stream.type}, {codec})"
 
 
@@ -253,7 +262,7 @@ def _opened(form: Form, stream: Stream, output: OutputContainer) -> Carrier:
         raise
     except Exception as error:
         raise StreamFailure(stream.index, str(error)) from error
-    carrier.target.metadata.update(stream.metadata)
+    carrier.target.metadata.update(written_as(stream.metadata, output.format.name))
     carrier.target.disposition = stream.disposition
     return carrier
 

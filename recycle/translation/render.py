@@ -106,7 +106,7 @@ def render(
         with output_errors(output):
             others.prove(renderer.choice, renderer.picture)
         notices = Notices(say)
-        moved = _set_back(others, settings, span)
+        moved = _set_back(others, source, settings, span)
         notices.add(
             *before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare)
         )
@@ -247,10 +247,10 @@ def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolde
     )
 
 
-def _set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
+def _set_back(others: OtherStreams, source: Path, settings: TranslateSettings, span: Span) -> Fraction:
     """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
     moves = settings.timestamps == "zero" and span.start is None
-    return late_start(others.carried) if moves else Fraction(0)
+    return late_start(others.carried, source) if moves else Fraction(0)
 
 
 def _no_negative_times(origin: int) -> int:
@@ -301,7 +301,7 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
         choice = _encoder(reader, settings)
         with output_errors(output):
             others.prove(choice, picture)
-        moved = _set_back(others, settings, WHOLE)
+        moved = _set_back(others, source, settings, WHOLE)
         return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
 

@@ -19,12 +19,14 @@ from recycle.footage.codecs import CONTAINERS, Choice
 from recycle.footage.container import is_avif
 from recycle.footage.decode import open_container, video_stream
 from recycle.footage.encode import Picture
+from recycle.footage.images import listed
 from recycle.footage.packets import demux
-from recycle.translation.convert import Copy, Form, conversions, copy_of
+from recycle.translation.convert import Form, conversions, copy_of, cover_of
+from recycle.translation.labels import written_as
 from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.translation.segments import open_output
 from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
-from recycle.translation.trial import Attach, Nowhere, keeps_timecode, mux_trial
+from recycle.translation.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
@@ -41,6 +43,9 @@ _OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encode
 """Tags that a new encoding makes false; mkvmerge writes some with a language behind them, such as BPS-eng."""
 _FIRST = 16
 """Packets of sound among which one can be decoded."""
+
+_LONGEST = 80
+"""Characters of a tag's key that a notice shows."""
 
 
 class OtherStreams:
@@ -70,6 +75,7 @@ class OtherStreams:
         self._said: dict[int, str] = {}
         self._timecode: str | None = None
         self._of_timecode: list[str] = []
+        self._of_labels: list[str] = []
         self._input = None if source.is_dir() else open_container(source)
         if self._input is not None:
             self._video = video_stream(self._input, source)
@@ -89,7 +95,7 @@ class OtherStreams:
     @property
     def notices(self) -> list[str]:
         """What cannot be carried over as it is; known before any work."""
-        return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode]
+        return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode, *self._of_labels]
 
     @property
     def has_timecode(self) -> bool:
@@ -115,8 +121,9 @@ class OtherStreams:
             raise
         except Exception:  # of a muxer, encoder or converter: any kind
             muxed = self._prove_each(trial)
-        if self._timecode is not None and not keeps_timecode(muxed, self.container):
+        if self._timecode is not None and not muxed.timecode:
             self._drop_timecode(f"cannot be held by {self.container}")
+        self._say_labels(muxed)
 
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
         """Add the streams to `output`, which has its `video` stream and no packet yet.
@@ -164,8 +171,8 @@ class OtherStreams:
             used = "animation" if is_avif(stream.container) else "first video stream"
             self._said[stream.index] = f"{name_of(stream)} is left out: only the {used} is translated"
             return
-        copy: list[Form] = [copy_of(stream)] if _fits(stream, self.container) else []
-        self._forms[stream.index] = [*copy, *conversions(stream, self.container)]
+        own = _own_form(stream, self.container, self._source)
+        self._forms[stream.index] = [*([] if own is None else [own]), *conversions(stream, self.container)]
         self._say(stream)
 
     def _say(self, stream: Stream) -> None:
@@ -174,15 +181,30 @@ class OtherStreams:
         self._said.pop(stream.index, None)
         if not forms:
             self._said[stream.index] = f"{name_of(stream)} is left out: {self._why_not(stream)}"
-        elif not isinstance(forms[0], Copy):
+        elif forms[0].told:
             self._said[stream.index] = (
                 f"{name_of(stream)} is converted to {forms[0].told}: {self.container} cannot hold it as it is"
             )
 
+    def _say_labels(self, muxed: ReadBack) -> None:
+        """Say which languages, titles, roles and tags a reader of the output does not find."""
+        lost = [
+            f"{', '.join(labels)} of {name_of(self._video) if index is None else self._name(index)}"
+            for index, labels in muxed.labels.items()
+        ]
+        if muxed.tags:
+            lost.append(f"{listed([f'tag {key[:_LONGEST]}' for key in muxed.tags])} of the file")
+        if lost:
+            self._of_labels.append(f"labels that {self.container} cannot hold are left out: {'; '.join(lost)}")
+
     def _why_not(self, stream: Stream) -> str:
         if _is_unheard(stream):
             return "nothing of it can be decoded"
-        others = [suffix for suffix, name in CONTAINERS.items() if name != self.container and _fits(stream, name)]
+        others = [
+            suffix
+            for suffix, name in CONTAINERS.items()
+            if name != self.container and _own_form(stream, name, self._source) is not None
+        ]
         advice = f"; {' or '.join(others)} can" if others else ""
         return f"{self.container} cannot hold it{advice}"
 
@@ -190,7 +212,7 @@ class OtherStreams:
         """The form of each stream that is taken along."""
         return {index: forms[0] for index, forms in self._forms.items() if forms}
 
-    def _prove_each(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+    def _prove_each(self, trial: Callable[[Attach], ReadBack]) -> ReadBack:
         """Find a form of each stream, one after the other, that goes into the output with those before it."""
         muxed = self._prove_picture(trial)
         taken: dict[int, Form] = {}
@@ -206,7 +228,7 @@ class OtherStreams:
             self._say(self._stream(index))
         return muxed
 
-    def _prove_picture(self, trial: Callable[[Attach], io.BytesIO]) -> io.BytesIO:
+    def _prove_picture(self, trial: Callable[[Attach], ReadBack]) -> ReadBack:
         try:
             return trial(partial(self._attach, forms={}))
         except Exception:
@@ -225,7 +247,7 @@ class OtherStreams:
         first: Fraction | None = None,
     ) -> Passage:
         if self._input is not None:
-            video.metadata.update(_without(self._video.metadata, _OF_THE_ENCODING))
+            video.metadata.update(written_as(_without(self._video.metadata, _OF_THE_ENCODING), self.container))
             video.disposition = self._video.disposition
             output.metadata.update(_without(self._input.metadata, _OF_THE_CONTAINER))
             self._set_timecode(output, video, first)
@@ -312,29 +334,52 @@ def _learn(streams: list[Stream], source: Path) -> None:
 def _moved(
     chapters: "list[Chapter]", shift: Fraction, span: tuple[Fraction | None, Fraction | None]
 ) -> "list[Chapter]":
-    """Chapters delayed by `shift` seconds; those outside the span are left out, the others cut to it."""
+    """Chapters delayed by `shift` seconds, cut to the span; those outside it, or over before 0, are left out."""
     moved: list[Chapter] = []
     for chapter in chapters:
         unit = chapter["time_base"] or Fraction(1, 1000)
         first, last = chapter["start"] * unit, chapter["end"] * unit
         first = first if span[0] is None else max(first, span[0])
         last = last if span[1] is None else min(last, span[1])
-        if first < last or span == (None, None):
-            start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
+        start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
+        is_a_point = chapter["start"] >= chapter["end"] and first + shift >= 0  # as some files have them
+        if start < end or (is_a_point and span == (None, None)):
             moved.append({**chapter, "start": start, "end": end})
     return moved
 
 
+def _own_form(stream: Stream, container: str, source: Path) -> Form | None:
+    """The form in which `container` takes the stream as it is; None if it does not seem to."""
+    if stream.disposition & Disposition.attached_pic and container == "matroska":
+        with suppress(av.FFmpegError):
+            return cover_of(stream, source)
+        return None
+    return copy_of(stream) if _fits(stream, container) else None
+
+
 def _fits(stream: Stream, container: str) -> bool:
-    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory."""
+    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory.
+
+    So is a packet of data: FFmpeg writes data into mp4 and mov that no reader then knows.
+    """
     if stream.disposition & Disposition.attached_pic and container != "mp4":
-        return False  # mov loses cover pictures, Matroska takes them for video
+        return False  # mov loses cover pictures, WebM takes them for video
     if stream.type in ("attachment", "data") and container == "webm":
         return False  # FFmpeg writes them; no player reads such a file
+    memory = io.BytesIO()
     try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            copy_of(stream).open(stream, trial)
+        with av.open(memory, "w", format=container) as trial:
+            target = copy_of(stream).open(stream, trial).target
             trial.start_encoding()
+            if stream.type == "data":
+                packet = av.Packet(bytes(16))
+                packet.stream, packet.time_base = target, Fraction(1, 1000)
+                packet.pts, packet.dts, packet.duration = 0, 0, 1000
+                trial.mux_one(packet)
+        if stream.type == "data":
+            memory.seek(0)
+            with av.open(memory, format=container) as trial:
+                return kind_of(stream) in map(kind_of, trial.streams)
     except (av.FFmpegError, ValueError):
         return False
     return True

@@ -1,16 +1,19 @@
 """A trial of a whole output, muxed in memory: header, a frame, a few packets of every other stream, trailer."""
 
 import io
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import av
 import numpy as np
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from recycle.footage.codecs import Choice
 from recycle.footage.encode import Picture
-from recycle.translation.passage import Passage
+from recycle.translation.labels import Labels, missing_tags
+from recycle.translation.passage import Passage, StreamFailure
 from recycle.translation.segments import open_encoder, open_output
 from recycle.translation.timecode import find_timecode
 
@@ -18,10 +21,23 @@ Attach = Callable[[OutputContainer, Stream], Passage]
 """Adds the other streams to an output that has its picture's."""
 
 
-def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) -> io.BytesIO:
-    """What an output would be whose video has one black frame; `container` is FFmpeg's name.
+@dataclass(frozen=True)
+class ReadBack:
+    """What a reader finds in a trial."""
 
-    Raises whatever the muxer, the encoder or a converter raises.
+    timecode: bool
+    """Whether it has a timecode."""
+    labels: Mapping[int | None, list[str]]
+    """What is missing of the labels of a stream of the source, by its number; None: of the video."""
+    tags: Sequence[str]
+    """Keys of tags of the file that are missing."""
+
+
+def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) -> ReadBack:
+    """What a reader finds in an output whose video has one black frame; `container` is FFmpeg's name.
+
+    Raises whatever the muxer, the encoder or a converter raises, and StreamFailure for a stream that was written and
+    that the reader does not find.
     """
     memory = io.BytesIO()
     with open_output(memory, container, picture) as file:
@@ -30,14 +46,54 @@ def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) 
             encoder.write(np.zeros((picture.height, picture.width, 3), np.uint8), 0)
             encoder.close()
             passage.sample()
+            targets = passage.targets
+            written = {index: kind_of(target) for index, target in targets.items() if passage.written[index]}
+            streams: list[tuple[int | None, Stream]] = [(None, encoder.stream), *targets.items()]
+            labels = {index: (stream.type, Labels.of(stream)) for index, stream in streams}
+            tags = dict(file.metadata)
     memory.seek(0)
-    return memory
+    with av.open(memory, "r", format=container, metadata_errors="replace") as output:
+        _require(written, output)
+        return ReadBack(
+            find_timecode(output.metadata, *(stream.metadata for stream in output.streams)) is not None,
+            _missing(labels, {None, *written}, output),
+            list(missing_tags(tags, output.metadata)),
+        )
 
 
-def keeps_timecode(trial: io.BytesIO, container: str) -> bool:
-    """Whether the timecode is in what `mux_trial` gave."""
-    with av.open(trial, format=container, metadata_errors="replace") as file:
-        return find_timecode(file.metadata, *(stream.metadata for stream in file.streams)) is not None
+def kind_of(stream: Stream) -> tuple[str, str | None]:
+    """Type and codec of a stream, the same for every encoder and decoder of the codec."""
+    if stream.type == "attachment":
+        return stream.type, None  # its name is that of a file
+    context = stream.codec_context
+    if context is None:
+        return stream.type, getattr(stream, "name", None)
+    return stream.type, context.codec.canonical_name
+
+
+def _require(written: Mapping[int, tuple[str, str | None]], file: InputContainer) -> None:
+    """Some muxers write what no reader knows, as those of mp4 do with data of other containers."""
+    found = Counter(kind_of(stream) for stream in file.streams)
+    for index, kind in written.items():
+        if not found[kind]:
+            raise StreamFailure(index, "it is written, and cannot be read again")
+        found[kind] -= 1
+
+
+def _missing(
+    labels: Mapping[int | None, tuple[str, Labels]], written: Set[int | None], file: InputContainer
+) -> dict[int | None, list[str]]:
+    """What is missing of the labels of each stream; streams of a type keep their order."""
+    missing = {}
+    for kind in ("video", "audio", "subtitle"):
+        found = [stream for stream in file.streams if stream.type == kind]
+        wanted = {index: label for index, (own, label) in labels.items() if own == kind}
+        if len(wanted) != len(found):  # mp4 has no track without packets
+            wanted = {index: label for index, label in wanted.items() if index in written}
+        for (index, label), stream in zip(wanted.items(), found, strict=False):
+            if lost := label.missing(stream):
+                missing[index] = lost
+    return missing
 
 
 class Nowhere(io.RawIOBase):

@@ -175,6 +175,10 @@ CASES = [
         seconds=1.017,
         psnr=40.5,
         turn=3,
+        notices=(
+            "labels that mp4 cannot hold are left out: tag model, tag make, tag com.apple.quicktime.make, tag "
+            "com.apple.quicktime.creationdate, tag com.apple.quicktime.location.ISO6709 and 2 more of the file",
+        ),
     ),
     Expected(  # five frames per second, and a claim of 24; begins at 0.042 s
         "te[s]t_ video ' _ .flv",

@@ -111,22 +111,36 @@ def test_the_stream_that_begins_first_counts(tmp_path: Path) -> None:
 
 def test_subtitles_and_chapters_move_with_the_picture(tmp_path: Path) -> None:
     (tmp_path / "words.srt").write_text(SUBTITLES)
-    (tmp_path / "chapters.txt").write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=900\ntitle=Two\n")
+    times = {"Before": (500, 900), "Across": (3_590_000, 3_600_400), "Within": (3_600_400, 3_600_900)}
+    chapters = [f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={a}\nEND={b}\ntitle={name}" for name, (a, b) in times.items()]
+    (tmp_path / "chapters.txt").write_text("\n".join([";FFMETADATA1", *chapters, ""]))
     inputs = ("-i", str(tmp_path / "words.srt"), "-i", str(tmp_path / "chapters.txt"))
     maps = ("-map", "0:v", "-map", "1:a", "-map", "2:s", "-map_chapters", "3", "-c:s", "srt")
     source = record(tmp_path / "source.mkv", "3600", *maps, inputs=inputs)
     with av.open(str(source)) as file:
-        chapter = file.chapters()[0]
+        assert len(file.chapters()) == 3
     for suffix in (".mkv", ".mp4"):
         output = tmp_path / f"out{suffix}"
         assert moved(translate(source, output))
         assert starts(output)["video"] == 0
         assert starts(output)["subtitle"] == pytest.approx(0.2) or suffix == ".mp4"  # which fills the gap before it
         with av.open(str(output)) as file:
-            time: Any = file.chapters()[0]
-            start = float(time["start"] * time["time_base"])
-        expected = float(chapter["start"] * (chapter["time_base"] or 0)) - 3600
-        assert start == pytest.approx(max(0.0, expected), abs=0.002)
+            kept: Any = file.chapters()
+        assert [chapter["metadata"]["title"] for chapter in kept] == ["Across", "Within"]  # the other is over before 0
+        assert [float(c["start"] * c["time_base"]) for c in kept] == pytest.approx([0, 0.4], abs=0.002)
+        assert [float(c["end"] * c["time_base"]) for c in kept] == pytest.approx([0.4, 0.9], abs=0.002)
+
+
+def test_a_few_reordered_pictures_without_a_stated_start_are_set_back(tmp_path: Path) -> None:
+    source = tmp_path / "source.mkv"
+    picture = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=0.12", "-c:v", "libx264", "-bf", "3")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *picture, "-output_ts_offset", "20", str(source)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    with av.open(str(source)) as file:
+        assert file.streams.video[0].start_time is None
+    for suffix in (".mp4", ".mkv"):
+        assert len(moved(translate(source, tmp_path / f"out{suffix}"))) == 1
+        assert starts(tmp_path / f"out{suffix}") == {"video": 0}
 
 
 def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: Path) -> None:
