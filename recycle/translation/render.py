@@ -25,7 +25,7 @@ from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import Notices, after_work, before_work, of_the_file
 from recycle.translation.segments import join, open_output, open_stream
 from recycle.translation.span import WHOLE, Span
-from recycle.translation.start import late_start
+from recycle.translation.start import LATE, late_start
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
@@ -130,6 +130,10 @@ def render(
                 stamps = work.stamps()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
+                first = stamps[0] * renderer.picture.time_base
+                if moved and first < moved - LATE:  # a damaged file states a start that no frame has
+                    moved = Fraction(0)
+                    notices.add(f"the picture starts at {float(first):.3f} s: the times of all streams are kept")
                 moved_units = int(moved / renderer.picture.time_base)
                 _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer)
             except KeyboardInterrupt as stop:
