@@ -65,7 +65,7 @@ class FeatureNetwork(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeatureNetwork":
         frozen: Any = self._frozen[0]
         frozen._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 def open_network(name: str | Path) -> FeatureNetwork:

@@ -1,6 +1,5 @@
 """The networks of training: the two sides of the game, and one pass of clips through each."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,9 +10,7 @@ from torch.func import functional_call
 from recycle.config import Domain, Pipeline
 from recycle.losses import flow
 from recycle.losses.contrastive import draw_places, take_patches
-from recycle.losses.diffaugment import augment
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle
-from recycle.networks.discriminator import Discriminator, Judgement
 from recycle.networks.generator import Generator
 from recycle.networks.inference import for_inference
 from recycle.networks.predictor import make_predictor
@@ -198,59 +195,6 @@ class Teacher:
             return per_frame(self._ready[to], clip.float()).float()
 
 
-Side = Mapping[str, Tensor]
-"""Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
-
-
-class Discriminators(nn.Module):
-    """disc_a and disc_b, which judge frames, and clip_disc_a and clip_disc_b, which judge clips (temporal loss).
-
-    With paired footage disc_a and disc_b are conditional: they judge a frame together with its source (Isola et
-    al. 2017, eq. 1). The discriminators of clips see their T frames as one of 3 T channels, as in TecoGAN (Chu et
-    al. 2020) without its warping.
-    """
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        settings, weights = pipeline.networks.discriminator, pipeline.losses.weights
-        self.fuses = not settings.minibatch_std
-        """Whether real and translated frames may go through in one batch."""
-        self.augmentation = pipeline.losses.augment
-        self.past = pipeline.networks.predictor.past
-        self.sees_predictions = pipeline.losses.prediction.judged != "no"
-        """Whether predictions from real frames are shown as fakes."""
-        self.conditional = pipeline.footage.paired
-        channels = 6 if self.conditional else 3
-        self.networks = nn.ModuleDict()
-        if weights.adversarial:
-            self.networks["disc_a"] = Discriminator(settings, channels)
-            self.networks["disc_b"] = Discriminator(settings, channels)
-        if weights.temporal:
-            self.networks["clip_disc_a"] = Discriminator(settings, 3 * pipeline.train.frames)
-            self.networks["clip_disc_b"] = Discriminator(settings, 3 * pipeline.train.frames)
-
-    def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
-        """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).
-
-        The sides go through in one batch where the network allows it.
-        """
-        judged: list[dict[str, Judgement]] = [{} for _ in sides]
-        for name, network in self.networks.items():
-            clips = [side[name] for side in sides]
-            groups = [torch.cat(clips, dim=1)] if self.fuses else clips
-            verdicts = [self._judge(network, group) for group in groups]
-            if self.fuses:
-                verdicts = _split(verdicts[0], [clip.shape[1] for clip in clips])
-            for own, verdict in zip(judged, verdicts, strict=True):
-                own[name] = verdict
-        return judged
-
-    def _judge(self, network: nn.Module, clip: Tensor) -> Judgement:
-        frames = augment(clip.flatten(0, 1), self.augmentation)
-        judgement: Judgement = network(frames)
-        return Judgement(*(tuple(x.unflatten(0, clip.shape[:2]) for x in part) for part in judgement))
-
-
 @dataclass(frozen=True)
 class RecycleGAN:
     """Both sides of the game, as they are or set up by Fabric."""
@@ -263,12 +207,6 @@ def per_frame(network: nn.Module, clip: Tensor) -> Tensor:
     """Apply a network of single frames to (B, T, …) as one batch of B·T; the result is (B, T, …)."""
     out: Tensor = network(clip.flatten(0, 1))
     return out.unflatten(0, clip.shape[:2])
-
-
-def _split(judgement: Judgement, counts: list[int]) -> list[Judgement]:
-    """Divide along the frames."""
-    parts = [tuple(x.split(counts, dim=1) for x in part) for part in judgement]
-    return [Judgement(*(tuple(x[i] for x in part) for part in parts)) for i in range(len(counts))]
 
 
 def _windows(clip: Tensor, past: int) -> Tensor:

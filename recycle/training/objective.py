@@ -14,7 +14,8 @@ from recycle.losses.consistency import Distance
 from recycle.losses.contrastive import patch_nce_loss
 from recycle.losses.features import feature_matching_loss, perceptual_loss
 from recycle.networks.discriminator import Judgement
-from recycle.training.model import Discriminators, Side, Translated
+from recycle.objective.discriminators import Discriminators, Side
+from recycle.training.model import Translated
 
 Losses = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor, Distance], Tensor]

@@ -16,13 +16,14 @@ from recycle.disk import writing
 from recycle.errors import BundleError, RecycleError
 from recycle.fabric import leave_inputs
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.objective.discriminators import Discriminators
 from recycle.processes import any_of
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
 from recycle.training.health import Health
-from recycle.training.model import Discriminators, RecycleGAN, Translators
+from recycle.training.model import RecycleGAN, Translators
 from recycle.training.objective import bare
 from recycle.training.pool import FramePool
 from recycle.training.schedule import Reliance

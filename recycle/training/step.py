@@ -11,8 +11,9 @@ from torch import Tensor
 from recycle.config import LossSettings
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
+from recycle.objective.discriminators import Discriminators
 from recycle.training.adam import Adam
-from recycle.training.model import Discriminators, RecycleGAN, Translated
+from recycle.training.model import RecycleGAN, Translated
 from recycle.training.objective import (
     Losses,
     bare,

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from recycle.config import LossWeights, Pipeline, parse_pipeline
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.training.model import Discriminators, RecycleGAN, Translators
+from recycle.objective.discriminators import Discriminators
+from recycle.training.model import RecycleGAN, Translators
 from recycle.training.objective import discriminator_losses, fake_side, generator_losses, real_side
 from recycle.training.pool import FramePool
 from recycle.training.step import (

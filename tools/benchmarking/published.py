@@ -18,7 +18,8 @@ from recycle.config import Pipeline
 from recycle.networks.bundle import Bundle
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.resample import KERNEL, PADDING, STRIDE, Double, Halve
-from recycle.training.model import Discriminators, Translators
+from recycle.objective.discriminators import Discriminators
+from recycle.training.model import Translators
 
 Losses = dict[str, Tensor]
 

@@ -1,0 +1,96 @@
+"""What all groups of settings share: their base class, and the types of single settings."""
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+
+from recycle.names import original, plain
+from recycle.safe_text import brief, printable
+
+Domain = Literal["a", "b"]
+Appearance = Literal["day", "sunset", "rain", "snow", "night", "labels"]
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Differentiable = Literal["colour", "translation", "cutout", "noise"]
+Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
+
+MANY = 2**31 - 1
+"""Bound of counts that have no other: what every library takes."""
+LONG = 10_000.0
+"""Hours or seconds that nobody means to wait."""
+
+
+def _plain_name(name: str) -> str:
+    if not name.strip() or name in (".", "..") or re.search(r"[/\\]", name) or printable(name) != name:
+        raise ValueError(
+            f"the name of one folder is expected, without slashes and control characters, got {brief(name)}"
+        )
+    return name
+
+
+def _real_path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"a path is expected, got {brief(value)}")
+    path = Path(original(value)) if isinstance(value, str) else value
+    if "\0" in str(path) or len(str(path)) > 4096:
+        raise ValueError("this is no path: it is too long, or holds a zero byte")
+    return path
+
+
+FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
+"""The name of one folder."""
+Place = Annotated[
+    Path,
+    PlainValidator(_real_path),
+    PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""A path; in JSON, which cannot hold all file names, as `recycle.names.plain` text."""
+Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
+Pixel = Annotated[int, Field(ge=-65536, le=65536)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Stride = Annotated[int, Field(ge=-MANY, le=MANY)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+"""A name that a library gives a device, a preset or a pixel format."""
+MAX_PIXELS = 16384 * 8640
+
+
+def _read_rate(value: object) -> object:
+    """A rate as it is written: 29.97 is 2997/100, not the nearest binary fraction."""
+    return str(value) if isinstance(value, float) else value
+
+
+Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(ge=Fraction(1, 1000), le=1000)]
+"""Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
+MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
+"""Pixels of the largest picture that is read; larger ones are refused before they take memory."""
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name, value in data.items():
+                field = cls.model_fields.get(name)
+                if isinstance(value, bool) and field is not None and field.annotation is not bool:
+                    raise ValueError(f"'{name}' is not a matter of true or false, got {str(value).lower()}")
+        return data

@@ -1,0 +1,24 @@
+"""What is scored."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from recycle.config.base import Domain, Place, Settings, Word
+
+
+class EvaluateSettings(Settings):
+    """What is scored."""
+
+    palette: Literal["street"] | None = None
+    """Label colours of a label domain; adds the paper's MP, AC and IoU."""
+    label_domain: Domain | None = None
+    """The domain that holds label maps, if any."""
+    max_frames: int = Field(200, ge=2, le=1_000_000)
+    """Frames of each test clip that are scored."""
+    features: Literal["street"] | Place | None = None
+    """The network whose features FID and KID, and the check for memorisation, compare. 'street': a small one that is
+    trained here on the procedural street, at the first use; a path, relative to the pipeline file: weights of
+    torchvision's inception_v3 (.pth or .safetensors). None: no FID and KID, and thumbnails for memorisation."""
+    device: Word = "auto"
+    """Of that network."""

@@ -1,0 +1,132 @@
+"""Pipeline files and options, read and validated; the first problem becomes one line."""
+
+import codecs
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from recycle.config.pipeline import Pipeline
+from recycle.errors import ConfigError
+from recycle.safe_text import brief
+
+T = TypeVar("T", bound=BaseModel)
+
+_LARGEST_FILE = 1 << 20
+"""Bytes of a pipeline file; those that ship have about a thousand."""
+
+
+def load_pipeline(path: Path) -> Pipeline:
+    """Read and validate a pipeline's TOML file; its relative paths are resolved against its folder.
+
+    Raises ConfigError, in one line, for a file that is missing or not TOML, for an unknown key (naming the
+    nearest right one) and for a value out of range.
+    """
+    data = read_toml(path)
+    pipeline = parse_pipeline(data, where=str(path))
+    paths = {
+        name: tuple(path.parent / p.expanduser() for p in value)
+        for name, value in pipeline.footage
+        if isinstance(value, tuple) and value
+    }
+    features = pipeline.evaluate.features
+    if isinstance(features, Path):
+        features = path.parent / features.expanduser()
+    teacher = pipeline.train.teacher
+    if teacher is not None:
+        teacher = path.parent / teacher.expanduser()
+    return pipeline.model_copy(
+        update={
+            "footage": pipeline.footage.model_copy(update=paths),
+            "train": pipeline.train.model_copy(update={"teacher": teacher}),
+            "evaluate": pipeline.evaluate.model_copy(update={"features": features}),
+        }
+    )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file: UTF-8, with or without a byte order mark. Raises ConfigError, in one line."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"cannot read the pipeline file {path}: it has more than {_LARGEST_FILE >> 20} MiB")
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ConfigError(f"cannot read the pipeline file {path}: it is text in UTF-16; save it as UTF-8")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the pipeline file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read the pipeline file {path}: it is not text in UTF-8") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from error
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def shipped_pipelines() -> list[Path]:
+    """The pipeline files that come with the package."""
+    inside = Path(__file__).parents[1] / "pipelines"
+    folder = inside if inside.is_dir() else Path(__file__).parents[2] / "pipelines"
+    return sorted(folder.glob("*.toml"))
+
+
+def find_pipeline(name: Path) -> Path:
+    """`name` itself if it is a file, else the shipped pipeline of that name. Raises ConfigError if neither."""
+    if name.exists() or name.suffix:
+        return name
+    shipped = {path.stem: path for path in shipped_pipelines()}
+    if str(name) not in shipped:
+        raise ConfigError(f"no pipeline '{name}'; give a TOML file, or one that ships: {', '.join(shipped)}")
+    return shipped[str(name)]
+
+
+def parse_settings(model: type[T], data: dict[str, Any]) -> T:
+    """Validate options of the command line. Raises ConfigError."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error, model)) from error
+
+
+def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
+    """Validate the content of a pipeline file; `where` names it in errors. Raises ConfigError."""
+    try:
+        return Pipeline.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(error, Pipeline)}") from error
+
+
+def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
+    problems = error.errors()
+    problem = problems[0]
+    keys = _keys(problem["loc"])
+    name = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(root, keys[:-1]))
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
+        return f"unknown key '{name[:80]}'; {hint}"
+    kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several where it may be of several
+    message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = "expected a plain name, of letters, digits, '.', '_' and '-'"
+    where = f"'{name}': " if name else ""
+    given = "" if problem["type"] == "value_error" else f", got {brief(problem['input'])}"
+    return f"{where}{message}{given}"
+
+
+def _keys(place: tuple[int | str, ...]) -> list[str]:
+    """Where in the settings a problem lies, without pydantic's names for the kinds that a value may be of."""
+    return [str(key) for key in place if not re.match(r"(?:literal|function|constrained|tuple)\W", str(key))]
+
+
+def _fields_at(model: type[BaseModel], keys: list[str]) -> set[str]:
+    for key in keys:
+        annotation: Any = model.model_fields[key].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return set(model.model_fields)

@@ -1,0 +1,113 @@
+"""The content of a pipeline file, and what its groups require of each other."""
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from recycle.config.base import FolderName, Settings
+from recycle.config.evaluate import EvaluateSettings
+from recycle.config.footage import ExtractSettings, FootageSettings
+from recycle.config.losses import LossSettings, PredictionSettings
+from recycle.config.networks import NetworkSettings
+from recycle.config.training import TrainSettings
+from recycle.config.translate import TranslateSettings
+
+
+class Pipeline(Settings):
+    """One task from footage to report: the whole content of a pipeline file."""
+
+    name: FolderName = "recycle"
+    """Of the task; the run's folder is runs/NAME where no other is given."""
+    footage: FootageSettings = FootageSettings()
+    extract: ExtractSettings = ExtractSettings()
+    networks: NetworkSettings = NetworkSettings()
+    losses: LossSettings = LossSettings()
+    train: TrainSettings = TrainSettings()
+    translate: TranslateSettings = TranslateSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paired_footage_has_its_own_weights(cls, data: Any) -> Any:
+        """`footage.paired = true` alone means the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100), with
+        `losses.adversarial` for its adversarial part: theirs is "non_saturating" (section 3.3)."""
+        if not isinstance(data, dict) or not _get(data.get("footage"), "paired"):
+            return data
+        losses = data.get("losses") or {}
+        given = _get(losses, "weights") or {}
+        if not isinstance(losses, dict) or not isinstance(given, dict):
+            return data
+        weights = {"paired": 100.0} | given
+        return {**data, "losses": {**losses, "weights": weights}}
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        weights, prediction, discriminator = self.losses.weights, self.losses.prediction, self.networks.discriminator
+        frames, past = self.train.frames, self.networks.predictor.past
+        halvings = self.train.grow + discriminator.scales - 1
+        least = 3 * 2**discriminator.layers
+        if (weights.adversarial or weights.temporal) and -(-min(self.train.size) // 2**halvings) < least:
+            raise ValueError(
+                f"'train.size' {self.train.size} is too small for the discriminators: with layers = "
+                f"{discriminator.layers}, scales = {discriminator.scales} and grow = {self.train.grow} each side "
+                f"needs at least {least * 2**halvings} pixels; lower 'networks.discriminator.layers' or enlarge 'size'"
+            )
+        if self.predicts and frames <= past:
+            raise ValueError(
+                f"'train.frames' must be above 'networks.predictor.past' = {past} with a recycle or recurrent loss, "
+                f"got {frames}"
+            )
+        if weights.paired and not self.footage.paired:
+            raise ValueError("'losses.weights.paired' needs 'footage.paired = true'")
+        if bool(weights.distillation) != (self.train.teacher is not None):
+            raise ValueError("'losses.weights.distillation' and 'train.teacher' need each other")
+        if weights.temporal and frames < 2:
+            raise ValueError("'losses.weights.temporal' needs 'train.frames' of at least 2")
+        if weights.perceptual and not (weights.cycle or weights.recycle):
+            raise ValueError("'losses.weights.perceptual' compares cycled or recycled frames: weigh one of them")
+        if weights.perceptual and self.footage.paired:
+            raise ValueError("'losses.weights.perceptual' is for unpaired footage; feature_matching does it for pairs")
+        if weights.feature_matching and self.footage.paired and self.losses.augment:
+            raise ValueError("'losses.weights.feature_matching' compares places of pairs, which 'losses.augment' moves")
+        if not weights.adversarial:
+            for name in ("feature_matching", "perceptual"):
+                if getattr(weights, name):
+                    raise ValueError(f"'losses.weights.{name}' needs the discriminators of the adversarial loss")
+        if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
+            raise ValueError("'losses.prediction' needs the recycle and the recurrent loss")
+        if not any(weights.model_dump().values()):
+            raise ValueError("'losses.weights' are all 0: there is nothing to learn; give one of them a weight")
+        return self._nothing_is_set_in_vain()
+
+    def _nothing_is_set_in_vain(self) -> Self:
+        """Whoever set what changes nothing expects that it does."""
+        weights, train, discriminator = self.losses.weights, self.train, self.networks.discriminator
+        if not (weights.adversarial or weights.temporal):
+            for name in ("r1", "augment"):
+                if getattr(self.losses, name):
+                    raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+        if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
+            raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
+        if discriminator.minibatch_std and train.batch_size * train.frames < 2:
+            raise ValueError(
+                "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "
+                "'train.frames' of at least 2"
+            )
+        if train.stride != 1 and train.frames == 1:
+            raise ValueError("'train.stride' lies between the frames of a clip: it needs 'train.frames' of at least 2")
+        if train.predictor_rate != 1 and not self.predicts:
+            raise ValueError("'train.predictor_rate' needs a recycle or recurrent loss, which has predictors")
+        if self.translate.smoothing and not self.predicts:
+            raise ValueError("'translate.smoothing' needs a recycle or recurrent loss, which has predictors")
+        if (self.evaluate.palette is None) != (self.evaluate.label_domain is None):
+            raise ValueError("'evaluate.palette' and 'evaluate.label_domain' need each other")
+        return self
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there are predictors."""
+        return bool(self.losses.weights.recycle or self.losses.weights.recurrent)
+
+
+def _get(group: Any, key: str) -> Any:
+    return group.get(key) if isinstance(group, dict) else getattr(group, key, None)
