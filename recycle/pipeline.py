@@ -12,6 +12,7 @@ import recycle
 from recycle.config import (
     FootageSettings,
     Pipeline,
+    ResNetSettings,
     StreetSettings,
     find_pipeline,
     load_pipeline,
@@ -27,8 +28,7 @@ from recycle.footage.extract import extract
 from recycle.footage.find import find_sources
 from recycle.footage.street import Street
 from recycle.layout import Layout, Stage
-from recycle.networks.bundle import load_bundle
-from recycle.networks.predictor import check_encoder
+from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
 from recycle.processes import on_devices, once
 from recycle.progress import Terminal
 from recycle.safe_text import printable
@@ -70,10 +70,12 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     """
     teacher = load_bundle(model).config
     side = teacher.short_side // 4 * 4
+    own = teacher.networks.generator
+    kept = own.model_dump() if isinstance(own, ResNetSettings) else {"skip": getattr(own, "skip", False)}
     data: dict[str, Any] = {
         "name": re.sub(r"[/\\]", "_", printable(teacher.name))[:90] + "-fast",
         "extract": {"short_side": teacher.short_side},
-        "networks": {"generator": teacher.networks.generator.model_dump() | {"width": width, "blocks": blocks}},
+        "networks": {"generator": kept | {"width": width, "blocks": blocks}},
         "losses": {"weights": {"adversarial": 0, "distillation": 1}},
         "train": {
             "teacher": model.absolute(),
@@ -185,9 +187,7 @@ def learn(pipeline: Pipeline, where: Layout, console: Terminal) -> TrainReport:
 
 def _check_networks(pipeline: Pipeline) -> None:
     """Raise ConfigError for networks that cannot be built, before the footage is prepared."""
-    predictor = pipeline.networks.predictor
-    if pipeline.predicts and predictor.kind == "smp":
-        check_encoder(predictor)
+    check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)
 
 
 def train_model(
@@ -205,10 +205,9 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         videos = [("source", clip.source), ("translated", clip.translated)]
         videos += [("truth", clip.truth)] if clip.truth else []
         rows.append(VideoRow(f"{names[clip.direction]}: {clip.source.name}", [*videos, ("back again", clip.back)]))
-    generator = pipeline.networks.generator
     facts = {
         "steps": str(load_bundle(where.model).config.step),
-        "generator": f"{generator.blocks} blocks, width {generator.width}",
+        "generator": pipeline.networks.generator.description,
         "training size": "{1}×{0}".format(*pipeline.train.size),
         "recycle": recycle.__version__,
     }

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recycle.cli import main
-from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.config import NetworkSettings, ResNetSettings
 from recycle.footage.decode import open_frames
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
@@ -55,7 +55,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    networks = NetworkSettings(generator=GeneratorSettings(blocks=1, width=4))
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
     save_bundle(Bundle(BundleConfig(networks=networks, predictors=False, short_side=48)), folder)
     return folder
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from recycle.compare import compare
-from recycle.config import Pipeline, load_pipeline, parse_pipeline
+from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, load_pipeline, parse_pipeline
 from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
 from recycle.footage.clips import find_shots
 from recycle.progress import Terminal
@@ -22,9 +22,12 @@ ODD = [*ABSURD, True, -1, 0, "", [], {}, [[]], None, [math.nan] * 2, [10**30] * 
 
 
 def fields(model: type[BaseModel], keys: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The keys of every setting, groups included."""
+    """The keys of every setting, groups included; for each kind of network its own, under "NAME:KIND"."""
     for name, field in model.model_fields.items():
         yield (*keys, name)
+        for kinds in [each for each in field.metadata if isinstance(each, Kinds)]:
+            for kind, settings in kinds.classes.items():
+                yield from fields(settings, (*keys, f"{name}:{kind}"))
         for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from fields(kind, (*keys, name))
@@ -35,7 +38,8 @@ FIELDS = list(fields(Pipeline))
 
 def nested(keys: tuple[str, ...], value: object) -> dict[str, Any]:
     for key in reversed(keys):
-        value = {key: value}
+        name, _, kind = key.partition(":")
+        value = {name: {"kind": kind} | value if kind and isinstance(value, dict) else value}
     assert isinstance(value, dict)
     return value
 
@@ -66,6 +70,10 @@ def numbers(value: object) -> Iterator[float]:
 def test_all_groups_are_walked() -> None:
     assert len(FIELDS) > 100
     assert {("train", "augment", "colour"), ("footage", "street", "seconds"), ("translate", "crf")} <= set(FIELDS)
+    roles: dict[str, Kinds[Any]] = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "predictor": PREDICTORS}
+    for role, kinds in roles.items():
+        for kind, settings in kinds.classes.items():
+            assert {("networks", f"{role}:{kind}", key) for key in settings.model_fields} <= set(FIELDS)
 
 
 @pytest.mark.parametrize("keys", FIELDS, ids=".".join)

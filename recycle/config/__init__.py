@@ -36,15 +36,31 @@ from recycle.config.load import (
     shipped_pipelines,
 )
 from recycle.config.losses import LossSettings, LossWeights, PredictionSettings
-from recycle.config.networks import DiscriminatorSettings, GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config.networks import (
+    DISCRIMINATORS,
+    GENERATORS,
+    PREDICTORS,
+    DiscriminatorSettings,
+    GeneratorSettings,
+    Kinds,
+    NetworkSettings,
+    PatchSettings,
+    Pix2PixSettings,
+    PredictorSettings,
+    ResNetSettings,
+    SmpSettings,
+)
 from recycle.config.pipeline import Pipeline
 from recycle.config.training import AugmentSettings, TrainSettings
 from recycle.config.translate import EncodeSettings, TranslateSettings
 
 __all__ = [
+    "DISCRIMINATORS",
+    "GENERATORS",
     "LONG",
     "MANY",
     "MAX_PIXELS",
+    "PREDICTORS",
     "Adversarial",
     "Appearance",
     "AugmentSettings",
@@ -59,11 +75,14 @@ __all__ = [
     "FolderName",
     "FootageSettings",
     "GeneratorSettings",
+    "Kinds",
     "LossSettings",
     "LossWeights",
     "MaxPixels",
     "NetworkSettings",
+    "PatchSettings",
     "Pipeline",
+    "Pix2PixSettings",
     "Pixel",
     "Place",
     "Places",
@@ -71,7 +90,9 @@ __all__ = [
     "PredictionSettings",
     "PredictorSettings",
     "Rate",
+    "ResNetSettings",
     "Settings",
+    "SmpSettings",
     "StreetSettings",
     "Stride",
     "TrainSettings",

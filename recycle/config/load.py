@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from recycle.config.networks import Kinds
 from recycle.config.pipeline import Pipeline
 from recycle.errors import ConfigError
 from recycle.safe_text import brief
@@ -89,7 +90,7 @@ def parse_settings(model: type[T], data: dict[str, Any]) -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_first_problem(error, model)) from error
+        raise ConfigError(_first_problem(error, model, data)) from error
 
 
 def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
@@ -97,16 +98,16 @@ def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
     try:
         return Pipeline.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(error, Pipeline)}") from error
+        raise ConfigError(f"{where}: {_first_problem(error, Pipeline, data)}") from error
 
 
-def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
+def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> str:
     problems = error.errors()
     problem = problems[0]
     keys = _keys(problem["loc"])
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_fields_at(root, keys[:-1]))
+        known = sorted(_fields_at(root, keys[:-1], data))
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name[:80]}'; {hint}"
@@ -124,9 +125,17 @@ def _keys(place: tuple[int | str, ...]) -> list[str]:
     return [str(key) for key in place if not re.match(r"(?:literal|function|constrained|tuple)\W", str(key))]
 
 
-def _fields_at(model: type[BaseModel], keys: list[str]) -> set[str]:
+def _fields_at(model: type[BaseModel], keys: list[str], data: Any) -> set[str]:
+    """The settings of the group at `keys`; `data`, which was read, tells of which kind a network is."""
+    kinds: Kinds[Any] | None = None
     for key in keys:
-        annotation: Any = model.model_fields[key].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        if isinstance(data, list | tuple):
+            data = data[int(key)]
+        else:
+            data, field = data[key], model.model_fields[key]
+            kinds = next((each for each in field.metadata if isinstance(each, Kinds)), None)
+            candidates: list[Any] = [field.annotation, *getattr(field.annotation, "__args__", ())]
+            model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+        if kinds is not None:
+            model = kinds.find(data) or model
     return set(model.model_fields)

@@ -1,15 +1,41 @@
-"""Generators, discriminators and predictors."""
+"""Generators, discriminators and predictors: the settings of each kind, and the tables that tell the kinds apart."""
 
-from typing import Literal, Self
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from recycle.config.base import Settings
+from recycle.safe_text import brief
+
+Encoder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,80}$")]
+"""Name of an encoder of segmentation_models_pytorch; 'tu-…' are timm's."""
+K = TypeVar("K", bound=Settings)
 
 
 class GeneratorSettings(Settings):
+    """Base of the settings of every kind of generator; see docs/design.md for how to add one."""
+
+    kind: str
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return self.kind
+
+    @property
+    def lighter(self) -> str:
+        """What to lower where memory does not suffice, and its value; '' if there is nothing."""
+        return ""
+
+
+class ResNetSettings(GeneratorSettings):
     """ResNet generator of CycleGAN and ReCycle-GAN."""
 
+    kind: Literal["resnet"] = Field("resnet", exclude=True)
+    """A file that names no kind means this one. It is not written, so that files stay as older versions wrote them."""
     blocks: int = Field(6, ge=1, le=32)
     """Residual blocks: 6 or 9 in the published networks."""
     width: int = Field(64, ge=4, le=512)
@@ -22,10 +48,43 @@ class GeneratorSettings(Settings):
     """Start each up-sampling as bilinear interpolation and blur after it (Karras et al. 2019): no checkerboard,
     which short runs do not unlearn. The published networks do neither; the parameters are the same."""
 
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"{self.blocks} blocks, width {self.width}"
+
+    @property
+    def lighter(self) -> str:
+        """What to lower where memory does not suffice, and its value."""
+        return f"width (now {self.width})"
+
 
 class DiscriminatorSettings(Settings):
+    """Base of the settings of every kind of discriminator."""
+
+    kind: str
+
+    @property
+    def least_side(self) -> int:
+        """Smallest side in pixels of frames that it can judge."""
+        return 1
+
+    @property
+    def remedy(self) -> str:
+        """What makes the least side what it is, and what to change where frames are smaller: "A; lower B"."""
+        return f"kind = '{self.kind}'; choose another kind"
+
+    @property
+    def compares_frames(self) -> bool:
+        """Whether its judgement of a frame depends on the other frames of the batch."""
+        return False
+
+
+class PatchSettings(DiscriminatorSettings):
     """PatchGAN discriminator; 3 layers see 70×70 pixels."""
 
+    kind: Literal["patch"] = Field("patch", exclude=True)
+    """A file that names no kind means this one. It is not written, so that files stay as older versions wrote them."""
     layers: int = Field(3, ge=1, le=6)
     width: int = Field(64, ge=4, le=512)
     norm: Literal["instance", "spectral"] = "instance"
@@ -37,32 +96,139 @@ class DiscriminatorSettings(Settings):
     minibatch_std: bool = False
     """Show the last layer how much the frames of a batch differ (Karras et al. 2018), against mode collapse."""
 
+    @property
+    def least_side(self) -> int:
+        """Smallest side in pixels of frames that it can judge: at the coarsest scale 3 × 2^layers remain."""
+        return (3 * 2**self.layers - 1) * 2 ** (self.scales - 1) + 1
+
+    @property
+    def remedy(self) -> str:
+        """What makes the least side what it is, and what to change where frames are smaller."""
+        return f"layers = {self.layers}, scales = {self.scales}; lower 'networks.discriminator.layers'"
+
+    @property
+    def compares_frames(self) -> bool:
+        """Whether its judgement of a frame depends on the other frames of the batch."""
+        return self.minibatch_std
+
 
 class PredictorSettings(Settings):
-    """U-Net from the past frames to the next."""
+    """Base of the settings of every kind of predictor: from the past frames to the next."""
 
     past: int = Field(2, ge=1, le=16)
     """Frames that the predictor sees: 2 in the paper."""
 
-    kind: Literal["smp", "pix2pix"] = "smp"
-    """'smp': segmentation_models_pytorch.Unet; 'pix2pix': the U-Net of the paper."""
-    width: int = Field(64, ge=4, le=512)
-    """Channels of the finest level of the pix2pix U-Net, or of the smp decoder's coarsest level ÷ 4."""
-    encoder: str = Field("tu-resnet18", pattern=r"^[A-Za-z0-9_.\-]{1,80}$")
-    """Encoder of the smp U-Net, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
-    depth: int = Field(4, ge=3, le=8)
-    """Halvings of the resolution: up to 5 for smp; 7 (128 px) or 8 (256 px) in the paper's pix2pix form."""
+    kind: str
 
-    @model_validator(mode="after")
-    def _smp_depth(self) -> Self:
-        if self.kind == "smp" and self.depth > 5:
-            raise ValueError(f"'depth' of an smp predictor is at most 5, got {self.depth}")
-        return self
+
+class SmpSettings(PredictorSettings):
+    """Predictor segmentation_models_pytorch.Unet."""
+
+    kind: Literal["smp"] = "smp"
+    width: int = Field(64, ge=4, le=512)
+    """Channels of the decoder's coarsest level ÷ 4."""
+    encoder: Encoder = "tu-resnet18"
+    """Encoder, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
+    depth: int = Field(4, ge=3, le=5)
+    """Halvings of the resolution."""
+
+
+class Pix2PixSettings(PredictorSettings):
+    """Predictor of the paper: the U-Net of pix2pix."""
+
+    kind: Literal["pix2pix"] = "pix2pix"
+    width: int = Field(64, ge=4, le=512)
+    """Channels of the finest level."""
+    encoder: Encoder = "tu-resnet18"
+    """Has no effect: this U-Net has its own. It stays because bundles hold it, and a bundle's digest covers it."""
+    depth: int = Field(4, ge=3, le=8)
+    """Halvings of the resolution: 7 (128 px) or 8 (256 px) in the paper."""
+
+
+class Kinds(Generic[K]):
+    """The kinds of one role's network by name, as an annotation: settings are validated by the class of their `kind`.
+
+    A kind that is added later is known from then on, to settings of any group that hold it.
+    """
+
+    def __init__(self, *shipped: type[K], many: int = 1) -> None:
+        """shipped: settings classes with a literal `kind`; the first is meant where no kind is named. many: tables
+        that may be given as a list, of different kinds."""
+        self._classes = {_kind_of(settings): settings for settings in shipped}
+        self._default = _kind_of(shipped[0])
+        self._many = many
+
+    @property
+    def classes(self) -> Mapping[str, type[K]]:
+        """Kind → the class of its settings."""
+        return self._classes
+
+    def add(self, settings: type[K]) -> None:
+        """Make a kind known: that which the class has as the default of its field `kind`. Raises ValueError if the
+        name is taken by another class."""
+        kind = _kind_of(settings)
+        if self._classes.setdefault(kind, settings) is not settings:
+            raise ValueError(f"there is a network of kind '{kind}' already")
+
+    def find(self, data: Any) -> type[K] | None:
+        """The class that would validate `data`; None if there is none."""
+        kind = data.get("kind", self._default) if isinstance(data, dict) else None
+        return self._classes.get(kind) if isinstance(kind, str) else None
+
+    def validate(self, data: Any) -> K:
+        """Settings of one network. Raises ValueError, also as pydantic's ValidationError."""
+        if isinstance(data, tuple(self._classes.values())):
+            return cast(K, data)
+        if not isinstance(data, dict):
+            raise ValueError(f"a table of settings is expected, got {brief(data)}")
+        settings = self.find(data)
+        if settings is None:
+            kind = data["kind"]
+            near = difflib.get_close_matches(kind, self._classes, n=1) if isinstance(kind, str) else []
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self._classes)}"
+            raise ValueError(f"unknown kind {brief(kind)}; {hint}")
+        return settings.model_validate(data)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """One table, or with `many` a list of them; a list of one is that one."""
+        as_it_is = core_schema.plain_serializer_function_ser_schema(_itself)
+        one = core_schema.no_info_plain_validator_function(self.validate, serialization=as_it_is)
+        if self._many == 1:
+            return one
+        several = core_schema.tuple_variable_schema(one, min_length=1, max_length=self._many)
+        return core_schema.no_info_wrap_validator_function(self._one_or_several, several, serialization=as_it_is)
+
+    def _one_or_several(self, data: Any, validate: Callable[[Any], tuple[K, ...]]) -> K | tuple[K, ...]:
+        if not isinstance(data, list | tuple):
+            return self.validate(data)
+        tables = validate(data)
+        kinds = [_kind_of(type(table)) for table in tables]
+        if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+            raise ValueError(f"kind '{twice[0]}' is listed twice; list each kind once")
+        return tables[0] if len(tables) == 1 else tables
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Any of the kinds."""
+        kinds = {"anyOf": [handler(settings.__pydantic_core_schema__) for settings in self._classes.values()]}
+        return kinds if self._many == 1 else {"anyOf": [*kinds["anyOf"], {"type": "array", "items": kinds}]}
+
+
+def _kind_of(settings: type[Settings]) -> str:
+    return str(settings.model_fields["kind"].default)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings)
+DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings)
+PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings)
 
 
 class NetworkSettings(Settings):
     """The three kinds of network; both domains use the same settings."""
 
-    generator: GeneratorSettings = GeneratorSettings()
-    discriminator: DiscriminatorSettings = DiscriminatorSettings()
-    predictor: PredictorSettings = PredictorSettings()
+    generator: Annotated[GeneratorSettings, GENERATORS] = ResNetSettings()
+    discriminator: Annotated[DiscriminatorSettings, DISCRIMINATORS] = PatchSettings()
+    predictor: Annotated[PredictorSettings, PREDICTORS] = SmpSettings()

@@ -44,13 +44,13 @@ class Pipeline(Settings):
     def _parts_fit_together(self) -> Self:
         weights, prediction, discriminator = self.losses.weights, self.losses.prediction, self.networks.discriminator
         frames, past = self.train.frames, self.networks.predictor.past
-        halvings = self.train.grow + discriminator.scales - 1
-        least = 3 * 2**discriminator.layers
-        if (weights.adversarial or weights.temporal) and -(-min(self.train.size) // 2**halvings) < least:
+        shrunk = 2**self.train.grow
+        if (weights.adversarial or weights.temporal) and min(self.train.size) // shrunk < discriminator.least_side:
+            why, _, remedy = discriminator.remedy.partition("; ")
+            least = -(-discriminator.least_side // 4) * 4 * shrunk
             raise ValueError(
-                f"'train.size' {self.train.size} is too small for the discriminators: with layers = "
-                f"{discriminator.layers}, scales = {discriminator.scales} and grow = {self.train.grow} each side "
-                f"needs at least {least * 2**halvings} pixels; lower 'networks.discriminator.layers' or enlarge 'size'"
+                f"'train.size' {self.train.size} is too small for the discriminators: with {why} and grow = "
+                f"{self.train.grow} each side needs at least {least} pixels; {remedy} or enlarge 'size'"
             )
         if self.predicts and frames <= past:
             raise ValueError(
@@ -88,7 +88,7 @@ class Pipeline(Settings):
                     raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
             raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
-        if discriminator.minibatch_std and train.batch_size * train.frames < 2:
+        if discriminator.compares_frames and train.batch_size * train.frames < 2:
             raise ValueError(
                 "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "
                 "'train.frames' of at least 2"

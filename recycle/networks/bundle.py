@@ -15,8 +15,7 @@ from torch.overrides import TorchFunctionMode
 from recycle.atomic import atomic_path, write_text
 from recycle.config import NetworkSettings, Settings, parse_settings
 from recycle.errors import BundleError, ConfigError
-from recycle.networks.generator import Generator
-from recycle.networks.predictor import make_predictor
+from recycle.networks.registry import make_generator, make_predictor
 from recycle.networks.weights import check_finite, misfit, read_header
 
 _LARGEST_CONFIG = 1 << 20
@@ -45,8 +44,8 @@ class Bundle(nn.Module):
         super().__init__()
         self.config = config
         networks = config.networks
-        self.gen_ab = Generator(networks.generator)
-        self.gen_ba = Generator(networks.generator)
+        self.gen_ab = make_generator(networks.generator)
+        self.gen_ba = make_generator(networks.generator)
         self.pred_a = make_predictor(networks.predictor) if config.predictors else None
         self.pred_b = make_predictor(networks.predictor) if config.predictors else None
 
@@ -131,6 +130,18 @@ class _OffDevice(TorchFunctionMode):
         return func(*args, **given)
 
 
+def check_networks(config: BundleConfig, *, size: tuple[int, int]) -> None:
+    """Raise ConfigError for networks that cannot be built, or cannot be trained on frames of `size` (height, width)."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
+        generator = Bundle(config).gen_ab
+    multiple, least = generator.multiple, generator.least_side
+    if any(side < least or side % multiple for side in size):
+        raise ConfigError(
+            f"'train.size' {size} does not suit generators of kind '{config.networks.generator.kind}': height and "
+            f"width must be multiples of {multiple} and at least {least}"
+        )
+
+
 def _shapes(config: BundleConfig) -> dict[str, Tensor]:
     """Names, shapes and types of a bundle's weights, without memory for them. The random state stays as it is."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
@@ -140,11 +151,13 @@ def _shapes(config: BundleConfig) -> dict[str, Tensor]:
 @torch.no_grad()
 def _gives_pictures(bundle: Bundle) -> bool:
     """Whether all networks give finite values for small pictures."""
-    picture = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
+    multiple = bundle.gen_ab.multiple
+    side = -(-max(16, bundle.gen_ab.least_side) // multiple) * multiple
+    picture = torch.linspace(-1, 1, 3 * side**2).reshape(1, 3, side, side)
     given = [bundle.gen_ab(picture), bundle.gen_ba(picture)]
-    settings = bundle.config.networks.predictor
-    past = torch.linspace(-1, 1, settings.past * 3 * 4**settings.depth).reshape(
-        1, settings.past, 3, 2**settings.depth, 2**settings.depth
-    )
-    given += [predictor(past) for predictor in (bundle.pred_a, bundle.pred_b) if predictor is not None]
+    count = bundle.config.networks.predictor.past
+    for predictor in (bundle.pred_a, bundle.pred_b):
+        if predictor is not None:
+            past = torch.linspace(-1, 1, 3 * count * predictor.multiple**2)
+            given.append(predictor(past.reshape(1, count, 3, predictor.multiple, predictor.multiple)))
     return all(bool(torch.isfinite(pictures).all()) for pictures in given)

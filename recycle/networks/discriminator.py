@@ -1,4 +1,4 @@
-"""PatchGAN discriminator, at one scale or several."""
+"""What every discriminator is, and PatchGAN, at one scale or several."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from recycle.config import DiscriminatorSettings
+from recycle.config import PatchSettings
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import InstanceNorm
 
@@ -21,7 +21,15 @@ class Judgement(NamedTuple):
     """The layers before the logits, (N, C, H', W'), of all scales one after the other."""
 
 
-class Discriminator(nn.Module):
+class DiscriminatorNetwork(nn.Module):
+    """Base of all discriminators. A kind of discriminator defines `forward`."""
+
+    def forward(self, frames: Tensor) -> Judgement:
+        """(N, channels, H, W) float in [-1, 1] → Judgement."""
+        raise NotImplementedError
+
+
+class PatchDiscriminator(DiscriminatorNetwork):
     """Judge every patch of a frame: large logits for real, small for translated.
 
     Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
@@ -32,7 +40,7 @@ class Discriminator(nn.Module):
     channels: 3 for a frame, 6 for a pair of source and translation, 3 T for a clip.
     """
 
-    def __init__(self, settings: DiscriminatorSettings, channels: int = 3) -> None:
+    def __init__(self, settings: PatchSettings, channels: int = 3) -> None:
         super().__init__()
         self.model = _patches(settings, channels)
         self.coarser = nn.ModuleList(_patches(settings, channels) for _ in range(settings.scales - 1))
@@ -69,7 +77,7 @@ class MinibatchStd(nn.Module):
         return torch.cat((x, deviation.expand(len(x), 1, *x.shape[2:])), dim=1)
 
 
-def _patches(settings: DiscriminatorSettings, channels: int) -> nn.Sequential:
+def _patches(settings: PatchSettings, channels: int) -> nn.Sequential:
     widths = [settings.width * min(2**i, 8) for i in range(settings.layers + 1)]
     modules: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
     for i in range(settings.layers):

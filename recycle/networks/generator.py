@@ -1,125 +1,70 @@
-"""ResNet generator of CycleGAN and ReCycle-GAN."""
+"""What every generator is, whatever its kind."""
 
-from typing import Any
+import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.config import GeneratorSettings
-from recycle.networks.initialise import initialise, start_bilinear
-from recycle.networks.norm import InstanceNorm
-
-ENCODER = 10
-"""Modules before the first residual block."""
-NEARLY_ONE = 0.98
-"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
+from recycle.networks.inference import layout
 
 
-class ResidualBlock(nn.Module):
-    """x + conv-norm-ReLU-conv-norm(x) with reflection padding (Johnson et al. 2016)."""
+class GeneratorNetwork(nn.Module):
+    """Base of all generators: translates single frames between domains.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-            nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float → the same shape."""
-        return x + self.conv_block(x)
-
-
-class BlurredConvTranspose2d(nn.ConvTranspose2d):
-    """Transposed convolution, then a blur by [1 2 1] both ways, as after each up-sampling in StyleGAN.
-
-    Pixels of a transposed convolution are sums of unlike numbers of terms, which prints a checkerboard (Odena et
-    al. 2016); the blur mixes them again. Source: Karras et al., "A Style-Based Generator Architecture" (CVPR
-    2019), section 2.
+    A kind of generator defines `forward`, for frames whose sides are multiples of `multiple` and at least `least_side`
+    pixels; the rest has defaults that serve any network. It must treat the frames of a batch independently.
     """
 
-    blur: Tensor
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        hat = torch.tensor((0.25, 0.5, 0.25))
-        self.register_buffer("blur", hat * hat[:, None], persistent=False)
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, C, H, W) float → (B, out, 2 H, 2 W)."""
-        frames = super().forward(x, output_size)
-        kernel = self.blur.to(frames.dtype).expand(frames.shape[1], 1, 3, 3)
-        return F.conv2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), kernel, groups=frames.shape[1])
-
-
-class Generator(nn.Module):
-    """Translate single frames between domains.
-
-    Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
-    (ICCV 2017), appendix 7.2; used unchanged by ReCycle-GAN. The module order and the parameter names
-    (`model.1.weight` …) are those of the published checkpoints, so that they can be loaded as they are.
-    """
-
-    multiple = 4
+    multiple = 1
     """Height and width of the input must be multiples of this."""
-
-    def __init__(self, settings: GeneratorSettings) -> None:
-        super().__init__()
-        w = settings.width
-        self.skip = settings.skip
-        head = nn.Conv2d(w, 3, 7)
-        self.model = nn.Sequential(
-            *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
-            *_down(w, 2 * w),
-            *_down(2 * w, 4 * w),
-            *(ResidualBlock(4 * w) for _ in range(settings.blocks)),
-            *_up(4 * w, 2 * w, settings.blur),
-            *_up(2 * w, w, settings.blur),
-            *(nn.ReflectionPad2d(3), head, nn.Tanh()),
-        )
-        initialise(self)
-        for layer in self.model:
-            if isinstance(layer, BlurredConvTranspose2d):
-                start_bilinear(layer)
-        if self.skip:
-            nn.init.zeros_(head.weight)
-        middle = ENCODER + settings.blocks // 2
-        self._tapped = (6, ENCODER - 1, middle, ENCODER + settings.blocks - 1)
-        self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
+    least_side = 1
+    """Smallest height and width of the input."""
+    feature_channels: tuple[int, ...] = (3,)
+    """Channels of each of `features`."""
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
-
-        Frames may be of a higher precision than the weights: a skip adds them as they are. What noise has put out of
-        range is translated as it is, too; a skip adds the end of the range for it.
-        """
-        change = self.model[:-1](frames.to(next(self.parameters()).dtype))
-        if not self.skip:
-            return torch.tanh(change)
-        return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
+        """(B, 3, H, W) float in [-1, 1] → the same shape and range."""
+        raise NotImplementedError
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) → the frames, and what the encoder makes of them after each halving and at two residual
-        blocks: (B, `feature_channels[i]`, H', W'), the layers of the contrastive loss (Park et al. 2020)."""
-        layers, out = [frames], frames
-        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
-            out = module(out)
-            layers += [out for tap in self._tapped if tap == number]
-        return layers
+        """(B, 3, H, W) → (B, `feature_channels[i]`, H', W'): the layers that the contrastive loss compares; by default
+        the frames alone."""
+        return [frames]
+
+    def load_pretrained(self) -> None:
+        """Take over weights that the network should start training from. Called once, before training; a bundle brings
+        its own weights. By default there are none."""
+
+    def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
+        """Memory that a frame of (height, width) takes on its way through, roughly: by default as much as all features
+        would at the full size."""
+        return sum(self.feature_channels) * dtype.itemsize * size[0] * size[1]
+
+    def for_inference(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """A copy on `device`, frozen, that gives the same values sooner: with weights of `dtype` in the memory layout
+        that is fastest there. In float32 on a CPU nothing but the copy is made."""
+        ready = copy.deepcopy(self).eval().requires_grad_(False).to(device, dtype)
+        return ready.to(memory_format=layout(device, dtype))
 
 
-def _down(channels: int, out: int) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(channels, out, 3, stride=2, padding=1)
-    return conv, InstanceNorm(out), nn.ReLU(inplace=True)
+def at_any_size(generator: Callable[[Tensor], Tensor], frames: Tensor, *, multiple: int, least: int) -> Tensor:
+    """(B, 3, H, W) in [-1, 1] of any size → generator(frames), of the same shape."""
+    height, width = frames.shape[-2:]
+    return generator(pad(frames, multiple=multiple, least=least))[..., :height, :width]
 
 
-def _up(channels: int, out: int, blur: bool) -> tuple[nn.Module, ...]:
-    kind = BlurredConvTranspose2d if blur else nn.ConvTranspose2d
-    conv = kind(channels, out, 3, stride=2, padding=1, output_padding=1)
-    return conv, InstanceNorm(out), nn.ReLU(inplace=True)
+def pad(frames: Tensor, *, multiple: int, least: int) -> Tensor:
+    """Pad (B, C, H, W) at the right and bottom, by reflection.
+
+    The sides become at least `least` and divisible by `multiple`. A side that is too small to be mirrored
+    that far is padded by repeating its last row or column.
+    """
+    for axis in (-1, -2):
+        side = frames.shape[axis]
+        extra = -(-max(side, least) // multiple) * multiple - side
+        if extra:
+            sides = (0, extra, 0, 0) if axis == -1 else (0, 0, 0, extra)
+            frames = F.pad(frames, sides, mode="reflect" if extra < side else "replicate")
+    return frames

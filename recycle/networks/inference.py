@@ -1,27 +1,10 @@
-"""Generators made ready to translate: the same values, sooner."""
-
-import copy
+"""What makes generators ready to translate: the same values, sooner."""
 
 import torch
 from torch import nn
 
-from recycle.networks.generator import Generator
-
 _TILE = 32
 """Channels that the matrix units of a CPU compute at a time: fewer cost as much."""
-
-
-def for_inference(generator: Generator, device: torch.device, dtype: torch.dtype) -> Generator:
-    """A copy on `device`, frozen, with weights of `dtype` in the memory layout that is fastest there.
-
-    In bfloat16 on a CPU the last convolution is split (see `split`). In float32 on a CPU nothing but the copy is made.
-    """
-    ready = copy.deepcopy(generator).eval().requires_grad_(False).to(device, dtype)
-    if device.type == "cpu" and dtype != torch.float32:
-        head = ready.model[-2]
-        assert isinstance(head, nn.Conv2d), "before the tanh"
-        ready.model[-2] = split(head)
-    return ready.to(memory_format=layout(device, dtype))
 
 
 def layout(device: torch.device, dtype: torch.dtype) -> torch.memory_format:

@@ -6,14 +6,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.config import PredictorSettings
+from recycle.config import Pix2PixSettings, SmpSettings
 from recycle.errors import ConfigError
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import GroupNorm, InstanceNorm
 from recycle.networks.resample import Double, Halve
 
 
-class SmpPredictor(nn.Module):
+class PredictorNetwork(nn.Module):
+    """Base of all predictors. A kind of predictor defines `forward`, for frames of any size."""
+
+    multiple = 1
+    """The network works on sides that are multiples of this; it pads other frames itself."""
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        raise NotImplementedError
+
+
+class SmpPredictor(PredictorNetwork):
     """`segmentation_models_pytorch.Unet` that predicts the change from the last frame to the next.
 
     It starts as a copy of the last frame: the last convolution is 0 (as the last layer of residual branches in Goyal
@@ -23,7 +34,7 @@ class SmpPredictor(nn.Module):
     batch independent. Weights are never downloaded.
     """
 
-    def __init__(self, settings: PredictorSettings) -> None:
+    def __init__(self, settings: SmpSettings) -> None:
         import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
 
         super().__init__()
@@ -52,14 +63,14 @@ class SmpPredictor(nn.Module):
         return (past[:, -1] + change).clamp(-1, 1)
 
 
-class Pix2PixPredictor(nn.Module):
+class Pix2PixPredictor(PredictorNetwork):
     """The paper's predictor: the U-Net of pix2pix with 3 P channels in and 3 out, tanh, InstanceNorm.
 
     Source: Isola et al. 2017, appendix 6.1.1 (encoder C64-C128-C256-C512-…, skip connections), as in the
     original ReCycle-GAN code: 41.8 M parameters at depth 7 (128 px), 54.4 M at depth 8 (256 px), for P = 2.
     """
 
-    def __init__(self, settings: PredictorSettings) -> None:
+    def __init__(self, settings: Pix2PixSettings) -> None:
         super().__init__()
         depth = settings.depth
         self.multiple = 2**depth
@@ -97,11 +108,6 @@ class Pix2PixPredictor(nn.Module):
         return x[..., :height, :width]
 
 
-def make_predictor(settings: PredictorSettings) -> SmpPredictor | Pix2PixPredictor:
-    """The predictor that `settings` describe."""
-    return SmpPredictor(settings) if settings.kind == "smp" else Pix2PixPredictor(settings)
-
-
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     """Pad (B, C, H, W) at the right and bottom, by edge replication, to multiples of `multiple`."""
     height, width = frames.shape[-2:]
@@ -109,7 +115,7 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     return F.pad(frames, (0, right, 0, bottom), mode="replicate") if bottom or right else frames
 
 
-def check_encoder(settings: PredictorSettings) -> None:
+def check_encoder(settings: SmpSettings) -> None:
     """Raise ConfigError for all but the architectures that smp and timm bring: other names load from elsewhere."""
     import segmentation_models_pytorch as smp
     import timm
@@ -120,7 +126,7 @@ def check_encoder(settings: PredictorSettings) -> None:
         raise ConfigError(_no_encoder(settings))
 
 
-def _no_encoder(settings: PredictorSettings) -> str:
+def _no_encoder(settings: SmpSettings) -> str:
     return (
         f"networks.predictor.encoder '{settings.encoder}' with depth {settings.depth} is not an encoder of "
         "segmentation_models_pytorch; use for example 'tu-resnet18' with depth 4"

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from recycle.config import Pipeline
 from recycle.losses.diffaugment import augment
-from recycle.networks.discriminator import Discriminator, Judgement
+from recycle.networks.discriminator import Judgement
+from recycle.networks.registry import make_discriminator
 
 Side = Mapping[str, Tensor]
 """Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
@@ -24,7 +25,7 @@ class Discriminators(nn.Module):
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
         settings, weights = pipeline.networks.discriminator, pipeline.losses.weights
-        self.fuses = not settings.minibatch_std
+        self.fuses = not settings.compares_frames
         """Whether real and translated frames may go through in one batch."""
         self.augmentation = pipeline.losses.augment
         self.past = pipeline.networks.predictor.past
@@ -34,11 +35,11 @@ class Discriminators(nn.Module):
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
         if weights.adversarial:
-            self.networks["disc_a"] = Discriminator(settings, channels)
-            self.networks["disc_b"] = Discriminator(settings, channels)
+            self.networks["disc_a"] = make_discriminator(settings, channels)
+            self.networks["disc_b"] = make_discriminator(settings, channels)
         if weights.temporal:
-            self.networks["clip_disc_a"] = Discriminator(settings, 3 * pipeline.train.frames)
-            self.networks["clip_disc_b"] = Discriminator(settings, 3 * pipeline.train.frames)
+            self.networks["clip_disc_a"] = make_discriminator(settings, 3 * pipeline.train.frames)
+            self.networks["clip_disc_b"] = make_discriminator(settings, 3 * pipeline.train.frames)
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
         """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).

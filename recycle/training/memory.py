@@ -64,10 +64,11 @@ def too_large(pipeline: Pipeline, device: torch.device, parts: int) -> str:
     free = free_memory(device)
     there = "" if free is None else f" ({free / 2**30:.1f} GiB free)"
     lower = "" if parts >= settings.batch_size else "train.batch_size, "
+    generator, frames = pipeline.networks.generator.lighter, f"train.frames (now {settings.frames})"
+    others = f", {frames} or networks.generator.{generator}" if generator else f" or {frames}"
     return (
         f"{what} of {settings.frames} frames of {height}x{width} does not fit into the memory of '{device.type}'{there}"
-        f"; lower {lower}train.size, train.frames (now {settings.frames}) or networks.generator.width (now "
-        f"{pipeline.networks.generator.width})"
+        f"; lower {lower}train.size{others}"
     )
 
 

@@ -11,10 +11,9 @@ from recycle.config import Domain, Pipeline
 from recycle.losses import flow
 from recycle.losses.contrastive import draw_places, take_patches
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle
-from recycle.networks.generator import Generator
-from recycle.networks.inference import for_inference
-from recycle.networks.predictor import make_predictor
+from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.projector import Projector
+from recycle.networks.registry import make_generator, make_predictor
 
 
 class Translated(NamedTuple):
@@ -78,8 +77,8 @@ class Translators(nn.Module):
         self.past = networks.predictor.past
         self.learns_from = pipeline.losses.prediction.learns_from
         self.noise_back = pipeline.losses.noise_back
-        self.gen_ab = Generator(networks.generator)
-        self.gen_ba = Generator(networks.generator)
+        self.gen_ab = make_generator(networks.generator, pretrained=True)
+        self.gen_ba = make_generator(networks.generator, pretrained=True)
         self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
         self.pred_b = make_predictor(networks.predictor) if pipeline.predicts else None
         self._teacher = None if pipeline.train.teacher is None else Teacher(load_bundle(pipeline.train.teacher))
@@ -181,7 +180,7 @@ class Teacher:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._ready: dict[Domain, Generator] = {}
+        self._ready: dict[Domain, nn.Module] = {}
 
     @torch.no_grad()
     def __call__(self, clip: Tensor, *, to: Domain) -> Tensor:
@@ -190,7 +189,7 @@ class Teacher:
         if to not in self._ready:
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
             generator = self._bundle.gen_ab if to == "b" else self._bundle.gen_ba
-            self._ready[to] = for_inference(generator, clip.device, dtype)
+            self._ready[to] = generator.for_inference(clip.device, dtype)
         with torch.autocast(kind, enabled=False):
             return per_frame(self._ready[to], clip.float()).float()
 
@@ -239,7 +238,7 @@ def _pair(one: Tensor | None, other: Tensor | None) -> Pair | None:
 
 
 def _patches(
-    generator: Generator, project: nn.Module | None, source: Tensor, translated: Tensor
+    generator: GeneratorNetwork, project: nn.Module | None, source: Tensor, translated: Tensor
 ) -> tuple[list[Tensor], list[Tensor]] | None:
     """The generator's encoder looks at its input and at its output, at the same places."""
     if project is None:

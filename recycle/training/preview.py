@@ -15,6 +15,7 @@ from recycle.disk import writing
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle
+from recycle.networks.generator import GeneratorNetwork, at_any_size
 
 
 def held_out_clip(shot: Shot) -> Tensor:
@@ -53,8 +54,8 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dic
         ("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),
     )
     for name, real, there, back, predictor in directions:
-        fake = torch.cat([there(batch) for batch in real.split(batch_size)])
-        again = torch.cat([back(batch) for batch in fake.split(batch_size)])
+        fake = torch.cat([_through(there, batch) for batch in real.split(batch_size)])
+        again = torch.cat([_through(back, batch) for batch in fake.split(batch_size)])
         ahead = fake.clone()
         past = bundle.config.networks.predictor.past
         if predictor is not None and len(fake) > past:
@@ -62,6 +63,10 @@ def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dic
             ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(batch_size)])
         rows[name] = torch.cat((real, fake, again, ahead), dim=-1).float().cpu()
     return rows
+
+
+def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
+    return at_any_size(generator, frames, multiple=generator.multiple, least=generator.least_side)
 
 
 def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_frames: int = 3) -> np.ndarray:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Domain, NetworkSettings, Pipeline
 from recycle.devices import is_out_of_memory
 from recycle.disk import writing
 from recycle.errors import BundleError, RecycleError
@@ -290,6 +291,8 @@ def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _leaves(value, f"{above}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            yield from _leaves({str(number): each for number, each in enumerate(value)}, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 
@@ -329,6 +332,7 @@ def _some(names: Collection[str]) -> str:
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
     # Single settings: together they need not be what today's version accepts.
     old, unset, present = json.loads(saved), Pipeline().model_dump(mode="json"), new.model_dump(mode="json")
+    old["networks"], unset["networks"] = _same_kinds(old.get("networks", {}), new, checkpoint), {}
     for group in ("networks", "losses", "train"):
         before, default, now = (dict(_leaves(each.get(group, {}))) for each in (old, unset, present))
         before = default | before
@@ -340,3 +344,23 @@ def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
                     f"{checkpoint} was trained with {group}.{key} = {value}, the pipeline now says {now[key]}; "
                     "put it back, or give another --out folder"
                 )
+
+
+def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> dict[str, Any]:
+    """The settings of the networks that were saved, none left unset. Networks of another kind have other settings."""
+    try:
+        before = NetworkSettings.model_validate(networks)
+    except ValidationError as error:
+        raise _of_another_version(checkpoint) from error
+    for role in NetworkSettings.model_fields:
+        was, now = (" and ".join(_kinds(getattr(each, role))) for each in (before, new.networks))
+        if was != now:
+            raise RecycleError(
+                f"{checkpoint} was trained with networks.{role} of kind {was}, the pipeline now says {now}; "
+                "put it back, or give another --out folder"
+            )
+    return before.model_dump(mode="json")
+
+
+def _kinds(settings: Any) -> list[str]:
+    return [each.kind for each in (settings if isinstance(settings, tuple) else (settings,))]

@@ -42,21 +42,6 @@ def resize(frames: Tensor, size: Size) -> Tensor:
     return F.interpolate(frames, size=size, mode=mode, align_corners=False, antialias=True)
 
 
-def pad(frames: Tensor, *, multiple: int, least: int) -> Tensor:
-    """Pad (B, C, H, W) at the right and bottom, by reflection.
-
-    The sides become at least `least` and divisible by `multiple`. A side that is too small to be mirrored
-    that far is padded by repeating its last row or column.
-    """
-    for axis in (-1, -2):
-        side = frames.shape[axis]
-        extra = max(-(-side // multiple) * multiple, least) - side
-        if extra:
-            sides = (0, extra, 0, 0) if axis == -1 else (0, 0, 0, extra)
-            frames = F.pad(frames, sides, mode="reflect" if extra < side else "replicate")
-    return frames
-
-
 def to_float(pixels: Tensor) -> Tensor:
     """uint8 or uint16 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1]."""
     half = 127.5 if pixels.dtype == torch.uint8 else 32767.5

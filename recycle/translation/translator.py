@@ -17,12 +17,12 @@ from recycle.errors import ConfigError
 from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
-from recycle.networks.generator import Generator
-from recycle.networks.inference import for_inference, layout
+from recycle.networks.generator import GeneratorNetwork, at_any_size
+from recycle.networks.inference import layout
 from recycle.progress import Progress, silent
 from recycle.translation.lanes import Lanes
 from recycle.translation.render import Part, RenderReport, render, render_part
-from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
+from recycle.translation.scale import network_size, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.stretch import Transform
@@ -30,10 +30,6 @@ from recycle.translation.tiles import Network, WithinMemory
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
-LEAST_SIDE = 16
-"""Smallest side that a generator takes."""
-_FEATURES = 8
-"""Maps of as many channels as the generator is wide, and of the frame's size, that it holds at once, at most."""
 
 
 class Translator:
@@ -92,7 +88,7 @@ class Translator:
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
-                    return translate(generator, torch.stack(group))
+                    return generator(torch.stack(group))
 
             limit = self._lanes.limit(self._bytes(self.bundle, clip.shape[-2:]))
             done = torch.cat(list(self._lanes.through(work, frames, limit=limit)))
@@ -240,7 +236,7 @@ class Translator:
 
         def translated(group: list[tuple[Pixels, bool]]) -> Tensor:
             x = to_float(self._lanes.upload(np.stack([pixels for pixels, _ in group])))
-            return translate(generator, resize(x, inner).clamp(-1, 1))
+            return generator(resize(x, inner).clamp(-1, 1))
 
         def leave(y: Tensor) -> Callable[[], Pixels]:
             return self._lanes.download(to_levels(resize(y, size), dtype))
@@ -269,19 +265,20 @@ class Translator:
         if before is not None:
             yield from before()
 
-    def _ready(self, generator: Generator) -> Network:
-        """G, for (B, 3, H, W) float32 on the device whose sides it takes → float32 of the same shape."""
-        ready = for_inference(generator, self.device, self._dtype)
+    def _ready(self, generator: GeneratorNetwork) -> Network:
+        """G, for (B, 3, H, W) float32 on the device, of any size → float32 of the same shape."""
+        ready = generator.for_inference(self.device, self._dtype)
+        multiple, least = generator.multiple, generator.least_side
 
         def network(frames: Tensor) -> Tensor:
             out: Tensor = ready(frames.contiguous(memory_format=self._layout))
             return out.float()
 
-        return network
+        return lambda frames: at_any_size(network, frames, multiple=multiple, least=least)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Memory that a frame of (height, width) takes on its way through a generator, roughly."""
-        return _FEATURES * bundle.config.networks.generator.width * self._dtype.itemsize * size[0] * size[1]
+        return bundle.gen_ab.bytes_per_frame((size[0], size[1]), self._dtype)
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
@@ -306,9 +303,3 @@ class Translator:
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
-
-
-def translate(generator: Network, frames: Tensor) -> Tensor:
-    """(B, 3, H, W) float32 in [-1, 1] of any size → generator(frames), of the same shape."""
-    height, width = frames.shape[-2:]
-    return generator(pad(frames, multiple=Generator.multiple, least=LEAST_SIDE))[..., :height, :width]

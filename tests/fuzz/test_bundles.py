@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import NetworkSettings, Pix2PixSettings, ResNetSettings
 from recycle.errors import BundleError
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from tests.fuzz.spoil import ROUNDS, SEED, spoilt
@@ -23,9 +23,7 @@ _HOSTILE = [
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    networks = NetworkSettings(
-        generator=GeneratorSettings(blocks=1, width=4), predictor=PredictorSettings(kind="pix2pix", width=4, depth=3)
-    )
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4), predictor=Pix2PixSettings(width=4, depth=3))
     torch.manual_seed(0)
     save_bundle(Bundle(BundleConfig(networks=networks, short_side=32)), folder)
     return folder

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from recycle.cli import main
-from recycle.config import Pipeline, load_pipeline
+from recycle.config import Kinds, Pipeline, load_pipeline
 from recycle.errors import ConfigError
 from tests.fuzz.spoil import ROUNDS, SEED, spoilt
 
@@ -48,6 +48,9 @@ def fields(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple
     """The path of every setting and of every group of settings."""
     for name, field in model.model_fields.items():
         yield (*path, name)
+        for kinds in [each for each in field.metadata if isinstance(each, Kinds)]:
+            for kind, settings in kinds.classes.items():
+                yield from fields(settings, (*path, f"{name}:{kind}"))
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, (*path, name))
 
@@ -59,7 +62,9 @@ def test_every_setting(path: tuple[str, ...], tmp_path: Path) -> None:
     for value in rng.sample(values, min(len(values), SAMPLE * ROUNDS)):
         text = f"{path[-1]} = {value}\n"
         if len(path) > 1:
-            text = f"[{'.'.join(path[:-1])}]\n{text}"
+            groups, kinds = zip(*(key.partition(":")[::2] for key in path[:-1]), strict=True)
+            kind = f'kind = "{kinds[-1]}"\n' if kinds[-1] and path[-1] != "kind" else ""
+            text = f"[{'.'.join(groups)}]\n{kind}{text}"
         check_file(tmp_path / "task.toml", text.encode())
 
 

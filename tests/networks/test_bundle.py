@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import NetworkSettings, Pix2PixSettings, ResNetSettings
 from recycle.errors import BundleError
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from recycle.networks.initialise import initialise
 
 NETWORKS = NetworkSettings(
-    generator=GeneratorSettings(blocks=2, width=4),
-    predictor=PredictorSettings(kind="pix2pix", width=4, depth=3),
+    generator=ResNetSettings(blocks=2, width=4),
+    predictor=Pix2PixSettings(width=4, depth=3),
 )
 
 
@@ -73,7 +73,7 @@ def test_a_generator_has_the_published_layout() -> None:
 def test_the_published_generator_has_its_published_size() -> None:
     """6 blocks: 7.84 million parameters; 9 blocks: 11.38 million."""
     for blocks, millions in ((6, 7.84), (9, 11.38)):
-        networks = NetworkSettings(generator=GeneratorSettings(blocks=blocks))
+        networks = NetworkSettings(generator=ResNetSettings(blocks=blocks))
         bundle = Bundle(BundleConfig(networks=networks, predictors=False))
         count = sum(parameter.numel() for parameter in bundle.gen_ab.parameters())
         assert round(count / 1e6, 2) == millions

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import NetworkSettings, Pix2PixSettings, ResNetSettings, SmpSettings
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
-from recycle.networks.predictor import make_predictor
+from recycle.networks.registry import make_predictor
 
-GENERATOR = GeneratorSettings(blocks=1, width=4)
-PREDICTOR = PredictorSettings(kind="pix2pix", width=4, depth=3)
+GENERATOR = ResNetSettings(blocks=1, width=4)
+PREDICTOR = Pix2PixSettings(width=4, depth=3)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_an_encoder_is_one_that_is_installed(encoder: str, folder: Path, no_netw
 
 @pytest.mark.parametrize("encoder", ["tu-resnet18.a1_in1k", "mobilenet_v2"])
 def test_installed_encoders_load_without_a_network(encoder: str, tmp_path: Path, no_network: list[object]) -> None:
-    networks = NetworkSettings(generator=GENERATOR, predictor=PredictorSettings(encoder=encoder, depth=3, width=4))
+    networks = NetworkSettings(generator=GENERATOR, predictor=SmpSettings(encoder=encoder, depth=3, width=4))
     saved = Bundle(BundleConfig(networks=networks))
     save_bundle(saved, tmp_path)
     state = torch.random.get_rng_state()
@@ -88,7 +88,7 @@ def test_installed_encoders_load_without_a_network(encoder: str, tmp_path: Path,
 
 def test_an_unknown_encoder_is_refused_in_training_too() -> None:
     with pytest.raises(ConfigError, match="'tu-nosuch' with depth 4 is not an encoder"):
-        make_predictor(PredictorSettings(encoder="tu-nosuch"))
+        make_predictor(SmpSettings(encoder="tu-nosuch"))
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,7 @@ def test_a_bundle_with_changed_bytes_loads_or_is_refused_in_one_line(folder: Pat
 
 
 def test_predictors_that_overflow_are_refused_as_generators_are(tmp_path: Path) -> None:
-    networks = NetworkSettings(
-        generator=GeneratorSettings(blocks=1, width=4), predictor=PredictorSettings(kind="pix2pix", width=4, depth=3)
-    )
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4), predictor=Pix2PixSettings(width=4, depth=3))
     bundle = Bundle(BundleConfig(networks=networks, short_side=32))
     with torch.no_grad():
         for parameter in bundle.pred_b.parameters():  # type: ignore[union-attr]
@@ -250,7 +248,7 @@ def test_predictors_that_overflow_are_refused_as_generators_are(tmp_path: Path) 
 
 
 def test_others_may_read_a_bundle_as_the_umask_says(tmp_path: Path) -> None:
-    networks = NetworkSettings(generator=GeneratorSettings(blocks=1, width=4))
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
     save_bundle(Bundle(BundleConfig(networks=networks, predictors=False)), tmp_path)
     modes = {path.stat().st_mode for path in tmp_path.iterdir()}
     (tmp_path / "new").touch()

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from recycle.config import GeneratorSettings
-from recycle.networks.generator import Generator
-from recycle.networks.inference import for_inference, split
+from recycle.config import ResNetSettings
+from recycle.networks.inference import split
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import InstanceNorm
+from recycle.networks.resnet import ResNetGenerator
 
 CPU = torch.device("cpu")
 
@@ -25,21 +25,21 @@ def test_a_split_convolution_has_the_same_values(outs: int, kernel: int, bias: b
 @pytest.mark.parametrize("blur", [False, True])
 def test_reduced_precision_agrees_to_40_decibels(skip: bool, blur: bool) -> None:
     torch.manual_seed(0)
-    generator = Generator(GeneratorSettings(blocks=6, width=16, skip=skip, blur=blur)).eval().requires_grad_(False)
+    generator = ResNetGenerator(ResNetSettings(blocks=6, width=16, skip=skip, blur=blur)).eval().requires_grad_(False)
     initialise(generator, std=0.05)
     frames = torch.rand(2, 3, 64, 48) * 2 - 1
-    exact = for_inference(generator, CPU, torch.float32)(frames)
+    exact = generator.for_inference(CPU, torch.float32)(frames)
     assert torch.equal(exact, generator(frames))
     assert (exact - frames).abs().mean() > 0.2
-    close = for_inference(generator, CPU, torch.bfloat16)(frames.contiguous(memory_format=torch.channels_last))
+    close = generator.for_inference(CPU, torch.bfloat16)(frames.contiguous(memory_format=torch.channels_last))
     error = (close.float() - exact).pow(2).mean()
     assert 10 * torch.log10(4 / error) >= 40
 
 
 def test_the_trained_generator_stays_as_it_is() -> None:
-    generator = Generator(GeneratorSettings(blocks=1, width=4))
+    generator = ResNetGenerator(ResNetSettings(blocks=1, width=4))
     before = {key: value.clone() for key, value in generator.state_dict().items()}
-    for_inference(generator, CPU, torch.bfloat16)
+    generator.for_inference(CPU, torch.bfloat16)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in generator.parameters())
     assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
 

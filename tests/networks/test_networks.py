@@ -5,15 +5,15 @@ import timm
 import torch
 from torch import nn
 
-from recycle.config import DiscriminatorSettings, GeneratorSettings, PredictorSettings
+from recycle.config import PatchSettings, Pix2PixSettings, PredictorSettings, ResNetSettings, SmpSettings
 from recycle.errors import ConfigError
-from recycle.networks.discriminator import Discriminator, MinibatchStd
-from recycle.networks.generator import Generator
+from recycle.networks.discriminator import MinibatchStd, PatchDiscriminator
 from recycle.networks.norm import GroupNorm, InstanceNorm
-from recycle.networks.predictor import make_predictor
 from recycle.networks.projector import Projector
+from recycle.networks.registry import make_predictor
+from recycle.networks.resnet import ResNetGenerator
 
-SMALL = PredictorSettings(width=8, depth=3)
+SMALL = SmpSettings(width=8, depth=3)
 
 
 def parameters(network: nn.Module) -> int:
@@ -22,21 +22,21 @@ def parameters(network: nn.Module) -> int:
 
 @pytest.mark.parametrize(("blocks", "millions"), [(6, 7.84), (9, 11.38)])
 def test_generator_has_the_published_number_of_parameters(blocks: int, millions: float) -> None:
-    assert parameters(Generator(GeneratorSettings(blocks=blocks))) / 1e6 == pytest.approx(millions, abs=0.005)
+    assert parameters(ResNetGenerator(ResNetSettings(blocks=blocks))) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 def test_discriminator_has_the_published_number_of_parameters() -> None:
-    assert parameters(Discriminator(DiscriminatorSettings())) / 1e6 == pytest.approx(2.76, abs=0.005)
+    assert parameters(PatchDiscriminator(PatchSettings())) / 1e6 == pytest.approx(2.76, abs=0.005)
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(7, 41.8), (8, 54.4)])
 def test_pix2pix_predictor_has_the_published_number_of_parameters(depth: int, millions: float) -> None:
-    predictor = make_predictor(PredictorSettings(kind="pix2pix", depth=depth))
+    predictor = make_predictor(Pix2PixSettings(depth=depth))
     assert parameters(predictor) / 1e6 == pytest.approx(millions, abs=0.05)
 
 
 def test_a_logit_sees_70_by_70_pixels() -> None:
-    disc = Discriminator(DiscriminatorSettings(width=4)).double()
+    disc = PatchDiscriminator(PatchSettings(width=4)).double()
     for layer in disc.modules():  # InstanceNorm sees the whole frame: measure the convolutions alone
         if isinstance(layer, nn.InstanceNorm2d):
             layer.forward = lambda x: x  # type: ignore
@@ -51,7 +51,7 @@ def test_a_logit_sees_70_by_70_pixels() -> None:
 
 @pytest.mark.parametrize("scales", [1, 3])
 def test_each_scale_looks_at_a_smaller_frame_and_gives_its_layers(scales: int) -> None:
-    disc = Discriminator(DiscriminatorSettings(width=4, layers=2, scales=scales), channels=6)
+    disc = PatchDiscriminator(PatchSettings(width=4, layers=2, scales=scales), channels=6)
     logits, layers = disc(torch.rand(2, 6, 96, 64))
     sizes = [tuple(x.shape[-2:]) for x in logits]
     assert sizes == [(96 // 4 // 2**i - 2, 64 // 4 // 2**i - 2) for i in range(scales)]
@@ -60,7 +60,7 @@ def test_each_scale_looks_at_a_smaller_frame_and_gives_its_layers(scales: int) -
 
 
 def test_spectral_normalisation_makes_every_layer_at_most_1_lipschitz() -> None:
-    disc = Discriminator(DiscriminatorSettings(width=4, layers=2, norm="spectral"))
+    disc = PatchDiscriminator(PatchSettings(width=4, layers=2, norm="spectral"))
     assert not any(isinstance(module, nn.InstanceNorm2d) for module in disc.modules())
     convolutions = [module for module in disc.modules() if isinstance(module, nn.Conv2d)]
     for name, parameter in disc.named_parameters():
@@ -83,7 +83,7 @@ def test_minibatch_deviation_is_that_of_the_batch() -> None:
 
 
 def test_features_are_those_on_the_way_to_the_output() -> None:
-    generator = Generator(GeneratorSettings(width=4, blocks=3)).double()
+    generator = ResNetGenerator(ResNetSettings(width=4, blocks=3)).double()
     frames = torch.rand(2, 3, 16, 24, dtype=torch.float64)
     layers = generator.features(frames)
     assert tuple(x.shape[1] for x in layers) == generator.feature_channels
@@ -102,12 +102,12 @@ def test_projections_lie_on_the_unit_sphere() -> None:
 @pytest.mark.parametrize("size", [(16, 16), (20, 36), (64, 48)])
 def test_generator_keeps_size_and_range(size: tuple[int, int]) -> None:
     frames = torch.rand(2, 3, *size) * 2 - 1
-    out = Generator(GeneratorSettings(width=8, blocks=2))(frames)
+    out = ResNetGenerator(ResNetSettings(width=8, blocks=2))(frames)
     assert out.shape == frames.shape
     assert out.abs().max() <= 1
 
 
-@pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
+@pytest.mark.parametrize("settings", [SMALL, Pix2PixSettings(width=8, depth=4)])
 @pytest.mark.parametrize("past", [1, 2, 4])
 def test_predictor_takes_any_size_and_window(settings: PredictorSettings, past: int) -> None:
     predictor = make_predictor(settings.model_copy(update={"past": past}))
@@ -116,7 +116,7 @@ def test_predictor_takes_any_size_and_window(settings: PredictorSettings, past: 
     assert out.abs().max() <= 1
 
 
-@pytest.mark.parametrize("settings", [SMALL, PredictorSettings(kind="pix2pix", width=8, depth=4)])
+@pytest.mark.parametrize("settings", [SMALL, Pix2PixSettings(width=8, depth=4)])
 def test_predictor_treats_the_clips_of_a_batch_independently(settings: PredictorSettings) -> None:
     predictor = make_predictor(settings).double()
     clips = torch.rand(3, 2, 3, 32, 32, dtype=torch.float64) * 2 - 1
@@ -126,11 +126,11 @@ def test_predictor_treats_the_clips_of_a_batch_independently(settings: Predictor
 
 def test_an_unknown_encoder_is_a_clear_error() -> None:
     with pytest.raises(ConfigError, match=r"networks\.predictor\.encoder 'nosuch'"):
-        make_predictor(PredictorSettings(encoder="nosuch"))
+        make_predictor(SmpSettings(encoder="nosuch"))
 
 
 def test_an_smp_predictor_starts_as_a_copy_of_the_last_frame_and_learns() -> None:
-    predictor = make_predictor(PredictorSettings(width=16, depth=3))
+    predictor = make_predictor(SmpSettings(width=16, depth=3))
     past = torch.rand(2, 2, 3, 16, 24) * 2 - 1
     torch.testing.assert_close(predictor(past), past[:, -1], rtol=0, atol=0)
     before = {key: value.clone() for key, value in predictor.state_dict().items()}
@@ -144,7 +144,7 @@ def test_an_smp_predictor_starts_as_a_copy_of_the_last_frame_and_learns() -> Non
 
 
 def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
-    generator = Generator(GeneratorSettings(width=8, blocks=1, skip=True))
+    generator = ResNetGenerator(ResNetSettings(width=8, blocks=1, skip=True))
     frames = torch.rand(2, 3, 16, 16) * 2 - 1
     torch.testing.assert_close(generator(frames), frames * 0.98, rtol=0, atol=1e-5)
     noisy = torch.tensor([-1.3, -1.0, 1.0, 1.3]).repeat(1, 3, 16, 4).requires_grad_()
@@ -165,14 +165,14 @@ def test_a_generator_with_a_skip_starts_as_the_identity_and_learns() -> None:
 
 def test_up_sampling_starts_without_a_checkerboard() -> None:
     """A constant picture stays constant through a new transposed convolution, away from its edges."""
-    settings = GeneratorSettings(width=8, blocks=1, blur=True)
-    up = next(m for m in Generator(settings).modules() if isinstance(m, nn.ConvTranspose2d))
+    settings = ResNetSettings(width=8, blocks=1, blur=True)
+    up = next(m for m in ResNetGenerator(settings).modules() if isinstance(m, nn.ConvTranspose2d))
     inside = up(torch.ones(1, up.in_channels, 8, 8))[..., 2:-2, 2:-2]
     assert inside.flatten(2).std(dim=2).max() < 1e-6
 
 
 def test_blurred_up_sampling_keeps_the_parameters_and_smooths_a_checkerboard() -> None:
-    plain, blurred = (Generator(GeneratorSettings(width=8, blocks=1, blur=blur)) for blur in (False, True))
+    plain, blurred = (ResNetGenerator(ResNetSettings(width=8, blocks=1, blur=blur)) for blur in (False, True))
     blurred.load_state_dict(plain.state_dict())
     ups = [[m for m in g.modules() if isinstance(m, nn.ConvTranspose2d)] for g in (plain, blurred)]
     assert [len(each) for each in ups] == [2, 2]
@@ -203,9 +203,7 @@ def test_norms_equal_those_of_torch(memory_format: torch.memory_format) -> None:
 
 def test_an_encoder_whose_norms_hold_its_activations_keeps_them() -> None:
     """timm's BatchNormAct2d is norm and activation in one."""
-    names = [
-        type(m).__name__ for m in make_predictor(PredictorSettings(encoder="tu-efficientnet_b0", depth=3)).modules()
-    ]
+    names = [type(m).__name__ for m in make_predictor(SmpSettings(encoder="tu-efficientnet_b0", depth=3)).modules()]
     plain = timm.create_model("efficientnet_b0", features_only=True, out_indices=(0, 1, 2))
     wanted = [type(module).__name__ for module in plain.modules()]
     assert "BatchNormAct2d" not in names

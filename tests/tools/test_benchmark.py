@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from recycle.config import GeneratorSettings, NetworkSettings, Pipeline, parse_pipeline
+from recycle.config import NetworkSettings, Pipeline, ResNetSettings, parse_pipeline
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Frame
@@ -92,7 +92,7 @@ def test_the_published_order_makes_32_calls_and_9_backward_passes(
 
 def test_the_published_flow_gives_our_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    networks = NetworkSettings(generator=GeneratorSettings(blocks=1, width=8))
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=8))
     bundle = Bundle(BundleConfig(networks=networks, predictors=False, short_side=64))
     initialise(bundle, std=0.05)
     peer = Bundle(bundle.config)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, Pipeline, load_pipeline
+from recycle.config import NetworkSettings, Pipeline, ResNetSettings, load_pipeline
 from recycle.errors import BundleError, ConfigError
 from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
@@ -20,7 +20,7 @@ from tests.training.test_paired import task as paired_task
 def teacher(tmp_path: Path) -> Path:
     """A bundle that changes colours and edges."""
     torch.manual_seed(4)
-    networks = NetworkSettings(generator=GeneratorSettings(width=8, blocks=1, skip=True))
+    networks = NetworkSettings(generator=ResNetSettings(width=8, blocks=1, skip=True))
     bundle = Bundle(BundleConfig(name="large", networks=networks, predictors=False, short_side=32))
     initialise(bundle, std=0.1)
     save_bundle(bundle, tmp_path / "teacher")
@@ -57,7 +57,7 @@ def test_the_student_repeats_the_teacher_on_unseen_frames(tmp_path: Path) -> Non
 def test_only_generators_are_trained_and_the_teacher_is_not_saved(teacher: Path, tmp_path: Path) -> None:
     pipeline = task(teacher, 2)
     assert pipeline.name == "large-fast"
-    assert (pipeline.networks.generator.width, pipeline.networks.generator.skip) == (8, True)
+    assert pipeline.networks.generator == ResNetSettings(width=8, blocks=1, skip=True)
     a, b = (find_shots(write(tmp_path / name, scene(seed, 40))) for seed, name in ((1, "a"), (2, "b")))
     train(pipeline, a, b, tmp_path / "run", progress=lambda *_: None)
     saved = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)

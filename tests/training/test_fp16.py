@@ -15,9 +15,9 @@ from recycle.config import Pipeline, Precision
 from recycle.errors import RecycleError
 from recycle.fabric import make_fabric
 from recycle.footage.clips import find_shots
-from recycle.networks.discriminator import Discriminator
-from recycle.networks.generator import NEARLY_ONE, Generator
+from recycle.networks.discriminator import PatchDiscriminator
 from recycle.networks.predictor import SmpPredictor
+from recycle.networks.resnet import NEARLY_ONE, ResNetGenerator
 from recycle.training.loop import TrainReport, take_step, train
 from recycle.training.run import Run
 from recycle.training.step import OVERFLOWS
@@ -52,7 +52,7 @@ def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
 def test_real_frames_reach_every_network_in_float32_as_they_are(precision: Precision, tmp_path: Path) -> None:
     run, a, b = begin(fabric_of(precision), pipeline(), tmp_path)
-    seen: dict[type, list[Tensor]] = {Generator: [], Discriminator: [], SmpPredictor: []}
+    seen: dict[type, list[Tensor]] = {ResNetGenerator: [], PatchDiscriminator: [], SmpPredictor: []}
 
     def look(module: nn.Module, inputs: Any) -> None:
         if type(module) in seen:
@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_finite_once_is_rolled_back(
 
     def poison(module: nn.Module, inputs: Any, output: Any) -> Any:
         nonlocal calls
-        if not isinstance(module, Generator) or not torch.is_grad_enabled():
+        if not isinstance(module, ResNetGenerator) or not torch.is_grad_enabled():
             return None
         calls += 1
         return output * float("nan") if calls == 4 * 4 + 2 else None

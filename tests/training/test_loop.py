@@ -23,7 +23,7 @@ from recycle.config import Pipeline, TrainSettings, load_pipeline, parse_pipelin
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.footage.clips import Shot, find_shots
 from recycle.networks.bundle import load_bundle
-from recycle.networks.discriminator import Discriminator, Judgement
+from recycle.networks.discriminator import Judgement, PatchDiscriminator
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
@@ -422,7 +422,7 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
 
     def poison(module: Any, inputs: Any, output: Any) -> Any:
         nonlocal calls
-        if not isinstance(module, Discriminator):
+        if not isinstance(module, PatchDiscriminator):
             return None
         calls += 1
         if calls != 17:

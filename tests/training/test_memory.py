@@ -17,7 +17,7 @@ from recycle.errors import RecycleError
 from recycle.fabric import make_fabric
 from recycle.footage.clips import find_shots
 from recycle.memory import _allowed, free_memory
-from recycle.networks.generator import Generator
+from recycle.networks.resnet import ResNetGenerator
 from recycle.training.loop import train
 from recycle.training.memory import USABLE, Portions, plan, step_memory
 from recycle.training.run import Run
@@ -30,7 +30,7 @@ def hungry(most: int, *, training: bool = True) -> Iterator[None]:
     than there is, truly."""
 
     def hook(module: Any, inputs: Any) -> None:
-        if isinstance(module, Generator) and torch.is_grad_enabled() is training and len(inputs[0]) > most:
+        if isinstance(module, ResNetGenerator) and torch.is_grad_enabled() is training and len(inputs[0]) > most:
             torch.empty(1 << 50, dtype=torch.uint8)
 
     handle = torch.nn.modules.module.register_module_forward_pre_hook(hook)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from recycle.config import EncodeSettings, GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import EncodeSettings, NetworkSettings, Pix2PixSettings, ResNetSettings
 from recycle.footage.codecs import choose_encoder
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.networks.bundle import Bundle, BundleConfig
@@ -32,8 +32,8 @@ def bundle() -> Bundle:
     """A model of four channels whose translations differ visibly from their input."""
     torch.manual_seed(0)
     networks = NetworkSettings(
-        generator=GeneratorSettings(blocks=1, width=4),
-        predictor=PredictorSettings(kind="pix2pix", width=4, depth=3),
+        generator=ResNetSettings(blocks=1, width=4),
+        predictor=Pix2PixSettings(width=4, depth=3),
     )
     bundle = Bundle(BundleConfig(name="tiny", networks=networks, short_side=32))
     initialise(bundle, std=0.2)

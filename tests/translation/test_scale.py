@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.translation.scale import network_size, pad, resize, to_float, to_levels
+from recycle.networks.generator import pad
+from recycle.translation.scale import network_size, resize, to_float, to_levels
 
 SIDES = st.integers(1, 70)
 

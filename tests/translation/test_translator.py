@@ -6,11 +6,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from recycle.config import NetworkSettings, PredictorSettings, TranslateSettings
+from recycle.config import NetworkSettings, Pix2PixSettings, TranslateSettings
 from recycle.errors import BundleError, ConfigError, RecycleError
 from recycle.footage.frame import Frame
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.networks.generator import Generator
+from recycle.networks.resnet import ResNetGenerator
 from recycle.translation.scale import to_float, to_levels
 from recycle.translation.translator import Translator
 
@@ -174,7 +174,7 @@ def test_smoothing_without_predictors_is_refused() -> None:
 
 
 def small_networks() -> NetworkSettings:
-    base = NetworkSettings(predictor=PredictorSettings(kind="pix2pix", width=4, depth=3))
+    base = NetworkSettings(predictor=Pix2PixSettings(width=4, depth=3))
     return base.model_copy(update={"generator": base.generator.model_copy(update={"blocks": 1, "width": 4})})
 
 
@@ -199,11 +199,11 @@ def test_a_file_that_found_little_memory_leaves_nothing_to_the_next(
 ) -> None:
     translator, frames = fp32(bundle), frames_of(noise(2, 32, 48))
 
-    def short(self: Generator, frames: torch.Tensor) -> torch.Tensor:
+    def short(self: ResNetGenerator, frames: torch.Tensor) -> torch.Tensor:
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Generator, "forward", short)
+        patched.setattr(ResNetGenerator, "forward", short)
         with pytest.raises(RecycleError, match="not enough memory"):
             list(translator.translate_frames(frames, to="b"))
     assert len(list(translator.translate_frames(frames, to="b"))) == 2

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.config import NetworkSettings, ResNetSettings
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 from recycle.memory import peak_memory
@@ -35,7 +35,7 @@ def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Cal
     peaks: dict[tuple[str, int, str], list[float]] = {}
     with TemporaryDirectory() as name:
         folder = Path(name)
-        networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=width))
+        networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=width))
         torch.manual_seed(0)
         save_bundle(Bundle(BundleConfig(networks=networks, predictors=False, short_side=256)), folder / "model")
         loop = list(Street(1, *SIZE, RATE, LOOP / RATE).frames("day"))

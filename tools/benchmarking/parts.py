@@ -14,14 +14,13 @@ import torch
 from av.video.reformatter import ColorRange, VideoReformatter
 from torch import Tensor
 
-from recycle.config import EncodeSettings, GeneratorSettings, PredictorSettings
+from recycle.config import EncodeSettings, Pix2PixSettings, ResNetSettings
 from recycle.footage.colour import EXACT, RgbConverter
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 from recycle.networks import resample
-from recycle.networks.generator import Generator
-from recycle.networks.inference import for_inference
 from recycle.networks.predictor import Pix2PixPredictor
+from recycle.networks.resnet import ResNetGenerator
 from recycle.training.adam import Adam
 from recycle.translation.lanes import Lanes
 from tools.benchmarking.ceiling import seconds
@@ -93,7 +92,7 @@ def _conversion(folder: Path) -> dict[str, Contender]:
 
 
 def _lanes(cores: int) -> dict[str, Contender]:
-    generator = for_inference(Generator(GeneratorSettings(blocks=6, blur=False)), CPU, torch.bfloat16)
+    generator = ResNetGenerator(ResNetSettings(blocks=6, blur=False)).for_inference(CPU, torch.bfloat16)
     frames = torch.rand(8, 3, 256, 256).mul(2).sub(1).bfloat16().contiguous(memory_format=torch.channels_last)
     torch.set_num_threads(cores)
     lanes = Lanes(CPU)
@@ -114,15 +113,15 @@ def _lanes(cores: int) -> dict[str, Contender]:
 
 
 def _last_convolution() -> dict[str, Contender]:
-    whole = Generator(GeneratorSettings(blocks=1, blur=False)).to(torch.bfloat16).requires_grad_(False)
+    whole = ResNetGenerator(ResNetSettings(blocks=1, blur=False)).to(torch.bfloat16).requires_grad_(False)
     head = whole.model[-2].to(memory_format=torch.channels_last)
-    ready = for_inference(whole, CPU, torch.bfloat16).model[-2]
+    ready = whole.for_inference(CPU, torch.bfloat16).model[-2]
     x = torch.rand(1, 64, 262, 262, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     return {"in two": _single(lambda: ready(x)), "whole": _single(lambda: head(x))}
 
 
 def _predictor(dtype: torch.dtype) -> dict[str, Contender]:
-    predictor = Pix2PixPredictor(PredictorSettings(kind="pix2pix", width=64, depth=7))
+    predictor = Pix2PixPredictor(Pix2PixSettings(width=64, depth=7))
     predictor.to(memory_format=torch.channels_last)
     past = torch.rand(1, 2, 3, 128, 128) * 2 - 1
 
@@ -142,7 +141,7 @@ def _predictor(dtype: torch.dtype) -> dict[str, Contender]:
 
 
 def _adam() -> dict[str, Contender]:
-    generator = Generator(GeneratorSettings(blocks=6)).to(memory_format=torch.channels_last)
+    generator = ResNetGenerator(ResNetSettings(blocks=6)).to(memory_format=torch.channels_last)
     found: dict[str, Contender] = {}
     for name, kind in (("as weights lie", Adam), ("PyTorch's", partial(torch.optim.Adam, fused=True))):
         own = copy.deepcopy(generator)

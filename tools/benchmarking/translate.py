@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings
+from recycle.config import NetworkSettings, ResNetSettings
 from recycle.devices import best_precision
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Pixels
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.generator import at_any_size
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
-from recycle.translation.translator import translate as through
 from recycle.translation.work import SEGMENT
 from tools.benchmarking.ceiling import convolution, flops, seconds
 from tools.benchmarking.published import as_published, translate_as_published
@@ -49,7 +49,7 @@ def translate(
     width: of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
     """
     torch.manual_seed(0)
-    networks = NetworkSettings(generator=GeneratorSettings(blocks=6, width=width, blur=width != 64))
+    networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=width, blur=width != 64))
     bundle = Bundle(BundleConfig(networks=networks, predictors=False, short_side=TRAINED))
     peer = Bundle(bundle.config)
     peer.load_state_dict(bundle.state_dict())
@@ -71,7 +71,8 @@ def _at(
     rounds: int,
     say: Callable[[str], None],
 ) -> Results:
-    device, width = translator.device, peer.config.networks.generator.width
+    device, network = translator.device, peer.config.networks.generator
+    width = network.width if isinstance(network, ResNetSettings) else None
     frames = frames or (2 * SEGMENT if device.type == "cpu" else 10 * SEGMENT)
     source = folder / f"{size[0]}.mp4"
     loop = list(Street(1, *size, RATE, LOOP / RATE).frames("day"))
@@ -121,8 +122,10 @@ def _at(
 def _likeness(translator: Translator, peer: Bundle, frames: list[Pixels]) -> float:
     """Peak signal-to-noise ratio of our translation of RGB frames beside the generator in float32, in dB."""
     x = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).to(translator.device) / 127.5 - 1
+    generator = peer.gen_ab
     with torch.inference_mode():
-        exact = torch.cat([through(peer.gen_ab, each) for each in x.split(1)])
+        sides = {"multiple": generator.multiple, "least": generator.least_side}
+        exact = torch.cat([at_any_size(generator, each, **sides) for each in x.split(1)])
     return float(10 * torch.log10(4 / (translator(x, to="b") - exact).square().mean()))
 
 

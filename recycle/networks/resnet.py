@@ -1,0 +1,143 @@
+"""ResNet generator of CycleGAN and ReCycle-GAN."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.config import ResNetSettings
+from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.inference import layout, split
+from recycle.networks.initialise import initialise, start_bilinear
+from recycle.networks.norm import InstanceNorm
+
+ENCODER = 10
+"""Modules before the first residual block."""
+NEARLY_ONE = 0.98
+"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
+_MAPS = 8
+
+
+class ResidualBlock(nn.Module):
+    """x + conv-norm-ReLU-conv-norm(x) with reflection padding (Johnson et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(channels),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            InstanceNorm(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) float → the same shape."""
+        return x + self.conv_block(x)
+
+
+class BlurredConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution, then a blur by [1 2 1] both ways, as after each up-sampling in StyleGAN.
+
+    Pixels of a transposed convolution are sums of unlike numbers of terms, which prints a checkerboard (Odena et
+    al. 2016); the blur mixes them again. Source: Karras et al., "A Style-Based Generator Architecture" (CVPR
+    2019), section 2.
+    """
+
+    blur: Tensor
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        hat = torch.tensor((0.25, 0.5, 0.25))
+        self.register_buffer("blur", hat * hat[:, None], persistent=False)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, C, H, W) float → (B, out, 2 H, 2 W)."""
+        frames = super().forward(x, output_size)
+        kernel = self.blur.to(frames.dtype).expand(frames.shape[1], 1, 3, 3)
+        return F.conv2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), kernel, groups=frames.shape[1])
+
+
+class ResNetGenerator(GeneratorNetwork):
+    """Translate single frames between domains.
+
+    Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
+    (ICCV 2017), appendix 7.2; used unchanged by ReCycle-GAN. The module order and the parameter names
+    (`model.1.weight` …) are those of the published checkpoints, so that they can be loaded as they are.
+    """
+
+    multiple = 4
+    least_side = 16
+
+    def __init__(self, settings: ResNetSettings) -> None:
+        super().__init__()
+        w = settings.width
+        self.width, self.skip = w, settings.skip
+        head = nn.Conv2d(w, 3, 7)
+        self.model = nn.Sequential(
+            *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
+            *_down(w, 2 * w),
+            *_down(2 * w, 4 * w),
+            *(ResidualBlock(4 * w) for _ in range(settings.blocks)),
+            *_up(4 * w, 2 * w, settings.blur),
+            *_up(2 * w, w, settings.blur),
+            *(nn.ReflectionPad2d(3), head, nn.Tanh()),
+        )
+        initialise(self)
+        for layer in self.model:
+            if isinstance(layer, BlurredConvTranspose2d):
+                start_bilinear(layer)
+        if self.skip:
+            nn.init.zeros_(head.weight)
+        middle = ENCODER + settings.blocks // 2
+        self._tapped = (6, ENCODER - 1, middle, ENCODER + settings.blocks - 1)
+        self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
+
+        Frames may be of a higher precision than the weights: a skip adds them as they are. What noise has put out of
+        range is translated as it is, too; a skip adds the end of the range for it.
+        """
+        change = self.model[:-1](frames.to(next(self.parameters()).dtype))
+        if not self.skip:
+            return torch.tanh(change)
+        return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
+
+    def features(self, frames: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) → the frames, and what the encoder makes of them after each halving and at two residual
+        blocks: (B, `feature_channels[i]`, H', W'), the layers of the contrastive loss (Park et al. 2020)."""
+        layers, out = [frames], frames
+        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
+            out = module(out)
+            layers += [out for tap in self._tapped if tap == number]
+        return layers
+
+    def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
+        """Memory that a frame of (height, width) takes on its way through, roughly: at most 8 maps of its size and as
+        many channels as the network is wide are held at once."""
+        return _MAPS * self.width * dtype.itemsize * size[0] * size[1]
+
+    def for_inference(self, device: torch.device, dtype: torch.dtype) -> "ResNetGenerator":
+        """As for every generator; in reduced precision on a CPU the last convolution is split (see `split`)."""
+        ready = super().for_inference(device, dtype)
+        assert isinstance(ready, ResNetGenerator)
+        if device.type == "cpu" and dtype != torch.float32:
+            head = ready.model[-2]
+            assert isinstance(head, nn.Conv2d), "before the tanh"
+            ready.model[-2] = split(head).to(memory_format=layout(device, dtype))
+        return ready
+
+
+def _down(channels: int, out: int) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(channels, out, 3, stride=2, padding=1)
+    return conv, InstanceNorm(out), nn.ReLU(inplace=True)
+
+
+def _up(channels: int, out: int, blur: bool) -> tuple[nn.Module, ...]:
+    kind = BlurredConvTranspose2d if blur else nn.ConvTranspose2d
+    conv = kind(channels, out, 3, stride=2, padding=1, output_padding=1)
+    return conv, InstanceNorm(out), nn.ReLU(inplace=True)
