@@ -35,7 +35,7 @@ from recycle.config.load import (
     read_toml,
     shipped_pipelines,
 )
-from recycle.config.losses import LossSettings, LossWeights, PredictionSettings
+from recycle.config.losses import DirectionName, LossSettings, LossWeights, PredictionSettings
 from recycle.config.networks import DiscriminatorSettings, GeneratorSettings, NetworkSettings, PredictorSettings
 from recycle.config.pipeline import Pipeline
 from recycle.config.training import AugmentSettings, TrainSettings
@@ -51,6 +51,7 @@ __all__ = [
     "Beta",
     "Codec",
     "Differentiable",
+    "DirectionName",
     "DiscriminatorSettings",
     "Domain",
     "EncodeSettings",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recycle.config import Pipeline
 from recycle.losses.diffaugment import augment
 from recycle.networks.discriminator import Discriminator, Judgement
+from recycle.objective.direction import AB, BA
 
 Side = Mapping[str, Tensor]
 """Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
@@ -33,12 +34,12 @@ class Discriminators(nn.Module):
         self.conditional = pipeline.footage.paired
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
-        if weights.adversarial:
-            self.networks["disc_a"] = Discriminator(settings, channels)
-            self.networks["disc_b"] = Discriminator(settings, channels)
-        if weights.temporal:
-            self.networks["clip_disc_a"] = Discriminator(settings, 3 * pipeline.train.frames)
-            self.networks["clip_disc_b"] = Discriminator(settings, 3 * pipeline.train.frames)
+        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
+            if weights.of("adversarial", direction):
+                self.networks[f"disc_{domain}"] = Discriminator(settings, channels)
+        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
+            if weights.of("temporal", direction):
+                self.networks[f"clip_disc_{domain}"] = Discriminator(settings, 3 * pipeline.train.frames)
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
         """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).
