@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from recycle.config.base import Adversarial, Differentiable, Settings, Weight
+from recycle.config.base import Adversarial, Differentiable, FeatureName, Settings, Weight
 from recycle.safe_text import brief
 
 DirectionName = Literal["ab", "ba"]
@@ -41,6 +41,8 @@ class LossWeights(Settings):
     adversarial: LossWeight = 1.0
     temporal: LossWeight = 0.0
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
+    content: LossWeight = 0.0
+    """The translation holds the same things at the same places, to a frozen feature network (`losses.features`)."""
     feature_matching: LossWeight = 0.0
     """Translated and real frames look alike to each layer of the discriminator."""
     cycle: LossWeight = 0.0
@@ -54,7 +56,8 @@ class LossWeights(Settings):
     patch_nce: LossWeight = 0.0
     """Contrastive loss of patches, in place of or beside cycle and recycle."""
     perceptual: LossWeight = 0.0
-    """Distance of cycled and recycled frames from the real ones, as the discriminator's layers see them."""
+    """Distance of cycled and recycled frames from the real ones, as a network's layers see them
+    (`losses.perceptual_by`)."""
     paired: LossWeight = 0.0
     """L1 distance from the true counterpart; only with `footage.paired`."""
     distillation: LossWeight = 0.0
@@ -116,6 +119,14 @@ class LossSettings(Settings):
     noise_back: float = Field(0.0, ge=0, le=1)
     """Standard deviation of the noise on translated frames, of values in [-1, 1], before they are translated back:
     nothing can be hidden in what noise drowns (Bashkirova et al. 2019, section 3.1). Without `weights` it is 0.1."""
+    features: FeatureName = "lite0"
+    """The frozen network of the content loss, and of those that say "features" below: 'lite0' (EfficientNet-Lite0,
+    ImageNet), or 'timm:NAME' (timm downloads it at the first use)."""
+    perceptual_by: Literal["discriminator", "features"] = "discriminator"
+    """Whose layers compare cycled and recycled frames with the real ones in the perceptual loss."""
+    patch_nce_by: Literal["generator", "features"] = "generator"
+    """Whose features tell patches apart in the contrastive loss: the generator's own encoder's, as in CUT, or the
+    frozen network's."""
     prediction: PredictionSettings = PredictionSettings()
     weights: LossWeights = LossWeights(cycle=2.0, unsupervised_spatial=5.0, unsupervised_recycle=2.0)
 

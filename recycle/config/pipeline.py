@@ -67,6 +67,9 @@ class Pipeline(Settings):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
                     raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+        for name in ("perceptual", "patch_nce"):
+            if getattr(self.losses, f"{name}_by") == "features" and not getattr(weights, name):
+                raise ValueError(f"'losses.{name}_by' needs a weight: 'losses.weights.{name}'")
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
             raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
         if discriminator.minibatch_std and train.batch_size * train.frames < 2:

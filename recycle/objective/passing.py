@@ -1,6 +1,6 @@
 """One pass of real clips through generators and predictors: the frames of all terms in as few calls as possible."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ class Pass:
     a: Tensor
     b: Tensor
     made: Made = field(default_factory=dict)
+    _features: dict[str, list[Tensor]] = field(default_factory=dict, repr=False)
 
     def real(self, domain: Domain) -> Tensor:
         """The real clip of a domain."""
@@ -48,6 +49,17 @@ class Pass:
     def source(self, d: Direction) -> Tensor:
         """The real frames that `clip` is the translation of."""
         return self.real(d.source)[:, : self.clip(d).shape[1]]
+
+    def features(self, d: Direction, name: str, clip: Tensor, eyes: Any, strides: Sequence[int]) -> list[Tensor]:
+        """What the frozen network `eyes` makes of a clip (B, N, 3, H, W), at these strides: (B·N, C, H/s, W/s) each.
+
+        It looks once at the clip of a name, however many terms ask.
+        """
+        key = f"{d.name}/{name}"
+        if key not in self._features:
+            self._features[key] = eyes(clip.flatten(0, 1))
+        levels = dict(zip(eyes.strides, self._features[key], strict=True))
+        return [levels[stride] for stride in strides]
 
     def shown(self, d: Direction) -> Tensor:
         """The translation, (B, T, 3, H, W), whose last frame is the predictor's where predictors are relied on."""

@@ -8,6 +8,7 @@ from torch.func import functional_call
 
 from recycle.config import Pipeline
 from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.features import open_network
 from recycle.networks.generator import Generator
 from recycle.networks.predictor import make_predictor
 from recycle.objective.direction import AB, BOTH, Direction
@@ -33,9 +34,10 @@ class Translators(nn.Module):
         self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
         self.pred_b = make_predictor(networks.predictor) if pipeline.predicts else None
         self.terms: tuple[Term, ...] = terms_of(pipeline)
+        self.eyes = open_network(losses.features) if any(term.sees_features for term in self.terms) else None
         self._further: list[str] = []
         for term in self.terms:
-            for name, network in term.networks(self.gen_ab).items():
+            for name, network in term.networks(self.gen_ab, self.eyes).items():
                 self.add_module(name, network)
                 self._further.append(name)
 

@@ -9,6 +9,7 @@ from recycle.config import Pipeline
 from recycle.config.losses import FURTHER, LossWeights
 from recycle.objective.terms.adversarial import Adversarial
 from recycle.objective.terms.base import Frames, Seen, Term
+from recycle.objective.terms.content import Content
 from recycle.objective.terms.cycle import Cycle
 from recycle.objective.terms.distillation import Distillation
 from recycle.objective.terms.feature_matching import FeatureMatching
@@ -29,6 +30,7 @@ TERMS: dict[str, type[Term]] = {
     for term in (
         Adversarial,
         Temporal,
+        Content,
         FeatureMatching,
         Cycle,
         Recycle,

@@ -32,6 +32,9 @@ class Term:
     relies_on_predictors: ClassVar[bool] = False
     """Whether it is left out until the predictors are good enough (losses.prediction.wait)."""
 
+    sees_features: bool = False
+    """Whether it looks by the frozen feature network `losses.features`, which the translators then have as `eyes`."""
+
     def __init__(self, pipeline: Pipeline) -> None:
         self.losses = pipeline.losses
         self.past = pipeline.networks.predictor.past
@@ -46,7 +49,7 @@ class Term:
         """Its weight in a direction."""
         return self._weights[d]
 
-    def networks(self, generator: Any) -> dict[str, nn.Module]:
+    def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
         """Networks of its own, trained with the generators, by their names in a checkpoint."""
         return {}
 
