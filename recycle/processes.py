@@ -53,7 +53,7 @@ def on_devices(pipeline: Pipeline) -> Iterator[Fabric]:
     """
     settings, losses = pipeline.train, pipeline.losses
     devices, nodes = _world(settings)
-    find_unused = not losses.weights.teach_generators(recycle=not losses.prediction.wait)
+    find_unused = len(losses.weights.taught(recycle=not losses.prediction.wait)) < 2
     fabric = make_fabric(settings.device, settings.precision, devices=devices, nodes=nodes, find_unused=find_unused)
     if devices * nodes == 1:
         yield fabric

@@ -30,7 +30,7 @@ def test_the_named_pipelines_ship() -> None:
     [
         ("[train]\nstesp = 3", r"task\.toml: unknown key 'train\.stesp'; did you mean 'steps'\?"),
         ("[trian]", r"unknown key 'trian'; did you mean 'train'\?"),
-        ("[losses.weights]\nrecicle = 1", r"'losses\.weights\.recicle'; did you mean 'recycle'\?"),
+        ("[losses.weights]\nrecicle = 1", r"'losses\.weights': there is no loss 'recicle'; did you mean 'recycle'\?"),
         ("[footage.street]\nwidht = 64", r"'footage\.street\.widht'; did you mean 'width'\?"),
         ("[train]\nqqq = 3", r"unknown key 'train\.qqq'; known keys here: .*steps"),
         ("[train]\nsteps = 'many'", r"'train\.steps': .*integer.*, got 'many'"),

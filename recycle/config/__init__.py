@@ -35,7 +35,7 @@ from recycle.config.load import (
     read_toml,
     shipped_pipelines,
 )
-from recycle.config.losses import LossSettings, LossWeights, PredictionSettings
+from recycle.config.losses import DirectionName, LossSettings, LossWeights, PredictionSettings
 from recycle.config.networks import (
     DISCRIMINATORS,
     GENERATORS,
@@ -67,6 +67,7 @@ __all__ = [
     "Beta",
     "Codec",
     "Differentiable",
+    "DirectionName",
     "DiscriminatorSettings",
     "Domain",
     "EncodeSettings",

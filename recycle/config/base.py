@@ -66,6 +66,8 @@ Stride = Annotated[int, Field(ge=-MANY, le=MANY)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 """A name that a library gives a device, a preset or a pixel format."""
+FeatureName = Annotated[str, Field(pattern=r"^(lite0|timm:[A-Za-z0-9_.\-]{1,80})$")]
+"""A frozen feature network that may train: recycle.networks.features.open_network. (lite2 judges the results.)"""
 MAX_PIXELS = 16384 * 8640
 
 

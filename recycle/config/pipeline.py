@@ -1,5 +1,6 @@
 """The content of a pipeline file, and what its groups require of each other."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -43,7 +44,6 @@ class Pipeline(Settings):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
         weights, prediction, discriminator = self.losses.weights, self.losses.prediction, self.networks.discriminator
-        frames, past = self.train.frames, self.networks.predictor.past
         shrunk = 2**self.train.grow
         if (weights.adversarial or weights.temporal) and min(self.train.size) // shrunk < discriminator.least_side:
             why, _, remedy = discriminator.remedy.partition("; ")
@@ -52,30 +52,11 @@ class Pipeline(Settings):
                 f"'train.size' {self.train.size} is too small for the discriminators: with {why} and grow = "
                 f"{self.train.grow} each side needs at least {least} pixels; {remedy} or enlarge 'size'"
             )
-        if self.predicts and frames <= past:
-            raise ValueError(
-                f"'train.frames' must be above 'networks.predictor.past' = {past} with a recycle or recurrent loss, "
-                f"got {frames}"
-            )
-        if weights.paired and not self.footage.paired:
-            raise ValueError("'losses.weights.paired' needs 'footage.paired = true'")
-        if bool(weights.distillation) != (self.train.teacher is not None):
-            raise ValueError("'losses.weights.distillation' and 'train.teacher' need each other")
-        if weights.temporal and frames < 2:
-            raise ValueError("'losses.weights.temporal' needs 'train.frames' of at least 2")
-        if weights.perceptual and not (weights.cycle or weights.recycle):
-            raise ValueError("'losses.weights.perceptual' compares cycled or recycled frames: weigh one of them")
-        if weights.perceptual and self.footage.paired:
-            raise ValueError("'losses.weights.perceptual' is for unpaired footage; feature_matching does it for pairs")
-        if weights.feature_matching and self.footage.paired and self.losses.augment:
-            raise ValueError("'losses.weights.feature_matching' compares places of pairs, which 'losses.augment' moves")
-        if not weights.adversarial:
-            for name in ("feature_matching", "perceptual"):
-                if getattr(weights, name):
-                    raise ValueError(f"'losses.weights.{name}' needs the discriminators of the adversarial loss")
+        for problem in _problems(self):
+            raise ValueError(problem)
         if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
             raise ValueError("'losses.prediction' needs the recycle and the recurrent loss")
-        if not any(weights.model_dump().values()):
+        if not weights.used():
             raise ValueError("'losses.weights' are all 0: there is nothing to learn; give one of them a weight")
         return self._nothing_is_set_in_vain()
 
@@ -86,6 +67,9 @@ class Pipeline(Settings):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
                     raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+        for name in ("perceptual", "patch_nce"):
+            if getattr(self.losses, f"{name}_by") == "features" and not getattr(weights, name):
+                raise ValueError(f"'losses.{name}_by' needs a weight: 'losses.weights.{name}'")
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
             raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
         if discriminator.compares_frames and train.batch_size * train.frames < 2:
@@ -107,6 +91,13 @@ class Pipeline(Settings):
     def predicts(self) -> bool:
         """Whether there are predictors."""
         return bool(self.losses.weights.recycle or self.losses.weights.recurrent)
+
+
+def _problems(pipeline: Pipeline) -> Iterator[str]:
+    """What the losses say of a pipeline that they cannot work with."""
+    from recycle.objective.terms import problems  # imports torch, which reading other settings does without
+
+    return problems(pipeline)
 
 
 def _get(group: Any, key: str) -> Any:

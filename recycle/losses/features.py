@@ -1,6 +1,6 @@
-"""Losses on what the layers of a discriminator make of frames: no network is downloaded for them.
+"""Losses on what the layers of a network make of frames: of a discriminator, or of a frozen feature network.
 
-The layers of one discriminator are a list of tensors (N, C, H, W), first to last, without the logits.
+The layers are a list of tensors (N, C, H, W), from fine to coarse; a discriminator's are those before the logits.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from torch import Tensor
 from recycle.losses.adversarial import at_least_float32
 
 Layers = Sequence[Tensor]
+FLAT = 1e-2
+"""Variance of a feature over a frame below which it is taken for noise."""
 
 
 def feature_matching_loss(real: Layers, fake: Layers) -> Tensor:
@@ -31,6 +33,26 @@ def perceptual_loss(real: Layers, fake: Layers) -> Tensor:
     """
     distances = [(at_least_float32(y) - at_least_float32(x)).abs().mean() for y, x in zip(real, fake, strict=True)]
     return torch.stack(distances).mean()
+
+
+def content_loss(source: Layers, translated: Layers) -> Tensor:
+    """Mean over the layers of (ν(f_l(x)) − ν(f_l(G(x))))², ν the instance normalisation of each frame's layer.
+
+    Without mean and deviation of each channel, the features say where things are rather than in which style.
+    Source: Huang et al., "Multimodal Unsupervised Image-to-Image Translation" (ECCV 2018), section 5.1, the
+    domain-invariant perceptual distance. Gradients flow into `translated` alone; the mean over all values of a layer.
+    """
+    distances = [
+        (_normalised(at_least_float32(y).detach()) - _normalised(at_least_float32(x))).square().mean()
+        for y, x in zip(source, translated, strict=True)
+    ]
+    return torch.stack(distances).mean()
+
+
+def _normalised(layer: Tensor) -> Tensor:
+    """(N, C, H, W) → mean 0 and variance 1 in each channel of each frame; nearly flat channels stay small."""
+    centred = layer - layer.mean((2, 3), keepdim=True)
+    return centred / (centred.square().mean((2, 3), keepdim=True) + FLAT).sqrt()
 
 
 def _mean(layer: Tensor) -> Tensor:

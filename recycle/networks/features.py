@@ -47,6 +47,10 @@ class FeatureNetwork(nn.Module):
         self._scale = [(0.5 / s, (0.5 - m) / s) for m, s in zip(mean, std, strict=True)]
         self._frozen = [body.eval().requires_grad_(False)]  # in a list, so that it is no submodule
 
+    def channels_at(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """Channels of the levels at these strides."""
+        return tuple(self.channels[self.strides.index(stride)] for stride in strides)
+
     def forward(self, frames: Tensor) -> list[Tensor]:
         """(N, 3, H, W) float in [-1, 1] → for each level (N, C, ⌈H/s⌉, ⌈W/s⌉); H, W at least the largest stride.
 

@@ -9,6 +9,7 @@ from recycle.config import Pipeline
 from recycle.losses.diffaugment import augment
 from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
+from recycle.objective.direction import AB, BA
 
 Side = Mapping[str, Tensor]
 """Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
@@ -34,12 +35,12 @@ class Discriminators(nn.Module):
         self.conditional = pipeline.footage.paired
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
-        if weights.adversarial:
-            self.networks["disc_a"] = make_discriminator(settings, channels)
-            self.networks["disc_b"] = make_discriminator(settings, channels)
-        if weights.temporal:
-            self.networks["clip_disc_a"] = make_discriminator(settings, 3 * pipeline.train.frames)
-            self.networks["clip_disc_b"] = make_discriminator(settings, 3 * pipeline.train.frames)
+        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
+            if weights.of("adversarial", direction):
+                self.networks[f"disc_{domain}"] = make_discriminator(settings, channels)
+        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
+            if weights.of("temporal", direction):
+                self.networks[f"clip_disc_{domain}"] = make_discriminator(settings, 3 * pipeline.train.frames)
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
         """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).

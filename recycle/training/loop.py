@@ -34,13 +34,13 @@ from recycle.footage.clips import (
 )
 from recycle.footage.survey import survey
 from recycle.memory import peak_memory, release
+from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs
 from recycle.training.memory import Portions, plan
-from recycle.training.objective import bare
 from recycle.training.preview import held_out_name
 from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
 from recycle.training.run import Run

@@ -11,7 +11,9 @@ from recycle.config import Pipeline
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.memory import free_memory, release
-from recycle.training.objective import bare, generator_losses
+from recycle.objective.losses import generator_losses, weighed
+from recycle.objective.passing import Pass
+from recycle.objective.sides import bare
 from recycle.training.run import Run
 
 OPTIMISED = 4
@@ -95,9 +97,11 @@ def step_memory(run: Run) -> tuple[int, int]:
         a, b = (torch.rand(shape, device=fabric.device) * 2 - 1 for _ in range(2))
         discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
         with fabric.autocast(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            out = translators(a, b)
-            losses = generator_losses(discriminators, out, a, b, pipeline.losses)
-        del out, losses
+            made = Pass(a, b, translators(a, b))
+            losses = weighed(
+                generator_losses(translators.terms, discriminators, made, pipeline.losses), translators.terms
+            )
+        del made, losses
         discriminators.requires_grad_(True)
         for module, training in modes:
             module.training = training

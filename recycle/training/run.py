@@ -18,17 +18,17 @@ from recycle.errors import BundleError, RecycleError
 from recycle.fabric import leave_inputs
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.discriminators import Discriminators
+from recycle.objective.sides import bare
+from recycle.objective.translators import Translators
 from recycle.processes import any_of
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
 from recycle.training.health import Health
-from recycle.training.model import RecycleGAN, Translators
-from recycle.training.objective import bare
 from recycle.training.pool import FramePool
 from recycle.training.schedule import Reliance
-from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, StepError, loss_scaler
+from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, RecycleGAN, StepError, loss_scaler
 
 ROLLBACKS = 3
 """Times that a run goes back to the same checkpoint after a step that failed, before it gives up."""
@@ -289,7 +289,7 @@ def _of_another_version(checkpoint: Path) -> BundleError:
 def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Single settings by their dotted names."""
     for key, value in settings.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value.keys() != {"ab", "ba"}:  # a weight per direction is one setting
             yield from _leaves(value, f"{above}{key}.")
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             yield from _leaves({str(number): each for number, each in enumerate(value)}, f"{above}{key}.")

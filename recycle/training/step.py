@@ -11,18 +11,14 @@ from torch import Tensor
 from recycle.config import LossSettings
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
-from recycle.objective.discriminators import Discriminators
+from recycle.objective.direction import AB, BA, BOTH
+from recycle.objective.discriminators import Discriminators, Side
+from recycle.objective.losses import both, generator_losses, weighed
+from recycle.objective.passing import NEXT, Pass
+from recycle.objective.sides import Losses, bare, discriminator_losses, fake_side, real_side
+from recycle.objective.terms.recurrent import copying_error
+from recycle.objective.translators import Translators
 from recycle.training.adam import Adam
-from recycle.training.model import RecycleGAN, Translated
-from recycle.training.objective import (
-    Losses,
-    bare,
-    copying_error,
-    discriminator_losses,
-    fake_side,
-    generator_losses,
-    real_side,
-)
 from recycle.training.pool import FramePool
 
 OVERFLOWS = 30
@@ -48,6 +44,14 @@ class HalfUpdatedError(StepError):
     """Memory ran out after one side was updated and before the other was."""
 
     remedy = "lower 'train.batch_size', 'train.size' or 'networks.generator.width', or end what else takes memory"
+
+
+@dataclass(frozen=True)
+class RecycleGAN:
+    """Both sides of the game, as they are or set up by Fabric."""
+
+    translators: Any
+    discriminators: Any
 
 
 @dataclass
@@ -95,45 +99,48 @@ def training_step(
     RecycleError where fp16 overflows again and again, HalfUpdatedError where memory runs out between the updates.
     Whatever else is raised, no parameter was changed.
     """
-    weights = settings.weights.model_dump()
     discriminators: Discriminators = bare(model.discriminators)
+    translators: Translators = bare(model.translators)
+    shown = discriminators.sees_predictions
     portions = list(zip(a.chunk(parts), b.chunk(parts), strict=True))
-    outs: list[Translated] = []
+    fakes: list[tuple[Side, Tensor, Tensor]] = []
     losses_g: list[Losses] = []
-    weighed: list[Losses] = []
+    counted: list[Losses] = []
     losses_d: list[Losses] = []
     measures: list[Losses] = []
+    predicted = False
 
     discriminators.requires_grad_(False)
     optimisers.translators.zero_grad(set_to_none=True)
     for x, y in portions:
-        with fabric.no_backward_sync(model.translators, enabled=len(outs) + 1 < len(portions)):
+        with fabric.no_backward_sync(model.translators, enabled=len(fakes) + 1 < len(portions)):
             with fabric.autocast():
-                out: Translated = model.translators(x, y, recycle=recycle)
-                losses = generator_losses(discriminators, out, x, y, settings)
-            losses_g.append(_scaled(losses, len(x) / len(a)))
-            weighed.append({name: weights[name] * loss for name, loss in losses_g[-1].items()})
-            fabric.backward(torch.stack(list(weighed[-1].values())).sum(), model=model.translators)
-        outs.append(_kept(out))
+                made = Pass(x, y, model.translators(x, y, recycle=recycle))
+                parts_g = generator_losses(translators.terms, discriminators, made, settings)
+            losses_g.append(_scaled(both(parts_g), len(x) / len(a)))
+            counted.append(_scaled(weighed(parts_g, translators.terms), len(x) / len(a)))
+            fabric.backward(torch.stack(list(counted[-1].values())).sum(), model=model.translators)
+        side = fake_side(discriminators, made, predictions=shown)
+        fakes.append((_detached(side), made.shown(BA).detach(), made.shown(AB).detach()))
+        predicted = predicted or any(made.get(d, NEXT) is not None for d in BOTH)
+        del made, parts_g, side
     discriminators.requires_grad_(True)
 
     if discriminators.networks:
         optimisers.discriminators.zero_grad(set_to_none=True)
-        for (x, y), out in zip(portions, outs, strict=True):
-            shown = discriminators.sees_predictions
-            fake = fake_side(discriminators, out, x, y, predictions=shown)
+        for (x, y), (fake, *_) in zip(portions, fakes, strict=True):
             fake = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.items()}
             with fabric.no_backward_sync(model.discriminators, enabled=len(losses_d) + 1 < len(portions)):
                 with fabric.autocast():
-                    real = real_side(discriminators, x, y, predictions=shown)
+                    real = real_side(discriminators, Pass(x, y), predictions=shown)
                     losses, accuracy = discriminator_losses(model.discriminators, real, fake, settings, step=step)
                 losses_d.append(_scaled(losses, len(x) / len(a)))
                 fabric.backward(torch.stack(list(losses_d[-1].values())).sum(), model=model.discriminators)
             measures.append(_scaled(accuracy, len(x) / len(a)))
-    _update(fabric, optimisers, clip_norm, _sum(weighed + losses_d))
-    if outs[0].next_a is not None:
+    _update(fabric, optimisers, clip_norm, _sum(counted + losses_d))
+    if predicted:
         measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
-    fake_a, fake_b = (torch.cat(clips) for clips in zip(*((out.fake_a, out.fake_b) for out in outs), strict=True))
+    fake_a, fake_b = (torch.cat([fake[n] for fake in fakes]) for n in (1, 2))  # type: ignore[misc]
     return StepReport(_sum(losses_g + losses_d), _sum(measures), fake_a, fake_b)
 
 
@@ -211,13 +218,8 @@ def loss_scaler(fabric: Fabric) -> Any:
     return getattr(fabric.strategy.precision, "scaler", None)
 
 
-def _kept(out: Translated) -> Translated:
-    """What the discriminators' turn needs, detached."""
-    names = ("fake_a", "fake_b", "clip_a", "clip_b", "next_a", "next_b")
-    kept: dict[str, Any] = {
-        name: clip.detach() if name in names and clip is not None else None for name, clip in out._asdict().items()
-    }
-    return Translated(**kept)
+def _detached(side: Side) -> Side:
+    return {name: clip.detach() for name, clip in side.items()}
 
 
 def _scaled(losses: Losses, share: float) -> Losses:

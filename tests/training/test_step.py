@@ -11,13 +11,17 @@ from torch import Tensor, nn
 
 from recycle.config import LossWeights, Pipeline, parse_pipeline
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.objective.direction import AB
 from recycle.objective.discriminators import Discriminators
-from recycle.training.model import RecycleGAN, Translators
-from recycle.training.objective import discriminator_losses, fake_side, generator_losses, real_side
+from recycle.objective.losses import both, generator_losses
+from recycle.objective.passing import Pass
+from recycle.objective.sides import discriminator_losses, fake_side, real_side
+from recycle.objective.translators import Translators
 from recycle.training.pool import FramePool
 from recycle.training.step import (
     NotFiniteError,
     Optimisers,
+    RecycleGAN,
     training_step,
 )
 
@@ -59,11 +63,11 @@ def all_losses(
     translators: Translators, discriminators: Discriminators, a: Tensor, b: Tensor, pipeline: Pipeline
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     settings = pipeline.losses
-    out = translators(a, b)
-    losses_g = generator_losses(discriminators, out, a, b, settings)
+    out = Pass(a, b, translators(a, b))
+    losses_g = both(generator_losses(translators.terms, discriminators, out, settings))
     shown = discriminators.sees_predictions
-    real = real_side(discriminators, a, b, predictions=shown)
-    fake = fake_side(discriminators, out, a, b, predictions=shown)
+    real = real_side(discriminators, out, predictions=shown)
+    fake = fake_side(discriminators, out, predictions=shown)
     fake = {name: clip.detach() for name, clip in fake.items()}
     losses_d, _ = discriminator_losses(discriminators, real, fake, settings)
     return losses_g, losses_d
@@ -321,10 +325,10 @@ def test_without_reliance_predictors_see_real_frames_alone() -> None:
     pipeline = small(PAPER, losses={"prediction": {"wait": True}})
     translators, discriminators = networks(pipeline)
     a, b = clips()
-    out = translators(a, b, recycle=False)
-    losses = generator_losses(discriminators, out, a, b, pipeline.losses)
+    out = Pass(a, b, translators(a, b, recycle=False))
+    losses = both(generator_losses(translators.terms, discriminators, out, pipeline.losses))
     assert set(losses) == {"adversarial", "recurrent"}
-    torch.testing.assert_close(out.fake_b[:, -1], translators.gen_ab(a[:, -1]))
+    torch.testing.assert_close(out.shown(AB)[:, -1], translators.gen_ab(a[:, -1]))
     assert all(gradient is None for gradient in gradients(losses["adversarial"], translators.predictors()))
 
 
@@ -366,9 +370,9 @@ def test_r1_comes_at_every_sixteenth_step() -> None:
     pipeline = small(PAPER, losses={"r1": 1.0})
     translators, discriminators = networks(pipeline)
     a, b = clips()
-    out = translators(a, b)
-    real = real_side(discriminators, a, b, predictions=False)
-    fake = fake_side(discriminators, out, a, b, predictions=False)
+    out = Pass(a, b, translators(a, b))
+    real = real_side(discriminators, out, predictions=False)
+    fake = fake_side(discriminators, out, predictions=False)
     fake = {name: clip.detach() for name, clip in fake.items()}
     with_penalty, without = (
         discriminator_losses(discriminators, real, fake, pipeline.losses, step=step)[0]["disc_a"] for step in (16, 17)
@@ -385,9 +389,9 @@ def test_sides_that_may_not_share_a_batch_go_through_one_by_one() -> None:
     pipeline = small(PAPER, discriminator={"minibatch_std": True})
     translators, discriminators = networks(pipeline)
     a, b = clips()
-    out = translators(a, b)
-    real = real_side(discriminators, a, b, predictions=False)
-    fake = fake_side(discriminators, out, a, b, predictions=False)
+    out = Pass(a, b, translators(a, b))
+    real = real_side(discriminators, out, predictions=False)
+    fake = fake_side(discriminators, out, predictions=False)
     together, (alone,) = discriminators(real, fake), discriminators(real)
     torch.testing.assert_close(together[0], alone)
 
@@ -416,11 +420,11 @@ def test_noise_on_the_way_back_is_on_nothing_else() -> None:
     for noise in (0.0, 0.1):
         translators, _ = networks(small(weights, losses={"noise_back": noise}))
         translators.add_module("gen_ba", nn.Identity())
-        outs.append(translators(a, b))
+        outs.append(Pass(a, b, translators(a, b)))
     exact, noisy = outs
-    assert torch.equal(exact.fake_b, noisy.fake_b)
-    assert torch.equal(exact.cycle_a, exact.fake_b[:, :2])
-    for one, other in ((exact.cycle_a, noisy.cycle_a), (exact.recycled_a, noisy.recycled_a)):
-        error = other - one
+    assert torch.equal(exact.shown(AB), noisy.shown(AB))
+    assert torch.equal(exact.get(AB, "cycle"), exact.clip(AB))
+    for name in ("cycle", "recycled"):
+        error = noisy.get(AB, name) - exact.get(AB, name)
         assert abs(float(error.mean())) < 0.01
         assert 0.09 < float(error.std()) < 0.11

@@ -19,7 +19,7 @@ from recycle.networks.bundle import Bundle
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.resample import KERNEL, PADDING, STRIDE, Double, Halve
 from recycle.objective.discriminators import Discriminators
-from recycle.training.model import Translators
+from recycle.objective.translators import Translators
 
 Losses = dict[str, Tensor]
 
@@ -65,8 +65,7 @@ class PublishedRecycleGAN:
             "recurrent": _l1(next_a, a2) + _l1(next_b, b2),
         }
         weights = self.weights
-        total = weights.adversarial * losses["adversarial"]
-        (total + weights.recycle * losses["recycle"] + weights.recurrent * losses["recurrent"]).backward()
+        sum(weights.of(name, "ab") * loss for name, loss in losses.items()).backward()  # type: ignore[union-attr]
         self.optimizer_g.step()
 
         self.optimizer_d_a.zero_grad()

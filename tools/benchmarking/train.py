@@ -20,8 +20,8 @@ from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
 from recycle.footage.street import Street
 from recycle.memory import peak_memory
+from recycle.objective.sides import bare
 from recycle.training.loop import take_step
-from recycle.training.objective import bare
 from recycle.training.run import Run
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN

@@ -1,0 +1,52 @@
+"""The losses of generators and predictors, term by term."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from recycle.config import LossSettings
+from recycle.objective.direction import AB, BA, BOTH, Direction
+from recycle.objective.discriminators import Discriminators
+from recycle.objective.passing import AHEAD, Pass
+from recycle.objective.sides import Losses
+from recycle.objective.terms import Seen, Term
+
+Parts = Mapping[Direction, Tensor]
+"""A loss in each direction in which it has a weight."""
+
+
+def generator_losses(
+    terms: Sequence[Term], discriminators: Discriminators, p: Pass, settings: LossSettings
+) -> dict[str, Parts]:
+    """Each term's loss by name and direction, without weights. discriminators: frozen."""
+    seen = Seen(p, discriminators, predictions=settings.prediction.judged == "opposed")
+    losses: dict[str, Parts] = {}
+    for term in terms:
+        waits = {d for d in BOTH if term.relies_on_predictors and p.get(d, AHEAD) is None}
+        parts = {d: term.loss(seen, d) for d in BOTH if term.weight(d) and d not in waits}
+        if parts:
+            losses[term.name] = parts
+    return losses
+
+
+def both(losses: Mapping[str, Parts]) -> Losses:
+    """The sum of each loss over its directions."""
+    return {name: _sum(parts) for name, parts in losses.items()}
+
+
+def weighed(losses: Mapping[str, Parts], terms: Sequence[Term]) -> Losses:
+    """Each loss as it counts."""
+    by_name = {term.name: term for term in terms}
+    result = {}
+    for name, parts in losses.items():
+        weights = {d: by_name[name].weight(d) for d in parts}
+        if len(set(weights.values())) == 1:  # the order of rounding of one weight for both
+            result[name] = next(iter(weights.values())) * _sum(parts)
+        else:
+            result[name] = _sum({d: weights[d] * parts[d] for d in parts})
+    return result
+
+
+def _sum(parts: Parts) -> Tensor:
+    return parts[AB] + parts[BA] if len(parts) == len(BOTH) else torch.stack(list(parts.values())).sum()

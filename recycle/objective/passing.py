@@ -1,0 +1,86 @@
+"""One pass of real clips through generators and predictors: the frames of all terms in as few calls as possible."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recycle.config import Domain
+from recycle.objective.direction import Direction
+
+Made = dict[str, Any]
+"""What a pass made, by "DIRECTION/NAME"; a plain dict of tensors, in which DistributedDataParallel finds them."""
+CLIP = "clip"
+"""Name of the real frames of a direction that its generator translated one by one: (B, N, 3, H, W), N is T or T−1."""
+AHEAD = "ahead"
+"""Name of the predictions from translated frames: (B, T−P, 3, H, W) after P past frames."""
+NEXT = "next"
+"""Name of the predictions from real frames of a direction's target: (B, T−P, 3, H, W)."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Real clips a, b (B, T, 3, H, W) in [-1, 1], and what the networks made of them so far."""
+
+    a: Tensor
+    b: Tensor
+    made: Made = field(default_factory=dict)
+    _features: dict[str, list[Tensor]] = field(default_factory=dict, repr=False)
+
+    def real(self, domain: Domain) -> Tensor:
+        """The real clip of a domain."""
+        return self.a if domain == "a" else self.b
+
+    def put(self, d: Direction, name: str, value: Any) -> None:
+        """Keep what was made."""
+        self.made[f"{d.name}/{name}"] = value
+
+    def get(self, d: Direction, name: str) -> Any:
+        """What was made under that name; None if no term asked for it."""
+        return self.made.get(f"{d.name}/{name}")
+
+    def clip(self, d: Direction) -> Tensor:
+        """Translated frames, (B, N, 3, H, W): see CLIP."""
+        clip: Tensor = self.made[f"{d.name}/{CLIP}"]
+        return clip
+
+    def source(self, d: Direction) -> Tensor:
+        """The real frames that `clip` is the translation of."""
+        return self.real(d.source)[:, : self.clip(d).shape[1]]
+
+    def features(self, d: Direction, name: str, clip: Tensor, eyes: Any, strides: Sequence[int]) -> list[Tensor]:
+        """What the frozen network `eyes` makes of a clip (B, N, 3, H, W), at these strides: (B·N, C, H/s, W/s) each.
+
+        It looks once at the clip of a name, however many terms ask.
+        """
+        key = f"{d.name}/{name}"
+        if key not in self._features:
+            self._features[key] = eyes(clip.flatten(0, 1))
+        levels = dict(zip(eyes.strides, self._features[key], strict=True))
+        return [levels[stride] for stride in strides]
+
+    def shown(self, d: Direction) -> Tensor:
+        """The translation, (B, T, 3, H, W), whose last frame is the predictor's where predictors are relied on."""
+        clip, ahead = self.clip(d), self.get(d, AHEAD)
+        return clip if ahead is None else torch.cat((clip[:, : self.a.shape[1] - 1], ahead[:, -1:]), dim=1)
+
+
+def call(network: Callable[[Tensor], Any], frames: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All of `frames`, (B, ·, …) each, through `network` in one call; the results by the same names."""
+    if not frames:
+        return {}
+    outs = per_frame(network, torch.cat(list(frames.values()), dim=1))
+    return dict(zip(frames, outs.split([clip.shape[1] for clip in frames.values()], dim=1), strict=True))
+
+
+def per_frame(network: Callable[[Tensor], Any], clip: Tensor) -> Tensor:
+    """Apply a network of single frames to (B, T, …) as one batch of B·T; the result is (B, T, …)."""
+    out: Tensor = network(clip.flatten(0, 1))
+    return out.unflatten(0, clip.shape[:2])
+
+
+def windows(clip: Tensor, past: int) -> Tensor:
+    """(B, T, 3, H, W) → (B, T−past+1, past, 3, H, W): every run of `past` frames."""
+    return clip.unfold(1, past, 1).movedim(-1, 2)

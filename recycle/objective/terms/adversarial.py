@@ -1,0 +1,27 @@
+"""Adversarial loss of single frames."""
+
+from torch import Tensor
+
+from recycle.losses.adversarial import generator_loss
+from recycle.objective.direction import Direction
+from recycle.objective.sides import mean
+from recycle.objective.terms.base import Seen, Term
+
+
+class Adversarial(Term):
+    """L_g: the discriminators of frames take the translation for real (Bansal et al. 2018, eq. 1).
+
+    The sum over the discriminators of a domain, of each the mean over its scales.
+    """
+
+    name = "adversarial"
+    clips = False
+
+    def loss(self, seen: Seen, d: Direction) -> Tensor:
+        """See `recycle.losses.adversarial.generator_loss`."""
+        total = None
+        for name in seen.judges(d, clips=self.clips):
+            loss = mean(generator_loss(logits, self.losses.adversarial) for logits in seen.judged[name].logits)
+            total = loss if total is None else total + loss
+        assert total is not None, "a weight brings a discriminator"
+        return total

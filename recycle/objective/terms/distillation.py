@@ -1,0 +1,59 @@
+"""Distance from a teacher's translation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recycle.config import Domain, Pipeline
+from recycle.losses.consistency import distillation_loss
+from recycle.networks.bundle import Bundle, load_bundle
+from recycle.objective.direction import Direction
+from recycle.objective.passing import Pass, per_frame
+from recycle.objective.terms.base import Seen, Term
+
+
+class Distillation(Term):
+    """The translation is that of a trained model (Hinton et al. 2015, of outputs)."""
+
+    name = "distillation"
+    whole = True
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(pipeline)
+        assert pipeline.train.teacher is not None, "checked with the settings"
+        self._teacher = Teacher(load_bundle(pipeline.train.teacher))
+
+    @classmethod
+    def check(cls, pipeline: Pipeline) -> Iterator[str]:
+        """There must be a teacher."""
+        if pipeline.train.teacher is None:
+            yield "'losses.weights.distillation' and 'train.teacher' need each other"
+
+    def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
+        """The teacher's translation."""
+        return {"taught": self._teacher(p.real(d.source), to=d.target)}
+
+    def loss(self, seen: Seen, d: Direction) -> Tensor:
+        """See `recycle.losses.consistency.distillation_loss`."""
+        return distillation_loss(seen.p.get(d, "taught"), seen.p.clip(d))
+
+
+class Teacher:
+    """A trained model whose translations are repeated; it is neither trained nor saved."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._ready: dict[Domain, nn.Module] = {}
+
+    @torch.no_grad()
+    def __call__(self, clip: Tensor, *, to: Domain) -> Tensor:
+        """(B, T, 3, H, W) float in [-1, 1] → its translation, float32, computed in the precision around it."""
+        kind = clip.device.type
+        if to not in self._ready:
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+            generator = self._bundle.gen_ab if to == "b" else self._bundle.gen_ba
+            self._ready[to] = generator.for_inference(clip.device, dtype)
+        with torch.autocast(kind, enabled=False):
+            return per_frame(self._ready[to], clip.float()).float()

@@ -1,0 +1,27 @@
+"""Distance from the true counterpart."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from recycle.config import Pipeline
+from recycle.losses.consistency import paired_loss
+from recycle.objective.direction import Direction
+from recycle.objective.terms.base import Seen, Term
+
+
+class Paired(Term):
+    """The translation is the true counterpart, which paired footage has (Isola et al. 2017)."""
+
+    name = "paired"
+    whole = True
+
+    @classmethod
+    def check(cls, pipeline: Pipeline) -> Iterator[str]:
+        """Only pairs have one."""
+        if not pipeline.footage.paired:
+            yield "'losses.weights.paired' needs 'footage.paired = true'"
+
+    def loss(self, seen: Seen, d: Direction) -> Tensor:
+        """See `recycle.losses.consistency.paired_loss`."""
+        return paired_loss(seen.p.real(d.target), seen.p.clip(d))

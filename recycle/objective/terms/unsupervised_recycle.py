@@ -1,0 +1,27 @@
+"""Unsupervised recycle loss."""
+
+from torch import Tensor
+
+from recycle.losses import flow
+from recycle.losses.consistency import unsupervised_recycle_loss
+from recycle.objective.direction import Direction
+from recycle.objective.passing import Pass
+from recycle.objective.terms.base import Frames, Seen, Term
+
+
+class UnsupervisedRecycle(Term):
+    """The way back of W(G(x)) + Δ is W(x): recycle without a predictor (Wang et al. 2022)."""
+
+    name = "unsupervised_recycle"
+
+    def back(self, p: Pass, d: Direction) -> Frames:
+        """W(G(x)) + Δ for the first frame of a clip; draws W and Δ."""
+        first = p.clip(d)[:, :1]
+        motion = flow.synthetic_flow(first)
+        moved = flow.add_noise(flow.warp(first, motion))
+        p.put(d, "carried", flow.warp(p.real(d.source)[:, :1], motion))
+        return {"carried back": moved}
+
+    def loss(self, seen: Seen, d: Direction) -> Tensor:
+        """See `recycle.losses.consistency.unsupervised_recycle_loss`."""
+        return unsupervised_recycle_loss(seen.p.get(d, "carried"), seen.p.get(d, "carried back"), self.losses.distance)

@@ -1,0 +1,124 @@
+"""Generators, predictors and what else one side of the game trains."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from recycle.config import Pipeline
+from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.features import open_network
+from recycle.networks.registry import make_generator, make_predictor
+from recycle.objective.direction import AB, BOTH, Direction
+from recycle.objective.passing import CLIP, NEXT, Made, Pass, call, per_frame
+from recycle.objective.terms import Term, terms_of
+
+
+class Translators(nn.Module):
+    """gen_ab, gen_ba, pred_a, pred_b, and the networks that terms bring, such as the projectors of PatchNCE.
+
+    Every network sees all its frames of a step in as few batches as the data flow allows: `there`, the generators on
+    real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm keep
+    the frames of a batch independent, so the result is that of one frame at a time.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        networks, losses = pipeline.networks, pipeline.losses
+        self._weights, self._noise_back = losses.weights, losses.noise_back
+        self._learns_from = losses.prediction.learns_from
+        self.gen_ab = make_generator(networks.generator, pretrained=True)
+        self.gen_ba = make_generator(networks.generator, pretrained=True)
+        self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
+        self.pred_b = make_predictor(networks.predictor) if pipeline.predicts else None
+        self.terms: tuple[Term, ...] = terms_of(pipeline)
+        self.eyes = open_network(losses.features) if any(term.sees_features for term in self.terms) else None
+        self._further: list[str] = []
+        for term in self.terms:
+            for name, network in term.networks(self.gen_ab, self.eyes).items():
+                self.add_module(name, network)
+                self._further.append(name)
+
+    def generator(self, d: Direction) -> Any:
+        """The generator of a direction."""
+        return self.gen_ab if d == AB else self.gen_ba
+
+    def generators(self) -> list[nn.Parameter]:
+        """Parameters of the generators and of the terms' networks, which one optimiser trains."""
+        networks = (self.gen_ab, self.gen_ba, *(getattr(self, name) for name in self._further))
+        return [p for network in networks for p in network.parameters()]
+
+    def predictors(self) -> list[nn.Parameter]:
+        """Parameters of both predictors."""
+        return [p for network in (self.pred_a, self.pred_b) if network is not None for p in network.parameters()]
+
+    def forward(self, a: Tensor, b: Tensor, *, recycle: bool = True) -> Made:
+        """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → what the terms need of them; read it by `Pass`.
+
+        recycle: whether the predictors are relied on; without, they only see real frames, and all T translated
+        frames are the generators'.
+        """
+        p = Pass(a, b)
+        terms = {d: [t for t in self.terms if t.weight(d) and (recycle or not t.relies_on_predictors)] for d in BOTH}
+        ahead = {d: any(t.relies_on_predictors for t in terms[d]) for d in BOTH}
+
+        def first(d: Direction) -> Tensor:
+            """The frames that are translated one by one: the last one is the predictor's, unless a term needs it."""
+            real = p.real(d.source)
+            return real[:, :-1] if ahead[d] and not any(t.whole for t in terms[d]) else real
+
+        there = {d: {CLIP: first(d)} | _merged(t.there(p, d) for t in terms[d]) for d in BOTH}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and bool(self._weights.taught(recycle=recycle))):
+            for d in BOTH:
+                self._keep(p, d, call(self.generator(d), there[d]))
+
+        for d in BOTH:
+            self._keep(p, d, self._predict(d, _merged(t.ahead(p, d) for t in terms[d])))
+
+        back = {d: _merged(t.back(p, d) for t in terms[d]) for d in BOTH}
+        for d in BOTH:
+            self._keep(p, d, call(self.generator(d.back), {name: self._noisy(x) for name, x in back[d].items()}))
+        for term in self.terms:
+            for d in BOTH:
+                if term in terms[d]:
+                    self._keep(p, d, term.beside(p, d, self))
+        return p.made
+
+    def _predict(self, d: Direction, seen: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Predictions in the target of `d`, from translated and from real frames, in one call where both may teach."""
+        predictor = self.pred_b if d == AB else self.pred_a
+        if not seen or predictor is None:
+            return {}
+        if self._learns_from == "both":
+            return call(predictor, seen)
+        fixed = {name: parameter.detach() for name, parameter in predictor.named_parameters()}
+
+        def as_it_is(frames: Tensor) -> Tensor:
+            out: Tensor = functional_call(predictor, fixed, frames)
+            return out
+
+        made = {}
+        for name, clip in seen.items():
+            made[name] = per_frame(predictor if name == NEXT else as_it_is, clip)
+        return made
+
+    def _noisy(self, clip: Tensor) -> Tensor:
+        """Noise on the way back, where that is asked for (losses.noise_back)."""
+        return clip + self._noise_back * torch.randn_like(clip) if self._noise_back else clip
+
+    @staticmethod
+    def _keep(p: Pass, d: Direction, made: dict[str, Any]) -> None:
+        for name, value in made.items():
+            p.put(d, name, value)
+
+    def bundle(self, config: BundleConfig) -> Bundle:
+        """A copy of the generators and predictors as a Bundle."""
+        bundle = Bundle(config)
+        own = self.state_dict()
+        bundle.load_state_dict({key: own[key] for key in bundle.state_dict()})
+        return bundle.to(next(self.parameters()).device).eval().requires_grad_(False)
+
+
+def _merged(parts: Any) -> dict[str, Tensor]:
+    return {name: frames for part in parts for name, frames in part.items()}
