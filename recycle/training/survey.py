@@ -6,7 +6,6 @@ A few frames, evenly spread, are read: it takes about as long for hours of foota
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 from recycle.config import Domain
 from recycle.footage.clips import Shot, locate
 from recycle.footage.flow import optical_flow
+from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
 
 FRAMES = 24
@@ -136,7 +136,7 @@ def look_at_sides(a: Sequence[Shot], b: Sequence[Shot], *, eyes: FeatureNetwork 
     """
     eyes = eyes or open_network("lite0")
     one, other = (look_at(shots, eyes) for shots in (a, b))
-    gap = np.mean([_discrepancy(x, y) for x, y in zip(one.pooled, other.pooled, strict=True)]) / UNRELATED
+    gap = np.mean([kernel_distance(x, y) for x, y in zip(one.pooled, other.pooled, strict=True)]) / UNRELATED
     aligned = np.mean([_correlation(x, y) for x, y in zip(one.layout, other.layout, strict=True)])
     return Survey(
         gap=float(np.clip(gap, 0, 1)),
@@ -199,19 +199,6 @@ def _is_drawn(crops: Sequence[Pixels]) -> bool:
         found += int((distance <= near).sum())
         left = left[distance > AROUND]
     return found >= DRAWN * total
-
-
-def _discrepancy(x: Tensor, y: Tensor) -> float:
-    """Unbiased squared MMD of (N, D) and (M, D), kernel (xᵀy / D + 1)³; 0 where a side has fewer than 2 rows."""
-    if min(len(x), len(y)) < 2:
-        return 0.0
-    kernel = partial(_kernel, dimensions=x.shape[1])
-    own = sum(float((k.sum() - k.trace()) / (len(k) * (len(k) - 1))) for k in (kernel(x, x), kernel(y, y)))
-    return own - 2 * float(kernel(x, y).mean())
-
-
-def _kernel(x: Tensor, y: Tensor, *, dimensions: int) -> Tensor:
-    return (x.double() @ y.double().T / dimensions + 1) ** 3
 
 
 def _correlation(x: Tensor, y: Tensor) -> float:
