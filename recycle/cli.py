@@ -61,7 +61,10 @@ DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, c
 PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Features = Annotated[
     str | None,
-    typer.Option(metavar="street|FILE", help="Adds FID and KID, by features of a small network or Inception weights."),
+    typer.Option(
+        metavar="lite2|street|none|FILE",
+        help="Whose features FID and KID compare; default: lite2. A FILE holds weights of Inception v3.",
+    ),
 ]
 Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
 Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
@@ -575,9 +578,9 @@ def evaluate(
             "evaluate": {
                 "label_domain": labels,
                 "palette": "street" if labels else None,
-                "features": features,
                 "device": device,
-            },
+            }
+            | ({} if features is None else {"features": features}),
             "translate": {"device": device, "precision": precision},
         },
         where="evaluate",

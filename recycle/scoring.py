@@ -14,6 +14,7 @@ from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
+from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
@@ -220,6 +221,8 @@ def prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
         find_device(settings.device)
     if isinstance(settings.features, Path):
         load_inception(settings.features)
+    elif settings.features == "lite2":
+        LiteNetwork()
     elif settings.features == "street" and not cache_file().exists():
         with console.bar("training the feature network, once", unit="steps") as progress:
             street_network(progress=progress)

@@ -17,7 +17,7 @@ from recycle.config import Domain, EvaluateSettings
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid
-from recycle.evaluation.features import Describe, describe_broadly, open_features
+from recycle.evaluation.features import Describe, Features, describe_broadly, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.footage.decode import open_frames
@@ -67,8 +67,11 @@ def evaluate(
     - with `back`: `cycle_error`, the mean absolute difference of `back` and source in grey levels (the twin,
       a source that nobody translated, is 0);
     - with `truth`: `psnr` (dB, at most 100) and `ssim`;
+    - always: `structure`, how far edges are where those of the source are (see metrics.structure; the source has no
+      twin, for it would compare with itself);
     - with `settings.features`: `fid` and `kid`, the distance to real frames of the target domain (see
-      recycle.evaluation.distance). These are the sources of the other direction, or without it the truth;
+      recycle.evaluation.distance), and with 'lite2' also `kid_mid`, the same of features of a middle level. The real
+      frames are the sources of the other direction, or without it the truth;
     - with `trained`, training frames by domain: `memorisation`, whether the output copies those of the target domain,
       against the same real frames (see recycle.evaluation.memorisation);
     - with `truth`, into `settings.label_domain`: `mp`, `ac`, `iou` in percent (see metrics.label_scores).
@@ -96,13 +99,16 @@ def evaluate(
                 progress(done := done + 1, None)
     scores: dict[str, float] = {}
     for direction, tally in tallies.items():
-        own = tally.scores() | _beside_real_frames(direction, tallies, features is not None, trained or {})
+        own = tally.scores() | _beside_real_frames(direction, tallies, features, trained or {})
         scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in own.items()}
     return scores
 
 
 def _beside_real_frames(
-    direction: Direction, tallies: Mapping[Direction, "Tally"], distances: bool, trained: Mapping[Domain, Gallery]
+    direction: Direction,
+    tallies: Mapping[Direction, "Tally"],
+    features: Describe | None,
+    trained: Mapping[Domain, Gallery],
 ) -> dict[tuple[str, str], float]:
     """The figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
     described = {twin: torch.cat(vectors) for twin, vectors in tallies[direction].described.items()}
@@ -112,12 +118,16 @@ def _beside_real_frames(
     if real is None:
         return {}
     gallery = trained.get("b" if direction == "ab" else "a")
+    mid = features.mid if isinstance(features, Features) else 0
     scores: dict[tuple[str, str], float | None] = {}
     for twin, vectors in described.items():
         if twin == "_truth" and not seen:
             continue  # it is the real frames
-        if distances:
-            scores |= {("fid", twin): fid(vectors, real), ("kid", twin): kid(vectors, real)}
+        if features is not None:
+            deep, real_deep = vectors[:, mid:], real[:, mid:]
+            scores |= {("fid", twin): fid(deep, real_deep), ("kid", twin): kid(deep, real_deep)}
+        if mid:
+            scores["kid_mid", twin] = kid(vectors[:, :mid], real[:, :mid])
         if gallery is not None:
             scores["memorisation", twin] = memorisation(vectors, real, gallery)
     return {name: value for name, value in scores.items() if value is not None}
@@ -150,6 +160,7 @@ class Tally:
                 for twin, vector in zip(judged, self.describe(list(judged.values())).split(1), strict=True):
                     self.described[twin].append(vector)
             self.values["change", ""].append(metrics.mean_difference(translated, source))
+            self._add_structure(source, judged)
             if back is not None:
                 self.values["cycle_error", ""].append(metrics.mean_difference(back, source))
                 self.values["cycle_error", "_input"].append(0.0)
@@ -171,6 +182,11 @@ class Tally:
         if varied.get(reference):
             scores |= {("collapse", twin): varied[twin] / varied[reference] for twin in varied if twin != reference}
         return scores
+
+    def _add_structure(self, source: Pixels, judged: Mapping[str, Pixels]) -> None:
+        for twin, frame in judged.items():
+            if twin != "_input" and (alike := metrics.structure(frame, source)) is not None:
+                self.values["structure", twin].append(alike)
 
     def _add_motion(self, previous: dict[str, Pixels], current: dict[str, Pixels]) -> None:
         """Scores of one pair of frames within a shot; the source's motion serves all that need it."""

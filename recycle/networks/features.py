@@ -144,13 +144,19 @@ def _read(file: Path) -> Mapping[str, Tensor]:
 
 
 def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
-    """Weights in the order of timm's own state dict, under whatever names. Raises BundleError where shapes differ."""
+    """Weights under timm's own names, or in the order of timm's state dict under whatever names.
+
+    Raises BundleError where shapes differ.
+    """
     import timm
 
-    expected = timm.create_model(architecture, pretrained=False).state_dict()
+    with torch.random.fork_rng(devices=[]):  # timm draws weights, which are replaced
+        expected = timm.create_model(architecture, pretrained=False).state_dict()
+        body = timm.create_model(architecture, pretrained=False, features_only=True)
+    if weights.keys() == expected.keys():  # in any order, as in .safetensors
+        weights = {key: weights[key] for key in expected}
     if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
         raise BundleError(f"{file} holds other weights than those of {architecture}")
-    body = timm.create_model(architecture, pretrained=False, features_only=True)
     named = dict(zip(expected, weights.values(), strict=True))
     body.load_state_dict({key: named[key] for key in body.state_dict()})
     return FeatureNetwork(body)

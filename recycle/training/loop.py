@@ -46,6 +46,7 @@ from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import StepError, StepReport, training_step
+from recycle.training.survey import look_at_sides
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -139,6 +140,9 @@ def _train(
             )
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
+    if fabric.is_global_zero and not resumed:
+        for text in look_at_sides(domains[0].shots, domains[1].shots).in_words():
+            say(text)
     purge = run.step + 1 if resumed else None
     logs = Logs(folder / "logs", purge_step=purge, say=notice) if fabric.is_global_zero else None
     with logs or nullcontext():
