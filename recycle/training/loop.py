@@ -268,8 +268,9 @@ def _matches(run: Run, domains: list[Domain], progress: StepProgress, say: Calla
             f"pairs {found.similarity:.2f}, of random ones 0"
         )
     release(fabric.device)
-    matches: Matches = fabric.broadcast(found)
-    return matches
+    shared = fabric.broadcast(found)
+    assert shared is not None
+    return shared
 
 
 def _saved(run: Run) -> Interrupted:

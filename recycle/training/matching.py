@@ -6,7 +6,7 @@ most like it. Source: Richter, Al Haija & Koltun, "Enhancing Photorealism Enhanc
 by VGG-16, in one direction, and nearer than a fixed distance.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
@@ -76,33 +76,30 @@ def find_matches(
     progress: Progress,
 ) -> Matches:
     """Compare crops of both domains by the first frames of their clips. Raises FootageError for a damaged frame."""
-    total = sum(len(own) for own in crops)
-    network = network.to(device=device, memory_format=torch.channels_last)  # twice as fast on CPUs
+    network = network.to(device).to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    total, done = sum(len(own) for own in crops), 0
     features = []
-    for domain, own, before in zip(domains, crops, (0, len(crops[0])), strict=True):
-        found = describe(domain, own, size, network, device, lambda done, before=before: progress(before + done, total))
-        features.append(deviations(found))
+    for domain, own in zip(domains, crops, strict=True):
+        found = []
+        for batch in describe(domain, own, size, network, device):
+            found.append(batch)
+            done += len(batch)
+            progress(done, total)
+        features.append(deviations(torch.cat(found)))
     alike = features[0] @ features[1].T
     best = [side.topk(min(NEAREST, side.shape[1]), dim=1) for side in (alike, alike.T)]
     nearest = best[0].indices.cpu().numpy(), best[1].indices.cpu().numpy()
     return Matches(crops, nearest, float(torch.stack([side.values.mean() for side in best]).mean()))
 
 
+@torch.no_grad()
 def describe(
-    domain: Domain,
-    crops: Crops,
-    size: tuple[int, int],
-    network: FeatureNetwork,
-    device: torch.device,
-    report: Callable[[int], None],
-) -> Tensor:
-    """Features of crops on `device`: (N, GRID² · C) float32, of every cell and level those scaled to one norm."""
-    found: list[Tensor] = []
-    with torch.inference_mode():
-        for batch in _batches(_pictures(domain, crops, size)):
-            found.append(_cells(network(_resized(batch.to(device)))))
-            report(sum(len(each) for each in found))
-    return torch.cat(found)
+    domain: Domain, crops: Crops, size: tuple[int, int], network: FeatureNetwork, device: torch.device
+) -> Iterator[Tensor]:
+    """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32, those of each cell and level scaled to
+    norm 1."""
+    for batch in _batches(_pictures(domain, crops, size)):
+        yield _cells(network(_resized(batch.to(device))))
 
 
 def deviations(features: Tensor) -> Tensor:

@@ -235,7 +235,9 @@ def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path)
             pipeline = parse_pipeline(
                 {"networks": small, "train": {**task, "steps": steps, "decay": 0, "held_out": 4}}, where="test"
             )
-            report = train(pipeline, *made.shots, tmp_path / name, progress=lambda done, total, detail: None)
+            report = train(
+                pipeline, made.shots[0], made.shots[1], tmp_path / name, progress=lambda done, total, detail: None
+            )
             said += [notice for notice in report.notices if "matched sampling among" in notice]
         weights.append(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["translators"])
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
@@ -251,4 +253,5 @@ def test_without_it_samples_are_those_of_before(made: Made) -> None:
         for name, clip in zip("ab", clips[number], strict=True):
             order = np.random.default_rng([3, ord(name), epoch]).permutation(COUNT)
             frame = cv2.imread(str(made.shots["ab".index(name)][0].files[int(order[position])]))
+            assert frame is not None
             assert np.array_equal(clip[0].permute(1, 2, 0).numpy()[..., ::-1], frame)
