@@ -230,6 +230,7 @@ def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path)
     small = {"generator": {"width": 4, "blocks": 1}, "discriminator": {"width": 4, "layers": 2}}
     task = {"size": [SIZE, SIZE * TILES], "match": 0.8, "precision": "fp32", "device": "cpu", "preview_every": 100}
     weights, said = [], []
+    details: list[str] = []
     for name, parts in (("whole", [4]), ("halves", [2, 4])):
         for steps in parts:
             pipeline = parse_pipeline(
@@ -243,6 +244,7 @@ def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path)
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
     assert len(said) == 3
     assert "random ones 0" in said[0]
+    assert details[:2] == [f"comparing crops of both domains: {done} of 32" for done in (16, 32)]
 
 
 def test_without_it_samples_are_those_of_before(made: Made) -> None:
