@@ -236,15 +236,14 @@ def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path)
             pipeline = parse_pipeline(
                 {"networks": small, "train": {**task, "steps": steps, "decay": 0, "held_out": 4}}, where="test"
             )
-            report = train(
-                pipeline, made.shots[0], made.shots[1], tmp_path / name, progress=lambda done, total, detail: None
-            )
+            a, b = made.shots
+            report = train(pipeline, a, b, tmp_path / name, progress=lambda done, total, text: details.append(text))
             said += [notice for notice in report.notices if "matched sampling among" in notice]
         weights.append(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["translators"])
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)
     assert len(said) == 3
     assert "random ones 0" in said[0]
-    assert details[:2] == [f"comparing crops of both domains: {done} of 32" for done in (16, 32)]
+    assert details[:4] == [f"comparing crops of both domains: {done} of 40" for done in (16, 20, 36, 40)]
 
 
 def test_without_it_samples_are_those_of_before(made: Made) -> None:
