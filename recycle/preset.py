@@ -155,7 +155,12 @@ def choose(
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
     expected = steps or max(1, round(time * 3600 / seconds))
-    reasons |= {"train.size": why, "networks.generator.width": f"of {WIDTHS[machine.kind]}, for {machine}"}
+    narrow = (
+        "a CPU has no time for more"
+        if machine.kind == "cpu"
+        else f"a wider one would have smaller frames than {WIDE_FROM}"
+    )
+    reasons |= {"train.size": why, "networks.generator.width": narrow}
     data: dict[str, Any] = {"name": name, "footage": dict(footage or {}), "extract": {}, "evaluate": {}, **chosen}
     _of_footage(facts, side, data, reasons)
     _of_networks(facts, side, data, reasons)
