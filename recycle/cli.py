@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -24,6 +24,10 @@ from typer.exceptions import TyperException
 from recycle.errors import Interrupted, OutputError, RecycleError
 from recycle.places import is_here, is_remote_error, place
 from recycle.safe_text import printable_json, shown
+
+if TYPE_CHECKING:
+    from recycle.choice import Wishes
+    from recycle.config import Pipeline
 
 app = typer.Typer(
     name="recycle",
@@ -72,8 +76,17 @@ Sharded = Annotated[
     bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
 ]
 PipelineFile = Annotated[
-    Path,
-    typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
+    Path | None,
+    typer.Argument(
+        metavar="[PIPELINE]",
+        help="A TOML file, or the name of a pipeline that ships: demo, signers …; default: chosen for the footage.",
+        show_default=False,
+    ),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: print what would be chosen, and end.")]
+PlanGpu = Annotated[
+    float | None,
+    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory.", min=1, max=1024),
 ]
 
 
@@ -311,12 +324,14 @@ def street(
 
 @app.command()
 def train(
-    pipeline: PipelineFile,
+    pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
     out: RunFolder = None,
     steps: Steps = None,
     hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
     device: DeviceChange = None,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -325,15 +340,26 @@ def train(
 ) -> None:
     """Learn the translation from two sets of footage; run again to continue.
 
+    Without a pipeline file, size, networks, losses and schedule are chosen for the footage, this machine and --hours (4
+    where nothing is said), and written with the reasons to pipeline.toml in the run's folder. Change that file as you
+    like: the same command goes on with it.
+
+    Example: recycle train --a footage/anna --b footage/ben --hours 8
+
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
+    from recycle.choice import Wishes
     from recycle.layout import Layout
-    from recycle.pipeline import learn, open_pipeline
+    from recycle.pipeline import learn
     from recycle.progress import Terminal
 
+    footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
-    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, "hours": hours, **machine})
-    where = Layout(out or Path("runs") / task.name)
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if _planned(pipeline, wishes, plan, gpu):
+        return
+    task, folder = _task(pipeline, wishes, footage=footage, train={"steps": steps, "hours": hours, **machine})
+    where = Layout(folder)
     report = learn(task, where, Terminal())
     _print(
         f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
@@ -594,7 +620,7 @@ def evaluate(
 
 @app.command()
 def run(
-    pipeline: PipelineFile,
+    pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
     test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
@@ -602,6 +628,8 @@ def run(
     out: RunFolder = None,
     steps: Steps = None,
     hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
     device: DeviceChange = None,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -611,23 +639,31 @@ def run(
 ) -> None:
     """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
 
+    Without a pipeline file one is chosen for the footage, as by 'recycle train'.
+
+    Example: recycle run --a summer --b winter --test-a walk.mp4
+
     Example: recycle run my-task.toml --out runs/my-task
     """
-    from recycle.pipeline import open_pipeline
+    from recycle.choice import Wishes
     from recycle.pipeline import run as run_pipeline
     from recycle.progress import Terminal
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
     many = {"devices": devices, "nodes": nodes, "sharded": sharded}
-    task = open_pipeline(
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if _planned(pipeline, wishes, plan, gpu):
+        return
+    task, folder = _task(
         pipeline,
+        wishes,
         footage=footage,
         train={"steps": steps, "hours": hours, **many, **machine},
         translate=machine,
         evaluate={"features": features, "device": device},
     )
-    where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
+    where = run_pipeline(task, folder, Terminal())
     _print(
         f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"
         f"report      {where.report}   <- open this in a browser",
@@ -698,6 +734,31 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | None) -> bool:
+    """Print what would be chosen, where that is asked for."""
+    from recycle.choice import describe_plan
+
+    if gpu is not None and not plan:
+        raise typer.BadParameter("--gpu is for --plan: training uses the device that is here")
+    if not plan:
+        return False
+    if pipeline is not None:
+        raise typer.BadParameter(f"--plan is for a choice from footage alone; the plan of {pipeline} is that file")
+    _print(describe_plan(wishes, gpu=gpu).rstrip("\n"), lines=True)
+    return True
+
+
+def _task(pipeline: Path | None, wishes: "Wishes", **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
+    """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
+    from recycle.choice import open_chosen
+    from recycle.pipeline import open_pipeline
+
+    if pipeline is None:
+        return open_chosen(wishes, _print, **changes), wishes.folder
+    task = open_pipeline(pipeline, **changes)
+    return task, wishes.out or Path("runs") / task.name
 
 
 def _conclude(
