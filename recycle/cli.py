@@ -413,6 +413,7 @@ def translate(
         str, typer.Option(help="Short side the network works at: trained, source, or pixels.")
     ] = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
+    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Against flicker, by this strength.")] = 0.0,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
@@ -485,6 +486,7 @@ def translate(
         {
             "scale": int(scale) if re.fullmatch("[0-9]{1,9}", scale) else scale,
             "smoothing": smoothing,
+            "stabilise": stabilise,
             "codec": codec,
             "crf": crf,
             "bitrate": bitrate,

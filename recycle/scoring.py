@@ -146,9 +146,8 @@ def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
     """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
-    without = {"max_pixels"} if settings.fps else {"max_pixels", "fps"}  # finished work of earlier versions stays valid
     key = {
-        "settings": settings.model_dump(mode="json", exclude=without),
+        "settings": settings.record(),
         "model": model_key,
         "source": fingerprint(source),
         "to": to,
