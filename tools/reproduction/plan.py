@@ -82,7 +82,8 @@ class TaskSize(Budget):
     test_seconds: float = Field(gt=0)
     """Of street for each domain, of scenes that nobody trained on."""
     scored: int = Field(ge=2)
-    """Unseen frames of each domain that are scored, at most: the first ones."""
+    """Unseen frames of each domain that are scored, at most: the middle of each scene of the street, or the first ones
+    of real footage."""
 
 
 class StreetSettings(Settings):

@@ -28,7 +28,7 @@ def street_footage(settings: StreetSettings, size: TaskSize, folder: Path, conso
 
 
 def street_films(settings: StreetSettings, size: TaskSize) -> Films:
-    """The unseen scenes of each domain, with the same moments in the other appearance as their truth."""
+    """The middle of each unseen scene of each domain, with the same moments in the other appearance as their truth."""
     a, b = settings.looks
     return {"a": _films(settings, size, "a", a, b), "b": _films(settings, size, "b", b, a)}
 
@@ -37,13 +37,14 @@ def _films(
     settings: StreetSettings, size: TaskSize, domain: Domain, look: Appearance, counterpart: Appearance
 ) -> list[Film]:
     street = _street(settings, size, f"test_{domain}", size.test_seconds)
-    films, left = [], size.scored
-    for start, end in pairwise((*street.cuts(), len(street))):
-        moments = range(start, min(end, start + left))
-        left -= len(moments)
-        if moments:
-            frames, truth = (np.stack([street.frame(i, it) for i in moments]) for it in (look, counterpart))
-            films.append(Film.of(frames, truth))
+    cuts = street.cuts()
+    each = max(2, size.scored // len(cuts))
+    films = []
+    for start, end in pairwise((*cuts, len(street))):
+        first = max(start, (start + end - each) // 2)
+        moments = range(first, min(first + each, end))
+        frames, truth = (np.stack([street.frame(i, it) for i in moments]) for it in (look, counterpart))
+        films.append(Film.of(frames, truth))
     return films
 
 
