@@ -50,7 +50,7 @@ def write_overview(path: Path, sheets: Mapping[str, Path]) -> None:
         plain = name.encode("ascii", "replace").decode()
         cv2.putText(caption, plain, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
         parts += [caption, np.pad(image, ((0, 0), (0, width - image.shape[1]), (0, 0)), constant_values=255)]
-    save(path, np.concatenate(parts))
+    _write(path, np.concatenate(parts))
 
 
 def joined(images: Sequence[Pixels], *, axis: int) -> Pixels:
@@ -65,6 +65,10 @@ def save(path: Path, sheet: Pixels) -> None:
     """Write a PNG file, small sheets enlarged. Raises OutputError."""
     if sheet.shape[1] < _WIDE:
         sheet = np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
+    _write(path, sheet)
+
+
+def _write(path: Path, sheet: Pixels) -> None:
     with atomic_path(path) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
             raise OutputError(f"cannot write {path}; is the disk full?")
