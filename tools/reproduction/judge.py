@@ -123,10 +123,14 @@ class Judge:
         return scores
 
     def distances(self, shots: Mapping[Domain, Sequence[Shot]]) -> Scores:
-        """`kd_mid` and `kd_deep` of other real frames of each target domain: what a perfect translation would reach."""
+        """`kd_mid` and `kd_deep` of other real frames of each target domain, as many as the films have.
+
+        What a perfect translation of them would reach.
+        """
         scores: Scores = {figure: {} for figure in STRIDES}
         for source, target in DIRECTIONS:
-            frames = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], FRAMES)]
+            count = len(self.real[target]["kd_deep"])
+            frames = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], count)]
             for figure, value in self._distances(frames, target).items():
                 scores[figure][source + target] = value
         return scores
