@@ -46,7 +46,7 @@ _LONGEST = 3000
 
 DomainName = Literal["a", "b"]
 CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
-LookName = Literal["day", "sunset", "rain", "snow", "night", "labels"]
+LookName = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
     int | None,

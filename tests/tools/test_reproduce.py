@@ -19,11 +19,12 @@ from recycle.footage.street import LABELS
 from recycle.progress import Bar, Terminal
 from tools.reproduce import Command, reproduce
 from tools.reproduction import runs
-from tools.reproduction.footage import Clip, Scene
+from tools.reproduction.footage import Scene
 from tools.reproduction.plan import COLUMNS, CONDITIONS, load_plan, merged, pipeline_of
 from tools.reproduction.scores import score
 from tools.reproduction.segmenter import COLOURS
 from tools.reproduction.tables import markdown, normalised, summarise
+from tools.reproduction.task import Clip
 
 
 class Quiet(Terminal):
