@@ -11,7 +11,7 @@ from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, 
 from recycle.devices import find_device
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
-from recycle.evaluation.features import describe_broadly, open_features
+from recycle.evaluation.features import describe_for_memorisation, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
 from recycle.evaluation.lite import LiteNetwork
@@ -197,10 +197,11 @@ def evaluate_tests(
         if stage.needed:
             named = settings.features
             features = None if named is None else open_features(named, device=settings.device)
+            describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
             for domain in map(_target, pictures):
                 with console.bar(f"looking at training frames of {domain}") as progress:
-                    galleries[domain] = Gallery.of(trained[domain], features or describe_broadly, progress=progress)
+                    galleries[domain] = Gallery.of(trained[domain], describe, progress=progress)
             with console.bar("evaluating") as progress:
                 scores = evaluate(directions, settings, features=features, trained=galleries, progress=progress)
             for direction, picture in pictures.items():

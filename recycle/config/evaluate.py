@@ -22,9 +22,9 @@ class EvaluateSettings(Settings):
     max_frames: int = Field(200, ge=2, le=1_000_000)
     """Frames of each test clip that are scored."""
     features: Annotated[Literal["lite2", "street"] | Place | None, BeforeValidator(_none)] = "lite2"
-    """The network whose features FID and KID, and the check for memorisation, compare. 'lite2': EfficientNet-Lite2,
-    trained on ImageNet, which no training here uses; 'street': a small one that is trained here on the procedural
-    street, at the first use; a path, relative to the pipeline file: weights of torchvision's inception_v3 (.pth or
-    .safetensors). 'none' (or null): no FID and KID, and thumbnails for memorisation."""
+    """The network whose features FID and KID compare. 'lite2': EfficientNet-Lite2, trained on ImageNet, which judges
+    only; 'street': a small one that is trained here on the procedural street, at the first use; a path, relative to the
+    pipeline file: weights of torchvision's inception_v3 (.pth or .safetensors). 'none' (or null): no FID and KID. The
+    check for memorisation compares the features of the latter two, or thumbnails."""
     device: Word = "auto"
     """Of that network."""

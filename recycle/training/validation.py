@@ -16,7 +16,7 @@ absolute differences, without its occlusion mask) of the translation, carried al
 standard deviations of the real frames; less that of the source itself in its own, for what appears from behind
 something changes in both; at least 0.
 
-content: 0 where the edges of the translation change as those of its source do, up to 1 where they have nothing to do
+content: 0 where the edges of the translation change as those of its source do, up to 2 where they have nothing to do
 with them, so that a model that shows frames of the domain, whatever it is given, does not win.
 
 The untouched input scores about 1. Frames of other scenes never reach 0: compare scores within a run.
@@ -42,6 +42,8 @@ from recycle.training.appearance import Appearance, Content
 
 REAL_FRAMES = 48
 """Real frames of each domain, evenly spread over its footage, that the translated ones are compared with."""
+CONTENT = 2.0
+"""What the loss of all content adds: twice as much as no translation does."""
 KIND = "lite2"
 """Of the scores without a truth, in `validation.json`: raise it with any change by which they do not compare."""
 GAIN = 0.01
@@ -165,7 +167,7 @@ class Validator:
             scores[f"{name}_appearance"] = self._looks[target].distance(fake)
             flicker = self._motions[source].error(fake) / self._deviations[target] - self._motions[source].own
             scores[f"{name}_flicker"] = max(0.0, flicker)
-            scores[f"{name}_content"] = self._contents[source].lost(fake)
+            scores[f"{name}_content"] = CONTENT * self._contents[source].lost(fake)
         parts = [value for name, value in scores.items() if not name.endswith("_psnr")]
         return scores | {"total": sum(parts) / 2}
 

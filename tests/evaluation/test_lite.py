@@ -1,5 +1,6 @@
 """The judge: features of EfficientNet-Lite2, of any frames, and the distances that they make."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch.nn import functional as F
 
 from recycle.config import Appearance, EvaluateSettings
 from recycle.evaluation.evaluate import ClipSet, evaluate
-from recycle.evaluation.features import Features, open_features
+from recycle.evaluation.features import Features, describe_broadly, describe_for_memorisation, open_features
 from recycle.evaluation.lite import LINES, WIDEST, LiteNetwork
 from recycle.evaluation.metrics import Pixels
 from recycle.footage.street import Street
@@ -38,6 +39,16 @@ def test_frames_keep_their_shape_up_to_a_bound_on_memory() -> None:
     assert LiteNetwork.size_for(640, 360) == (398, LINES)
     assert LiteNetwork.size_for(16, 16000) == (LINES, WIDEST * LINES)
     assert LiteNetwork.size_for(16000, 16) == (WIDEST * LINES, LINES)
+
+
+def test_copies_are_looked_for_among_thumbnails(lite: Features) -> None:
+    """A training frame that was blurred stays nearer to it than another frame is; by these features it does not."""
+    assert describe_for_memorisation(lite) is describe_for_memorisation(None) is describe_broadly
+    frame, other = film(3, "day")[0], film(4, "day")[0]
+    blurred = np.asarray(cv2.GaussianBlur(frame, (0, 0), 1.5), np.uint8)
+    for describe, seen in ((describe_broadly, True), (lite, False)):
+        vectors = describe([frame, blurred, other])
+        assert ((vectors[1] - vectors[0]).norm() < 0.6 * (vectors[2] - vectors[0]).norm()) == seen
 
 
 def test_frames_of_different_sizes_are_described_together(lite: Features) -> None:
