@@ -273,7 +273,7 @@ class _Draft:
         return None, why
 
     def _likely(self, side: int, width: int) -> Reckoning:
-        """What a step will need by the reckoning of a side in the middle: all but the networks grows with the pixels."""
+        """What a step will need by that of a side in the middle: all but the networks grows with the pixels."""
         middle = self._sides[len(self._sides) // 2]
         needed, scale = self.reckoned(middle, width), (side / middle) ** 2
         return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))

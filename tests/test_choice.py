@@ -134,6 +134,8 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
     )
     assert "'hours'" in recycle("train", "--a", a, "--b", b, "--hours", -1, code=1)
     assert "unknown device 'tpu'" in recycle("train", "--a", a, "--b", b, "--device", "tpu", code=1)
+    for gpu in ("nan", 0, 1e9):
+        assert "from 1 to 1024" in recycle("train", "--a", a, "--b", b, "--plan", "--gpu", gpu, code=1)
     assert "--gpu is for --plan" in recycle("train", "--a", a, "--b", b, "--gpu", 8, code=2)
     assert "is that file" in recycle("train", "signers", "--plan", code=2)
     few = tmp_path.parent / f"{tmp_path.name}-few.mp4"
