@@ -66,6 +66,8 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     met, FootageError for footage that is absent, unreadable, too small or too little.
     """
     wishes.check()
+    if gpu is not None and not 1 <= gpu <= 1024:
+        raise ConfigError(f"--gpu is the memory of a GPU in GiB, from 1 to 1024, got {gpu}")
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
     return choose(

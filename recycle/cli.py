@@ -86,7 +86,7 @@ PipelineFile = Annotated[
 Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: print what would be chosen, and end.")]
 PlanGpu = Annotated[
     float | None,
-    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory.", min=1, max=1024),
+    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory, from 1."),
 ]
 
 

@@ -260,8 +260,10 @@ class _Draft:
         why = f"all of the footage's short side that is tried (up to {SIDES[-1]} pixels)"
         if self._sides[-1] != SIDES[-1]:
             why = f"as large as the footage, {min(self._facts.a.short_side, self._facts.b.short_side)} pixels, allows"
-        for side in self._promising(width):
-            needed = self.reckoned(side, width)
+        for side in self._sides[::-1]:
+            needed = self._likely(side, width)
+            if self._fits(needed, 1) and self._in_time(needed, 1):
+                needed = self.reckoned(side, width)
             if not self._fits(needed, 1):
                 why = f"the largest that fits into memory, with room to spare ({_gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
@@ -270,19 +272,11 @@ class _Draft:
                 return side, why
         return None, why
 
-    def _promising(self, width: int) -> list[int]:
-        """Sides in falling order, without those that are certainly too large by the reckoning of one in the middle."""
+    def _likely(self, side: int, width: int) -> Reckoning:
+        """What a step will need by that of a side in the middle: all but the networks grows with the pixels."""
         middle = self._sides[len(self._sides) // 2]
-        needed = self.reckoned(middle, width)
-
-        def hopeless(side: int) -> bool:
-            scale = 0.9 * (side / middle) ** 2
-            likely = Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
-            return not (self._fits(likely, 1) and self._in_time(likely, 1))
-
-        falling = self._sides[::-1]
-        first = next((n for n, side in enumerate(falling) if not hopeless(side)), len(falling) - 1)
-        return falling[max(0, first - 1) :]  # with the one that is too large, which says why
+        needed, scale = self.reckoned(middle, width), (side / middle) ** 2
+        return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
 
     def _fits(self, needed: Reckoning, batch: int) -> bool:
         return needed.networks + batch * needed.clip <= self._usable

@@ -54,7 +54,7 @@ def small(text: str) -> str:
 def test_footage_alone_trains_and_the_same_command_goes_on(
     footage: tuple[Path, Path], tmp_path: Path, recycle: Command
 ) -> None:
-    command = ("train", "--a", footage[0], "--b", footage[1], "--hours", 0.002, "--device", "cpu")
+    command = ("train", "--a", footage[0], "--b", footage[1], "--hours", 0.0012, "--device", "cpu")
     folder = tmp_path / "runs" / "summer-winter"
     said = recycle(*command)
     file = folder / "pipeline.toml"
@@ -63,7 +63,7 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert (folder / "model" / "model.safetensors").is_file()
     chosen = load_pipeline(file)
     assert chosen.train.size == (32, 32)
-    assert chosen.train.hours == 0.002
+    assert chosen.train.hours == 0.0012
     assert chosen.footage.a == (footage[0],)
     written = file.read_bytes()
     again = recycle(*command)
@@ -73,7 +73,7 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert steps[1] >= steps[0] > 0
 
     file.write_text(file.read_text().replace("[train]", "[train]\nclip_norm = 5.5"))
-    recycle(*command[:5], "--hours", 0.0025, "--device", "cpu")
+    recycle(*command[:5], "--hours", 0.0016, "--device", "cpu")
     assert json.loads((folder / "pipeline.json").read_text())["train"]["clip_norm"] == 5.5
 
     file.write_text(file.read_text().replace("width = 32", "width = 16", 1))
@@ -99,12 +99,11 @@ def test_a_plan_writes_nothing_and_is_a_file_to_edit_and_train_with(
     assert config["networks"]["generator"]["width"] == 4
 
 
-def test_plans_for_other_machines(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:
-    for memory, said in ((4, "a GPU with 3.4 GiB"), (80, "a GPU with 79.4 GiB")):
-        text = recycle("train", "--a", footage[0], "--b", footage[1], "--plan", "--gpu", memory)
-        assert said in text
-        (tmp_path / "task.toml").write_text(text)
-        assert load_pipeline(tmp_path / "task.toml").networks.generator.width == 64
+def test_a_plan_for_another_machine(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:
+    text = recycle("train", "--a", footage[0], "--b", footage[1], "--plan", "--gpu", 4)
+    assert "a GPU with 3.4 GiB" in text
+    (tmp_path / "task.toml").write_text(text)
+    assert load_pipeline(tmp_path / "task.toml").networks.generator.width == 64
 
 
 def test_a_whole_run_without_a_file(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:
@@ -129,12 +128,14 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
     assert "both --a and --b are needed" in recycle("train", code=1)
     assert "(--b not given), such as: recycle train --a" in recycle("run", "--a", a, code=1)
     assert "broken.mp4" in recycle("train", "--a", a, "--b", broken, code=1)
-    assert "there is no file or folder nowhere" in recycle("train", "--a", "nowhere", "--b", b, code=1)
+    assert "nowhere" in recycle("train", "--a", "nowhere", "--b", b, code=1)
     assert "either a number of steps or of hours" in recycle(
         "train", "--a", a, "--b", b, "--steps", 2, "--hours", 1, code=1
     )
     assert "'hours'" in recycle("train", "--a", a, "--b", b, "--hours", -1, code=1)
     assert "unknown device 'tpu'" in recycle("train", "--a", a, "--b", b, "--device", "tpu", code=1)
+    for gpu in ("nan", 0, 1e9):
+        assert "from 1 to 1024" in recycle("train", "--a", a, "--b", b, "--plan", "--gpu", gpu, code=1)
     assert "--gpu is for --plan" in recycle("train", "--a", a, "--b", b, "--gpu", 8, code=2)
     assert "is that file" in recycle("train", "signers", "--plan", code=2)
     few = tmp_path.parent / f"{tmp_path.name}-few.mp4"

@@ -50,11 +50,17 @@ def test_an_evening_on_four_machines(machine: str, sides: tuple[int, int], batch
     choice = choose(Facts(LARGE, LARGE), here)
     assert sides[0] <= side_of(choice) <= sides[1]
     assert batches[0] <= choice.pipeline.train.batch_size <= batches[1]
-    needed = reckon(choice.pipeline, torch.bfloat16 if here.half else torch.float32)
-    assert needed.networks + choice.pipeline.train.batch_size * needed.clip == choice.memory < 0.8 * here.memory
+    assert choice.memory < 0.8 * here.memory
     assert choice.pipeline.train.hours == 4
     assert choice.steps * choice.seconds == pytest.approx(4 * 3600, rel=0.01)
     assert choice.steps > 20_000
+
+
+def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need(tmp_path: Path) -> None:
+    choice = choose(Facts(SMALL, SMALL), gpu_of(24))
+    needed = reckon(reread(choice.toml(), tmp_path), torch.bfloat16)
+    assert choice.pipeline.train.batch_size > 1
+    assert needed.networks + choice.pipeline.train.batch_size * needed.clip == choice.memory
 
 
 def test_what_a_gpu_has_is_less_than_its_name_says() -> None:
@@ -72,7 +78,7 @@ def test_memory_limits_the_frames_where_time_does_not() -> None:
 
 
 def test_more_time_never_gives_smaller_frames() -> None:
-    sides = [side_of(choose(Facts(MIDDLE, MIDDLE), TWO_CORES, hours=hours)) for hours in (0.002, 0.13, 1, 4, 24)]
+    sides = [side_of(choose(Facts(MIDDLE, MIDDLE), TWO_CORES, hours=hours)) for hours in (0.002, 1, 24)]
     assert sides == sorted(sides)
     assert sides[0] == SIDES[0]
     assert sides[-1] > sides[0]
@@ -85,7 +91,7 @@ def test_frames_are_never_larger_than_the_footage() -> None:
     assert choice.pipeline.train.batch_size == BATCH
 
 
-@pytest.mark.parametrize("short", [16, 20, 24, 40])
+@pytest.mark.parametrize("short", [16, 24])
 def test_the_smallest_footage_has_discriminators_that_fit(short: int) -> None:
     tiny = Side(short, 3 * short, 25, 400)
     assert choose(Facts(tiny, tiny), TWO_CORES).pipeline.train.size == (short, short)
@@ -101,8 +107,8 @@ def test_short_trainings_have_other_rates_than_long_ones() -> None:
 
 
 def test_a_shared_layout_starts_from_the_identity() -> None:
-    assert choose(Facts(MIDDLE, MIDDLE, aligned=True), TWO_CORES).pipeline.networks.generator.skip
-    assert not choose(Facts(MIDDLE, MIDDLE), TWO_CORES).pipeline.networks.generator.skip
+    assert choose(Facts(SMALL, SMALL, aligned=True), TWO_CORES).pipeline.networks.generator.skip
+    assert not choose(Facts(SMALL, SMALL), TWO_CORES).pipeline.networks.generator.skip
     assert not choose(Facts(SMALL, LABELS, aligned=True), TWO_CORES).pipeline.networks.generator.skip
 
 
@@ -167,8 +173,8 @@ def reread(text: str, folder: Path) -> Pipeline:
     return load_pipeline(file)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("facts", [Facts(LARGE, LARGE), Facts(SMALL, LABELS), Facts(MIDDLE, MIDDLE, aligned=True)])
+@pytest.mark.parametrize("machine", ["cpu", "80"])
+@pytest.mark.parametrize("facts", [Facts(LARGE, LARGE), Facts(SMALL, LABELS), Facts(SMALL, SMALL, aligned=True)])
 def test_every_choice_is_read_back_as_it_is(machine: str, facts: Facts, tmp_path: Path) -> None:
     footage = {"a": ["/videos/summer"], "b": ['/videos/winter "2"', "/videos/ice\n\x7f\udce9"]}
     choice = choose(facts, MACHINES[machine], name="summer-winter", footage=footage)

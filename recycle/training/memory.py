@@ -7,8 +7,6 @@ from typing import NamedTuple, TypeVar
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Pipeline
 from recycle.devices import is_out_of_memory
@@ -114,6 +112,9 @@ def reckon(pipeline: Pipeline, dtype: torch.dtype) -> Reckoning:
 
     The same pass goes through networks whose tensors have shapes and no values.
     """
+    from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and training itself needs neither
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.random.fork_rng(devices=[]):
         translators = Translators(pipeline).to(memory_format=torch.channels_last)
         discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
