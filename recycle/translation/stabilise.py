@@ -14,8 +14,8 @@ Why a window and not the recursion y_t = (1 − s) g_t + s y_{t−1}(p_1) of Lai
 Consistency", ECCV 2018) and others: a recursion depends on all frames before it, so that a resumed video, or a part of
 one, would give other frames. The window with weights s^k is this recursion, cut off after PAST frames. It depends on
 PAST frames before each and on nothing else, whoever computes it; each output is resampled once and not once per frame,
-so that little sharpness is lost; what goes wrong is gone after PAST frames; at full strength it does not freeze: flicker
-that is independent from frame to frame loses all but 1 / (PAST + 1)² of its energy between neighbouring frames.
+so that little sharpness is lost; what goes wrong is gone after PAST frames; and full strength does not freeze anything.
+Flicker that is independent from frame to frame keeps 1 / (PAST + 1)² of its energy between neighbouring frames.
 """
 
 from collections import deque
@@ -121,7 +121,7 @@ class Stabiliser:
             weights += trust
         levels = (np.clip(output, -1, 1) + 1) * np.float32(32767.5) + np.float32(0.5)
         self._past.appendleft((seen.source, levels.astype(np.uint16)))
-        return total / weights
+        return np.asarray(total / weights, dtype=np.float32)
 
     def _advance(self, way: Way | None) -> None:
         """Lead all ways on from the new frame."""

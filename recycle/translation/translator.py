@@ -115,10 +115,10 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising one
-        group more, and PAST small ones for stabilising (see `recycle.translation.stabilise`);
-        their number does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
-        aspect ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
+        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising
+        one group more, and for stabilising the last PAST outputs (`recycle.translation.stabilise`); their number does
+        not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample aspect
+        ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.
         """
         self._check(to, settings.smoothing)
