@@ -19,7 +19,8 @@ Flicker that is independent from frame to frame keeps 1 / (PAST + 1)² of its en
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -85,10 +86,11 @@ class Watch:
         self._pool = ThreadPoolExecutor(threads, "watch")
         self._before: NDArray[np.uint8] | None = None
 
-    def __call__(self, pixels: Pixels, cut: bool) -> Future[Seen]:
-        """See the next frame, (H, W, 3) of uint8 or uint16 levels; `cut`: a new shot begins with it."""
+    def __call__(self, pixels: Pixels, cut: bool) -> Callable[[], Seen]:
+        """See the next frame, (H, W, 3) of uint8 or uint16 levels; `cut`: a new shot begins with it. The
+        function that is returned waits for the result."""
         before, self._before = None if cut else self._before, shrink(pixels, self._size)
-        return self._pool.submit(look, before, self._before)
+        return self._pool.submit(look, before, self._before).result
 
     def close(self) -> None:
         """End the threads; what has not begun never will."""
@@ -114,7 +116,8 @@ class Stabiliser:
         for weight, (source, earlier), way in zip(self._weights, self._past, self._ways, strict=False):
             places, trust = _enlarge(way, output.shape[:2])
             there = cv2.remap(source, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            change = cv2.blur(cv2.absdiff(there, seen.source).max(axis=-1), (3, 3))
+            red, green, blue = cv2.split(cv2.absdiff(there, seen.source))
+            change = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
             trust = (cv2.LUT(change, _AGREEMENT) * trust * weight)[..., None]
             carried = cv2.remap(earlier, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             total += trust * (carried.astype(np.float32) / np.float32(32767.5) - 1)
@@ -167,4 +170,4 @@ def _grid(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _square(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.square(vectors).sum(axis=-1))
+    return np.asarray(vectors[..., 0] ** 2 + vectors[..., 1] ** 2)

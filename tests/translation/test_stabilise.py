@@ -127,7 +127,9 @@ def test_batches_change_nothing_and_old_frames_neither(bundle: Bundle, scale: st
     ("dtype", "size"), [(np.uint8, (33, 47)), (np.uint16, (21, 15)), (np.uint8, (1, 1)), (np.uint16, (9, 64))]
 )
 def test_any_depth_and_size(bundle: Bundle, dtype: type, size: tuple[int, int]) -> None:
-    clip: Pixels = np.repeat(texture(*size)[None], 4, axis=0).astype(dtype) * (257 if dtype is np.uint16 else 1)
+    clip: NDArray[np.uint16] | Pictures = np.repeat(texture(*size)[None], 4, axis=0).astype(dtype) * (
+        257 if dtype is np.uint16 else 1
+    )
     clip[1:] += 1
     for translator in (Translator(bundle, device="cpu"), Translator(None, device="cpu")):
         plain, calm = (stream(translator, clip, TranslateSettings(scale="source", stabilise=s)) for s in (0, 0.5))
