@@ -13,7 +13,7 @@ from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
 from recycle.footage.decode import VideoReader
 from recycle.footage.flow import optical_flow
-from recycle.footage.frame import Frame
+from recycle.footage.frame import Frame, Pixels
 from recycle.networks.bundle import Bundle
 from recycle.translation import render
 from recycle.translation.render import split
@@ -43,7 +43,7 @@ def stabilised(sources: Pictures, outputs: NDArray[np.float32], strength: float 
     return np.stack([stabiliser(look(a, b), y) for a, b, y in zip(befores, sources, outputs, strict=True)])
 
 
-def stream(translator: Translator, pixels: Pictures, settings: TranslateSettings) -> Pictures:
+def stream(translator: Translator, pixels: Pixels, settings: TranslateSettings) -> Pixels:
     frames = [Frame(picture, index, Fraction(1, 25)) for index, picture in enumerate(pixels)]
     return np.stack(list(translator.translate_frames(frames, to="b", settings=settings)))
 
@@ -127,10 +127,9 @@ def test_batches_change_nothing_and_old_frames_neither(bundle: Bundle, scale: st
     ("dtype", "size"), [(np.uint8, (33, 47)), (np.uint16, (21, 15)), (np.uint8, (1, 1)), (np.uint16, (9, 64))]
 )
 def test_any_depth_and_size(bundle: Bundle, dtype: type, size: tuple[int, int]) -> None:
-    clip: NDArray[np.uint16] | Pictures = np.repeat(texture(*size)[None], 4, axis=0).astype(dtype) * (
-        257 if dtype is np.uint16 else 1
-    )
-    clip[1:] += 1
+    levels = np.asarray(257 if dtype is np.uint16 else 1, dtype=dtype)
+    clip: Pixels = np.repeat(texture(*size)[None], 4, axis=0) * levels
+    clip[1:] += levels
     for translator in (Translator(bundle, device="cpu"), Translator(None, device="cpu")):
         plain, calm = (stream(translator, clip, TranslateSettings(scale="source", stabilise=s)) for s in (0, 0.5))
         assert calm.dtype == dtype
