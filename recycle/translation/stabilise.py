@@ -134,7 +134,10 @@ class Stabiliser:
             return
         places = _places(way)
         further = [sample(each, places) for each in self._ways[: PAST - 1]]
-        self._ways = [way, *(np.dstack((way[..., :2] + each[..., :2], way[..., 2] * each[..., 2])) for each in further)]
+        for each in further:
+            each[..., :2] += way[..., :2]
+            each[..., 2] *= way[..., 2]
+        self._ways = [way, *further]
 
 
 def _way(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Way:

@@ -127,7 +127,7 @@ def test_batches_change_nothing_and_old_frames_neither(bundle: Bundle, scale: st
     ("dtype", "size"), [(np.uint8, (33, 47)), (np.uint16, (21, 15)), (np.uint8, (1, 1)), (np.uint16, (9, 64))]
 )
 def test_any_depth_and_size(bundle: Bundle, dtype: type, size: tuple[int, int]) -> None:
-    levels = np.asarray(257 if dtype is np.uint16 else 1, dtype=dtype)
+    levels: Pixels = np.asarray(257 if dtype is np.uint16 else 1, dtype=dtype)
     clip: Pixels = np.repeat(texture(*size)[None], 4, axis=0) * levels
     clip[1:] += levels
     for translator in (Translator(bundle, device="cpu"), Translator(None, device="cpu")):
