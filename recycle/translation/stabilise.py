@@ -14,12 +14,13 @@ Why a window and not the recursion y_t = (1 − s) g_t + s y_{t−1}(p_1) of Lai
 Consistency", ECCV 2018) and others: a recursion depends on all frames before it, so that a resumed video, or a part of
 one, would give other frames. The window with weights s^k is this recursion, cut off after PAST frames. It depends on
 PAST frames before each and on nothing else, whoever computes it; each output is resampled once and not once per frame,
-so that little sharpness is lost; what goes wrong is gone after PAST frames; at full strength it does not freeze: flicker
-that is independent from frame to frame loses all but 1 / (PAST + 1)² of its energy between neighbouring frames.
+so that little sharpness is lost; what goes wrong is gone after PAST frames; and full strength does not freeze anything.
+Flicker that is independent from frame to frame keeps 1 / (PAST + 1)² of its energy between neighbouring frames.
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -85,10 +86,11 @@ class Watch:
         self._pool = ThreadPoolExecutor(threads, "watch")
         self._before: NDArray[np.uint8] | None = None
 
-    def __call__(self, pixels: Pixels, cut: bool) -> Future[Seen]:
-        """See the next frame, (H, W, 3) of uint8 or uint16 levels; `cut`: a new shot begins with it."""
+    def __call__(self, pixels: Pixels, cut: bool) -> Callable[[], Seen]:
+        """See the next frame, (H, W, 3) of uint8 or uint16 levels; `cut`: a new shot begins with it. The
+        function that is returned waits for the result."""
         before, self._before = None if cut else self._before, shrink(pixels, self._size)
-        return self._pool.submit(look, before, self._before)
+        return self._pool.submit(look, before, self._before).result
 
     def close(self) -> None:
         """End the threads; what has not begun never will."""
@@ -114,14 +116,15 @@ class Stabiliser:
         for weight, (source, earlier), way in zip(self._weights, self._past, self._ways, strict=False):
             places, trust = _enlarge(way, output.shape[:2])
             there = cv2.remap(source, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            change = cv2.blur(cv2.absdiff(there, seen.source).max(axis=-1), (3, 3))
+            red, green, blue = cv2.split(cv2.absdiff(there, seen.source))
+            change = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
             trust = (cv2.LUT(change, _AGREEMENT) * trust * weight)[..., None]
             carried = cv2.remap(earlier, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
             total += trust * (carried.astype(np.float32) / np.float32(32767.5) - 1)
             weights += trust
         levels = (np.clip(output, -1, 1) + 1) * np.float32(32767.5) + np.float32(0.5)
         self._past.appendleft((seen.source, levels.astype(np.uint16)))
-        return total / weights
+        return np.asarray(total / weights, dtype=np.float32)
 
     def _advance(self, way: Way | None) -> None:
         """Lead all ways on from the new frame."""
@@ -131,7 +134,10 @@ class Stabiliser:
             return
         places = _places(way)
         further = [sample(each, places) for each in self._ways[: PAST - 1]]
-        self._ways = [way, *(np.dstack((way[..., :2] + each[..., :2], way[..., 2] * each[..., 2])) for each in further)]
+        for each in further:
+            each[..., :2] += way[..., :2]
+            each[..., 2] *= way[..., 2]
+        self._ways = [way, *further]
 
 
 def _way(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Way:
@@ -167,4 +173,4 @@ def _grid(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _square(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.square(vectors).sum(axis=-1))
+    return np.asarray(vectors[..., 0] ** 2 + vectors[..., 1] ** 2)

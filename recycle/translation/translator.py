@@ -1,8 +1,7 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import closing, nullcontext
+from contextlib import closing
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain
@@ -11,6 +10,7 @@ from typing import NamedTuple, Self, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
@@ -111,10 +111,10 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising one
-        group more, and PAST small ones for stabilising (see `recycle.translation.stabilise`);
-        their number does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
-        aspect ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
+        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising
+        one group more, and for stabilising the last PAST outputs (`recycle.translation.stabilise`); their number does
+        not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample aspect
+        ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.
         """
         self._check(to, settings.smoothing)
@@ -237,15 +237,14 @@ class Translator:
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
         dtype = torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16
 
-        stabiliser = Stabiliser(settings.stabilise) if settings.stabilise else None
-        watch = None if stabiliser is None else Watch(inner, threads=torch.get_num_threads())
+        watch = Watch(inner, threads=torch.get_num_threads()) if settings.stabilise else None
         in_shots = settings.smoothing or watch is not None
 
         def seen() -> Iterator[_Item]:
             cut_detector = CutDetector()
             for frame in chain([first], frames):
                 cut = in_shots and cut_detector.is_cut(frame.pixels)
-                yield _Item(frame.pixels, cut, None if watch is None else watch(frame.pixels, cut))
+                yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
 
         # What does not fit into memory is remembered for this stream: other files may find more of it.
         generator = WithinMemory(self._generators[to])
@@ -270,22 +269,39 @@ class Translator:
             for pictures in self._lanes.through(plain, seen(), limit=limit):
                 yield from pictures()
             return
-        past: Tensor | None = None
-        before: Callable[[], Pixels] | None = None
-        with closing(watch) if watch is not None else nullcontext():
+
+        def smoothed() -> Iterator[tuple[Tensor, list[_Item]]]:
+            past: Tensor | None = None
             for y, group in self._lanes.through(with_group, seen(), limit=limit):
-                with torch.inference_mode():
-                    if settings.smoothing:
-                        cuts = [item.cut for item in group]
-                        y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
-                    if stabiliser is not None:
-                        y = self._stabilise(stabiliser, y, group)
-                    pictures = leave(y)
-                if before is not None:  # given only now, so that a GPU has work while they are waited for
-                    yield from before()
-                before = pictures
-            if before is not None:
+                if settings.smoothing:
+                    with torch.inference_mode():
+                        y, past = self._smooth(y, y[:0] if past is None else past, [item.cut for item in group], to)
+                yield y, group
+
+        def steady(stabiliser: Stabiliser) -> Iterator[NDArray[np.float32]]:
+            for y, group in smoothed():
+                outputs = np.ascontiguousarray(y.permute(0, 2, 3, 1).cpu().numpy())
+                for item, output in zip(group, outputs, strict=True):
+                    yield stabiliser(item.seen(), output)
+
+        def finished(outputs: list[NDArray[np.float32]]) -> Callable[[], Pixels]:
+            with torch.inference_mode():
+                return leave(self._lanes.upload(np.stack(outputs)).permute(0, 3, 1, 2))
+
+        if watch is not None:
+            with closing(watch):
+                for pictures in self._lanes.through(finished, steady(Stabiliser(settings.stabilise)), limit=limit):
+                    yield from pictures()
+            return
+        before: Callable[[], Pixels] | None = None
+        for y, _ in smoothed():
+            with torch.inference_mode():
+                pictures = leave(y)
+            if before is not None:  # given only now, so that a GPU has work while they are waited for
                 yield from before()
+            before = pictures
+        if before is not None:
+            yield from before()
 
     def _ready(self, generator: GeneratorNetwork) -> Network:
         """G, for (B, 3, H, W) float32 on the device, of any size → float32 of the same shape."""
@@ -308,12 +324,6 @@ class Translator:
         assert predictor is not None, "checked by _check"
         with self._autocast():
             return smooth(frames, past, cuts, predictor, self.bundle.config.networks.predictor.past)
-
-    def _stabilise(self, stabiliser: Stabiliser, frames: Tensor, group: "list[_Item]") -> Tensor:
-        outputs = frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        views = [item.view.result() for item in group if item.view is not None]
-        done = [stabiliser(view, output) for view, output in zip(views, outputs, strict=True)]
-        return self._lanes.upload(np.stack(done)).permute(0, 3, 1, 2)
 
     def _predictor(self, to: Domain) -> nn.Module | None:
         assert self.bundle is not None, "the identity has no networks"
@@ -339,8 +349,12 @@ class _Item(NamedTuple):
     pixels: Pixels
     cut: bool
     """Whether a new shot begins with it; False where nobody asks."""
-    view: Future[Seen] | None
-    """For the stabiliser, where there is one."""
+    seen: Callable[[], Seen]
+    """What the stabiliser is to know of it, where there is one."""
+
+
+def _unseen() -> Seen:
+    raise AssertionError("there is no stabiliser")
 
 
 def _stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:
