@@ -159,6 +159,7 @@ def test_every_pipeline_of_the_plan_is_valid_and_the_methods_differ() -> None:
             losses = {
                 name: pipeline_of(size, overlay, name=name).model_dump_json(exclude={"name"})
                 for name, overlay in overlays.items()
+                if name != "previous"  # what the default was: what it is, until that changes
             }
             assert len(set(losses.values())) == len(losses)
 

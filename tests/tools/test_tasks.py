@@ -9,11 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
 from recycle.errors import ConfigError
 from recycle.footage.clips import Files, Shot
 from recycle.footage.street import Street
+from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.initialise import initialise
 from recycle.progress import Bar, Terminal
+from recycle.translation.translator import Translator
 from tools.reproduce import FOOTAGE, Command, page, reproduce
 from tools.reproduction import runs
 from tools.reproduction.kinds import StreetTask, open_task
@@ -21,6 +26,7 @@ from tools.reproduction.plan import RealSettings, load_tasks
 from tools.reproduction.real import without_end
 from tools.reproduction.street import street_films
 from tools.reproduction.task import Task
+from tools.reproduction.ways import WAYS, translated_by
 
 NAMES = ("street", "thermal", "signers", "lake-mountain", "lake-highway", "cows-camel")
 
@@ -164,8 +170,7 @@ def test_published_is_the_published_method() -> None:
     paper = load_pipeline(Path(__file__).parents[2] / "pipelines" / "recyclegan.toml")
     ours = opened("signers", "gpu").pipeline(opened("signers").methods["published"], name="published")
     assert ours.losses == paper.losses
-    assert ours.networks.generator == paper.networks.generator
-    assert ours.networks.discriminator == paper.networks.discriminator
+    assert ours.networks == paper.networks
     other = {"steps", "size", "workers", "preview_every"}
     assert ours.train.model_dump(exclude=other) == paper.train.model_dump(exclude=other)
 
@@ -205,6 +210,27 @@ def test_the_end_of_all_shots_is_held_out() -> None:
     first, last = without_end(shots, 0.4)
     assert [(shot.files[0].parent.name, len(shot.files)) for shot in first] == [("one", 10), ("two", 2)]
     assert [(shot.files[0].name, len(shot.files)) for shot in last] == [("2.png", 4), ("0.png", 4)]
+
+
+def test_models_are_scored_as_they_translate_and_each_clip_is_translated_once() -> None:
+    torch.manual_seed(0)
+    networks = NetworkSettings(
+        generator=GeneratorSettings(blocks=1, width=4), predictor=PredictorSettings(kind="pix2pix", width=4, depth=3)
+    )
+    bundle = Bundle(BundleConfig(networks=networks, short_side=32))
+    initialise(bundle, std=0.2)
+    translator = Translator(bundle, device="cpu", precision="fp32")
+    frames = np.stack([Street(3, 66, 48, 12, 2).frame(i, "day") for i in range(6)])
+    clip = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    found = {}
+    for way in WAYS:
+        translate = translated_by(translator, way)
+        found[way] = translate(frames, "b")
+        expected = translator(clip, to="b", smoothing=way == "smoothed").permute(0, 2, 3, 1) * 127.5 + 127.5
+        np.testing.assert_allclose(found[way], expected.numpy(), atol=0.51)
+        assert translate(frames, "b") is found[way]
+        assert translate(frames, "a") is not found[way]
+    assert not np.array_equal(found[""], found["smoothed"])
 
 
 @pytest.mark.skipif(not FOOTAGE.is_dir(), reason="needs the shared footage")

@@ -1,18 +1,19 @@
 """The ways in which a trained model is put to work before it is scored."""
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Domain, Pipeline, TranslateSettings
+from recycle.footage.frame import Frame
 from recycle.translation.translator import Translator
 from tools.reproduction.task import Clip, Translate
 
 PLAIN, SMOOTHED = "", "smoothed"
 WAYS: Mapping[str, Mapping[str, Any]] = {PLAIN: {}, SMOOTHED: {"smoothing": True}}
-"""Name → keywords of the Translator's call. To score another way, name it here and in `ways_of`."""
+"""Name → settings of `translate`. To score another way, name it here and in `ways_of`."""
 
 
 def ways_of(pipeline: Pipeline, *, smoothed: bool) -> tuple[str, ...]:
@@ -21,15 +22,18 @@ def ways_of(pipeline: Pipeline, *, smoothed: bool) -> tuple[str, ...]:
 
 
 def translated_by(translator: Translator, way: str = PLAIN) -> Translate:
-    """What a trained model makes of consecutive frames. A clip that comes again is not translated again."""
+    """What a trained model makes of consecutive frames, as of a video at its own size.
+
+    A clip that comes again is not translated again.
+    """
+    settings = TranslateSettings(scale="source", **WAYS[way])
     kept: dict[tuple[int, Domain], tuple[Clip, Clip]] = {}  # with the source, whose id stays taken
 
     def translate(frames: Clip, to: Domain) -> Clip:
         key = id(frames), to
         if key not in kept:
-            clip = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
-            out = translator(clip, to=to, **WAYS[way]).clamp(-1, 1)
-            kept[key] = frames, (out * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+            stream = (Frame(picture, index, Fraction(1, 25)) for index, picture in enumerate(frames))
+            kept[key] = frames, np.stack(list(translator.translate_frames(stream, to=to, settings=settings)))
         return kept[key][1]
 
     return translate
