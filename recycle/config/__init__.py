@@ -47,6 +47,7 @@ from recycle.config.networks import (
     PatchSettings,
     Pix2PixSettings,
     PredictorSettings,
+    ProjectedSettings,
     ResNetSettings,
     SmpSettings,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Precision",
     "PredictionSettings",
     "PredictorSettings",
+    "ProjectedSettings",
     "Rate",
     "ResNetSettings",
     "Settings",
