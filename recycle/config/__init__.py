@@ -50,6 +50,7 @@ from recycle.config.networks import (
     ProjectedSettings,
     ResNetSettings,
     SmpSettings,
+    UNetSettings,
 )
 from recycle.config.pipeline import Pipeline
 from recycle.config.training import AugmentSettings, TrainSettings
@@ -100,6 +101,7 @@ __all__ = [
     "Stride",
     "TrainSettings",
     "TranslateSettings",
+    "UNetSettings",
     "Weight",
     "Word",
     "find_pipeline",

@@ -59,6 +59,26 @@ class ResNetSettings(GeneratorSettings):
         return f"width (now {self.width})"
 
 
+class UNetSettings(GeneratorSettings):
+    """U-Net generator whose encoder is EfficientNet-Lite0 and starts training from its ImageNet weights."""
+
+    kind: Literal["unet"] = "unet"
+    width: int = Field(32, ge=4, le=512)
+    """Channels of the decoder's finest level; the coarsest has 4 times as many. The encoder is as it is."""
+    skip: bool = False
+    """Add the frame itself to the output before its tanh, as the ResNet's."""
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"U-Net on EfficientNet-Lite0, width {self.width}"
+
+    @property
+    def lighter(self) -> str:
+        """What to lower where memory does not suffice, and its value."""
+        return f"width (now {self.width})"
+
+
 class DiscriminatorSettings(Settings):
     """Base of the settings of every kind of discriminator."""
 
@@ -262,7 +282,7 @@ def _itself(value: Any) -> Any:
     return value
 
 
-GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings)
+GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings)
 DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings, ProjectedSettings, many=4)
 PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings)
 

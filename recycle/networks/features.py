@@ -89,15 +89,25 @@ def open_network(name: str | Path) -> FeatureNetwork:
             f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, '{TIMM}NAME' for a model of timm, "
             "or the path of a file of weights"
         )
-    architecture, package, attribute = PACKAGED[name]
+    architecture, file = PACKAGED[name][0], _packaged_file(name)
+    return _packaged(architecture, _read(file), file)
+
+
+def pretrained_weights(name: str) -> dict[str, Tensor]:
+    """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they cannot be had."""
+    file = _packaged_file(name)
+    return _named(PACKAGED[name][0], _read(file), file)
+
+
+def _packaged_file(name: str) -> Path:
+    _, package, attribute = PACKAGED[name]
     try:
-        file = Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
+        return Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
     except ImportError as error:
         raise ConfigError(
             f"the feature network '{name}' needs the package {package.replace('_', '-')}: install it, or name another "
             "feature network"
         ) from error
-    return _packaged(architecture, _read(file), file)
 
 
 def pooled(level: Tensor) -> Tensor:
@@ -145,17 +155,24 @@ def _read(file: Path) -> Mapping[str, Tensor]:
 
 
 def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
+    """Raises BundleError as `_named`."""
+    import timm
+
+    named = _named(architecture, weights, file)
+    body = timm.create_model(architecture, pretrained=False, features_only=True)
+    body.load_state_dict({key: named[key] for key in body.state_dict()})
+    fold_norms(body.eval())
+    return FeatureNetwork(body)
+
+
+def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     """Weights in the order of timm's own state dict, under whatever names. Raises BundleError where shapes differ."""
     import timm
 
     expected = timm.create_model(architecture, pretrained=False).state_dict()
     if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
         raise BundleError(f"{file} holds other weights than those of {architecture}")
-    body = timm.create_model(architecture, pretrained=False, features_only=True)
-    named = dict(zip(expected, weights.values(), strict=True))
-    body.load_state_dict({key: named[key] for key in body.state_dict()})
-    fold_norms(body.eval())
-    return FeatureNetwork(body)
+    return dict(zip(expected, weights.values(), strict=True))
 
 
 def fold_norms(module: nn.Module) -> None:

@@ -53,7 +53,8 @@ def test_a_frame_is_judged_as_written_down_and_alone_as_in_a_batch(small: Projec
     by_hand = []
     for frame in frames:
         seen = open_network("lite0")(F.interpolate(frame[None], scale_factor=ENLARGED, mode="bilinear"))[2:]
-        above, levels = None, []
+        above: torch.Tensor | None = None
+        levels: list[torch.Tensor] = []
         for n in (2, 1, 0):
             x = F.conv2d(seen[n], small.get_buffer(f"across_channels_{n}"))
             if above is not None:
@@ -195,12 +196,12 @@ def test_in_bfloat16_it_judges_as_in_float32(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_continued_equals_one_that_was_not(tmp_path: Path) -> None:
-    shots = [find_shots(write_frames(tmp_path / name, 40, seed=seed, size=(36, 40))) for seed, name in enumerate("ab")]
+    a, b = (find_shots(write_frames(tmp_path / name, 40, seed=seed, size=(36, 40))) for seed, name in enumerate("ab"))
     often = {"checkpoint_every": 2, "preview_every": 100, "log_every": 1}
     for folder, lengths in (("whole", (4,)), ("parts", (2, 4))):
         for steps in lengths:
             pipeline = task([PATCH, PROJECTED], train=often | {"steps": steps, "decay": 0})
-            train(pipeline, *shots, tmp_path / folder, progress=lambda done, total, detail: None)
+            train(pipeline, a, b, tmp_path / folder, progress=lambda done, total, detail: None)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
     assert not [key for key in whole["discriminators"] if "eyes" in key]
     same_run(tmp_path / "whole", tmp_path / "parts")
