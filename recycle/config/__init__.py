@@ -47,8 +47,10 @@ from recycle.config.networks import (
     PatchSettings,
     Pix2PixSettings,
     PredictorSettings,
+    ProjectedSettings,
     ResNetSettings,
     SmpSettings,
+    UNetSettings,
 )
 from recycle.config.pipeline import Pipeline
 from recycle.config.training import AugmentSettings, TrainSettings
@@ -90,6 +92,7 @@ __all__ = [
     "Precision",
     "PredictionSettings",
     "PredictorSettings",
+    "ProjectedSettings",
     "Rate",
     "ResNetSettings",
     "Settings",
@@ -98,6 +101,7 @@ __all__ = [
     "Stride",
     "TrainSettings",
     "TranslateSettings",
+    "UNetSettings",
     "Weight",
     "Word",
     "find_pipeline",

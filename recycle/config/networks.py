@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Generic, Literal, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from recycle.config.base import Settings
+from recycle.config.base import FeatureName, Settings
 from recycle.safe_text import brief
 
 Encoder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,80}$")]
@@ -59,6 +59,26 @@ class ResNetSettings(GeneratorSettings):
         return f"width (now {self.width})"
 
 
+class UNetSettings(GeneratorSettings):
+    """U-Net generator whose encoder is EfficientNet-Lite0 and starts training from its ImageNet weights."""
+
+    kind: Literal["unet"] = "unet"
+    width: int = Field(32, ge=4, le=512)
+    """Channels of the decoder's finest level; the coarsest has 4 times as many. The encoder is as it is."""
+    skip: bool = False
+    """Add the frame itself to the output before its tanh, as the ResNet's."""
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"U-Net on EfficientNet-Lite0, width {self.width}"
+
+    @property
+    def lighter(self) -> str:
+        """What to lower where memory does not suffice, and its value."""
+        return f"width (now {self.width})"
+
+
 class DiscriminatorSettings(Settings):
     """Base of the settings of every kind of discriminator."""
 
@@ -78,6 +98,11 @@ class DiscriminatorSettings(Settings):
     def compares_frames(self) -> bool:
         """Whether its judgement of a frame depends on the other frames of the batch."""
         return False
+
+    @property
+    def prefix(self) -> str:
+        """What its name begins with: disc_a and disc_b are PatchGANs."""
+        return f"{self.kind}_"
 
 
 class PatchSettings(DiscriminatorSettings):
@@ -110,6 +135,42 @@ class PatchSettings(DiscriminatorSettings):
     def compares_frames(self) -> bool:
         """Whether its judgement of a frame depends on the other frames of the batch."""
         return self.minibatch_std
+
+    @property
+    def prefix(self) -> str:
+        """What its name begins with: nothing."""
+        return ""
+
+
+class ProjectedSettings(DiscriminatorSettings):
+    """Discriminator that looks through a frozen network trained on ImageNet (Projected GAN, Sauer et al. 2021)."""
+
+    kind: Literal["projected"] = "projected"
+    weight: float = Field(1.0, gt=0, le=1e6)
+    """Weight of its adversarial loss in the generators' objective, times `losses.weights.adversarial`."""
+    features: FeatureName = "lite0"
+    """The frozen network: 'lite0' (EfficientNet-Lite0), or 'timm:NAME' (timm downloads it at the first use)."""
+    strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field((8, 16, 32), min_length=1, max_length=5)
+    """Of the features that are judged: small ones are fine textures, large ones are things."""
+    width: int = Field(64, ge=4, le=512)
+    """Channels into which the features are mixed, and of the heads that judge them."""
+
+    @model_validator(mode="after")
+    def _each_stride_once(self) -> Self:
+        if len(set(self.strides)) < len(self.strides):
+            raise ValueError(f"'strides' lists one twice: {self.strides}")
+        return self
+
+    @property
+    def least_side(self) -> int:
+        """Smallest side in pixels of frames that it can judge: the frozen network's largest stride, less what frames
+        are enlarged by."""
+        return 24
+
+    @property
+    def remedy(self) -> str:
+        """What makes the least side what it is, and what to change where frames are smaller."""
+        return "kind = 'projected'; use kind = 'patch'"
 
 
 class PredictorSettings(Settings):
@@ -221,8 +282,8 @@ def _itself(value: Any) -> Any:
     return value
 
 
-GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings)
-DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings)
+GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings)
+DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings, ProjectedSettings, many=4)
 PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings)
 
 
@@ -230,5 +291,18 @@ class NetworkSettings(Settings):
     """The three kinds of network; both domains use the same settings."""
 
     generator: Annotated[GeneratorSettings, GENERATORS] = ResNetSettings()
-    discriminator: Annotated[DiscriminatorSettings, DISCRIMINATORS] = PatchSettings()
+    discriminator: Annotated[DiscriminatorSettings | tuple[DiscriminatorSettings, ...], DISCRIMINATORS] = (
+        PatchSettings()
+    )
+    """One table, or a list of tables of different kinds, whose losses add up."""
     predictor: Annotated[PredictorSettings, PREDICTORS] = SmpSettings()
+
+    @property
+    def discriminators(self) -> tuple[DiscriminatorSettings, ...]:
+        """Of each kind of discriminator."""
+        return self.discriminator if isinstance(self.discriminator, tuple) else (self.discriminator,)
+
+    @property
+    def of_clips(self) -> PatchSettings | None:
+        """Of the discriminators that judge whole clips; None if none of these can."""
+        return next((each for each in self.discriminators if isinstance(each, PatchSettings)), None)

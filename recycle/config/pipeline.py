@@ -43,14 +43,20 @@ class Pipeline(Settings):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
-        weights, prediction, discriminator = self.losses.weights, self.losses.prediction, self.networks.discriminator
+        weights, prediction = self.losses.weights, self.losses.prediction
         shrunk = 2**self.train.grow
-        if (weights.adversarial or weights.temporal) and min(self.train.size) // shrunk < discriminator.least_side:
-            why, _, remedy = discriminator.remedy.partition("; ")
-            least = -(-discriminator.least_side // 4) * 4 * shrunk
+        for each in self.networks.discriminators if weights.adversarial or weights.temporal else ():
+            if min(self.train.size) // shrunk < each.least_side:
+                why, _, remedy = each.remedy.partition("; ")
+                least = -(-each.least_side // 4) * 4 * shrunk
+                raise ValueError(
+                    f"'train.size' {self.train.size} is too small for the discriminators: with {why} and grow = "
+                    f"{self.train.grow} each side needs at least {least} pixels; {remedy} or enlarge 'size'"
+                )
+        if weights.temporal and self.networks.of_clips is None:
             raise ValueError(
-                f"'train.size' {self.train.size} is too small for the discriminators: with {why} and grow = "
-                f"{self.train.grow} each side needs at least {least} pixels; {remedy} or enlarge 'size'"
+                "'losses.weights.temporal' needs a discriminator of kind 'patch', which alone judges clips; list one "
+                "in 'networks.discriminator'"
             )
         for problem in _problems(self):
             raise ValueError(problem)
@@ -62,7 +68,7 @@ class Pipeline(Settings):
 
     def _nothing_is_set_in_vain(self) -> Self:
         """Whoever set what changes nothing expects that it does."""
-        weights, train, discriminator = self.losses.weights, self.train, self.networks.discriminator
+        weights, train = self.losses.weights, self.train
         if not (weights.adversarial or weights.temporal):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
@@ -72,7 +78,7 @@ class Pipeline(Settings):
                 raise ValueError(f"'losses.{name}_by' needs a weight: 'losses.weights.{name}'")
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
             raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
-        if discriminator.compares_frames and train.batch_size * train.frames < 2:
+        if any(each.compares_frames for each in self.networks.discriminators) and train.batch_size * train.frames < 2:
             raise ValueError(
                 "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "
                 "'train.frames' of at least 2"

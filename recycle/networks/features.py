@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from recycle.errors import BundleError, ConfigError
 
@@ -88,15 +89,25 @@ def open_network(name: str | Path) -> FeatureNetwork:
             f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, '{TIMM}NAME' for a model of timm, "
             "or the path of a file of weights"
         )
-    architecture, package, attribute = PACKAGED[name]
+    architecture, file = PACKAGED[name][0], _packaged_file(name)
+    return _packaged(architecture, _read(file), file)
+
+
+def pretrained_weights(name: str) -> dict[str, Tensor]:
+    """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they cannot be had."""
+    file = _packaged_file(name)
+    return _named(PACKAGED[name][0], _read(file), file)
+
+
+def _packaged_file(name: str) -> Path:
+    _, package, attribute = PACKAGED[name]
     try:
-        file = Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
+        return Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
     except ImportError as error:
         raise ConfigError(
             f"the feature network '{name}' needs the package {package.replace('_', '-')}: install it, or name another "
             "feature network"
         ) from error
-    return _packaged(architecture, _read(file), file)
 
 
 def pooled(level: Tensor) -> Tensor:
@@ -144,19 +155,48 @@ def _read(file: Path) -> Mapping[str, Tensor]:
 
 
 def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
-    """Weights under timm's own names, or in the order of timm's state dict under whatever names.
+    """Raises BundleError as `_named`."""
+    import timm
+
+    named = _named(architecture, weights, file)
+    with torch.random.fork_rng(devices=[]):  # timm draws weights, which are replaced
+        body = timm.create_model(architecture, pretrained=False, features_only=True)
+    body.load_state_dict({key: named[key] for key in body.state_dict()})
+    fold_norms(body.eval())
+    return FeatureNetwork(body)
+
+
+def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """Weights by timm's own names: they have these, or stand in the order of timm's state dict under any others.
 
     Raises BundleError where shapes differ.
     """
     import timm
 
-    with torch.random.fork_rng(devices=[]):  # timm draws weights, which are replaced
+    with torch.random.fork_rng(devices=[]):
         expected = timm.create_model(architecture, pretrained=False).state_dict()
-        body = timm.create_model(architecture, pretrained=False, features_only=True)
     if weights.keys() == expected.keys():  # in any order, as in .safetensors
         weights = {key: weights[key] for key in expected}
     if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
         raise BundleError(f"{file} holds other weights than those of {architecture}")
-    named = dict(zip(expected, weights.values(), strict=True))
-    body.load_state_dict({key: named[key] for key in body.state_dict()})
-    return FeatureNetwork(body)
+    return dict(zip(expected, weights.values(), strict=True))
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Put each batch normalisation, in evaluation mode, into the convolution before it: the same values, sooner.
+
+    For EfficientNets as timm builds them, whose blocks hold their layers in the order in which they are called.
+    """
+    before: nn.Conv2d | None = None
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d) and before is not None:
+            assert child.running_mean is not None
+            assert child.running_var is not None
+            before.weight, bias = fuse_conv_bn_weights(
+                *(before.weight, before.bias, child.running_mean, child.running_var),
+                *(child.eps, child.weight, child.bias),
+            )
+            before.bias = bias.requires_grad_(before.weight.requires_grad)
+            setattr(module, name, getattr(child, "act", nn.Identity()))  # timm's BatchNormAct2d
+        before = child if isinstance(child, nn.Conv2d) else None if isinstance(child, nn.BatchNorm2d) else before
+        fold_norms(child)

@@ -9,6 +9,9 @@ from torch.nn import functional as F
 
 from recycle.networks.inference import layout
 
+NEARLY_ONE = 0.98
+"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
+
 
 class GeneratorNetwork(nn.Module):
     """Base of all generators: translates single frames between domains.

@@ -16,17 +16,25 @@ from recycle.config import (
     PatchSettings,
     Pix2PixSettings,
     PredictorSettings,
+    ProjectedSettings,
     ResNetSettings,
     SmpSettings,
+    UNetSettings,
 )
 from recycle.networks.discriminator import DiscriminatorNetwork, PatchDiscriminator
 from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, SmpPredictor
+from recycle.networks.projected import ProjectedDiscriminator
 from recycle.networks.resnet import ResNetGenerator
+from recycle.networks.unet import UNetGenerator
 
-_GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = {ResNetSettings: ResNetGenerator}
+_GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = {
+    ResNetSettings: ResNetGenerator,
+    UNetSettings: UNetGenerator,
+}
 _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], DiscriminatorNetwork]] = {
-    PatchSettings: PatchDiscriminator
+    PatchSettings: PatchDiscriminator,
+    ProjectedSettings: ProjectedDiscriminator,
 }
 _PREDICTORS: dict[type[PredictorSettings], Callable[[Any], PredictorNetwork]] = {
     SmpSettings: SmpPredictor,

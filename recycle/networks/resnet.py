@@ -7,15 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import ResNetSettings
-from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork
 from recycle.networks.inference import layout, split
 from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
 
 ENCODER = 10
 """Modules before the first residual block."""
-NEARLY_ONE = 0.98
-"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
 _MAPS = 8
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Pipeline
+from recycle.config import DiscriminatorSettings, Pipeline
 from recycle.losses.diffaugment import augment
 from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
@@ -18,16 +18,15 @@ Side = Mapping[str, Tensor]
 class Discriminators(nn.Module):
     """disc_a and disc_b, which judge frames, and clip_disc_a and clip_disc_b, which judge clips (temporal loss).
 
-    With paired footage disc_a and disc_b are conditional: they judge a frame together with its source (Isola et
-    al. 2017, eq. 1). The discriminators of clips see their T frames as one of 3 T channels, as in TecoGAN (Chu et
-    al. 2020) without its warping.
+    Those of another kind than PatchGAN have its name before theirs, such as projected_disc_a. With paired footage all
+    that judge frames are conditional: they judge a frame together with its source (Isola et al. 2017, eq. 1). The
+    discriminators of clips see their T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its
+    warping.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__()
-        settings, weights = pipeline.networks.discriminator, pipeline.losses.weights
-        self.fuses = not settings.compares_frames
-        """Whether real and translated frames may go through in one batch."""
+        networks, weights = pipeline.networks, pipeline.losses.weights
         self.augmentation = pipeline.losses.augment
         self.past = pipeline.networks.predictor.past
         self.sees_predictions = pipeline.losses.prediction.judged != "no"
@@ -35,12 +34,22 @@ class Discriminators(nn.Module):
         self.conditional = pipeline.footage.paired
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
-        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
-            if weights.of("adversarial", direction):
-                self.networks[f"disc_{domain}"] = make_discriminator(settings, channels)
-        for direction, domain in ((d.name, d.target) for d in (BA, AB)):
-            if weights.of("temporal", direction):
-                self.networks[f"clip_disc_{domain}"] = make_discriminator(settings, 3 * pipeline.train.frames)
+        self.weights: dict[str, float] = {}
+        """Weight of each in the generators' objective, beside that of the loss."""
+        self._alone: set[str] = set()  # those that must not see real and translated frames in one batch
+
+        def add(name: str, settings: DiscriminatorSettings, channels: int) -> None:
+            self.networks[name] = make_discriminator(settings, channels)
+            self.weights[name] = getattr(settings, "weight", 1.0)
+            self._alone |= {name} if settings.compares_frames else set()
+
+        for settings in networks.discriminators:
+            for direction in (BA, AB):
+                if weights.of("adversarial", direction.name):
+                    add(f"{settings.prefix}disc_{direction.target}", settings, channels)
+        for direction in (BA, AB):
+            if weights.of("temporal", direction.name) and networks.of_clips is not None:
+                add(f"clip_disc_{direction.target}", networks.of_clips, 3 * pipeline.train.frames)
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
         """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).
@@ -50,9 +59,10 @@ class Discriminators(nn.Module):
         judged: list[dict[str, Judgement]] = [{} for _ in sides]
         for name, network in self.networks.items():
             clips = [side[name] for side in sides]
-            groups = [torch.cat(clips, dim=1)] if self.fuses else clips
+            fuses = name not in self._alone
+            groups = [torch.cat(clips, dim=1)] if fuses else clips
             verdicts = [self._judge(network, group) for group in groups]
-            if self.fuses:
+            if fuses:
                 verdicts = _split(verdicts[0], [clip.shape[1] for clip in clips])
             for own, verdict in zip(judged, verdicts, strict=True):
                 own[name] = verdict

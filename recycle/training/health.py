@@ -103,7 +103,9 @@ class Health:
 
     def _faults(self, part: float) -> Iterable[tuple[str, str]]:
         """Each fault that is there at present, by a name, and what to say of it."""
-        for prefix, of in (("disc", ""), ("clip_disc", "clips of ")):
+        endings = ("disc_a_accuracy", "disc_b_accuracy")
+        for prefix in dict.fromkeys(name[: -len("_a_accuracy")] for name in self._values if name.endswith(endings)):
+            of = "clips of " if prefix == "clip_disc" else ""
             accuracies = {domain: self._mean(f"{prefix}_{domain}_accuracy") for domain in "ab"}
             sure = [
                 domain
@@ -114,7 +116,7 @@ class Health:
                 continue
             yield (
                 f"{prefix} runaway",
-                f"the discriminator of {of}domain {_both(sure)} has run away: it tells "
+                f"the {_kind_of(prefix)}discriminator of {of}domain {_both(sure)} has run away: it tells "
                 f"{max(accuracies[domain] for domain in sure):.0%} of all patches and the generator learns nothing "
                 'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
                 '"translation"] or losses.r1 = 1 and start anew',
@@ -233,3 +235,9 @@ def _is_loss(name: str) -> bool:
 
 def _both(domains: list[str]) -> str:
     return " and domain ".join(domains)
+
+
+def _kind_of(prefix: str) -> str:
+    """Such as "projected " of "projected_disc"; nothing for PatchGANs."""
+    kind = prefix.removesuffix("disc").removesuffix("_")
+    return f"{kind} " if kind not in ("", "clip") else ""

@@ -102,7 +102,7 @@ class Run:
             self._adam([translators.generators(), translators.predictors()]),
             self._adam([list(discriminators.parameters())]),
         )
-        judged = [name for name in discriminators.networks if name.startswith("disc")]
+        judged = [name for name in discriminators.networks if name.startswith("disc")]  # the others see present frames
         first = settings.seed + fabric.global_rank * len(judged)
         self.pools = {name: FramePool(settings.pool_size, first + i) for i, name in enumerate(judged)}
         self.reliance = Reliance(wait=pipeline.losses.prediction.wait)

@@ -16,8 +16,9 @@ from recycle.errors import RecycleError
 from recycle.fabric import make_fabric
 from recycle.footage.clips import find_shots
 from recycle.networks.discriminator import PatchDiscriminator
+from recycle.networks.generator import NEARLY_ONE
 from recycle.networks.predictor import SmpPredictor
-from recycle.networks.resnet import NEARLY_ONE, ResNetGenerator
+from recycle.networks.resnet import ResNetGenerator
 from recycle.objective.direction import AB, BA
 from recycle.objective.passing import Pass
 from recycle.training.loop import TrainReport, take_step, train

@@ -132,7 +132,7 @@ def test_patience_follows_from_the_length_of_the_run(settings: int, patience: in
     assert Health(parse_pipeline({"train": {"steps": settings}}, where="test")).patience == patience
 
 
-@pytest.mark.parametrize("name", ["disc_b", "clip_disc_b"])
+@pytest.mark.parametrize("name", ["disc_b", "clip_disc_b", "projected_disc_b"])
 @pytest.mark.parametrize(("settings", "steps"), [({"steps": 400}, 400), ({"hours": 1.0}, 400), ({"hours": 1.0}, 4000)])
 def test_a_discriminator_that_runs_away_alone_is_told_in_time(settings: dict[str, Any], steps: int, name: str) -> None:
     """Of domain b every patch is told and rejected; that of a plays a fair game. A run by the clock is as attentive as
@@ -151,6 +151,7 @@ def test_a_discriminator_that_runs_away_alone_is_told_in_time(settings: dict[str
             state = health.state_dict()
             health = Health(parse_pipeline({"train": settings}, where="test"))
             health.load_state_dict(state)
+    kind = "projected " if name.startswith("projected") else ""
     of = "clips of domain b" if name.startswith("clip") else "domain b"
-    assert [text.split(":")[0] for text in told.values()] == [f"the discriminator of {of} has run away"]
+    assert [text.split(":")[0] for text in told.values()] == [f"the {kind}discriminator of {of} has run away"]
     assert steps / 20 < min(told) < steps / 8

@@ -11,7 +11,7 @@ from recycle.objective.terms.base import Seen, Term
 class Adversarial(Term):
     """L_g: the discriminators of frames take the translation for real (Bansal et al. 2018, eq. 1).
 
-    The sum over the discriminators of a domain, of each the mean over its scales.
+    The sum over the discriminators of a domain by their own weights, of each the mean over its scales.
     """
 
     name = "adversarial"
@@ -22,6 +22,8 @@ class Adversarial(Term):
         total = None
         for name in seen.judges(d, clips=self.clips):
             loss = mean(generator_loss(logits, self.losses.adversarial) for logits in seen.judged[name].logits)
+            if (weight := seen.discriminators.weights[name]) != 1:
+                loss = weight * loss
             total = loss if total is None else total + loss
         assert total is not None, "a weight brings a discriminator"
         return total
