@@ -103,7 +103,7 @@ def test_a_plan_for_another_machine(footage: tuple[Path, Path], tmp_path: Path, 
     text = recycle("train", "--a", footage[0], "--b", footage[1], "--plan", "--gpu", 4)
     assert "a GPU with 3.4 GiB" in text
     (tmp_path / "task.toml").write_text(text)
-    assert load_pipeline(tmp_path / "task.toml").networks.generator.width == 64
+    assert load_pipeline(tmp_path / "task.toml").networks.generator.model_dump()["width"] == 64
 
 
 def test_a_whole_run_without_a_file(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:

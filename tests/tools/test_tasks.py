@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from recycle.config import GeneratorSettings, NetworkSettings, PredictorSettings
+from recycle.config import NetworkSettings
+from recycle.config.networks import Pix2PixSettings, ResNetSettings
 from recycle.errors import ConfigError
 from recycle.footage.clips import Files, Shot
 from recycle.footage.street import Street
@@ -214,9 +215,7 @@ def test_the_end_of_all_shots_is_held_out() -> None:
 
 def test_models_are_scored_as_they_translate_and_each_clip_is_translated_once() -> None:
     torch.manual_seed(0)
-    networks = NetworkSettings(
-        generator=GeneratorSettings(blocks=1, width=4), predictor=PredictorSettings(kind="pix2pix", width=4, depth=3)
-    )
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4), predictor=Pix2PixSettings(width=4, depth=3))
     bundle = Bundle(BundleConfig(networks=networks, short_side=32))
     initialise(bundle, std=0.2)
     translator = Translator(bundle, device="cpu", precision="fp32")
