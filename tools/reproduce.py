@@ -100,7 +100,7 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
             runs,
             footage,
             bench,
-            smoothed=not command.ablation,
+            twice=not command.ablation,
             jobs=jobs,
             device=device,
             progress=progress,

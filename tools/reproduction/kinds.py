@@ -28,6 +28,7 @@ from tools.reproduction.sheets import write_sheet
 from tools.reproduction.street import street_films, street_footage
 from tools.reproduction.task import Films, Scores, Task, TrainingFootage, Translate
 from tools.reproduction.truth import score_truth
+from tools.reproduction.ways import STABILISED
 
 LABELS = "labels"
 USUAL = ("default", "published", "previous")
@@ -113,7 +114,7 @@ class FilmBench:
     films: Films
     key: str
     judge: Judge
-    smoothed: bool = False
+    second: str = STABILISED
 
     def score(self, translate: Translate) -> Scores:
         """Against the truth; empty for real footage."""

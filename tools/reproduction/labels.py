@@ -13,6 +13,7 @@ from tools.reproduction.plan import Overlay, Plan, SegmenterSettings, Size, chos
 from tools.reproduction.scores import Render, score, write_sheet, yardsticks
 from tools.reproduction.segmenter import make_segmenter, open_segmenter
 from tools.reproduction.task import Clip, Film, Films, Scores, TrainingFootage, Translate
+from tools.reproduction.ways import SMOOTHED
 
 
 class LabelsTask:
@@ -54,7 +55,7 @@ class LabelsBench:
     key: str
     judge: Judge
     device: str
-    smoothed: bool = True
+    second: str = SMOOTHED
 
     def score(self, translate: Translate) -> Scores:
         """Both tables and flicker, by condition."""

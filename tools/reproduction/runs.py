@@ -151,20 +151,21 @@ def finish(
     footage: TrainingFootage,
     bench: Bench,
     *,
-    smoothed: bool,
+    twice: bool,
     jobs: int,
     device: str,
     progress: Bar,
 ) -> list[Outcome]:
     """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
 
-    smoothed: runs that have predictors are scored a second time, with smoothing. Raises RecycleError; Interrupted
-    when it was stopped and can be continued.
+    twice: runs are scored in the bench's second way, too. Raises RecycleError; Interrupted when it was stopped and can
+    be continued.
     """
-    wanted = [(run, way) for run in runs for way in ways_of(run.pipeline, smoothed=smoothed and bench.smoothed)]
+    second = bench.second if twice else None
+    wanted = [(run, way) for run in runs for way in ways_of(run.pipeline, second)]
     unscored = [run for run, way in wanted if not all(file.is_file() for file in _files(run, bench, way))]
     missing = list({run.folder: run for run in unscored}.values())
-    tasks = [_Task(run, footage, bench, smoothed, device, threads(jobs)) for run in missing]
+    tasks = [_Task(run, footage, bench, second, device, threads(jobs)) for run in missing]
     total, done = sum(run.pipeline.train.steps for run in missing if not run.done.is_file()), 0
 
     def report(steps: int) -> None:
@@ -188,7 +189,7 @@ class _Task:
     run: Run
     footage: TrainingFootage
     bench: Bench
-    smoothed: bool
+    second: str | None
     device: str
     threads: int | None
 
@@ -198,7 +199,7 @@ def _train_and_score(task: _Task, count: Callable[[int], None]) -> bool:
     run, bench = task.run, task.bench
     _train(run, task.footage, count)
     translator = Translator.from_pretrained(run.model, device=task.device)
-    for way in ways_of(run.pipeline, smoothed=task.smoothed and bench.smoothed):
+    for way in ways_of(run.pipeline, task.second):
         translate = translated_by(translator, way)
         if way == PLAIN:
             bench.write_sheet(run.sheet, translate)

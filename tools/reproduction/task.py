@@ -83,8 +83,8 @@ class Bench(Protocol):
         """For the scores that need no truth."""
 
     @property
-    def smoothed(self) -> bool:
-        """Whether runs with predictors are scored a second time, smoothed by them as in the paper."""
+    def second(self) -> str:
+        """The way (see ways.WAYS) in which runs are scored a second time."""
 
     def score(self, translate: Translate) -> Scores:
         """Against the truth; empty where there is none."""

@@ -11,14 +11,18 @@ from recycle.footage.frame import Frame
 from recycle.translation.translator import Translator
 from tools.reproduction.task import Clip, Translate
 
-PLAIN, SMOOTHED = "", "smoothed"
-WAYS: Mapping[str, Mapping[str, Any]] = {PLAIN: {}, SMOOTHED: {"smoothing": True}}
-"""Name → settings of `translate`. To score another way, name it here and in `ways_of`."""
+PLAIN, STABILISED, SMOOTHED = "", "stabilised", "smoothed"
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    PLAIN: {},
+    STABILISED: {"stabilise": 1.0},
+    SMOOTHED: {"smoothing": True},
+}
+"""Name → settings of `translate`. To score another way, name it here and in a Bench."""
 
 
-def ways_of(pipeline: Pipeline, *, smoothed: bool) -> tuple[str, ...]:
-    """Those in which a model of this pipeline is scored; smoothed: by its predictors too, where it has any."""
-    return (PLAIN, SMOOTHED) if smoothed and pipeline.predicts else (PLAIN,)
+def ways_of(pipeline: Pipeline, second: str | None) -> tuple[str, ...]:
+    """Those in which a model of this pipeline is scored: plainly, and in a second way, for which it may lack predictors."""
+    return (PLAIN,) if second is None or (second == SMOOTHED and not pipeline.predicts) else (PLAIN, second)
 
 
 def translated_by(translator: Translator, way: str = PLAIN) -> Translate:
