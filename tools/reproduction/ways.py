@@ -21,7 +21,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 
 
 def ways_of(pipeline: Pipeline, second: str | None) -> tuple[str, ...]:
-    """Those in which a model of this pipeline is scored: plainly, and in a second way, for which it may lack predictors."""
+    """Those in which a model is scored: plainly, and in a second way, unless it lacks the predictors for that."""
     return (PLAIN,) if second is None or (second == SMOOTHED and not pipeline.predicts) else (PLAIN, second)
 
 
