@@ -78,7 +78,7 @@ Sharded = Annotated[
 PipelineFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[PIPELINE]",
+        metavar="PIPELINE",
         help="A TOML file, or the name of a pipeline that ships: demo, signers …; default: chosen for the footage.",
         show_default=False,
     ),

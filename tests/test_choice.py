@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,11 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert "chosen for" not in again
     assert file.read_bytes() == written
     steps = [int(re.findall(r"trained (\d+) steps", text)[0]) for text in (said, again)]
-    assert steps[1] >= steps[0] > 0
+    assert steps[1] >= steps[0]  # on a busy machine the seconds may end before the first step
 
     file.write_text(file.read_text().replace("[train]", "[train]\nclip_norm = 5.5"))
-    recycle(*command[:5], "--hours", 0.0016, "--device", "cpu")
+    more = recycle(*command[:5], "--steps", steps[1] + 2, "--device", "cpu")
+    assert f"trained {steps[1] + 2} steps" in more
     assert json.loads((folder / "pipeline.json").read_text())["train"]["clip_norm"] == 5.5
 
     file.write_text(file.read_text().replace("width = 32", "width = 16", 1))
@@ -87,7 +89,8 @@ def test_a_plan_writes_nothing_and_is_a_file_to_edit_and_train_with(
     sides = ("--a", footage[0], "--b", footage[1])
     before = {path: path.stat().st_mtime_ns for path in footage[0].parent.iterdir()}
     plan = recycle("train", *sides, "--plan", "--hours", 0.0004, "--device", "cpu")
-    assert recycle("run", *sides, "--plan", "--hours", 0.0004, "--device", "cpu") == plan
+    again = recycle("run", *sides, "--plan", "--hours", 0.0004, "--device", "cpu")
+    assert tomllib.loads(again) == tomllib.loads(plan)  # the comments tell of memory, which other programs take
     assert list(tmp_path.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in footage[0].parent.iterdir()} == before
     folder = tmp_path / "runs" / "summer-winter"
