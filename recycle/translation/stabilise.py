@@ -33,7 +33,8 @@ from recycle.footage.frame import Pixels
 
 PAST = 8
 """Outputs before each frame that it is averaged with. Fewer leave more flicker, more cost sharpness and time: with 4, 8
-and 12 a synthetic flicker of 13 times the source's own warp error came down to 1.5, 1.1 and 1.0 times it."""
+and 12 a made flicker of 13 times the source's own warp error came down to 1.5, 1.1 and 1.05 times it, and the variance
+of the Laplacian to 1.01, 0.97 and 0.95 of the source's."""
 
 _SIGMA = 18.0
 """σ: the difference, in levels of 255, at which the source counts as changed: well above the noise of compression."""
