@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -24,6 +24,10 @@ from typer.exceptions import TyperException
 from recycle.errors import Interrupted, OutputError, RecycleError
 from recycle.places import is_here, is_remote_error, place
 from recycle.safe_text import printable_json, shown
+
+if TYPE_CHECKING:
+    from recycle.choice import Wishes
+    from recycle.config import Pipeline
 
 app = typer.Typer(
     name="recycle",
@@ -42,7 +46,7 @@ _LONGEST = 3000
 
 DomainName = Literal["a", "b"]
 CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
-LookName = Literal["day", "sunset", "rain", "snow", "night", "labels"]
+LookName = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
     int | None,
@@ -61,7 +65,10 @@ DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, c
 PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Features = Annotated[
     str | None,
-    typer.Option(metavar="street|FILE", help="Adds FID and KID, by features of a small network or Inception weights."),
+    typer.Option(
+        metavar="lite2|street|none|FILE",
+        help="Whose features FID and KID compare; default: lite2. A FILE holds weights of Inception v3.",
+    ),
 ]
 Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
 Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
@@ -69,8 +76,17 @@ Sharded = Annotated[
     bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
 ]
 PipelineFile = Annotated[
-    Path,
-    typer.Argument(metavar="PIPELINE", help="A TOML file, or the name of a pipeline that ships: demo, signers …"),
+    Path | None,
+    typer.Argument(
+        metavar="[PIPELINE]",
+        help="A TOML file, or the name of a pipeline that ships: demo, signers …; default: chosen for the footage.",
+        show_default=False,
+    ),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: print what would be chosen, and end.")]
+PlanGpu = Annotated[
+    float | None,
+    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory, from 1."),
 ]
 
 
@@ -308,12 +324,14 @@ def street(
 
 @app.command()
 def train(
-    pipeline: PipelineFile,
+    pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
     out: RunFolder = None,
     steps: Steps = None,
     hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
     device: DeviceChange = None,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -322,15 +340,26 @@ def train(
 ) -> None:
     """Learn the translation from two sets of footage; run again to continue.
 
+    Without a pipeline file, size, networks, losses and schedule are chosen for the footage, this machine and --hours (4
+    where nothing is said), and written with the reasons to pipeline.toml in the run's folder. Change that file as you
+    like: the same command goes on with it.
+
+    Example: recycle train --a footage/anna --b footage/ben --hours 8
+
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
+    from recycle.choice import Wishes
     from recycle.layout import Layout
-    from recycle.pipeline import learn, open_pipeline
+    from recycle.pipeline import learn
     from recycle.progress import Terminal
 
+    footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
-    task = open_pipeline(pipeline, footage={"a": a, "b": b}, train={"steps": steps, "hours": hours, **machine})
-    where = Layout(out or Path("runs") / task.name)
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if _planned(pipeline, wishes, plan, gpu):
+        return
+    task, folder = _task(pipeline, wishes, footage=footage, train={"steps": steps, "hours": hours, **machine})
+    where = Layout(folder)
     report = learn(task, where, Terminal())
     _print(
         f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
@@ -384,6 +413,7 @@ def translate(
         str, typer.Option(help="Short side the network works at: trained, source, or pixels.")
     ] = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
+    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Against flicker, by this strength.")] = 0.0,
     start: Annotated[str | None, typer.Option(help="Begin here: seconds, or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
@@ -456,6 +486,7 @@ def translate(
         {
             "scale": int(scale) if re.fullmatch("[0-9]{1,9}", scale) else scale,
             "smoothing": smoothing,
+            "stabilise": stabilise,
             "codec": codec,
             "crf": crf,
             "bitrate": bitrate,
@@ -575,9 +606,9 @@ def evaluate(
             "evaluate": {
                 "label_domain": labels,
                 "palette": "street" if labels else None,
-                "features": features,
                 "device": device,
-            },
+            }
+            | ({} if features is None else {"features": features}),
             "translate": {"device": device, "precision": precision},
         },
         where="evaluate",
@@ -591,7 +622,7 @@ def evaluate(
 
 @app.command()
 def run(
-    pipeline: PipelineFile,
+    pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
     test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
@@ -599,6 +630,8 @@ def run(
     out: RunFolder = None,
     steps: Steps = None,
     hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
     device: DeviceChange = None,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -608,23 +641,31 @@ def run(
 ) -> None:
     """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
 
+    Without a pipeline file one is chosen for the footage, as by 'recycle train'.
+
+    Example: recycle run --a summer --b winter --test-a walk.mp4
+
     Example: recycle run my-task.toml --out runs/my-task
     """
-    from recycle.pipeline import open_pipeline
+    from recycle.choice import Wishes
     from recycle.pipeline import run as run_pipeline
     from recycle.progress import Terminal
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
     many = {"devices": devices, "nodes": nodes, "sharded": sharded}
-    task = open_pipeline(
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if _planned(pipeline, wishes, plan, gpu):
+        return
+    task, folder = _task(
         pipeline,
+        wishes,
         footage=footage,
         train={"steps": steps, "hours": hours, **many, **machine},
         translate=machine,
         evaluate={"features": features, "device": device},
     )
-    where = run_pipeline(task, out or Path("runs") / task.name, Terminal())
+    where = run_pipeline(task, folder, Terminal())
     _print(
         f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"
         f"report      {where.report}   <- open this in a browser",
@@ -695,6 +736,31 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+
+
+def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | None) -> bool:
+    """Print what would be chosen, where that is asked for."""
+    from recycle.choice import describe_plan
+
+    if gpu is not None and not plan:
+        raise typer.BadParameter("--gpu is for --plan: training uses the device that is here")
+    if not plan:
+        return False
+    if pipeline is not None:
+        raise typer.BadParameter(f"--plan is for a choice from footage alone; the plan of {pipeline} is that file")
+    _print(describe_plan(wishes, gpu=gpu).rstrip("\n"), lines=True)
+    return True
+
+
+def _task(pipeline: Path | None, wishes: "Wishes", **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
+    """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
+    from recycle.choice import open_chosen
+    from recycle.pipeline import open_pipeline
+
+    if pipeline is None:
+        return open_chosen(wishes, _print, **changes), wishes.folder
+    task = open_pipeline(pipeline, **changes)
+    return task, wishes.out or Path("runs") / task.name
 
 
 def _conclude(

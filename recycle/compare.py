@@ -137,7 +137,7 @@ class TrainedRun:
         own = self.tests.get((clip.direction, fingerprint(clip.source)))
         if own and not translation_stage(own.source, own.translated, own.to, self.weights, settings).needed:
             return own.translated
-        settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "batch_size"}))
+        settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
         with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
             if stage.needed:
                 with console.bar(f"{self.name}: translating {clip.source.name}") as progress:

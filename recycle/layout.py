@@ -34,6 +34,11 @@ class Layout:
         return self.folder / "pipeline.json"
 
     @property
+    def chosen(self) -> Path:
+        """The pipeline file that was chosen for it, where none was given; a person may have changed it since."""
+        return self.folder / "pipeline.toml"
+
+    @property
     def checkpoint(self) -> Path:
         """What training continues from."""
         return self.folder / "checkpoint.pt"

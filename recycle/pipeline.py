@@ -26,6 +26,7 @@ from recycle.evaluation.report import write_report
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
 from recycle.footage.find import find_sources
+from recycle.footage.glance import is_extracted
 from recycle.footage.street import Street
 from recycle.layout import Layout, Stage
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
@@ -163,7 +164,7 @@ def prepare_footage(
             raise FootageError(
                 f"no footage for domain {domain}; name it in the pipeline file as footage.{domain} or by --{domain}"
             )
-        if all(_is_extracted(path) for path in paths):
+        if all(is_extracted(path) for path in paths):
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
         with console.bar(f"extracting {domain}") as progress:
@@ -221,7 +222,3 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         previews=sorted((where.folder / "previews").glob("*.png")),
         facts=facts,
     )
-
-
-def _is_extracted(path: Path) -> bool:
-    return path.is_dir() and any(path.glob("**/manifest.json"))

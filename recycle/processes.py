@@ -106,13 +106,7 @@ def any_of(fabric: Fabric, wish: bool) -> bool:
 
 def _world(settings: TrainSettings) -> tuple[int, int]:
     """Devices of each node, and nodes: as set, else as torchrun or srun started processes, else 1."""
-    started = None
-    if TorchElasticEnvironment.detect():
-        here = int(os.environ["LOCAL_WORLD_SIZE"])
-        started = "torchrun", (here, int(os.environ["WORLD_SIZE"]) // here)
-    elif SLURMEnvironment.detect():
-        tasks, nodes = os.environ["SLURM_NTASKS"], int(os.environ.get("SLURM_NNODES", "1"))
-        started = "srun", (int(os.environ.get("SLURM_NTASKS_PER_NODE", int(tasks) // nodes)), nodes)
+    started = _started()
     given = started[1] if started else (1, 1)
     world = settings.devices or given[0], settings.nodes or given[1]
     if started and world != given:
@@ -121,6 +115,23 @@ def _world(settings: TrainSettings) -> tuple[int, int]:
             f"{given[0]} processes each; leave --devices and --nodes away, or have {started[0]} start as many"
         )
     return world
+
+
+def started_by() -> str | None:
+    """'torchrun' or 'srun' where it started several processes of this training, else None."""
+    started = _started()
+    return started[0] if started and started[1] != (1, 1) else None
+
+
+def _started() -> tuple[str, tuple[int, int]] | None:
+    """What started this process from outside, with how many on each node, and on how many nodes."""
+    if TorchElasticEnvironment.detect():
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return "torchrun", (here, int(os.environ["WORLD_SIZE"]) // here)
+    if SLURMEnvironment.detect():
+        tasks, nodes = os.environ["SLURM_NTASKS"], int(os.environ.get("SLURM_NNODES", "1"))
+        return "srun", (int(os.environ.get("SLURM_NTASKS_PER_NODE", int(tasks) // nodes)), nodes)
+    return None
 
 
 @contextmanager

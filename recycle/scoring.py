@@ -11,9 +11,10 @@ from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, 
 from recycle.devices import find_device
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
-from recycle.evaluation.features import describe_broadly, open_features
+from recycle.evaluation.features import describe_for_memorisation, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
+from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
@@ -145,9 +146,8 @@ def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
     """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
-    without = {"max_pixels"} if settings.fps else {"max_pixels", "fps"}  # finished work of earlier versions stays valid
     key = {
-        "settings": settings.model_dump(mode="json", exclude=without),
+        "settings": settings.record(),
         "model": model_key,
         "source": fingerprint(source),
         "to": to,
@@ -197,10 +197,11 @@ def evaluate_tests(
         if stage.needed:
             named = settings.features
             features = None if named is None else open_features(named, device=settings.device)
+            describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
             for domain in map(_target, pictures):
                 with console.bar(f"looking at training frames of {domain}") as progress:
-                    galleries[domain] = Gallery.of(trained[domain], features or describe_broadly, progress=progress)
+                    galleries[domain] = Gallery.of(trained[domain], describe, progress=progress)
             with console.bar("evaluating") as progress:
                 scores = evaluate(directions, settings, features=features, trained=galleries, progress=progress)
             for direction, picture in pictures.items():
@@ -220,6 +221,8 @@ def prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
         find_device(settings.device)
     if isinstance(settings.features, Path):
         load_inception(settings.features)
+    elif settings.features == "lite2":
+        LiteNetwork()
     elif settings.features == "street" and not cache_file().exists():
         with console.bar("training the feature network, once", unit="steps") as progress:
             street_network(progress=progress)

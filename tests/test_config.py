@@ -77,7 +77,10 @@ def test_the_feature_network_is_named_or_a_file_beside_the_pipeline(tmp_path: Pa
 
     assert features("street") == "street"
     assert features("weights/inception.pth") == tmp_path / "weights" / "inception.pth"
-    assert load_pipeline(write(tmp_path, "")).evaluate.features is None
+    assert load_pipeline(write(tmp_path, "")).evaluate.features == "lite2"
+    assert features("none") is None
+    kept = load_pipeline(write(tmp_path, "[evaluate]\nfeatures = 'none'")).model_dump(mode="json")
+    assert parse_pipeline(kept, where="test").evaluate.features is None
 
 
 def test_a_file_without_weights_has_the_default_and_one_with_weights_only_what_it_says() -> None:

@@ -1,13 +1,15 @@
-"""Reproduce the two Viper tables of the ReCycle-GAN paper, in kind, on the procedural street.
+"""Train several methods for equal time on one kind of footage, and score what each makes of unseen films.
 
 Usage, from the repository's folder:
-  python -m tools.reproduce --size cpu                      both tables: cycle, recycle, published, default × 3 seeds
-  python -m tools.reproduce --size cpu --ablation           each part of the objective on or off
+  python -m tools.reproduce --task signers --size cpu       default, published, previous × 3 seeds, on real footage
+  python -m tools.reproduce --task street --size cpu --ablation   each part of the objective on or off
+  python -m tools.reproduce --size cpu                      the paper's two Viper tables, in kind (the task labels)
   python -m tools.reproduce --size gpu --methods cycle,recycle --seeds 2 --seconds 600
 
-One training serves both tables, since both directions are trained together. Run the same command again to continue:
-what is finished is kept in the work folder. Results: results.json and results.md (ablation: ablation.json and
-ablation.md), and sheet.png of each run.
+Tasks: labels (tools/reproduce.toml), and street, thermal, signers, lake-mountain, lake-highway and cows-camel
+(tools/tasks.toml). One training serves both directions. Run the same command again to continue: what is finished is
+kept in the work folder. Results: results.json, results.md and sheets.png (ablation: ablation.json and so on), and
+sheet.png of each run.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,18 +28,19 @@ import recycle
 from recycle.atomic import write_text
 from recycle.cores import cores
 from recycle.devices import find_device
-from recycle.errors import ConfigError, Interrupted, RecycleError
+from recycle.errors import Interrupted, RecycleError
 from recycle.progress import Terminal
-from tools.reproduction.footage import TrainingFootage, test_scenes, training_footage
-from tools.reproduction.plan import PLAN, Overlay, Plan, Size, digest, load_plan, pipeline_of
-from tools.reproduction.runs import Bench, Run, finish, step_seconds, threads
-from tools.reproduction.scores import Scores, score, yardsticks
-from tools.reproduction.segmenter import make_segmenter, open_segmenter
-from tools.reproduction.tables import markdown, normalised, summarise
+from tools.reproduction.judged_tables import judged_page
+from tools.reproduction.kinds import LABELS, open_task
+from tools.reproduction.plan import chosen
+from tools.reproduction.runs import Outcome, Run, finish, step_seconds, threads
+from tools.reproduction.sheets import write_overview
+from tools.reproduction.tables import facts, markdown, normalised, summarise
+from tools.reproduction.task import Bench, Scores, TrainingFootage
 
-METHODS = ("cycle", "recycle", "published", "default")
+FOOTAGE = Path(__file__).parents[2] / "shared" / "footage"
+"""Where real footage lies, where nothing else is said."""
 ABLATION_SEEDS = 1
-_RARELY = 10**9
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class Command:
 
     size: str
     out: Path
+    task: str = LABELS
     methods: tuple[str, ...] = ()
-    """Those of the plan to run; empty: METHODS, or all of the ablation's."""
+    """Those of the plan to run; empty: the task's usual ones, or all of the ablation's."""
     ablation: bool = False
     seeds: int | None = None
     seconds: float | None = None
@@ -58,7 +62,10 @@ class Command:
     """Runs that are trained at once. None: on the CPU one for each core, with one thread, which takes less time than
     one after the other with several; else one."""
     device: str = "auto"
-    plan: Path = PLAN
+    plan: Path | None = None
+    """Another than the task's own."""
+    footage: Path = FOOTAGE
+    """The folder of real footage."""
 
 
 def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
@@ -67,109 +74,99 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
     Raises RecycleError; Interrupted when it was stopped and can be continued.
     """
     began = time.perf_counter()
-    plan = load_plan(command.plan)
-    size = _chosen(plan.sizes, [command.size], "size")[command.size]
-    overlays = _overlays(plan, command)
-    size = size.model_copy(update={"seconds": command.seconds or size.seconds})
-    footage = training_footage(size.footage, command.out / "frames", console)
-    bench = _bench(size, footage, command, console)
-    place = command.out / "runs" / digest(size.footage)
-    yardsticks = _yardsticks(bench, command, console)
-    common = {"device": command.device, "preview_every": _RARELY}
-    plain = {method: pipeline_of(size, over, name=method, **common) for method, over in overlays.items()}
+    task = open_task(command.task, command.size, plan=command.plan, footage=command.footage)
+    if command.ablation:
+        overlays = chosen(task.ablation, command.methods or tuple(task.ablation), "objective of the ablation")
+    else:
+        overlays = chosen(task.methods, command.methods or task.usual, "method")
+    device = command.device
+    plain = {method: task.pipeline(over, name=method, device=device) for method, over in overlays.items()}
+    footage = task.training(command.out / "frames", console)
+    bench = task.bench(footage, command.out, command.device, console)
+    place = command.out / "runs" / task.key
+    yardsticks, judged_yardsticks = _yardsticks(bench, footage, command, console)
     console.say("measuring the time of a step")
     jobs = command.jobs or (cores() if find_device(command.device) == "cpu" else 1)
     seconds = step_seconds(plain, footage, place, jobs=jobs)
+    budget = command.seconds or task.size.seconds
+    steps = {method: command.steps or max(1, round(budget / each)) for method, each in seconds.items()}
     runs = [
-        Run(
-            method,
-            seed,
-            pipeline_of(
-                size,
-                overlay,
-                name=method,
-                **common,
-                seed=seed,
-                steps=command.steps or max(1, round(size.seconds / seconds[method])),
-            ),
-            place,
-        )
-        for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else size.seeds))
-        for method, overlay in overlays.items()
+        Run(method, seed, task.pipeline(over, name=method, device=device, seed=seed, steps=steps[method]), place)
+        for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else task.size.seeds))
+        for method, over in overlays.items()
     ]
     with console.bar("training", unit="steps") as progress:
         outcomes = finish(
             runs,
             footage,
             bench,
-            smoothed=not command.ablation,
+            twice=not command.ablation,
             jobs=jobs,
-            device=command.device,
+            device=device,
             progress=progress,
         )
-    rows = [
-        {
-            "method": f"{run.method}, smoothed" if smoothing else run.method,
-            "seed": run.seed,
-            "folder": str(run.folder.relative_to(command.out)),
-        }
-        | taken
-        | {"scores": normalised(scores, yardsticks["truth"])}
-        for run, smoothing, taken, scores in outcomes
-    ]
+    rows = [_row(outcome, command) for outcome in outcomes]
+    if command.task == LABELS:
+        rows = [row | {"scores": normalised(row["scores"], yardsticks["truth"])} for row in rows]
+        yardsticks = {name: normalised(scores, yardsticks["truth"]) for name, scores in yardsticks.items()}
     results = {
+        "task": command.task,
         "command": {
             "size": command.size,
-            "seconds": None if command.steps else size.seconds,
+            "seconds": None if command.steps else budget,
             "steps": command.steps,
             "jobs": jobs,
         },
         "date": time.strftime("%Y-%m-%d"),
         "machine": _machine(command.device, jobs),
         "ablation": command.ablation,
-        "size": size.model_dump(mode="json"),
+        "size": task.size.model_copy(update={"seconds": budget}).model_dump(mode="json"),
         "methods": overlays,
         "step_seconds": seconds,
-        "yardsticks": {name: normalised(scores, yardsticks["truth"]) for name, scores in yardsticks.items()},
+        "yardsticks": yardsticks,
+        "judged_yardsticks": judged_yardsticks,
         "runs": rows,
         "summary": summarise(rows),
+        "judged_summary": summarise(rows, "judged"),
         "seconds_of_this_call": time.perf_counter() - began,
     }
     name = "ablation" if command.ablation else "results"
     write_text(command.out / f"{name}.json", json.dumps(results, indent=2) + "\n")
-    write_text(command.out / f"{name}.md", markdown(results))
+    write_text(command.out / f"{name}.md", page(results))
+    write_overview(command.out / f"{name}.png", {run.method: run.sheet for run in runs if run.seed == 0})
     return results
 
 
-def _overlays(plan: Plan, command: Command) -> dict[str, Overlay]:
-    if command.ablation:
-        return _chosen(plan.ablation, command.methods or tuple(plan.ablation), "objective of the ablation")
-    return _chosen(plan.methods, command.methods or METHODS, "method")
+def page(results: Mapping[str, Any]) -> str:
+    """All tables of results, as Markdown."""
+    tables = markdown(results) if results["task"] == LABELS else facts(results)
+    return tables + "\n" + judged_page(results)
 
 
-def _chosen(known: Mapping[str, Any], names: Sequence[str], kind: str) -> dict[str, Any]:
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"the plan has no {kind} '{name}'; it has {', '.join(known)}")
-    return {name: known[name] for name in names}
+def _row(outcome: Outcome, command: Command) -> dict[str, Any]:
+    run = outcome.run
+    return {
+        "method": f"{run.method}, {outcome.way}" if outcome.way else run.method,
+        "seed": run.seed,
+        "folder": str(run.folder.relative_to(command.out)),
+        **outcome.taken,
+        "scores": outcome.scores,
+        "judged": outcome.judged,
+    }
 
 
-def _bench(size: Size, footage: TrainingFootage, command: Command, console: Terminal) -> Bench:
-    segmenter = make_segmenter(
-        size.segmenter, size.footage, footage, command.out, device=command.device, console=console
-    )
-    return Bench(test_scenes(size.footage, console), segmenter, size.segmenter, digest(size.footage, size.segmenter))
-
-
-def _yardsticks(bench: Bench, command: Command, console: Terminal) -> dict[str, Scores]:
+def _yardsticks(
+    bench: Bench, footage: TrainingFootage, command: Command, console: Terminal
+) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    """What the scores of a run are to be compared with: against the truth, and without it."""
     file = command.out / f"yardsticks-{bench.key}.json"
     if not file.is_file():
         console.say("scoring the yardsticks")
-        segmenter = open_segmenter(bench.segmenter, bench.settings, command.device)
-        found = {name: score(render, bench.scenes, segmenter) for name, render in yardsticks(bench.scenes).items()}
-        write_text(file, json.dumps(found, indent=2) + "\n")
-    kept: dict[str, Scores] = json.loads(file.read_text(encoding="utf-8"))
-    return kept
+        judged = {"untouched input": bench.judge(lambda frames, to: frames)}
+        judged["real training frames"] = bench.judge.distances(footage.shots)
+        write_text(file, json.dumps({"truth": bench.yardsticks(), "judged": judged}, indent=2) + "\n")
+    kept: dict[str, dict[str, Scores]] = json.loads(file.read_text(encoding="utf-8"))
+    return kept["truth"], kept["judged"]
 
 
 def _machine(device: str, jobs: int) -> dict[str, Any]:
@@ -193,6 +190,7 @@ def _machine(device: str, jobs: int) -> dict[str, Any]:
 def main() -> None:
     """Parse, run, print the tables; an error that a user can act on is one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default=LABELS, help="the kind of footage; see above")
     parser.add_argument("--size", default="cpu", help="one of the plan's: cpu, gpu, smoke")
     parser.add_argument("--methods", default="", help="some of the plan's, with commas between; for the ablation too")
     parser.add_argument("--seeds", type=int, help="how many, instead of the size's (ablation: 1)")
@@ -200,15 +198,18 @@ def main() -> None:
     budget.add_argument("--seconds", type=float, help="of training for each run, instead of the size's")
     budget.add_argument("--steps", type=int, help="of each run: equal steps instead of equal time")
     parser.add_argument("--ablation", action="store_true", help="the plan's ablation instead of the two tables")
-    parser.add_argument("--out", type=Path, help="work folder; default: runs/reproduce-SIZE")
+    parser.add_argument("--footage", type=Path, default=FOOTAGE, help=f"folder of real footage; default: {FOOTAGE}")
+    parser.add_argument("--out", type=Path, help="work folder; default: runs/reproduce-TASK-SIZE")
     parser.add_argument("--jobs", type=int, help="runs at once; default: on the CPU one for each core, else one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--plan", type=Path, default=PLAN, help="another file instead of tools/reproduce.toml")
+    parser.add_argument("--plan", type=Path, help="another file instead of tools/reproduce.toml or tools/tasks.toml")
     given = parser.parse_args()
-    out = given.out or Path("runs") / f"reproduce-{given.size}"
+    of_task = "" if given.task == LABELS else f"{given.task}-"
+    out = given.out or Path("runs") / f"reproduce-{of_task}{given.size}"
     command = Command(
         size=given.size,
         out=out,
+        task=given.task,
         methods=tuple(name.strip() for name in given.methods.split(",") if name.strip()),
         ablation=given.ablation,
         seeds=given.seeds,
@@ -217,6 +218,7 @@ def main() -> None:
         jobs=given.jobs,
         device=given.device,
         plan=given.plan,
+        footage=given.footage,
     )
     try:
         results = reproduce(command, Terminal())
@@ -226,7 +228,7 @@ def main() -> None:
     except RecycleError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(130 if isinstance(error, Interrupted) else 1)
-    sys.stdout.write(markdown(results))
+    sys.stdout.write(page(results))
 
 
 if __name__ == "__main__":

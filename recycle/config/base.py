@@ -21,7 +21,7 @@ from recycle.names import original, plain
 from recycle.safe_text import brief, printable
 
 Domain = Literal["a", "b"]
-Appearance = Literal["day", "sunset", "rain", "snow", "night", "labels"]
+Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Differentiable = Literal["colour", "translation", "cutout", "noise"]

@@ -85,6 +85,10 @@ class Pipeline(Settings):
             )
         if train.stride != 1 and train.frames == 1:
             raise ValueError("'train.stride' lies between the frames of a clip: it needs 'train.frames' of at least 2")
+        if train.match and self.footage.paired:
+            raise ValueError("'train.match' is for unpaired footage: pairs show the same already")
+        if train.match and not (weights.adversarial or weights.temporal):
+            raise ValueError("'train.match' is for discriminators, which an adversarial loss has")
         if train.predictor_rate != 1 and not self.predicts:
             raise ValueError("'train.predictor_rate' needs a recycle or recurrent loss, which has predictors")
         if self.translate.smoothing and not self.predicts:

@@ -29,6 +29,10 @@ class TrainSettings(Settings):
     grow: int = Field(0, ge=0, le=4)
     """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
     sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
+    match: float = Field(0.0, ge=0, le=1)
+    """Share of the samples whose two crops show alike content: one side's crop is drawn, the other side's is one of
+    those most like it to a pretrained network (matched sampling; Richter et al. 2022). For sides that show things in
+    different amounts, or at different places."""
     batch_size: int = Field(1, ge=1, le=4096)
     """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
     steps: int = Field(20_000, ge=1, le=MANY)

@@ -68,6 +68,9 @@ class TranslateSettings(EncodeSettings):
     together. 'source': every timestamp stays. Starts below 10 s stay in either case."""
     smoothing: bool = False
     """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
+    stabilise: float = Field(0.0, ge=0, le=1)
+    """Strength against flicker: where the source did not change along its optical flow, the last outputs, carried along
+    it, are averaged in; the one k frames ago counts stabilise^k. 0: not at all; 1: as much as the present one."""
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
@@ -81,5 +84,7 @@ class TranslateSettings(EncodeSettings):
 
     def record(self) -> dict[str, object]:
         """All that a translation may depend on beside its source and its model."""
-        without = {"max_pixels"} if self.fps else {"max_pixels", "fps"}  # so that finished work of before `fps` counts
-        return self.model_dump(exclude=without)
+        later = {
+            name for name in ("fps", "stabilise") if not getattr(self, name)
+        }  # finished work of before them counts
+        return self.model_dump(mode="json", exclude={"max_pixels", *later})

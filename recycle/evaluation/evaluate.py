@@ -1,7 +1,7 @@
 """Scores of translated clips beside those of the untouched input, averaged over frames and clips."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,7 +17,7 @@ from recycle.config import Domain, EvaluateSettings
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid
-from recycle.evaluation.features import Describe, describe_broadly, open_features
+from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.footage.decode import open_frames
@@ -67,8 +67,11 @@ def evaluate(
     - with `back`: `cycle_error`, the mean absolute difference of `back` and source in grey levels (the twin,
       a source that nobody translated, is 0);
     - with `truth`: `psnr` (dB, at most 100) and `ssim`;
+    - always: `structure`, how far edges are where those of the source are (see metrics.structure; the source has no
+      twin, for it would compare with itself);
     - with `settings.features`: `fid` and `kid`, the distance to real frames of the target domain (see
-      recycle.evaluation.distance). These are the sources of the other direction, or without it the truth;
+      recycle.evaluation.distance), and with 'lite2' also `kid_mid`, the same of features of a middle level. The real
+      frames are the sources of the other direction, or without it the truth;
     - with `trained`, training frames by domain: `memorisation`, whether the output copies those of the target domain,
       against the same real frames (see recycle.evaluation.memorisation);
     - with `truth`, into `settings.label_domain`: `mp`, `ac`, `iou` in percent (see metrics.label_scores).
@@ -77,7 +80,7 @@ def evaluate(
     consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
     frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
     left out, such as `warp_error` of a single frame. Progress counts frames. Frames stream; what remains of each is a
-    vector of at most 12 kB, and only where `features` or `trained` ask for it.
+    vector or two of at most 14 kB, and only where `features` or `trained` ask for it.
 
     `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
@@ -85,40 +88,50 @@ def evaluate(
     """
     if settings.features is not None and features is None:
         features = open_features(settings.features, device=settings.device)
-    describe = features or (describe_broadly if trained else None)
+    describes = set(filter(None, (features, *(gallery.describe for gallery in (trained or {}).values()))))
     tallies: dict[Direction, Tally] = {}
     done = 0
     for direction, clips in directions.items():
         into_labels = settings.palette is not None and settings.label_domain == direction[-1]
-        tally = tallies[direction] = Tally(palette=LABELS if into_labels else None, describe=describe)
+        tally = tallies[direction] = Tally(palette=LABELS if into_labels else None, describes=describes)
         for clip in clips:
             for _ in tally.add(clip, settings.max_frames):
                 progress(done := done + 1, None)
     scores: dict[str, float] = {}
     for direction, tally in tallies.items():
-        own = tally.scores() | _beside_real_frames(direction, tallies, features is not None, trained or {})
+        own = tally.scores() | _beside_real_frames(direction, tallies, features, trained or {})
         scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in own.items()}
     return scores
 
 
 def _beside_real_frames(
-    direction: Direction, tallies: Mapping[Direction, "Tally"], distances: bool, trained: Mapping[Domain, Gallery]
+    direction: Direction,
+    tallies: Mapping[Direction, "Tally"],
+    features: Describe | None,
+    trained: Mapping[Domain, Gallery],
 ) -> dict[tuple[str, str], float]:
     """The figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
-    described = {twin: torch.cat(vectors) for twin, vectors in tallies[direction].described.items()}
     other = tallies.get("ba" if direction == "ab" else "ab")
-    seen = other.described["_input"] if other and other.described else None
-    real = torch.cat(seen) if seen else described.get("_truth")
-    if real is None:
-        return {}
     gallery = trained.get("b" if direction == "ab" else "a")
+    mid = features.mid if isinstance(features, Features) else 0
     scores: dict[tuple[str, str], float | None] = {}
-    for twin, vectors in described.items():
-        if twin == "_truth" and not seen:
-            continue  # it is the real frames
-        if distances:
-            scores |= {("fid", twin): fid(vectors, real), ("kid", twin): kid(vectors, real)}
-        if gallery is not None:
+
+    def beside(describe: Describe) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Twins, their vectors, and those of the real frames."""
+        described = tallies[direction].vectors(describe)
+        seen = other.vectors(describe).get("_input") if other else None
+        real = described.pop("_truth", None) if seen is None else seen
+        if real is not None:
+            yield from ((twin, vectors, real) for twin, vectors in described.items())
+
+    if features is not None:
+        for twin, vectors, real in beside(features):
+            deep, real_deep = vectors[:, mid:], real[:, mid:]
+            scores |= {("fid", twin): fid(deep, real_deep), ("kid", twin): kid(deep, real_deep)}
+            if mid:
+                scores["kid_mid", twin] = kid(vectors[:, :mid], real[:, :mid])
+    if gallery is not None:
+        for twin, vectors, real in beside(gallery.describe):
             scores["memorisation", twin] = memorisation(vectors, real, gallery)
     return {name: value for name, value in scores.items() if value is not None}
 
@@ -128,11 +141,15 @@ class Tally:
     """Running sums of one direction's figures, under (figure, twin): twin "" is the translation's."""
 
     palette: Palette | None
-    describe: Describe | None = None
+    describes: Collection[Describe] = ()
     values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     confusion: dict[str, Tensor] = field(default_factory=dict)
-    described: dict[str, list[Tensor]] = field(default_factory=lambda: defaultdict(list))
-    """By twin: vectors (1, D) of all frames, where they are to be described."""
+    described: dict[tuple[Describe, str], list[Tensor]] = field(default_factory=lambda: defaultdict(list))
+    """By description and twin: vectors (1, D) of all frames."""
+
+    def vectors(self, describe: Describe) -> dict[str, Tensor]:
+        """By twin: vectors (N, D) of all frames."""
+        return {twin: torch.cat(rows) for (own, twin), rows in self.described.items() if own == describe}
 
     def add(self, clip: ClipSet, max_frames: int) -> Iterator[None]:
         """Score one clip frame by frame, yielding after each; memory does not grow with its length."""
@@ -146,10 +163,11 @@ class Tally:
             previous = judged
             for twin, frame in judged.items():
                 thumbnails[twin].append(metrics.thumbnail(frame))
-            if self.describe is not None:
-                for twin, vector in zip(judged, self.describe(list(judged.values())).split(1), strict=True):
-                    self.described[twin].append(vector)
+            for describe in self.describes:
+                for twin, vector in zip(judged, describe(list(judged.values())).split(1), strict=True):
+                    self.described[describe, twin].append(vector)
             self.values["change", ""].append(metrics.mean_difference(translated, source))
+            self._add_structure(source, judged)
             if back is not None:
                 self.values["cycle_error", ""].append(metrics.mean_difference(back, source))
                 self.values["cycle_error", "_input"].append(0.0)
@@ -171,6 +189,11 @@ class Tally:
         if varied.get(reference):
             scores |= {("collapse", twin): varied[twin] / varied[reference] for twin in varied if twin != reference}
         return scores
+
+    def _add_structure(self, source: Pixels, judged: Mapping[str, Pixels]) -> None:
+        for twin, frame in judged.items():
+            if twin != "_input" and (alike := metrics.structure(frame, source)) is not None:
+                self.values["structure", twin].append(alike)
 
     def _add_motion(self, previous: dict[str, Pixels], current: dict[str, Pixels]) -> None:
         """Scores of one pair of frames within a shot; the source's motion serves all that need it."""

@@ -1,11 +1,13 @@
 """Failures that the scores give away, in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 COLLAPSED = 0.4
 """`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
 COPIED = 0.4
 """`memorisation` below which copying is reported."""
+LOST = 0.7
+"""`structure` below which, and below the truth's where that is known, lost content is reported."""
 
 _NAMES = {"ab": "a → b", "ba": "b → a"}
 
@@ -26,4 +28,25 @@ def findings(scores: Mapping[str, float]) -> list[str]:
                 f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
                 f"them as real unseen frames are (below {COPIED:g} is too near)"
             )
+        lines += _nearness(scores, direction, name)
+        kept, due = scores.get(f"structure_{direction}"), scores.get(f"structure_{direction}_truth", 1.0)
+        if kept is not None and kept < min(LOST, due):
+            lines.append(
+                f"{name}: the content was not kept: {kept:.2f} of the structure of the input is left (below "
+                f"{min(LOST, due):.2g} is too little, unless the other domain is drawn otherwise, as label maps are)"
+            )
     return lines
+
+
+def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterator[str]:
+    """Whether the translation is nearer to real frames of its domain than the input was that nobody touched."""
+    farther = []
+    for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
+        value, untouched = (scores.get(f"{figure}_{direction}{twin}") for twin in ("", "_input"))
+        if value is not None and untouched is not None and value >= untouched:
+            farther.append(f"{shown} {value:.3g}, the input's {untouched:.3g}")
+    if farther:
+        yield (
+            f"{name}: the translation is no nearer to real frames of {direction[1]} than the untouched input is "
+            f"({'; '.join(farther)})"
+        )

@@ -228,29 +228,40 @@ class Domain:
 
         Every window comes once per epoch, in an order drawn anew for each epoch.
         """
-        window, random = self._draw(number)
+        window, random = self.draw(number)
         return self.read(*window, random)
 
-    def _draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
+    def draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
         """Shot, first frame and stride of a sample, and the random numbers for its crop."""
         epoch, position = divmod(number, len(self.windows))
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
         shot, start = self.windows[int(self._order[1][position])]
         random = np.random.default_rng([*self._seed, epoch, position])
-        low, high = self.strides
-        if self.frames > 1 and high > low:
-            fitting = (len(self.shots[shot].files) - 1 - start) // (self.frames - 1)
-            return (shot, start, int(random.integers(low, min(high, fitting) + 1))), random
-        return (shot, start, low), random
+        return (shot, start, self.stride(shot, start, random)), random
 
-    def read(self, shot_number: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
+    def stride(self, shot: int, start: int, random: np.random.Generator) -> int:
+        """A temporal stride for the clip that begins there: drawn of those that fit into its shot."""
+        low, high = self.strides
+        if self.frames == 1 or high == low:
+            return low
+        fitting = (len(self.shots[shot].files) - 1 - start) // (self.frames - 1)
+        return int(random.integers(low, min(high, fitting) + 1))
+
+    def read(self, shot: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
         """The clip that begins at a frame of a shot: uint8 (T, 3, H, W), cut to the canvas at a random place."""
-        shot = self.shots[shot_number]
-        clip = torch.stack([shot.read(start + t * stride) for t in range(self.frames)])
-        height, width = self.canvas
-        top = int(random.integers(shot.height - height + 1))
-        left = int(random.integers(shot.width - width + 1))
+        return self.cut(shot, start, stride, self.place(shot, self.canvas, random), self.canvas)
+
+    def place(self, shot: int, size: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
+        """Top and left of a cut of that size (height, width) in a shot's frames, drawn at random."""
+        height, width = size
+        top = int(random.integers(self.shots[shot].height - height + 1))
+        return top, int(random.integers(self.shots[shot].width - width + 1))
+
+    def cut(self, shot: int, start: int, stride: int, place: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """The clip that begins at a frame of a shot: uint8 (T, 3, *size), cut out with its top and left at `place`."""
+        clip = torch.stack([self.shots[shot].read(start + t * stride) for t in range(self.frames)])
+        (top, left), (height, width) = place, size
         return clip[:, :, top : top + height, left : left + width]
 
 
@@ -285,7 +296,7 @@ class PairedClips(Dataset[tuple[Tensor, Tensor]]):
         return self.length
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        window, random = self.a._draw(number)
+        window, random = self.a.draw(number)
         return self.a.read(*window, copy.deepcopy(random)), self.b.read(*window, random)
 
 

@@ -20,6 +20,7 @@ from recycle.footage.street_people import draw_walker
 from recycle.footage.street_scene import Scene, make_scene
 from recycle.footage.street_sky import Sky, add_rain, finish, make_sky
 from recycle.footage.street_snow import add_snow, snow
+from recycle.footage.street_thermal import thermal
 from recycle.footage.street_vehicles import draw_vehicle
 from recycle.footage.street_view import KERB_LINE, View
 from recycle.progress import Progress, silent
@@ -34,7 +35,10 @@ _LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
     "rain": street_weather.rain,
     "snow": snow,
     "night": street_light.night,
+    "thermal": thermal,
 }
+_NOISE: Mapping[Appearance, int] = {"night": 12, "thermal": 13}
+"""Number of the noise of an appearance, where it is not the day's."""
 _LABEL_COLOURS = np.zeros((16, 3), np.uint8)
 for _name, _number in LABEL_OF.items():
     _LABEL_COLOURS[_number] = LABELS[_name]
@@ -45,9 +49,10 @@ class Street:
     """A film of a street: shots of 4 to 6 seconds, each of another scene, all following from the seed.
 
     `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments under other light,
-    on other ground, and `labels` holds the class of each pixel as exactly the colours of `LABELS`. By day and
-    by night some scenes are rainy; in `rain` all are, in `sunset` and `snow` none. Films of two seeds have no
-    scene in common; the same seed at another size or rate shows the same scenes.
+    on other ground, `thermal` is grey by temperature (see street_thermal), and `labels` holds the class of each
+    pixel as exactly the colours of `LABELS`. By day and by night some scenes are rainy; in `rain` all are, in
+    `sunset` and `snow` none. Films of two seeds have no scene in common; the same seed at another size or rate
+    shows the same scenes.
 
     width, height: pixels, at least 16; fps: frames per second; seconds: length, at least one frame.
     """
@@ -123,11 +128,11 @@ class _Stage:
             return _LABEL_COLOURS[codes]
         shot = Shot(picture, self.scene, view, t, self.size)
         lit = _LIGHTS[appearance](shot, self.sky.at(appearance, view, t))
-        if self.scene.look.rain:
+        if self.scene.look.rain and appearance != "thermal":
             add_rain(lit, np.random.default_rng([*self.scene.seed, 10, index]))
         if appearance == "snow":
             add_snow(lit, self.scene.seed, t)
-        return finish(lit, np.random.default_rng([*self.scene.seed, 11 + (appearance == "night"), index]))
+        return finish(lit, np.random.default_rng([*self.scene.seed, _NOISE.get(appearance, 11), index]))
 
     def picture(self, view: View, t: float) -> np.ndarray:
         """Return what all appearances are computed from (see street_paint), `oversize` times the frame."""

@@ -159,17 +159,24 @@ def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> F
     import timm
 
     named = _named(architecture, weights, file)
-    body = timm.create_model(architecture, pretrained=False, features_only=True)
+    with torch.random.fork_rng(devices=[]):  # timm draws weights, which are replaced
+        body = timm.create_model(architecture, pretrained=False, features_only=True)
     body.load_state_dict({key: named[key] for key in body.state_dict()})
     fold_norms(body.eval())
     return FeatureNetwork(body)
 
 
 def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Weights in the order of timm's own state dict, under whatever names. Raises BundleError where shapes differ."""
+    """Weights by timm's own names: they have these, or stand in the order of timm's state dict under any others.
+
+    Raises BundleError where shapes differ.
+    """
     import timm
 
-    expected = timm.create_model(architecture, pretrained=False).state_dict()
+    with torch.random.fork_rng(devices=[]):
+        expected = timm.create_model(architecture, pretrained=False).state_dict()
+    if weights.keys() == expected.keys():  # in any order, as in .safetensors
+        weights = {key: weights[key] for key in expected}
     if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
         raise BundleError(f"{file} holds other weights than those of {architecture}")
     return dict(zip(expected, weights.values(), strict=True))

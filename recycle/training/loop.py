@@ -34,18 +34,21 @@ from recycle.footage.clips import (
 )
 from recycle.footage.survey import survey
 from recycle.memory import peak_memory, release
+from recycle.networks.features import open_network
 from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs
+from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
 from recycle.training.memory import Portions, plan
 from recycle.training.preview import held_out_name
 from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import StepError, StepReport, training_step
+from recycle.training.survey import look_at_sides
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -139,6 +142,10 @@ def _train(
             )
     for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
+    if fabric.is_global_zero and not resumed:
+        for text in look_at_sides(domains[0].shots, domains[1].shots).in_words():
+            say(text)
+    matches = _matches(run, domains, progress, notice) if settings.match else None
     purge = run.step + 1 if resumed else None
     logs = Logs(folder / "logs", purge_step=purge, say=notice) if fabric.is_global_zero else None
     with logs or nullcontext():
@@ -148,7 +155,7 @@ def _train(
         with _stop_between_steps() as stop:
             while not run.tick().over:
                 try:
-                    _train_until_done(run, domains, review, portions, logs, stop, progress, notice)
+                    _train_until_done(run, domains, matches, review, portions, logs, stop, progress, notice)
                     continue
                 except StepError as error:
                     failed, reason, kind = run.step, str(error), type(error)
@@ -168,6 +175,7 @@ def _train(
 def _train_until_done(
     run: Run,
     domains: list[Domain],
+    matches: Matches | None,
     review: Review | None,  # this and the logs: of rank 0 alone
     portions: Portions,
     logs: Logs | None,
@@ -183,7 +191,7 @@ def _train_until_done(
     batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
     last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // whole
     loader = load_clips(
-        (PairedClips if paired else UnpairedClips)(domains[0], domains[1], last * whole),
+        _clips(run, domains, matches, last * whole),
         first=batch * whole + own,
         batch_size=batch_size,
         every=whole,
@@ -195,7 +203,7 @@ def _train_until_done(
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
-        if paired:
+        if paired or matches:  # flipped alike, so that places stay comparable
             seeds[1] = seeds[0]
         a, b = (augment(fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True))
         a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
@@ -239,6 +247,34 @@ def _train_until_done(
         if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
             raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
         raise _saved(run)
+
+
+def _clips(run: Run, domains: list[Domain], matches: Matches | None, length: int) -> UnpairedClips | PairedClips:
+    if matches:
+        return MatchedClips(domains[0], domains[1], length, matches, run.pipeline.train)
+    return (PairedClips if run.pipeline.footage.paired else UnpairedClips)(domains[0], domains[1], length)
+
+
+def _matches(run: Run, domains: list[Domain], progress: StepProgress, say: Callable[[str], None]) -> Matches:
+    """Found by rank 0 for all: what is nearest must not depend on a process's rounding."""
+    settings, fabric = run.pipeline.train, run.fabric
+    a, b = domains
+    crops = candidates(a, settings.size, settings.seed), candidates(b, settings.size, settings.seed)
+    found: Matches | None = None
+    if fabric.is_global_zero:
+
+        def report(done: int, total: int | None) -> None:
+            progress(run.step, run.clock.total(run.step), f"comparing crops of both domains: {done} of {total}")
+
+        found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, report)
+        say(
+            f"matched sampling among {len(crops[0])} crops of domain a and {len(crops[1])} of b: similarity of matched "
+            f"pairs {found.similarity:.2f}, of random ones 0"
+        )
+    release(fabric.device)
+    shared = fabric.broadcast(found)
+    assert shared is not None
+    return shared
 
 
 def _saved(run: Run) -> Interrupted:

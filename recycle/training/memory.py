@@ -1,19 +1,22 @@
 """What a training step needs of memory; and a batch that does not fit is worked through in portions."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import nullcontext
+from typing import NamedTuple, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from recycle.config import Pipeline
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.memory import free_memory, release
+from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import generator_losses, weighed
 from recycle.objective.passing import Pass
 from recycle.objective.sides import bare
+from recycle.objective.translators import Translators
 from recycle.training.run import Run
 
 OPTIMISED = 4
@@ -80,34 +83,80 @@ def step_memory(run: Run) -> tuple[int, int]:
     One forward pass of the generators' and predictors' side on a clip pair of noise tells how much autograd keeps for
     the backward pass, in the run's precision. Nothing of the run is changed by it.
     """
-    pipeline, fabric = run.pipeline, run.fabric
+    fabric = run.fabric
     translators, discriminators = bare(run.model.translators), bare(run.model.discriminators)
-    networks = sum(p.numel() * p.element_size() for m in (translators, discriminators) for p in m.parameters())
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # the tensor itself would hold its own graph for ever
-
-    own = {p.untyped_storage().data_ptr() for m in (translators, discriminators) for p in m.parameters()}
     modes = [(m, m.training) for net in (translators, discriminators) for m in net.modules()]
-    shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
     with torch.random.fork_rng(devices=[fabric.device] if fabric.device.type == "cuda" else []):
-        a, b = (torch.rand(shape, device=fabric.device) * 2 - 1 for _ in range(2))
-        discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
-        with fabric.autocast(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            made = Pass(a, b, translators(a, b))
-            losses = weighed(
-                generator_losses(translators.terms, discriminators, made, pipeline.losses), translators.terms
-            )
-        del made, losses
+        with fabric.autocast():
+            clip = _kept_of_a_clip(run.pipeline, translators, discriminators, fabric.device)
         discriminators.requires_grad_(True)
         for module, training in modes:
             module.training = training
     average = sum(p.numel() * p.element_size() for p in run.average.bundle.parameters())
-    clip = int(TRANSIENT * sum(size for pointer, size in kept.items() if pointer not in own))
-    return OPTIMISED * networks + average, clip
+    return OPTIMISED * _size_of(translators, discriminators) + average, clip
+
+
+class Reckoning(NamedTuple):
+    """What a training step will need, reckoned without a device, without its memory and without its time."""
+
+    networks: int
+    """Bytes, as of step_memory."""
+    clip: int
+    """Bytes of each clip pair."""
+    operations: int
+    """Floating-point operations of the forward pass of a clip pair, a multiplication and an addition being two."""
+
+
+def reckon(pipeline: Pipeline, dtype: torch.dtype) -> Reckoning:
+    """What `step_memory` will measure in a run of this pipeline in float32, bfloat16 or float16, on any machine.
+
+    The same pass goes through networks whose tensors have shapes and no values.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and training itself needs neither
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.random.fork_rng(devices=[]):
+        translators = Translators(pipeline).to(memory_format=torch.channels_last)
+        discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    for module in (m for net in (translators, discriminators) for m in net.modules()):
+        for name, parameter in module.named_parameters(recurse=False):
+            empty = fake.from_tensor(parameter.detach())
+            setattr(module, name, nn.Parameter(empty, requires_grad=parameter.requires_grad))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, fake.from_tensor(buffer))
+    half = nullcontext() if dtype == torch.float32 else torch.autocast("cpu", dtype)
+    with fake, FlopCounterMode(display=False) as counter, half:
+        clip = _kept_of_a_clip(pipeline, translators, discriminators, torch.device("cpu"))
+    networks = OPTIMISED * _size_of(translators, discriminators) + _size_of(translators)
+    return Reckoning(networks, clip, counter.get_total_flops())
+
+
+def _kept_of_a_clip(
+    pipeline: Pipeline, translators: Translators, discriminators: Discriminators, device: torch.device
+) -> int:
+    """Most bytes that a step of one clip pair of noise holds, beside the networks; these are left in another mode."""
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage  # held, so that no other one gets its number
+        return tensor.detach()  # the tensor itself would hold its own graph for ever
+
+    own = {p.untyped_storage()._cdata for m in (translators, discriminators) for p in m.parameters()}
+    shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
+    a, b = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
+    discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        made = Pass(a, b, translators(a, b))
+        losses = weighed(generator_losses(translators.terms, discriminators, made, pipeline.losses), translators.terms)
+    del made, losses
+    return int(TRANSIENT * sum(storage.nbytes() for number, storage in kept.items() if number not in own))
+
+
+def _size_of(*networks: nn.Module) -> int:
+    """Bytes of all parameters."""
+    return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
 
 
 def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:

@@ -39,7 +39,12 @@ class Review:
             (self._clips[0], self._clips[1]),
             paired=run.pipeline.footage.paired,
         )
-        self.scores = Scores.load(run.folder / "validation.json", run.step, held_out=names)
+        self.scores = Scores.load(run.folder / "validation.json", run.step, held_out=names, kind=self._validate.kind)
+        if self.scores.outdated:
+            say(
+                "the validation score measures something else than when this run began: it starts anew, and the next "
+                f"review writes {BEST}"
+            )
 
     def _keep(self, held_out: dict[str, tuple[Split, Tensor]]) -> None:
         """Have these clips as videos in the run's folder, and no others."""

@@ -29,14 +29,17 @@ class Transform:
 
     pictures: Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
     """One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype, which is
-    stretched to the source's size when it is encoded. Runs in a thread; with a context it starts anew with every
-    segment."""
+    stretched to the source's size when it is encoded. Runs in a thread."""
     key: Mapping[str, object] | None = None
     """All that it depends on."""
     context: int = 0
-    """Frames before each segment that it sees again, so that the result is that of an uninterrupted call."""
+    """Frames before a segment that it sees again where it starts there, so that the result is that of an uninterrupted
+    call."""
     size: Callable[[StreamInfo], tuple[int, int]] | None = None
     """Width and height at which it wants to see the frames: they are decoded to it. None: the source's."""
+    anew: bool = False
+    """Whether it starts anew with every segment: needed where its context alone does not give the same bits, because it
+    computes frames together."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,8 @@ class Renderer:
             context = min(self.transform.context, len(stretch.past))
             past: deque[Frame] = deque(islice(decoded, context), maxlen=self.transform.context)
             segment = stretch.segment
-            # Where frames depend on none before them all go through in one stream, which never runs dry.
-            length = SEGMENT if self.transform.context else sys.maxsize
+            # Else all go through in one stream, which never runs dry.
+            length = SEGMENT if self.transform.anew else sys.maxsize
             for first in decoded:
                 again = list(past)
                 waiting: deque[Frame] = deque()

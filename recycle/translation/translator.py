@@ -1,14 +1,16 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Self, get_args
+from typing import NamedTuple, Self, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
@@ -25,6 +27,7 @@ from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
 from recycle.translation.span import WHOLE, Span
+from recycle.translation.stabilise import PAST, Seen, Stabiliser, Watch, look, shrink
 from recycle.translation.stretch import Transform
 from recycle.translation.tiles import Network, WithinMemory
 
@@ -108,13 +111,16 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
 
-        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing one group more;
-        their number does not change the result. Smoothing starts anew at every cut. `pixel_aspect` is the sample
-        aspect ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
+        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising
+        one group more, and for stabilising the last PAST outputs (`recycle.translation.stabilise`); their number does
+        not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample aspect
+        ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.
         """
         self._check(to, settings.smoothing)
         if self.bundle is None:
+            if settings.stabilise:
+                return _stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
         return self._translate_stream(iter(frames), self.bundle, to, settings, pixel_aspect)
 
@@ -175,6 +181,7 @@ class Translator:
         """For `render`; `whole`: on frames of the source's size."""
         bundle = self.bundle
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
+        past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
         if bundle is None or whole:
 
@@ -182,7 +189,7 @@ class Translator:
                 aspect = info.sample_aspect_ratio
                 return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
 
-            return Transform(pictures, key, past)
+            return Transform(pictures, key, past, anew=settings.smoothing)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -194,7 +201,11 @@ class Translator:
             return width, height
 
         as_given = settings.model_copy(update={"scale": "source"})
-        return Transform(lambda frames, _: self.translate_frames(frames, to=to, settings=as_given), key, past, size)
+
+        def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
+            return self.translate_frames(frames, to=to, settings=as_given)
+
+        return Transform(shrunk, key, past, size, anew=settings.smoothing)
 
     @cached_property
     def _digest(self) -> str:
@@ -207,6 +218,7 @@ class Translator:
             "to": to,
             "scale": settings.scale,
             "smoothing": settings.smoothing,
+            **({"stabilise": settings.stabilise} if settings.stabilise else {}),
             **({"fps": str(settings.fps)} if settings.fps else {}),
         }
 
@@ -225,39 +237,65 @@ class Translator:
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
         dtype = torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16
 
-        def seen() -> Iterator[tuple[Pixels, bool]]:
+        watch = Watch(inner, threads=torch.get_num_threads()) if settings.stabilise else None
+        in_shots = settings.smoothing or watch is not None
+
+        def seen() -> Iterator[_Item]:
             cut_detector = CutDetector()
             for frame in chain([first], frames):
-                yield frame.pixels, settings.smoothing and cut_detector.is_cut(frame.pixels)
+                cut = in_shots and cut_detector.is_cut(frame.pixels)
+                yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
 
         # What does not fit into memory is remembered for this stream: other files may find more of it.
         generator = WithinMemory(self._generators[to])
         limit = settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes)
 
-        def translated(group: list[tuple[Pixels, bool]]) -> Tensor:
-            x = to_float(self._lanes.upload(np.stack([pixels for pixels, _ in group])))
+        def translated(group: list[_Item]) -> Tensor:
+            x = to_float(self._lanes.upload(np.stack([item.pixels for item in group])))
             return generator(resize(x, inner).clamp(-1, 1))
 
         def leave(y: Tensor) -> Callable[[], Pixels]:
             return self._lanes.download(to_levels(resize(y, size), dtype))
 
-        def plain(group: list[tuple[Pixels, bool]]) -> Callable[[], Pixels]:
+        def plain(group: list[_Item]) -> Callable[[], Pixels]:
             with torch.inference_mode():
                 return leave(translated(group))
 
-        def with_cuts(group: list[tuple[Pixels, bool]]) -> tuple[Tensor, list[bool]]:
+        def with_group(group: list[_Item]) -> tuple[Tensor, list[_Item]]:
             with torch.inference_mode():
-                return translated(group), [cut for _, cut in group]
+                return translated(group), group
 
-        if not settings.smoothing:
+        if not in_shots:
             for pictures in self._lanes.through(plain, seen(), limit=limit):
                 yield from pictures()
             return
-        past: Tensor | None = None
-        before: Callable[[], Pixels] | None = None
-        for y, cuts in self._lanes.through(with_cuts, seen(), limit=limit):
+
+        def smoothed() -> Iterator[tuple[Tensor, list[_Item]]]:
+            past: Tensor | None = None
+            for y, group in self._lanes.through(with_group, seen(), limit=limit):
+                if settings.smoothing:
+                    with torch.inference_mode():
+                        y, past = self._smooth(y, y[:0] if past is None else past, [item.cut for item in group], to)
+                yield y, group
+
+        def steady(stabiliser: Stabiliser) -> Iterator[NDArray[np.float32]]:
+            for y, group in smoothed():
+                outputs = np.ascontiguousarray(y.permute(0, 2, 3, 1).cpu().numpy())
+                for item, output in zip(group, outputs, strict=True):
+                    yield stabiliser(item.seen(), output)
+
+        def finished(outputs: list[NDArray[np.float32]]) -> Callable[[], Pixels]:
             with torch.inference_mode():
-                y, past = self._smooth(y, y[:0] if past is None else past, cuts, to)
+                return leave(self._lanes.upload(np.stack(outputs)).permute(0, 3, 1, 2))
+
+        if watch is not None:
+            with closing(watch):
+                for pictures in self._lanes.through(finished, steady(Stabiliser(settings.stabilise)), limit=limit):
+                    yield from pictures()
+            return
+        before: Callable[[], Pixels] | None = None
+        for y, _ in smoothed():
+            with torch.inference_mode():
                 pictures = leave(y)
             if before is not None:  # given only now, so that a GPU has work while they are waited for
                 yield from before()
@@ -303,3 +341,30 @@ class Translator:
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
+
+
+class _Item(NamedTuple):
+    """A frame on its way."""
+
+    pixels: Pixels
+    cut: bool
+    """Whether a new shot begins with it; False where nobody asks."""
+    seen: Callable[[], Seen]
+    """What the stabiliser is to know of it, where there is one."""
+
+
+def _unseen() -> Seen:
+    raise AssertionError("there is no stabiliser")
+
+
+def _stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:
+    """The frames as they are, but for their flicker."""
+    stabiliser, cut_detector, before = Stabiliser(strength), CutDetector(), None
+    for frame in frames:
+        dtype = torch.uint8 if frame.pixels.dtype == np.uint8 else torch.uint16
+        now = shrink(frame.pixels, frame.pixels.shape[:2])
+        cut = cut_detector.is_cut(frame.pixels)
+        x = to_float(torch.from_numpy(np.ascontiguousarray(frame.pixels))[None])
+        y = stabiliser(look(None if cut else before, now), x[0].permute(1, 2, 0).contiguous().numpy())
+        yield to_levels(torch.from_numpy(y).permute(2, 0, 1)[None], dtype)[0].numpy()
+        before = now

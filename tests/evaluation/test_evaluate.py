@@ -17,7 +17,7 @@ from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
 
-PLAIN = EvaluateSettings(max_frames=200)
+PLAIN = EvaluateSettings(features=None, max_frames=200)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,8 @@ def test_perfect_translation(day: Pixels, night: Pixels) -> None:
         assert scores[f"change_{direction}"] > 20
         assert scores[f"tof_{direction}"] == 0 < scores[f"tof_{direction}_input"]
         assert scores[f"collapse_{direction}"] == 1
+        assert scores[f"structure_{direction}"] == scores[f"structure_{direction}_truth"] < 0.9
+        assert f"structure_{direction}_input" not in scores
     assert scores["diversity_ab"] == scores["diversity_ba_input"]
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
@@ -170,7 +172,7 @@ def test_clips_are_weighted_by_their_frames(day: Pixels) -> None:
 def test_labels_are_scored_over_all_clips_together(day: Pixels) -> None:
     labels = np.stack(list(Street(3, 64, 48, 12, 1.0).frames("labels")))
     other = np.stack(list(Street(4, 64, 48, 12, 1.0).frames("labels")))
-    settings = EvaluateSettings(palette="street", label_domain="b", max_frames=200)
+    settings = EvaluateSettings(features=None, palette="street", label_domain="b", max_frames=200)
     clips = [ClipSet(day, labels, truth=labels), ClipSet(day, other, truth=labels)]
     scores = evaluate({"ab": clips, "ba": [ClipSet(labels, day, truth=day)]}, settings)
     right = np.concatenate((labels == labels, other == labels)).all(-1)
@@ -203,7 +205,9 @@ def test_padding_of_odd_sizes_is_cut_off(day: Pixels, tmp_path: Path) -> None:
 def test_only_the_first_frames_are_scored(day: Pixels) -> None:
     done: list[int] = []
     clip = ClipSet(day, np.concatenate((day[:4], 255 - day[4:])), truth=day[:6])
-    scores = evaluate({"ab": [clip]}, EvaluateSettings(max_frames=4), progress=lambda n, _: done.append(n))
+    scores = evaluate(
+        {"ab": [clip]}, EvaluateSettings(features=None, max_frames=4), progress=lambda n, _: done.append(n)
+    )
     assert scores["psnr_ab"] == 100
     assert done == [1, 2, 3, 4]
 
@@ -230,7 +234,7 @@ def test_videos_that_do_not_correspond(day: Pixels, truth: slice, message: str) 
 
 def test_longer_truth_is_reported_within_the_limit(day: Pixels) -> None:
     with pytest.raises(FootageError, match="source 6, translation 6, truth 8 or more"):
-        evaluate({"ab": [ClipSet(day[:6], day[:6], truth=day)]}, EvaluateSettings(max_frames=8))
+        evaluate({"ab": [ClipSet(day[:6], day[:6], truth=day)]}, EvaluateSettings(features=None, max_frames=8))
 
 
 def test_unusable_clips(day: Pixels, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Failures are told in plain words, and only they."""
 
-from recycle.evaluation.findings import COLLAPSED, COPIED, findings
+from recycle.evaluation.findings import COLLAPSED, COPIED, LOST, findings
 
 
 def test_what_is_sound_is_not_accused() -> None:
@@ -8,6 +8,26 @@ def test_what_is_sound_is_not_accused() -> None:
     assert findings(sound) == []
     assert findings({}) == []
     assert findings({"collapse_ab_input": 0.1, "memorisation_ab_input": 0.1}) == []
+
+
+def test_a_translation_that_is_no_nearer_than_its_input_is_told_with_both_figures() -> None:
+    nearer = {"kid_ab": 2.0, "kid_ab_input": 3.3, "kid_mid_ab": 0.3, "kid_mid_ab_input": 0.4}
+    assert findings(nearer) == []
+    assert findings({"kid_ab": 2.0}) == []
+    (deep,) = findings(nearer | {"kid_ab": 4.891})
+    assert deep.startswith("a → b: the translation is no nearer to real frames of b than the untouched input")
+    assert deep.endswith("(KID 4.89, the input's 3.3)")
+    (mid,) = findings({"kid_ba": 1, "kid_ba_input": 2, "kid_mid_ba": 1.4, "kid_mid_ba_input": 0.4})
+    assert mid.startswith("b → a: ")
+    assert mid.endswith("real frames of a than the untouched input is (KID of textures 1.4, the input's 0.4)")
+
+
+def test_lost_content_is_told_unless_the_truth_has_other_edges_too() -> None:
+    assert findings({"structure_ab": LOST, "structure_ba": 0.9}) == []
+    (line,) = findings({"structure_ab": 0.512})
+    assert line.startswith("a → b: the content was not kept: 0.51 of the structure of the input is left")
+    assert findings({"structure_ab": 0.512, "structure_ab_truth": 0.47}) == []
+    assert len(findings({"structure_ab": 0.4, "structure_ab_truth": 0.47})) == 1
 
 
 def test_collapse_and_copying_are_named_with_their_direction() -> None:

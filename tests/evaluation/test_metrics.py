@@ -20,6 +20,7 @@ from recycle.evaluation.metrics import (
     motion,
     psnr,
     ssim,
+    structure,
     thumbnail,
     warp_error,
 )
@@ -50,6 +51,38 @@ def test_identical_frames_score_the_best() -> None:
     assert psnr(frame, frame) == PSNR_CAP
     assert ssim(frame, frame) == pytest.approx(1)
     assert mean_difference(frame, frame) == 0
+
+
+def test_structure_is_kept_by_other_colours_and_lost_by_other_pictures() -> None:
+    frame = texture(48, 64)
+    assert structure(frame, frame) == pytest.approx(1)
+    assert structure(255 - frame, frame) == pytest.approx(1)  # light on dark, for dark on light
+    assert structure(frame // 2 + 60, frame) == pytest.approx(1, abs=0.02)
+    assert abs(structure(texture(48, 64, seed=1), frame) or 1) < 0.2
+    assert structure(np.full_like(frame, 90), frame) == 0
+    assert structure(frame, np.full_like(frame, 90)) is None
+    shifted = [structure(np.roll(frame, pixels, 1), frame) or 0 for pixels in (1, 2, 4)]
+    assert 1 > shifted[0] > shifted[1] > shifted[2]
+
+
+def test_structure_is_the_correlation_of_sobel_lengths() -> None:
+    """Against Sobel's masks, written out, away from the borders."""
+    one, other = (np.repeat(texture(24, 32, seed)[..., :1], 3, 2) for seed in (0, 1))
+
+    def lengths(frame: Pixels) -> list[float]:
+        p = frame[..., 0].astype(int)
+        found = []
+        for y in range(1, 23):
+            for x in range(1, 31):
+                right = p[y - 1, x + 1] + 2 * p[y, x + 1] + p[y + 1, x + 1]
+                left = p[y - 1, x - 1] + 2 * p[y, x - 1] + p[y + 1, x - 1]
+                below = p[y + 1, x - 1] + 2 * p[y + 1, x] + p[y + 1, x + 1]
+                above = p[y - 1, x - 1] + 2 * p[y - 1, x] + p[y - 1, x + 1]
+                found.append(((right - left) ** 2 + (below - above) ** 2) ** 0.5)
+        return found
+
+    expected = np.corrcoef(lengths(one), lengths(other))[0, 1]
+    assert structure(one, other) == pytest.approx(expected, abs=0.05)  # cv2 takes the borders, too
 
 
 def test_psnr_and_difference_of_a_known_offset() -> None:

@@ -184,7 +184,7 @@ def test_failures_stand_above_the_scores_and_neighbours_are_shown(tmp_path: Path
     assert 0 < page.text.index("a → b: perceptual mode collapse") < page.text.index("<table>")
     assert "b → a: perceptual" not in page.text
     assert page.row("Diversity kept")[1:5] == ["0.10", "–", "–", "0.90"]
-    assert page.row("KID")[1] == "-1.2"
+    assert page.row("KID")[1] == "-0.0012"
     assert base64.b64decode(page.of("img")[0]["src"].split("base64,")[1]) == picture.read_bytes()
     write_report(tmp_path / "r.html", title="t", rows=[], metrics=METRICS, curves={})
     sound = Page(tmp_path / "r.html")

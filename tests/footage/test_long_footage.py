@@ -23,7 +23,7 @@ def test_thirty_hours_fit_into_memory_and_are_drawn_at_once() -> None:
     tracemalloc.start()
     domain = Domain(shots(), name="a", frames=3, seed=0)
     start = time.process_time()
-    drawn = [domain._draw(number)[0] for number in range(500)]
+    drawn = [domain.draw(number)[0] for number in range(500)]
     seconds = time.process_time() - start
     _, most = tracemalloc.get_traced_memory()
     start = time.process_time()
@@ -50,7 +50,7 @@ def test_the_order_is_that_of_a_permutation_of_all_windows_for_each_epoch() -> N
     for number in (0, 3, len(windows) - 1, len(windows), 5 * len(windows) + 2, 1):  # to and fro between epochs
         epoch, position = divmod(number, len(windows))
         order = np.random.default_rng([7, ord("b"), epoch]).permutation(len(windows))
-        assert domain._draw(number)[0] == (*windows[order[position]], 1)
+        assert domain.draw(number)[0] == (*windows[order[position]], 1)
 
 
 def test_windows_are_equal_where_the_shots_are_as_long() -> None:

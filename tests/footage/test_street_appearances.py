@@ -153,14 +153,14 @@ def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, mas
 
 
 def test_what_moves_moves_in_every_appearance_alike() -> None:
-    """Where vehicles and people move between two frames, every condition changes there and much less elsewhere."""
+    """Where vehicles and people move between two frames, every look changes there and much less elsewhere."""
     for start in FILM.cuts():
         labels = [FILM.frame(start + k, "labels").astype(int) for k in (10, 12)]
         moving = np.zeros(labels[0].shape[:2], bool)
         for name in ("vehicle", "person"):
             moving |= (labels[0] == LABELS[name]).all(-1) ^ (labels[1] == LABELS[name]).all(-1)
         assert moving.sum() > 5
-        for appearance in CONDITIONS:
+        for appearance in (*CONDITIONS, "thermal"):
             frames = [FILM.frame(start + k, appearance).astype(float) for k in (10, 12)]
             change = np.abs(frames[0] - frames[1]).mean(axis=-1)
             assert change[moving].mean() > 1.5 * change[~moving].mean(), (start, appearance)
@@ -239,6 +239,33 @@ def test_flakes_fall(masks: dict[str, np.ndarray]) -> None:
         return float((np.roll(one, down, axis=0) * other)[8:-8].sum())
 
     assert fit(1) > fit(-1)
+
+
+def test_the_thermal_picture_is_grey_and_as_warm_as_its_classes(masks: dict[str, np.ndarray]) -> None:
+    thermal = shown(FILM, "thermal")
+    assert paleness(thermal).max() == 0
+    grey = {name: float(np.median(thermal[..., 0][inside(mask)])) for name, mask in masks.items()}
+    assert grey["sky"] < grey["window"] < grey["building"] < grey["road"] < grey["person"]
+    assert grey["vegetation"] < grey["building"]
+
+
+def test_paint_does_not_show_in_the_thermal_picture(day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
+    """Walls of many colours by day are nearly one grey: it is no map of the day's brightness."""
+    thermal, wall = shown(FILM, "thermal"), inside(masks["building"])
+    assert np.std(thermal[..., 0][wall]) < 0.5 * np.std(luma(day)[wall])
+    assert abs(np.corrcoef(thermal[..., 0].ravel(), luma(day).ravel())[0, 1]) < 0.6
+
+
+def test_the_road_is_warmer_below_engines_and_colder_in_rain(masks: dict[str, np.ndarray]) -> None:
+    thermal = shown(FILM, "thermal")[..., 0]
+    road = inside(masks["road"])
+    below = road & np.roll(masks["vehicle"], 2, axis=1)
+    below[:, :2] = False
+    assert thermal[below].mean() > thermal[road].mean() + 5
+    shots = np.searchsorted(FILM.cuts(), moments(FILM), side="right") - 1
+    wet = np.array([make_scene(0, int(shot), 160 / 96).look.rain for shot in shots])
+    assert wet.any()
+    assert thermal[wet][road[wet]].mean() < 0.85 * thermal[~wet][road[~wet]].mean()
 
 
 def test_a_rainy_scene_is_dry_at_sunset_and_every_scene_is_wet_in_rain() -> None:

@@ -19,11 +19,12 @@ from recycle.footage.street import LABELS
 from recycle.progress import Bar, Terminal
 from tools.reproduce import Command, reproduce
 from tools.reproduction import runs
-from tools.reproduction.footage import Clip, Scene
+from tools.reproduction.footage import Scene
 from tools.reproduction.plan import COLUMNS, CONDITIONS, load_plan, merged, pipeline_of
 from tools.reproduction.scores import score
 from tools.reproduction.segmenter import COLOURS
 from tools.reproduction.tables import markdown, normalised, summarise
+from tools.reproduction.task import Clip
 
 
 class Quiet(Terminal):
@@ -158,6 +159,7 @@ def test_every_pipeline_of_the_plan_is_valid_and_the_methods_differ() -> None:
             losses = {
                 name: pipeline_of(size, overlay, name=name).model_dump_json(exclude={"name"})
                 for name, overlay in overlays.items()
+                if name != "previous"  # what the default was: what it is, until that changes
             }
             assert len(set(losses.values())) == len(losses)
 

@@ -19,7 +19,7 @@ from recycle.footage.clips import find_shots
 from recycle.memory import _allowed, free_memory
 from recycle.networks.resnet import ResNetGenerator
 from recycle.training.loop import train
-from recycle.training.memory import USABLE, Portions, plan, step_memory
+from recycle.training.memory import USABLE, Portions, plan, reckon, step_memory
 from recycle.training.run import Run
 from tests.training.test_loop import SETTINGS, write_frames
 
@@ -126,6 +126,65 @@ def test_the_estimate_follows_the_size_of_the_frames_and_leaves_the_run_as_it_wa
     _, (same, larger) = measured(tmp_path, size=[32, 32])
     assert same == networks
     assert 3.5 < larger / clip < 4.5
+
+
+@pytest.mark.parametrize(
+    ("precision", "settings"),
+    [
+        ("fp32", {"size": [64, 64], "frames": 1}),
+        ("bf16", {"size": [48, 96], "frames": 1}),
+        ("fp32", {"size": [16, 16]}),  # three frames
+    ],
+)
+def test_what_is_reckoned_without_computing_is_what_is_measured(
+    tmp_path: Path, precision: Any, settings: dict[str, Any]
+) -> None:
+    default = {"weights": {"cycle": 2, "unsupervised_spatial": 5, "unsupervised_recycle": 2}, "noise_back": 0.1}
+    train = {**SETTINGS["train"], "precision": precision, "batch_size": 1, **settings}
+    networks = {"generator": {"width": 8, "blocks": 2}, "discriminator": {"width": 8, "layers": 2}}
+    least = {**networks, "discriminator": {"width": 8, "layers": 1, "norm": "spectral"}}
+    given = networks if min(train["size"]) > 16 else least
+    task = parse_pipeline({**SETTINGS, "networks": given, "losses": default, "train": train}, where="test")
+    state = torch.get_rng_state()
+    reckoned = reckon(task, torch.float32 if precision == "fp32" else torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), state)
+    run = Run(task, tmp_path, make_fabric("cpu", precision), short_side=16)
+    networks_measured, clip = step_memory(run)
+    assert reckoned.networks == networks_measured
+    assert reckoned.clip == pytest.approx(clip, rel=0.1)
+
+
+def test_the_operations_of_a_step_are_those_of_its_convolutions() -> None:
+    """One convolution counted by hand: 7 × 7 from 3 to 4 channels at 32 × 32, of the frames of one more generator."""
+    one, two = (
+        reckon(
+            parse_pipeline(
+                {
+                    "networks": {
+                        "generator": {"width": width, "blocks": 1},
+                        "discriminator": {"width": 4, "layers": 1},
+                    },
+                    "losses": {"weights": {"cycle": 1}},
+                    "train": {"size": [32, 32]},
+                },
+                where="test",
+            ),
+            torch.float32,
+        ).operations
+        for width in (4, 8)
+    )
+
+    def generator(w: int) -> int:
+        """Multiplications and additions of a frame of 32 × 32, layer by layer."""
+        ends = 2 * 49 * 3 * w * 32 * 32
+        down = 9 * w * 2 * w * 16 * 16 + 9 * 2 * w * 4 * w * 8 * 8
+        up = 9 * 4 * w * 2 * w * 8 * 8 + 9 * 2 * w * w * 16 * 16
+        blur = 9 * 2 * w * 16 * 16 + 9 * w * 32 * 32
+        block = 2 * 9 * 4 * w * 4 * w * 8 * 8
+        return 2 * (ends + down + up + blur + block)
+
+    frames = 4  # there and back, both ways
+    assert two - one == frames * (generator(8) - generator(4))
 
 
 def test_a_batch_known_not_to_fit_begins_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,10 @@
-"""What is to be run: the content of tools/reproduce.toml, and the pipeline of each run."""
+"""What is to be run: the content of tools/reproduce.toml and tools/tasks.toml, and the pipeline of each run."""
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ from recycle.config import Appearance, Pipeline, Settings, parse_pipeline, parse
 from recycle.errors import ConfigError
 
 PLAN = Path(__file__).parents[1] / "reproduce.toml"
+"""Of the task `labels`."""
+TASKS = PLAN.with_name("tasks.toml")
+"""Of all others."""
 CONDITIONS: tuple[Appearance, ...] = ("day", "sunset", "rain", "snow", "night")
 ALL = "all"
 COLUMNS: tuple[str, ...] = (*CONDITIONS, ALL)
@@ -45,39 +48,115 @@ class SegmenterSettings(Settings):
     seed: int = 0
 
 
-class Size(Settings):
-    """One scale of the experiment."""
+class Budget(Settings):
+    """One scale of a task."""
 
     seconds: float = Field(gt=0)
     """Of training, for each run."""
     seeds: int = Field(ge=1)
-    footage: FootageSize
-    segmenter: SegmenterSettings
     pipeline: Overlay
 
 
+class Size(Budget):
+    """One scale of the task `labels`."""
+
+    footage: FootageSize
+    segmenter: SegmenterSettings
+
+
 class Plan(Settings):
-    """The whole file."""
+    """The whole file of the task `labels`."""
 
     sizes: dict[str, Size]
     methods: dict[str, Overlay]
     ablation: dict[str, Overlay]
 
 
+class TaskSize(Budget):
+    """One scale of the other tasks."""
+
+    lines: int = Field(ge=32)
+    """Height of the frames, or for upright footage their width."""
+    train_seconds: float = Field(gt=0)
+    """Of street for each domain; other scenes in each."""
+    test_seconds: float = Field(gt=0)
+    """Of street for each domain, of scenes that nobody trained on."""
+    scored: int = Field(ge=2)
+    """Unseen frames of each domain that are scored, at most: the middle of each scene of the street, or the first ones
+    of real footage."""
+
+
+class StreetSettings(Settings):
+    """The procedural street in two appearances, whose true counterparts are known."""
+
+    looks: tuple[Appearance, Appearance]
+    fps: int = Field(12, ge=1)
+    pipeline: Overlay = Field({})
+    ablation: tuple[str, ...] = ()
+    """Rows of the ablation; none: all."""
+
+
+class RealSettings(Settings):
+    """Real footage: videos and folders of videos or of numbered images, relative to the folder of footage."""
+
+    a: tuple[str, ...] = Field(min_length=1)
+    b: tuple[str, ...] = Field(min_length=1)
+    test_a: tuple[str, ...] = ()
+    """Unseen; none: the end of a is held out. So for b."""
+    test_b: tuple[str, ...] = ()
+    held_out: float = Field(0.2, gt=0, le=0.5)
+    """Part of the frames of each domain that is held out where there is no unseen footage."""
+    fps: float | None = Field(None, gt=0)
+    """At most so many frames a second."""
+    pipeline: Overlay = Field({})
+    ablation: tuple[str, ...] = ()
+
+
+class TaskPlan(Settings):
+    """The whole file of the other tasks."""
+
+    sizes: dict[str, TaskSize]
+    tasks: dict[str, StreetSettings | RealSettings]
+    methods: dict[str, Overlay]
+    ablation: dict[str, Overlay]
+
+
+PlanKind = TypeVar("PlanKind", Plan, TaskPlan)
+Value = TypeVar("Value")
+
+
 def load_plan(path: Path = PLAN) -> Plan:
-    """Read the plan. Raises ConfigError."""
+    """Read the plan of the task `labels`. Raises ConfigError."""
+    return _load(Plan, path)
+
+
+def load_tasks(path: Path = TASKS) -> TaskPlan:
+    """Read the plan of the other tasks. Raises ConfigError."""
+    return _load(TaskPlan, path)
+
+
+def _load(kind: type[PlanKind], path: Path) -> PlanKind:
     try:
-        return parse_settings(Plan, tomllib.loads(path.read_text(encoding="utf-8")))
+        return parse_settings(kind, tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the plan {path}: {error}") from error
 
 
-def pipeline_of(size: Size, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
+def chosen(known: Mapping[str, Value], names: Sequence[str], kind: str) -> dict[str, Value]:
+    """Those of these names, in their order. Raises ConfigError for a name that is not known."""
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"the plan has no {kind} '{name}'; it has {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def pipeline_of(size: Budget, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
     """The pipeline of a method: the size's, the overlay's settings in place of its own, then those of `train`.
 
     Raises ConfigError.
     """
-    data = merged(merged(size.pipeline, overlay), {"name": name, "train": train})
+    rarely = {"preview_every": 10**9}
+    data = merged(merged(size.pipeline, overlay), {"name": name, "train": rarely | train})
     return parse_pipeline(data, where=f"method '{name}'")
 
 

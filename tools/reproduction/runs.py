@@ -21,10 +21,9 @@ from recycle.footage.workers import run_all
 from recycle.progress import Bar
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
-from tools.reproduction.footage import Scene, TrainingFootage
-from tools.reproduction.plan import SegmenterSettings, digest
-from tools.reproduction.scores import Scores, score, translated_by, write_sheet
-from tools.reproduction.segmenter import open_segmenter
+from tools.reproduction.plan import digest
+from tools.reproduction.task import Bench, Scores, TrainingFootage
+from tools.reproduction.ways import PLAIN, translated_by, ways_of
 
 _ROUNDS, _STEPS = 2, 12
 """Of the warm-up: the methods take turns, so that a slow moment of the machine does not fall on one alone."""
@@ -56,20 +55,32 @@ class Run:
         """Says that it is trained, and what that took."""
         return self.folder / "done.json"
 
-    def scores(self, key: str, *, smoothing: bool = False) -> Path:
-        """Its scores on the bench of that key."""
-        return self.folder / f"scores-{key}{'-smoothed' if smoothing else ''}.json"
+    @property
+    def sheet(self) -> Path:
+        """What it makes of some unseen frames."""
+        return self.folder / "sheet.png"
+
+    def scores(self, key: str, way: str = PLAIN) -> Path:
+        """Its scores against the truth on the bench of that key."""
+        return self.folder / f"scores-{key}{way and f'-{way}'}.json"
+
+    def judged(self, key: str, way: str = PLAIN) -> Path:
+        """Its scores without a truth."""
+        return self.folder / f"judged-{key}{way and f'-{way}'}.json"
 
 
 class Outcome(NamedTuple):
     """A run as it was trained and scored."""
 
     run: Run
-    smoothing: bool
-    """Whether the predictors smoothed what was scored."""
+    way: str
+    """See ways.WAYS."""
     taken: dict[str, Any]
     """`steps`, `seconds`, `resumed_from`, `notices`."""
     scores: Scores
+    """Against the truth."""
+    judged: Scores
+    """Without it."""
 
 
 def step_seconds(
@@ -135,38 +146,26 @@ class _Enough(Exception):
     """The steps of a warm-up are taken."""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What all runs are scored with."""
-
-    scenes: Sequence[Scene]
-    segmenter: Path
-    """Its weights."""
-    settings: SegmenterSettings
-    key: str
-    """Tells the settings of footage and segmentation network apart."""
-
-
 def finish(
     runs: Sequence[Run],
     footage: TrainingFootage,
     bench: Bench,
     *,
-    smoothed: bool,
+    twice: bool,
     jobs: int,
     device: str,
     progress: Bar,
 ) -> list[Outcome]:
     """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
 
-    smoothed: runs that have predictors are scored a second time, with smoothing. Raises RecycleError; Interrupted
-    when it was stopped and can be continued.
+    twice: runs are scored in the bench's second way, too. Raises RecycleError; Interrupted when it was stopped and can
+    be continued.
     """
-    wanted = [(run, smoothing) for run in runs for smoothing in _ways(run, smoothed)]
-    missing = [
-        run for run in runs if not all(run.scores(bench.key, smoothing=way).is_file() for way in _ways(run, smoothed))
-    ]
-    tasks = [_Task(run, footage, bench, smoothed, device, threads(jobs)) for run in missing]
+    second = bench.second if twice else None
+    wanted = [(run, way) for run in runs for way in ways_of(run.pipeline, second)]
+    unscored = [run for run, way in wanted if not all(file.is_file() for file in _files(run, bench, way))]
+    missing = list({run.folder: run for run in unscored}.values())
+    tasks = [_Task(run, footage, bench, second, device, threads(jobs)) for run in missing]
     total, done = sum(run.pipeline.train.steps for run in missing if not run.done.is_file()), 0
 
     def report(steps: int) -> None:
@@ -176,19 +175,13 @@ def finish(
     if not all(run_all(_train_and_score, tasks, workers=min(jobs, len(tasks)), crashed=False, report=report)):
         raise OutputError(_KILLED)
     return [
-        Outcome(
-            run,
-            smoothing,
-            json.loads(run.done.read_text(encoding="utf-8")),
-            json.loads(run.scores(bench.key, smoothing=smoothing).read_text(encoding="utf-8")),
-        )
-        for run, smoothing in wanted
+        Outcome(run, way, *(json.loads(f.read_text(encoding="utf-8")) for f in (run.done, *_files(run, bench, way))))
+        for run, way in wanted
     ]
 
 
-def _ways(run: Run, smoothed: bool) -> tuple[bool, ...]:
-    """Without smoothing, and with it."""
-    return (False, True) if smoothed and run.pipeline.predicts else (False,)
+def _files(run: Run, bench: Bench, way: str) -> tuple[Path, Path]:
+    return run.scores(bench.key, way), run.judged(bench.key, way)
 
 
 @dataclass(frozen=True)
@@ -196,7 +189,7 @@ class _Task:
     run: Run
     footage: TrainingFootage
     bench: Bench
-    smoothed: bool
+    second: str | None
     device: str
     threads: int | None
 
@@ -206,13 +199,14 @@ def _train_and_score(task: _Task, count: Callable[[int], None]) -> bool:
     run, bench = task.run, task.bench
     _train(run, task.footage, count)
     translator = Translator.from_pretrained(run.model, device=task.device)
-    segmenter = open_segmenter(bench.segmenter, bench.settings, task.device)
-    write_sheet(run.folder / "sheet.png", translated_by(translator), bench.scenes, segmenter)
-    for smoothing in _ways(run, task.smoothed):
-        file = run.scores(bench.key, smoothing=smoothing)
-        if not file.is_file():
-            scores = score(translated_by(translator, smoothing=smoothing), bench.scenes, segmenter)
-            write_text(file, json.dumps(scores, indent=2) + "\n")
+    for way in ways_of(run.pipeline, task.second):
+        translate = translated_by(translator, way)
+        if way == PLAIN:
+            bench.write_sheet(run.sheet, translate)
+        truth, judged = _files(run, bench, way)
+        for file, score in ((truth, bench.score), (judged, bench.judge.__call__)):
+            if not file.is_file():
+                write_text(file, json.dumps(score(translate), indent=2) + "\n")
     return True
 
 

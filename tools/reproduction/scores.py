@@ -1,43 +1,25 @@
-"""The scores of one model, or of a yardstick in its place: both tables, flicker, and a sheet to look at."""
+"""The scores of one model of the task `labels`, or of a yardstick: both tables, flicker, and a sheet to look at."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.atomic import atomic_path
 from recycle.config import Domain
 from recycle.evaluation.metrics import label_confusion, label_scores, warp_error
 from recycle.footage.street import LABELS
-from recycle.translation.translator import Translator
-from tools.reproduction.footage import Clip, Scene
+from tools.reproduction.footage import Scene
 from tools.reproduction.plan import ALL, CONDITIONS
+from tools.reproduction.sheets import joined, save
+from tools.reproduction.task import Clip, Scores
 
-Scores = dict[str, dict[str, float]]
-"""Figure → column → value: `labels_mp`, `labels_ac`, `labels_iou` in % (table 1); `video_mp`, … in % (table 2, the
-segmentation network's); `labels_warp` and `video_warp` (× 10⁻³)."""
 Render = Callable[[Scene, Domain], Clip]
 """What is put in the place of a scene's true counterpart: video from label maps ("a"), label maps from video ("b")."""
 Reader = Callable[[Clip], Clip]
 """Reads label maps in video: the segmentation network."""
-_GAP = 3
-
-
-def translated_by(translator: Translator, *, smoothing: bool = False) -> Render:
-    """What a trained model makes of the scenes; smoothing: as the paper does it, by the predictors."""
-
-    def render(scene: Scene, to: Domain) -> Clip:
-        source = scene.video if to == "b" else scene.labels
-        clip = torch.from_numpy(np.ascontiguousarray(source)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        out = translator(clip, to=to, smoothing=smoothing).clamp(-1, 1)
-        return (out * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-
-    return render
 
 
 def yardsticks(scenes: Sequence[Scene]) -> dict[str, Render]:
@@ -63,7 +45,8 @@ def yardsticks(scenes: Sequence[Scene]) -> dict[str, Render]:
 
 
 def score(render: Render, scenes: Iterable[Scene], segmenter: Reader) -> Scores:
-    """All scores, for each condition and for all.
+    """All scores, for each condition and for all: `labels_mp`, `labels_ac`, `labels_iou` in % (table 1); `video_mp`, …
+    in % (table 2, the segmentation network's); `labels_warp` and `video_warp` (× 10⁻³).
 
     Label scores come from the pixel counts of all frames of a column; warp errors are means over pairs of frames,
     by the motion of the scene's real video in both directions.
@@ -105,16 +88,5 @@ def write_sheet(path: Path, render: Render, scenes: Sequence[Scene], segmenter: 
         labels, video = render(scene, "b"), render(scene, "a")
         clips = (scene.video, labels, scene.labels, scene.labels, video, segmenter(video), scene.video)
         cells = [clip[middle] for clip in clips]
-        rows.append(_joined(cells, axis=1))
-    sheet = _joined(rows, axis=0)
-    if sheet.shape[1] < 1200:
-        sheet = np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
-    with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-
-
-def _joined(images: Sequence[NDArray[np.uint8]], *, axis: int) -> NDArray[np.uint8]:
-    shape = list(images[0].shape)
-    shape[axis] = _GAP
-    gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=axis)
+        rows.append(joined(cells, axis=1))
+    save(path, joined(rows, axis=0))

@@ -21,8 +21,9 @@ from recycle.fabric import make_fabric
 from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
 from recycle.progress import StepProgress, Terminal
-from tools.reproduction.footage import Clip, TrainingFootage, read_all
+from tools.reproduction.footage import read_all
 from tools.reproduction.plan import FootageSize, SegmenterSettings, digest
+from tools.reproduction.task import Clip, TrainingFootage
 
 COLOURS = np.array(list(LABELS.values()), np.uint8)
 """(classes, 3) of the label maps, in the order of LABELS."""

@@ -1,11 +1,11 @@
-"""Means, spreads and ratios of the runs' scores, and the tables that show them."""
+"""Means, spreads and ratios of the runs' scores, and the tables of the task `labels`."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.reproduction.plan import ALL, COLUMNS
-from tools.reproduction.scores import Scores
+from tools.reproduction.task import Scores
 
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]
 """Method → figure → column → `mean`, `sd` (None for a single value), `values` (one for each seed)."""
@@ -31,11 +31,11 @@ def normalised(scores: Scores, ceiling: Scores) -> Scores:
     }
 
 
-def summarise(runs: Sequence[Mapping[str, Any]]) -> Summary:
-    """Mean and spread over the seeds of each method; `runs` have `method` and normalised `scores`."""
+def summarise(runs: Sequence[Mapping[str, Any]], of: str = "scores") -> Summary:
+    """Mean and spread over the seeds of each method; `runs` have `method` and scores under the key `of`."""
     summary: Summary = {}
     for method in dict.fromkeys(run["method"] for run in runs):
-        own = [run["scores"] for run in runs if run["method"] == method]
+        own = [run[of] for run in runs if run["method"] == method]
         summary[method] = {
             figure: {column: _spread([scores[figure][column] for scores in own]) for column in own[0][figure]}
             for figure in own[0]
@@ -50,7 +50,7 @@ def _spread(values: list[float]) -> dict[str, Any]:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Everything in tables, ready for the docs."""
-    parts = [_facts(results)]
+    parts = [facts(results)]
     parts += [_ablation(results)] if results["ablation"] else _both_tables(results)
     return "\n".join(parts)
 
@@ -84,11 +84,11 @@ def _scores(summary: Summary, figures: Mapping[str, str], yardsticks: Mapping[st
     rows = []
     for name, figure in figures.items():
         for method, own in summary.items():
-            rows.append([f"{name}, {method}", *(_cell(own[figure].get(column), digits) for column in COLUMNS)])
+            rows.append([f"{name}, {method}", *(cell(own[figure].get(column), digits) for column in COLUMNS)])
         for yardstick, scores in yardsticks.items():
             values = [scores[figure].get(column) for column in COLUMNS]
             rows.append([f"{name}, *{yardstick}*", *("–" if v is None else f"{v:.{digits}f}" for v in values)])
-    return _table(["", *COLUMNS], rows)
+    return table(["", *COLUMNS], rows)
 
 
 def _ratios(summary: Summary, figures: Mapping[str, str], paper: Mapping[str, Sequence[float]]) -> str:
@@ -103,7 +103,7 @@ def _ratios(summary: Summary, figures: Mapping[str, str], paper: Mapping[str, Se
                 values = [_quotient(own[figure].get(c), base.get(c)) for c in COLUMNS]
                 rows.append([f"{name}, {method} ÷ cycle", *values])
         rows.append([f"{name}, *paper: recycle ÷ cycle*", *(f"{value:.2f}" for value in paper[name])])
-    return _table(["", *COLUMNS], rows)
+    return table(["", *COLUMNS], rows)
 
 
 def _quotient(value: Mapping[str, Any] | None, base: Mapping[str, Any] | None) -> str:
@@ -115,7 +115,7 @@ def _singles(summary: Summary, figures: Mapping[str, str]) -> str:
     for method, own in summary.items():
         cells = [", ".join(f"{v:.{2 if v < 2 else 1}f}" for v in own[f][ALL]["values"]) for f in figures.values()]
         rows.append([method, *cells])
-    return _table(["", *figures], rows)
+    return table(["", *figures], rows)
 
 
 def _ablation(results: Mapping[str, Any]) -> str:
@@ -131,7 +131,7 @@ def _ablation(results: Mapping[str, Any]) -> str:
         [
             method,
             f"{seconds[method] / seconds[first]:.2f}",
-            *(_cell(own[figure].get(ALL), digits) for figure, digits in columns.values()),
+            *(cell(own[figure].get(ALL), digits) for figure, digits in columns.values()),
         ]
         for method, own in summary.items()
     ]
@@ -139,10 +139,11 @@ def _ablation(results: Mapping[str, Any]) -> str:
         scores = results["yardsticks"][name]
         cells = [f"{scores[figure][ALL]:.{digits}f}" for figure, digits in columns.values()]
         rows.append([f"*{name}*", "", *cells])
-    return "### Ablation, column `all`\n\n" + _table(["objective", "step time", *columns], rows)
+    return "### Ablation, column `all`\n\n" + table(["objective", "step time", *columns], rows)
 
 
-def _facts(results: Mapping[str, Any]) -> str:
+def facts(results: Mapping[str, Any]) -> str:
+    """What was run, for how long, and where."""
     machine, runs = results["machine"], results["runs"]
     counts = {run["method"]: run["steps"] for run in runs}
     steps = ", ".join(
@@ -159,13 +160,15 @@ def _facts(results: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(value: Mapping[str, Any] | None, digits: int) -> str:
+def cell(value: Mapping[str, Any] | None, digits: int) -> str:
+    """Mean and spread of a Summary's entry."""
     if value is None:
         return "–"
     spread = "" if value["sd"] is None else f" ± {value['sd']:.{digits}f}"
     return f"{value['mean']:.{digits}f}{spread}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -1,0 +1,184 @@
+"""Matched sampling: crops of both domains that show alike content, found once before training.
+
+Where one domain shows more trees, its discriminator learns that trees are real, and the generator paints them into
+skies. So crops are compared by a pretrained network, and each is shown beside one of those of the other domain that are
+most like it. Source: Richter, Al Haija & Koltun, "Enhancing Photorealism Enhancement" (TPAMI 2022), section 3.4; there
+by VGG-16, in one direction, and nearer than a fixed distance.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from recycle.config import TrainSettings
+from recycle.errors import FootageError
+from recycle.footage.clips import Domain, UnpairedClips
+from recycle.networks.features import FeatureNetwork
+from recycle.progress import Progress
+
+CROPS = 4096
+"""Crops of each domain that are compared, at most."""
+NEAREST = 10
+"""Crops of the other domain of which one is drawn beside a crop, as many as in the paper's code."""
+SIDE = 96
+"""Pixels of the shorter side at which the network sees a crop."""
+GRID = 3
+"""Cells along each side of a crop whose features are compared place by place: a sky is above."""
+LEVELS = -2
+"""From this level of the network on features are compared: strides 16 and 32."""
+BATCH = 16
+"""Crops that the network sees at once: few stay in a CPU's cache."""
+
+Crops = NDArray[np.int64]
+"""(N, 4): shot, first frame, top and left of a crop."""
+
+
+class Matches(NamedTuple):
+    """Crops of both domains, and for each those of the other domain that are most like it."""
+
+    crops: tuple[Crops, Crops]
+    nearest: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """For a, then for b: (N, K), numbers of the other domain's crops."""
+    similarity: float
+    """Mean cosine of the features of matched pairs, in [-1, 1]; that of random pairs is 0."""
+
+
+def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
+    """At most CROPS different crops of that size (height, width), evenly spread over all windows, each at a place
+    drawn by the seed.
+
+    Raises FootageError where there is one alone, which leaves nothing to choose.
+    """
+    random = np.random.default_rng([seed, ord(domain.name[0]), 4])
+    numbers = np.linspace(0, len(domain.windows), CROPS, endpoint=False).astype(int)
+    rows = [(*window, *domain.place(window[0], size, random)) for window in (domain.windows[int(n)] for n in numbers)]
+    crops = np.unique(np.array(rows, dtype=np.int64), axis=0)
+    if len(crops) < 2:
+        raise FootageError(
+            f"train.match has nothing to choose from: domain {domain.name} has one clip, as large as train.size; add "
+            "footage, or set train.match = 0"
+        )
+    return crops
+
+
+def find_matches(
+    domains: tuple[Domain, Domain],
+    crops: tuple[Crops, Crops],
+    size: tuple[int, int],
+    network: FeatureNetwork,
+    device: torch.device,
+    progress: Progress,
+) -> Matches:
+    """Compare crops of both domains by the first frames of their clips. Raises FootageError for a damaged frame."""
+    network = network.to(device).to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    total, done = sum(len(own) for own in crops), 0
+    features = []
+    for domain, own in zip(domains, crops, strict=True):
+        found = []
+        for batch in describe(domain, own, size, network, device):
+            found.append(batch)
+            done += len(batch)
+            progress(done, total)
+        features.append(deviations(torch.cat(found)))
+    alike = features[0] @ features[1].T
+    best = [side.topk(min(NEAREST, side.shape[1]), dim=1) for side in (alike, alike.T)]
+    nearest = best[0].indices.cpu().numpy(), best[1].indices.cpu().numpy()
+    return Matches(crops, nearest, float(torch.stack([side.values.mean() for side in best]).mean()))
+
+
+@torch.no_grad()
+def describe(
+    domain: Domain, crops: Crops, size: tuple[int, int], network: FeatureNetwork, device: torch.device
+) -> Iterator[Tensor]:
+    """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32, those of each cell and level scaled to
+    norm 1."""
+    for batch in _batches(_pictures(domain, crops, size)):
+        yield _cells(network(_resized(batch.to(device))))
+
+
+def deviations(features: Tensor) -> Tensor:
+    """(N, D) → (N, D): how each differs from the domain's average, in its standard deviations, with norm 1.
+
+    What tells the domains apart (their light, their texture) is in the averages, and so of no account.
+    """
+    spread = features.std(0, correction=0)
+    apart = (features - features.mean(0)) / spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12)
+    return F.normalize(apart, dim=1)
+
+
+def _pictures(domain: Domain, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
+    for (shot, start), group in groupby(crops.tolist(), key=lambda crop: (crop[0], crop[1])):
+        frame = domain.shots[shot].read(start)
+        for _, _, top, left in group:
+            yield frame[:, top : top + size[0], left : left + size[1]]
+
+
+def _batches(pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+    batch: list[Tensor] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == BATCH:
+            yield torch.stack(batch)
+            batch = []
+    if batch:
+        yield torch.stack(batch)
+
+
+def _resized(pictures: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W) → float32 in [-1, 1], the shorter side SIDE pixels."""
+    factor = SIDE / min(pictures.shape[-2:])
+    height, width = (max(SIDE, round(side * factor)) for side in pictures.shape[-2:])
+    frames = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return F.interpolate(frames, (height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _cells(levels: list[Tensor]) -> Tensor:
+    cells = [F.adaptive_avg_pool2d(level.float(), GRID) for level in levels[LEVELS:]]
+    return torch.cat([F.normalize(level, dim=1).flatten(1) for level in cells], 1)
+
+
+class MatchedClips(UnpairedClips):
+    """Clips of both domains, cut to the training size: a share of the samples is matched, the rest as UnpairedClips.
+
+    Of matched samples, even ones draw the crop of a, every one of the table once per epoch, and beside it one of its
+    NEAREST of b; odd ones the other way round. A pure function of the seed and the sample's number.
+    """
+
+    def __init__(self, a: Domain, b: Domain, length: int, matches: Matches, settings: TrainSettings) -> None:
+        super().__init__(a, b, length)
+        self._matches = matches
+        self._size, self._share, self._seed = settings.size, settings.match, settings.seed
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        crops, random = self.crops(number)
+        if crops is None:
+            return self._unmatched(self.a, number), self._unmatched(self.b, number)
+        a, b = (
+            domain.cut(shot, start, domain.stride(shot, start, random), (top, left), self._size)
+            for domain, (shot, start, top, left) in zip((self.a, self.b), crops, strict=True)
+        )
+        return a, b
+
+    def crops(self, number: int) -> tuple[tuple[list[int], list[int]] | None, np.random.Generator]:
+        """Shot, first frame, top and left of a matched sample's crops of a and of b, None for one that is not matched;
+        and the random numbers for the rest."""
+        random = np.random.default_rng([self._seed, number, 5])
+        if random.random() >= self._share:
+            return None, random
+        side, turn = number % 2, number // 2
+        own, others, nearest = self._matches.crops[side], self._matches.crops[1 - side], self._matches.nearest[side]
+        epoch, position = divmod(turn, len(own))
+        drawn = int(np.random.default_rng([self._seed, side, epoch, 6]).permutation(len(own))[position])
+        partner = int(nearest[drawn, random.integers(nearest.shape[1])])
+        pair = own[drawn].tolist(), others[partner].tolist()
+        return (pair if side == 0 else (pair[1], pair[0])), random
+
+    def _unmatched(self, domain: Domain, number: int) -> Tensor:
+        (shot, start, stride), random = domain.draw(number)
+        return domain.cut(shot, start, stride, domain.place(shot, self._size, random), self._size)

@@ -1,0 +1,239 @@
+"""A pipeline chosen for footage, a machine and a time fits all three, says why, and can be written and read back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recycle.config import LossSettings, LossWeights, Pipeline, load_pipeline, parse_pipeline
+from recycle.config.networks import ResNetSettings
+from recycle.config.write import to_toml
+from recycle.errors import FootageError, RecycleError
+from recycle.footage.glance import Facts, Side
+from recycle.preset import (
+    BATCH,
+    CONTEXT,
+    LEAST,
+    SIDES,
+    Choice,
+    Machine,
+    choose,
+    discriminators,
+    gpu_of,
+    losses,
+    this_machine,
+)
+from recycle.training.memory import reckon
+
+LARGE = Side(1280, 720, 30, 9000)
+MIDDLE = Side(640, 480, 30, 3000)
+SMALL = Side(160, 96, 12, 720)
+LABELS = Side(256, 160, 12, 1440, labels=True, street_labels=True)
+TWO_CORES = Machine("cpu", 8 << 30, cores=2, half=True)
+MACHINES = {"cpu": TWO_CORES, "4": gpu_of(4), "8": gpu_of(8), "80": gpu_of(80)}
+
+
+def side_of(choice: Choice) -> int:
+    height, width = choice.pipeline.train.size
+    assert height == width
+    return height
+
+
+@pytest.mark.parametrize(
+    ("machine", "sides", "batches"),
+    [("cpu", (112, 160), (1, 1)), ("4", (112, 144), (1, 1)), ("8", (224, 320), (1, 1)), ("80", (512, 512), (2, 8))],
+)
+def test_an_evening_on_four_machines(machine: str, sides: tuple[int, int], batches: tuple[int, int]) -> None:
+    here = MACHINES[machine]
+    choice = choose(Facts(LARGE, LARGE), here)
+    assert sides[0] <= side_of(choice) <= sides[1]
+    assert batches[0] <= choice.pipeline.train.batch_size <= batches[1]
+    assert choice.memory < 0.8 * here.memory
+    assert choice.pipeline.train.hours == 4
+    assert choice.steps * choice.seconds == pytest.approx(4 * 3600, rel=0.01)
+    assert choice.steps > 20_000
+
+
+def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need(tmp_path: Path) -> None:
+    choice = choose(Facts(SMALL, SMALL), gpu_of(24))
+    needed = reckon(reread(choice.toml(), tmp_path), torch.bfloat16)
+    assert choice.pipeline.train.batch_size > 1
+    assert needed.networks + choice.pipeline.train.batch_size * needed.clip == choice.memory
+
+
+def test_what_a_gpu_has_is_less_than_its_name_says() -> None:
+    assert gpu_of(8).memory == pytest.approx((8 - CONTEXT) * 2**30)
+    assert not gpu_of(8).half
+    assert gpu_of(80).half
+
+
+def test_memory_limits_the_frames_where_time_does_not() -> None:
+    tight = choose(Facts(LARGE, LARGE), Machine("gpu", 2 << 30), hours=100)
+    roomy = choose(Facts(LARGE, LARGE), Machine("gpu", 5 << 30), hours=100)
+    assert side_of(tight) < side_of(roomy)
+    assert tight.memory < 0.8 * (2 << 30)
+    assert "memory" in tight.reasons["train.size"]
+
+
+def test_more_time_never_gives_smaller_frames() -> None:
+    sides = [side_of(choose(Facts(MIDDLE, MIDDLE), TWO_CORES, hours=hours)) for hours in (0.002, 1, 24)]
+    assert sides == sorted(sides)
+    assert sides[0] == SIDES[0]
+    assert sides[-1] > sides[0]
+
+
+def test_frames_are_never_larger_than_the_footage() -> None:
+    choice = choose(Facts(LARGE, Side(50, 90, 25, 500)), gpu_of(80))
+    assert choice.pipeline.train.size == (48, 48)
+    assert choice.pipeline.extract.short_side == 48
+    assert choice.pipeline.train.batch_size == BATCH
+
+
+@pytest.mark.parametrize("short", [16, 24])
+def test_the_smallest_footage_has_discriminators_that_fit(short: int) -> None:
+    tiny = Side(short, 3 * short, 25, 400)
+    assert choose(Facts(tiny, tiny), TWO_CORES).pipeline.train.size == (short, short)
+
+
+def test_short_trainings_have_other_rates_than_long_ones() -> None:
+    short, long = (choose(Facts(SMALL, SMALL), TWO_CORES, steps=steps).pipeline.train for steps in (900, 200_000))
+    assert (short.steps, short.hours) == (900, None)
+    assert short.learning_rate > long.learning_rate == Pipeline().train.learning_rate
+    assert short.discriminator_rate < long.discriminator_rate
+    assert short.ema < long.ema
+    assert short.preview_every * 10 <= 900
+
+
+def test_a_shared_layout_starts_from_the_identity() -> None:
+    def starts_from_the_identity(facts: Facts) -> bool:
+        generator = choose(facts, TWO_CORES).pipeline.networks.generator
+        assert isinstance(generator, ResNetSettings)
+        return generator.skip
+
+    assert starts_from_the_identity(Facts(SMALL, SMALL, aligned=True))
+    assert not starts_from_the_identity(Facts(SMALL, SMALL))
+    assert not starts_from_the_identity(Facts(SMALL, LABELS, aligned=True))
+
+
+def test_label_maps_keep_their_colours_and_are_scored() -> None:
+    chosen = choose(Facts(LARGE, LABELS), TWO_CORES).pipeline
+    assert chosen.extract.format == "png"
+    assert chosen.train.augment.colour == 0
+    assert chosen.losses.augment == ()
+    assert (chosen.evaluate.label_domain, chosen.evaluate.palette) == ("b", "street")
+    other = choose(Facts(replace(LABELS, street_labels=False), LARGE), TWO_CORES).pipeline
+    assert other.evaluate.label_domain is None
+
+
+def test_fast_footage_is_thinned_out_where_enough_is_left() -> None:
+    assert choose(Facts(LARGE, LARGE), TWO_CORES).pipeline.extract.fps == 15
+    few = replace(LARGE, frames=300)
+    assert choose(Facts(LARGE, few), TWO_CORES).pipeline.extract.fps is None
+    assert choose(Facts(SMALL, SMALL), TWO_CORES).pipeline.extract.fps is None
+
+
+def test_what_is_extracted_already_is_not_extracted_otherwise() -> None:
+    ready = replace(MIDDLE, extracted=True)
+    chosen = choose(Facts(ready, ready), TWO_CORES).pipeline
+    assert chosen.extract == Pipeline().extract
+
+
+def test_little_footage_is_augmented_and_next_to_none_is_refused() -> None:
+    assert choose(Facts(LARGE, replace(LARGE, frames=150)), TWO_CORES).pipeline.losses.augment
+    with pytest.raises(FootageError, match="domain b has too little footage: 3 frames"):
+        choose(Facts(LARGE, replace(LARGE, frames=LEAST - 1)), TWO_CORES)
+    with pytest.raises(FootageError, match=r"domain a are too small \(8x90\)"):
+        choose(Facts(replace(LARGE, width=8, height=90), LARGE), TWO_CORES)
+
+
+def test_a_machine_without_memory_is_refused() -> None:
+    with pytest.raises(RecycleError, match="not enough memory to train on frames of 64 pixels"):
+        choose(Facts(LARGE, LARGE), Machine("gpu", 100 << 20))
+
+
+def test_what_judges_follows_the_kind_of_footage() -> None:
+    """Frozen features are for photographs of different places alone, in a version that has them."""
+    patch = {"width": 32}
+    for facts in (Facts(LARGE, LARGE, aligned=True), Facts(LARGE, LABELS)):
+        assert discriminators(facts, patch) == patch
+        assert losses(facts) == {}
+    apart = discriminators(Facts(LARGE, LARGE), patch)
+    assert apart in (patch, [{"kind": "patch", "width": 32}, {"kind": "projected"}])
+    parse_pipeline({"networks": {"discriminator": apart}, "losses": losses(Facts(LARGE, LARGE))}, where="test")
+
+
+def test_the_device_that_is_here_is_seen() -> None:
+    machine = this_machine("cpu", "fp32")
+    assert machine.kind == "cpu"
+    assert not machine.half
+    assert machine.cores >= 1
+    assert machine.memory > 0
+
+
+def reread(text: str, folder: Path) -> Pipeline:
+    file = folder / "pipeline.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_pipeline(file)
+
+
+@pytest.mark.parametrize("machine", ["cpu", "80"])
+@pytest.mark.parametrize("facts", [Facts(LARGE, LARGE), Facts(SMALL, LABELS), Facts(SMALL, SMALL, aligned=True)])
+def test_every_choice_is_read_back_as_it_is(machine: str, facts: Facts, tmp_path: Path) -> None:
+    footage = {"a": ["/videos/summer"], "b": ['/videos/winter "2"', "/videos/ice\n\x7f\udce9"]}
+    choice = choose(facts, MACHINES[machine], name="summer-winter", footage=footage)
+    assert reread(choice.toml(), tmp_path) == choice.pipeline
+    assert choice.pipeline.footage.b == tuple(map(Path, footage["b"]))
+
+
+def test_every_setting_that_was_chosen_has_its_reason_and_no_default_is_written() -> None:
+    choice = choose(Facts(LARGE, LABELS), MACHINES["8"], name="x", footage={"a": ["/a"], "b": ["/b"]})
+    lines = choice.toml().splitlines()
+    chosen = [line for line in lines if " = " in line and not line.startswith(("#", "name", "a = ", "b = "))]
+    alone = [line for line in chosen if "#" not in line and not lines[lines.index(line) - 1].startswith("#")]
+    assert alone == ['label_domain = "b"']  # the line above it gives the reason of both
+    assert not any(line.startswith(("blocks", "precision", "betas", "cut_threshold")) for line in lines)
+    assert all(len(line) <= 120 for line in lines)
+
+
+weights = st.builds(
+    LossWeights,
+    adversarial=st.sampled_from([0.0, 1.0, 3.0]),
+    cycle=st.sampled_from([1.0, 2.0]),
+    unsupervised_spatial=st.sampled_from([0.0, 5.0]),
+    unsupervised_recycle=st.sampled_from([0.0, 2.0, 10.0]),
+)
+
+
+@settings(max_examples=60)
+@given(
+    weights=st.one_of(st.just(LossSettings().weights), st.just(LossWeights()), weights),
+    noise=st.sampled_from([0.0, 0.1, 0.25]),
+    paired=st.booleans(),
+    name=st.from_regex(r"\A[^/\\\x00-\x1f]{1,20}\Z").filter(str.isprintable).filter(lambda n: n.strip(". ")),
+    rate=st.floats(1e-12, 10),
+    note=st.text(max_size=300),
+    options=st.sampled_from([{}, {"tune": "film"}]),
+)
+def test_any_pipeline_is_read_back_as_it_is(
+    weights: LossWeights,
+    noise: float,
+    paired: bool,
+    name: str,
+    rate: float,
+    note: str,
+    options: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = {
+        "name": name,
+        "footage": {"paired": paired, "test_a": ["/x"]},
+        "losses": {"weights": weights.model_dump(), "noise_back": noise if weights.cycle else 0},
+        "train": {"learning_rate": rate, "stride": 1, "size": [64, 128]},
+        "translate": {"options": options, "scale": 96, "fps": "30000/1001"},
+    }
+    pipeline = parse_pipeline(data, where="test")
+    text = to_toml(pipeline, {"train.learning_rate": note, "name": note}, [note])
+    assert reread(text, tmp_path_factory.mktemp("file")) == pipeline

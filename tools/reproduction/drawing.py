@@ -1,0 +1,96 @@
+"""Films of the procedural street as folders of PNG files, drawn once, by several processes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.atomic import atomic_path
+from recycle.config import Appearance
+from recycle.cores import cores
+from recycle.errors import OutputError
+from recycle.footage.clips import Shot, find_shots
+from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.footage.street import Street
+from recycle.footage.workers import run_all
+from recycle.progress import Terminal
+
+_WORTH_PROCESSES = 2000
+"""Frames from which on it pays to start processes."""
+
+
+@dataclass(frozen=True)
+class Reel:
+    """A street in one appearance as a folder of PNG files with a manifest, like those of `recycle extract`, so that
+    no codec blurs its labels."""
+
+    street: Street
+    appearance: Appearance
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Named after all that the frames depend on."""
+        it = self.street
+        return self.root / f"{self.appearance}-{it.seed}-{it.width}x{it.height}-{it.fps}fps-{it.seconds:g}s"
+
+    def shots(self) -> list[Shot]:
+        """Of the folder, which must have been drawn."""
+        return find_shots(self.folder)
+
+
+def draw_all(reels: Sequence[Reel], console: Terminal) -> None:
+    """Draw the reels that are not there yet. Raises OutputError."""
+    missing = [reel for reel in reels if not (reel.folder / MANIFEST).is_file()]
+    if not missing:
+        return
+    total = sum(len(reel.street) for reel in missing)
+    workers = min(cores(), len(missing)) if total > _WORTH_PROCESSES else 1
+    done = 0
+    with console.bar("drawing the street") as progress:
+
+        def report(frames: int) -> None:
+            nonlocal done
+            progress(done := done + frames, total)
+
+        drawn = run_all(_draw, missing, workers=workers, crashed=False, report=report)
+    if not all(drawn):
+        raise OutputError(f"a process that drew into {reels[0].root} was killed (out of memory?); run it again")
+
+
+def _draw(reel: Reel, count: Callable[[int], None]) -> bool:
+    with atomic_path(reel.folder) as temporary:
+        temporary.mkdir(parents=True)
+        for index, frame in enumerate(reel.street.frames(reel.appearance)):
+            _write(temporary / _file(index), frame)
+            count(1)
+        manifest = _manifest(reel.street, reel.folder.name).model_dump_json()
+        (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+    return True
+
+
+def _manifest(street: Street, name: str) -> Manifest:
+    shots = np.searchsorted(street.cuts(), np.arange(len(street)), side="right") - 1
+    frames = tuple(ManifestFrame(file=_file(i), shot=int(shot), pts=i) for i, shot in enumerate(shots))
+    return Manifest(
+        source=name,
+        fingerprint=name,
+        settings={},
+        width=street.width,
+        height=street.height,
+        rotation=0,
+        time_base=f"1/{street.fps}",
+        frames=frames,
+    )
+
+
+def _file(index: int) -> str:
+    return f"{index:06d}.png"
+
+
+def _write(path: Path, frame: NDArray[np.uint8]) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)):
+        raise OutputError(f"cannot write {path}; is the disk full?")

@@ -1,0 +1,80 @@
+"""Tasks on real footage, which lies in a folder of its own: nobody knows the true counterparts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from recycle.config import Domain, ExtractSettings
+from recycle.errors import ConfigError, FootageError
+from recycle.footage.clips import Shot, find_shots
+from recycle.footage.extract import extract
+from recycle.progress import Terminal
+from tools.reproduction.footage import read_all
+from tools.reproduction.plan import RealSettings, TaskSize
+from tools.reproduction.task import Film, Films, TrainingFootage
+
+_LEAST = 2
+"""Unseen frames of a domain that can be judged."""
+
+
+def real_footage(
+    name: str, settings: RealSettings, size: TaskSize, root: Path, folder: Path, console: Terminal
+) -> TrainingFootage:
+    """Extract what `folder` does not hold yet; `root`: the folder of real footage.
+
+    Raises ConfigError where footage is missing, FootageError where it cannot be read.
+    """
+    given = {"a": settings.a, "b": settings.b, "test_a": settings.test_a, "test_b": settings.test_b}
+    missing = [place for places in given.values() for place in places if not (root / place).exists()]
+    if missing:
+        raise ConfigError(
+            f"the task '{name}' needs {', '.join(missing)} in the folder {root}, where they are not; name the folder "
+            "that holds them with --footage"
+        )
+    how = ExtractSettings(fps=settings.fps, short_side=size.lines, format="png")
+    place = folder / f"{name}-{size.lines}-{settings.fps or 'all'}"
+    shots: dict[str, list[Shot]] = {}
+    with console.bar("extracting the footage") as progress:
+        for part, places in given.items():
+            if places:
+                report = extract([root / one for one in places], place / part, how, progress=progress)
+                if report.failed:
+                    raise FootageError(report.failed[0][1])
+                shots[part] = [shot for one in report.folders for shot in find_shots(one)]
+    train: dict[Domain, list[Shot]] = {}
+    unseen: dict[Domain, list[Shot]] = {}
+    for domain in ("a", "b"):
+        if tests := shots.get(f"test_{domain}"):
+            train[domain], unseen[domain] = shots[domain], tests
+        else:
+            train[domain], unseen[domain] = without_end(shots[domain], settings.held_out)
+        if sum(len(shot.files) for shot in unseen[domain]) < _LEAST or not train[domain]:
+            raise FootageError(f"the task '{name}' has too few frames of domain {domain} in {root}")
+    return TrainingFootage(train["a"], train["b"], unseen=unseen)
+
+
+def without_end(shots: Sequence[Shot], part: float) -> tuple[list[Shot], list[Shot]]:
+    """The first frames of all shots, and the last `part` of them: both in order, a shot is cut where it must be."""
+    left = round(sum(len(shot.files) for shot in shots) * (1 - part))
+    first, last = [], []
+    for shot in shots:
+        count = min(left, len(shot.files))
+        left -= count
+        if count:
+            first.append(replace(shot, files=shot.files[:count]))
+        if count < len(shot.files):
+            last.append(replace(shot, files=shot.files[count:]))
+    return first, last
+
+
+def real_films(footage: TrainingFootage, size: TaskSize) -> Films:
+    """The first `size.scored` unseen frames of each domain, a film for each shot."""
+    films: dict[Domain, list[Film]] = {}
+    for domain, shots in footage.unseen.items():
+        films[domain], left = [], size.scored
+        for shot in shots:
+            kept = replace(shot, files=shot.files[:left])
+            left -= len(kept.files)
+            if kept.files:
+                films[domain].append(Film.of(read_all([kept])))
+    return films
