@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.nn import functional as F
 
-from recycle.config import NetworkSettings, PatchSettings, Pipeline, ProjectedSettings, parse_pipeline
+from recycle.config import NetworkSettings, PatchSettings, Pipeline, Precision, ProjectedSettings, parse_pipeline
 from recycle.errors import ConfigError
 from recycle.footage.clips import find_shots
 from recycle.networks.features import open_network
@@ -17,15 +16,22 @@ from recycle.networks.projected import ENLARGED, ProjectedDiscriminator
 from recycle.networks.registry import make_discriminator
 from recycle.training.loop import take_step, train
 from recycle.training.run import Run
+from tests.training.test_fp16 import fabric_of
 from tests.training.test_loop import same_run, write_frames
 
 PATCH: dict[str, Any] = {"width": 4, "layers": 2}
 PROJECTED: dict[str, Any] = {"kind": "projected", "width": 8}
 
 
-def task(discriminator: object, losses: dict[str, Any] | None = None, **groups: dict[str, Any]) -> Pipeline:
+def task(
+    discriminator: object,
+    losses: dict[str, Any] | None = None,
+    *,
+    generator: dict[str, Any] | None = None,
+    **groups: dict[str, Any],
+) -> Pipeline:
     """A pipeline of tiny networks for frames of 32 × 36."""
-    networks = {"generator": {"width": 4, "blocks": 1}, "discriminator": discriminator}
+    networks = {"generator": generator or {"width": 4, "blocks": 1}, "discriminator": discriminator}
     train = {"size": [32, 36], "precision": "fp32", "device": "cpu", "pool_size": 2, "held_out": 6}
     rest = {name: group for name, group in groups.items() if name != "train"}
     given: dict[str, Any] = {"networks": networks, "losses": losses or {}, "train": train | groups.get("train", {})}
@@ -129,8 +135,8 @@ def test_a_stride_that_the_network_has_not_is_told(monkeypatch: pytest.MonkeyPat
         ProjectedDiscriminator(ProjectedSettings(strides=(2, 8)))
 
 
-def start(pipeline: Pipeline, folder: Path, precision: Any = "32-true") -> Run:
-    return Run(pipeline, folder, Fabric(accelerator="cpu", devices=1, precision=precision), 32)
+def start(pipeline: Pipeline, folder: Path, precision: Precision = "fp32") -> Run:
+    return Run(pipeline, folder, fabric_of(precision), 32)
 
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -186,13 +192,17 @@ def test_its_weight_counts_in_the_generators_objective(tmp_path: Path) -> None:
     assert found[1] > found[0]
 
 
-def test_in_bfloat16_it_judges_as_in_float32(tmp_path: Path) -> None:
-    losses = []
-    for precision in ("32-true", "bf16-mixed"):
-        run = start(task(PROJECTED), tmp_path, precision)
+@pytest.mark.parametrize("generator", [{"width": 4, "blocks": 1}, {"kind": "unet", "width": 4, "skip": True}])
+def test_in_reduced_precision_a_step_is_that_of_float32(generator: dict[str, Any], tmp_path: Path) -> None:
+    steps = []
+    precisions: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
+    for precision in precisions:
+        torch.manual_seed(0)
+        run = start(task(PROJECTED, generator=generator), tmp_path, precision)
         a, b = torch.rand(2, 1, 1, 3, 32, 36, generator=torch.Generator().manual_seed(1)) * 2 - 1
-        losses.append({name: float(loss) for name, loss in take_step(run, a, b, 0).losses.items()})
-    assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=0.02)
+        steps.append({name: float(loss) for name, loss in take_step(run, a, b, 0).losses.items()})
+    assert steps[1] == pytest.approx(steps[0], rel=0.1, abs=0.02)
+    assert steps[2] == pytest.approx(steps[0], rel=0.1, abs=0.02)
 
 
 def test_a_run_that_is_continued_equals_one_that_was_not(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train
 from tests.processes import PATIENCE, descendants, lives, wait_until
+from tests.training.test_loop import write_frames
 
 TASK = """
 [networks]
@@ -266,3 +267,28 @@ def test_processes_that_do_not_fit_the_settings(
     with pytest.raises(ConfigError, match=message) as error, on_devices(task):
         pass
     assert "\n" not in str(error.value)
+
+
+def test_two_processes_share_projected_discriminators_and_a_pretrained_generator(tmp_path: Path) -> None:
+    """The gradients of their one step are those of one process with twice the batch, and no frozen weight is saved."""
+    footage = tmp_path / "a", tmp_path / "b"
+    for seed, folder in enumerate(footage):
+        write_frames(folder, 40, seed=seed, size=(28, 32))
+    text = TASK.format(losses="weights = { cycle = 10.0 }", train="steps = 1\npool_size = 0")
+    text = text.replace("{ width = 4, blocks = 1 }", '{ kind = "unet", width = 4, skip = true }')
+    text = text.replace("{ width = 4, layers = 2 }", '[{ width = 4, layers = 2 }, { kind = "projected", width = 8 }]')
+    (tmp_path / "task.toml").write_text(text.replace("[16, 16]", "[24, 24]").replace("frames = 3", "frames = 1"))
+    program = ("-c", "from recycle.cli import main; main()")
+    process = start(tmp_path / "task.toml", footage, tmp_path / "two", "--devices", "2", program=program)
+    assert errors_of(process) == []
+    settings = load_pipeline(tmp_path / "task.toml")
+    single = settings.model_copy(update={"train": settings.train.model_copy(update={"batch_size": 2})})
+    here(single, footage, tmp_path / "one")
+    for part in ("translators", "discriminators"):
+        one, two = moments(tmp_path / "one", part), moments(tmp_path / "two", part)
+        assert float((one - two).norm() / one.norm()) < 1e-4
+    state = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
+    assert {key.split(".")[1] for key in state["discriminators"]} == {
+        *("disc_a", "disc_b", "projected_disc_a", "projected_disc_b")
+    }
+    assert not [key for key in state["discriminators"] if "eyes" in key]
