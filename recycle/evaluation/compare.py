@@ -122,6 +122,9 @@ def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{above}{key}.")
+        elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):  # networks of several kinds
+            for each in value:
+                yield from _leaves(each, f"{above}{key}.{each['kind']}." if "kind" in each else f"{above}{key}.")
         elif value not in (None, [], ()):
             yield f"{above}{key}", value
 

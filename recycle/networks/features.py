@@ -6,7 +6,7 @@ must not be the network that was trained against.
 
 import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,10 @@ class FeatureNetwork(nn.Module):
                 frames = frames * factor + offset
             levels: list[Tensor] = self._frozen[0](frames)
         return levels
+
+    def frozen_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights that are no parameters of this module."""
+        return self._frozen[0].parameters()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeatureNetwork":
         frozen: Any = self._frozen[0]

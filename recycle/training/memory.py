@@ -12,6 +12,7 @@ from recycle.config import Pipeline
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.memory import free_memory, release
+from recycle.networks.features import FeatureNetwork
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import generator_losses, weighed
 from recycle.objective.passing import Pass
@@ -143,7 +144,10 @@ def _kept_of_a_clip(
         kept[storage._cdata] = storage  # held, so that no other one gets its number
         return tensor.detach()  # the tensor itself would hold its own graph for ever
 
-    own = {p.untyped_storage()._cdata for m in (translators, discriminators) for p in m.parameters()}
+    networks = [m for side in (translators, discriminators) for m in side.modules()]
+    weights = [p for m in networks for p in m.parameters(recurse=False)]
+    weights += [p for m in networks if isinstance(m, FeatureNetwork) for p in m.frozen_parameters()]
+    own = {p.untyped_storage()._cdata for p in weights}
     shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
     a, b = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
     discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was

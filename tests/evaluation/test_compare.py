@@ -54,6 +54,15 @@ def test_only_settings_that_differ_have_a_row() -> None:
     assert setting_rows([one, one]) == []
 
 
+def test_discriminators_of_several_kinds_are_compared_kind_by_kind() -> None:
+    one = pipeline(networks={"discriminator": {"width": 8}})
+    other = pipeline(networks={"discriminator": [{"width": 16}, {"kind": "projected", "strides": [8, 16]}]})
+    rows = {row.path.removeprefix("networks.discriminator."): row.values for row in setting_rows([one, other])}
+    assert rows["width"] == ("8", "16")
+    assert rows["projected.strides"] == ("–", "8, 16")
+    assert "layers" not in rows
+
+
 @settings(max_examples=50)
 @given(tree=SETTINGS, data=st.data())
 def test_a_changed_setting_is_the_only_row(tree: dict[str, Any], data: st.DataObject) -> None:

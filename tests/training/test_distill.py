@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recycle.config import NetworkSettings, Pipeline, ResNetSettings, load_pipeline
+from recycle.config import NetworkSettings, Pipeline, ResNetSettings, UNetSettings, load_pipeline
 from recycle.errors import BundleError, ConfigError
 from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
@@ -83,3 +83,10 @@ def test_a_teacher_is_found_beside_the_pipeline_file(teacher: Path, tmp_path: Pa
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a model bundle"):
         distillation(tmp_path, width=8, blocks=1)
+
+
+def test_the_student_of_a_unet_is_a_small_resnet_with_its_skip(tmp_path: Path) -> None:
+    networks = NetworkSettings(generator=UNetSettings(width=4, skip=True))
+    save_bundle(Bundle(BundleConfig(name="large", networks=networks, predictors=False, short_side=32)), tmp_path)
+    student = distillation(tmp_path, width=8, blocks=1).networks.generator
+    assert student == ResNetSettings(width=8, blocks=1, skip=True)

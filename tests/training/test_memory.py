@@ -233,3 +233,18 @@ def test_cached_files_count_as_free_in_a_container(tmp_path: Path) -> None:
     assert _allowed(tmp_path) == 650
     (tmp_path / "memory.max").write_text("max\n")
     assert _allowed(tmp_path) > 1 << 60
+
+
+def test_frozen_weights_are_no_part_of_what_a_clip_takes(tmp_path: Path) -> None:
+    """A projected discriminator of each domain looks through 13 MB of them."""
+    found = []
+    for strides in ([8], [8, 16, 32]):
+        discriminator = {"kind": "projected", "width": 4, "strides": strides}
+        networks = {"generator": {"width": 4, "blocks": 1}, "discriminator": discriminator}
+        train = {"size": [32, 32], "precision": "fp32", "device": "cpu"}
+        task = parse_pipeline({"networks": networks, "train": train}, where="test")
+        run = Run(task, tmp_path, make_fabric("cpu", "fp32"), short_side=32)
+        found.append(step_memory(run))
+    (small, clip), (large, deep) = found
+    assert clip <= deep < 12 << 20
+    assert small <= large < 4 << 20
