@@ -13,11 +13,15 @@ from recycle.networks.predictor import pad_to_multiple
 
 ENCODER = "tf_efficientnet_lite0"
 """timm's name."""
-_WIDTHS = (4, 3, 2, 1.5, 1)
+_DEPTH = 4
+"""Halvings: the encoder's last level, of stride 32, is left out, as it costs time and says little of where things are."""
+_STAGES = 5
+"""Of the encoder's blocks, up to stride 16."""
+_WIDTHS = (6, 4, 2, 1)
 """Channels of the decoder's levels, from coarse to fine, for each channel of the finest."""
 _TAPPED = (2, 3, 4)
 """Levels of the encoder, of strides 4, 8 and 16, for the contrastive loss."""
-_MULTIPLE = 32
+_MULTIPLE = 2**_DEPTH
 _MAPS = 8
 
 
@@ -38,8 +42,12 @@ class UNetGenerator(GeneratorNetwork):
 
         super().__init__()
         self.width, self.skip = settings.width, settings.skip
-        channels = [int(self.width * factor) for factor in _WIDTHS]
-        self.unet = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, decoder_channels=channels, classes=3)
+        channels = [self.width * factor for factor in _WIDTHS]
+        self.unet = smp.Unet(
+            f"tu-{ENCODER}", encoder_depth=_DEPTH, encoder_weights=None, decoder_channels=channels, classes=3
+        )
+        body = self.unet.encoder.model
+        body.blocks = body.blocks[:_STAGES]  # timm would compute the others and throw them away
         for block in self.unet.decoder.blocks:
             for conv in (block.conv1, block.conv2):
                 conv[1] = InstanceNorm(conv[0].out_channels)
@@ -75,7 +83,7 @@ class UNetGenerator(GeneratorNetwork):
         return [frames, *(levels[level] for level in _TAPPED)]
 
     def _encoded(self, frames: Tensor) -> list[Tensor]:
-        """The padded frames, and the encoder's levels of strides 2 to 32."""
+        """The padded frames, and the encoder's levels of strides 2 to 16."""
         kind, dtype = frames.device.type, next(self.unet.encoder.parameters()).dtype
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and kind != "cpu"):
             levels: list[Tensor] = self.unet.encoder(pad_to_multiple(frames.to(dtype), _MULTIPLE))
