@@ -44,7 +44,12 @@ class UNetGenerator(GeneratorNetwork):
         self.width, self.skip = settings.width, settings.skip
         channels = [self.width * factor for factor in _WIDTHS]
         self.unet = smp.Unet(
-            f"tu-{ENCODER}", encoder_depth=_DEPTH, encoder_weights=None, decoder_channels=channels, classes=3
+            f"tu-{ENCODER}",
+            encoder_depth=_DEPTH,
+            encoder_weights=None,
+            decoder_channels=channels,
+            decoder_interpolation="bilinear",  # nearest prints a grid
+            classes=3,
         )
         body = self.unet.encoder.model
         body.blocks = body.blocks[:_STAGES]  # timm would compute the others and throw them away
