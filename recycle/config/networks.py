@@ -63,8 +63,8 @@ class UNetSettings(GeneratorSettings):
     """U-Net generator whose encoder is EfficientNet-Lite0 and starts training from its ImageNet weights."""
 
     kind: Literal["unet"] = "unet"
-    width: int = Field(32, ge=4, le=512)
-    """Channels of the decoder's finest level; the coarsest has 4 times as many. The encoder is as it is."""
+    width: int = Field(16, ge=4, le=512)
+    """Channels of the decoder's finest level; the coarsest has 6 times as many. The encoder is as it is."""
     skip: bool = False
     """Add the frame itself to the output before its tanh, as the ResNet's."""
 

@@ -13,21 +13,23 @@ from recycle.networks.predictor import pad_to_multiple
 
 ENCODER = "tf_efficientnet_lite0"
 """timm's name."""
-_WIDTHS = (4, 3, 2, 1.5, 1)
+_WIDTHS = (6, 4, 2, 1)
 """Channels of the decoder's levels, from coarse to fine, for each channel of the finest."""
 _TAPPED = (2, 3, 4)
 """Levels of the encoder, of strides 4, 8 and 16, for the contrastive loss."""
-_MULTIPLE = 32
+_MULTIPLE = 16
+_STAGES = 5
+"""Of the encoder's blocks, up to stride 16; nothing would see the others."""
 _MAPS = 8
 
 
 class UNetGenerator(GeneratorNetwork):
     """Translate single frames by `segmentation_models_pytorch.Unet` with EfficientNet-Lite0 as its encoder.
 
-    Training starts from the encoder's ImageNet weights and trains them on. Its batch normalisation keeps the statistics
-    of ImageNet, the decoder's is InstanceNorm, so that the frames of a batch stay independent. Frames of any size are
-    padded inside. On CPUs the encoder always computes in float32, in which its depthwise convolutions are twice as fast
-    there as in bfloat16.
+    The encoder ends at stride 16; up-sampling is bilinear, which prints no grid. Training starts from the encoder's
+    ImageNet weights and trains them on. Its batch normalisation keeps the statistics of ImageNet, the decoder's is
+    InstanceNorm, so that the frames of a batch stay independent. Frames of any size are padded inside. On CPUs the
+    encoder always computes in float32, in which its depthwise convolutions are twice as fast there as in bfloat16.
 
     Source: Ronneberger et al., "U-Net" (MICCAI 2015); Tan & Le, "EfficientNet" (ICML 2019), in the form of TensorFlow's
     Lite models.
@@ -38,8 +40,16 @@ class UNetGenerator(GeneratorNetwork):
 
         super().__init__()
         self.width, self.skip = settings.width, settings.skip
-        channels = [int(self.width * factor) for factor in _WIDTHS]
-        self.unet = smp.Unet(f"tu-{ENCODER}", encoder_weights=None, decoder_channels=channels, classes=3)
+        channels = [self.width * factor for factor in _WIDTHS]
+        self.unet = smp.Unet(
+            f"tu-{ENCODER}",
+            encoder_depth=len(channels),
+            encoder_weights=None,
+            decoder_channels=channels,
+            decoder_interpolation="bilinear",
+            classes=3,
+        )
+        del self.unet.encoder.model.blocks[_STAGES:]
         for block in self.unet.decoder.blocks:
             for conv in (block.conv1, block.conv2):
                 conv[1] = InstanceNorm(conv[0].out_channels)
@@ -75,7 +85,7 @@ class UNetGenerator(GeneratorNetwork):
         return [frames, *(levels[level] for level in _TAPPED)]
 
     def _encoded(self, frames: Tensor) -> list[Tensor]:
-        """The padded frames, and the encoder's levels of strides 2 to 32."""
+        """The padded frames, and the encoder's levels of strides 2 to 16."""
         kind, dtype = frames.device.type, next(self.unet.encoder.parameters()).dtype
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and kind != "cpu"):
             levels: list[Tensor] = self.unet.encoder(pad_to_multiple(frames.to(dtype), _MULTIPLE))
