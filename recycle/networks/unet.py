@@ -13,23 +13,25 @@ from recycle.networks.predictor import pad_to_multiple
 
 ENCODER = "tf_efficientnet_lite0"
 """timm's name."""
+_DEPTH = 4
+"""Halvings: the encoder's last level, of stride 32, is left out, as it costs time and says little of where things are."""
+_STAGES = 5
+"""Of the encoder's blocks, up to stride 16."""
 _WIDTHS = (6, 4, 2, 1)
 """Channels of the decoder's levels, from coarse to fine, for each channel of the finest."""
 _TAPPED = (2, 3, 4)
 """Levels of the encoder, of strides 4, 8 and 16, for the contrastive loss."""
-_MULTIPLE = 16
-_STAGES = 5
-"""Of the encoder's blocks, up to stride 16; nothing would see the others."""
+_MULTIPLE = 2**_DEPTH
 _MAPS = 8
 
 
 class UNetGenerator(GeneratorNetwork):
     """Translate single frames by `segmentation_models_pytorch.Unet` with EfficientNet-Lite0 as its encoder.
 
-    The encoder ends at stride 16; up-sampling is bilinear, which prints no grid. Training starts from the encoder's
-    ImageNet weights and trains them on. Its batch normalisation keeps the statistics of ImageNet, the decoder's is
-    InstanceNorm, so that the frames of a batch stay independent. Frames of any size are padded inside. On CPUs the
-    encoder always computes in float32, in which its depthwise convolutions are twice as fast there as in bfloat16.
+    Training starts from the encoder's ImageNet weights and trains them on. Its batch normalisation keeps the statistics
+    of ImageNet, the decoder's is InstanceNorm, so that the frames of a batch stay independent. Frames of any size are
+    padded inside. On CPUs the encoder always computes in float32, in which its depthwise convolutions are twice as fast
+    there as in bfloat16.
 
     Source: Ronneberger et al., "U-Net" (MICCAI 2015); Tan & Le, "EfficientNet" (ICML 2019), in the form of TensorFlow's
     Lite models.
@@ -43,13 +45,14 @@ class UNetGenerator(GeneratorNetwork):
         channels = [self.width * factor for factor in _WIDTHS]
         self.unet = smp.Unet(
             f"tu-{ENCODER}",
-            encoder_depth=len(channels),
+            encoder_depth=_DEPTH,
             encoder_weights=None,
             decoder_channels=channels,
-            decoder_interpolation="bilinear",
+            decoder_interpolation="bilinear",  # nearest prints a grid
             classes=3,
         )
-        del self.unet.encoder.model.blocks[_STAGES:]
+        body = self.unet.encoder.model
+        body.blocks = body.blocks[:_STAGES]  # timm would compute the others and throw them away
         for block in self.unet.decoder.blocks:
             for conv in (block.conv1, block.conv2):
                 conv[1] = InstanceNorm(conv[0].out_channels)
