@@ -14,7 +14,7 @@ from recycle.networks.predictor import pad_to_multiple
 ENCODER = "tf_efficientnet_lite0"
 """timm's name."""
 _DEPTH = 4
-"""Halvings: the encoder's last level, of stride 32, is left out, as it costs time and says little of where things are."""
+"""Halvings: the encoder's last level, of stride 32, is left out. It costs time and says little of where things are."""
 _STAGES = 5
 """Of the encoder's blocks, up to stride 16."""
 _WIDTHS = (6, 4, 2, 1)
