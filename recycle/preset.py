@@ -11,10 +11,11 @@ from typing import Any, Literal
 import torch
 
 from recycle.config import Pipeline, parse_pipeline
+from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
 from recycle.cores import cores
 from recycle.devices import compute_dtype, find_device
-from recycle.errors import ConfigError, FootageError, RecycleError
+from recycle.errors import FootageError, RecycleError
 from recycle.footage.clips import FEW_CLIPS
 from recycle.footage.glance import Facts, Side
 from recycle.memory import free_memory
@@ -239,9 +240,11 @@ class _Draft:
         layers = next((n for n in (3 if side >= SMALL else 2, 2, 1) if 3 * 2**n <= side), 1)
         scales = 2 if (side >= LARGE or side < SMALL) and 3 * 2 ** (layers + 1) <= side else 1
         patch |= {"layers": layers, "scales": scales}
-        generator = {"width": width, "skip": self._facts.aligned and not _labelled(self._facts)}
         return {
-            "networks": {"generator": generator, "discriminator": discriminators(self._facts, patch)},
+            "networks": {
+                "generator": generator(self._facts, width),
+                "discriminator": discriminators(self._facts, side, patch),
+            },
             "losses": losses(self._facts),
             "train": {"size": [side, side]},
         }
@@ -285,34 +288,30 @@ class _Draft:
         return self._hours * 3600 / self.seconds(needed, batch) >= _wanted(self._hours)
 
 
-def discriminators(facts: Facts, patch: dict[str, Any]) -> Any:
-    """What judges the translations, given the settings of a PatchGAN for frames of that size.
+def generator(facts: Facts, width: int) -> dict[str, Any]:
+    """What translates, given the channels of a ResNet for that device.
 
-    Frozen features help between photographs of different places and hurt between video and label maps.
+    Between photographs a pretrained encoder tells things from their surroundings, so that a whole sleeve takes the new
+    colour and the wall behind it keeps its own. Label maps have no such things to tell.
     """
-    both = [{"kind": "patch", **patch}, {"kind": "projected"}]
-    if _photographed_apart(facts) and _known({"networks": {"discriminator": both}}):
-        return both
-    return patch
+    if _labelled(facts):
+        return {"width": width}
+    return {"kind": "unet", "width": width // 2, "skip": True}
+
+
+def discriminators(facts: Facts, side: int, patch: dict[str, Any]) -> Any:
+    """What judges the translations, given the settings of a PatchGAN for frames of that side.
+
+    Frozen features help between photographs and hurt between video and label maps.
+    """
+    if _labelled(facts) or side < ProjectedSettings().least_side:
+        return patch
+    return [{"kind": "patch", **patch}, {"kind": "projected"}]
 
 
 def losses(facts: Facts) -> dict[str, Any]:
-    """The objective: the default but for photographs of different places, where a way back keeps what should change."""
-    apart = {"weights": {"content": 1.0, "unsupervised_spatial": 10.0, "unsupervised_recycle": 10.0}}
-    return apart if _photographed_apart(facts) and _known({"losses": apart}) else {}
-
-
-def _known(data: dict[str, Any]) -> bool:
-    """Whether this version has such settings."""
-    try:
-        parse_pipeline(data, where="preset")
-    except ConfigError:
-        return False
-    return True
-
-
-def _photographed_apart(facts: Facts) -> bool:
-    return not facts.aligned and not _labelled(facts)
+    """The objective: the default."""
+    return {}
 
 
 def _labelled(facts: Facts) -> bool:
@@ -345,11 +344,12 @@ def _of_footage(facts: Facts, side: int, data: dict[str, Any], reasons: dict[str
 
 def _of_networks(facts: Facts, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
     """Why the networks are what they are."""
-    if data["networks"]["generator"]["skip"]:
-        reasons["networks.generator.skip"] = "both sides share a layout: start from the identity"
+    if data["networks"]["generator"].get("kind") == "unet":
+        reasons["networks.generator.kind"] = "its encoder knows things from their surroundings, from ImageNet"
+        reasons["networks.generator.skip"] = "start from the identity"
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
-        reasons["networks.discriminator"] = "photographs of different places: frozen features beside patches"
+        reasons["networks.discriminator"] = "photographs: frozen features beside patches"
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"

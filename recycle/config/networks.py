@@ -66,7 +66,8 @@ class UNetSettings(GeneratorSettings):
     width: int = Field(16, ge=4, le=512)
     """Channels of the decoder's finest level; the coarsest has 6 times as many. The encoder is as it is."""
     skip: bool = False
-    """Add the frame itself to the output before its tanh, as the ResNet's."""
+    """Start from the identity: the output is tanh((1 + g) atanh(x) + c) of the frame x, with the network's g and c. The
+    gain g can erase what is in the frame, such as stars by day, which the ResNet's skip, without one, cannot."""
 
     @property
     def description(self) -> str:

@@ -49,7 +49,7 @@ class UNetGenerator(GeneratorNetwork):
             encoder_weights=None,
             decoder_channels=channels,
             decoder_interpolation="bilinear",  # nearest prints a grid
-            classes=3,
+            classes=6 if self.skip else 3,
         )
         body = self.unet.encoder.model
         body.blocks = body.blocks[:_STAGES]  # timm would compute the others and throw them away
@@ -72,7 +72,7 @@ class UNetGenerator(GeneratorNetwork):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; any H and W.
 
-        Frames may be of a higher precision than the weights: a skip adds them as they are, and as ResNetGenerator's.
+        Frames may be of a higher precision than the weights: a skip takes them as they are.
         """
         height, width = frames.shape[-2:]
         head = self.unet.segmentation_head
@@ -80,7 +80,8 @@ class UNetGenerator(GeneratorNetwork):
         change = head(self.unet.decoder([level.to(dtype) for level in self._encoded(frames)]))[..., :height, :width]
         if not self.skip:
             return torch.tanh(change)
-        return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
+        gain, change = change.chunk(2, dim=1)
+        return torch.tanh((1 + gain) * torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE) + change)
 
     def features(self, frames: Tensor) -> list[Tensor]:
         """(B, 3, H, W) → the frames, and what the encoder makes of them at strides 4, 8 and 16."""

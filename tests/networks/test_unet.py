@@ -65,6 +65,17 @@ def test_with_a_skip_it_starts_as_the_identity_and_all_of_it_learns_but_the_stat
     assert not [key for key in still if key.endswith("conv_dw.weight") or "decoder" in key]
 
 
+def test_with_a_skip_a_gain_can_erase_what_is_in_the_frame() -> None:
+    generator, frames = unet(skip=True).eval(), noise(1, 3, 32, 32)
+    head = generator.unet.segmentation_head[0]
+    with torch.no_grad():
+        head.bias[:3] = -1  # the gain
+        head.bias[3:] = torch.tensor([0.5, 0.0, -0.5])
+    torch.testing.assert_close(
+        generator(frames), torch.tensor([0.5, 0.0, -0.5]).tanh()[:, None, None].expand(1, 3, 32, 32)
+    )
+
+
 @pytest.mark.parametrize("skip", [False, True])
 def test_made_ready_it_gives_the_same_values(skip: bool) -> None:
     generator, frames = unet(skip=skip).eval(), noise(2, 3, 64, 48)
