@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recycle.config import LossSettings, LossWeights, Pipeline, load_pipeline, parse_pipeline
-from recycle.config.networks import ResNetSettings
+from recycle.config.networks import ResNetSettings, UNetSettings
 from recycle.config.write import to_toml
 from recycle.errors import FootageError, RecycleError
 from recycle.footage.glance import Facts, Side
@@ -21,9 +21,7 @@ from recycle.preset import (
     Choice,
     Machine,
     choose,
-    discriminators,
     gpu_of,
-    losses,
     this_machine,
 )
 from recycle.training.memory import reckon
@@ -44,7 +42,7 @@ def side_of(choice: Choice) -> int:
 
 @pytest.mark.parametrize(
     ("machine", "sides", "batches"),
-    [("cpu", (112, 160), (1, 1)), ("4", (112, 144), (1, 1)), ("8", (224, 320), (1, 1)), ("80", (512, 512), (2, 8))],
+    [("cpu", (128, 224), (1, 1)), ("4", (128, 192), (1, 1)), ("8", (256, 384), (1, 1)), ("80", (512, 512), (2, 8))],
 )
 def test_an_evening_on_four_machines(machine: str, sides: tuple[int, int], batches: tuple[int, int]) -> None:
     here = MACHINES[machine]
@@ -107,15 +105,13 @@ def test_short_trainings_have_other_rates_than_long_ones() -> None:
     assert short.preview_every * 10 <= 900
 
 
-def test_a_shared_layout_starts_from_the_identity() -> None:
-    def starts_from_the_identity(facts: Facts) -> bool:
-        generator = choose(facts, TWO_CORES).pipeline.networks.generator
-        assert isinstance(generator, ResNetSettings)
-        return generator.skip
-
-    assert starts_from_the_identity(Facts(SMALL, SMALL, aligned=True))
-    assert not starts_from_the_identity(Facts(SMALL, SMALL))
-    assert not starts_from_the_identity(Facts(SMALL, LABELS, aligned=True))
+def test_photographs_are_translated_by_a_pretrained_network_and_label_maps_are_not() -> None:
+    photographs = choose(Facts(SMALL, SMALL), TWO_CORES).pipeline.networks.generator
+    assert isinstance(photographs, UNetSettings)
+    assert photographs.skip
+    labels = choose(Facts(SMALL, LABELS), TWO_CORES).pipeline.networks.generator
+    assert isinstance(labels, ResNetSettings)
+    assert not labels.skip
 
 
 def test_label_maps_keep_their_colours_and_are_scored() -> None:
@@ -155,14 +151,16 @@ def test_a_machine_without_memory_is_refused() -> None:
 
 
 def test_what_judges_follows_the_kind_of_footage() -> None:
-    """Frozen features are for photographs of different places alone, in a version that has them."""
-    patch = {"width": 32}
-    for facts in (Facts(LARGE, LARGE, aligned=True), Facts(LARGE, LABELS)):
-        assert discriminators(facts, patch) == patch
-        assert losses(facts) == {}
-    apart = discriminators(Facts(LARGE, LARGE), patch)
-    assert apart in (patch, [{"kind": "patch", "width": 32}, {"kind": "projected"}])
-    parse_pipeline({"networks": {"discriminator": apart}, "losses": losses(Facts(LARGE, LARGE))}, where="test")
+    """Frozen features are for photographs, large enough for them."""
+    tiny = replace(SMALL, width=20, height=20)
+    both = ["patch", "projected"]
+    for facts, kinds in (
+        (Facts(LARGE, LABELS), ["patch"]),
+        (Facts(LARGE, LARGE), both),
+        (Facts(tiny, tiny), ["patch"]),
+    ):
+        chosen = choose(facts, TWO_CORES).pipeline.networks.discriminators
+        assert [each.kind for each in chosen] == kinds  # type: ignore[attr-defined]
 
 
 def test_the_device_that_is_here_is_seen() -> None:
