@@ -314,8 +314,9 @@ def discriminators(facts: Facts, side: int, patch: dict[str, Any]) -> Any:
 
 
 def losses(facts: Facts) -> dict[str, Any]:
-    """The objective: the default."""
-    return {}
+    """The objective: between photographs no way back, which keeps what should change, but the same things to a frozen
+    network; the default with label maps."""
+    return {} if _labelled(facts) else {"weights": {"content": 1.0, "unsupervised_spatial": 10.0}}
 
 
 def _labelled(facts: Facts) -> bool:
@@ -354,6 +355,7 @@ def _of_networks(facts: Facts, side: int, data: dict[str, Any], reasons: dict[st
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
         reasons["networks.discriminator"] = "photographs: frozen features beside patches"
+        reasons["losses.weights.content"] = "no way back, which would keep what should change, but the same content"
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"

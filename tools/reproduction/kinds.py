@@ -58,7 +58,8 @@ class _Kind(ABC):
         self.size = budget.model_copy(update={"pipeline": merged(budget.pipeline, settings.pipeline)})
         self.methods = plan.methods
         rows = settings.ablation or tuple(plan.ablation)
-        self.ablation = chosen(plan.ablation, rows, "objective of the ablation")
+        changes = chosen(plan.ablation, rows, "objective of the ablation")
+        self.ablation = {row: merged(plan.methods["default"], change) for row, change in changes.items()}
         unlike = {"seconds": 0.0, "seeds": 0, "pipeline": {}}  # what the footage does not depend on
         plain = settings.model_copy(update={"pipeline": {}, "ablation": ()})
         self.key = digest(plain, budget.model_copy(update=unlike))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import Field
 
 from recycle.config import Appearance, Pipeline, Settings, parse_pipeline, parse_settings
+from recycle.config.networks import UNetSettings
 from recycle.errors import ConfigError
 
 PLAN = Path(__file__).parents[1] / "reproduce.toml"
@@ -157,6 +158,10 @@ def pipeline_of(size: Budget, overlay: Overlay, *, name: str, **train: Any) -> P
     """
     rarely = {"preview_every": 10**9}
     data = merged(merged(size.pipeline, overlay), {"name": name, "train": rarely | train})
+    generator = data.get("networks", {}).get("generator", {})
+    if generator.get("kind") == "unet":  # of the size's settings for ResNets, those that a U-Net has
+        known = UNetSettings.model_fields
+        data["networks"]["generator"] = {key: value for key, value in generator.items() if key in known}
     return parse_pipeline(data, where=f"method '{name}'")
 
 
