@@ -44,6 +44,12 @@ def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
         own_weights = {name for name in own if name.startswith(_WEIGHTS) and own[name] != default[name]}
         if pipeline.footage.paired or not own_weights:  # else they would be those of pairs, or the default's
             default |= {f"{_WEIGHTS}{name}": None for name in ("adversarial", "paired")}
+    judges = pipeline.networks.discriminator
+    if isinstance(judges, tuple):
+        own["networks.discriminator"] = [
+            {"kind": each.kind, **each.model_dump(mode="json", exclude_defaults=True)}
+            for each in judges
+        ]
     return [(name, value) for name, value in own.items() if value is not None and value != default.get(name)]
 
 
