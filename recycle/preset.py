@@ -44,8 +44,8 @@ LARGE = 384
 
 RATES = (
     # steps up to, learning rate, discriminators' ÷ generators', decay of the moving average
-    (1_500, 5e-4, 0.3, 0.995),
-    (4_000, 4e-4, 0.4, 0.998),
+    (1_500, 4e-4, 0.3, 0.995),
+    (4_000, 3e-4, 0.4, 0.998),
     (12_000, 2e-4, 0.5, 0.998),
     (40_000, 2e-4, 0.5, 0.999),
 )
@@ -316,7 +316,7 @@ def discriminators(facts: Facts, side: int, patch: dict[str, Any]) -> Any:
 def losses(facts: Facts) -> dict[str, Any]:
     """The objective: between photographs no way back, which keeps what should change, but the same things to a frozen
     network; the default with label maps."""
-    return {} if _labelled(facts) else {"weights": {"content": 1.0, "unsupervised_spatial": 10.0}}
+    return {} if _labelled(facts) else {"weights": {"content": 2.0, "unsupervised_spatial": 10.0}}
 
 
 def _labelled(facts: Facts) -> bool:
