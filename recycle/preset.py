@@ -29,7 +29,8 @@ a day. Larger frames and batches are taken only where that many steps remain."""
 SIDES = (64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512)
 """Pixels of the short side that are tried."""
 WIDTHS: Mapping[str, tuple[int, ...]] = {"cpu": (32,), "gpu": (64, 32)}
-"""Channels of the generators: the first with which frames of WIDE_FROM pixels fit, else the last."""
+"""Channels of ResNets and PatchGANs, twice those of U-Nets: the first with which frames of WIDE_FROM pixels fit, else
+the last."""
 WIDE_FROM = 128
 BATCH = 8
 """Most clips of a batch."""

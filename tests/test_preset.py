@@ -178,7 +178,7 @@ def reread(text: str, folder: Path) -> Pipeline:
 
 
 @pytest.mark.parametrize("machine", ["cpu", "80"])
-@pytest.mark.parametrize("facts", [Facts(LARGE, LARGE), Facts(SMALL, LABELS), Facts(SMALL, SMALL, aligned=True)])
+@pytest.mark.parametrize("facts", [Facts(LARGE, LARGE), Facts(SMALL, LABELS), Facts(SMALL, SMALL)])
 def test_every_choice_is_read_back_as_it_is(machine: str, facts: Facts, tmp_path: Path) -> None:
     footage = {"a": ["/videos/summer"], "b": ['/videos/winter "2"', "/videos/ice\n\x7f\udce9"]}
     choice = choose(facts, MACHINES[machine], name="summer-winter", footage=footage)

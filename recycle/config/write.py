@@ -47,8 +47,7 @@ def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
     judges = pipeline.networks.discriminator
     if isinstance(judges, tuple):
         own["networks.discriminator"] = [
-            {"kind": each.kind, **each.model_dump(mode="json", exclude_defaults=True)}
-            for each in judges
+            {"kind": each.kind, **each.model_dump(mode="json", exclude_defaults=True)} for each in judges
         ]
     return [(name, value) for name, value in own.items() if value is not None and value != default.get(name)]
 

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +27,6 @@ FRAMES = 24
 """Frames of each side that are looked at."""
 SHORT = 300
 """Frames of a source that is decoded as a whole; a longer one is entered at its key frames."""
-LAYOUT = 24
-"""Side of the thumbnails that layouts are compared by."""
 FLAT = 0.25
 """Least part of the pixels of label maps that are within two levels of their neighbours, small and in lossy video too:
 0.37 of street labels at 96 lines, 0.99 of masks in PNG."""
@@ -38,9 +35,6 @@ COLOURS = 24
 lossy video have 6, photographed footage more than 50."""
 GREY = 6.0
 """Levels of 255 by which the channels of most frames of grey footage differ at most, on average."""
-ALIGNED = 0.55
-"""Correlation of two sides' mean edges from which on they share a layout. Two people before one wall have 0.78, streets
-by day and by night 0.66, two race tracks 0.50, a track and a highway −0.13."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,6 @@ class Facts:
 
     a: Side
     b: Side
-    aligned: bool = False
-    """Whether both sides show things at the same places of the frame, such as one room or a street under a sky."""
 
 
 def glance(a: Sequence[Path], b: Sequence[Path]) -> Facts:
@@ -84,21 +76,12 @@ def glance(a: Sequence[Path], b: Sequence[Path]) -> Facts:
 
     Raises FootageError, in one line, for footage that does not exist, or of which nothing can be read.
     """
-    side_a, frames_a = _look(a)
-    side_b, frames_b = _look(b)
-    return Facts(side_a, side_b, aligned=layout_likeness(frames_a, frames_b) > ALIGNED)
+    return Facts(_look(a), _look(b))
 
 
 def is_extracted(path: Path) -> bool:
     """Whether a path is a folder of frames that `recycle extract` wrote."""
     return path.is_dir() and any(path.glob("**/manifest.json"))
-
-
-def layout_likeness(a: Sequence[NDArray[np.uint8]], b: Sequence[NDArray[np.uint8]]) -> float:
-    """Correlation, −1 to 1, of the mean edges of two lists of RGB frames (H, W, 3), each shrunk to one square."""
-    one, other = (_mean_edges(frames).ravel() for frames in (a, b))
-    deviation = one.std() * other.std()
-    return float(((one - one.mean()) * (other - other.mean())).mean() / deviation) if deviation > 1e-6 else 0.0
 
 
 def has_flat_colours(frames: Sequence[NDArray[np.uint8]]) -> bool:
@@ -125,7 +108,7 @@ def _flat_pixels(frame: NDArray[np.uint8]) -> NDArray[np.int64]:
     return here[alike]
 
 
-def _look(paths: Sequence[Path]) -> tuple[Side, list[NDArray[np.uint8]]]:
+def _look(paths: Sequence[Path]) -> Side:
     if all(is_extracted(path) for path in paths):
         shots = [shot for path in paths for shot in find_shots(path)]
         if not any(len(shot.files) for shot in shots):
@@ -134,7 +117,7 @@ def _look(paths: Sequence[Path]) -> tuple[Side, list[NDArray[np.uint8]]]:
         smallest = min(shots, key=lambda shot: min(shot.width, shot.height))
         rates = [1 / shot.interval for shot in shots if shot.interval]
         count = sum(len(shot.files) for shot in shots)
-        return _side(smallest.width, smallest.height, rates, count, frames, extracted=True), frames
+        return _side(smallest.width, smallest.height, rates, count, frames, extracted=True)
     sources = find_sources(paths)
     looked_at = [sources[i] for i in np.unique(np.linspace(0, len(sources) - 1, SOURCES).astype(int))]
     each = -(-FRAMES // len(looked_at))
@@ -153,7 +136,7 @@ def _look(paths: Sequence[Path]) -> tuple[Side, list[NDArray[np.uint8]]]:
         raise FootageError(problems[0] if len(looked_at) == 1 else f"nothing of {paths[0]} can be read: {problems[0]}")
     width, height = min(sizes, key=min)
     count = round(sum(counts) * len(sources) / len(looked_at))
-    return _side(width, height, rates, count, frames), frames
+    return _side(width, height, rates, count, frames)
 
 
 def _side(
@@ -200,14 +183,3 @@ def _spread(reader: VideoReader | ImageFolderReader, count: int) -> Iterator[NDA
                 seen.add(frame.pts)
                 yield np.asarray(frame.pixels(), np.uint8)
         reader.close()
-
-
-def _mean_edges(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """How strong edges are at each place on average, (LAYOUT, LAYOUT)."""
-    total = np.zeros((LAYOUT, LAYOUT))
-    for frame in frames:
-        small = cv2.resize(frame, (4 * LAYOUT, 4 * LAYOUT), interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        strength = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-        total += cv2.resize(strength / (strength.mean() + 1e-6), (LAYOUT, LAYOUT), interpolation=cv2.INTER_AREA)
-    return total / max(1, len(frames))

@@ -11,7 +11,7 @@ from recycle.config import ExtractSettings
 from recycle.errors import FootageError
 from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
-from recycle.footage.glance import ALIGNED, SHORT, glance, is_extracted, layout_likeness
+from recycle.footage.glance import SHORT, glance, is_extracted
 from recycle.footage.street import Street
 
 
@@ -36,7 +36,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pictures = {
         "one": room(0, 1, (30, 90, 160)),
         "same room": room(1, 1, (200, 120, 60)),
-        "another": room(2, 2, (90, 90, 30)),
     }
     for name, frames in pictures.items():
         write_video(folder / f"{name}.mp4", frames, fps=12)
@@ -44,10 +43,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-def test_one_room_is_a_shared_layout_and_another_room_is_not(films: dict[str, Path]) -> None:
+def test_photographed_footage_is_seen_as_it_is(films: dict[str, Path]) -> None:
     facts = glance([films["one"]], [films["same room"]])
-    assert facts.aligned
-    assert not glance([films["one"]], [films["another"]]).aligned
     for side in (facts.a, facts.b):
         assert (side.width, side.height, side.fps, side.frames) == (128, 96, 12, 12)
         assert not any((side.labels, side.street_labels, side.grey, side.extracted))
@@ -101,7 +98,6 @@ def test_extracted_frames_are_taken_as_they_are(films: dict[str, Path], tmp_path
     assert facts.a.extracted
     assert (facts.a.width, facts.a.height, facts.a.frames) == (64, 48, 12)
     assert facts.a.fps == pytest.approx(12, rel=0.01)
-    assert facts.aligned
 
 
 def test_footage_that_cannot_be_read_is_said(tmp_path: Path, films: dict[str, Path]) -> None:
@@ -112,16 +108,7 @@ def test_footage_that_cannot_be_read_is_said(tmp_path: Path, films: dict[str, Pa
         glance([tmp_path / "absent"], [films["one"]])
 
 
-def test_likeness_of_layouts_is_a_correlation() -> None:
-    (one,), (other,) = (room(0, walls, (30, 90, 160), count=1) for walls in (1, 2))
-    dark = (one * 0.3).astype(np.uint8)
-    assert layout_likeness([one], [one]) == pytest.approx(1)
-    assert layout_likeness([one], [dark]) > 0.9
-    assert layout_likeness([one], [other]) < ALIGNED
-    assert layout_likeness([np.zeros_like(one)], [one]) == 0
-
-
-def test_real_footage(real_footage: Path) -> None:
-    """Two people before one wall share a layout; a race track and a highway do not."""
-    assert glance([real_footage / "signers/orange"], [real_footage / "signers/skull"]).aligned
-    assert not glance([real_footage / "driving/sim_lake"], [real_footage / "driving/highway"]).aligned
+def test_real_footage_is_no_label_map_and_its_masks_are(real_footage: Path) -> None:
+    facts = glance([real_footage / "signers/orange"], [real_footage / "masks/camel/masks"])
+    assert not facts.a.labels
+    assert facts.b.labels
