@@ -78,9 +78,8 @@ def test_memory_limits_the_frames_where_time_does_not() -> None:
 
 def test_more_time_never_gives_smaller_frames() -> None:
     sides = [side_of(choose(Facts(MIDDLE, MIDDLE), TWO_CORES, hours=hours)) for hours in (0.002, 1, 24)]
-    assert sides == sorted(sides)
-    assert sides[0] == SIDES[0]
-    assert sides[-1] > sides[0]
+    assert sides[0] < sides[1] < sides[2]
+    assert set(sides) <= set(SIDES)
 
 
 def test_frames_are_never_larger_than_the_footage() -> None:
