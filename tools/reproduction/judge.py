@@ -16,9 +16,11 @@ from torch.nn import functional as F
 
 from recycle.config import Domain
 from recycle.devices import find_device
+from recycle.evaluation import metrics
 from recycle.evaluation.metrics import Motion, Pixels, warp_error
 from recycle.footage.clips import Shot
 from recycle.footage.clips import spread as spread_shots
+from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
 from tools.reproduction.task import DIRECTIONS, Clip, Films, Scores, Translate
 
@@ -33,23 +35,6 @@ Features = Mapping[str, NDArray[np.float32]]
 """Figure of STRIDES → (N, D), each row of the norm √D."""
 
 
-def kernel_distance(features: Tensor, real: Tensor) -> float:
-    """Unbiased squared maximum mean discrepancy of two sets (N, D) and (M, D), N and M at least 2.
-
-    Kernel (xᵀy / D + 1)³: KID without its random subsets (Bińkowski et al., ICLR 2018, §4). About 0 for two samples of
-    one source.
-    """
-    x, y = features.double(), real.double()
-    n, m, dimension = len(x), len(y), x.shape[1]
-
-    def kernel(one: Tensor, other: Tensor) -> Tensor:
-        return (one @ other.T / dimension + 1) ** 3
-
-    xx, yy = kernel(x, x), kernel(y, y)
-    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
-    return float(within - 2 * kernel(x, y).mean())
-
-
 def structure(translated: Pixels, source: Pixels) -> float:
     """Correlation, in [-1, 1], of the gradients of brightness of two frames: both components of all pixels.
 
@@ -59,8 +44,8 @@ def structure(translated: Pixels, source: Pixels) -> float:
 
 
 def edges(translated: Pixels, source: Pixels) -> float:
-    """Correlation, in [-1, 1], of the gradients' lengths: as `structure`, but edges may change their direction."""
-    return _correlation(*(np.linalg.norm(_gradients(frame), axis=0) for frame in (translated, source)))
+    """As `structure`, but of the gradients' lengths: what the package calls structure (recycle.evaluation.metrics)."""
+    return metrics.structure(translated, source) or 0.0
 
 
 def describe(frames: Sequence[Pixels], device: str = "cpu") -> Features:
