@@ -296,8 +296,8 @@ class _Draft:
 def generator(facts: Facts, width: int) -> dict[str, Any]:
     """What translates, given the channels of a ResNet for that device.
 
-    Between photographs a pretrained encoder tells things from their surroundings, so that a whole sleeve takes the new
-    colour and the wall behind it keeps its own. Label maps have no such things to tell.
+    Between photographs a pretrained encoder tells objects from their background: a whole sleeve takes the new colour,
+    and the wall behind it keeps its own. With label maps this was not tried; they keep the ResNet.
     """
     if _labelled(facts):
         return {"width": width}
@@ -315,8 +315,8 @@ def discriminators(facts: Facts, side: int, patch: dict[str, Any]) -> Any:
 
 
 def losses(facts: Facts) -> dict[str, Any]:
-    """The objective: between photographs no way back, which keeps what should change, but the same things to a frozen
-    network; the default with label maps."""
+    """The objective. Between photographs: the content loss and synthetic motion, without a cycle loss, which would also
+    keep what should change. With label maps: the default."""
     return {} if _labelled(facts) else {"weights": {"content": 2.0, "unsupervised_spatial": 10.0}}
 
 
@@ -351,12 +351,12 @@ def _of_footage(facts: Facts, side: int, data: dict[str, Any], reasons: dict[str
 def _of_networks(facts: Facts, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
     """Why the networks are what they are."""
     if data["networks"]["generator"].get("kind") == "unet":
-        reasons["networks.generator.kind"] = "its encoder knows things from their surroundings, from ImageNet"
+        reasons["networks.generator.kind"] = "its encoder, trained on ImageNet, tells objects from their background"
         reasons["networks.generator.skip"] = "start from the identity"
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
-        reasons["networks.discriminator"] = "photographs: frozen features beside patches"
-        reasons["losses.weights.content"] = "no way back, which would keep what should change, but the same content"
+        reasons["networks.discriminator"] = "photographs: a PatchGAN, and one that sees features trained on ImageNet"
+        reasons["losses.weights.content"] = "keeps objects in place; a cycle loss would also keep what should change"
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"

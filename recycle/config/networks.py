@@ -152,7 +152,7 @@ class ProjectedSettings(DiscriminatorSettings):
     features: FeatureName = "lite0"
     """The frozen network: 'lite0' (EfficientNet-Lite0), or 'timm:NAME' (timm downloads it at the first use)."""
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field((8, 16, 32), min_length=1, max_length=5)
-    """Of the features that are judged: small ones are fine textures, large ones are things."""
+    """Of the features that are judged: small strides show fine textures, large ones objects."""
     width: int = Field(64, ge=4, le=512)
     """Channels into which the features are mixed, and of the heads that judge them."""
 
