@@ -43,6 +43,8 @@ class LossWeights(Settings):
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
     content: LossWeight = 0.0
     """The translation holds the same things at the same places, to a frozen feature network (`losses.features`)."""
+    self_similarity: LossWeight = 0.0
+    """Places that look alike in the source look alike in the translation, to the same network."""
     feature_matching: LossWeight = 0.0
     """Translated and real frames look alike to each layer of the discriminator."""
     cycle: LossWeight = 0.0

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from recycle.losses.adversarial import at_least_float32
 
 Layers = Sequence[Tensor]
 FLAT = 1e-2
 """Variance of a feature over a frame below which it is taken for noise."""
+PLACES = 256
+"""Places of each layer that are compared with all others."""
 
 
 def feature_matching_loss(real: Layers, fake: Layers) -> Tensor:
@@ -47,6 +50,30 @@ def content_loss(source: Layers, translated: Layers) -> Tensor:
         for y, x in zip(source, translated, strict=True)
     ]
     return torch.stack(distances).mean()
+
+
+def self_similarity_loss(source: Layers, translated: Layers) -> Tensor:
+    """Mean over the layers and places i of 1 − cos(S_i(x), S_i(G(x))), S_i the similarities of place i to all places.
+
+    Similarity is the cosine of the features at two places, each less the mean of its layer. So what looks alike stays
+    alike, and how it looks is free: it may change more than by `content_loss`. i runs over PLACES random places of each
+    layer, the same in all frames.
+    Source: Zheng, Cham, Cai, "The Spatially-Correlative Loss for Various Image Translation Tasks" (CVPR 2021), section
+    3.1 (FSeSim), with the mean taken off as in the authors' code. Gradients flow into `translated` alone.
+    """
+    losses = []
+    for y, x in zip(source, translated, strict=True):
+        places = torch.randperm(y.shape[-2] * y.shape[-1], device=y.device)[:PLACES]
+        with torch.autocast(y.device.type, enabled=False):
+            wanted, found = (_similarities(at_least_float32(layer), places) for layer in (y.detach(), x))
+            losses.append(1 - F.cosine_similarity(wanted, found, dim=-1).mean())
+    return torch.stack(losses).mean()
+
+
+def _similarities(layer: Tensor, places: Tensor) -> Tensor:
+    """(N, C, H, W), (S,) → (N, S, H·W): cosine similarities of these places to all."""
+    vectors = F.normalize((layer - layer.mean((2, 3), keepdim=True)).flatten(2), dim=1)
+    return vectors[:, :, places].mT @ vectors
 
 
 def _normalised(layer: Tensor) -> Tensor:

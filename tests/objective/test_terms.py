@@ -14,7 +14,7 @@ from recycle.config import Pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
 from recycle.errors import ConfigError
 from recycle.footage.clips import find_shots
-from recycle.losses.features import content_loss
+from recycle.losses.features import content_loss, self_similarity_loss
 from recycle.objective.direction import AB, BA, BOTH, Direction
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import both, generator_losses, weighed
@@ -104,6 +104,7 @@ EVERY = {
     "unsupervised_spatial": 1.0,
     "unsupervised_recycle": 1.0,
     "content": 1.0,
+    "self_similarity": 1.0,
     "temporal": 1.0,
     "feature_matching": 1.0,
     "perceptual": 1.0,
@@ -154,6 +155,7 @@ def test_terms_without_weight_bring_nothing() -> None:
     ("weights", "losses"),
     [
         ({"content": 1.0}, {}),
+        ({"self_similarity": 1.0}, {}),
         ({"cycle": 1.0, "perceptual": 1.0}, {"perceptual_by": "features"}),
         ({"patch_nce": 1.0}, {"patch_nce_by": "features"}),
     ],
@@ -189,6 +191,21 @@ def test_content_is_the_distance_of_instance_normalised_features() -> None:
     exact = (F.instance_norm(x, eps=1e-2) - F.instance_norm(y, eps=1e-2)).square().mean()
     torch.testing.assert_close(content_loss([x], [y]), exact)
     assert float(content_loss([x], [4 * x + 7])) < 1e-3  # another mean and deviation are another style
+
+
+def test_self_similarity_compares_how_each_place_resembles_all_others() -> None:
+    x, y = (torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(n)).double() for n in (1, 2))
+    distances = []
+    for frame in range(2):
+        maps = []
+        for layer in (x[frame], y[frame]):
+            places = [layer[:, i // 4, i % 4] - layer.mean((1, 2)) for i in range(12)]
+            maps.append(torch.tensor([[F.cosine_similarity(u, v, dim=0) for v in places] for u in places]))
+        distances += [1 - F.cosine_similarity(maps[0][i].double(), maps[1][i].double(), dim=0) for i in range(12)]
+    torch.testing.assert_close(self_similarity_loss([x], [y]), torch.stack(distances).mean(), atol=1e-6, rtol=1e-6)
+    turned = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(3)).double()).Q
+    other_looks = 2 * torch.einsum("ij,njhw->nihw", turned, x) + 7
+    assert float(self_similarity_loss([x], [other_looks])) < 1e-9  # what looked alike does so still
 
 
 def test_a_network_that_looks_needs_a_loss_to_look_for() -> None:

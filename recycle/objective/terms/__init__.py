@@ -19,6 +19,7 @@ from recycle.objective.terms.patch_nce import PatchNCE
 from recycle.objective.terms.perceptual import Perceptual
 from recycle.objective.terms.recurrent import Recurrent
 from recycle.objective.terms.recycle import Recycle
+from recycle.objective.terms.self_similarity import SelfSimilarity
 from recycle.objective.terms.temporal import Temporal
 from recycle.objective.terms.unsupervised_recycle import UnsupervisedRecycle
 from recycle.objective.terms.unsupervised_spatial import UnsupervisedSpatial
@@ -31,6 +32,7 @@ TERMS: dict[str, type[Term]] = {
         Adversarial,
         Temporal,
         Content,
+        SelfSimilarity,
         FeatureMatching,
         Cycle,
         Recycle,
