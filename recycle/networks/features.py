@@ -7,6 +7,7 @@ must not be the network that was trained against.
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -175,15 +176,21 @@ def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict
 
     Raises BundleError where shapes differ.
     """
+    expected = _shapes(architecture)
+    if weights.keys() == expected.keys():  # in any order, as in .safetensors
+        weights = {key: weights[key] for key in expected}
+    if list(expected.values()) != [tensor.shape for tensor in weights.values()]:
+        raise BundleError(f"{file} holds other weights than those of {architecture}")
+    return dict(zip(expected, weights.values(), strict=True))
+
+
+@lru_cache
+def _shapes(architecture: str) -> dict[str, torch.Size]:
+    """Names of the tensors of a timm model, in its order, and their shapes."""
     import timm
 
     with torch.random.fork_rng(devices=[]):
-        expected = timm.create_model(architecture, pretrained=False).state_dict()
-    if weights.keys() == expected.keys():  # in any order, as in .safetensors
-        weights = {key: weights[key] for key in expected}
-    if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
-        raise BundleError(f"{file} holds other weights than those of {architecture}")
-    return dict(zip(expected, weights.values(), strict=True))
+        return {key: tensor.shape for key, tensor in timm.create_model(architecture).state_dict().items()}
 
 
 def fold_norms(module: nn.Module) -> None:

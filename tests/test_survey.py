@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from recycle.training.survey import Survey, look_at_sides
 
 from recycle.config import Appearance, ExtractSettings
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
 from recycle.footage.street import Street
 from recycle.networks.features import FeatureNetwork, open_network
-from recycle.training.survey import Survey, look_at_sides
 from tests.footage.conftest import write
 
 Pixels = NDArray[np.uint8]
