@@ -97,7 +97,7 @@ def test_real_footage_with_and_without_its_colours_is_what_it_is(
 ) -> None:
     frames = [glimpse.middle for glimpse in glance([real_footage / name]).glimpses]
     shape = min(frame.shape for frame in frames)
-    frames = [frame[: shape[0] // 2 * 2, : shape[1] // 2 * 2].copy() for frame in frames]
+    frames = [frame[: shape[0] // 2 * 2, : shape[1] // 2 * 2].copy() for frame in frames[::3]]
     for each in (frames, without_colours(frames), lossy(without_colours(frames), tmp_path)):
         assert are_label_maps(each) is labels
     assert have_no_colours(frames) is labels
