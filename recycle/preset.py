@@ -259,11 +259,10 @@ class _Draft:
         }
 
     def reckoned(self, side: int, width: int) -> Reckoning:
-        """What a step of one clip needs, by that of a side of RECKONED_AT pixels: all but the networks grows with the
+        """What a step of one clip needs, by that of a side of RECKONED_AT: all but the networks grows with the
         pixels."""
-        at = RECKONED_AT if side >= SIDES[0] else side
-        pipeline = parse_pipeline(self.settings(at, width), where="the pipeline that is tried")
-        needed, scale = _reckon(pipeline.model_dump_json(), self._machine.dtype), (side / at) ** 2
+        pipeline = parse_pipeline(self.settings(RECKONED_AT, width), where="the pipeline that is tried")
+        needed, scale = _reckon(pipeline.model_dump_json(), self._machine.dtype), (side / RECKONED_AT) ** 2
         return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
 
     def seconds(self, needed: Reckoning, batch: int) -> float:

@@ -42,7 +42,7 @@ MOVED = 0.25
 SAME = 0.5
 """Grey levels by which near-duplicates differ on average, at most."""
 REPEATED = 0.5
-"""Share of repeated frames above which it is said."""
+"""Share of repeated frames of what is extracted above which it is said."""
 
 Pixels = NDArray[np.uint8]
 
@@ -125,7 +125,7 @@ class Survey:
                 yield f"domain {name} has no colours{invent}"
             if side.still:
                 yield f"the camera of domain {name} stands still"
-            if side.duplicates > REPEATED:
+            if side.extracted and side.duplicates > REPEATED:  # else extraction leaves them out
                 yield (
                     f"{side.duplicates:.0%} of the frames of domain {name} repeat the one before: little is learned "
                     "of motion; extract with a lower extract.fps"

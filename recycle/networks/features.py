@@ -95,13 +95,13 @@ def open_network(name: str | Path) -> FeatureNetwork:
             "or the path of a file of weights"
         )
     architecture, file = PACKAGED[name][0], _packaged_file(name)
-    return _packaged(architecture, _read(file), file)
+    return _packaged(architecture, _read_once(file), file)
 
 
 def pretrained_weights(name: str) -> dict[str, Tensor]:
     """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they cannot be had."""
     file = _packaged_file(name)
-    return _named(PACKAGED[name][0], _read(file), file)
+    return _named(PACKAGED[name][0], _read_once(file), file)
 
 
 def _packaged_file(name: str) -> Path:
@@ -143,6 +143,12 @@ def _from_file(file: Path) -> FeatureNetwork:
         except BundleError:
             continue
     raise BundleError(f"{file} holds other weights than those of EfficientNet-Lite0 or Lite2")
+
+
+@lru_cache(maxsize=1)
+def _read_once(file: Path) -> Mapping[str, Tensor]:
+    """A training opens the same weights several times, and copies them each time: 19 MB that stay."""
+    return _read(file)
 
 
 def _read(file: Path) -> Mapping[str, Tensor]:
