@@ -18,9 +18,9 @@ Pixels = NDArray[np.uint8]
 
 
 def film(look: Appearance, height: int = 96) -> list[Pixels]:
-    """12 frames of three streets."""
+    """12 frames of six streets."""
     width = height * 5 // 3 // 2 * 2
-    return [frame for seed in (1, 2, 3) for frame in Street(seed, width, height, 2, 2).frames(look)]
+    return [frame for seed in range(1, 7) for frame in Street(seed, width, height, 2, 1).frames(look)]
 
 
 def lossy(frames: list[Pixels], folder: Path) -> list[Pixels]:
@@ -32,7 +32,7 @@ def lossy(frames: list[Pixels], folder: Path) -> list[Pixels]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     with av.open(str(folder / "lossy.mp4")) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
 
 
 def without_colours(frames: list[Pixels]) -> list[Pixels]:
