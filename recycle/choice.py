@@ -10,12 +10,12 @@ from recycle.atomic import write_text
 from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
 from recycle.disk import writing
 from recycle.errors import ConfigError
-from recycle.footage.glance import glance
 from recycle.layout import Layout
 from recycle.pipeline import open_pipeline
 from recycle.preset import Choice, choose, gpu_of, this_machine
 from recycle.processes import started_by
 from recycle.safe_text import printable
+from recycle.survey import survey
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
     return choose(
-        glance(footage["a"], footage["b"]),
+        survey(footage["a"], footage["b"]),
         machine,
         name=wishes.name,
         footage=footage,
@@ -103,7 +103,7 @@ def open_chosen(wishes: Wishes, say: Callable[[str], None], **changes: Mapping[s
         choice = choose_pipeline(wishes)
         with writing(file):
             write_text(file, choice.toml())
-        for line in choice.head:
+        for line in choice.head:  # training says what the footage is like
             say(line)
         say(f"wrote {file}, with the reasons")
     return open_pipeline(file, **changes)

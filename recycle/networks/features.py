@@ -7,6 +7,7 @@ must not be the network that was trained against.
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,13 @@ def open_network(name: str | Path) -> FeatureNetwork:
             "or the path of a file of weights"
         )
     architecture, file = PACKAGED[name][0], _packaged_file(name)
-    return _packaged(architecture, _read(file), file)
+    return _packaged(architecture, _read_once(file), file)
 
 
 def pretrained_weights(name: str) -> dict[str, Tensor]:
     """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they cannot be had."""
     file = _packaged_file(name)
-    return _named(PACKAGED[name][0], _read(file), file)
+    return _named(PACKAGED[name][0], _read_once(file), file)
 
 
 def _packaged_file(name: str) -> Path:
@@ -144,6 +145,12 @@ def _from_file(file: Path) -> FeatureNetwork:
     raise BundleError(f"{file} holds other weights than those of EfficientNet-Lite0 or Lite2")
 
 
+@lru_cache(maxsize=1)
+def _read_once(file: Path) -> Mapping[str, Tensor]:
+    """A training opens the same weights several times, and copies them each time: 19 MB that stay."""
+    return _read(file)
+
+
 def _read(file: Path) -> Mapping[str, Tensor]:
     from safetensors.torch import load_file
 
@@ -175,15 +182,21 @@ def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict
 
     Raises BundleError where shapes differ.
     """
+    expected = _shapes(architecture)
+    if weights.keys() == expected.keys():  # in any order, as in .safetensors
+        weights = {key: weights[key] for key in expected}
+    if list(expected.values()) != [tensor.shape for tensor in weights.values()]:
+        raise BundleError(f"{file} holds other weights than those of {architecture}")
+    return dict(zip(expected, weights.values(), strict=True))
+
+
+@lru_cache
+def _shapes(architecture: str) -> dict[str, torch.Size]:
+    """Names of the tensors of a timm model, in its order, and their shapes."""
     import timm
 
     with torch.random.fork_rng(devices=[]):
-        expected = timm.create_model(architecture, pretrained=False).state_dict()
-    if weights.keys() == expected.keys():  # in any order, as in .safetensors
-        weights = {key: weights[key] for key in expected}
-    if [tensor.shape for tensor in expected.values()] != [tensor.shape for tensor in weights.values()]:
-        raise BundleError(f"{file} holds other weights than those of {architecture}")
-    return dict(zip(expected, weights.values(), strict=True))
+        return {key: tensor.shape for key, tensor in timm.create_model(architecture).state_dict().items()}
 
 
 def fold_norms(module: nn.Module) -> None:

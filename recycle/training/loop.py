@@ -32,12 +32,13 @@ from recycle.footage.clips import (
     loading_processes,
     split,
 )
-from recycle.footage.survey import survey
+from recycle.footage.faults import faults
 from recycle.memory import peak_memory, release
 from recycle.networks.features import open_network
 from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
 from recycle.progress import StepProgress
+from recycle.survey import survey_shots
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs
@@ -48,7 +49,6 @@ from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import StepError, StepReport, training_step
-from recycle.training.survey import look_at_sides
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -140,10 +140,10 @@ def _train(
                 f"the frames of domain {name} that are held out now were trained on before its footage changed: "
                 "previews and the validation score are of frames that it knows"
             )
-    for text in survey(domains[0], domains[1], paired=pipeline.footage.paired):
+    for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
         notice(text)
     if fabric.is_global_zero and not resumed:
-        for text in look_at_sides(domains[0].shots, domains[1].shots).in_words():
+        for text in survey_shots(domains[0].shots, domains[1].shots).in_words():
             say(text)
     matches = _matches(run, domains, progress, notice) if settings.match else None
     purge = run.step + 1 if resumed else None

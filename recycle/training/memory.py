@@ -139,10 +139,9 @@ def _kept_of_a_clip(
     """Most bytes that a step of one clip pair of noise holds, beside the networks; these are left in another mode."""
     kept: dict[int, torch.UntypedStorage] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def keep(tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no other one gets its number
-        return tensor.detach()  # the tensor itself would hold its own graph for ever
+        kept[storage._cdata] = storage  # held, so that no other one gets its number; no backward pass asks for it
 
     networks = [m for side in (translators, discriminators) for m in side.modules()]
     weights = [p for m in networks for p in m.parameters(recurse=False)]
@@ -151,7 +150,7 @@ def _kept_of_a_clip(
     shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
     a, b = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
     discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         made = Pass(a, b, translators(a, b))
         losses = weighed(generator_losses(translators.terms, discriminators, made, pipeline.losses), translators.terms)
     del made, losses

@@ -1,72 +1,60 @@
-"""A glance at footage tells its size, rate, length and kind, and whether both sides share a layout."""
+"""A glance at footage tells its size, rate and length, and keeps a little of a few frames, evenly spread."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
 from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
-from recycle.footage.glance import SHORT, glance, is_extracted
-from recycle.footage.street import Street
-
-
-def room(seed: int, walls: int, floor: tuple[int, int, int], count: int = 12) -> NDArray[np.uint8]:
-    """Frames of a room, (count, 96, 128, 3): furniture that follows from `walls`, and a person somewhere before it."""
-    furniture, random = np.random.default_rng(walls), np.random.default_rng(seed)
-    still = np.zeros((96, 128, 3), np.uint8) + np.array(floor, np.uint8)
-    for _ in range(6):
-        x, y, width, height, *colour = (int(number) for number in furniture.integers(8, 90, 7))
-        cv2.rectangle(still, (x, y), (x + width // 2, y + height // 2), tuple(2 * c for c in colour), -1)
-    frames = []
-    for _ in range(count):
-        frame = still.copy()
-        cv2.circle(frame, tuple(int(n) for n in random.integers(20, 80, 2)), 12, floor[::-1], -1)
-        frames.append(np.clip(frame + random.normal(0, 6, frame.shape), 0, 255).astype(np.uint8))
-    return np.stack(frames)
+from recycle.footage.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
+from tests.footage.conftest import moving, write
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("films")
-    pictures = {
-        "one": room(0, 1, (30, 90, 160)),
-        "same room": room(1, 1, (200, 120, 60)),
-    }
-    for name, frames in pictures.items():
-        write_video(folder / f"{name}.mp4", frames, fps=12)
-    Street(6, 160, 96, 1, 10).write(folder / "labels.mp4", "labels")
-    return {path.stem: path for path in folder.iterdir()}
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("films") / "film.mp4"
+    write_video(file, moving(12, 128, 96), fps=12)
+    return file
 
 
-def test_photographed_footage_is_seen_as_it_is(films: dict[str, Path]) -> None:
-    facts = glance([films["one"]], [films["same room"]])
-    for side in (facts.a, facts.b):
-        assert (side.width, side.height, side.fps, side.frames) == (128, 96, 12, 12)
-        assert not any((side.labels, side.street_labels, side.grey, side.extracted))
+def test_a_film_is_seen_as_it_is(film: Path) -> None:
+    seen = glance([film])
+    assert (seen.width, seen.height, seen.fps, seen.frames, seen.extracted) == (128, 96, 12, 12, False)
+    assert len(seen.glimpses) == 12
+    assert [glimpse.after is None for glimpse in seen.glimpses] == [False] * 11 + [True]
+    for before, after in pairwise(seen.glimpses):
+        assert before.after is not None
+        np.testing.assert_array_equal(before.after, after.whole)
 
 
-def test_label_maps_in_lossy_video_are_known_by_their_few_colours(films: dict[str, Path]) -> None:
-    facts = glance([films["labels"]], [films["one"]])
-    assert facts.a.labels
-    assert facts.a.street_labels
-    assert not facts.b.labels
+def test_what_is_kept_of_large_frames_is_small(tmp_path: Path) -> None:
+    """The middle keeps its own pixels, the whole is smaller, and a very wide frame is not kept at its full width."""
+    frame = np.zeros((700, 4000, 3), np.uint8)
+    frame[250:450, 1900:2100] = (10, 200, 30)
+    cv2.imwrite(str(tmp_path / "000.png"), frame)
+    (glimpse,) = glance([tmp_path]).glimpses
+    assert glimpse.middle.shape == (CROP, CROP, 3)
+    np.testing.assert_array_equal(glimpse.middle[CROP // 2, CROP // 2], (30, 200, 10))
+    np.testing.assert_array_equal(glimpse.middle[0, 0], 0)
+    assert glimpse.whole.shape == (LINES, WIDEST * LINES, 3)
+    assert glimpse.after is None
 
 
-def test_masks_are_label_maps_but_not_the_streets(tmp_path: Path) -> None:
-    for index in range(5):
-        mask = np.zeros((40, 60, 3), np.uint8)
-        mask[10:30, 5 * index : 5 * index + 20] = 255
-        cv2.imwrite(str(tmp_path / f"{index:03d}.png"), mask)
-    side = glance([tmp_path], [tmp_path]).a
-    assert side.labels
-    assert side.grey
-    assert not side.street_labels
-    assert side.frames == 5
+def test_a_folder_of_images_is_seen_to_its_end(tmp_path: Path) -> None:
+    for index in range(100):
+        cv2.imwrite(str(tmp_path / f"{index:03d}.png"), np.full((20, 30, 3), 2 * index, np.uint8))
+    seen = glance([tmp_path])
+    assert seen.frames == 100
+    assert len(seen.glimpses) == FRAMES
+    levels = [int(glimpse.whole.mean()) // 2 for glimpse in seen.glimpses]
+    assert levels == sorted(levels)
+    assert (levels[0], levels[-1]) == (0, 99)
+    assert all(int(g.after.mean()) == int(g.whole.mean()) + 2 for g in seen.glimpses[:-1] if g.after is not None)
 
 
 def test_the_smallest_source_gives_the_size_and_all_are_counted(tmp_path: Path) -> None:
@@ -74,41 +62,45 @@ def test_the_smallest_source_gives_the_size_and_all_are_counted(tmp_path: Path) 
     for name, (height, width), count in (("big", (64, 96), 10), ("small", (48, 32), 6)):
         write_video(tmp_path / f"{name}.mp4", random.integers(0, 255, (count, height, width, 3), np.uint8), fps=10)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    side = glance([tmp_path], [tmp_path / "big.mp4"]).a
+    side = glance([tmp_path])
     assert (side.width, side.height, side.fps) == (32, 48, 10)
     assert side.frames == 16  # of three sources, two of which can be read: ⅔ of 3 × 8
 
 
-def test_a_long_video_is_seen_to_its_end(tmp_path: Path) -> None:
-    """Its first frames have colour, the others none."""
-    colour, grey = np.zeros((2, 32, 32, 3), np.uint8)
-    colour[:16, :, 0] = grey[:16] = 200
+def test_a_long_video_is_seen_to_its_end_without_decoding_all_of_it(tmp_path: Path) -> None:
+    """Its first frames are bright, the others dark."""
     count = 3 * SHORT
-    write_video(tmp_path / "long.mp4", ((grey if index > 20 else colour) for index in range(count)), fps=25)
-    side = glance([tmp_path / "long.mp4"], [tmp_path / "long.mp4"]).a
-    assert side.frames == count
-    assert side.grey
+    light, dark = np.full((32, 32, 3), 200, np.uint8), np.zeros((32, 32, 3), np.uint8)
+    write_video(tmp_path / "long.mp4", ((dark if index > 20 else light) for index in range(count)), fps=25)
+    seen = glance([tmp_path / "long.mp4"])
+    assert seen.frames == count
+    assert 1 < len(seen.glimpses) <= FRAMES
+    assert [glimpse.whole.mean() > 100 for glimpse in seen.glimpses] == [True] + [False] * (len(seen.glimpses) - 1)
+    assert all(glimpse.after is not None for glimpse in seen.glimpses)
 
 
-def test_extracted_frames_are_taken_as_they_are(films: dict[str, Path], tmp_path: Path) -> None:
-    extract([films["one"]], tmp_path / "a", ExtractSettings(short_side=48), workers=1)
+def test_a_short_matroska_file_gives_no_more_frames_than_others(tmp_path: Path) -> None:
+    """Its container does not tell how many it holds."""
+    write(tmp_path / "film.mkv", moving(200))
+    seen = glance([tmp_path / "film.mkv"])
+    assert seen.frames == pytest.approx(200, abs=2)
+    assert FRAMES <= len(seen.glimpses) <= FRAMES + 2
+
+
+def test_extracted_frames_are_taken_as_they_are(film: Path, tmp_path: Path) -> None:
+    extract([film], tmp_path / "a", ExtractSettings(short_side=48), workers=1)
     assert is_extracted(tmp_path / "a")
-    assert not is_extracted(films["one"].parent)
-    facts = glance([tmp_path / "a"], [films["same room"]])
-    assert facts.a.extracted
-    assert (facts.a.width, facts.a.height, facts.a.frames) == (64, 48, 12)
-    assert facts.a.fps == pytest.approx(12, rel=0.01)
+    assert not is_extracted(film.parent)
+    seen = glance([tmp_path / "a"])
+    assert seen.extracted
+    assert (seen.width, seen.height, seen.frames) == (64, 48, 12)
+    assert seen.fps == pytest.approx(12, rel=0.01)
+    assert len(seen.glimpses) == 12
 
 
-def test_footage_that_cannot_be_read_is_said(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_footage_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     with pytest.raises(FootageError, match=r"broken\.mp4"):
-        glance([films["one"]], [tmp_path / "broken.mp4"])
+        glance([tmp_path / "broken.mp4"])
     with pytest.raises(FootageError, match="there is no file or folder"):
-        glance([tmp_path / "absent"], [films["one"]])
-
-
-def test_real_footage_is_no_label_map_and_its_masks_are(real_footage: Path) -> None:
-    facts = glance([real_footage / "signers/orange"], [real_footage / "masks/camel/masks"])
-    assert not facts.a.labels
-    assert facts.b.labels
+        glance([tmp_path / "absent"])

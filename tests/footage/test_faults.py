@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from recycle.config import ExtractSettings
 from recycle.footage.clips import Domain, Shot, find_shots
 from recycle.footage.extract import extract
+from recycle.footage.faults import faults
 from recycle.footage.street import Street
-from recycle.footage.survey import survey
 from tests.footage.conftest import write
 
 Pixels = NDArray[np.uint8]
@@ -48,42 +48,42 @@ def letterboxed(frame: Pixels) -> Pixels:
 
 def test_day_and_night_are_passed_in_silence(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a, b = (domain(tmp_path / d, street[look], d) for d, look in (("a", "day"), ("b", "night")))
-    assert survey(a, b, paired=False) == []
+    assert faults(a, b, paired=False) == []
 
 
 def test_the_same_footage_on_both_sides_is_told_unless_it_is_paired(
     street: dict[str, list[Pixels]], tmp_path: Path
 ) -> None:
     a, b = (domain(tmp_path / d, street["day"][i::2], d, repeat=10) for i, d in enumerate("ab"))
-    assert [text.split(" in ")[0] for text in survey(a, b, paired=False)] == ["both domains look nearly the same"]
-    assert survey(a, b, paired=True) == []
+    assert [text.split(" in ")[0] for text in faults(a, b, paired=False)] == ["both domains look nearly the same"]
+    assert faults(a, b, paired=True) == []
 
 
 def test_a_domain_in_which_nothing_happens_is_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     still = [np.clip(street["night"][0] + random.normal(0, 5, (48, 64, 3)), 0, 255).astype(np.uint8) for _ in range(48)]
     a, b = domain(tmp_path / "a", street["day"], "a"), domain(tmp_path / "b", still, "b")
-    (text,) = survey(a, b, paired=False)
+    (text,) = faults(a, b, paired=False)
     assert text.startswith("all frames of domain b look nearly the same")
 
 
 def test_little_footage_is_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a = domain(tmp_path / "a", street["day"], "a", repeat=4)
     b = domain(tmp_path / "b", street["night"], "b")
-    (text,) = survey(a, b, paired=False)
+    (text,) = faults(a, b, paired=False)
     assert text.startswith("domain a has only 190 clips")
 
 
 def test_black_bars_on_one_side_are_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a = domain(tmp_path / "a", map(letterboxed, street["day"]), "a")
     b = domain(tmp_path / "b", street["night"], "b")
-    (text,) = survey(a, b, paired=False)
+    (text,) = faults(a, b, paired=False)
     assert text.startswith("domain a has black bars above and below (25% of the frame)")
     assert text.endswith(
         "cut them off: 'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --a FOLDER"
     )
     both = domain(tmp_path / "c", map(letterboxed, street["night"]), "b")
-    assert survey(a, both, paired=False) == []
+    assert faults(a, both, paired=False) == []
 
 
 @pytest.mark.parametrize(("size", "fault"), [((64, 64), "different shapes"), ((96, 72), "different sizes")])
@@ -92,7 +92,7 @@ def test_other_framing_is_told(
 ) -> None:
     a = domain(tmp_path / "a", street["day"], "a")
     b = domain(tmp_path / "b", (np.asarray(cv2.resize(f, size), np.uint8) for f in street["night"]), "b")
-    (text,) = survey(a, b, paired=False)
+    (text,) = faults(a, b, paired=False)
     assert f"{fault} (64x48 in domain a, {size[0]}x{size[1]} in domain b)" in text
 
 
@@ -106,12 +106,12 @@ def test_other_frame_rates_are_told_from_the_extracted_timestamps(
         extract([tmp_path / f"{name}.mp4"], tmp_path / name, ExtractSettings(), workers=1)
         shots[name] = find_shots(tmp_path / name)
     a, b = (Domain(shots[name], name=name, frames=3, seed=0) for name in "ab")
-    (text,) = survey(a, b, paired=False)
+    (text,) = faults(a, b, paired=False)
     assert "(10 per second in domain a, 30 per second in domain b)" in text
     assert "extract.fps = 10" in text
     thinned = Domain(shots["b"], name="b", frames=3, strides=(3, 3), seed=0)
-    assert survey(a, thinned, paired=False) == []
+    assert faults(a, thinned, paired=False) == []
     strided = [Domain(shots[name], name=name, frames=3, strides=(1, 3), seed=0) for name in "ab"]
-    assert "extract.fps = 10" in survey(*strided, paired=False)[0]  # as many as a has: strides stay as they are
+    assert "extract.fps = 10" in faults(*strided, paired=False)[0]  # as many as a has: strides stay as they are
     single = [Domain(shots[name], name=name, frames=1, seed=0) for name in "ab"]
-    assert survey(*single, paired=False) == []
+    assert faults(*single, paired=False) == []

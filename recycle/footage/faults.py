@@ -1,4 +1,4 @@
-"""A look at the footage of both domains before training: what will spoil it, in plain words, with the remedy.
+"""Faults of the footage of both domains, before training: what will spoil it, in plain words, with the remedy.
 
 Reads a few frames, evenly spread, so that it takes no longer for hours of footage than for seconds.
 """
@@ -45,7 +45,7 @@ class Look:
     """Parts of the height, and of the width, that are black in all frames, where both opposite sides are."""
 
 
-def survey(a: Domain, b: Domain, *, paired: bool) -> list[str]:
+def faults(a: Domain, b: Domain, *, paired: bool) -> list[str]:
     """What to warn of before training on these domains, one line each."""
     looks = [look(domain.shots) for domain in (a, b)]
     return [
