@@ -310,13 +310,13 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
     """
     if facts.labelled or side < ProjectedSettings().least_side:
         return patch
-    return [{"kind": "patch", **patch}, {"kind": "projected"}]
+    return [{"kind": "patch", **patch}, {"kind": "projected", "weight": 2.0}]
 
 
 def losses(facts: Survey) -> dict[str, Any]:
-    """The objective. Between photographs: the content loss and synthetic motion, without a cycle loss, which would also
+    """The objective. Between photographs: self-similarity and synthetic motion, without a cycle loss, which would also
     keep what should change. With label maps: the default."""
-    return {} if facts.labelled else {"weights": {"content": 2.0, "unsupervised_spatial": 10.0}}
+    return {} if facts.labelled else {"weights": {"self_similarity": 5.0, "unsupervised_spatial": 10.0}}
 
 
 def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
@@ -339,9 +339,11 @@ def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[st
     if [each.street_labels for each in sides].count(True) == 1:
         data["evaluate"] = {"label_domain": "a" if facts.a.street_labels else "b", "palette": "street"}
         reasons["evaluate.palette"] = "its colours are the street's"
-    if min(each.frames for each in sides) < FEW_CLIPS:
+    few = min(each.frames for each in sides) < FEW_CLIPS
+    if few or not facts.labelled:
         data["losses"]["augment"] = ["translation"] if _meaning(facts) else ["colour", "translation"]
-        reasons["losses.augment"] = f"fewer than {FEW_CLIPS} frames: else the discriminators learn them by heart"
+        why = f"fewer than {FEW_CLIPS} frames" if few else "photographs"
+        reasons["losses.augment"] = f"{why}: else the discriminators learn them by heart"
 
 
 def _meaning(facts: Survey) -> str | None:
@@ -359,7 +361,9 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
         reasons["networks.discriminator"] = "photographs: a PatchGAN, and one that sees features trained on ImageNet"
-        reasons["losses.weights.content"] = "keeps objects in place; a cycle loss would also keep what should change"
+        reasons["losses.weights.self_similarity"] = (
+            "what looks alike stays alike; a cycle loss would also keep what should change"
+        )
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"

@@ -168,8 +168,10 @@ def test_what_is_extracted_already_is_not_extracted_otherwise() -> None:
     assert chosen.extract == Pipeline().extract
 
 
-def test_little_footage_is_augmented_and_next_to_none_is_refused() -> None:
-    assert choose(facts_of(LARGE, replace(LARGE, frames=150)), TWO_CORES).pipeline.losses.augment
+def test_photographs_and_little_footage_are_augmented_and_next_to_none_is_refused() -> None:
+    assert choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.losses.augment == ("colour", "translation")
+    few_labels = replace(LABELS, frames=150)
+    assert choose(facts_of(LARGE, few_labels), TWO_CORES).pipeline.losses.augment == ("translation",)
     with pytest.raises(FootageError, match="domain b has too little footage: 3 frames"):
         choose(facts_of(LARGE, replace(LARGE, frames=LEAST - 1)), TWO_CORES)
     with pytest.raises(FootageError, match=r"domain a are too small \(8x90\)"):
