@@ -310,7 +310,7 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
     """
     if facts.labelled or side < ProjectedSettings().least_side:
         return patch
-    return [{"kind": "patch", **patch}, {"kind": "projected", "weight": 2.0}]
+    return [{"kind": "patch", **patch}, {"kind": "projected"}]
 
 
 def losses(facts: Survey) -> dict[str, Any]:
@@ -341,7 +341,7 @@ def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[st
         reasons["evaluate.palette"] = "its colours are the street's"
     few = min(each.frames for each in sides) < FEW_CLIPS
     if few or not facts.labelled:
-        data["losses"]["augment"] = ["translation"] if _meaning(facts) else ["colour", "translation"]
+        data["losses"]["augment"] = ["translation"]  # not of colours: they are what is to be learnt
         why = f"fewer than {FEW_CLIPS} frames" if few else "photographs"
         reasons["losses.augment"] = f"{why}: else the discriminators learn them by heart"
 

@@ -139,11 +139,9 @@ def test_grey_levels_keep_their_meaning_on_either_side() -> None:
         choice = choose(facts, TWO_CORES)
         assert choice.pipeline.train.augment.colour == 0
         assert choice.reasons["train.augment.colour"] == "a grey level may be a temperature"
-        assert choice.pipeline.losses.augment == ("translation",)
         assert choice.pipeline.extract.format == Pipeline().extract.format
     colour = choose(facts_of(SMALL, replace(SMALL, frames=150)), TWO_CORES).pipeline
     assert colour.train.augment.colour > 0
-    assert colour.losses.augment == ("colour", "translation")
 
 
 def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_changes_nothing_for_it() -> None:
@@ -169,7 +167,7 @@ def test_what_is_extracted_already_is_not_extracted_otherwise() -> None:
 
 
 def test_photographs_and_little_footage_are_augmented_and_next_to_none_is_refused() -> None:
-    assert choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.losses.augment == ("colour", "translation")
+    assert choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.losses.augment == ("translation",)
     few_labels = replace(LABELS, frames=150)
     assert choose(facts_of(LARGE, few_labels), TWO_CORES).pipeline.losses.augment == ("translation",)
     with pytest.raises(FootageError, match="domain b has too little footage: 3 frames"):

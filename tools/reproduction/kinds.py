@@ -56,12 +56,12 @@ class _Kind(ABC):
         self.name = name
         budget = chosen(plan.sizes, [size], "size")[size]
         self.size = budget.model_copy(update={"pipeline": merged(budget.pipeline, settings.pipeline)})
-        self.methods = {name: merged(own, settings.methods.get(name, {})) for name, own in plan.methods.items()}
+        self.methods = plan.methods
         rows = settings.ablation or tuple(plan.ablation)
         changes = chosen(plan.ablation, rows, "objective of the ablation")
-        self.ablation = {row: merged(self.methods["default"], change) for row, change in changes.items()}
+        self.ablation = {row: merged(plan.methods["default"], change) for row, change in changes.items()}
         unlike = {"seconds": 0.0, "seeds": 0, "pipeline": {}}  # what the footage does not depend on
-        plain = settings.model_copy(update={"pipeline": {}, "methods": {}, "ablation": ()})
+        plain = settings.model_copy(update={"pipeline": {}, "ablation": ()})
         self.key = digest(plain, budget.model_copy(update=unlike))
 
     def pipeline(self, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:

@@ -93,8 +93,6 @@ class StreetSettings(Settings):
     looks: tuple[Appearance, Appearance]
     fps: int = Field(12, ge=1)
     pipeline: Overlay = Field({})
-    methods: dict[str, Overlay] = Field({})
-    """Changes of methods for this task."""
     ablation: tuple[str, ...] = ()
     """Rows of the ablation; none: all."""
 
@@ -112,7 +110,6 @@ class RealSettings(Settings):
     fps: float | None = Field(None, gt=0)
     """At most so many frames a second."""
     pipeline: Overlay = Field({})
-    methods: dict[str, Overlay] = Field({})
     ablation: tuple[str, ...] = ()
 
 
