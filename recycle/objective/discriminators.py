@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from recycle.config import DiscriminatorSettings, Pipeline
+from recycle.config import DiscriminatorSettings, Domain, Pipeline
 from recycle.losses.diffaugment import augment
 from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
@@ -38,18 +38,27 @@ class Discriminators(nn.Module):
         """Weight of each in the generators' objective, beside that of the loss."""
         self._alone: set[str] = set()  # those that must not see real and translated frames in one batch
 
-        def add(name: str, settings: DiscriminatorSettings, channels: int) -> None:
+        self._judged: dict[str, tuple[Domain, bool]] = {}
+
+        def add(name: str, settings: DiscriminatorSettings, channels: int, domain: Domain, *, clips: bool) -> None:
             self.networks[name] = make_discriminator(settings, channels)
+            self._judged[name] = domain, clips
             self.weights[name] = getattr(settings, "weight", 1.0)
             self._alone |= {name} if settings.compares_frames else set()
 
         for settings in networks.discriminators:
             for direction in (BA, AB):
                 if weights.of("adversarial", direction.name):
-                    add(f"{settings.prefix}disc_{direction.target}", settings, channels)
+                    name = f"{settings.prefix}disc_{direction.target}"
+                    add(name, settings, channels, direction.target, clips=False)
         for direction in (BA, AB):
             if weights.of("temporal", direction.name) and networks.of_clips is not None:
-                add(f"clip_disc_{direction.target}", networks.of_clips, 3 * pipeline.train.frames)
+                name, channels = f"clip_disc_{direction.target}", 3 * pipeline.train.frames
+                add(name, networks.of_clips, channels, direction.target, clips=True)
+
+    def of(self, domain: Domain, *, clips: bool) -> list[str]:
+        """Names of those that judge single frames, or clips, of a domain."""
+        return [name for name, judged in self._judged.items() if judged == (domain, clips)]
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
         """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).

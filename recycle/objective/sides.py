@@ -39,19 +39,15 @@ def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
 
 def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], clips: Mapping[Any, Tensor]) -> Side:
     """shown: (B, N, 3, H, W), N = T, or T and T−P predictions; clips: (B, T, 3, H, W) where clips are judged."""
-    side = {}
-    for name in discriminators.networks:
-        for d in BOTH:
-            if not name.endswith(f"disc_{d.target}"):
-                continue
-            if name.startswith("clip_"):
-                side[name] = clips[d.target].flatten(1, 2).unsqueeze(1)
-                continue
-            frames, source = shown[d.target], p.real(d.source)
-            if discriminators.conditional:
-                extra = frames.shape[1] - source.shape[1]
-                frames = torch.cat((torch.cat((source, source[:, source.shape[1] - extra :]), dim=1), frames), dim=2)
-            side[name] = frames
+    side: dict[str, Tensor] = {}
+    for d in BOTH:
+        frames, source = shown[d.target], p.real(d.source)
+        if discriminators.conditional:
+            extra = frames.shape[1] - source.shape[1]
+            frames = torch.cat((torch.cat((source, source[:, source.shape[1] - extra :]), dim=1), frames), dim=2)
+        side |= dict.fromkeys(discriminators.of(d.target, clips=False), frames)
+        for name in discriminators.of(d.target, clips=True):
+            side[name] = clips[d.target].flatten(1, 2).unsqueeze(1)
     return side
 
 

@@ -96,5 +96,4 @@ class Seen:
 
     def judges(self, d: Direction, *, clips: bool = False) -> list[str]:
         """Names of the discriminators in the target of `d`, of single frames or of clips."""
-        names = [name for name in self.discriminators.networks if name.endswith(f"disc_{d.target}")]
-        return [name for name in names if name.startswith("clip_") == clips]
+        return self.discriminators.of(d.target, clips=clips)
