@@ -280,7 +280,7 @@ class _Draft:
             if not self._fits(needed, 1):
                 why = f"the largest that fits into memory, with room to spare ({_gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
-                why = f"the largest of which {_time(self._hours)} have about {_many(_wanted(self._hours))} steps"
+                why = f"the largest at which about {_many(_wanted(self._hours))} steps fit into {_time(self._hours)}"
             else:
                 return side, why
         return None, why
