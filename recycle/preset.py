@@ -314,9 +314,11 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
 
 
 def losses(facts: Survey) -> dict[str, Any]:
-    """The objective. Between photographs: self-similarity and synthetic motion, without a cycle loss, which would also
-    keep what should change. With label maps: the default."""
-    return {} if facts.labelled else {"weights": {"self_similarity": 5.0, "unsupervised_spatial": 10.0}}
+    """The objective. Between photographs: self-similarity, identity and synthetic motion, without a cycle loss, which
+    would also keep what should change. With label maps: the default."""
+    if facts.labelled:
+        return {}
+    return {"weights": {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}}
 
 
 def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
@@ -364,6 +366,7 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
         reasons["losses.weights.self_similarity"] = (
             "what looks alike stays alike; a cycle loss would also keep what should change"
         )
+        reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"
