@@ -18,8 +18,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="recycle-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
-# A shell that runs the tests in the background has SIGINT ignored, and the processes that tests start would inherit it.
+# A shell that runs the tests in the background has SIGINT ignored, nohup has SIGHUP ignored, and the processes that
+# tests start would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)
