@@ -37,8 +37,7 @@ class Discriminators(nn.Module):
         self.weights: dict[str, float] = {}
         """Weight of each in the generators' objective, beside that of the loss."""
         self._alone: set[str] = set()  # those that must not see real and translated frames in one batch
-
-        self._judged: dict[str, tuple[Domain, bool]] = {}
+        self._judged: dict[str, tuple[Domain, bool]] = {}  # domain, and whether it judges clips
 
         def add(name: str, settings: DiscriminatorSettings, channels: int, domain: Domain, *, clips: bool) -> None:
             self.networks[name] = make_discriminator(settings, channels)

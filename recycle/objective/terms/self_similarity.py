@@ -1,31 +1,17 @@
 """Self-similarity loss."""
 
-from typing import Any
-
 from torch import Tensor
 
-from recycle.losses.features import self_similarity_loss
-from recycle.objective.direction import Direction
-from recycle.objective.passing import CLIP, Pass
-from recycle.objective.terms.base import Seen, Term
-
-STRIDES = (4, 8)
-"""Of the layers whose places are compared."""
+from recycle.losses.features import Layers, self_similarity_loss
+from recycle.objective.terms.by_features import ByFeatures
 
 
-class SelfSimilarity(Term):
+class SelfSimilarity(ByFeatures):
     """Places that look alike in the source look alike in its translation, to a frozen feature network."""
 
     name = "self_similarity"
-    sees_features = True
+    strides = (4, 8)
 
-    def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
-        """The loss itself: the features need not leave the pass."""
-        pair = (("source", p.source(d)), (CLIP, p.clip(d)))
-        source, translated = (p.features(d, name, clip, translators.eyes, STRIDES) for name, clip in pair)
-        return {"self_similarity": self_similarity_loss(source, translated) * p.clip(d).shape[1]}
-
-    def loss(self, seen: Seen, d: Direction) -> Tensor:
-        """See `recycle.losses.features.self_similarity_loss`; the sum over time."""
-        loss: Tensor = seen.p.get(d, "self_similarity")
-        return loss
+    def distance(self, source: Layers, translated: Layers) -> Tensor:
+        """See `recycle.losses.features.self_similarity_loss`."""
+        return self_similarity_loss(source, translated)
