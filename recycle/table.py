@@ -1,5 +1,6 @@
 """The live table of a folder's files."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from recycle.events import FileState
+from recycle.piece import clock
 from recycle.safe_text import shown
 
 _ROWS = 12
@@ -35,33 +38,66 @@ class _Row:
         return (self.done - self.first) / seconds if self.started and seconds > 0 else 0.0
 
 
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
-
-
 class LiveTable:
-    """Rows of files: running and failed ones first, then the latest. Without a terminal, a line for each end.
+    """Rows of files: running and failed ones first, then the latest.
+
+    Without a terminal, a line for each file that ends, and every `seconds` one for all together.
 
     Sums and order are kept up to date, so that drawing takes no longer for many files than for few.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float = 30.0) -> None:
         self._console = Console(stderr=True)
+        self._seconds, self._told = seconds, 0.0
         self._rows: dict[str, _Row] = {}
         self._by_state: dict[str, dict[str, None]] = {state: {} for state in _ORDER}  # names, the latest last
         self._done = self._total = self._new = 0  # frames of the files that are worked on in this call
         self._began = 0.0
         self._lock = RLock()
-        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
+        self._live = Live(
+            get_renderable=self._table,
+            console=self._console,
+            refresh_per_second=4,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether it is drawn; else lines are printed."""
+        return self._console.is_terminal
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self.live:
             self._live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._console.is_terminal:
+        if self.live:
             self._live.stop()
+        else:
+            self._tell(0)
+
+    def observe(self, event: FileState) -> None:
+        """Take the state of a file."""
+        if event.total is not None:
+            self.expect(event.name, event.total)
+        row = self._rows.get(event.name)
+        if row is None or event.state != "running" or row.state != "running":
+            self.show(event.name, event.state, event.detail)
+        if event.done:
+            self.advance(event.name, event.done, event.total)
+        if not self.live:
+            self._tell(self._seconds)
+
+    def _tell(self, seconds: float) -> None:
+        """Print the sums, unless that was done in the last `seconds`."""
+        if not self._began or time.monotonic() - self._told < seconds:
+            return
+        self._told = time.monotonic()
+        self._line(self._summary())
+
+    def _line(self, text: str) -> None:
+        self._console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def show(self, name: str, state: str, detail: str = "") -> None:
         """A file is now 'waiting', 'running', 'done' or 'failed'; `detail` tells why or what."""
@@ -75,8 +111,8 @@ class LiveTable:
             elif row.started:
                 row.ended = time.monotonic()
             ended = bool(row.started)
-        if not self._console.is_terminal and state in ("done", "failed") and ended:
-            self._console.print(shown(f"{state:<7} {name}  {detail}"), markup=False, highlight=False, soft_wrap=True)
+        if not self.live and state in ("done", "failed") and ended:
+            self._line(f"{state:<7} {name}  {detail}")
 
     def expect(self, name: str, total: int | None) -> None:
         """A file that waits has `total` frames, as it claims."""
@@ -115,7 +151,7 @@ class LiveTable:
             latest = [
                 (name, replace(self._rows[name])) for name in islice(chain(names, self._by_state["waiting"]), _ROWS)
             ]
-            summary = "  ".join(f"{len(self._by_state[state])} {state}" for state in _ORDER) + self._whole()
+            summary = self._summary()
         table = Table(box=None, pad_edge=False, expand=True)
         table.add_column("file", ratio=1, no_wrap=True, overflow="ellipsis")
         for name in ("state", "frames", "frames/s", "ETA"):
@@ -128,14 +164,17 @@ class LiveTable:
                 Text(row.state, style=_STYLES[row.state]),
                 f"{row.done}/{row.total or '?'}" if row.done else "",
                 f"{rate:.1f}" if row.done and rate else "",
-                "" if left is None else _clock(left),
+                "" if left is None else clock(left),
             )
         return Group(table, Text(summary, style="dim"))
+
+    def _summary(self) -> str:
+        return "  ".join(f"{len(self._by_state[state])} {state}" for state in _ORDER) + self._whole()
 
     def _whole(self) -> str:
         """Frames, rate and ETA of all files together."""
         rate = self._new / (time.monotonic() - self._began) if self._began and self._new else 0.0
         if not rate:
             return ""
-        eta = _clock((self._total - self._done) / rate)
+        eta = clock((self._total - self._done) / rate)
         return f"   {self._done}/{self._total} frames, {rate:.1f} frames/s, ETA {eta}"
