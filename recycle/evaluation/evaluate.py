@@ -20,11 +20,11 @@ from recycle.evaluation.distance import fid, kid
 from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
+from recycle.events import Job
 from recycle.footage.decode import open_frames
 from recycle.footage.flow import optical_flow
 from recycle.footage.shots import CutDetector
 from recycle.footage.street import LABELS
-from recycle.progress import Progress, silent
 
 Direction = Literal["ab", "ba"]
 Video = Path | NDArray[np.uint8]
@@ -51,7 +51,7 @@ def evaluate(
     *,
     features: Describe | None = None,
     trained: Mapping[Domain, Gallery] | None = None,
-    progress: Progress = silent,
+    job: Job | None = None,
 ) -> dict[str, float]:
     """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`.
 
@@ -79,24 +79,25 @@ def evaluate(
     Each clip is scored up to `settings.max_frames` frames. Figures are means over all frames, or pairs of
     consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
     frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
-    left out, such as `warp_error` of a single frame. Progress counts frames. Frames stream; what remains of each is a
+    left out, such as `warp_error` of a single frame. The job's progress counts frames. Frames stream; what remains of each is a
     vector or two of at most 14 kB, and only where `features` or `trained` ask for it.
 
     `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
-    Raises FootageError where the videos of a clip do not correspond.
+    Raises FootageError where the videos of a clip do not correspond, Interrupted where the job is cancelled.
     """
     if settings.features is not None and features is None:
         features = open_features(settings.features, device=settings.device)
     describes = set(filter(None, (features, *(gallery.describe for gallery in (trained or {}).values()))))
     tallies: dict[Direction, Tally] = {}
-    done = 0
+    count = (job or Job()).counting("evaluating")
     for direction, clips in directions.items():
         into_labels = settings.palette is not None and settings.label_domain == direction[-1]
         tally = tallies[direction] = Tally(palette=LABELS if into_labels else None, describes=describes)
         for clip in clips:
             for _ in tally.add(clip, settings.max_frames):
-                progress(done := done + 1, None)
+                count.add(1)
+    count.finish()
     scores: dict[str, float] = {}
     for direction, tally in tallies.items():
         own = tally.scores() | _beside_real_frames(direction, tallies, features, trained or {})

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recycle.config import Domain
 from recycle.evaluation.features import Describe
 from recycle.evaluation.metrics import Pixels
+from recycle.events import Job
 from recycle.footage.clips import Shot, locate
-from recycle.progress import Progress, silent
 
 GALLERY = 1000
 """Training frames of a domain that are looked at, evenly taken."""
@@ -27,14 +28,18 @@ class Gallery:
     describe: Describe
 
     @classmethod
-    def of(cls, shots: Sequence[Shot], describe: Describe, *, progress: Progress = silent) -> "Gallery":
-        """At most GALLERY evenly taken frames of `shots`. Progress counts frames. Raises FootageError as Shot.read."""
+    def of(cls, shots: Sequence[Shot], describe: Describe, *, domain: Domain, job: Job | None = None) -> "Gallery":
+        """At most GALLERY evenly taken frames of `shots`, of this domain.
+
+        The job's progress counts frames. Raises FootageError as Shot.read, Interrupted where the job is cancelled.
+        """
         total = sum(len(shot.files) for shot in shots)
         frames = tuple(locate(shots, np.linspace(0, total - 1, min(total, GALLERY)).round().astype(int)))
         vectors = []
+        count = (job or Job()).counting(f"looking at training frames of {domain}", total=len(frames))
         for done, (shot, index) in enumerate(frames, 1):
             vectors.append(describe([_pixels(shot, index)]))
-            progress(done, len(frames))
+            count(done)
         return cls(frames, torch.cat(vectors), describe)
 
     def nearest(self, vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from recycle.atomic import atomic_path
 from recycle.config import Appearance
 from recycle.errors import OutputError
+from recycle.events import Job
 from recycle.footage.street import LABELS, Street
-from recycle.progress import Progress, silent
 
 VERSION = 1
 """Of the weights in the cache: raise it with any change of the network, its training, or the street."""
@@ -63,18 +63,18 @@ class StreetNetwork(nn.Module):
         return self.scale(encoded.mean((2, 3)))
 
 
-def street_network(*, progress: Progress = silent) -> StreetNetwork:
+def street_network(*, job: Job | None = None) -> StreetNetwork:
     """The trained network, in evaluation mode on the CPU; trained at the first use, then read from the cache.
 
-    Progress counts scenes and steps, and is not called where nothing is to be trained. Raises OutputError if the cache
-    cannot be written.
+    The job's progress counts scenes and steps, where there is something to train. Raises OutputError if the cache
+    cannot be written, Interrupted where the job is cancelled: the training then begins anew.
     """
     file = cache_file()
     network = StreetNetwork()
     try:
         network.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError):  # absent, damaged or of other code: made anew
-        network = train_street_network(scenes=SCENES, steps=STEPS, progress=progress)
+        network = train_street_network(scenes=SCENES, steps=STEPS, job=job)
         weights = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
         try:
             with atomic_path(file) as temporary:
@@ -92,14 +92,14 @@ def cache_file() -> Path:
     return folder / "recycle" / f"street-features-{VERSION}.safetensors"
 
 
-def train_street_network(*, scenes: int, steps: int, progress: Progress = silent) -> StreetNetwork:
+def train_street_network(*, scenes: int, steps: int, job: Job | None = None) -> StreetNetwork:
     """Film scenes of the street and learn from them: on one machine, with one number of threads, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         network = StreetNetwork()
     random = torch.Generator().manual_seed(_SEED)
-    total = scenes + steps
-    frames, shares, looks = _film(scenes, lambda done: progress(done, total))
+    count = (job or Job()).counting("training the feature network, once", total=scenes + steps, unit="steps")
+    frames, shares, looks = _film(scenes, count)
     optimiser = torch.optim.Adam(network.parameters(), lr=_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=_RATE, total_steps=steps)
     for step in range(steps):
@@ -109,7 +109,7 @@ def train_street_network(*, scenes: int, steps: int, progress: Progress = silent
         loss.backward()
         optimiser.step()
         schedule.step()
-        progress(scenes + step + 1, total)
+        count(scenes + step + 1)
     return network
 
 
@@ -128,7 +128,7 @@ def _loss(network: StreetNetwork, frames: Tensor, shares: Tensor, looks: Tensor,
     return F.cross_entropy(network.cells(encoded), shares) + F.cross_entropy(look, looks) + F.mse_loss(faults, strength)
 
 
-def _film(scenes: int, progress: Callable[[int], None]) -> tuple[Tensor, Tensor, Tensor]:
+def _film(scenes: int, count: Callable[[int], None]) -> tuple[Tensor, Tensor, Tensor]:
     """Frames (N, 3, *SIZE) uint8, their appearances (N,), and class shares (N / 3, classes, H/16, W/16) in [0, 1].
 
     The appearances of one moment follow one another.
@@ -143,7 +143,7 @@ def _film(scenes: int, progress: Callable[[int], None]) -> tuple[Tensor, Tensor,
             frames += seen
             one_hot = (seen[-1][:, :, None] == colours).all(-1).astype(np.float32)
             shares.append(cv2.resize(one_hot, (width // 16, height // 16), interpolation=cv2.INTER_AREA))
-        progress(scene + 1)
+        count(scene + 1)
     looks = torch.arange(len(_LOOKS)).repeat(len(shares))
     return _first_channels(np.stack(frames)), _first_channels(np.stack(shares)), looks
 

@@ -15,7 +15,8 @@ from recycle.config import ExtractSettings
 from recycle.cores import capped, cores
 from recycle.crash import unexpected
 from recycle.disk import disk_failed, explain
-from recycle.errors import FootageError, OutputError, RecycleError
+from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
+from recycle.events import Job
 from recycle.footage.decode import estimate_frames
 from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.footage.manifest import (
@@ -31,7 +32,6 @@ from recycle.footage.one_source import extract_source
 from recycle.footage.workers import run_all
 from recycle.lock import only_one
 from recycle.names import plain
-from recycle.progress import Progress, silent
 
 LOCK = ".recycle.lock"
 LONG = 1.2
@@ -77,7 +77,8 @@ def extract(
     settings: ExtractSettings,
     *,
     workers: int | None = None,
-    progress: Progress = silent,
+    job: Job | None = None,
+    what: str = "extracting",
 ) -> ExtractReport:
     """Extract the frames of all videos and image folders among `inputs` into one folder each under `out`.
 
@@ -86,16 +87,19 @@ def extract(
     source fails and the folder stays. A source whose content changed gets a new folder beside the old one. A source
     that cannot be read is reported and the others go on; so is what a folder holds that is no footage, in the notices.
     Of several names of one file, and of equal files of one name, the first is taken. `workers` processes (default: one
-    per core) take one source each; 1 works in this process. `progress` counts frames decoded.
+    per core) take one source each; 1 works in this process. The job's progress counts
+    frames decoded, under the name `what`.
 
     Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
-    `out` cannot be written, or if another process extracts into it.
+    `out` cannot be written, or if another process extracts into it; Interrupted where the job is cancelled: sources that
+    are finished stay, of others nothing does.
     """
+    job = job or Job()
     found = find_footage(inputs, without=out)
     sources = _once_each(found)
     with _alone(out):
         tasks, skipped, failed, notices = _plan(sources, out, settings, found)
-        results = _run(tasks, workers, progress)
+        results = _run(tasks, workers, what, job)
     complete = [target for _, target in skipped] + [task.target for task, result in results if result.failure is None]
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
     sources = [source for source in sources if source not in found.left_out]
@@ -224,7 +228,8 @@ def _plan(
     return tasks, skipped, failed, notices
 
 
-def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tuple[_Task, _Result]]:
+def _run(tasks: list[_Task], workers: int | None, what: str, job: Job) -> list[tuple[_Task, _Result]]:
+    job.check()
     estimates = [estimate_frames(task.source) for task in tasks]
     total = None if None in estimates else sum(count or 0 for count in estimates)
     available = cores()
@@ -237,16 +242,10 @@ def _run(tasks: list[_Task], workers: int | None, progress: Progress) -> list[tu
         (replace(task, threads=workers < available or sizes[task.target] > share) for task in tasks),
         key=lambda task: -sizes[task.target],
     )
-    done = 0
-
-    def report(frames: int) -> None:
-        nonlocal done
-        done += frames
-        progress(done, None if total is None else max(total, done))
-
+    count = job.counting(what, total=total)
     crash = _Result(failure="the process that extracted it was killed (out of memory?)")
-    results = run_all(_extract_task, tasks, workers=workers, crashed=crash, report=report)
-    progress(done, done)
+    results = run_all(_extract_task, tasks, workers=workers, crashed=crash, report=count.add, job=job)
+    count.finish()
     given = {target: number for number, target in enumerate(sizes)}
     return sorted(zip(tasks, results, strict=True), key=lambda pair: given[pair[0].target])
 
@@ -257,6 +256,8 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
         frames, notices = extract_source(
             task.source, task.target, task.fingerprint, task.settings, count, threads=task.threads
         )
+    except Interrupted:
+        raise
     except (RecycleError, av.FFmpegError, cv2.error, MemoryError, OSError) as error:
         reason = str(error) if isinstance(error, RecycleError) else f"{task.source}: {error or 'out of memory'}"
         if isinstance(error, OSError) and disk_failed(error):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from recycle.config import Appearance
+from recycle.events import Count, Job
 from recycle.footage import street_light, street_paint, street_weather
 from recycle.footage.encode import write_video
 from recycle.footage.street_audio import scene_audio
@@ -23,7 +24,6 @@ from recycle.footage.street_snow import add_snow, snow
 from recycle.footage.street_thermal import thermal
 from recycle.footage.street_vehicles import draw_vehicle
 from recycle.footage.street_view import KERB_LINE, View
-from recycle.progress import Progress, silent
 
 LABELS: Mapping[str, tuple[int, int, int]] = street_paint.LABELS
 """Class name → RGB of the `labels` appearance."""
@@ -95,11 +95,15 @@ class Street:
             parts.append(scene_audio(self._scene(shot), last - first, rate))
         return np.concatenate(parts)
 
-    def write(self, path: Path, appearance: Appearance, *, audio: bool = True, progress: Progress = silent) -> None:
-        """Write the film as a video file (H.264, with AAC sound if `audio`). Raises OutputError."""
+    def write(self, path: Path, appearance: Appearance, *, audio: bool = True, job: Job | None = None) -> None:
+        """Write the film as a video file (H.264, with AAC sound if `audio`).
+
+        Raises OutputError; Interrupted where the job is cancelled, which leaves no file.
+        """
+        count = (job or Job()).counting(f"filming {path.name} ({appearance})", total=len(self))
         write_video(
             path,
-            _reported(self.frames(appearance), len(self), progress),
+            _reported(self.frames(appearance), count),
             fps=self.fps,
             audio=self.audio() if audio else None,
         )
@@ -192,7 +196,7 @@ def _cuts(seed: int, length: int, fps: int) -> tuple[int, ...]:
         starts.append(start)
 
 
-def _reported(frames: Iterator[np.ndarray], total: int, progress: Progress) -> Iterator[np.ndarray]:
+def _reported(frames: Iterator[np.ndarray], count: Count) -> Iterator[np.ndarray]:
     for done, frame in enumerate(frames, 1):
         yield frame
-        progress(done, total)
+        count(done)

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 import cv2
 
+from recycle.errors import Interrupted
+from recycle.events import Job
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Function = Callable[[Item, Callable[[int], None]], Result]
@@ -18,6 +21,7 @@ Function = Callable[[Item, Callable[[int], None]], Result]
 
 _POLL_SECONDS = 0.2
 _counter: Any = None  # the shared counter of a worker process
+_stopping: Any = None  # the shared flag that ends its item
 _busy = False  # whether a worker process has an item
 
 
@@ -28,31 +32,43 @@ def run_all(
     workers: int,
     crashed: Result,
     report: Callable[[int], None],
+    job: Job | None = None,
 ) -> list[Result]:
     """Results of `function` for all items, in order; one worker runs in this process.
 
     `function` and items must be picklable. `report` receives the units of work done since it was last called.
-    An item whose process dies gets the result `crashed`; the others are not affected.
+    An item whose process dies gets the result `crashed`; the others are not affected. Raises Interrupted where the job
+    is cancelled: items that have not begun do not, and in those at work the count raises it, too.
     """
+    job = job or Job()
     if workers <= 1:
-        return [function(item, report) for item in items]
-    results: dict[int, Result] = _run_pool(function, dict(enumerate(items)), workers, report)
+        return [_alone(function, item, report, job) for item in items]
+    results: dict[int, Result] = _run_pool(function, dict(enumerate(items)), workers, report, job)
     for index in range(len(items)):
         if index not in results:  # its pool broke, through this item or another: try it alone
-            results |= _run_pool(function, {index: items[index]}, 1, report)
+            results |= _run_pool(function, {index: items[index]}, 1, report, job)
         results.setdefault(index, crashed)
     return [results[index] for index in range(len(items))]
 
 
+def _alone(function: Function[Item, Result], item: Item, report: Callable[[int], None], job: Job) -> Result:
+    def count(units: int) -> None:
+        report(units)
+        job.check()
+
+    job.check()
+    return function(item, count)
+
+
 def _run_pool(
-    function: Function[Item, Result], items: dict[int, Item], workers: int, report: Callable[[int], None]
+    function: Function[Item, Result], items: dict[int, Item], workers: int, report: Callable[[int], None], job: Job
 ) -> dict[int, Result]:
     """Results by index; those of items that were lost with a dying process are missing."""
     context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
+    counter, stop = context.Value("q", 0), context.Event()
     seen = 0
     results: dict[int, Result] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter, stop))
     try:
         # Processes begin with Ctrl-C held back, as this thread has it: without a traceback while they import.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -64,6 +80,7 @@ def _run_pool(
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         pending = set(futures)
         while pending:
+            job.check()
             finished, pending = wait(pending, timeout=_POLL_SECONDS)
             for future in finished:
                 if not isinstance(future.exception(), BrokenProcessPool):
@@ -72,14 +89,17 @@ def _run_pool(
             if done > seen:
                 report(done - seen)
                 seen = done
+    except BaseException:
+        stop.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return results
 
 
-def _start_worker(counter: Any) -> None:
-    global _counter
-    _counter = counter
+def _start_worker(counter: Any, stop: Any) -> None:
+    global _counter, _stopping
+    _counter, _stopping = counter, stop
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -120,3 +140,5 @@ def _call(function: Function[Item, Result], item: Item) -> Result:
 def _count(units: int) -> None:
     with _counter.get_lock():
         _counter.value += units
+    if _stopping.is_set():
+        raise Interrupted("stopped; run the same command again to continue")

@@ -11,40 +11,20 @@ from recycle.config import Domain, TranslateSettings
 from recycle.crash import unexpected
 from recycle.disk import disk_failed
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
+from recycle.events import Event, FileState, Job, Progress
 from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import content, fingerprint, is_unchanged, modified
 from recycle.lock import Busy
 from recycle.names import plain
 from recycle.places import is_here, is_remote_error
-from recycle.progress import Progress, silent
 from recycle.safe_text import redact
 from recycle.storage import workplace
-from recycle.translation.folder import Job
+from recycle.translation.folder import FileJob
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
 
 _CHANGED = "the source before it was changed"
 """Stands for the key of an output whose source changed in parts that its fingerprint does not read."""
-
-
-class Watcher(Protocol):
-    """Is told of the state of files while a folder is translated; called from several threads."""
-
-    def state(self, name: str, entry: Entry) -> None:
-        """The file's entry changed."""
-
-    def progress(self, name: str, done: int, total: int | None) -> None:
-        """So many of its frames are done."""
-
-
-class Unwatched:
-    """Tells nobody."""
-
-    def state(self, name: str, entry: Entry) -> None:
-        """Nothing."""
-
-    def progress(self, name: str, done: int, total: int | None) -> None:
-        """Nothing."""
 
 
 @dataclass
@@ -68,7 +48,7 @@ class BatchReport:
 class Plan:
     """What is to be done with one job."""
 
-    job: Job
+    job: FileJob
     action: str
     """'translate', 'skip' or 'fail'."""
     reason: str
@@ -76,7 +56,7 @@ class Plan:
 
 
 def plan(
-    jobs: Sequence[Job],
+    jobs: Sequence[FileJob],
     ledger: Ledger,
     key: dict[str, object],
     *,
@@ -93,7 +73,7 @@ def plan(
     return [_plan(job, ledger, key, overwrite, retry_failed) for job in jobs]
 
 
-def _plan(job: Job, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
+def _plan(job: FileJob, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
     try:
         text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
         fresh = Entry(key=hashlib.sha256(text.encode()).hexdigest(), modified=modified(job.source))
@@ -104,7 +84,7 @@ def _plan(job: Job, ledger: Ledger, key: dict[str, object], overwrite: bool, ret
         return Plan(job, "fail", reason, entry if entry.state == "done" else failed)
 
 
-def _decide(job: Job, ledger: Ledger, fresh: Entry, overwrite: bool, retry_failed: bool) -> Plan:
+def _decide(job: FileJob, ledger: Ledger, fresh: Entry, overwrite: bool, retry_failed: bool) -> Plan:
     """Decide by what is recorded; `fresh` is the entry of a job with this source that is not begun."""
     entry = ledger.get(job.name)
     same = entry.key == fresh.key and is_unchanged(job.source, entry.modified, "")
@@ -130,14 +110,14 @@ def _decide(job: Job, ledger: Ledger, fresh: Entry, overwrite: bool, retry_faile
     return Plan(job, "translate", "", fresh)
 
 
-def _has_content(job: Job, entry: Entry) -> bool:
+def _has_content(job: FileJob, entry: Entry) -> bool:
     """Whether the source has the content of which a finished output was made, as far as that is recorded."""
     if entry.replaces:  # the recorded time belongs to the translation that was to replace the output
         return not entry.content or content(job.source) == entry.content
     return is_unchanged(job.source, entry.modified, entry.content)
 
 
-def _of_source(job: Job, time: int, digest: str = "") -> dict[str, object]:
+def _of_source(job: FileJob, time: int, digest: str = "") -> dict[str, object]:
     """What an entry records of the source that was translated, which was last changed at `time`.
 
     `digest` is its content, where that is known. It stays unknown if the file was changed since, or is gone.
@@ -156,7 +136,7 @@ def _made(entry: Entry, size: int) -> str:
     return entry.key if entry.state == "done" else entry.replaces
 
 
-def _was_finished(job: Job, ledger: Ledger, retry_failed: bool) -> bool:
+def _was_finished(job: FileJob, ledger: Ledger, retry_failed: bool) -> bool:
     """Whether an output that is there was finished, and the record does not say so."""
     if ledger.was_running(job.name):  # and the process was killed before it was recorded
         return True
@@ -166,7 +146,7 @@ def _was_finished(job: Job, ledger: Ledger, retry_failed: bool) -> bool:
     return (late or false) and _is_whole(job)
 
 
-def _is_whole(job: Job) -> bool:
+def _is_whole(job: FileJob) -> bool:
     """Whether the output of a job has as many frames as its source, by their packets."""
     try:
         counts = []
@@ -182,18 +162,25 @@ def _is_whole(job: Job) -> bool:
 Changed = Callable[[Plan, Entry], None]
 """Called when the entry of a file has changed."""
 
-Advanced = Callable[[Plan, int, int | None], None]
-"""Called with the number of frames of a file that are done, and of all; None: unknown."""
+
+def advanced(one: Plan, job: Job) -> Job:
+    """The job of one file's translation: its progress becomes the state of the file in `job`."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Progress):  # notices are in the report of the file
+            job.emit(FileState(one.job.name, "running", done=event.done, total=event.total))
+
+    return job.observed_by(observe)
 
 
 class Engine(Protocol):
     """Carries out plans: `recycle.translation.threads` on this machine, `recycle.translation.cluster` on many."""
 
-    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
-        """Translate the file of each plan; `changed` is told every change of its entry, `progress` its frames.
+    def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
+        """Translate the file of each plan; `changed` is told every change of its entry, the job its frames.
 
-        Both may be called from several threads. Raises KeyboardInterrupt after Ctrl-C, when every running file
-        has stopped in a state that can be continued.
+        `changed` may be called from several threads. Raises KeyboardInterrupt after Ctrl-C and Interrupted where the
+        job is cancelled, when every running file has stopped in a state that can be continued.
         """
 
 
@@ -203,15 +190,22 @@ def translate_folder(
     engine: Engine,
     *,
     left_out: Mapping[str, str] | None = None,
-    watcher: Watcher | None = None,
+    job: Job | None = None,
 ) -> BatchReport:
     """Carry out `plans` (see `plan`) by `engine`, and record each, and what is `left_out`, in `ledger`.
 
     When the disk fails, what it did not take stays waiting and no more files are begun. Raises OutputError if the
-    record cannot be written at the beginning, Interrupted after Ctrl-C, when every running file has stopped in a state
-    that can be continued.
+    record cannot be written at the beginning, Interrupted after Ctrl-C and where the job is cancelled, when every
+    running file has stopped in a state that can be continued.
     """
-    watcher = watcher or Unwatched()
+    job = job or Job()
+
+    def show(one: Plan, entry: Entry) -> None:
+        name, notices = one.job.name, "; ".join(entry.notices)
+        detail = entry.reason or (f"{entry.frames} frames{'; ' if notices else ''}{notices}" if entry.frames else "")
+        done = entry.frames if entry.state == "done" else 0
+        total = done or (estimate_frames(one.job.source) if entry.state == "waiting" else None)
+        job.emit(FileState(name, entry.state, detail, done, total))
 
     def changed(one: Plan, entry: Entry) -> None:
         try:
@@ -219,20 +213,16 @@ def translate_folder(
         except OutputError as error:
             if not disk_failed(error):
                 raise  # else the file itself meets the same fault, and is waiting
-        watcher.state(one.job.name, entry)
+        show(one, entry)
 
     ledger.set({one.job.name: one.entry for one in plans}, left_out=left_out)
     for one in plans:
         failed = {"state": "failed", "reason": one.reason} if one.action == "fail" else {}
-        watcher.state(one.job.name, one.entry.model_copy(update=failed))
+        show(one, one.entry.model_copy(update=failed))
     stopped = False
     try:
-        engine.run(
-            [one for one in plans if one.action == "translate"],
-            changed,
-            lambda one, done, total: watcher.progress(one.job.name, done, total),
-        )
-    except KeyboardInterrupt:
+        engine.run([one for one in plans if one.action == "translate"], changed, job)
+    except (KeyboardInterrupt, Interrupted):
         stopped = True
     report = _report(plans, ledger)
     if stopped:
@@ -277,23 +267,23 @@ def translate_one(
     to: Domain,
     settings: TranslateSettings,
     overwrite: bool,
-    progress: Progress = silent,
+    job: Job | None = None,
 ) -> Entry:
     """Translate one file; what became of it. Whatever is wrong with it is in the entry and not raised."""
-    entry, job = one.entry, one.job
-    source, output = job.source, job.output
+    entry, file = one.entry, one.job
+    source, output = file.source, file.output
     try:
-        time = modified(job.source)
-        with workplace(job.source, job.output, entry.key) as (source, output):
+        time = modified(file.source)
+        with workplace(file.source, file.output, entry.key) as (source, output):
             done = translator.translate_video(
-                source, output, to=to, settings=settings, overwrite=overwrite or output != job.output, progress=progress
+                source, output, to=to, settings=settings, overwrite=overwrite or output != file.output, job=job
             )
             size = output.stat().st_size
     except Interrupted:
         return entry.model_copy(update={"state": "waiting"})
     except Exception as error:
         if isinstance(error, RecycleError):
-            reason = str(error).replace(str(source), str(job.source)).replace(str(output), str(job.output))
+            reason = str(error).replace(str(source), str(file.source)).replace(str(output), str(file.output))
         else:
             reason = f"{type(error).__name__}: {error}" if is_remote_error(error) else unexpected(error)
         reason = " ".join(plain(redact(reason)).split())
@@ -301,7 +291,7 @@ def translate_one(
         key = "" if isinstance(error, Busy) else entry.key  # the next run tries again
         return entry.model_copy(update={"state": state, "reason": reason, "key": key})
     facts = {
-        "output": job.target,
+        "output": file.target,
         "size": size,
         "frames": done.frames,
         "concealed": done.concealed,
@@ -309,12 +299,12 @@ def translate_one(
         "notices": tuple(map(plain, done.notices)),
         "lost": tuple(map(plain, done.lost)),
         "replaces": "",
-        **_of_source(job, time),
+        **_of_source(file, time),
     }
     return entry.model_copy(update={"state": "done", **facts})
 
 
-def estimate(plans: Sequence[Plan], measure: Callable[[Job], float]) -> tuple[int, float | None]:
+def estimate(plans: Sequence[Plan], measure: Callable[[FileJob], float]) -> tuple[int, float | None]:
     """Frames that are to be translated, as the files claim, and the seconds that this will take.
 
     `measure` gives the frames per second of a job; the first that works is taken for all. None: unknown.

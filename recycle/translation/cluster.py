@@ -21,11 +21,12 @@ import torch
 from recycle import __version__
 from recycle.config import Domain, TranslateSettings
 from recycle.crash import unexpected
-from recycle.errors import ConfigError
+from recycle.errors import ConfigError, Interrupted
+from recycle.events import Event, FileState, Job, Progress
 from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
 from recycle.places import is_here
-from recycle.translation.batch import Advanced, Changed, Plan, awaits_disk, translate_one
+from recycle.translation.batch import Changed, Plan, awaits_disk, translate_one
 from recycle.translation.ledger import Entry
 from recycle.translation.render import Part
 from recycle.translation.render import split as split_video
@@ -84,23 +85,25 @@ class Worker:
         translator = self._load(shared)
         told = 0.0
 
-        def progress(done: int, total: int | None) -> None:
+        def observe(event: Event) -> None:
             nonlocal told
-            if time.monotonic() - told >= _REPORT_SECONDS or (part is not None and done == len(part.stamps)):
+            if not isinstance(event, Progress) or not event.done:
+                return
+            if time.monotonic() - told >= _REPORT_SECONDS or (part is not None and event.done == len(part.stamps)):
                 told = time.monotonic()
-                shared[1].put((one.job.name, part and part.segment, done, total))
+                shared[1].put((one.job.name, part and part.segment, event.done, event.total))
 
-        job, to, settings = one.job, self._to, self._settings
+        file, to, settings, job = one.job, self._to, self._settings, Job(observe)
         if part is not None:
             with suppress(Exception):
-                translator.translate_part(job.source, job.output, part, to=to, settings=settings, progress=progress)
+                translator.translate_part(file.source, file.output, part, to=to, settings=settings, job=job)
             return None
-        if split and is_here(job.source) and is_here(job.output) and (self._overwrite or not job.output.exists()):
+        if split and is_here(file.source) and is_here(file.output) and (self._overwrite or not file.output.exists()):
             with suppress(Exception):
-                parts = split_video(job.source, job.output, settings=settings, key=translator.key(to, settings))
+                parts = split_video(file.source, file.output, settings=settings, key=translator.key(to, settings))
                 if parts:
                     return parts
-        return translate_one(one, translator, to=to, settings=settings, overwrite=self._overwrite, progress=progress)
+        return translate_one(one, translator, to=to, settings=settings, overwrite=self._overwrite, job=job)
 
     def _load(self, shared: list[Any]) -> Translator:
         if self._translator is None:
@@ -142,12 +145,12 @@ class Cluster:
     """Ray's reference of the bundle."""
     events: Any
 
-    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
+    def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Translate the file of each plan, long ones in parts; what a dying worker had is given to another.
 
         Begins no more when the disk has failed.
-        Segments that it had finished are not made again. Raises KeyboardInterrupt after Ctrl-C; the workers then
-        die with the connection.
+        Segments that it had finished are not made again. Raises KeyboardInterrupt after Ctrl-C and Interrupted where
+        the job is cancelled; the workers then die with the connection.
         """
         files = {one.job.name: _File(one) for one in plans}
         waiting = deque(_Task(file, split=True) for file in files.values())
@@ -155,6 +158,7 @@ class Cluster:
         running: dict[Any, tuple[Any, _Task | None]] = {}  # None: the worker is starting again
         try:
             while waiting or any(task for _, task in running.values()):
+                job.check()
                 while waiting and idle:
                     task, worker = waiting.popleft(), idle.pop()
                     if not task.file.started:
@@ -169,7 +173,8 @@ class Cluster:
                     if name in files:
                         files[name].frames[part] = done
                         done_parts = sum(files[name].frames.values())
-                        progress(files[name].plan, files[name].frames.get(None, done_parts), total)
+                        frames = files[name].frames.get(None, done_parts)
+                        job.emit(FileState(name, "running", done=frames, total=total))
                 for result in finished:
                     worker, doing = running.pop(result)
                     try:
@@ -186,7 +191,7 @@ class Cluster:
                         if isinstance(answer, Entry) and awaits_disk(answer):
                             waiting.clear()
                     waiting.extendleft(reversed(follow))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             for one in {task.file.plan for _, task in running.values() if task is not None}:
                 changed(one, one.entry.model_copy(update={"state": "waiting"}))
             raise

@@ -16,7 +16,7 @@ from recycle.translation.streams import OtherStreams
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One source of a folder and its output."""
 
     name: str
@@ -31,7 +31,7 @@ class Job:
 class Survey:
     """All of a folder: what is translated, and what is not."""
 
-    jobs: list[Job]
+    jobs: list[FileJob]
     left_out: dict[str, str]
     """Names of what is not taken, with the reasons."""
     failed: dict[str, str]
@@ -74,7 +74,7 @@ def survey(
 
     sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
     outputs = _outputs(sources, out, settings, known)
-    jobs = [Job(name, source, out / original(outputs[name]), outputs[name]) for name, source in sources.items()]
+    jobs = [FileJob(name, source, out / original(outputs[name]), outputs[name]) for name, source in sources.items()]
     mixed = set(found.mixed)
     left_out = relative_names(found.left_out, folder)
     failed = relative_names(found.failed, folder)
@@ -90,7 +90,7 @@ def survey(
 
 def find_jobs(
     folder: Path, out: Path, settings: EncodeSettings, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> list[Job]:
+) -> list[FileJob]:
     """The jobs of `survey` alone."""
     return survey(folder, out, settings, include=include, exclude=exclude).jobs
 

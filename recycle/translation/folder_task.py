@@ -13,15 +13,14 @@ from pathlib import Path
 from recycle.config import Domain, TranslateSettings
 from recycle.cores import capped, cores
 from recycle.errors import FootageError, Interrupted, RecycleError
+from recycle.events import Event, FileState, Job
 from recycle.footage.codecs import CONTAINERS
-from recycle.footage.decode import estimate_frames
 from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
 from recycle.names import plain
-from recycle.progress import FileTable, Progress, Terminal
 from recycle.safe_text import printable
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
-from recycle.translation.folder import Job, Survey, survey
+from recycle.translation.folder import FileJob, Survey, survey
 from recycle.translation.ledger import Entry, Ledger, open_ledger
 from recycle.translation.render import foresee
 from recycle.translation.span import opening_span
@@ -93,7 +92,7 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
     return "\n".join([*map(printable, lines), f"{total}; {frames} frames; time needed: {needed}"])
 
 
-def _measure(task: Folder, job: Job) -> float:
+def _measure(task: Folder, job: FileJob) -> float:
     """Frames per second of the first seconds of a job, translated for nothing."""
     span = opening_span(job.source, task.settings, _TRIAL)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,38 +126,46 @@ def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: 
 
 
 def translate_file(
-    task: Folder, output: Path, *, cluster: str, overwrite: bool, at_once: int | None, progress: Progress
+    task: Folder, output: Path, *, cluster: str, overwrite: bool, at_once: int | None, job: Job | None = None
 ) -> Entry:
     """Translate the file `task.source` to `output` on a Ray cluster, in parts if it is long.
 
-    Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C.
+    Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C and where the job is
+    cancelled.
     """
-    job = Job(plain(task.source.name), task.source, output, plain(output.name))
+    file = FileJob(plain(task.source.name), task.source, output, plain(output.name))
     digest = hashlib.sha256(
         f"{fingerprint(task.source)}{task.key()}{output}".encode(errors="backslashreplace")
     ).hexdigest()
-    one = Plan(job, "translate", "", Entry(key=digest))
+    one = Plan(file, "translate", "", Entry(key=digest))
     entries = [one.entry]
+    job = job or Job()
+    count = job.counting(f"translating {task.source.name}")
+
+    def observe(event: Event) -> None:
+        if isinstance(event, FileState):
+            count(event.done, event.total)
+
     with open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine:
         try:
-            engine.run([one], lambda _, entry: entries.append(entry), lambda _, done, total: progress(done, total))
-        except KeyboardInterrupt as stop:
+            engine.run([one], lambda _, entry: entries.append(entry), job.observed_by(observe))
+        except (KeyboardInterrupt, Interrupted) as stop:
             raise Interrupted("stopped; run the same command again to continue") from stop
     if entries[-1].state != "done":
         raise RecycleError(entries[-1].reason)
-    progress(entries[-1].frames, entries[-1].frames)
+    count(entries[-1].frames, entries[-1].frames)
     return entries[-1]
 
 
 def translate_all(
     task: Folder,
-    console: Terminal,
     *,
     engine: Engine,
     overwrite: bool,
     retry_failed: bool,
     ready: Callable[[Path], bool] = lambda source: True,
     ledger: Ledger | None = None,
+    job: Job | None = None,
 ) -> BatchReport:
     """Translate what is not yet finished of the `ready` files.
 
@@ -171,11 +178,7 @@ def translate_all(
         rest = {**found.failed, **found.left_out}
         if jobs:
             plans = plan(jobs, record, task.key(), overwrite=overwrite, retry_failed=retry_failed)
-            with console.files() as table:
-                for one in plans:
-                    if one.action == "translate":
-                        table.expect(one.job.name, estimate_frames(one.job.source))
-                report = translate_folder(plans, record, engine, left_out=rest, watcher=_Shown(table))
+            report = translate_folder(plans, record, engine, left_out=rest, job=job)
         else:
             record.set({}, left_out=rest)
             report = BatchReport()
@@ -184,18 +187,19 @@ def translate_all(
         return report
 
 
-def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: float = 2.0) -> BatchReport:
+def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None, poll: float = 2.0) -> BatchReport:
     """Call `run` (see `translate_all`) whenever files arrive that are complete; the sum of all calls.
 
-    Ends after Ctrl-C, and when the disk fails.
+    Ends after Ctrl-C, where the job is cancelled, and when the disk fails. Raises Interrupted where a file was at work.
     """
+    job = job or Job()
     total, seen = BatchReport(), _Settled()
     failed: dict[str, str] = {}
-    console.say("watching; Ctrl-C ends")
+    job.say("watching; Ctrl-C ends")
     try:
-        while True:
+        while not job.stopping:
             try:
-                report = run(console, ready=seen.ready)
+                report = run(job=job, ready=seen.ready)
             except FootageError:
                 report = BatchReport()  # nothing there yet
             seen.handled()
@@ -204,7 +208,7 @@ def watch_folder(run: Callable[..., BatchReport], console: Terminal, *, poll: fl
             total.lost += report.lost
             for name, reason in report.failed:
                 if name not in failed:
-                    console.say(f"failed {name}: {reason}")
+                    job.say(f"failed {name}: {reason}")
                 failed[name] = reason
             for name in report.done:
                 failed.pop(name, None)
@@ -248,20 +252,3 @@ class _Settled:
             return False
         self._given[source] = facts
         return True
-
-
-class _Shown:
-    """Passes what happens in a folder on to a table."""
-
-    def __init__(self, table: FileTable) -> None:
-        self._table = table
-
-    def state(self, name: str, entry: Entry) -> None:
-        notices = "; ".join(entry.notices)
-        detail = entry.reason or (f"{entry.frames} frames{'; ' if notices else ''}{notices}" if entry.frames else "")
-        self._table.show(name, entry.state, detail)
-        if entry.state == "done":
-            self._table.advance(name, entry.frames, entry.frames)
-
-    def progress(self, name: str, done: int, total: int | None) -> None:
-        self._table.advance(name, done, total)

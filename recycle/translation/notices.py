@@ -1,6 +1,6 @@
 """What a user should know of an output, one line each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -16,20 +16,6 @@ from recycle.translation.streams import OtherStreams
 
 _REORDERED = 40
 """Packets among which the first frame to be shown is."""
-
-
-class Notices:
-    """Tells each notice once, at once, and keeps all for the report."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.all: list[str] = []
-        self._say = say
-
-    def add(self, *notices: str) -> None:
-        """Tell and keep them."""
-        for notice in notices:
-            self.all.append(notice)
-            self._say(notice)
 
 
 def before_work(

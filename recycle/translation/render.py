@@ -1,7 +1,7 @@
 """From a video file to a video file: decode, transform, encode; everything else comes along unchanged."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -12,6 +12,7 @@ from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
+from recycle.events import Job
 from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.encode import Picture, output_errors
@@ -20,9 +21,8 @@ from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint, modified
 from recycle.footage.source_state import SourceState
 from recycle.places import is_here
-from recycle.progress import Progress, silent
 from recycle.translation.lanes import AT_ONCE
-from recycle.translation.notices import Notices, after_work, before_work, of_the_file
+from recycle.translation.notices import after_work, before_work, of_the_file
 from recycle.translation.segments import join, open_output, open_stream
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.start import LATE, late_start
@@ -72,8 +72,7 @@ def render(
     span: Span = WHOLE,
     compare: bool = False,
     overwrite: bool = False,
-    progress: Progress = silent,
-    say: Callable[[str], None] = lambda notice: None,
+    job: Job | None = None,
 ) -> RenderReport:
     """Write `source` (a video, or a folder of numbered images) to `output` with its frames transformed.
 
@@ -85,12 +84,12 @@ def render(
 
     The frames are kept in segments beside the output until it is complete: the same call, with the same
     `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
-    all; its folder is made. Notices go to `say` as soon as they are known.
+    all; its folder is made. The job is told of notices as soon as they are known, and of the frames written.
 
     Raises FootageError for a source that cannot be read, changes while it is read, holds nothing in `span`, or is
     damaged beyond MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an
-    unknown suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C;
-    and whatever `transform` raises.
+    unknown suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C
+    and where the job is cancelled; and whatever `transform` raises.
     """
     started = time.monotonic()
     with output_errors(output):
@@ -105,43 +104,49 @@ def render(
         renderer = _renderer(reader, transform, settings, compare, state)
         with output_errors(output):
             others.prove(renderer.choice, renderer.picture)
-        notices = Notices(say)
+        notices: list[str] = []
+        job = (job or Job()).keeping(notices)
         moved = _set_back(others, source, settings, span)
-        notices.add(
-            *before_work(reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare)
-        )
+        for notice in before_work(
+            reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare
+        ):
+            job.say(notice)
         with (
             output_errors(output),
             open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
             state.watched(spoiled=work.clear),
         ):
             if work.dropped:
-                notices.add("unfinished work of another source, model or settings was dropped")
+                job.say("unfinished work of another source, model or settings was dropped")
             work.trim()
             earlier = work.stamps()
             try:
                 stretch = _unfinished(work, span, reader.info)
                 total = reader.info.frame_count if span == WHOLE else None
-                if not renderer.write(stretch, work, lambda count: progress(len(earlier) + count, total)):
+                count = job.counting(f"translating {source.name}", done=len(earlier), total=total)
+                if not renderer.write(stretch, work, lambda frames: count(len(earlier) + frames)):
                     reader.hardware = False  # perhaps the GPU failed, and not the file: the processor tells
                     again = len(work.stamps())
                     stretch = _unfinished(work, span, reader.info)
-                    renderer.write(stretch, work, lambda count: progress(again + count, total))
+                    renderer.write(stretch, work, lambda frames: count(again + frames))
                 stamps = work.stamps()
+                count.finish()
                 _check_frames(reader, len(stamps), source, span, work)
                 whole = work.folder / f"whole{output.suffix}"
                 first = stamps[0] * renderer.picture.time_base
                 if moved and first < moved - LATE:  # a damaged file states a start that no frame has
                     moved = Fraction(0)
-                    notices.add(f"the picture starts at {float(first):.3f} s: the times of all streams are kept")
+                    job.say(f"the picture starts at {float(first):.3f} s: the times of all streams are kept")
                 moved_units = int(moved / renderer.picture.time_base)
-                _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer)
-            except KeyboardInterrupt as stop:
+                _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer, job)
+            except (KeyboardInterrupt, Interrupted) as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
                 raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
-            notices.add(*after_work(reader, renderer.choice, deinterlaced=work.deinterlaced()), *others.late)
-            notices.add(*of_the_file(whole, renderer.picture, first_pts=stamps[0] - moved_units, whole=span == WHOLE))
+            for notice in (*after_work(reader, renderer.choice, deinterlaced=work.deinterlaced()), *others.late):
+                job.say(notice)
+            for notice in of_the_file(whole, renderer.picture, first_pts=stamps[0] - moved_units, whole=span == WHOLE):
+                job.say(notice)
             flush(whole)
             if output.exists() and not overwrite:
                 raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
@@ -151,7 +156,7 @@ def render(
             work.clear()
         seconds = time.monotonic() - started
         counts = len(stamps), reader.concealed, len(earlier)
-        return RenderReport(source, output, *counts, seconds, tuple(notices.all), tuple(others.lost))
+        return RenderReport(source, output, *counts, seconds, tuple(notices), tuple(others.lost))
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ def render_part(
     part: Part,
     *,
     settings: TranslateSettings,
-    progress: Progress = silent,
+    job: Job | None = None,
 ) -> None:
     """Write one part (see `split`) of the segments of `output`, at the same time as others write others.
 
@@ -237,7 +242,8 @@ def render_part(
         )
         renderer = _renderer(reader, transform, settings, False, state)
         before = len(part.stamps) - len(stamps)
-        renderer.write(stretch, work, lambda count: progress(before + count, part.total))
+        count = (job or Job()).counting(f"translating {source.name}", done=before, total=part.total)
+        renderer.write(stretch, work, lambda frames: count(before + frames))
 
 
 def _open(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
@@ -358,7 +364,14 @@ def render_key(
 
 
 def _join(
-    work: Work, stamps: list[int], whole: Path, shift: int, moved: int, others: OtherStreams, renderer: Renderer
+    work: Work,
+    stamps: list[int],
+    whole: Path,
+    shift: int,
+    moved: int,
+    others: OtherStreams,
+    renderer: Renderer,
+    job: Job,
 ) -> None:
     """Join the segments and the other streams into `whole`; a stream that makes this fail is left out.
 
@@ -366,7 +379,7 @@ def _join(
     """
     while True:
         try:
-            _write_whole(work, stamps, whole, shift, moved, others, renderer)
+            _write_whole(work, stamps, whole, shift, moved, others, renderer, job)
             return
         except RecycleError:
             raise
@@ -376,7 +389,14 @@ def _join(
 
 
 def _write_whole(
-    work: Work, stamps: list[int], whole: Path, shift: int, moved: int, others: OtherStreams, renderer: Renderer
+    work: Work,
+    stamps: list[int],
+    whole: Path,
+    shift: int,
+    moved: int,
+    others: OtherStreams,
+    renderer: Renderer,
+    job: Job,
 ) -> None:
     container, picture, choice = CONTAINERS[whole.suffix.lower()], renderer.picture, renderer.choice
     projection = renderer.reader.projection
@@ -387,13 +407,18 @@ def _write_whole(
     with open_output(f"file:{whole}", container, picture, spherical=bool(boxes)) as file:
         target = open_stream(file, choice, picture, first=segments[0], boxes=boxes, tag=container in ("mp4", "mov"))
         with others.attach(file, target, shift=late, first=first) as passage:
+
+            def before(time: Fraction) -> None:
+                job.check()
+                passage.copy_until(time - late)
+
             join(
                 segments,
                 [stamp + shift for stamp in stamps],
                 target,
                 choice,
                 picture,
-                before=lambda time: passage.copy_until(time - late),
+                before=before,
                 lasting=renderer.reader.lasting,
                 moved=-moved,
             )

@@ -79,8 +79,8 @@ class Renderer:
     check: Callable[[], None] = lambda: None
     """Called before a segment is declared finished; raises if the source is no longer what it was."""
 
-    def write(self, stretch: Stretch, work: Work, progress: Callable[[int], None]) -> bool:
-        """Write the segments of `stretch` into `work`, with their records; `progress` is told frames written.
+    def write(self, stretch: Stretch, work: Work, written: Callable[[int], None]) -> bool:
+        """Write the segments of `stretch` into `work`, with their records; `written` is called with their frames.
 
         It ends, and gives False, at the first segment that has not the expected timestamps, or is not regular
         where some are expected or the GPU decodes.
@@ -99,7 +99,7 @@ class Renderer:
                         stamps.append(pts)  # noqa: B023
                         yield pts + stretch.shift(origin), pixels, beside
                         count += 1
-                        progress(count)
+                        written(count)
 
                 work.forget(segment)
                 write_segment(work.segment(segment), self.choice, self.picture, shown())

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Event
 
 from recycle.config import Domain, TranslateSettings
-from recycle.translation.batch import Advanced, Changed, Plan, awaits_disk, translate_one
+from recycle.events import Job
+from recycle.translation.batch import Changed, Plan, advanced, awaits_disk, translate_one
 from recycle.translation.translator import Translator
 
 _POLL_SECONDS = 0.2
@@ -31,18 +31,18 @@ class Threads:
     overwrite: bool = False
     at_once: int = 1
 
-    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
+    def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Translate the file of each plan; begins no more when the disk has failed.
 
-        Raises KeyboardInterrupt after Ctrl-C, when all have stopped.
+        Raises KeyboardInterrupt after Ctrl-C, which cancels the job, and Interrupted where that is cancelled, when all
+        have stopped.
         """
         waiting = deque(plans)
-        stop = Event()
 
         def work() -> None:
             try:
-                while not stop.is_set() and (one := _next(waiting)) is not None:
-                    self._translate(one, changed, progress, stop, waiting)
+                while not job.stopping and (one := _next(waiting)) is not None:
+                    self._translate(one, changed, job, waiting)
             except BaseException:
                 waiting.clear()
                 raise
@@ -54,20 +54,21 @@ class Threads:
                 while pending:
                     pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done
             except KeyboardInterrupt:
-                stop.set()
+                job.cancel()
                 raise
         for future in futures:
             future.result()  # an error of ours, not of a file
+        job.check()
 
-    def _translate(self, one: Plan, changed: Changed, progress: Advanced, stop: Event, waiting: "deque[Plan]") -> None:
-        def shown(done: int, total: int | None) -> None:
-            progress(one, done, total)
-            if stop.is_set():
-                raise KeyboardInterrupt
-
+    def _translate(self, one: Plan, changed: Changed, job: Job, waiting: "deque[Plan]") -> None:
         changed(one, one.entry.model_copy(update={"state": "running"}))
         entry = translate_one(
-            one, self.translator, to=self.to, settings=self.settings, overwrite=self.overwrite, progress=shown
+            one,
+            self.translator,
+            to=self.to,
+            settings=self.settings,
+            overwrite=self.overwrite,
+            job=advanced(one, job),
         )
         if awaits_disk(entry):
             waiting.clear()

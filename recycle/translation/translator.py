@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from recycle.config import Domain, Precision, TranslateSettings
 from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
+from recycle.events import Job
 from recycle.footage.frame import Frame, Pixels, StreamInfo
 from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
-from recycle.progress import Progress, silent
 from recycle.translation.lanes import Lanes
 from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, resize, to_float, to_levels
@@ -134,13 +134,12 @@ class Translator:
         span: Span = WHOLE,
         compare: bool = False,
         overwrite: bool = False,
-        progress: Progress = silent,
-        say: Callable[[str], None] = lambda notice: None,
+        job: Job | None = None,
     ) -> RenderReport:
         """Translate the video file `source` to domain `to` and write it to `output`.
 
         Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
-        length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `say` and
+        length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
         the errors: see `recycle.translation.render.render`; ConfigError also as `__call__`.
         """
         self._check(to, settings.smoothing)
@@ -152,8 +151,7 @@ class Translator:
             span=span,
             compare=compare,
             overwrite=overwrite,
-            progress=progress,
-            say=say,
+            job=job,
         )
 
     def translate_part(
@@ -164,7 +162,7 @@ class Translator:
         *,
         to: Domain,
         settings: TranslateSettings = DEFAULTS,
-        progress: Progress = silent,
+        job: Job | None = None,
     ) -> None:
         """One part of a long video; see `recycle.translation.render.render_part`."""
         self._check(to, settings.smoothing)
@@ -174,7 +172,7 @@ class Translator:
             self._transform(to, settings),
             part,
             settings=settings,
-            progress=progress,
+            job=job,
         )
 
     def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
