@@ -1,7 +1,7 @@
 """Training without a pipeline file: one is chosen for the footage, written into the run's folder, and gone on with."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from recycle.atomic import write_text
 from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
 from recycle.disk import writing
 from recycle.errors import ConfigError
-from recycle.layout import Layout
+from recycle.events import Job
 from recycle.pipeline import open_pipeline
 from recycle.preset import Choice, choose, gpu_of, this_machine
 from recycle.processes import started_by
+from recycle.run_folder import RunFolder
 from recycle.safe_text import printable
 from recycle.survey import survey
 
@@ -80,14 +81,15 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     )
 
 
-def open_chosen(wishes: Wishes, say: Callable[[str], None], **changes: Mapping[str, Any]) -> Pipeline:
+def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[str, Any]) -> Pipeline:
     """The pipeline file of the run's folder, chosen and written there if there is none, as `open_pipeline`.
 
     Raises ConfigError also where the folder holds a training of another pipeline file, and where several processes that
     were started from outside would each choose; OutputError where the file cannot be written.
     """
     wishes.check()
-    where = Layout(wishes.folder)
+    job = job or Job()
+    where = RunFolder(wishes.folder)
     file = where.chosen
     if not file.exists():
         again = f"recycle train {file} --a … --b … --out {where.folder}"
@@ -104,15 +106,15 @@ def open_chosen(wishes: Wishes, say: Callable[[str], None], **changes: Mapping[s
         with writing(file):
             write_text(file, choice.toml())
         for line in choice.head:  # training says what the footage is like
-            say(line)
-        say(f"wrote {file}, with the reasons")
+            job.say(line)
+        job.say(f"wrote {file}, with the reasons")
     return open_pipeline(file, **changes)
 
 
 def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
     """The pipeline file that the same call of `open_chosen` would go on with, or write; nothing is written."""
     wishes.check()
-    file = Layout(wishes.folder).chosen
+    file = RunFolder(wishes.folder).chosen
     if gpu is not None or not file.exists():
         return choose_pipeline(wishes, gpu=gpu).toml()
     load_pipeline(file)

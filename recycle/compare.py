@@ -16,13 +16,14 @@ from recycle.evaluation.compare import DIRECTIONS, TEMPLATE, ComparedRun, write_
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
+from recycle.events import Job
 from recycle.footage.decode import open_frames
 from recycle.footage.manifest import fingerprint
-from recycle.layout import Layout, Stage
 from recycle.networks.bundle import BundleConfig
 from recycle.pipeline import street_footage
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.scoring import TestClip, test_clips, translation_stage
+from recycle.stage import Stage
 from recycle.training.checkpoint import load_checkpoint
 from recycle.translation.translator import Translator
 
@@ -34,11 +35,11 @@ S = TypeVar("S", bound=Settings)
 def compare(
     folders: Sequence[Path],
     out: Path,
-    console: Terminal,
     *,
     a: Sequence[Path] = (),
     b: Sequence[Path] = (),
     overwrite: bool = False,
+    job: Job | None = None,
 ) -> None:
     """Write the page `out` about the runs in `folders`, finished or not.
 
@@ -47,23 +48,25 @@ def compare(
     wrote is replaced without `overwrite`.
 
     Raises RecycleError for fewer than two runs and for a folder that is not a run's, OutputError for a page that
-    must not or cannot be written, FootageError for a video that cannot be read, BundleError for a damaged model.
+    must not or cannot be written, FootageError for a video that cannot be read, BundleError for a damaged model,
+    Interrupted where the job is cancelled.
     """
+    job = job or Job()
     _check_output(out, overwrite)
     if len(folders) < 2:
         raise RecycleError("there is nothing to compare; give the folders of at least two runs")
     runs = [
-        TrainedRun(name, Layout(folder), _read_settings(Layout(folder)))
+        TrainedRun(name, RunFolder(folder), _read_settings(RunFolder(folder)))
         for name, folder in zip(unique_names(folders), folders, strict=True)
     ]
-    shown = _shown(runs, a, b, console)
+    shown = _shown(runs, a, b, job)
     compared = [run.compared() for run in runs]
     work = videos_folder(out)
     made: list[Stage] = []
     columns = []
     for number, run in enumerate(runs, 1):
         place = work / f"{number}-{run.where.folder.resolve().name}"
-        columns.append([run.translated(clip, made, overwrite, console) for clip in test_clips(shown.clips, place)])
+        columns.append([run.translated(clip, made, overwrite, job) for clip in test_clips(shown.clips, place)])
     rows = []
     for clip, *videos in zip(test_clips(shown.clips, work), *columns, strict=True):
         row: list[tuple[str, Path | None]] = [("source", clip.source)]
@@ -99,7 +102,7 @@ class TrainedRun:
     """A run's folder, read."""
 
     name: str
-    where: Layout
+    where: RunFolder
     settings: dict[str, Any]
     """Its Pipeline as JSON, maybe of another version of recycle."""
 
@@ -126,7 +129,7 @@ class TrainedRun:
         """Whether its domains are each other's truth."""
         return self._group(FootageSettings, "footage").paired
 
-    def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, console: Terminal) -> Path | None:
+    def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, job: Job) -> Path | None:
         """What the run's model makes of `clip`: the run's own translation of it, or a new one, added to `made`.
 
         None if it has no model yet.
@@ -140,15 +143,15 @@ class TrainedRun:
         settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
         with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
             if stage.needed:
-                with console.bar(f"{self.name}: translating {clip.source.name}") as progress:
-                    Translator.from_pretrained(self.where.model).translate_video(
-                        clip.source,
-                        clip.translated,
-                        to=clip.to,
-                        settings=settings,
-                        overwrite=overwrite or stage.done_before,
-                        progress=progress,
-                    )
+                job.say(f"translating {clip.source.name} with {self.name}")
+                Translator.from_pretrained(self.where.model).translate_video(
+                    clip.source,
+                    clip.translated,
+                    to=clip.to,
+                    settings=settings,
+                    overwrite=overwrite or stage.done_before,
+                    job=job.about(self.name),
+                )
         made.append(stage)
         return clip.translated
 
@@ -209,7 +212,7 @@ class TrainedRun:
 
     def _scores_are_old(self) -> bool:
         """Whether its model has changed since the clips were translated that the scores are of."""
-        stamps = [_read_json(file) for file in (self.where.translated / ".done").glob("*.json")]
+        stamps = [_read_json(file) for file in self.where.stamps.glob("*.json")]
         return any(stamp.get("model") != self.weights for stamp in stamps)
 
 
@@ -220,7 +223,7 @@ def _check_output(out: Path, overwrite: bool) -> None:
         raise OutputError(f"{out} exists and is not of 'recycle compare'; give --overwrite to replace it")
 
 
-def _read_settings(where: Layout) -> dict[str, Any]:
+def _read_settings(where: RunFolder) -> dict[str, Any]:
     if where.pipeline.is_file():
         settings = _read_json(where.pipeline)
     elif where.checkpoint.is_file():  # of a version of recycle that wrote no pipeline.json
@@ -230,7 +233,7 @@ def _read_settings(where: Layout) -> dict[str, Any]:
             raise BundleError(f"{where.checkpoint} is of another program; give the folder of a run") from error
     else:
         raise RecycleError(
-            f"{where.folder} is not the folder of a run: it has neither pipeline.json nor checkpoint.pt; give one "
+            f"{where.folder} is not the folder of a run: it has neither {where.pipeline.name} nor {where.checkpoint.name}; give one "
             "that 'recycle train' or 'recycle run' wrote, such as runs/demo"
         )
     if not isinstance(settings.get("train"), dict):
@@ -260,7 +263,7 @@ class _Shown(NamedTuple):
     """Whether they are of the runs' own footage."""
 
 
-def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], console: Terminal) -> _Shown:
+def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job: Job) -> _Shown:
     tests = [run.tests for run in runs]
     known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
     if a or b:
@@ -273,20 +276,20 @@ def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], con
         chosen = {(way, fingerprint(file)): file for (way, _), file in shared.items()}
         if runs[0].paired and len(chosen) == len(DIRECTIONS):
             known = dict(zip(chosen, reversed(chosen.values()), strict=True))
-    truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, console)}
+    truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, job)}
     test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in ("ab", "ba"))
     return _Shown(FootageSettings(test_a=test_a, test_b=test_b), truths, held_out)
 
 
-def _fits(truth: Path, source: Path, console: Terminal) -> bool:
+def _fits(truth: Path, source: Path, job: Job) -> bool:
     """Whether `truth` can be shown beside `source`; if not, tell why."""
     if not truth.exists():
-        console.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
+        job.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
         return False
     with open_frames(truth) as one, open_frames(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
     if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one
         shown = ["{}×{}".format(*size) for size in sizes]
-        console.say(f"left out {truth}, the truth of {source.name}: it is {shown[0]} pixels, the source {shown[1]}")
+        job.say(f"left out {truth}, the truth of {source.name}: it is {shown[0]} pixels, the source {shown[1]}")
         return False
     return True

@@ -23,17 +23,18 @@ from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
+from recycle.events import Job, ignore
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
 from recycle.footage.find import find_sources
 from recycle.footage.glance import is_extracted
 from recycle.footage.street import Street
-from recycle.layout import Layout, Stage
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
 from recycle.processes import on_devices, once
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.safe_text import printable
 from recycle.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
+from recycle.stage import Stage
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 
@@ -91,13 +92,14 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     return parse_pipeline(data, where=f"distillation of {model}")
 
 
-def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
+def run(pipeline: Pipeline, folder: Path, *, job: Job | None = None) -> RunFolder:
     """Footage → frames → training → translation of the test clips → scores → report, all in `folder`.
 
     What is done already is skipped, so that an interrupted run continues when it is called again. Training alone uses
-    several devices. Raises RecycleError subclasses of the stages.
+    several devices. Raises RecycleError subclasses of the stages; Interrupted where the job is cancelled.
     """
-    where = Layout(folder)
+    job = job or Job()
+    where = RunFolder(folder)
     footage = pipeline.footage
     # What is missing is said now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
@@ -105,21 +107,28 @@ def run(pipeline: Pipeline, folder: Path, console: Terminal) -> Layout:
     _check_networks(pipeline)
     with ExitStack() as whole:  # the folder is held to the end, the other devices only while it trains
         with on_devices(pipeline) as fabric:
-            console.muted = not fabric.is_global_zero
-            whole.enter_context(alone_in(where.folder, fabric, console.say))
-            once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, console))
-            footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
-            once(fabric, lambda: prepare_features(pipeline.evaluate, console))
-            train_model(pipeline, shots_a, shots_b, where, console, fabric)
-        clips = translate_tests(footage, pipeline.translate, str(where.model), where, console)
-        scores = evaluate_tests(pipeline, clips, where, console, trained={"a": shots_a, "b": shots_b})
+            job = _of_this_process(job, fabric)
+            whole.enter_context(alone_in(where.folder, fabric, job))
+            once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
+            footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
+            once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
+            train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
+        clips = translate_tests(footage, pipeline.translate, str(where.model), where, job=job)
+        scores = evaluate_tests(pipeline, clips, where, trained={"a": shots_a, "b": shots_b}, job=job)
         _report(pipeline, clips, scores, where)
     return where
 
 
-def make_street(settings: StreetSettings, folder: Path, console: Terminal, *, paired: bool = False) -> FootageSettings:
+def _of_this_process(job: Job, fabric: Fabric) -> Job:
+    """Of many processes one alone tells of its work."""
+    return job if fabric.is_global_zero else job.observed_by(ignore)
+
+
+def make_street(
+    settings: StreetSettings, folder: Path, *, paired: bool = False, job: Job | None = None
+) -> FootageSettings:
     """Film the street: training footage for a and b, of different scenes unless paired, and one unseen clip seen
-    both ways."""
+    both ways. Raises Interrupted where the job is cancelled."""
     train, test = settings.seconds, settings.test_seconds
     films = (
         (3 * settings.seed, train, settings.a),
@@ -136,8 +145,7 @@ def make_street(settings: StreetSettings, folder: Path, console: Terminal, *, pa
                 street = Street(
                     seed=seed, width=settings.width, height=settings.height, fps=settings.fps, seconds=seconds
                 )
-                with console.bar(f"filming {path.name} ({look})") as progress:
-                    street.write(path, look, progress=progress)
+                street.write(path, look, job=job)
     return footage
 
 
@@ -148,16 +156,17 @@ def street_footage(folder: Path) -> FootageSettings:
 
 
 def prepare_footage(
-    pipeline: Pipeline, where: Layout, console: Terminal
+    pipeline: Pipeline, where: RunFolder, *, job: Job | None = None
 ) -> tuple[FootageSettings, list[Shot], list[Shot]]:
     """The footage's paths and the shots of both domains.
 
     A street is filmed; footage that is not extracted yet is extracted into the run's folder. What lies there of other
     sources, of an earlier call, is left out.
     """
+    job = job or Job()
     footage = pipeline.footage
     if footage.street is not None:
-        footage = make_street(footage.street, where.footage, console, paired=footage.paired)
+        footage = make_street(footage.street, where.footage, paired=footage.paired, job=job)
     both = []
     for domain, paths in (("a", footage.a), ("b", footage.b)):
         if not paths:
@@ -167,23 +176,25 @@ def prepare_footage(
         if all(is_extracted(path) for path in paths):
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
-        with console.bar(f"extracting {domain}") as progress:
-            report = extract(paths, where.frames / domain, pipeline.extract, progress=progress)
+        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {domain}")
         for path, reason in report.failed:
-            console.say(f"skipped {path}: {reason}")
+            job.say(f"skipped {path}: {reason}")
         for notice in report.notices:
-            console.say(notice)
+            job.say(notice)
         both.append([shot for folder in report.folders for shot in find_shots(folder)])
     return footage, both[0], both[1]
 
 
-def learn(pipeline: Pipeline, where: Layout, console: Terminal) -> TrainReport:
-    """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for."""
+def learn(pipeline: Pipeline, where: RunFolder, *, job: Job | None = None) -> TrainReport:
+    """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for.
+
+    Raises as `prepare_footage` and `train`; Interrupted where the job is cancelled.
+    """
+    job = job or Job()
     _check_networks(pipeline)
-    with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, console.say):
-        console.muted = not fabric.is_global_zero
-        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, console))
-        return train_model(pipeline, shots_a, shots_b, where, console, fabric)
+    with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
+        _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
+        return train(pipeline, shots_a, shots_b, where.folder, job=own, fabric=fabric)
 
 
 def _check_networks(pipeline: Pipeline) -> None:
@@ -191,15 +202,7 @@ def _check_networks(pipeline: Pipeline) -> None:
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)
 
 
-def train_model(
-    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], where: Layout, console: Terminal, fabric: Fabric
-) -> TrainReport:
-    """Train, or continue to train, in the run's folder, with the fabric of `on_devices`."""
-    with console.bar("training", unit="steps") as progress:
-        return train(pipeline, shots_a, shots_b, where.folder, progress=progress, say=console.say, fabric=fabric)
-
-
-def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, float], where: Layout) -> None:
+def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, float], where: RunFolder) -> None:
     names: dict[Direction, str] = {"ab": "a → b", "ba": "b → a"}
     rows = []
     for clip in clips:
@@ -219,6 +222,6 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         metrics=scores,
         curves=read_scalars(where.logs),
         neighbours={names[d]: file for d in names if (file := where.neighbours(d)).is_file()},
-        previews=sorted((where.folder / "previews").glob("*.png")),
+        previews=sorted(where.previews.glob("*.png")),
         facts=facts,
     )

@@ -18,13 +18,14 @@ from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
+from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.find import Found, find_footage, find_sources, left_out_lines
 from recycle.footage.manifest import fingerprint
-from recycle.layout import Layout, Stage
 from recycle.lock import only_one
 from recycle.names import plain
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
+from recycle.stage import Stage
 from recycle.translation.render import foresee
 from recycle.translation.translator import IDENTITY, Translator
 
@@ -84,18 +85,19 @@ def _videos(path: Path) -> list[Path]:
 
 
 def translate_tests(
-    footage: FootageSettings, settings: TranslateSettings, model: str, where: Layout, console: Terminal
+    footage: FootageSettings, settings: TranslateSettings, model: str, where: RunFolder, *, job: Job | None = None
 ) -> list[TestClip]:
     """Translate every test video to the other domain, and back again for the cycle error.
 
-    Raises Busy if another process does so in this folder.
+    Raises Busy if another process does so in this folder, Interrupted where the job is cancelled.
     """
+    job = job or Job()
     clips = test_clips(footage, where.translated)
     for line in _not_taken(footage):
-        console.say(line)
+        job.say(line)
     if clips:
         with _alone(where):
-            _translate(clips, settings, model, console)
+            _translate(clips, settings, model, job)
     return clips
 
 
@@ -106,12 +108,12 @@ def _not_taken(footage: FootageSettings) -> list[str]:
     return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
 
 
-def _alone(where: Layout) -> AbstractContextManager[bool]:
+def _alone(where: RunFolder) -> AbstractContextManager[bool]:
     refusal = f"another recycle is translating or evaluating in {where.folder}; wait for it, or stop it"
-    return only_one(where.folder / ".scoring.lock", refusal)
+    return only_one(where.scoring_lock, refusal)
 
 
-def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: str, console: Terminal) -> None:
+def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: str, job: Job) -> None:
     model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
     translator: Translator | None = None
     for clip in clips:
@@ -126,22 +128,19 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
                 translator = translator or Translator.from_pretrained(
                     model, device=settings.device, precision=settings.precision
                 )
-                with console.bar(f"translating to {output.name}") as progress:
-                    report = translator.translate_video(
-                        source, output, to=to, settings=settings, overwrite=True, progress=progress
-                    )
-                for notice in report.notices:
-                    console.say(f"{source.name}: {notice}")
+                translator.translate_video(
+                    source, output, to=to, settings=settings, overwrite=True, job=job.about(source.name)
+                )
 
 
-def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: Layout, console: Terminal) -> None:
+def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: RunFolder, *, job: Job) -> None:
     """Say before the work what of the test videos will be lost or changed.
 
     Raises FootageError, OutputError or ConfigError where one cannot be translated.
     """
     for clip in test_clips(footage, where.translated):
         for notice in foresee(clip.source, clip.translated, settings):
-            console.say(f"{clip.source.name}: {notice}")
+            job.say(f"{clip.source.name}: {notice}")
 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
@@ -155,28 +154,30 @@ def translation_stage(source: Path, output: Path, to: Domain, model_key: str, se
     return Stage(output.name, key, [output], output.parent)
 
 
-def score_model(task: Pipeline, model: str, folder: Path, console: Terminal) -> dict[str, float]:
+def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = None) -> dict[str, float]:
     """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
 
-    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known.
+    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises FootageError
+    where there is nothing to score, Interrupted where the job is cancelled, and as what it calls.
     """
-    prepare_features(task.evaluate, console)
-    where = Layout(folder)
+    job = job or Job()
+    prepare_features(task.evaluate, job=job)
+    where = RunFolder(folder)
     learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
     trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
-    clips = translate_tests(task.footage, task.translate, model, where, console)
+    clips = translate_tests(task.footage, task.translate, model, where, job=job)
     if not clips:
         raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
-    return evaluate_tests(task, clips, where, console, trained=trained)
+    return evaluate_tests(task, clips, where, trained=trained, job=job)
 
 
 def evaluate_tests(
     pipeline: Pipeline,
     clips: Sequence[TestClip],
-    where: Layout,
-    console: Terminal,
+    where: RunFolder,
     *,
     trained: Mapping[Domain, Sequence[Shot]],
+    job: Job,
 ) -> dict[str, float]:
     """Score the translated test videos, write metrics.json, and say what failed.
 
@@ -200,10 +201,8 @@ def evaluate_tests(
             describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
             for domain in map(_target, pictures):
-                with console.bar(f"looking at training frames of {domain}") as progress:
-                    galleries[domain] = Gallery.of(trained[domain], describe, progress=progress)
-            with console.bar("evaluating") as progress:
-                scores = evaluate(directions, settings, features=features, trained=galleries, progress=progress)
+                galleries[domain] = Gallery.of(trained[domain], describe, domain=domain, job=job)
+            scores = evaluate(directions, settings, features=features, trained=galleries, job=job)
             for direction, picture in pictures.items():
                 translated = [clip.translated for clip in clips if clip.direction == direction]
                 gallery = galleries[_target(direction)]
@@ -211,11 +210,11 @@ def evaluate_tests(
             write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
     result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
     for line in findings(result):
-        console.say(line)
+        job.say(line)
     return result
 
 
-def prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
+def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
     """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
     if settings.features is not None:
         find_device(settings.device)
@@ -224,8 +223,7 @@ def prepare_features(settings: EvaluateSettings, console: Terminal) -> None:
     elif settings.features == "lite2":
         LiteNetwork()
     elif settings.features == "street" and not cache_file().exists():
-        with console.bar("training the feature network, once", unit="steps") as progress:
-            street_network(progress=progress)
+        street_network(job=job)
 
 
 def _target(direction: Direction) -> Domain:

@@ -79,8 +79,8 @@ def evaluate(
     Each clip is scored up to `settings.max_frames` frames. Figures are means over all frames, or pairs of
     consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
     frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
-    left out, such as `warp_error` of a single frame. The job's progress counts frames. Frames stream; what remains of each is a
-    vector or two of at most 14 kB, and only where `features` or `trained` ask for it.
+    left out, such as `warp_error` of a single frame. The job's progress counts frames. Frames stream; what remains of
+    each is a vector or two of at most 14 kB, and only where `features` or `trained` ask for it.
 
     `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 

@@ -91,8 +91,8 @@ def extract(
     frames decoded, under the name `what`.
 
     Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
-    `out` cannot be written, or if another process extracts into it; Interrupted where the job is cancelled: sources that
-    are finished stay, of others nothing does.
+    `out` cannot be written, or if another process extracts into it; Interrupted where the job is cancelled: the
+    frames of finished sources stay.
     """
     job = job or Job()
     found = find_footage(inputs, without=out)

@@ -1,21 +1,23 @@
 """One training at a time in a run's folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
 from recycle.disk import writing
+from recycle.events import Job
 from recycle.lock import only_one
 from recycle.processes import once
+from recycle.run_folder import RunFolder
 
 _held: set[Path] = set()
 """Folders that this process holds: what calls `train` may hold its folder already."""
 
 
 @contextmanager
-def alone_in(folder: Path, fabric: Fabric, say: Callable[[str], None]) -> Iterator[None]:
+def alone_in(folder: Path, fabric: Fabric, job: Job) -> Iterator[None]:
     """Hold the folder of a run, which is made if it is not there; may be nested.
 
     All processes of a training call this; rank 0 alone takes the lock, for all. The lock ends with its process,
@@ -30,10 +32,10 @@ def alone_in(folder: Path, fabric: Fabric, say: Callable[[str], None]) -> Iterat
 
         def take() -> bool:
             with writing(folder):
-                return stack.enter_context(only_one(folder / ".lock", refusal))
+                return stack.enter_context(only_one(RunFolder(folder).lock, refusal))
 
         if not once(fabric, take) and fabric.is_global_zero:
-            say(f"{folder} is on a file system without locks: take care that no second training runs in it")
+            job.say(f"{folder} is on a file system without locks: take care that no second training runs in it")
         _held.add(key)
         stack.callback(_held.discard, key)
         yield

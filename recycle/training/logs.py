@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.disk import explain
+from recycle.events import Job
 
 
 class Logs:
     """Writes scalars and pictures by step. Where that fails, it says so once and writes no more: training is worth
     more than its curves."""
 
-    def __init__(self, folder: Path, *, purge_step: int | None, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, *, purge_step: int | None, job: Job) -> None:
         """purge_step: the first step that is taken again, whose earlier entries no longer hold."""
-        self._folder, self._say = folder, say
+        self._folder, self._job = folder, job
         self._writer: SummaryWriter | None = None
         self._before = threading.excepthook
         try:
@@ -52,7 +53,7 @@ class Logs:
 
     def _fail(self, error: OSError) -> None:
         self._writer = None
-        self._say(
+        self._job.say(
             f"cannot write {self._folder}: {explain(error.errno or 0)[0]}; training goes on without curves until the "
             "command is run again"
         )

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from recycle.config import Domain as DomainName
 from recycle.config import Pipeline, TrainSettings
 from recycle.disk import writing
 from recycle.errors import FootageError, Interrupted
+from recycle.events import Job, Step
 from recycle.footage.augment import Augment, shrink
 from recycle.footage.clips import (
     Domain,
@@ -37,7 +38,7 @@ from recycle.memory import peak_memory, release
 from recycle.networks.features import open_network
 from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
-from recycle.progress import StepProgress
+from recycle.run_folder import RunFolder
 from recycle.survey import survey_shots
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
@@ -45,7 +46,7 @@ from recycle.training.logs import Logs
 from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
 from recycle.training.memory import Portions, plan
 from recycle.training.preview import held_out_name
-from recycle.training.review import BEST, DOMAINS, HELD_OUT, PREVIEWS, Review
+from recycle.training.review import DOMAINS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import StepError, StepReport, training_step
@@ -70,28 +71,29 @@ def train(
     shots_b: list[Shot],
     folder: Path,
     *,
-    progress: StepProgress,
-    say: Callable[[str], None] = lambda notice: None,
+    job: Job | None = None,
     fabric: Fabric | None = None,
 ) -> TrainReport:
     """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
 
     Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one
     with the best score on held-out frames), `held-out/` (those), `validation.json` (the scores), `logs/` (TensorBoard)
-    and `previews/`. Notices, one line each, go to `say` at once and into the report. SIGINT, SIGTERM and SIGHUP save,
-    then raise Interrupted. fabric: of `on_devices`, which is called here where none is given; on several devices all of
-    them call this, and rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged
-    checkpoint, OutputError if another process trains in `folder` or a file cannot be written, RecycleError where losses
-    stay not finite.
+    and `previews/`. The job is told of each step, of reviews, and of notices, which go into the report, too. Where it
+    is cancelled, and after SIGINT, SIGTERM and SIGHUP, the run is saved between two steps and Interrupted is raised.
+    fabric: of `on_devices`, which is called here where none is given; on several devices all of them call this, and
+    rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged checkpoint, OutputError
+    if another process trains in `folder` or a file cannot be written, RecycleError where losses stay not finite.
     """
+    job = job or Job()
     if fabric is None:
         with on_devices(pipeline) as fabric:
-            return train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
-    with alone_in(folder, fabric, say):
+            return train(pipeline, shots_a, shots_b, folder, job=job, fabric=fabric)
+    with alone_in(folder, fabric, job):
         if fabric.is_global_zero:
-            for own in ("", "model", BEST, PREVIEWS, HELD_OUT):
-                remove_leftovers(folder / own)
-        return _train(pipeline, shots_a, shots_b, folder, progress=progress, say=say, fabric=fabric)
+            where = RunFolder(folder)
+            for own in (folder, where.model, where.best, where.previews, where.held_out):
+                remove_leftovers(own)
+        return _train(pipeline, shots_a, shots_b, folder, job, fabric)
 
 
 def _train(
@@ -99,9 +101,7 @@ def _train(
     shots_a: list[Shot],
     shots_b: list[Shot],
     folder: Path,
-    *,
-    progress: StepProgress,
-    say: Callable[[str], None],
+    job: Job,
     fabric: Fabric,
 ) -> TrainReport:
     settings = pipeline.train
@@ -116,58 +116,57 @@ def _train(
     if not resumed:
         run.save()
     if fabric.is_global_zero:
-        with writing(folder / "pipeline.json"):
-            write_text(folder / "pipeline.json", pipeline.model_dump_json(indent=2) + "\n")
-    report = TrainReport(run.step, run.step, folder / "model")
-
-    def notice(text: str) -> None:
-        report.notices.append(text)
-        say(text)
-
+        with writing(run.where.pipeline):
+            write_text(run.where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
+    report = TrainReport(run.step, run.step, run.where.model)
+    noted = job.keeping(report.notices)
     for text in changes:
-        notice(text)
+        noted.say(text)
     if run.tick().over:
         return report
+    if resumed:
+        left = run.clock.left()
+        job.say(f"continuing from step {run.step}{f', {left}' if left else f' of {settings.steps}'}")
     for n, name in enumerate(DOMAINS):
         if not (own := splits[n]).unseen:
-            notice(
+            noted.say(
                 f"domain {name} has too little footage to keep frames from training: its previews and the validation "
                 "score are of frames that are trained on"
             )
         elif _was_trained_on(own.held_out, name, run):
             splits[n] = replace(own, unseen=False)
-            notice(
+            noted.say(
                 f"the frames of domain {name} that are held out now were trained on before its footage changed: "
                 "previews and the validation score are of frames that it knows"
             )
     for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
-        notice(text)
+        noted.say(text)
     if fabric.is_global_zero and not resumed:
         for text in survey_shots(domains[0].shots, domains[1].shots).in_words():
-            say(text)
-    matches = _matches(run, domains, progress, notice) if settings.match else None
+            job.say(text)
+    matches = _matches(run, domains, noted) if settings.match else None
     purge = run.step + 1 if resumed else None
-    logs = Logs(folder / "logs", purge_step=purge, say=notice) if fabric.is_global_zero else None
+    logs = Logs(run.where.logs, purge_step=purge, job=noted) if fabric.is_global_zero else None
     with logs or nullcontext():
-        review = None if logs is None else Review(run, splits, logs, notice)
-        portions = Portions(pipeline, fabric, notice)
-        plan(run, portions, say)
-        with _stop_between_steps() as stop:
+        review = None if logs is None else Review(run, splits, logs, noted)
+        portions = Portions(pipeline, fabric, noted)
+        plan(run, portions, job)
+        with _stop_between_steps(job) as stop:
             while not run.tick().over:
                 try:
-                    _train_until_done(run, domains, matches, review, portions, logs, stop, progress, notice)
+                    _train_until_done(run, domains, matches, review, portions, logs, stop, noted)
                     continue
                 except StepError as error:
                     failed, reason, kind = run.step, str(error), type(error)
                 # Here the error is gone, and with it what its frames held.
                 release(fabric.device)
                 run.roll_back(reason, kind)
-                notice(
+                noted.say(
                     f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
                     f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
                 )
     if review and (advice := review.scores.advice()):
-        notice(advice)
+        noted.say(advice)
     report.step = run.step
     return report
 
@@ -180,8 +179,7 @@ def _train_until_done(
     portions: Portions,
     logs: Logs | None,
     stop: "_Stop",
-    progress: StepProgress,
-    say: Callable[[str], None],
+    job: Job,
 ) -> None:
     settings, fabric = run.pipeline.train, run.fabric
     paired, batch_size = run.pipeline.footage.paired, settings.batch_size
@@ -198,7 +196,7 @@ def _train_until_done(
         workers=loading_processes(settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)),
         pin_memory=fabric.device.type == "cuda",
     )
-    detail, score, reviewed = "", "", run.tick().part
+    reviewed = run.tick().part
     for number, (clips, waited) in enumerate(awaited(_until_stopped(loader, stop)), batch):
         tick = run.tick()
         samples = range(number * whole + own, number * whole + own + batch_size)
@@ -218,14 +216,15 @@ def _train_until_done(
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
-                say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
+                job.say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
         for text in run.health.observe(report, a, b, tick.part):
-            say(f"step {run.step}: {text}")
+            job.say(f"step {run.step}: {text}")
         run.step += 1
         tick = run.tick()
         run.average.update(bare(run.model.translators))
+        losses: dict[str, float] = {}
         if logs and (run.step % settings.log_every == 0 or run.step == 1):
-            detail = _log(logs, run.step, report, rate)
+            losses = _log(logs, run.step, report, rate)
             if (peak := peak_memory(fabric.device)) is not None:
                 logs.add_scalar("memory/peak_gib", peak / 2**30, run.step)
         due = run.step % settings.preview_every == 0 or tick.over
@@ -234,11 +233,11 @@ def _train_until_done(
         if review and due:
             reviewed = tick.part
             with run.clock.measured("preview"):
-                score = review.hold()
+                review.hold()
         if run.step % settings.checkpoint_every == 0 or tick.over or tick.unsaved:
             run.save()
             run.stuck = 0
-        progress(run.step, run.clock.total(run.step), " ".join((run.clock.left(), score, detail)).strip())
+        job.emit(Step(run.step, run.clock.total(run.step), rate, losses, run.clock.left()))
         if any_of(fabric, stop.asked):
             raise _saved(run)
         if tick.over:
@@ -255,19 +254,15 @@ def _clips(run: Run, domains: list[Domain], matches: Matches | None, length: int
     return (PairedClips if run.pipeline.footage.paired else UnpairedClips)(domains[0], domains[1], length)
 
 
-def _matches(run: Run, domains: list[Domain], progress: StepProgress, say: Callable[[str], None]) -> Matches:
+def _matches(run: Run, domains: list[Domain], job: Job) -> Matches:
     """Found by rank 0 for all: what is nearest must not depend on a process's rounding."""
     settings, fabric = run.pipeline.train, run.fabric
     a, b = domains
     crops = candidates(a, settings.size, settings.seed), candidates(b, settings.size, settings.seed)
     found: Matches | None = None
     if fabric.is_global_zero:
-
-        def report(done: int, total: int | None) -> None:
-            progress(run.step, run.clock.total(run.step), f"comparing crops of both domains: {done} of {total}")
-
-        found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, report)
-        say(
+        found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, job=job)
+        job.say(
             f"matched sampling among {len(crops[0])} crops of domain a and {len(crops[1])} of b: similarity of matched "
             f"pairs {found.similarity:.2f}, of random ones 0"
         )
@@ -312,14 +307,14 @@ def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> St
     )
 
 
-def _log(logs: Logs, step: int, report: StepReport, rate: float) -> str:
+def _log(logs: Logs, step: int, report: StepReport, rate: float) -> dict[str, float]:
     values = {name: float(loss) for name, loss in report.losses.items()}
     for name, value in values.items():
         logs.add_scalar(f"loss/{name}", value, step)
     for name, measure in report.measures.items():
         logs.add_scalar(f"measure/{name}", float(measure), step)
     logs.add_scalar("learning_rate", rate, step)
-    return " ".join(f"{name} {value:.2f}" for name, value in values.items())
+    return values
 
 
 def _sources(shots: list[Shot]) -> list[str]:
@@ -330,7 +325,7 @@ def _sources(shots: list[Shot]) -> list[str]:
 def _was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
     """Whether an earlier call may have trained on what is held out now, because it held out other frames."""
     known = held_out.files[0].parent.name in run.earlier.get(domain, ())
-    kept = run.folder / HELD_OUT
+    kept = run.where.held_out
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
@@ -345,24 +340,32 @@ def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
     return domain
 
 
+@dataclass
 class _Stop:
-    asked = False
-    since = 0.0
+    """Whether a signal or the job stops the run."""
+
+    job: Job
+    signalled: bool = False
+    since: float = 0.0
+
+    @property
+    def asked(self) -> bool:
+        return self.signalled or self.job.stopping
 
 
 @contextmanager
-def _stop_between_steps() -> Iterator[_Stop]:
+def _stop_between_steps(job: Job) -> Iterator[_Stop]:
     """SIGINT, SIGTERM and SIGHUP set a flag; another, more than a second later, interrupts at once.
 
     SIGHUP comes when a terminal closes; where it is ignored, as under nohup, it stays so.
     """
-    stop = _Stop()
+    stop = _Stop(job)
 
     def ask(number: int, frame: Any) -> None:
         now = time.monotonic()
-        if stop.asked and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
+        if stop.signalled and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
             raise KeyboardInterrupt
-        stop.asked, stop.since = True, now
+        stop.signalled, stop.since = True, now
 
     stopping = [signal.SIGINT, signal.SIGTERM]
     stopping += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []

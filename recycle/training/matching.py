@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from recycle.config import TrainSettings
 from recycle.errors import FootageError
+from recycle.events import Job
 from recycle.footage.clips import Domain, UnpairedClips
 from recycle.networks.features import FeatureNetwork
-from recycle.progress import Progress
 
 CROPS = 4096
 """Crops of each domain that are compared, at most."""
@@ -73,18 +73,22 @@ def find_matches(
     size: tuple[int, int],
     network: FeatureNetwork,
     device: torch.device,
-    progress: Progress,
+    *,
+    job: Job | None = None,
 ) -> Matches:
-    """Compare crops of both domains by the first frames of their clips. Raises FootageError for a damaged frame."""
+    """Compare crops of both domains by the first frames of their clips.
+
+    Raises FootageError for a damaged frame, Interrupted where the job is cancelled.
+    """
     network = network.to(device).to(memory_format=torch.channels_last)  # twice as fast on CPUs
-    total, done = sum(len(own) for own in crops), 0
+    total = sum(len(own) for own in crops)
+    count = (job or Job()).counting("comparing crops of both domains", total=total, unit="crops")
     features = []
     for domain, own in zip(domains, crops, strict=True):
         found = []
         for batch in describe(domain, own, size, network, device):
             found.append(batch)
-            done += len(batch)
-            progress(done, total)
+            count.add(len(batch))
         features.append(deviations(torch.cat(found)))
     alike = features[0] @ features[1].T
     best = [side.topk(min(NEAREST, side.shape[1]), dim=1) for side in (alike, alike.T)]

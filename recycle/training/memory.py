@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recycle.config import Pipeline
 from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
+from recycle.events import Job
 from recycle.memory import free_memory, release
 from recycle.networks.features import FeatureNetwork
 from recycle.objective.discriminators import Discriminators
@@ -33,8 +34,8 @@ T = TypeVar("T")
 class Portions:
     """Into how many portions a batch is cut so that a step fits into memory: twice as many whenever it did not."""
 
-    def __init__(self, pipeline: Pipeline, fabric: Fabric, say: Callable[[str], None]) -> None:
-        self._settings, self._pipeline, self._fabric, self._say = pipeline.train, pipeline, fabric, say
+    def __init__(self, pipeline: Pipeline, fabric: Fabric, job: Job) -> None:
+        self._settings, self._pipeline, self._fabric, self._job = pipeline.train, pipeline, fabric, job
         self.parts = 1
 
     def fit(self, step: Callable[[int], T]) -> T:
@@ -56,7 +57,7 @@ class Portions:
             if self.parts >= batch or self._fabric.world_size > 1:
                 raise RecycleError(too_large(self._pipeline, self._fabric.device, self.parts) + f" ({reason})")
             self.parts = min(2 * self.parts, batch)
-            self._say(
+            self._job.say(
                 f"a batch of {batch} clips does not fit into memory: from now on each is worked through in "
                 f"{self.parts} portions, whose gradients add up; that is slower"
             )
@@ -162,7 +163,7 @@ def _size_of(*networks: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for network in networks for p in network.parameters())
 
 
-def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
+def plan(run: Run, portions: Portions, job: Job) -> None:
     """Say in one line what a step needs and what is there, and begin with as many portions as that takes.
 
     Raises RecycleError where not even the measuring pass on a single clip fits.
@@ -170,7 +171,7 @@ def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
     free, batch = free_memory(run.fabric.device), run.pipeline.train.batch_size
     if free is not None and run.fabric.device.type == "cpu":  # which the processes of a node share
         free //= run.fabric.world_size // (run.pipeline.train.nodes or 1)
-    needed = Portions(run.pipeline, run.fabric, say)
+    needed = Portions(run.pipeline, run.fabric, job)
     needed.parts = batch
     networks, clip = needed.fit(lambda parts: step_memory(run))
     release(run.fabric.device)
@@ -179,14 +180,14 @@ def plan(run: Run, portions: Portions, say: Callable[[str], None]) -> None:
         f"{_gib(networks + batch * clip)} for a batch of {batch}"
     )
     if free is None:
-        say(line)
+        job.say(line)
         return
     to_come = networks * (OPTIMISED - 1) // OPTIMISED  # parameters are there already, gradients and moments are not
     while portions.parts < batch and to_come + -(-batch // portions.parts) * clip > USABLE * free:
         portions.parts = min(2 * portions.parts, batch)
     many = "" if portions.parts == 1 else f", so that each batch is worked through in {portions.parts} portions"
     portions.parts = run.fabric.broadcast(portions.parts)  # all cut their batches alike
-    say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
+    job.say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
 
 
 def _gib(size: int) -> str:

@@ -1,13 +1,13 @@
 """What a run shows of itself now and then: previews of held-out clips, and a score by which the best bundle is kept."""
 
-from collections.abc import Callable
-
 import numpy as np
 from torch import Tensor
 
 from recycle.config import Domain
 from recycle.devices import is_out_of_memory
 from recycle.disk import writing
+from recycle.events import Job
+from recycle.events import Review as Reviewed
 from recycle.footage.clips import Split
 from recycle.memory import release
 from recycle.training.logs import Logs
@@ -16,19 +16,13 @@ from recycle.training.run import Run, write_bundle
 from recycle.training.validation import Scores, Validator
 
 DOMAINS: tuple[Domain, Domain] = ("a", "b")
-BEST = "model-best"
-"""Folder of the bundle with the best score."""
-PREVIEWS = "previews"
-"""Folder of the previews, as pictures and as videos."""
-HELD_OUT = "held-out"
-"""Folder of the clips that the run does not train on, as videos."""
 
 
 class Review:
     """Previews, scores and keeps the best bundle of one run."""
 
-    def __init__(self, run: Run, splits: list[Split], logs: Logs, say: Callable[[str], None]) -> None:
-        self._run, self._logs, self._say = run, logs, say
+    def __init__(self, run: Run, splits: list[Split], logs: Logs, job: Job) -> None:
+        self._run, self._logs, self._job = run, logs, job
         self._batch_size = 4  # 0: not even one frame fits into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
         names = [held_out_name(own.held_out, domain) for domain, own in zip(DOMAINS, splits, strict=True)]
@@ -39,16 +33,16 @@ class Review:
             (self._clips[0], self._clips[1]),
             paired=run.pipeline.footage.paired,
         )
-        self.scores = Scores.load(run.folder / "validation.json", run.step, held_out=names, kind=self._validate.kind)
+        self.scores = Scores.load(run.where.validation, run.step, held_out=names, kind=self._validate.kind)
         if self.scores.outdated:
-            say(
+            job.say(
                 "the validation score measures something else than when this run began: it starts anew, and the next "
-                f"review writes {BEST}"
+                f"review writes {run.where.best.name}"
             )
 
     def _keep(self, held_out: dict[str, tuple[Split, Tensor]]) -> None:
         """Have these clips as videos in the run's folder, and no others."""
-        folder = self._run.folder / HELD_OUT
+        folder = self._run.where.held_out
         with writing(folder):
             folder.mkdir(exist_ok=True)
         for old in folder.glob("[ab]-*.mp4"):
@@ -59,16 +53,17 @@ class Review:
                 with writing(folder / name):
                     write_held_out(own.held_out, clip, folder / name)
 
-    def hold(self) -> str:
-        """Review the averaged weights as they are now; returns the score in words, for a progress line.
+    def hold(self) -> None:
+        """Review the averaged weights as they are now, and tell the job.
 
         Whole frames need more memory than crops: where not even one at a time fits, there is no review.
         """
         run, step = self._run, self._run.step
         rows = self._rows()
         if rows is None:
-            return ""
-        picture = write_preview(rows, run.folder / PREVIEWS / f"step-{step:06d}")
+            return
+        stem = run.where.preview(step)
+        picture = write_preview(rows, stem)
         self._logs.add_image("preview", np.ascontiguousarray(picture), step)
         fake_b, fake_a = (row.chunk(4, dim=-1)[1] for row in rows.values())
         scores = self._validate(fake_a, fake_b)
@@ -77,8 +72,8 @@ class Review:
         if self.scores.add(step, scores["total"]):
             bundle = run.average.bundle
             bundle.config = bundle.config.model_copy(update={"step": step})
-            write_bundle(bundle, run.folder / BEST)
-        return f"score {scores['total']:.3f}"
+            write_bundle(bundle, run.where.best)
+        self._job.emit(Reviewed(step, scores["total"], stem.with_suffix(".png")))
 
     def _rows(self) -> dict[str, Tensor] | None:
         run = self._run
@@ -94,8 +89,9 @@ class Review:
             self._batch_size //= 2
             if not self._batch_size:
                 sizes = " and ".join("x".join(map(str, clip.shape[-2:])) for clip in self._clips)
-                self._say(
+                self._job.say(
                     f"step {run.step}: the held-out frames ({sizes}) do not fit into memory whole: from now on there "
-                    f"are no previews, no validation score and no {BEST}; extract with a smaller short_side"
+                    f"are no previews, no validation score and no {run.where.best.name}; extract with a smaller "
+                    "short_side"
                 )
         return None

@@ -21,6 +21,7 @@ from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
 from recycle.processes import any_of
+from recycle.run_folder import RunFolder
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
@@ -75,7 +76,7 @@ class Run:
         short_side: int,
         footage: Mapping[Domain, Sequence[str]] | None = None,
     ) -> None:
-        self.pipeline, self.folder, self.fabric = pipeline, folder, fabric
+        self.pipeline, self.fabric, self.where = pipeline, fabric, RunFolder(folder)
         self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
         self.earlier: dict[Domain, list[str]] = {}
         """Sources that earlier calls trained on."""
@@ -129,18 +130,14 @@ class Run:
         return rate
 
     @property
-    def checkpoint(self) -> Path:
-        """The file that this run saves to."""
-        return self.folder / "checkpoint.pt"
-
-    @property
     def saved(self) -> Path | None:
         """The file that this run continues from; None for a run that begins.
 
         It is the checkpoint before the latest where that one is gone, by a person's hand or a kill between two names on
         a file system without hard links.
         """
-        return next((file for file in (self.checkpoint, previous_of(self.checkpoint)) if file.exists()), None)
+        latest = self.where.checkpoint
+        return next((file for file in (latest, previous_of(latest)) if file.exists()), None)
 
     def _parts(self) -> dict[str, Any]:
         """What has a state of its own, by its key in the checkpoint."""
@@ -196,8 +193,8 @@ class Run:
         if self.fabric.is_global_zero:
             bundle = self.average.bundle
             bundle.config = bundle.config.model_copy(update={"step": self.step})
-            write_bundle(bundle, self.folder / "model")
-            save_checkpoint(self.checkpoint, state)
+            write_bundle(bundle, self.where.model)
+            save_checkpoint(self.where.checkpoint, state)
         self.fabric.barrier()
 
     def load(self, *, again: bool = False) -> list[str]:
@@ -206,7 +203,7 @@ class Run:
         again: this call of `train` goes back, so that its time has passed. Raises RecycleError if the checkpoint is
         damaged, of another version, of other settings or of other footage.
         """
-        file = self.saved or self.checkpoint
+        file = self.saved or self.where.checkpoint
         state = load_checkpoint(file)
         if state.get("format") != FORMAT:
             raise _of_another_version(file)
@@ -219,15 +216,15 @@ class Run:
                 f"{file} does not hold what a run of these settings saves; restore it from a copy, or give another "
                 "--out folder"
             ) from error
-        if file != self.checkpoint:
-            notices.insert(0, f"{self.checkpoint} is gone; going on from the one before it, of step {self.step}")
+        if file != self.where.checkpoint:
+            notices.insert(0, f"{self.where.checkpoint} is gone; going on from the one before it, of step {self.step}")
         return notices
 
     def _restore(self, state: dict[str, Any], file: Path, *, again: bool) -> list[str]:
         _check_counts(state)
         self.optimisers.overflows = 0
         _same_settings(state["pipeline"], self.pipeline, file)
-        notices = _same_footage(state.get("footage", {}), self._footage, self.folder)
+        notices = _same_footage(state.get("footage", {}), self._footage, self.where.folder)
         self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options

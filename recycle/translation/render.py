@@ -11,7 +11,7 @@ from pathlib import Path
 from recycle import __version__
 from recycle.atomic import flush
 from recycle.config import TranslateSettings
-from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
+from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Job
 from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.footage.decode import VideoReader, open_frames
@@ -23,11 +23,11 @@ from recycle.footage.source_state import SourceState
 from recycle.places import is_here
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import after_work, before_work, of_the_file
-from recycle.translation.segments import join, open_output, open_stream
 from recycle.translation.span import WHOLE, Span
 from recycle.translation.start import LATE, late_start
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
+from recycle.translation.whole import join_whole
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
 
 PART = 10 * SEGMENT
@@ -138,7 +138,7 @@ def render(
                     moved = Fraction(0)
                     job.say(f"the picture starts at {float(first):.3f} s: the times of all streams are kept")
                 moved_units = int(moved / renderer.picture.time_base)
-                _join(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer, job)
+                join_whole(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer, job)
             except (KeyboardInterrupt, Interrupted) as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
@@ -361,66 +361,3 @@ def render_key(
         "span": [span.start and str(span.start), span.end and str(span.end)],
         "compare": compare,
     }
-
-
-def _join(
-    work: Work,
-    stamps: list[int],
-    whole: Path,
-    shift: int,
-    moved: int,
-    others: OtherStreams,
-    renderer: Renderer,
-    job: Job,
-) -> None:
-    """Join the segments and the other streams into `whole`; a stream that makes this fail is left out.
-
-    Frames of the segments are later by `shift` than in the source, and set back by `moved`.
-    """
-    while True:
-        try:
-            _write_whole(work, stamps, whole, shift, moved, others, renderer, job)
-            return
-        except RecycleError:
-            raise
-        except Exception as error:  # of a muxer, encoder or converter: any kind
-            if not others.give_up(error):
-                raise
-
-
-def _write_whole(
-    work: Work,
-    stamps: list[int],
-    whole: Path,
-    shift: int,
-    moved: int,
-    others: OtherStreams,
-    renderer: Renderer,
-    job: Job,
-) -> None:
-    container, picture, choice = CONTAINERS[whole.suffix.lower()], renderer.picture, renderer.choice
-    projection = renderer.reader.projection
-    boxes = projection.boxes_in(container, choice.encoder.name, picture.sample_aspect_ratio)
-    boxes = b"" if renderer.compare else boxes
-    late, first = (shift - moved) * picture.time_base, stamps[0] * picture.time_base
-    segments = [work.segment(index) for index in range(work.finished())]
-    with open_output(f"file:{whole}", container, picture, spherical=bool(boxes)) as file:
-        target = open_stream(file, choice, picture, first=segments[0], boxes=boxes, tag=container in ("mp4", "mov"))
-        with others.attach(file, target, shift=late, first=first) as passage:
-
-            def before(time: Fraction) -> None:
-                job.check()
-                passage.copy_until(time - late)
-
-            join(
-                segments,
-                [stamp + shift for stamp in stamps],
-                target,
-                choice,
-                picture,
-                before=before,
-                lasting=renderer.reader.lasting,
-                moved=-moved,
-            )
-            passage.finish()
-    others.conclude(passage)

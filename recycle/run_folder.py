@@ -1,19 +1,14 @@
-"""Where a run keeps its things, and which of its stages are done."""
+"""Every path inside a run's folder, spelled once."""
 
-import json
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recycle.atomic import write_text
-from recycle.evaluation.evaluate import Direction
-from recycle.training.review import BEST, HELD_OUT
+STAMPS = ".done"
+"""Folder, beside outputs, of what is remembered of them: see `recycle.stage.Stage`."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class RunFolder:
     """Where a run keeps its things."""
 
     folder: Path
@@ -56,12 +51,26 @@ class Layout:
     @property
     def best(self) -> Path:
         """The bundle with the best score on held-out frames."""
-        return self.folder / BEST
+        return self.folder / "model-best"
 
     @property
     def held_out(self) -> Path:
         """Clips that it does not train on, named by domain and by what they hold."""
-        return self.folder / HELD_OUT
+        return self.folder / "held-out"
+
+    @property
+    def previews(self) -> Path:
+        """What the model made of held-out frames, as pictures and as videos."""
+        return self.folder / "previews"
+
+    def preview(self, step: int) -> Path:
+        """The preview of a step, without its suffix: .png or .mp4."""
+        return self.previews / f"step-{step:06d}"
+
+    @property
+    def validation(self) -> Path:
+        """Scores on held-out frames, by step."""
+        return self.folder / "validation.json"
 
     @property
     def translated(self) -> Path:
@@ -73,38 +82,26 @@ class Layout:
         """Scores, a flat JSON object."""
         return self.folder / "metrics.json"
 
-    def neighbours(self, direction: Direction) -> Path:
-        """Translated frames above the nearest training frames."""
+    def neighbours(self, direction: str) -> Path:
+        """Translated frames above the nearest training frames, of the direction 'ab' or 'ba'."""
         return self.folder / f"nearest_{direction}.png"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.folder / ".lock"
+
+    @property
+    def scoring_lock(self) -> Path:
+        """Held by the process that translates test videos or scores them."""
+        return self.folder / ".scoring.lock"
+
+    @property
+    def stamps(self) -> Path:
+        """What is remembered of the translated test videos."""
+        return self.translated / STAMPS
 
     @property
     def report(self) -> Path:
         """The page to look at."""
         return self.folder / "report.html"
-
-
-class Stage:
-    """Remembers, in a small file, from what a stage's outputs were made; `needed` tells whether to make them anew."""
-
-    def __init__(self, name: str, made_from: Any, outputs: Sequence[Path], folder: Path) -> None:
-        self._stamp = folder / ".done" / f"{name}.json"
-        self._made_from = json.dumps(made_from, sort_keys=True, default=str)
-        self._outputs = outputs
-        old = self._stamp.read_text(encoding="utf-8") if self._stamp.is_file() else None
-        self.needed = old != self._made_from or not all(output.exists() for output in outputs)
-        self.done_before = old is not None
-
-    def remove(self) -> None:
-        """Remove the outputs, which are files, and what is remembered of them."""
-        for file in (*self._outputs, self._stamp):
-            file.unlink(missing_ok=True)
-        for folder in (self._stamp.parent, self._stamp.parent.parent):
-            with suppress(OSError):  # something else is in it
-                folder.rmdir()
-
-    def __enter__(self) -> "Stage":
-        return self
-
-    def __exit__(self, error: type[BaseException] | None, *details: object) -> None:
-        if self.needed and error is None:
-            write_text(self._stamp, self._made_from)
