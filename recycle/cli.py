@@ -12,8 +12,8 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,7 @@ import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
+from recycle.events import Job
 from recycle.places import is_here, is_remote_error, place
 from recycle.safe_text import printable_json, shown
 
@@ -58,7 +59,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
 FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
 FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
-RunFolder = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
+RunPath = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
 Hours = Annotated[float | None, typer.Option(help="Train for so long by the clock, instead of in steps.")]
 DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -71,6 +72,9 @@ Features = Annotated[
     ),
 ]
 Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print what happens as JSON lines on standard output, for programs.")
+]
 Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
 Sharded = Annotated[
     bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
@@ -214,6 +218,15 @@ def _print_error(message: str) -> None:
         sys.stderr.write(f"error: {line[:_LONGEST]}{'…' if len(line) > _LONGEST else ''}\n")
 
 
+@contextmanager
+def _watched(as_json: bool) -> Iterator[Job]:
+    """A job that is shown to a person or, as JSON lines, to a program."""
+    from recycle.terminal import JsonLines, Terminal
+
+    with JsonLines() if as_json else Terminal() as observe:
+        yield Job(observe)
+
+
 def _print(text: str, *, lines: bool = False) -> None:
     """Print a line; control characters and secrets in it are not sent. With `lines`, its line breaks are."""
     typer.echo(shown(text, lines=lines))
@@ -264,6 +277,7 @@ def extract(
         int | None, typer.Option(help="Files at a time; default: one per core.", min=1, max=1024)
     ] = None,
     max_pixels: MaxPixels = None,
+    as_json: JsonLines = False,
 ) -> None:
     """Cut footage into shots and write its frames to disk; run again to continue.
 
@@ -271,7 +285,6 @@ def extract(
     """
     from recycle.config import ExtractSettings, parse_settings
     from recycle.footage.extract import extract as run
-    from recycle.progress import Terminal
 
     settings = parse_settings(
         ExtractSettings,
@@ -284,12 +297,12 @@ def extract(
             **_given(max_pixels=max_pixels),
         },
     )
-    with Terminal().bar("extracting") as progress:
-        report = run(inputs, out, settings, workers=workers, progress=progress)
-    for notice in report.notices:
-        _print(notice)
-    failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
-    _conclude("extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
+    with _watched(as_json) as job:
+        report = run(inputs, out, settings, workers=workers, job=job)
+        for notice in report.notices:
+            job.say(notice)
+        failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
+        _conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
 
 
 @app.command()
@@ -302,6 +315,7 @@ def street(
     height: Annotated[int, typer.Option(help="Pixels.")] = 384,
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Film a procedural street, in one of five conditions or as label map: footage to learn and test with.
 
@@ -309,7 +323,6 @@ def street(
     """
     from recycle.config import StreetSettings, parse_settings
     from recycle.footage.street import Street
-    from recycle.progress import Terminal
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists; give --overwrite to replace it")
@@ -317,9 +330,9 @@ def street(
         StreetSettings, {"seed": seed, "width": width, "height": height, "fps": fps, "seconds": seconds}
     )
     film = Street(checked.seed, checked.width, checked.height, checked.fps, checked.seconds)
-    with Terminal().bar(f"filming {out.name}") as progress:
-        film.write(out, look, progress=progress)
-    _print(f"wrote {out}")
+    with _watched(as_json) as job:
+        film.write(out, look, job=job)
+        job.say(f"wrote {out}")
 
 
 @app.command()
@@ -327,7 +340,7 @@ def train(
     pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
-    out: RunFolder = None,
+    out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
     plan: Plan = False,
@@ -337,6 +350,7 @@ def train(
     nodes: Nodes = None,
     sharded: Sharded = None,
     precision: PrecisionChange = None,
+    as_json: JsonLines = False,
 ) -> None:
     """Learn the translation from two sets of footage; run again to continue.
 
@@ -349,22 +363,22 @@ def train(
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
     from recycle.choice import Wishes
-    from recycle.layout import Layout
     from recycle.pipeline import learn
-    from recycle.progress import Terminal
+    from recycle.run_folder import RunFolder
 
     footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
     wishes = Wishes(footage, out, hours, steps, device, precision)
     if _planned(pipeline, wishes, plan, gpu):
         return
-    task, folder = _task(pipeline, wishes, footage=footage, train={"steps": steps, "hours": hours, **machine})
-    where = Layout(folder)
-    report = learn(task, where, Terminal())
-    _print(
-        f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
-        f"previews in {where.folder / 'previews'}"
-    )
+    with _watched(as_json) as job:
+        task, folder = _task(pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine})
+        where = RunFolder(folder)
+        report = learn(task, where, job=job)
+        job.say(
+            f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
+            f"previews in {where.previews}"
+        )
 
 
 @app.command()
@@ -372,13 +386,14 @@ def distill(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the bundle to learn from.")],
     a: Annotated[list[Path], typer.Option(help="Footage of domain a (repeatable).")],
     b: Annotated[list[Path], typer.Option(help="Footage of domain b (repeatable).")],
-    out: RunFolder = None,
+    out: RunPath = None,
     width: Annotated[int, typer.Option(help="Channels of the smaller generators.")] = 16,
     blocks: Annotated[int, typer.Option(help="Their residual blocks.")] = 6,
     steps: Steps = None,
     hours: Hours = None,
     device: DeviceChange = None,
     precision: PrecisionChange = None,
+    as_json: JsonLines = False,
 ) -> None:
     """Train a small, fast model to translate as a large one does; run again to continue.
 
@@ -387,9 +402,8 @@ def distill(
 
     Example: recycle distill runs/signers/model --a footage/anna --b footage/ben --out runs/signers-fast
     """
-    from recycle.layout import Layout
     from recycle.pipeline import distillation, learn
-    from recycle.progress import Terminal
+    from recycle.run_folder import RunFolder
 
     task = distillation(
         model,
@@ -398,9 +412,10 @@ def distill(
         footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},
         train={"steps": steps, "hours": hours, "device": device, "precision": precision},
     )
-    where = Layout(out or Path("runs") / task.name)
-    report = learn(task, where, Terminal())
-    _print(f"trained {report.step} steps; the model is in {where.model}")
+    where = RunFolder(out or Path("runs") / task.name)
+    with _watched(as_json) as job:
+        report = learn(task, where, job=job)
+        job.say(f"trained {report.step} steps; the model is in {where.model}")
 
 
 @app.command()
@@ -450,6 +465,7 @@ def translate(
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    as_json: JsonLines = False,
 ) -> None:
     """Translate a video, or all videos of a folder; nothing is lost, nothing is done twice.
 
@@ -465,7 +481,6 @@ def translate(
     from recycle.footage.decode import check_rate
     from recycle.footage.find import beside_images
     from recycle.footage.manifest import fingerprint
-    from recycle.progress import Terminal
     from recycle.storage import workplace
     from recycle.translation.folder_task import (
         Folder,
@@ -514,21 +529,22 @@ def translate(
         if dry_run:
             _print(describe_plan(task, overwrite=overwrite, retry_failed=retry_failed), lines=True)
             return
-        with (
-            open_ledger(output) as ledger,
-            open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine,
-        ):
-            run = partial(
-                translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed, ledger=ledger
-            )
-            report = watch_folder(run, Terminal()) if watch else run(Terminal())
-        for notice in report.notices:
-            _print(notice)
-        if report.stopped:
-            _print_error(report.stopped)
-        failed = [f"{name}: {reason}" for name, reason in report.failed]
-        lost = [f"{name}: {streams}" for name, streams in report.lost]
-        _conclude("translated", report.done, report.skipped, failed, str(output / LEDGER), lost)
+        with _watched(as_json) as job:
+            with (
+                open_ledger(output) as ledger,
+                open_engine(task, overwrite=overwrite, at_once=at_once, cluster=cluster) as engine,
+            ):
+                run = partial(
+                    translate_all, task, engine=engine, overwrite=overwrite, retry_failed=retry_failed, ledger=ledger
+                )
+                report = watch_folder(run, job=job) if watch else run(job=job)
+            for notice in report.notices:
+                job.say(notice)
+            if report.stopped:
+                _print_error(report.stopped)
+            failed = [f"{name}: {reason}" for name, reason in report.failed]
+            lost = [f"{name}: {streams}" for name, streams in report.lost]
+            _conclude(job, "translated", report.done, report.skipped, failed, str(output / LEDGER), lost)
         return
     whole_folder: dict[str, object] = {
         "--include": include,
@@ -540,38 +556,35 @@ def translate(
     _refuse([name for name, value in whole_folder.items() if value], "are for a folder")
     check_output(source, output, overwrite=overwrite)
     check_rate(source, settings.fps)
-    for line in beside_images(source) if source.is_dir() else []:
-        _print(line)
-    translator = Translator.from_pretrained(model, device=device, precision=precision)
-    if cluster:
-        _refuse(given, "are not for a cluster")
-        task = Folder(source, output.parent, translator, to, settings)
-        with Terminal().bar(f"translating {source.name}") as progress:
-            done = translate_file(
-                task, output, cluster=cluster, overwrite=overwrite, at_once=at_once, progress=progress
+    with _watched(as_json) as job:
+        for line in beside_images(source) if source.is_dir() else []:
+            job.say(line)
+        translator = Translator.from_pretrained(model, device=device, precision=precision)
+        if cluster:
+            _refuse(given, "are not for a cluster")
+            task = Folder(source, output.parent, translator, to, settings)
+            done = translate_file(task, output, cluster=cluster, overwrite=overwrite, at_once=at_once, job=job)
+            for notice in done.notices:
+                job.say(notice)
+            job.say(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
+            _tell_lost(done.lost)
+            return
+        span = preview_span(source, settings) if preview else parse_span(start, end)
+        work = workplace(source, output, "" if is_here(source) else fingerprint(source))
+        with work as (source_here, output_here):
+            result = translator.translate_video(
+                source_here,
+                output_here,
+                to=to,
+                settings=settings,
+                span=span,
+                compare=compare or preview,
+                overwrite=overwrite or output_here != output,
+                job=job,
             )
-        for notice in done.notices:
-            _print(notice)
-        _print(f"wrote {output}: {done.frames} frames in {done.seconds:.1f} s")
-        _tell_lost(done.lost)
-        return
-    span = preview_span(source, settings) if preview else parse_span(start, end)
-    work = workplace(source, output, "" if is_here(source) else fingerprint(source))
-    with Terminal().bar(f"translating {source.name}") as progress, work as (source_here, output_here):
-        result = translator.translate_video(
-            source_here,
-            output_here,
-            to=to,
-            settings=settings,
-            span=span,
-            compare=compare or preview,
-            overwrite=overwrite or output_here != output,
-            progress=progress,
-            say=_print,
-        )
-    before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
-    _print(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
-    _tell_lost(result.lost)
+        before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
+        job.say(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
+        _tell_lost(result.lost)
 
 
 @app.command()
@@ -590,13 +603,14 @@ def evaluate(
     trained_b: Annotated[list[Path] | None, typer.Option(help="The same of b, such as runs/demo/frames/b.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    as_json: JsonLines = False,
 ) -> None:
     """Score a model on unseen clips, with or without their true counterparts.
 
     Example: recycle evaluate --model runs/demo/model --a day.mp4 --truth-ab night.mp4 --out scores
     """
     from recycle.config import parse_pipeline
-    from recycle.progress import Terminal
+    from recycle.run_folder import RunFolder
     from recycle.scoring import score_model
 
     footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
@@ -613,11 +627,12 @@ def evaluate(
         },
         where="evaluate",
     )
-    scores = score_model(task, model, out, Terminal())
-    width = max(map(len, scores))
-    for name, value in scores.items():
-        typer.echo(f"{name:<{width}}  {value:.4f}")
-    _print(f"wrote {out / 'metrics.json'}")
+    with _watched(as_json) as job:
+        scores = score_model(task, model, out, job=job)
+        width = max(map(len, scores))
+        for name, value in scores.items():
+            job.say(f"{name:<{width}}  {value:.4f}")
+        job.say(f"wrote {RunFolder(out).metrics}")
 
 
 @app.command()
@@ -627,7 +642,7 @@ def run(
     b: FootageB = None,
     test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
     test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of b to translate and score.")] = None,
-    out: RunFolder = None,
+    out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
     plan: Plan = False,
@@ -638,6 +653,7 @@ def run(
     sharded: Sharded = None,
     precision: PrecisionChange = None,
     features: Features = None,
+    as_json: JsonLines = False,
 ) -> None:
     """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
 
@@ -649,7 +665,6 @@ def run(
     """
     from recycle.choice import Wishes
     from recycle.pipeline import run as run_pipeline
-    from recycle.progress import Terminal
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
@@ -657,32 +672,34 @@ def run(
     wishes = Wishes(footage, out, hours, steps, device, precision)
     if _planned(pipeline, wishes, plan, gpu):
         return
-    task, folder = _task(
-        pipeline,
-        wishes,
-        footage=footage,
-        train={"steps": steps, "hours": hours, **many, **machine},
-        translate=machine,
-        evaluate={"features": features, "device": device},
-    )
-    where = run_pipeline(task, folder, Terminal())
-    _print(
-        f"model       {where.model}\ntranslated  {where.translated}\nscores      {where.metrics}\n"
-        f"report      {where.report}   <- open this in a browser",
-        lines=True,
-    )
+    with _watched(as_json) as job:
+        task, folder = _task(
+            pipeline,
+            wishes,
+            job,
+            footage=footage,
+            train={"steps": steps, "hours": hours, **many, **machine},
+            translate=machine,
+            evaluate={"features": features, "device": device},
+        )
+        where = run_pipeline(task, folder, job=job)
+        job.say(f"model       {where.model}")
+        job.say(f"translated  {where.translated}")
+        job.say(f"scores      {where.metrics}")
+        job.say(f"report      {where.report}   <- open this in a browser")
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
     device: DeviceChange = None,
+    as_json: JsonLines = False,
 ) -> None:
     """Film a street, learn day ↔ night from it, translate an unseen clip both ways, and show the result.
 
     Example: recycle demo
     """
-    run(Path("demo"), out=out, device=device)
+    run(Path("demo"), out=out, device=device, as_json=as_json)
 
 
 @app.command()
@@ -694,6 +711,7 @@ def compare(
         list[Path] | None, typer.Option(help="Video of domain b; default: shared test clips, or held-out frames.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
     """Put runs side by side on one page: settings that differ, the same clips, scores, curves.
 
@@ -702,10 +720,10 @@ def compare(
     Example: recycle compare runs/recycle runs/cycle --out compare.html
     """
     from recycle.compare import compare as compare_runs
-    from recycle.progress import Terminal
 
-    compare_runs(runs, out, Terminal(), a=a or (), b=b or (), overwrite=overwrite)
-    _print(f"wrote {out}   <- open this in a browser")
+    with _watched(as_json) as job:
+        compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
+        job.say(f"wrote {out}   <- open this in a browser")
 
 
 @app.command()
@@ -752,18 +770,19 @@ def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | N
     return True
 
 
-def _task(pipeline: Path | None, wishes: "Wishes", **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
+def _task(pipeline: Path | None, wishes: "Wishes", job: Job, **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
     """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
     from recycle.choice import open_chosen
     from recycle.pipeline import open_pipeline
 
     if pipeline is None:
-        return open_chosen(wishes, _print, **changes), wishes.folder
+        return open_chosen(wishes, job=job, **changes), wishes.folder
     task = open_pipeline(pipeline, **changes)
     return task, wishes.out or Path("runs") / task.name
 
 
 def _conclude(
+    job: Job,
     verb: str,
     done: Sequence[object],
     skipped: Sequence[object],
@@ -774,7 +793,7 @@ def _conclude(
     """Tell what became of many files; the exit code is 1 if any failed, else LOST_STREAM if any has `lost` streams."""
     for reason in failed:
         _print_error(reason)
-    _print(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
+    job.say(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
     _tell_lost(lost, 1 if failed else LOST_STREAM)
     if failed:
         raise typer.Exit(1)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from recycle.evaluation.compare import DIRECTIONS, TEMPLATE, ComparedRun, write_
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
-from recycle.events import Job
+from recycle.events import Event, Job, Observer, Progress
 from recycle.footage.decode import open_frames
 from recycle.footage.manifest import fingerprint
 from recycle.networks.bundle import BundleConfig
@@ -143,17 +143,25 @@ class TrainedRun:
         settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
         with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
             if stage.needed:
-                job.say(f"translating {clip.source.name} with {self.name}")
                 Translator.from_pretrained(self.where.model).translate_video(
                     clip.source,
                     clip.translated,
                     to=clip.to,
                     settings=settings,
                     overwrite=overwrite or stage.done_before,
-                    job=job.about(self.name),
+                    job=job.observed_by(self._named(job)),
                 )
         made.append(stage)
         return clip.translated
+
+    def _named(self, job: Job) -> Observer:
+        """Passes on progress, with the run's name."""
+
+        def observe(event: Event) -> None:
+            if isinstance(event, Progress):
+                job.emit(replace(event, what=f"{self.name}: {event.what}"))
+
+        return observe
 
     def compared(self) -> ComparedRun:
         """What the page tells of it."""
@@ -233,8 +241,8 @@ def _read_settings(where: RunFolder) -> dict[str, Any]:
             raise BundleError(f"{where.checkpoint} is of another program; give the folder of a run") from error
     else:
         raise RecycleError(
-            f"{where.folder} is not the folder of a run: it has neither {where.pipeline.name} nor {where.checkpoint.name}; give one "
-            "that 'recycle train' or 'recycle run' wrote, such as runs/demo"
+            f"{where.folder} is not the folder of a run: it has neither {where.pipeline.name} nor "
+            f"{where.checkpoint.name}; give one that 'recycle train' or 'recycle run' wrote, such as runs/demo"
         )
     if not isinstance(settings.get("train"), dict):
         raise RecycleError(f"{where.pipeline} is not the record of a run; give a folder that 'recycle train' wrote")

@@ -157,8 +157,8 @@ def translation_stage(source: Path, output: Path, to: Domain, model_key: str, se
 def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = None) -> dict[str, float]:
     """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
 
-    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises FootageError
-    where there is nothing to score, Interrupted where the job is cancelled, and as what it calls.
+    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises
+    FootageError where there is nothing to score, Interrupted where the job is cancelled, and as what it calls.
     """
     job = job or Job()
     prepare_features(task.evaluate, job=job)

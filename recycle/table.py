@@ -66,6 +66,11 @@ class LiveTable:
         """Whether it is drawn; else lines are printed."""
         return self._console.is_terminal
 
+    @property
+    def over(self) -> bool:
+        """Whether no file waits or is at work."""
+        return not (self._by_state["waiting"] or self._by_state["running"])
+
     def __enter__(self) -> Self:
         if self.live:
             self._live.start()

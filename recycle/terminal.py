@@ -66,6 +66,8 @@ class Terminal:
                 self._progress(event)
 
     def _say(self, text: str) -> None:
+        if self._table is not None and self._table.over:
+            self._close()
         sys.stdout.write(shown(text) + "\n")  # in a terminal, rich puts it above the bar
         sys.stdout.flush()
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from recycle.footage.decode import VideoReader
+from recycle.run_folder import RunFolder
 
 TIMES = (1.0, 6.0)
 """Seconds into the unseen clip."""
@@ -26,7 +27,8 @@ def frame_at(video: Path, seconds: float) -> np.ndarray:
 
 def row(run: Path, source: str, translated: str, truth: str, seconds: float) -> np.ndarray:
     """Source | translation | truth, enlarged without smoothing."""
-    videos = (run / "footage" / source, run / "translated" / translated, run / "footage" / truth)
+    where = RunFolder(run)
+    videos = (where.footage / source, where.translated / translated, where.footage / truth)
     frames = [cv2.resize(frame_at(v, seconds), None, fx=ENLARGE, fy=ENLARGE, interpolation=0) for v in videos]
     gap = np.full((frames[0].shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([frames[0], gap, frames[1], gap, frames[2]], axis=1)

@@ -29,7 +29,8 @@ from recycle.atomic import write_text
 from recycle.cores import cores
 from recycle.devices import find_device
 from recycle.errors import Interrupted, RecycleError
-from recycle.progress import Terminal
+from recycle.events import Job
+from recycle.terminal import Terminal
 from tools.reproduction.judged_tables import judged_page
 from tools.reproduction.kinds import LABELS, open_task
 from tools.reproduction.plan import chosen
@@ -68,10 +69,10 @@ class Command:
     """The folder of real footage."""
 
 
-def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
+def reproduce(command: Command, job: Job) -> dict[str, Any]:
     """Train and score all that is asked for and not finished yet; the content of results.json.
 
-    Raises RecycleError; Interrupted when it was stopped and can be continued.
+    Raises RecycleError; Interrupted when it was stopped, by Ctrl-C or by the job, and can be continued.
     """
     began = time.perf_counter()
     task = open_task(command.task, command.size, plan=command.plan, footage=command.footage)
@@ -81,11 +82,11 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
         overlays = chosen(task.methods, command.methods or task.usual, "method")
     device = command.device
     plain = {method: task.pipeline(over, name=method, device=device) for method, over in overlays.items()}
-    footage = task.training(command.out / "frames", console)
-    bench = task.bench(footage, command.out, command.device, console)
+    footage = task.training(command.out / "frames", job)
+    bench = task.bench(footage, command.out, command.device, job)
     place = command.out / "runs" / task.key
-    yardsticks, judged_yardsticks = _yardsticks(bench, footage, command, console)
-    console.say("measuring the time of a step")
+    yardsticks, judged_yardsticks = _yardsticks(bench, footage, command, job)
+    job.say("measuring the time of a step")
     jobs = command.jobs or (cores() if find_device(command.device) == "cpu" else 1)
     seconds = step_seconds(plain, footage, place, jobs=jobs)
     budget = command.seconds or task.size.seconds
@@ -95,16 +96,7 @@ def reproduce(command: Command, console: Terminal) -> dict[str, Any]:
         for seed in range(command.seeds or (ABLATION_SEEDS if command.ablation else task.size.seeds))
         for method, over in overlays.items()
     ]
-    with console.bar("training", unit="steps") as progress:
-        outcomes = finish(
-            runs,
-            footage,
-            bench,
-            twice=not command.ablation,
-            jobs=jobs,
-            device=device,
-            progress=progress,
-        )
+    outcomes = finish(runs, footage, bench, twice=not command.ablation, jobs=jobs, device=device, job=job)
     rows = [_row(outcome, command) for outcome in outcomes]
     if command.task == LABELS:
         rows = [row | {"scores": normalised(row["scores"], yardsticks["truth"])} for row in rows]
@@ -156,12 +148,12 @@ def _row(outcome: Outcome, command: Command) -> dict[str, Any]:
 
 
 def _yardsticks(
-    bench: Bench, footage: TrainingFootage, command: Command, console: Terminal
+    bench: Bench, footage: TrainingFootage, command: Command, job: Job
 ) -> tuple[dict[str, Scores], dict[str, Scores]]:
     """What the scores of a run are to be compared with: against the truth, and without it."""
     file = command.out / f"yardsticks-{bench.key}.json"
     if not file.is_file():
-        console.say("scoring the yardsticks")
+        job.say("scoring the yardsticks")
         judged = {"untouched input": bench.judge(lambda frames, to: frames)}
         judged["real training frames"] = bench.judge.distances(footage.shots)
         write_text(file, json.dumps({"truth": bench.yardsticks(), "judged": judged}, indent=2) + "\n")
@@ -221,7 +213,8 @@ def main() -> None:
         footage=given.footage,
     )
     try:
-        results = reproduce(command, Terminal())
+        with Terminal() as terminal:
+            results = reproduce(command, Job(terminal))
     except KeyboardInterrupt:
         sys.stderr.write("stopped; run the same command again to continue\n")
         sys.exit(130)

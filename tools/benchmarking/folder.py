@@ -10,10 +10,11 @@ from shutil import copy
 from tempfile import TemporaryDirectory
 
 from recycle.config import TranslateSettings
+from recycle.events import FileState, Job
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
-from recycle.progress import Terminal
-from recycle.translation.batch import Advanced, Changed, Plan
+from recycle.terminal import Terminal
+from recycle.translation.batch import Changed, Plan
 from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.translator import Translator
 from tools.benchmarking.results import Goal, Results
@@ -28,12 +29,12 @@ MOST = 1.2
 class Instant:
     """An engine (see `recycle.translation.batch.Engine`) that writes an empty output for each file."""
 
-    def run(self, plans: Sequence[Plan], changed: Changed, progress: Advanced) -> None:
+    def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Every file is running, has one frame, and is done."""
         for one in plans:
             changed(one, one.entry.model_copy(update={"state": "running"}))
             one.job.output.touch()
-            progress(one, 1, 1)
+            job.emit(FileState(one.job.name, "running", done=1, total=1))
             changed(one, one.entry.model_copy(update={"state": "done", "output": one.job.target, "frames": 1}))
 
 
@@ -60,8 +61,9 @@ def _turn(place: Path, count: int) -> float:
     with TemporaryDirectory(dir=place.parent) as out:
         task = Folder(place, Path(out), Translator(None, device="cpu"), "b", TranslateSettings())
         start = time.process_time()
-        with redirect_stderr(StringIO()):
-            report = translate_all(task, Terminal(), engine=Instant(), overwrite=False, retry_failed=False)
+        with redirect_stderr(StringIO()), Terminal() as terminal:
+            job = Job(terminal)
+            report = translate_all(task, engine=Instant(), overwrite=False, retry_failed=False, job=job)
         seconds = time.process_time() - start
     assert len(report.done) == count, report.failed
     return seconds / count

@@ -12,11 +12,11 @@ from recycle.atomic import atomic_path
 from recycle.config import Appearance
 from recycle.cores import cores
 from recycle.errors import OutputError
+from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.street import Street
 from recycle.footage.workers import run_all
-from recycle.progress import Terminal
 
 _WORTH_PROCESSES = 2000
 """Frames from which on it pays to start processes."""
@@ -42,21 +42,16 @@ class Reel:
         return find_shots(self.folder)
 
 
-def draw_all(reels: Sequence[Reel], console: Terminal) -> None:
+def draw_all(reels: Sequence[Reel], job: Job) -> None:
     """Draw the reels that are not there yet. Raises OutputError."""
     missing = [reel for reel in reels if not (reel.folder / MANIFEST).is_file()]
     if not missing:
         return
     total = sum(len(reel.street) for reel in missing)
     workers = min(cores(), len(missing)) if total > _WORTH_PROCESSES else 1
-    done = 0
-    with console.bar("drawing the street") as progress:
-
-        def report(frames: int) -> None:
-            nonlocal done
-            progress(done := done + frames, total)
-
-        drawn = run_all(_draw, missing, workers=workers, crashed=False, report=report)
+    count = job.counting("drawing the street", total=total)
+    drawn = run_all(_draw, missing, workers=workers, crashed=False, report=count.add, job=job)
+    count.finish()
     if not all(drawn):
         raise OutputError(f"a process that drew into {reels[0].root} was killed (out of memory?); run it again")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from recycle.config import Appearance
 from recycle.evaluation.metrics import Motion, motion
+from recycle.events import Job
 from recycle.footage.clips import Shot
 from recycle.footage.street import Street
-from recycle.progress import Terminal
 from tools.reproduction.drawing import Reel, draw_all
 from tools.reproduction.plan import CONDITIONS, FootageSize
 from tools.reproduction.task import Clip, TrainingFootage
@@ -30,7 +30,7 @@ class Scene:
     motions: tuple[Motion, ...]
 
 
-def training_footage(size: FootageSize, folder: Path, console: Terminal) -> TrainingFootage:
+def training_footage(size: FootageSize, folder: Path, job: Job) -> TrainingFootage:
     """Draw what is not there yet. Domain a holds all conditions, domain b as many label maps, of other scenes."""
     streets_a, streets_b = (
         [_street(size, seed + number, size.train_seconds) for number in range(len(CONDITIONS))]
@@ -41,24 +41,25 @@ def training_footage(size: FootageSize, folder: Path, console: Terminal) -> Trai
         [Reel(street, "labels", folder) for street in streets_b],
         [Reel(street, "labels", folder) for street in streets_a],
     )
-    draw_all([reel for own in reels for reel in own], console)
+    draw_all([reel for own in reels for reel in own], job)
     a, b, labels_of_a = ([shot for reel in own for shot in reel.shots()] for own in reels)
     return TrainingFootage(a, b, labels_of_a)
 
 
-def test_scenes(size: FootageSize, console: Terminal) -> list[Scene]:
+def test_scenes(size: FootageSize, job: Job) -> list[Scene]:
     """The unseen scenes: as many in each condition, each condition other ones; `window` frames of each."""
     scenes = []
-    with console.bar("drawing the unseen scenes", unit="scenes") as progress:
-        for number, condition in enumerate(CONDITIONS):
-            street = _street(size, SEED_TEST + number, size.test_seconds)
-            for start, end in zip(street.cuts(), (*street.cuts()[1:], len(street)), strict=True):
-                first = max(start, (start + end - size.window) // 2)
-                indices = range(first, min(first + size.window, end))
-                video, labels = (np.stack([street.frame(i, look) for i in indices]) for look in (condition, "labels"))
-                motions = tuple(motion(*pair) for pair in pairwise(video))
-                scenes.append(Scene(condition, video, labels, motions))
-                progress(len(scenes), None)
+    count = job.counting("drawing the unseen scenes", unit="scenes")
+    for number, condition in enumerate(CONDITIONS):
+        street = _street(size, SEED_TEST + number, size.test_seconds)
+        for start, end in zip(street.cuts(), (*street.cuts()[1:], len(street)), strict=True):
+            first = max(start, (start + end - size.window) // 2)
+            indices = range(first, min(first + size.window, end))
+            video, labels = (np.stack([street.frame(i, look) for i in indices]) for look in (condition, "labels"))
+            motions = tuple(motion(*pair) for pair in pairwise(video))
+            scenes.append(Scene(condition, video, labels, motions))
+            count(len(scenes))
+    count.finish()
     return scenes
 
 

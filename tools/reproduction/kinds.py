@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recycle.config import Pipeline
-from recycle.progress import Terminal
+from recycle.events import Job
 from tools.reproduction.judge import Judge
 from tools.reproduction.labels import LabelsTask
 from tools.reproduction.plan import (
@@ -68,9 +68,9 @@ class _Kind(ABC):
         """Of a method, with these settings of `train`. Raises ConfigError."""
         return pipeline_of(self.size, overlay, name=name, **train)
 
-    def bench(self, training: TrainingFootage, folder: Path, device: str, console: Terminal) -> "FilmBench":
+    def bench(self, training: TrainingFootage, folder: Path, device: str, job: Job) -> "FilmBench":
         """The unseen films, and what the judge says of their own frames."""
-        console.say("looking at the unseen films")
+        job.say("looking at the unseen films")
         films = self._films(training)
         return FilmBench(films, self.key, Judge.of(films, device))
 
@@ -85,9 +85,9 @@ class StreetTask(_Kind):
         super().__init__(name, plan, settings, size)
         self._settings = settings
 
-    def training(self, folder: Path, console: Terminal) -> TrainingFootage:
+    def training(self, folder: Path, job: Job) -> TrainingFootage:
         """Draw both streets."""
-        return street_footage(self._settings, self.size, folder, console)
+        return street_footage(self._settings, self.size, folder, job)
 
     def _films(self, training: TrainingFootage) -> Films:
         return street_films(self._settings, self.size)
@@ -100,9 +100,9 @@ class RealTask(_Kind):
         super().__init__(name, plan, settings, size)
         self._settings, self._root = settings, root
 
-    def training(self, folder: Path, console: Terminal) -> TrainingFootage:
+    def training(self, folder: Path, job: Job) -> TrainingFootage:
         """Extract the footage."""
-        return real_footage(self.name, self._settings, self.size, self._root, folder, console)
+        return real_footage(self.name, self._settings, self.size, self._root, folder, job)
 
     def _films(self, training: TrainingFootage) -> Films:
         return real_films(training, self.size)

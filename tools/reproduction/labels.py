@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recycle.config import Domain, Pipeline
-from recycle.progress import Terminal
+from recycle.events import Job
 from tools.reproduction.footage import Scene, test_scenes, training_footage
 from tools.reproduction.judge import Judge
 from tools.reproduction.plan import Overlay, Plan, SegmenterSettings, Size, chosen, digest, pipeline_of
@@ -31,15 +31,15 @@ class LabelsTask:
         """Of a method, with these settings of `train`. Raises ConfigError."""
         return pipeline_of(self.size, overlay, name=name, **train)
 
-    def training(self, folder: Path, console: Terminal) -> TrainingFootage:
+    def training(self, folder: Path, job: Job) -> TrainingFootage:
         """Draw the streets."""
-        return training_footage(self.size.footage, folder, console)
+        return training_footage(self.size.footage, folder, job)
 
-    def bench(self, training: TrainingFootage, folder: Path, device: str, console: Terminal) -> "LabelsBench":
+    def bench(self, training: TrainingFootage, folder: Path, device: str, job: Job) -> "LabelsBench":
         """Train the segmentation network, and draw the unseen scenes."""
         it = self.size
-        weights = make_segmenter(it.segmenter, it.footage, training, folder, device=device, console=console)
-        scenes = test_scenes(it.footage, console)
+        weights = make_segmenter(it.segmenter, it.footage, training, folder, device=device, job=job)
+        scenes = test_scenes(it.footage, job)
         judge = Judge.of(films(scenes), device)
         return LabelsBench(scenes, weights, it.segmenter, digest(it.footage, it.segmenter), judge, device)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from recycle.config import Domain, ExtractSettings
 from recycle.errors import ConfigError, FootageError
+from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
-from recycle.progress import Terminal
 from tools.reproduction.footage import read_all
 from tools.reproduction.plan import RealSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage
@@ -18,7 +18,7 @@ _LEAST = 2
 
 
 def real_footage(
-    name: str, settings: RealSettings, size: TaskSize, root: Path, folder: Path, console: Terminal
+    name: str, settings: RealSettings, size: TaskSize, root: Path, folder: Path, job: Job
 ) -> TrainingFootage:
     """Extract what `folder` does not hold yet; `root`: the folder of real footage.
 
@@ -34,13 +34,12 @@ def real_footage(
     how = ExtractSettings(fps=settings.fps, short_side=size.lines, format="png")
     place = folder / f"{name}-{size.lines}-{settings.fps or 'all'}"
     shots: dict[str, list[Shot]] = {}
-    with console.bar("extracting the footage") as progress:
-        for part, places in given.items():
-            if places:
-                report = extract([root / one for one in places], place / part, how, progress=progress)
-                if report.failed:
-                    raise FootageError(report.failed[0][1])
-                shots[part] = [shot for one in report.folders for shot in find_shots(one)]
+    for part, places in given.items():
+        if places:
+            report = extract([root / one for one in places], place / part, how, job=job, what=f"extracting {part}")
+            if report.failed:
+                raise FootageError(report.failed[0][1])
+            shots[part] = [shot for one in report.folders for shot in find_shots(one)]
     train: dict[Domain, list[Shot]] = {}
     unseen: dict[Domain, list[Shot]] = {}
     for domain in ("a", "b"):

@@ -16,9 +16,11 @@ import torch
 from recycle.atomic import write_text
 from recycle.config import Pipeline
 from recycle.cores import cores
-from recycle.errors import OutputError
+from recycle.errors import Interrupted, OutputError
+from recycle.events import Event, Job, Step
 from recycle.footage.workers import run_all
-from recycle.progress import Bar
+from recycle.run_folder import RunFolder
+from recycle.training.checkpoint import previous_of
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tools.reproduction.plan import digest
@@ -48,7 +50,7 @@ class Run:
     @property
     def model(self) -> Path:
         """The bundle."""
-        return self.folder / "model"
+        return RunFolder(self.folder).model
 
     @property
     def done(self) -> Path:
@@ -131,13 +133,14 @@ def _warm_up(task: _WarmUp, count: Callable[[int], None]) -> dict[str, list[floa
         for method, pipeline in task.pipelines.items():
             stamps: list[float] = []
 
-            def stamp(step: int, steps: int, detail: str, stamps: list[float] = stamps) -> None:
-                stamps.append(time.perf_counter())
+            def stamp(event: Event, stamps: list[float] = stamps) -> None:
+                if isinstance(event, Step):
+                    stamps.append(time.perf_counter())
                 if len(stamps) == _STEPS:
                     raise _Enough
 
             with tempfile.TemporaryDirectory(dir=task.folder, prefix=".warm-up-") as place, suppress(_Enough):
-                train(pipeline, task.footage.a, task.footage.b, Path(place), progress=stamp)
+                train(pipeline, task.footage.a, task.footage.b, Path(place), job=Job(stamp))
             seconds[method] += [after - before for before, after in pairwise(stamps)]  # the first step warms up
     return seconds
 
@@ -154,25 +157,23 @@ def finish(
     twice: bool,
     jobs: int,
     device: str,
-    progress: Bar,
+    job: Job,
 ) -> list[Outcome]:
     """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
 
-    twice: runs are scored in the bench's second way, too. Raises RecycleError; Interrupted when it was stopped and can
-    be continued.
+    twice: runs are scored in the bench's second way, too. Raises RecycleError; Interrupted when it was stopped, by
+    Ctrl-C or by the job, and can be continued.
     """
     second = bench.second if twice else None
     wanted = [(run, way) for run in runs for way in ways_of(run.pipeline, second)]
     unscored = [run for run, way in wanted if not all(file.is_file() for file in _files(run, bench, way))]
     missing = list({run.folder: run for run in unscored}.values())
     tasks = [_Task(run, footage, bench, second, device, threads(jobs)) for run in missing]
-    total, done = sum(run.pipeline.train.steps for run in missing if not run.done.is_file()), 0
-
-    def report(steps: int) -> None:
-        nonlocal done
-        progress(done := done + steps, total)
-
-    if not all(run_all(_train_and_score, tasks, workers=min(jobs, len(tasks)), crashed=False, report=report)):
+    total = sum(run.pipeline.train.steps for run in missing if not run.done.is_file())
+    count = job.counting("training", total=total, unit="steps")
+    if not all(
+        run_all(_train_and_score, tasks, workers=min(jobs, len(tasks)), crashed=False, report=count.add, job=job)
+    ):
         raise OutputError(_KILLED)
     return [
         Outcome(run, way, *(json.loads(f.read_text(encoding="utf-8")) for f in (run.done, *_files(run, bench, way))))
@@ -219,12 +220,17 @@ def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> 
         return
     began, before = time.perf_counter(), 0
 
-    def progress(step: int, steps: int, detail: str) -> None:
+    def observe(event: Event) -> None:
         nonlocal before
-        count(step - before)
-        before = step
+        if isinstance(event, Step):
+            steps, before = event.step - before, event.step
+            try:
+                count(steps)
+            except Interrupted:
+                job.cancel()  # it is to save first
 
-    report = train(run.pipeline, footage.a, footage.b, run.folder, progress=progress)
+    job = Job(observe)
+    report = train(run.pipeline, footage.a, footage.b, run.folder, job=job)
     facts = {
         "steps": report.step,
         "seconds": time.perf_counter() - began,
@@ -232,8 +238,9 @@ def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> 
         "notices": report.notices,
     }
     write_text(run.done, json.dumps(facts) + "\n")
-    for name in ("checkpoint.pt", "checkpoint.previous.pt"):  # of use to an unfinished run alone, and large
-        (run.folder / name).unlink(missing_ok=True)
+    latest = RunFolder(run.folder).checkpoint
+    for file in (latest, previous_of(latest)):  # of use to an unfinished run alone, and large
+        file.unlink(missing_ok=True)
 
 
 def threads(jobs: int) -> int | None:

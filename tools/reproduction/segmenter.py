@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from recycle.atomic import atomic_path, write_text
 from recycle.devices import find_device
+from recycle.events import Job
 from recycle.fabric import make_fabric
 from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
-from recycle.progress import StepProgress, Terminal
 from tools.reproduction.footage import read_all
 from tools.reproduction.plan import FootageSize, SegmenterSettings, digest
 from tools.reproduction.task import Clip, TrainingFootage
@@ -52,7 +52,7 @@ def make_segmenter(
     folder: Path,
     *,
     device: str,
-    console: Terminal,
+    job: Job,
 ) -> Path:
     """The weights that `folder` holds for these settings; the network is trained if there are none."""
     weights = folder / f"segmenter-{digest(settings, size)}.safetensors"
@@ -62,8 +62,7 @@ def make_segmenter(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = _network(settings).to(device)
-        with console.bar("training the segmentation network", unit="steps") as progress:
-            losses = _train(network, settings, footage, device, progress)
+        losses = _train(network, settings, footage, device, job)
     with atomic_path(weights) as temporary:
         save_file({key: value.cpu().contiguous() for key, value in network.state_dict().items()}, temporary)
     write_text(weights.with_suffix(".json"), json.dumps({"loss": losses[:: max(1, len(losses) // 50)]}) + "\n")
@@ -90,7 +89,7 @@ def _network(settings: SegmenterSettings) -> nn.Module:
 
 
 def _train(
-    network: nn.Module, settings: SegmenterSettings, footage: TrainingFootage, device: str, progress: StepProgress
+    network: nn.Module, settings: SegmenterSettings, footage: TrainingFootage, device: str, job: Job
 ) -> list[float]:
     """AdamW with one cycle of learning rate, random flips; returns the loss of each step."""
     fabric = make_fabric(device, "auto")
@@ -101,6 +100,7 @@ def _train(
         optimiser, max_lr=settings.learning_rate, total_steps=settings.steps + 1
     )
     network.train()
+    count = job.counting("training the segmentation network", total=settings.steps, unit="steps")
     losses = []
     for step in range(settings.steps):
         chosen = rng.integers(len(frames), size=settings.batch_size)
@@ -116,7 +116,7 @@ def _train(
         optimiser.step()
         schedule.step()
         losses.append(float(loss.detach()))
-        progress(step + 1, settings.steps, f"loss {losses[-1]:.2f}")
+        count(step + 1, detail=f"loss {losses[-1]:.2f}")
     return losses
 
 

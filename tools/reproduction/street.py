@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from recycle.config import Appearance, Domain
+from recycle.events import Job
 from recycle.footage.street import Street
-from recycle.progress import Terminal
 from tools.reproduction.drawing import Reel, draw_all
 from tools.reproduction.plan import StreetSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage
@@ -17,13 +17,13 @@ SEEDS: dict[str, int] = {"a": 4000, "b": 5000, "test_a": 6000, "test_b": 7000}
 _ASPECT = 5 / 3
 
 
-def street_footage(settings: StreetSettings, size: TaskSize, folder: Path, console: Terminal) -> TrainingFootage:
+def street_footage(settings: StreetSettings, size: TaskSize, folder: Path, job: Job) -> TrainingFootage:
     """Draw what is not there yet. Raises OutputError."""
     one, other = (
         Reel(_street(settings, size, name, size.train_seconds), look, folder)
         for name, look in zip(("a", "b"), settings.looks, strict=True)
     )
-    draw_all([one, other], console)
+    draw_all([one, other], job)
     return TrainingFootage(one.shots(), other.shots())
 
 

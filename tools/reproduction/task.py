@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from recycle.config import Domain, Pipeline
 from recycle.evaluation.metrics import Motion, motion
+from recycle.events import Job
 from recycle.footage.clips import Shot
-from recycle.progress import Terminal
 from tools.reproduction.plan import Budget, Overlay
 
 Clip = NDArray[np.uint8]
@@ -122,8 +122,8 @@ class Task(Protocol):
     def pipeline(self, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
         """Of a method, with these settings of `train`. Raises ConfigError."""
 
-    def training(self, folder: Path, console: Terminal) -> TrainingFootage:
+    def training(self, folder: Path, job: Job) -> TrainingFootage:
         """Make what `folder` does not hold yet. Raises RecycleError."""
 
-    def bench(self, training: TrainingFootage, folder: Path, device: str, console: Terminal) -> Bench:
+    def bench(self, training: TrainingFootage, folder: Path, device: str, job: Job) -> Bench:
         """Make what `folder` does not hold yet. Raises RecycleError."""
