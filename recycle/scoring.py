@@ -133,11 +133,14 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
                 )
 
 
-def foresee_tests(footage: FootageSettings, settings: TranslateSettings, where: RunFolder, *, job: Job) -> None:
+def foresee_tests(
+    footage: FootageSettings, settings: TranslateSettings, where: RunFolder, *, job: Job | None = None
+) -> None:
     """Say before the work what of the test videos will be lost or changed.
 
     Raises FootageError, OutputError or ConfigError where one cannot be translated.
     """
+    job = job or Job()
     for clip in test_clips(footage, where.translated):
         for notice in foresee(clip.source, clip.translated, settings):
             job.say(f"{clip.source.name}: {notice}")
@@ -201,7 +204,8 @@ def evaluate_tests(
             describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
             for domain in map(_target, pictures):
-                galleries[domain] = Gallery.of(trained[domain], describe, domain=domain, job=job)
+                what = f"looking at training frames of {domain}"
+                galleries[domain] = Gallery.of(trained[domain], describe, job=job, what=what)
             scores = evaluate(directions, settings, features=features, trained=galleries, job=job)
             for direction, picture in pictures.items():
                 translated = [clip.translated for clip in clips if clip.direction == direction]

@@ -14,15 +14,16 @@ from recycle.compare import compare, unique_names
 from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pipeline
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
+from recycle.events import Step
 from recycle.footage.clips import find_shots
 from recycle.footage.decode import open_frames
 from recycle.footage.encode import write_video
-from recycle.layout import Layout
 from recycle.pipeline import learn, make_street, prepare_footage, run
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tests.evaluation.conftest import Page
+from tests.jobs import stepping
 
 
 def task(*, steps: int = 2, cycle: float = 0.0) -> Pipeline:
@@ -52,18 +53,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two finished runs, and one that was killed in its second step."""
     root = tmp_path_factory.mktemp("runs")
     folders = [root / name for name in ("plain", "cycle", "killed")]
-    run(task(), folders[0], Terminal())
+    run(task(), folders[0])
     for folder in folders[1:]:  # the same films, which then are not made again
         shutil.copytree(folders[0] / "footage", folder / "footage")
-    run(task(steps=3, cycle=10.0), folders[1], Terminal())
+    run(task(steps=3, cycle=10.0), folders[1])
 
-    def stop(done: int, total: int | None, detail: str = "", /) -> None:
+    def stop(step: Step) -> None:
         raise Stopped
 
-    where = Layout(folders[2])
-    _, shots_a, shots_b = prepare_footage(task(), where, Terminal())
+    where = RunFolder(folders[2])
+    _, shots_a, shots_b = prepare_footage(task(), where)
     with pytest.raises(Stopped):
-        train(task(), shots_a, shots_b, where.folder, progress=stop)
+        train(task(), shots_a, shots_b, where.folder, job=stepping(stop))
     return folders
 
 
@@ -78,7 +79,7 @@ def files(folder: Path) -> dict[Path, int]:
 def test_finished_and_killed_runs_stand_side_by_side(runs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "compare.html"
     before = files(runs[0].parent)
-    compare(runs, out, Terminal())
+    compare(runs, out)
     assert files(runs[0].parent) == before
     assert list(tmp_path.iterdir()) == [out]
     page = Page(out)
@@ -108,7 +109,7 @@ def test_given_videos_take_the_place_of_the_test_clips(runs: list[Path], tmp_pat
     write_video(film, (np.full((48, 64, 3), 30 * i, np.uint8) for i in range(4)), fps=8)
     copy = tmp_path / "copy of a test clip.mp4"
     shutil.copy(runs[0] / "footage" / "test_b.mp4", copy)
-    compare(runs[:2], tmp_path / "c.html", Terminal(), a=[film], b=[copy])
+    compare(runs[:2], tmp_path / "c.html", a=[film], b=[copy])
     page = Page(tmp_path / "c.html")
     assert [video["aria-label"].partition(": ")[2] for video in page.of("video")] == [
         *(f"film.mp4: {role}" for role in ("source", "plain", "cycle")),
@@ -125,17 +126,17 @@ def test_given_videos_take_the_place_of_the_test_clips(runs: list[Path], tmp_pat
 @pytest.mark.parametrize("paired", [False, True])
 def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path: Path, paired: bool) -> None:
     street = StreetSettings(width=64, height=48, fps=8, seconds=7, test_seconds=0.5)
-    films = make_street(street, tmp_path / "films", Terminal(), paired=paired)
+    films = make_street(street, tmp_path / "films", paired=paired)
 
     def trained(name: str, *, cycle: float, held_out: int = 4) -> Path:
         plain = task(cycle=cycle).model_dump()
         plain["footage"] = {"a": films.a, "b": films.b, "paired": paired}
         plain["train"]["held_out"] = held_out
-        learn(parse_pipeline(plain, where="test"), Layout(tmp_path / name), Terminal())
+        learn(parse_pipeline(plain, where="test"), RunFolder(tmp_path / name))
         return tmp_path / name
 
     runs = [trained("one", cycle=0.0), trained("two", cycle=10.0), trained("other", cycle=10.0, held_out=5)]
-    compare(runs[:2], tmp_path / "c.html", Terminal())
+    compare(runs[:2], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     roles = ("source", "one", "two", *(["truth"] if paired else []))
     assert [video["aria-label"] for video in page.of("video")] == [
@@ -156,7 +157,7 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
         assert clip == expected.read_bytes()
     if paired:
         assert clips[3] == clips[4]  # the truth of a is b
-    compare(runs, tmp_path / "all.html", Terminal())
+    compare(runs, tmp_path / "all.html")
     page = Page(tmp_path / "all.html")
     assert not page.of("video")
     assert "nor footage that all of them held out" in page.text
@@ -168,7 +169,7 @@ def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tm
     (old / "pipeline.json").unlink()
     own = old / "translated" / "test_a_ab.mp4"
     write_video(own, np.full((4, 48, 64, 3), 200, np.uint8), fps=8)  # to see that it is not translated anew
-    compare([old, runs[1]], tmp_path / "c.html", Terminal())
+    compare([old, runs[1]], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     assert embedded(page)[1] == own.read_bytes()
     assert page.row("losses.weights.cycle")[1:] == ["0.0", "10.0"]
@@ -179,7 +180,7 @@ def test_scores_of_an_earlier_model_are_told(runs: list[Path], tmp_path: Path) -
     again = tmp_path / "again"
     shutil.copytree(runs[0], again)
     shutil.copy(runs[1] / "model" / "model.safetensors", again / "model" / "model.safetensors")
-    compare([again, runs[0]], tmp_path / "c.html", Terminal())
+    compare([again, runs[0]], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     assert page.row("again")[2] == "its scores are of an earlier state of its model"
     assert page.row("plain")[2] == ""
@@ -189,7 +190,7 @@ def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> N
     moved = tmp_path / "moved"
     shutil.copytree(runs[0], moved)
     (moved / "footage" / "test_a.mp4").unlink()
-    compare([runs[1], moved], tmp_path / "c.html", Terminal())
+    compare([runs[1], moved], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     assert page.row("moved")[2] == "test_a.mp4 is not there"
     shown = [video["aria-label"] for video in page.of("video")]
@@ -203,7 +204,7 @@ def test_a_folder_of_test_clips_that_is_empty_now_is_told(runs: list[Path], tmp_
     (tmp_path / "clips").mkdir()
     record["footage"] = {"test_a": [str(tmp_path / "clips")]}
     (moved / "pipeline.json").write_text(json.dumps(record))
-    compare([runs[1], moved], tmp_path / "c.html", Terminal(), a=[runs[0] / "footage" / "test_a.mp4"])
+    compare([runs[1], moved], tmp_path / "c.html", a=[runs[0] / "footage" / "test_a.mp4"])
     page = Page(tmp_path / "c.html")
     assert "clips" in page.row("moved")[2]
     assert len(page.of("video")) == 4
@@ -213,7 +214,7 @@ def test_a_run_without_a_model_leaves_its_places_empty(runs: list[Path], tmp_pat
     bare = tmp_path / "bare"
     shutil.copytree(runs[2], bare)
     shutil.rmtree(bare / "model")
-    compare([runs[0], bare], tmp_path / "c.html", Terminal())
+    compare([runs[0], bare], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     assert page.row("bare")[1:] == ["–", "no model yet; no scores yet"]
     assert len(page.of("video")) == 6
@@ -225,31 +226,31 @@ def test_only_what_compare_wrote_is_replaced(runs: list[Path], tmp_path: Path) -
     two = [runs[2], runs[0]]
     out.write_text("precious")
     with pytest.raises(OutputError, match=r"c\.html exists and is not of 'recycle compare'; give --overwrite"):
-        compare(two, out, Terminal())
+        compare(two, out)
     assert out.read_text() == "precious"
-    compare(two, out, Terminal(), overwrite=True)
+    compare(two, out, overwrite=True)
     beside.parent.mkdir(parents=True)
     beside.write_text("precious too")
     with pytest.raises(OutputError, match=r"test_a_ab\.mp4 exists; give --overwrite"):
-        compare(two, out, Terminal())
+        compare(two, out)
     assert beside.read_text() == "precious too"
     beside.rename(beside.with_name("mine.mp4"))
-    compare(two, out, Terminal())
+    compare(two, out)
     assert [path for path in beside.parents[1].rglob("*") if path.is_file()] == [beside.with_name("mine.mp4")]
     with pytest.raises(OutputError, match="is a folder"):
-        compare(two, tmp_path, Terminal())
+        compare(two, tmp_path)
 
 
 def test_too_large_videos_are_linked_and_kept(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "EMBED_LIMIT", 0)
-    compare([runs[0], runs[2]], tmp_path / "c.html", Terminal())
+    compare([runs[0], runs[2]], tmp_path / "c.html")
     linked = [tmp_path / video["src"] for video in Page(tmp_path / "c.html").of("video")]
     assert linked[1].samefile(runs[0] / "translated" / "test_a_ab.mp4")
     assert linked[2] == tmp_path / "c-videos" / "2-killed" / "test_a_ab.mp4"
     before = files(tmp_path / "c-videos")
-    compare([runs[0], runs[2]], tmp_path / "c.html", Terminal())
+    compare([runs[0], runs[2]], tmp_path / "c.html")
     assert files(tmp_path / "c-videos") == before != {}  # not translated anew
 
 
@@ -264,7 +265,7 @@ def test_truth_of_another_size_is_left_out(
     record = json.loads((other / "pipeline.json").read_text())
     record["footage"] = {"test_a": [str(films[0])], "truth_ab": [str(films[1])]}
     (other / "pipeline.json").write_text(json.dumps(record))
-    compare([runs[0], other], tmp_path / "c.html", Terminal(), a=[films[0]])
+    compare([runs[0], other], tmp_path / "c.html", a=[films[0]])
     assert len(Page(tmp_path / "c.html").of("video")) == 3
     assert "left out" in (told := capsys.readouterr().out)
     assert "it is 32×32 pixels, the source 64×64" in told
@@ -282,9 +283,9 @@ def test_what_is_no_run_is_told_in_one_line(
     assert line.startswith(f"error: {tmp_path} is not the folder of a run: it has neither pipeline.json nor")
     assert "give one that 'recycle train'" in line
     with pytest.raises(RecycleError, match="at least two runs"):
-        compare(runs[:1], out, Terminal())
+        compare(runs[:1], out)
     with pytest.raises(FootageError, match=r"cannot read .*nosuch\.mp4"):
-        compare(runs[:2], out, Terminal(), a=[tmp_path / "nosuch.mp4"])
+        compare(runs[:2], out, a=[tmp_path / "nosuch.mp4"])
     assert not list(tmp_path.iterdir())
 
 
@@ -296,7 +297,7 @@ def test_damaged_records_are_told_in_one_line(runs: list[Path], tmp_path: Path) 
         shutil.copytree(runs[0], broken)
         (broken / name).write_text(content)
         with pytest.raises((ConfigError, BundleError), match=Path(name).name) as caught:
-            compare([broken, runs[1]], tmp_path / "c.html", Terminal())
+            compare([broken, runs[1]], tmp_path / "c.html")
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "c.html").exists()
 
@@ -313,5 +314,5 @@ def test_a_run_by_the_clock_is_not_measured_in_steps(runs: list[Path], tmp_path:
     settings = json.loads((folder / "pipeline.json").read_text())
     settings["train"]["hours"] = 2.5
     (folder / "pipeline.json").write_text(json.dumps(settings))
-    compare([folder, runs[1]], tmp_path / "c.html", Terminal())
+    compare([folder, runs[1]], tmp_path / "c.html")
     assert Page(tmp_path / "c.html").row("evening")[1] == "2 steps in 2.5 h"

@@ -79,7 +79,8 @@ def test_an_observer_may_speak_and_cancel() -> None:
 
 
 def test_cancel_from_another_thread_stops_the_work_and_its_parts() -> None:
-    job, counted = Job(), []
+    counted: list[Event] = []
+    job = Job()
     part, other = job.observed_by(counted.append), Job()
     outcome: list[BaseException] = []
 

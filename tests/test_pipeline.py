@@ -16,9 +16,8 @@ from recycle.errors import FootageError
 from recycle.evaluation import street_features
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
-from recycle.layout import Layout
 from recycle.pipeline import open_pipeline, prepare_footage, run
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.scoring import score_model
 
 FIGURES = ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse", "memorisation", "fid", "kid")
@@ -45,19 +44,19 @@ def task(**train: object) -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(street_features, "SCENES", 1)  # a feature network that is trained at once
         patch.setattr(street_features, "STEPS", 2)
-        yield run(task(), tmp_path_factory.mktemp("run"), Terminal())
+        yield run(task(), tmp_path_factory.mktemp("run"))
 
 
 def files(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_run_makes_all_that_it_promises(finished: Layout) -> None:
+def test_a_run_makes_all_that_it_promises(finished: RunFolder) -> None:
     assert {path.name for path in finished.model.iterdir()} == {"config.json", "model.safetensors"}
     names = {path.name for path in finished.translated.glob("*.mp4")}
     assert names == {"test_a_ab.mp4", "test_a_ab_back.mp4", "test_b_ba.mp4", "test_b_ba_back.mp4"}
@@ -70,7 +69,7 @@ def test_a_run_makes_all_that_it_promises(finished: Layout) -> None:
     assert "data:video/mp4;base64" in page
 
 
-def test_translated_clips_have_the_frames_and_the_sound_of_their_source(finished: Layout) -> None:
+def test_translated_clips_have_the_frames_and_the_sound_of_their_source(finished: RunFolder) -> None:
     for source, output in (("test_a", "test_a_ab"), ("test_b", "test_b_ba")):
         stamps, packets = [], []
         for path in (finished.footage / f"{source}.mp4", finished.translated / f"{output}.mp4"):
@@ -82,69 +81,69 @@ def test_translated_clips_have_the_frames_and_the_sound_of_their_source(finished
         assert packets[0] == packets[1] != []
 
 
-def test_a_second_run_makes_nothing_anew(finished: Layout) -> None:
+def test_a_second_run_makes_nothing_anew(finished: RunFolder) -> None:
     before = files(finished.folder)
-    run(task(), finished.folder, Terminal())
+    run(task(), finished.folder)
     changed = {name for name, time in files(finished.folder).items() if before.get(name) != time}
     told = ("report.html", "pipeline.json", "logs")
     assert all(name.startswith(told) for name in changed), changed
 
 
-def test_more_training_translates_and_scores_anew(finished: Layout, tmp_path: Path) -> None:
+def test_more_training_translates_and_scores_anew(finished: RunFolder, tmp_path: Path) -> None:
     before = files(finished.translated)
     scores = finished.metrics.read_text()
-    run(task(steps=4), finished.folder, Terminal())
+    run(task(steps=4), finished.folder)
     assert files(finished.translated)["test_a_ab.mp4"] != before["test_a_ab.mp4"]
     assert finished.metrics.read_text() != scores
 
 
-def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: Layout) -> None:
+def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: RunFolder) -> None:
     scores = json.loads(finished.metrics.read_text())
     assert scores["psnr_ab_input"] == pytest.approx(scores["psnr_ba_input"], abs=1e-3)  # day ↔ night of one clip
 
 
-def test_footage_that_is_no_longer_given_is_no_longer_trained_on(finished: Layout, tmp_path: Path) -> None:
+def test_footage_that_is_no_longer_given_is_no_longer_trained_on(finished: RunFolder, tmp_path: Path) -> None:
     one, other = finished.footage / "a.mp4", finished.footage / "test_a.mp4"
     seen = []
     for given in ([one, other], [one]):
         footage = parse_pipeline({"footage": {"a": given, "b": [other]}}, where="test")
-        _, a, _ = prepare_footage(footage, Layout(tmp_path), Terminal())
+        _, a, _ = prepare_footage(footage, RunFolder(tmp_path))
         seen.append({shot.files[0].parent.name.rpartition("-")[0] for shot in a})
     assert seen == [{"a", "test_a"}, {"a"}]
     assert len(list((tmp_path / "frames" / "a").iterdir())) == 2
 
 
-def test_a_model_can_be_scored_by_itself(finished: Layout, tmp_path: Path) -> None:
+def test_a_model_can_be_scored_by_itself(finished: RunFolder, tmp_path: Path) -> None:
     clip = {"test_a": finished.footage / "test_a.mp4", "truth_ab": finished.footage / "test_a.mp4"}
     task = parse_pipeline({"footage": clip, "evaluate": {"features": "none"}}, where="test")
-    scores = score_model(task, "identity", tmp_path, Terminal())
+    scores = score_model(task, "identity", tmp_path)
     assert scores["psnr_ab"] > 38  # the identity, encoded anew, against itself
     assert scores["psnr_ab_input"] == 100
     assert not any(name.startswith(("memorisation", "fid")) for name in scores)
     with pytest.raises(FootageError, match="no clips to evaluate"):
-        score_model(Pipeline(), "identity", tmp_path, Terminal())
+        score_model(Pipeline(), "identity", tmp_path)
 
 
-def test_a_folder_of_test_videos_is_all_of_them(finished: Layout, tmp_path: Path) -> None:
+def test_a_folder_of_test_videos_is_all_of_them(finished: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     for name in ("test_a.mp4", "test_b.mp4"):
         shutil.copy(finished.footage / name, tmp_path / "clips")
     alone = parse_pipeline({"footage": {"test_a": tmp_path / "clips"}}, where="test")
-    score_model(alone, "identity", tmp_path, Terminal())
-    assert {path.name for path in Layout(tmp_path).translated.glob("*_ab.mp4")} == {"test_a_ab.mp4", "test_b_ab.mp4"}
+    score_model(alone, "identity", tmp_path)
+    assert {path.name for path in RunFolder(tmp_path).translated.glob("*_ab.mp4")} == {"test_a_ab.mp4", "test_b_ab.mp4"}
     short = {"test_a": tmp_path / "clips", "truth_ab": finished.footage / "test_b.mp4"}
     with pytest.raises(FootageError, match="2 test videos of domain a and 1 true counterparts"):
-        score_model(parse_pipeline({"footage": short}, where="test"), "identity", tmp_path, Terminal())
+        score_model(parse_pipeline({"footage": short}, where="test"), "identity", tmp_path)
 
 
 def test_a_model_that_returns_training_footage_is_found_out(
-    finished: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The identity, on footage that is itself the training footage of the domain that it translates to."""
     footage = {"a": finished.frames / "a", "b": finished.frames / "b"}
     clips = {"test_a": finished.footage / "b.mp4", "test_b": finished.footage / "test_b.mp4"}
     copying = parse_pipeline({"footage": {**footage, **clips}, "evaluate": {"max_frames": 16}}, where="test")
-    scores = score_model(copying, "identity", tmp_path / "copying", Terminal())
+    scores = score_model(copying, "identity", tmp_path / "copying")
     told = capsys.readouterr().out
     assert scores["memorisation_ab"] < 0.5 < scores["memorisation_ba"]
     assert "a → b: the output copies training frames" in told
@@ -156,18 +155,18 @@ def test_a_model_that_returns_training_footage_is_found_out(
     assert np.abs(above - below).mean() < 6  # the same frames, but for their encoding
 
     stamp = (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns
-    score_model(copying, "identity", tmp_path / "copying", Terminal())
+    score_model(copying, "identity", tmp_path / "copying")
     assert (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns == stamp
     assert "copies training frames" in capsys.readouterr().out  # told every time
     swapped = {**copying.model_dump(), "footage": {**footage, **clips, "b": footage["a"]}}
     other = parse_pipeline(swapped, where="test")
-    assert score_model(other, "identity", tmp_path / "copying", Terminal())["memorisation_ab"] > 0.5
+    assert score_model(other, "identity", tmp_path / "copying")["memorisation_ab"] > 0.5
 
 
-def test_training_frames_must_be_extracted(finished: Layout, tmp_path: Path) -> None:
+def test_training_frames_must_be_extracted(finished: RunFolder, tmp_path: Path) -> None:
     footage = {"b": finished.footage, "test_a": finished.footage / "test_a.mp4"}
     with pytest.raises(FootageError, match="holds no extracted footage"):
-        score_model(parse_pipeline({"footage": footage}, where="test"), "identity", tmp_path, Terminal())
+        score_model(parse_pipeline({"footage": footage}, where="test"), "identity", tmp_path)
 
 
 def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) -> None:
@@ -176,11 +175,11 @@ def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) ->
     missing = {"a": film, "b": film, "test_a": tmp_path / "nosuch.mp4"}
     pipeline = parse_pipeline({"footage": missing, "extract": {"short_side": 48}}, where="test")
     with pytest.raises(FootageError, match=r"no file or folder .*nosuch\.mp4"):
-        run(pipeline, tmp_path / "run", Terminal())
+        run(pipeline, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
     for clip, model in ((tmp_path / "nosuch.mp4", "identity"), (film, "nosuch")):
         with pytest.raises(FootageError, match=r"cannot read .*nosuch"):
-            score_model(parse_pipeline({"footage": {"test_a": clip}}, where="test"), model, tmp_path, Terminal())
+            score_model(parse_pipeline({"footage": {"test_a": clip}}, where="test"), model, tmp_path)
 
 
 def test_footage_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
@@ -200,6 +199,6 @@ def test_bad_videos_are_told_and_skipped(tmp_path: Path, capsys: pytest.CaptureF
     pipeline = parse_pipeline(
         {"footage": {"a": tmp_path / "a", "b": tmp_path / "b"}, "extract": {"short_side": 48}}, where="test"
     )
-    _, shots_a, shots_b = prepare_footage(pipeline, Layout(tmp_path / "run"), Terminal())
+    _, shots_a, shots_b = prepare_footage(pipeline, RunFolder(tmp_path / "run"))
     assert sum(len(shot.files) for shot in shots_a) == sum(len(shot.files) for shot in shots_b) == 6
     assert f"skipped {tmp_path}{os.sep}a{os.sep}bad.mp4" in capsys.readouterr().out

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from recycle.errors import ConfigError, FootageError
-from recycle.progress import Terminal
+from recycle.events import FileState, Job, Step
 from recycle.safe_text import brief, printable, printable_json, redact
 from recycle.table import LiveTable
+from recycle.terminal import Terminal
 
 PLAIN = string.ascii_letters + string.digits
 SECRET = st.text(alphabet=PLAIN + "!$*+-._~%", min_size=8, max_size=20).map(lambda text: f"Zq{text}")
@@ -133,14 +134,13 @@ def assert_harmless(output: str) -> None:
 
 
 def test_lines_tables_and_bars_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    console = Terminal()
-    console.say(EVIL)
-    with console.files() as table:
-        table.show(EVIL, "running")
-        table.advance(EVIL, 1, 2)
-        table.show(EVIL, "failed", EVIL)
-    with console.bar(EVIL) as bar:
-        bar(1, 2, EVIL)
+    with Terminal(seconds=0) as terminal:
+        job = Job(terminal)
+        job.say(EVIL)
+        for done, state in enumerate(("waiting", "running", "failed")):
+            job.emit(FileState(EVIL, state, EVIL, done, 2))  # type: ignore[arg-type]
+        job.counting(EVIL)(1, 2, EVIL)
+        job.emit(Step(1, 2, 0.1, {EVIL: 1.0}, EVIL))
     written = capsys.readouterr()
     assert_harmless(written.out)
     assert_harmless(written.err.replace("\x1b[?25h", ""))  # the cursor, shown again

@@ -9,8 +9,7 @@ import pytest
 from recycle.config import FootageSettings, TranslateSettings
 from recycle.errors import OutputError
 from recycle.footage.encode import write_video
-from recycle.layout import Layout
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
 from tests.footage.conftest import moving
@@ -29,18 +28,18 @@ def test_a_folder_of_test_clips(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "clips").mkdir()
     write_video(tmp_path / "clips" / "a.mp4", moving(3), fps=25)
     (tmp_path / "clips" / "notes.txt").write_text("no video")
-    where, footage = Layout(tmp_path / "run"), FootageSettings(test_a=(tmp_path / "clips",))
+    where, footage = RunFolder(tmp_path / "run"), FootageSettings(test_a=(tmp_path / "clips",))
     settings = TranslateSettings(preset="ultrafast", device="cpu")
     command = [sys.executable, "-c", HOLD, str(where.folder / ".scoring.lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(OutputError, match=r"another recycle is translating or evaluating in .*run; wait for it"):
-            translate_tests(footage, settings, IDENTITY, where, Terminal())
+            translate_tests(footage, settings, IDENTITY, where)
         assert not where.translated.exists()
         other.communicate("\n")
     capsys.readouterr()
-    (clip,) = translate_tests(footage, settings, IDENTITY, where, Terminal())
+    (clip,) = translate_tests(footage, settings, IDENTITY, where)
     assert clip.translated.exists()
     assert capsys.readouterr().out.splitlines() == [f"left out: {tmp_path}/clips/notes.txt (not a video)"]
     assert not list(where.folder.glob(".*"))

@@ -14,7 +14,6 @@ from recycle.compare import compare
 from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, load_pipeline, parse_pipeline
 from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
 from recycle.footage.clips import find_shots
-from recycle.progress import Terminal
 from recycle.translation.ledger import Ledger
 
 ABSURD = [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**30, -(10**30), 2**63, 10**5000, "x" * 100_000, "\0"]
@@ -155,7 +154,7 @@ def test_records_of_somebody_else_are_refused_in_one_line(content: str, tmp_path
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     with pytest.raises(RecycleError, match=r"pipeline\.json"):
-        compare([tmp_path, tmp_path / "other"], tmp_path / "page.html", Terminal())
+        compare([tmp_path, tmp_path / "other"], tmp_path / "page.html")
     with pytest.raises(OutputError, match="cannot be read as a record of translations"):
         Ledger(tmp_path)
 

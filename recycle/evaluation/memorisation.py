@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.config import Domain
 from recycle.evaluation.features import Describe
 from recycle.evaluation.metrics import Pixels
 from recycle.events import Job
@@ -28,15 +27,23 @@ class Gallery:
     describe: Describe
 
     @classmethod
-    def of(cls, shots: Sequence[Shot], describe: Describe, *, domain: Domain, job: Job | None = None) -> "Gallery":
-        """At most GALLERY evenly taken frames of `shots`, of this domain.
+    def of(
+        cls,
+        shots: Sequence[Shot],
+        describe: Describe,
+        *,
+        job: Job | None = None,
+        what: str = "looking at training frames",
+    ) -> "Gallery":
+        """At most GALLERY evenly taken frames of `shots`.
 
-        The job's progress counts frames. Raises FootageError as Shot.read, Interrupted where the job is cancelled.
+        The job's progress counts frames, under the name `what`. Raises FootageError as Shot.read, Interrupted where the
+        job is cancelled.
         """
         total = sum(len(shot.files) for shot in shots)
         frames = tuple(locate(shots, np.linspace(0, total - 1, min(total, GALLERY)).round().astype(int)))
         vectors = []
-        count = (job or Job()).counting(f"looking at training frames of {domain}", total=len(frames))
+        count = (job or Job()).counting(what, total=len(frames))
         for done, (shot, index) in enumerate(frames, 1):
             vectors.append(describe([_pixels(shot, index)]))
             count(done)

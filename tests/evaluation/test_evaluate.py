@@ -16,6 +16,7 @@ from recycle.evaluation.metrics import Pixels
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
+from tests.jobs import counted
 
 PLAIN = EvaluateSettings(features=None, max_frames=200)
 
@@ -205,11 +206,9 @@ def test_padding_of_odd_sizes_is_cut_off(day: Pixels, tmp_path: Path) -> None:
 def test_only_the_first_frames_are_scored(day: Pixels) -> None:
     done: list[int] = []
     clip = ClipSet(day, np.concatenate((day[:4], 255 - day[4:])), truth=day[:6])
-    scores = evaluate(
-        {"ab": [clip]}, EvaluateSettings(features=None, max_frames=4), progress=lambda n, _: done.append(n)
-    )
+    scores = evaluate({"ab": [clip]}, EvaluateSettings(features=None, max_frames=4), job=counted(done))
     assert scores["psnr_ab"] == 100
-    assert done == [1, 2, 3, 4]
+    assert done == [1, 2, 3, 4, 4]
 
 
 def test_single_frame_has_no_warp_error(day: Pixels) -> None:

@@ -17,6 +17,7 @@ from recycle.evaluation.inception import load_inception
 from recycle.evaluation.metrics import Pixels
 from recycle.evaluation.street_features import StreetNetwork, cache_file, street_network, train_street_network
 from recycle.footage.street import Street
+from tests.jobs import counted
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,10 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_street_network_is_trained_once(quick: Path) -> None:
     done: list[int] = []
-    first = street_network(progress=lambda n, _: done.append(n))
+    first = street_network(job=counted(done))
     assert done == [1, 2, 3]
     assert cache_file().parent.parent == quick
-    again = street_network(progress=lambda n, _: done.append(n))
+    again = street_network(job=counted(done))
     assert done == [1, 2, 3]
     frames = torch.randint(0, 256, (2, 3, *street_features.SIZE), dtype=torch.uint8)
     assert (first(frames) == again(frames)).all()

@@ -12,6 +12,7 @@ from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import GALLERY, Gallery, memorisation
 from recycle.evaluation.metrics import Pixels
 from recycle.footage.clips import Shot
+from tests.jobs import counted
 
 
 def pictures(count: int, seed: int) -> Pixels:
@@ -68,7 +69,7 @@ def test_long_footage_is_taken_evenly(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("recycle.evaluation.memorisation.GALLERY", 4)
     done: list[int] = []
     frames = pictures(10, 0)
-    gallery = Gallery.of([shot(frames, tmp_path / "s")], describe_broadly, progress=lambda n, _: done.append(n))
+    gallery = Gallery.of([shot(frames, tmp_path / "s")], describe_broadly, job=counted(done))
     assert [index for _, index in gallery.frames] == [0, 3, 6, 9]
     assert done == [1, 2, 3, 4]
     assert GALLERY > 100

@@ -23,6 +23,7 @@ from recycle.footage.extract import extract
 from recycle.footage.image_file import DamagedImage, image_size, read_image
 from recycle.footage.images import ImageFolderReader
 from recycle.translation.translator import Translator
+from tests.jobs import saying
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]
@@ -130,7 +131,7 @@ def test_a_translation_conceals_and_names_them(tmp_path: Path, moving_frames: Fr
     said: list[str] = []
     settings = TranslateSettings(preset="ultrafast")
     identity = Translator.from_pretrained("identity")
-    report = identity.translate_video(folder, tmp_path / "o.mp4", to="b", settings=settings, say=said.append)
+    report = identity.translate_video(folder, tmp_path / "o.mp4", to="b", settings=settings, job=saying(said))
     assert (report.frames, report.concealed) == (20, 8)
     assert any("1 images (12.png) cannot be read" in notice for notice in said)  # before the work, by its header
     names = "03.png, 04.png, 05.png, 06.png, 07.png and 3 more"

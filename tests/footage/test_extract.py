@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError, OutputError
+from recycle.events import Event, Job, Progress
 from recycle.footage.extract import ExtractReport, extract
 from recycle.footage.image_file import read_image
 from recycle.footage.selection import RateSelector
@@ -281,13 +282,14 @@ def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path, make_video: Make, m
     for index, length in enumerate((4, 20, 6)):  # the longest is taken first, and what is told has their order
         make_video(tmp_path / "in" / f"{index}.mp4", moving_frames(length, shift=index))
     (tmp_path / "in" / "bad.mp4").write_text("no video")
-    seen: list[tuple[int, int | None]] = []
-    report = extract([tmp_path / "in"], tmp_path / "out", WHOLE, workers=2, progress=lambda *each: seen.append(each))
+    seen: list[Event] = []
+    report = extract([tmp_path / "in"], tmp_path / "out", WHOLE, workers=2, job=Job(seen.append))
     assert [path.name for path in report.done] == ["0.mp4", "1.mp4", "2.mp4"]
     assert [(path.name, "not a readable video" in why) for path, why in report.failed] == [("bad.mp4", True)]
     assert report.frames == 30
-    assert seen[-1] == (30, 30)
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == Progress("extracting", 30, 30)
+    counts = [event.done for event in seen if isinstance(event, Progress)]
+    assert counts == sorted(counts)
 
 
 def test_if_all_fail_it_is_an_error(tmp_path: Path) -> None:

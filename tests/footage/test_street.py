@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from recycle.cli import LookName
 from recycle.config import Appearance
+from recycle.events import Event, Job, Progress
 from recycle.footage.street import Street
 
 APPEARANCES = get_args(Appearance)
@@ -146,9 +147,9 @@ def test_the_sound_has_the_films_length_two_channels_and_a_sane_level() -> None:
 @pytest.mark.parametrize("appearance", ["day", "night"])
 def test_the_file_holds_every_frame_the_rate_and_the_sound(tmp_path: Path, appearance: Appearance) -> None:
     street = Street(seed=2, width=96, height=64, fps=10, seconds=3)
-    reports: list[tuple[int, int | None]] = []
+    reports: list[Event] = []
     path = tmp_path / "street.mp4"
-    street.write(path, appearance, progress=lambda done, total: reports.append((done, total)))
+    street.write(path, appearance, job=Job(reports.append))
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == 10
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -160,7 +161,7 @@ def test_the_file_holds_every_frame_the_rate_and_the_sound(tmp_path: Path, appea
     assert len(frames) == 30
     for shown, true in zip(frames, street.frames(appearance), strict=True):
         assert difference(shown, true) < 6
-    assert reports == [(done, 30) for done in range(1, 31)]
+    assert reports == [Progress(f"filming street.mp4 ({appearance})", done, 30) for done in range(31)]
 
 
 def test_a_silent_file_has_no_sound_stream(tmp_path: Path) -> None:

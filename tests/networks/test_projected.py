@@ -211,7 +211,7 @@ def test_a_run_that_is_continued_equals_one_that_was_not(tmp_path: Path) -> None
     for folder, lengths in (("whole", (4,)), ("parts", (2, 4))):
         for steps in lengths:
             pipeline = task([PATCH, PROJECTED], train=often | {"steps": steps, "decay": 0})
-            train(pipeline, a, b, tmp_path / folder, progress=lambda done, total, detail: None)
+            train(pipeline, a, b, tmp_path / folder)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
     assert not [key for key in whole["discriminators"] if "eyes" in key]
     same_run(tmp_path / "whole", tmp_path / "parts")

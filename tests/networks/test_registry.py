@@ -122,7 +122,7 @@ def test_a_generator_from_outside_trains_is_saved_and_translates(tmp_path: Path)
     task["train"] = {**SETTINGS["train"], "frames": 1, "steps": 4, "preview_every": 4}
     pipeline = parse_pipeline(task, where="test")
     a, b = (find_shots(write_frames(tmp_path / name, 40, seed=seed)) for seed, name in enumerate("ab"))
-    report = train(pipeline, a, b, tmp_path / "out", progress=lambda done, total, detail: None)
+    report = train(pipeline, a, b, tmp_path / "out")
     assert report.step == 4
     written = json.loads((report.model / "config.json").read_text())
     assert written["networks"]["generator"] == {"kind": "toy", "channels": 8}

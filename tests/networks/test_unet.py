@@ -119,7 +119,7 @@ def test_it_trains_and_a_run_that_is_continued_equals_one_that_was_not(tmp_path:
 
     for folder, lengths in (("whole", (4,)), ("parts", (2, 4))):
         for steps in lengths:
-            train(task(steps), a, b, tmp_path / folder, progress=lambda done, total, detail: None)
+            train(task(steps), a, b, tmp_path / folder)
     same_run(tmp_path / "whole", tmp_path / "parts")
     trained, new = load_bundle(tmp_path / "whole" / "model").gen_ab, unet()
     assert isinstance(trained, UNetGenerator)
@@ -130,4 +130,4 @@ def test_it_trains_and_a_run_that_is_continued_equals_one_that_was_not(tmp_path:
     with pytest.raises(
         RecycleError, match=r"trained with networks\.generator of kind unet, the pipeline now says resnet"
     ):
-        train(task(5, generator={"width": 4}), a, b, tmp_path / "whole", progress=lambda done, total, detail: None)
+        train(task(5, generator={"width": 4}), a, b, tmp_path / "whole")

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
 from recycle.errors import ConfigError
+from recycle.events import Step
 from recycle.footage.clips import find_shots
 from recycle.losses.features import content_loss, self_similarity_loss
 from recycle.objective.direction import AB, BA, BOTH, Direction
@@ -22,6 +23,7 @@ from recycle.objective.passing import Pass
 from recycle.objective.terms import TERMS, Frames, Seen, Term, add_term
 from recycle.objective.translators import Translators
 from recycle.training.loop import train
+from tests.jobs import stepping
 from tests.training.test_loop import write_frames
 
 
@@ -76,9 +78,9 @@ def test_a_loss_from_outside_is_one_class_and_one_entry(brightness: type[Term], 
         find_shots(write_frames(tmp_path / name, 24, seed=n, size=(32, 40)).parent / name)
         for n, name in enumerate("ab")
     ]
-    seen: list[str] = []
-    train(pipeline, shots[0], shots[1], tmp_path / "run", progress=lambda step, steps, detail: seen.append(detail))
-    assert any("brightness" in text for text in seen)
+    seen: list[Step] = []
+    train(pipeline, shots[0], shots[1], tmp_path / "run", job=stepping(seen.append))
+    assert any("brightness" in step.losses for step in seen)
     translators, discriminators, p = passed(pipeline)
     losses = generator_losses(translators.terms, discriminators, p, pipeline.losses)
     parts = losses["brightness"]

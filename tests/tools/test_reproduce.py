@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ import pytest
 from recycle.config import Domain
 from recycle.cores import cores
 from recycle.errors import ConfigError, Interrupted
+from recycle.events import Event, Job, Progress
 from recycle.footage.street import LABELS
-from recycle.progress import Bar, Terminal
 from tools.reproduce import Command, reproduce
 from tools.reproduction import runs
 from tools.reproduction.footage import Scene
@@ -27,25 +26,19 @@ from tools.reproduction.tables import markdown, normalised, summarise
 from tools.reproduction.task import Clip
 
 
-class Quiet(Terminal):
+class Quiet(Job):
     """Shows nothing, keeps what was done, and can interrupt a training."""
 
     def __init__(self, stop_in: str = "") -> None:
+        super().__init__(self._watch)
         self.bars: list[str] = []
         self._stop_in = stop_in
 
-    def say(self, text: str) -> None:
-        pass
-
-    @contextmanager
-    def bar(self, description: str, unit: str = "frames") -> Iterator[Bar]:
-        self.bars.append(description)
-
-        def report(done: int, total: int | None, detail: str = "", /) -> None:
-            if description == self._stop_in and done == 5:
+    def _watch(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.bars.append(event.what)
+            if event.what == self._stop_in and event.done == 5:
                 signal.raise_signal(signal.SIGINT)
-
-        yield report
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The tasks of the benchmark: their footage, what is held out, and one of them from footage to tables."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,11 @@ import torch
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
 from recycle.errors import ConfigError
+from recycle.events import Event, Job, Progress
 from recycle.footage.clips import Files, Shot
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
-from recycle.progress import Bar, Terminal
 from recycle.translation.translator import Translator
 from tools.reproduce import FOOTAGE, Command, page, reproduce
 from tools.reproduction import runs
@@ -32,19 +30,16 @@ from tools.reproduction.ways import WAYS, translated_by
 NAMES = ("street", "thermal", "signers", "lake-mountain", "lake-highway", "cows-camel")
 
 
-class Quiet(Terminal):
-    """Shows nothing, and keeps what was done."""
+class Quiet(Job):
+    """Shows nothing, keeps what was done."""
 
     def __init__(self) -> None:
+        super().__init__(self._watch)
         self.bars: list[str] = []
 
-    def say(self, text: str) -> None:
-        pass
-
-    @contextmanager
-    def bar(self, description: str, unit: str = "frames") -> Iterator[Bar]:
-        self.bars.append(description)
-        yield lambda done, total, detail="", /: None
+    def _watch(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.bars.append(event.what)
 
 
 def opened(name: str, size: str = "smoke") -> Task:

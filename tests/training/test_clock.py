@@ -11,13 +11,15 @@ import torch
 
 from recycle.config import Pipeline, TrainSettings, parse_pipeline
 from recycle.errors import ConfigError, Interrupted
+from recycle.events import Step
 from recycle.footage.clips import find_shots
 from recycle.pipeline import open_pipeline
-from recycle.training import clock, loop
+from recycle.training import clock
 from recycle.training.clock import SAVE_AFTER, Clock, awaited
 from recycle.training.loop import REVIEWS, TrainReport, train
 from recycle.training.schedule import LEAST, learning_rate, shrinking
 from recycle.training.validation import LEAST_SCORES
+from tests.jobs import stepping
 from tests.training.test_loop import write_frames
 
 TINY = {
@@ -90,22 +92,20 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(
 ) -> None:
     """Of ten seconds, at a quarter of one for each step."""
     a, b = (find_shots(folder) for folder in footage)
-    seen: list[tuple[int, int, str]] = []
+    seen: list[Step] = []
 
     def go(seconds: float, *, stop_at: int = 0) -> TrainReport:
-        def progress(step: int, steps: int, detail: str) -> None:
-            seen.append((step, steps, detail))
+        def taken(event: Step) -> None:
+            seen.append(event)
             time.now += 0.25
-            if step == stop_at:
-                loop._Stop.asked = True
+            if event.step == stop_at:
+                job.cancel()
 
-        return train(task(seconds), a, b, tmp_path / "run", progress=progress)
+        job = stepping(taken)
+        return train(task(seconds), a, b, tmp_path / "run", job=job)
 
-    try:
-        with pytest.raises(Interrupted):
-            go(10, stop_at=4)
-    finally:
-        loop._Stop.asked = False
+    with pytest.raises(Interrupted):
+        go(10, stop_at=4)
     stopped = state(tmp_path / "run")
     assert stopped["step"] == 4 > task(10).train.steps  # steps are of no account
     assert stopped["clock"]["seconds"] == pytest.approx(1)
@@ -120,8 +120,8 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(
     rate = ended["optimiser_translators"]["param_groups"][0]["lr"]
     assert rate == pytest.approx(learning_rate(0, task(10).train, 1.0))
     assert rate < 0.01 * TrainSettings().learning_rate
-    assert [(done, total) for done, total, _ in seen[4:]] == [(n, round(40 * n / (n - 1))) for n in range(5, 42)]
-    assert seen[20][2].startswith("0 min 05 s left")
+    assert [(event.step, event.steps) for event in seen[4:]] == [(n, round(40 * n / (n - 1))) for n in range(5, 42)]
+    assert seen[20].left == "0 min 05 s left"
     again = go(10)
     assert again.step == again.resumed_from == report.step
 
@@ -151,14 +151,14 @@ def test_what_was_learned_is_saved_after_some_time_whatever_the_steps(
 ) -> None:
     a, b = (find_shots(folder) for folder in footage)
 
-    def progress(step: int, steps: int, detail: str) -> None:
+    def taken(event: Step) -> None:
         time.now += SAVE_AFTER / 2 + 1
-        if step == 3:
+        if event.step == 3:
             raise MemoryError("killed")
 
     settings = {"hours": None, "steps": 9, "checkpoint_every": 10_000}
     with pytest.raises(MemoryError):
-        train(task(1, **settings), a, b, tmp_path / "run", progress=progress)
+        train(task(1, **settings), a, b, tmp_path / "run", job=stepping(taken))
     assert state(tmp_path / "run")["step"] == 3
 
 

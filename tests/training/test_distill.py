@@ -37,11 +37,11 @@ def test_the_student_repeats_the_teacher_on_unseen_frames(tmp_path: Path) -> Non
     seen = scene(1, 40)
     x = find_shots(write(tmp_path / "x", seen))
     y = find_shots(write(tmp_path / "y", [counterpart(frame) for frame in seen]))
-    train(paired_task(120), x, y, tmp_path / "large", progress=lambda *_: None)
+    train(paired_task(120), x, y, tmp_path / "large")
     teacher = tmp_path / "large" / "model"
     before = digest(load_bundle(teacher))
     a, b = (find_shots(write(tmp_path / name, scene(seed, 40))) for seed, name in ((5, "a"), (6, "b")))
-    train(task(teacher, 100), a, b, tmp_path / "run", progress=lambda *_: None)
+    train(task(teacher, 100), a, b, tmp_path / "run")
     student, large = load_bundle(tmp_path / "run" / "model"), load_bundle(teacher)
     assert digest(large) == before
     assert not student.config.predictors
@@ -59,7 +59,7 @@ def test_only_generators_are_trained_and_the_teacher_is_not_saved(teacher: Path,
     assert pipeline.name == "large-fast"
     assert pipeline.networks.generator == ResNetSettings(width=8, blocks=1, skip=True)
     a, b = (find_shots(write(tmp_path / name, scene(seed, 40))) for seed, name in ((1, "a"), (2, "b")))
-    train(pipeline, a, b, tmp_path / "run", progress=lambda *_: None)
+    train(pipeline, a, b, tmp_path / "run")
     saved = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert {key.split(".")[0] for key in saved["translators"]} == {"gen_ab", "gen_ba"}
 

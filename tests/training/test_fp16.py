@@ -138,7 +138,7 @@ def test_a_step_that_goes_well_ends_a_row_of_overflows(tmp_path: Path, monkeypat
 
 def go(fabric: Fabric, footage: tuple[Path, Path], out: Path, **settings: Any) -> TrainReport:
     a, b = (find_shots(folder) for folder in footage)
-    return train(small(**settings), a, b, out, progress=lambda *_: None, fabric=fabric)
+    return train(small(**settings), a, b, out, fabric=fabric)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])

@@ -15,6 +15,7 @@ from recycle.errors import OutputError
 from recycle.evaluation.curves import read_scalars
 from recycle.training.checkpoint import load_checkpoint
 from recycle.training.logs import Logs
+from tests.jobs import saying
 from tests.training.test_loop import footage, run, same_run
 from tests.training.test_memory import small
 
@@ -126,13 +127,13 @@ def test_logs_that_cannot_be_written_are_said_once_and_training_goes_on(
     footage: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said: list[str] = []
-    with Logs(tmp_path / "logs", purge_step=None, say=said.append) as logs:
+    with Logs(tmp_path / "logs", purge_step=None, job=saying(said)) as logs:
         logs.add_scalar("loss/cycle", 0.5, 1)
         with files_of_at_most(300):
             for step in range(2, 200):
                 logs.add_scalar("loss/cycle", 1 / step, step)
         logs.add_scalar("loss/cycle", 0.0, 200)
-    with Logs(tmp_path / "logs", purge_step=100, say=said.append) as logs:
+    with Logs(tmp_path / "logs", purge_step=100, job=saying(said)) as logs:
         logs.add_scalar("loss/cycle", 0.25, 100)
     assert [text.split(": ")[0] for text in said] == [f"cannot write {tmp_path / 'logs'}"]
     assert "training goes on without curves" in said[0]

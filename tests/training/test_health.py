@@ -67,7 +67,7 @@ def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **
         },
         where="test",
     )
-    return train(task, both[0], both[1], folder, progress=lambda done, total, detail: None).notices
+    return train(task, both[0], both[1], folder).notices
 
 
 CAUSES: dict[str, dict[str, Any]] = {

@@ -15,11 +15,11 @@ import pytest
 from recycle.config import FootageSettings
 from recycle.errors import FootageError, OutputError
 from recycle.fabric import make_fabric
-from recycle.layout import Layout
 from recycle.pipeline import learn
 from recycle.pipeline import run as run_all
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.training.lock import alone_in
+from tests.jobs import saying
 from tests.training.test_loop import footage, run
 from tests.training.test_memory import small
 
@@ -44,8 +44,8 @@ def ways(footage: tuple[Path, Path], folder: Path) -> list[Callable[[], object]]
     error if it is looked for."""
     missing = small().model_copy(update={"footage": FootageSettings(a=(folder / "no",), b=(folder / "no",))})
     return [
-        lambda: learn(missing, Layout(folder), Terminal(muted=True)),
-        lambda: run_all(missing, folder, Terminal(muted=True)),
+        lambda: learn(missing, RunFolder(folder)),
+        lambda: run_all(missing, folder),
         lambda: run(small(steps=2), footage, folder),
     ]
 
@@ -77,8 +77,8 @@ def test_a_second_training_is_refused_before_it_reads_or_writes_until_the_first_
 def test_a_training_within_a_run_shares_its_hold_and_other_folders_are_free(tmp_path: Path) -> None:
     fabric = make_fabric("cpu", "fp32")
     said: list[str] = []
-    with alone_in(tmp_path / "one", fabric, said.append):
-        with alone_in(tmp_path / "one", fabric, said.append), alone_in(tmp_path / "other", fabric, said.append):
+    with alone_in(tmp_path / "one", fabric, saying(said)):
+        with alone_in(tmp_path / "one", fabric, saying(said)), alone_in(tmp_path / "other", fabric, saying(said)):
             pass
         with (tmp_path / "one" / ".lock").open() as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,7 +95,7 @@ def test_a_file_system_without_locks_is_said_and_trained_on(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     said: list[str] = []
-    with alone_in(tmp_path, make_fabric("cpu", "fp32"), said.append):
+    with alone_in(tmp_path, make_fabric("cpu", "fp32"), saying(said)):
         assert said == [f"{tmp_path} is on a file system without locks: take care that no second training runs in it"]
 
 

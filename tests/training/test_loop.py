@@ -27,6 +27,7 @@ from recycle.networks.discriminator import Judgement, PatchDiscriminator
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
+from tests.jobs import signalled_at
 from tests.processes import descendants, lives, wait_until
 
 SETTINGS: dict[str, Any] = {
@@ -54,15 +55,17 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from recycle.config import load_pipeline
+from recycle.events import Job, Step
 from recycle.footage.clips import find_shots
 from recycle.training.loop import train
 pipeline, a, b, out = map(Path, sys.argv[1:5])
 signal, at = map(int, sys.argv[5:])
-def progress(step, steps, detail):
-    print("step", step, flush=True)
-    if step == at:
-        os.kill(os.getpid(), signal)
-train(load_pipeline(pipeline), find_shots(a), find_shots(b), out, progress=progress)
+def observe(event):
+    if isinstance(event, Step):
+        print("step", event.step, flush=True)
+        if event.step == at:
+            os.kill(os.getpid(), signal)
+train(load_pipeline(pipeline), find_shots(a), find_shots(b), out, job=Job(observe))
 """
 """Trains, and sends itself a signal after a step, so that it is the same one on any machine."""
 
@@ -94,7 +97,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def run(task: Pipeline, footage: tuple[Path, Path], out: Path) -> TrainReport:
     a, b = (find_shots(folder) for folder in footage)
-    return train(task, a, b, out, progress=lambda done, total, detail: None)
+    return train(task, a, b, out)
 
 
 def same_run(one: Path, other: Path) -> None:
@@ -210,12 +213,8 @@ def test_a_killed_run_leaves_no_process_behind(footage: tuple[Path, Path], tmp_p
 def test_a_terminal_that_closes_saves_and_stops_but_not_under_nohup(footage: tuple[Path, Path], tmp_path: Path) -> None:
     a, b = (find_shots(folder) for folder in footage)
 
-    def hang_up(done: int, total: int, detail: str) -> None:
-        if done == 2:
-            os.kill(os.getpid(), signal.SIGHUP)
-
     def go() -> TrainReport:
-        return train(pipeline(steps=4), a, b, tmp_path, progress=hang_up)
+        return train(pipeline(steps=4), a, b, tmp_path, job=signalled_at(2, signal.SIGHUP))
 
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
@@ -326,9 +325,9 @@ def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tupl
         if not more[0].exists():  # the same source after a change
             other.rename(more[0])
         shots = [shot for folder in more for shot in find_shots(folder)]
-        notices = train(pipeline(steps=2 + number), find_shots(a), shots, out, progress=lambda *_: None).notices
+        notices = train(pipeline(steps=2 + number), find_shots(a), shots, out).notices
         assert [notice for notice in notices if f"sources that are {change}" in notice], notices
-        again = train(pipeline(steps=2 + number), find_shots(a), shots, out, progress=lambda *_: None)
+        again = train(pipeline(steps=2 + number), find_shots(a), shots, out)
         assert (again.step, again.notices) == (2 + number, [])
 
 
@@ -349,7 +348,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
     def go(steps: int, *b: Path) -> list[str]:
         shots = [shot for folder in b for shot in find_shots(folder)]
         task = pipeline(steps=steps, preview_every=1)
-        notices = train(task, find_shots(a), shots, out, progress=lambda *_: None).notices
+        notices = train(task, find_shots(a), shots, out).notices
         return [notice for notice in notices if "trained on before" in notice]
 
     def held_out() -> list[str]:
@@ -385,7 +384,7 @@ def test_a_setting_that_is_refused_by_now_does_not_hold_up_a_run(footage: tuple[
 @pytest.mark.parametrize("seconds", [3600.0, 1e-4])
 def test_any_rate_of_frames_can_be_trained_on(seconds: float, footage: tuple[Path, Path], tmp_path: Path) -> None:
     a, b = ([replace(shot, interval=seconds) for shot in find_shots(folder)] for folder in footage)
-    train(pipeline(steps=1), a, b, tmp_path, progress=lambda *_: None)
+    train(pipeline(steps=1), a, b, tmp_path)
     assert len(list((tmp_path / "held-out").iterdir())) == 2
 
 
@@ -475,7 +474,7 @@ def test_fp16_continues_with_its_loss_scale(footage: tuple[Path, Path], tmp_path
     for folder, lengths in ((tmp_path / "one", [5]), (tmp_path / "two", [3, 5])):
         for steps in lengths:
             task = pipeline(steps=steps, decay=0)
-            train(task, a, b, folder, progress=lambda done, total, detail: None, fabric=fp16(8.0))
+            train(task, a, b, folder, fabric=fp16(8.0))
     one, two = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two"))
     assert one["loss_scaler"]["scale"] == two["loss_scaler"]["scale"] == 32
     weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
@@ -486,7 +485,7 @@ def test_fp16_leaves_out_a_step_whose_gradients_overflow(footage: tuple[Path, Pa
     a, b = (find_shots(folder) for folder in footage)
     task = pipeline(steps=1, ema=0)
     before = Run(task, tmp_path, fp16(1.0), short_side=20).average.bundle.state_dict()
-    train(task, a, b, tmp_path, progress=lambda done, total, detail: None, fabric=fp16(2.0**60))
+    train(task, a, b, tmp_path, fabric=fp16(2.0**60))
     torch.testing.assert_close(load_file(tmp_path / "model" / "model.safetensors"), before, rtol=0, atol=0)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["loss_scaler"]["scale"] == 2.0**59

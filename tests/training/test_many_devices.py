@@ -20,6 +20,7 @@ from recycle.footage.clips import find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train
+from tests.jobs import signalled_at
 from tests.processes import PATIENCE, descendants, lives, wait_until
 from tests.training.test_loop import write_frames
 
@@ -97,12 +98,7 @@ def start(task: Path, footage: tuple[Path, Path], out: Path, *options: str, prog
 def here(task: Pipeline, footage: tuple[Path, Path], out: Path, stop_at: int = 0) -> TrainReport:
     """Train in this process, on one device."""
     a, b = (find_shots(folder) for folder in footage)
-
-    def progress(done: int, total: int, detail: str) -> None:
-        if done == stop_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    return train(task, a, b, out, progress=progress)
+    return train(task, a, b, out, job=signalled_at(stop_at, signal.SIGTERM))
 
 
 def read_step(run: Path) -> int:

@@ -21,6 +21,7 @@ from recycle.networks.resnet import ResNetGenerator
 from recycle.training.loop import train
 from recycle.training.memory import USABLE, Portions, plan, reckon, step_memory
 from recycle.training.run import Run
+from tests.jobs import saying
 from tests.training.test_loop import SETTINGS, write_frames
 
 
@@ -69,7 +70,7 @@ def go(task: Pipeline, footage: tuple[Path, Path], out: Path) -> tuple[list[str]
     """Notices, and all that was said."""
     a, b = (find_shots(folder) for folder in footage)
     said: list[str] = []
-    report = train(task, a, b, out, progress=lambda done, total, detail: None, say=said.append)
+    report = train(task, a, b, out, job=saying(said))
     return report.notices, said
 
 
@@ -190,12 +191,12 @@ def test_the_operations_of_a_step_are_those_of_its_convolutions() -> None:
 def test_a_batch_known_not_to_fit_begins_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, (networks, clip) = measured(tmp_path)
     said: list[str] = []
-    portions = Portions(run.pipeline, run.fabric, said.append)
+    portions = Portions(run.pipeline, run.fabric, saying(said))
     for fitting, parts in ((4.5, 1), (2.5, 2), (0.5, 4)):
         free = int((networks * 3 / 4 + fitting * clip) / USABLE)
         monkeypatch.setattr("recycle.training.memory.free_memory", lambda device, free=free: free)
         portions.parts = 1
-        plan(run, portions, said.append)
+        plan(run, portions, saying(said))
         assert portions.parts == parts
     assert "worked through in 4 portions" in said[-1]
 

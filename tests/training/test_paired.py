@@ -62,7 +62,7 @@ def test_pairs_teach_the_truth(tmp_path: Path) -> None:
     seen = [frame for seed in range(3, 203) for frame in scene(seed, 1)]  # so many that it does not matter which
     a = find_shots(write(tmp_path / "a", seen))
     b = find_shots(write(tmp_path / "b", [counterpart(frame) for frame in seen]))
-    train(task(300), a, b, tmp_path / "run", progress=lambda *_: None)
+    train(task(300), a, b, tmp_path / "run")
     bundle = load_bundle(tmp_path / "run" / "model")
     unseen = np.stack(scene(2, 8))[..., ::-1].copy()  # as RGB
     truth = np.stack([counterpart(frame[..., ::-1])[..., ::-1] for frame in unseen])
@@ -97,4 +97,4 @@ def test_footage_that_is_no_pair_is_refused(tmp_path: Path) -> None:
     a = find_shots(write(tmp_path / "a", scene(1, 12)))
     b = find_shots(write(tmp_path / "b", scene(2, 11)))
     with pytest.raises(FootageError, match="a has 12 frames, b has 11"):
-        train(task(1), a, b, tmp_path / "run", progress=lambda *_: None)
+        train(task(1), a, b, tmp_path / "run")

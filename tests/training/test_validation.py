@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recycle.config import parse_pipeline
+from recycle.events import Event, Job, Review
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
@@ -108,13 +109,17 @@ def test_paired_footage_is_scored_by_the_truth(day: Tensor, night: Tensor) -> No
 
 def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
     a, b = (find_shots(write_frames(tmp_path / name, 60, seed=seed)) for seed, name in ((1, "a"), (2, "b")))
-    details: list[str] = []
+    reviews: list[Review] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Review):
+            reviews.append(event)
 
     def go(steps: int) -> None:
         train_settings = {**SETTINGS["train"], "steps": steps, "preview_every": 2, "batch_size": 1}
         losses = {"weights": {"cycle": 10}}
         task = parse_pipeline({**SETTINGS, "losses": losses, "train": train_settings}, where="test")
-        train(task, a, b, tmp_path / "run", progress=lambda done, total, detail: details.append(detail))
+        train(task, a, b, tmp_path / "run", job=Job(observe))
 
     go(4)
     go(8)
@@ -125,7 +130,9 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
     assert found["best"] == {"step": best, "score": values[best]}
     assert load_bundle(tmp_path / "run" / "model-best").config.step == best
     assert load_bundle(tmp_path / "run" / "model").config.step == 8
-    assert details[-1].startswith(f"score {values[8]:.3f} ")
+    assert {review.step: review.score for review in reviews} == values
+    assert reviews[-1].preview == tmp_path / "run" / "previews" / "step-000008.png"
+    assert reviews[-1].preview.is_file()
 
 
 def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
@@ -147,9 +154,7 @@ def test_a_run_that_learns_no_more_is_told_so_at_its_end(rate: float, told: bool
     settings = {**SETTINGS["train"], "steps": 30, "preview_every": 3, "learning_rate": rate, "ema": 0, "decay": 0}
     settings["frames"] = 1
     plain = {**SETTINGS, "footage": {"paired": True}, "losses": losses, "train": settings}
-    report = train(
-        parse_pipeline(plain, where="test"), find_shots(a), find_shots(b), tmp_path / "run", progress=lambda *told: None
-    )
+    report = train(parse_pipeline(plain, where="test"), find_shots(a), find_shots(b), tmp_path / "run")
     assert any("did not improve in the last third of the run" in notice for notice in report.notices) == told
 
 
@@ -187,7 +192,7 @@ def test_a_run_whose_scores_were_of_another_kind_says_so_once(tmp_path: Path) ->
 
     def go(steps: int) -> list[str]:
         settings = {**SETTINGS, "train": {**SETTINGS["train"], "steps": steps, "preview_every": 2}}
-        report = train(parse_pipeline(settings, where="test"), a, b, tmp_path / "run", progress=lambda *_: None)
+        report = train(parse_pipeline(settings, where="test"), a, b, tmp_path / "run")
         return [text for text in report.notices if "measures something else" in text]
 
     assert go(2) == []

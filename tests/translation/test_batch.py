@@ -20,7 +20,6 @@ from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
 from recycle.lock import Busy
 from recycle.places import place
-from recycle.progress import Terminal
 from recycle.translation.batch import BatchReport, plan
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all
@@ -252,7 +251,7 @@ def test_a_failed_source_that_was_mended_in_place_is_tried_again(tmp_path: Path)
 
 def run_folder(task: Folder, *, at_once: int = 1, overwrite: bool = False) -> BatchReport:
     engine = Threads(task.translator, task.to, task.settings, overwrite, at_once=at_once)
-    return translate_all(task, Terminal(), engine=engine, overwrite=overwrite, retry_failed=False)
+    return translate_all(task, engine=engine, overwrite=overwrite, retry_failed=False)
 
 
 def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:

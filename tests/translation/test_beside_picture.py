@@ -24,6 +24,7 @@ from recycle.translation.render import foresee
 from recycle.translation.span import Span
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from tests.jobs import interrupted_at
 
 BENEATH = "the source is transparent in parts: the output shows the colours beneath"
 KEEPING: dict[str, dict[str, Any]] = {
@@ -182,12 +183,8 @@ def test_transparency_survives_an_interruption_and_a_cut(tmp_path: Path, suffix:
     source = record(tmp_path / "source.mov", "qtrle", "argb", frames=SEGMENT + 12, size=(32, 32))
     settings = KEEPING[suffix] | {"alpha": "keep"}
 
-    def stop(done: int, total: int | None) -> None:
-        if done == SEGMENT + 6:
-            raise KeyboardInterrupt
-
     with pytest.raises(Interrupted):
-        translate(source, tmp_path / f"out{suffix}", settings=settings, progress=stop)
+        translate(source, tmp_path / f"out{suffix}", settings=settings, job=interrupted_at(SEGMENT + 6))
     translate(source, tmp_path / f"out{suffix}", settings=settings)
     span = Span(Fraction(10, 25), Fraction(30, 25))
     translate(source, tmp_path / f"cut{suffix}", settings=settings, span=span)

@@ -21,7 +21,6 @@ from recycle.errors import OutputError
 from recycle.footage.decode import VideoReader
 from recycle.footage.probe import probe
 from recycle.lock import Busy
-from recycle.progress import Terminal
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs, survey
 from recycle.translation.folder_task import Folder, translate_all
@@ -64,7 +63,7 @@ def folder_of(tmp_path: Path, *, settings: TranslateSettings = FAST) -> Folder:
 
 def run(task: Folder, *, overwrite: bool = False, retry_failed: bool = False) -> BatchReport:
     engine = Threads(task.translator, task.to, task.settings, overwrite)
-    return translate_all(task, Terminal(), engine=engine, overwrite=overwrite, retry_failed=retry_failed)
+    return translate_all(task, engine=engine, overwrite=overwrite, retry_failed=retry_failed)
 
 
 def images(folder: Path, count: int) -> None:

@@ -20,6 +20,7 @@ from recycle.footage.probe import probe
 from recycle.translation.span import Span
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from tests.jobs import interrupted_at
 
 TENTH = Fraction(1, 10)
 FAST = TranslateSettings(preset="ultrafast")
@@ -189,12 +190,8 @@ def test_a_cut_out_ends_where_it_is_told_to(tmp_path: Path) -> None:
 def test_interrupted_work_keeps_it(tmp_path: Path) -> None:
     source = record(tmp_path / "source.mp4", [TENTH * index for index in range(SEGMENT + 20)], Fraction(9))
 
-    def stop(done: int, total: int | None) -> None:
-        if done == SEGMENT + 5:
-            raise KeyboardInterrupt
-
     with pytest.raises(Interrupted):
-        translate(source, tmp_path / "out.mp4", progress=stop)
+        translate(source, tmp_path / "out.mp4", job=interrupted_at(SEGMENT + 5))
     expected = float((SEGMENT + 19) * TENTH + 9)
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(expected, abs=0.001)
 

@@ -13,6 +13,7 @@ from recycle.translation.render import render_key, split
 from recycle.translation.span import WHOLE
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT, Record, open_work, share_work
+from tests.jobs import counted, interrupted_at
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast", smoothing=True)
@@ -23,19 +24,6 @@ COUNT = 2 * PART + 50
 @pytest.fixture(autouse=True)
 def _shorter_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "PART", PART)
-
-
-class Stop:
-    """Progress that interrupts when so many frames are done."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.seen: list[int] = []
-
-    def __call__(self, done: int, total: int | None) -> None:
-        self.seen.append(done)
-        if done == self.number:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -57,10 +45,10 @@ def test_parts_in_any_order_are_the_whole(long: Path, bundle: Bundle, tmp_path: 
     for part in reversed(parts[1:]):
         translator.translate_part(long, output, part, to="b", settings=FAST)
     with pytest.raises(KeyboardInterrupt):  # a worker dies in the midst of one, and its successor goes on
-        translator.translate_part(long, output, parts[0], to="b", settings=FAST, progress=Stop(2 * SEGMENT + 5))
-    rest = Stop(-1)
-    translator.translate_part(long, output, parts[0], to="b", settings=FAST, progress=rest)
-    assert rest.seen == list(range(2 * SEGMENT + 1, PART + 1))
+        translator.translate_part(long, output, parts[0], to="b", settings=FAST, job=interrupted_at(2 * SEGMENT + 5))
+    rest: list[int] = []
+    translator.translate_part(long, output, parts[0], to="b", settings=FAST, job=counted(rest))
+    assert rest == list(range(2 * SEGMENT, PART + 1))
     report = translator.translate_video(long, output, to="b", settings=FAST)
     assert (report.frames, report.resumed) == (COUNT, COUNT)
     assert pictures_of(output) == pictures_of(whole)
@@ -71,7 +59,7 @@ def test_what_is_finished_otherwise_than_promised_is_not_split(long: Path, tmp_p
     translator, settings, output = Translator(None, device="cpu"), TranslateSettings(), tmp_path / "out.mp4"
     key = translator.key("b", settings)
     with pytest.raises(Interrupted):
-        translator.translate_video(long, output, to="b", settings=settings, progress=Stop(SEGMENT + 1))
+        translator.translate_video(long, output, to="b", settings=settings, job=interrupted_at(SEGMENT + 1))
     assert split(long, output, settings=settings, key=key)
     work = share_work(output, render_key(long, key, settings, WHOLE, False))
     record = work.read(0)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError, RecycleError
+from recycle.events import Event, Job, Progress
 from recycle.footage.decode import VideoReader, open_frames
 from recycle.footage.frame import Frame, StreamInfo
 from recycle.networks.bundle import Bundle
@@ -258,13 +259,13 @@ def test_pixel_aspect_is_kept_and_seen(make_video: MakeVideo, bundle: Bundle, tm
 def test_a_model_translates_every_frame_of_a_video(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
     source, output = make_video(stamps=VARIABLE), tmp_path / "deep" / "er" / "out.mp4"
     translator = Translator(bundle, device="cpu", precision="fp32")
-    calls: list[tuple[int, int | None]] = []
+    calls: list[Event] = []
     chosen = FAST.model_copy(update={"smoothing": True, "crf": 1})
-    translator.translate_video(
-        source, output, to="b", settings=chosen, progress=lambda done, total: calls.append((done, total))
-    )
+    translator.translate_video(source, output, to="b", settings=chosen, job=Job(calls.append))
     assert times(output) == times(source)
-    assert calls == [(n, len(VARIABLE)) for n in range(1, len(VARIABLE) + 1)]
+    counts = [*range(len(VARIABLE) + 1), len(VARIABLE)]
+    progress = [event for event in calls if isinstance(event, Progress)]
+    assert progress == [Progress(f"translating {source.name}", n, len(VARIABLE)) for n in counts]
     with open_frames(source) as reader:
         expected = np.stack(list(translator.translate_frames(reader, to="b", settings=chosen)))
     assert psnr(luma(expected), luma(pictures(source))) < 20  # the model does change the picture
@@ -389,13 +390,14 @@ RUN = """
 import sys
 from pathlib import Path
 from recycle.config import TranslateSettings
+from recycle.events import Job, Progress
 from recycle.translation.translator import Translator
 
 source, output = map(Path, sys.argv[1:])
-def told(done, total):
-    if done == 20:
+def told(event):
+    if isinstance(event, Progress) and event.done == 20:
         print("running", flush=True)
-report = Translator(None, device="cpu").translate_video(source, output, to="b", progress=told,
+report = Translator(None, device="cpu").translate_video(source, output, to="b", job=Job(told),
     settings=TranslateSettings(preset="ultrafast"))
 import resource
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

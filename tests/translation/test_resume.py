@@ -15,11 +15,13 @@ import pytest
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
+from recycle.events import Event, Job, Progress
 from recycle.footage.decode import open_frames
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT, open_work, work_folder
 from tests.footage.conftest import overwrite_quarter, raw_video
+from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -33,17 +35,6 @@ def frames_of(path: Path) -> list[tuple[Fraction, bytes]]:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-class Stop:
-    """Progress that interrupts, as Ctrl-C does, when `number` frames are done."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __call__(self, done: int, total: int | None) -> None:
-        if done == self.number:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
@@ -62,7 +53,7 @@ def test_an_interrupted_conversion_goes_on(
     whole, output = tmp_path / "whole.mkv", tmp_path / "out.mkv"
     translator.translate_video(source, whole, to="b", settings=settings)
     with pytest.raises(Interrupted, match=f"{SEGMENT} frames are kept: run the same command again"):
-        translator.translate_video(source, output, to="b", settings=settings, progress=Stop(2 * SEGMENT - 10))
+        translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(2 * SEGMENT - 10))
     assert not output.exists()
     report = translator.translate_video(source, output, to="b", settings=settings)
     assert (report.frames, report.resumed) == (len(LONG), SEGMENT)
@@ -82,7 +73,9 @@ def test_what_was_concealed_before_is_told_after_resuming(make_video: MakeVideo,
     whole = translator.translate_video(damaged, tmp_path / "whole.mp4", to="b", settings=FAST)
     assert whole.concealed == 2
     with pytest.raises(Interrupted):
-        translator.translate_video(damaged, tmp_path / "out.mp4", to="b", settings=FAST, progress=Stop(2 * SEGMENT + 5))
+        translator.translate_video(
+            damaged, tmp_path / "out.mp4", to="b", settings=FAST, job=interrupted_at(2 * SEGMENT + 5)
+        )
     report = translator.translate_video(damaged, tmp_path / "out.mp4", to="b", settings=FAST)
     assert (report.resumed, report.concealed, report.notices) == (2 * SEGMENT, 2, whole.notices)
     assert frames_of(tmp_path / "out.mp4") == frames_of(tmp_path / "whole.mp4")
@@ -92,9 +85,9 @@ def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundl
     source, output = make_video(stamps=LONG, size=(32, 32)), tmp_path / "out.mp4"
     translator = Translator(bundle, device="cpu")
     with pytest.raises(Interrupted):
-        translator.translate_video(source, output, to="b", settings=FAST, progress=Stop(SEGMENT + 5))
+        translator.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(SEGMENT + 5))
     said: list[str] = []
-    report = translator.translate_video(source, output, to="a", settings=FAST, say=said.append)
+    report = translator.translate_video(source, output, to="a", settings=FAST, job=saying(said))
     assert report.resumed == 0
     assert said == ["unfinished work of another source, model or settings was dropped"]
     fresh = tmp_path / "fresh.mp4"
@@ -108,13 +101,13 @@ def test_work_of_a_source_that_was_changed_in_place_is_dropped_and_told(tmp_path
     os.utime(source, ns=(0, 1_700_000_001_123_456_789))
     translator = Translator(None, device="cpu")
     with pytest.raises(Interrupted):
-        translator.translate_video(source, output, to="b", settings=FAST, progress=Stop(SEGMENT + 1))
+        translator.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(SEGMENT + 1))
     os.utime(source, ns=(0, 1_700_000_000_000_000_000))
     with pytest.raises(Interrupted, match=f"{SEGMENT} frames are kept"):
-        translator.translate_video(source, output, to="b", settings=FAST, progress=Stop(SEGMENT + 1))
+        translator.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(SEGMENT + 1))
     overwrite_quarter(source)
     said: list[str] = []
-    report = translator.translate_video(source, output, to="b", settings=FAST, say=said.append)
+    report = translator.translate_video(source, output, to="b", settings=FAST, job=saying(said))
     assert report.resumed == 0
     assert "unfinished work of another source, model or settings was dropped" in said
     translator.translate_video(source, tmp_path / "fresh.mp4", to="b", settings=FAST)
@@ -125,7 +118,7 @@ def test_another_container_takes_over_the_work(make_video: MakeVideo, bundle: Bu
     source = make_video(stamps=LONG, size=(32, 32), audio=False)
     translator = Translator(bundle, device="cpu")
     with pytest.raises(Interrupted):
-        translator.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST, progress=Stop(2 * SEGMENT))
+        translator.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST, job=interrupted_at(2 * SEGMENT))
     report = translator.translate_video(source, tmp_path / "out.mkv", to="b", settings=FAST)
     assert report.resumed >= SEGMENT
     assert len(frames_of(tmp_path / "out.mkv")) == len(LONG)
@@ -145,15 +138,16 @@ import resource, signal, sys
 from pathlib import Path
 from recycle.config import TranslateSettings
 from recycle.errors import OutputError
+from recycle.events import Job, Progress
 from recycle.translation.translator import Translator
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 settings = TranslateSettings(preset="ultrafast", crf=1)
 translator = Translator(None, device="cpu")
-def limit(done, total):
-    if done == {2 * SEGMENT}:
+def limit(event):
+    if isinstance(event, Progress) and event.done == {2 * SEGMENT}:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
 try:
-    translator.translate_video(Path(sys.argv[1]), Path(sys.argv[2]), to="b", settings=settings, progress=limit)
+    translator.translate_video(Path(sys.argv[1]), Path(sys.argv[2]), to="b", settings=settings, job=Job(limit))
 except OutputError as error:
     print(error)
 """
@@ -225,12 +219,12 @@ def test_an_output_that_appears_meanwhile_is_kept_and_the_work_too(make_video: M
     source, output = make_video(stamps=LONG, size=(32, 32)), tmp_path / "out.mp4"
     translator = Translator(None, device="cpu")
 
-    def another(done: int, total: int | None) -> None:
-        if done == SEGMENT:
+    def another(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == SEGMENT:
             output.write_bytes(b"precious")
 
     with pytest.raises(OutputError, match="has appeared meanwhile"):
-        translator.translate_video(source, output, to="b", settings=FAST, progress=another)
+        translator.translate_video(source, output, to="b", settings=FAST, job=Job(another))
     assert output.read_bytes() == b"precious"
     report = translator.translate_video(source, output, to="b", settings=FAST, overwrite=True)
     assert report.frames == report.resumed == len(LONG)

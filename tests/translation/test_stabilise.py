@@ -20,8 +20,9 @@ from recycle.translation.render import split
 from recycle.translation.stabilise import PAST, Stabiliser, look
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from tests.jobs import interrupted_at
 from tests.translation.conftest import MakeVideo
-from tests.translation.test_resume import Stop, frames_of
+from tests.translation.test_resume import frames_of
 
 Pictures = NDArray[np.uint8]
 FULL = TranslateSettings(preset="ultrafast", stabilise=1, batch_size=3)
@@ -179,7 +180,7 @@ def test_an_interrupted_conversion_is_the_uninterrupted_one(
     whole = frames_of(convert("whole.mp4"))
     for number in (SEGMENT + 5,) if smoothing else (SEGMENT + 1, 2 * SEGMENT + 5):
         with pytest.raises(Interrupted, match="frames are kept"):
-            convert("out.mp4", progress=Stop(number))
+            convert("out.mp4", job=interrupted_at(number))
     assert frames_of(convert("out.mp4")) == whole
 
 

@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 from recycle.cli import main
 from recycle.config import TranslateSettings, parse_pipeline
 from recycle.errors import OutputError
+from recycle.events import Event, Job, Notice
 from recycle.footage.decode import VideoReader
-from recycle.layout import Layout
 from recycle.pipeline import run
-from recycle.progress import Terminal
+from recycle.run_folder import RunFolder
 from recycle.scoring import foresee_tests
 from recycle.translation.render import RenderReport, foresee
 from recycle.translation.span import parse_span
 from recycle.translation.timecode import advance, find_timecode
 from recycle.translation.translator import Translator
+from tests.jobs import saying
 
 FAST = TranslateSettings(preset="ultrafast")
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
@@ -87,7 +88,7 @@ def test_sound_without_a_layout_is_heard_in_the_output(tmp_path: Path, name: str
         layout, channels = file.streams.audio[0].layout.name, file.streams.audio[0].channels
         assert layout == f"{channels} channels"
     told: list[str] = []
-    report = translate(source, output, say=told.append)
+    report = translate(source, output, job=saying(told))
     assert report.lost == ()
     assert told == list(report.notices)
     assert all("is converted to" in notice for notice in of_streams(report))
@@ -118,7 +119,12 @@ def test_a_stream_that_only_the_end_of_the_file_refuses_is_told_before_the_work(
     foreseen = foresee(source, output, FAST)
     assert [text.partition(";")[0] for text in foreseen] == [notice]
     told: list[tuple[str, bool]] = []
-    report = translate(source, output, say=lambda text: told.append((text, (tmp_path / ".out.recycle").exists())))
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Notice):
+            told.append((event.text, (tmp_path / ".out.recycle").exists()))
+
+    report = translate(source, output, job=Job(observe))
     assert told == [(foreseen[0], False)]  # before there is any work
     assert report.lost == ()
     assert translate(source, tmp_path / "out.mkv").lost == ()
@@ -322,9 +328,9 @@ def test_a_run_foresees_what_becomes_of_its_test_clips(tmp_path: Path, capsys: p
     clip = make(tmp_path / "clip.wmv", "-c:v", "wmv2", "-c:a", "wmav2")
     footage = {"a": [clip], "b": [clip], "test_a": [clip]}
     task = parse_pipeline({"footage": footage, "translate": {"codec": "vp9"}}, where="test")
-    foresee_tests(task.footage, FAST, Layout(tmp_path / "run"), Terminal())
+    foresee_tests(task.footage, FAST, RunFolder(tmp_path / "run"))
     assert "clip.wmv: stream 1 (audio, wmav2) is converted to aac" in " ".join(capsys.readouterr().out.split())
     task = parse_pipeline({"footage": footage, "translate": {"codec": "prores"}}, where="test")
     with pytest.raises(OutputError, match="mp4 does not hold prores"):
-        run(task, tmp_path / "run", Terminal())
+        run(task, tmp_path / "run")
     assert not (tmp_path / "run" / "frames").exists()
