@@ -1,7 +1,9 @@
 """The command line as a user meets it: real processes, real files, one clear line for each mistake."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +65,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_names_every_command_and_imports_no_torch() -> None:
     code = "import sys; sys.argv = ['recycle', '--help']\nfrom recycle.cli import main\n"
     code += "try: main()\nexcept SystemExit: pass\n"
-    code += "print('torch' in sys.modules, 'pydantic' in sys.modules, 'cv2' in sys.modules)"
+    code += "print(*(name in sys.modules for name in ('torch', 'pydantic', 'cv2', 'rich')))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[-1] == "False False False"
+    assert result.stdout.splitlines()[-1] == "False False False False"
     assert all(f"  {command}" in result.stdout for command in COMMANDS)
 
 
@@ -255,6 +257,54 @@ def test_scores_that_cannot_be_had_are_told_before_any_work(
     words = ["evaluate", "--model", "identity", "--a", str(video), "--out", str(tmp_path / "out"), *options]
     assert message in refusal(words, monkeypatch, capsys)
     assert not (tmp_path / "out" / "translated" / "clip_ab.mp4").exists()
+
+
+def succeed(words: Sequence[str | Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["recycle", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+
+
+@pytest.mark.parametrize("kind", ["extract", "street", "translate", "translate a folder"])
+def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
+    kind: str, tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "clip.mp4").write_bytes(video.read_bytes())
+    chosen = ["--model", "identity", "--to", "b", "--preset", "ultrafast"]
+    small = ["--seconds", "0.5", "--width", "64", "--height", "48"]
+    words, what, last = {
+        "extract": (["extract", video, "--out", "{}"], "extracting", "1 extracted, 0 already there, 0 failed"),
+        "street": (["street", "{}.mp4", *small], "filming {}.mp4 (day)", "wrote "),
+        "translate": (["translate", video, "{}.mp4", *chosen], "translating clip.mp4", "wrote "),
+        "translate a folder": (["translate", tmp_path / "in", "{}", *chosen], "clip.mp4", "1 translated, 0 already"),
+    }[kind]
+    monkeypatch.chdir(tmp_path)
+    succeed([str(word).format("json") for word in words] + ["--json"], monkeypatch)
+    written = capsys.readouterr()
+    assert written.err == ""
+    events = [json.loads(line) for line in written.out.splitlines()]
+    assert {event["event"] for event in events} == {"file" if "folder" in kind else "progress", "notice"}
+    own = [event for event in events if event["event"] != "notice"]
+    assert {event.get("what", event.get("name")) for event in own} == {what.format("json")}
+    assert own[-1]["done"] == own[-1]["total"] == 12
+    assert events[-1]["text"].startswith(last)
+
+    succeed([str(word).format("plain") for word in words], monkeypatch)
+    written = capsys.readouterr()
+    assert written.out.splitlines()[-1].startswith(last)
+    lines = written.err.splitlines()
+    if "folder" in kind:
+        assert lines[0].startswith("1 running  0 failed  0 done  0 waiting")
+        assert lines[1] == "done    clip.mp4  12 frames"
+        assert lines[-1].startswith("0 running  0 failed  1 done  0 waiting   12/12 frames, ")
+    else:
+        what = what.format("plain")
+        assert lines[0] == f"{what} …"
+        assert lines[-1].startswith(f"{what}: 12/12 frames, in 0:00:0")
+    assert not any("0/0" in line or "?" in line for line in lines)
 
 
 def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:

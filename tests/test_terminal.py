@@ -1,6 +1,7 @@
 """What a person or a program sees of events: bars that fit, plain lines in a log, JSON lines."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -111,6 +112,37 @@ def test_files_of_a_folder_have_a_line_when_they_end(capsys: pytest.CaptureFixtu
     assert "done    a.mp4  10 frames" in lines
     assert "failed  b.mp4  it is damaged" in lines
     assert lines[-1].startswith("0 running  1 failed  1 done  0 waiting   10/20 frames, ")
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_a_terminal_shows_a_bar_with_count_rate_and_eta(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which makes rich take anything for a terminal
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    with Terminal() as terminal:
+        job = Job(terminal)
+        job.emit(Step(640, 2000, 1e-4, LOSSES))
+        time.sleep(0.05)
+        job.emit(Step(641, 2000, 1e-4, LOSSES))
+        job.say("step 641: a notice")
+        job.counting("evaluating")
+        for done in (1, 2, 2):
+            job.emit(FileState("a.mp4", "running", done=done, total=2))
+        job.emit(FileState("a.mp4", "done", done=2, total=2))
+        job.say("all is done")
+    written = capsys.readouterr()
+    assert written.out == "step 641: a notice\nall is done\n"
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.err)
+    lines = [line for line in re.split(r"[\r\n]+", shown) if line]
+    assert max(map(cell_len, lines)) <= width
+    (last,) = (line for line in dict.fromkeys(lines) if line.startswith("training ") and "641/2000" in line)
+    assert re.match(r"training ━{6}─{14} 641/2000  \d+\.\d steps/s  ETA \d:\d\d:\d\d adversarial", last)
+    assert "evaluating" in lines
+    assert any(line.startswith("0 running  0 failed  1 done  0 waiting") for line in lines)
+    assert "0/0" not in shown
+    assert "?" not in shown
 
 
 EVENTS: list[Event] = [

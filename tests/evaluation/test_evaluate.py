@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance, Domain, EncodeSettings, EvaluateSettings
-from recycle.errors import FootageError
+from recycle.errors import FootageError, Interrupted
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
@@ -16,7 +16,7 @@ from recycle.evaluation.metrics import Pixels
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
-from tests.jobs import counted
+from tests.jobs import cancelled_at, counted
 
 PLAIN = EvaluateSettings(features=None, max_frames=200)
 
@@ -209,6 +209,11 @@ def test_only_the_first_frames_are_scored(day: Pixels) -> None:
     scores = evaluate({"ab": [clip]}, EvaluateSettings(features=None, max_frames=4), job=counted(done))
     assert scores["psnr_ab"] == 100
     assert done == [1, 2, 3, 4, 4]
+
+
+def test_an_evaluation_is_cancelled(day: Pixels) -> None:
+    with pytest.raises(Interrupted, match="run the same command again"):
+        evaluate({"ab": [ClipSet(day, day)]}, PLAIN, job=cancelled_at(3))
 
 
 def test_single_frame_has_no_warp_error(day: Pixels) -> None:
