@@ -10,6 +10,7 @@ from recycle.events import Event, Job, Notice, Review, Step
 from recycle.footage.clips import find_shots
 from recycle.training.loop import train
 from tests.jobs import saying
+from tests.processes import PATIENCE
 from tests.training.test_loop import pipeline, same_run, write_frames
 
 
@@ -26,7 +27,7 @@ def test_a_training_in_a_thread_is_watched_cancelled_and_continued(tmp_path: Pat
         seen.append(event)
         if isinstance(event, Step) and event.step == 4:
             reached.set()
-            cancelled.wait(60)
+            cancelled.wait(PATIENCE)
 
     job = Job(observe)
 
@@ -38,15 +39,15 @@ def test_a_training_in_a_thread_is_watched_cancelled_and_continued(tmp_path: Pat
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     job.cancel()
     cancelled.set()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert [str(error) for error in outcome] == ["stopped and saved at step 4; run the same command again to continue"]
     steps = [event for event in seen if isinstance(event, Step)]
     assert [(event.step, event.steps) for event in steps] == [(number, 9) for number in range(1, 5)]
     assert [bool(event.losses) for event in steps] == [True, True, False, True]  # where they are logged
-    assert steps[0].losses["cycle"] > 0 < steps[0].learning_rate
+    assert steps[0].losses["recycle"] > 0 < steps[0].learning_rate
     (review,) = (event for event in seen if isinstance(event, Review))
     assert (review.step, review.preview) == (4, out / "previews" / "step-000004.png")
     assert review.preview.is_file()

@@ -17,6 +17,7 @@ from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
 from tests.jobs import cancelled_at
+from tests.processes import PATIENCE
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -42,7 +43,7 @@ def test_a_translation_in_a_thread_is_watched_cancelled_and_continued(
         seen.append(event)
         if isinstance(event, Progress) and event.done == SEGMENT + 5:
             reached.set()
-            cancelled.wait(60)
+            cancelled.wait(PATIENCE)
 
     job = Job(observe)
 
@@ -54,10 +55,10 @@ def test_a_translation_in_a_thread_is_watched_cancelled_and_continued(
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     job.cancel()
     cancelled.set()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert [str(error) for error in outcome] == [
         f"stopped; {SEGMENT} frames are kept: run the same command again to continue"
     ]
