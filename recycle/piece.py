@@ -40,8 +40,8 @@ class Piece:
         now = time.monotonic()
         self._event = event
         if event.done < self._seen[-1][1]:  # it went back
-            self._seen.clear()
-        if not self._seen or event.done > self._seen[-1][1]:
+            self._seen = deque([(now, event.done)])  # another thread may be drawing
+        elif event.done > self._seen[-1][1]:
             self._seen.append((now, event.done))
         while len(self._seen) > 2 and self._seen[1][0] < now - _RECENT:
             self._seen.popleft()

@@ -64,7 +64,7 @@ class LiveTable:
     @property
     def live(self) -> bool:
         """Whether it is drawn; else lines are printed."""
-        return self._console.is_terminal
+        return self._console.is_terminal and not self._console.is_dumb_terminal
 
     @property
     def over(self) -> bool:

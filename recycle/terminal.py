@@ -90,7 +90,7 @@ class Terminal:
         from rich.console import Console
 
         console = Console(stderr=True)
-        if not console.is_terminal:
+        if not console.is_terminal or console.is_dumb_terminal:
             self._tell(f"{piece.what} …")
             return
         from rich.live import Live

@@ -124,7 +124,7 @@ def _train(
         noted.say(text)
     if run.tick().over:
         return report
-    if resumed:
+    if run.step:
         left = run.clock.left()
         job.say(f"continuing from step {run.step}{f', {left}' if left else f' of {settings.steps}'}")
     for n, name in enumerate(DOMAINS):

@@ -1,0 +1,47 @@
+"""The paths of a run's folder are spelled once, and are those that runs of before have on disk."""
+
+import ast
+from pathlib import Path
+
+import recycle
+from recycle.run_folder import RunFolder
+
+NAMES = {
+    "footage": "footage",
+    "frames": "frames",
+    "pipeline": "pipeline.json",
+    "chosen": "pipeline.toml",
+    "checkpoint": "checkpoint.pt",
+    "logs": "logs",
+    "model": "model",
+    "best": "model-best",
+    "held_out": "held-out",
+    "previews": "previews",
+    "validation": "validation.json",
+    "translated": "translated",
+    "metrics": "metrics.json",
+    "lock": ".lock",
+    "scoring_lock": ".scoring.lock",
+    "stamps": "translated/.done",
+    "report": "report.html",
+}
+AMBIGUOUS = {".lock", "footage", "frames", "logs", "model", "translated"}
+"""Names that are words, keys or other files elsewhere, too."""
+
+
+def test_names_on_disk_do_not_change() -> None:
+    where = RunFolder(Path("run"))
+    properties = {name for name, value in vars(RunFolder).items() if isinstance(value, property)}
+    assert {name: getattr(where, name).relative_to("run").as_posix() for name in properties} == NAMES
+    assert where.preview(4) == Path("run/previews/step-000004")
+    assert where.neighbours("ab") == Path("run/nearest_ab.png")
+
+
+def test_they_are_spelled_nowhere_else() -> None:
+    unmistakable = {Path(name).name for name in NAMES.values()} - AMBIGUOUS
+    found = {}
+    for file in Path(recycle.__file__).parent.rglob("*.py"):
+        strings = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}
+        if spelled := unmistakable & strings:
+            found[file.name] = spelled
+    assert found == {"run_folder.py": unmistakable}
