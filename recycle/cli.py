@@ -22,13 +22,13 @@ import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
-from recycle.events import Job
 from recycle.places import is_here, is_remote_error, place
 from recycle.safe_text import printable_json, shown
 
 if TYPE_CHECKING:
     from recycle.choice import Wishes
     from recycle.config import Pipeline
+    from recycle.events import Job
 
 app = typer.Typer(
     name="recycle",
@@ -219,8 +219,9 @@ def _print_error(message: str) -> None:
 
 
 @contextmanager
-def _watched(as_json: bool) -> Iterator[Job]:
+def _watched(as_json: bool) -> "Iterator[Job]":
     """A job that is shown to a person or, as JSON lines, to a program."""
+    from recycle.events import Job
     from recycle.terminal import JsonLines, Terminal
 
     with JsonLines() if as_json else Terminal() as observe:
@@ -770,7 +771,7 @@ def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | N
     return True
 
 
-def _task(pipeline: Path | None, wishes: "Wishes", job: Job, **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
+def _task(pipeline: Path | None, wishes: "Wishes", job: "Job", **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
     """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
     from recycle.choice import open_chosen
     from recycle.pipeline import open_pipeline
@@ -782,7 +783,7 @@ def _task(pipeline: Path | None, wishes: "Wishes", job: Job, **changes: dict[str
 
 
 def _conclude(
-    job: Job,
+    job: "Job",
     verb: str,
     done: Sequence[object],
     skipped: Sequence[object],
