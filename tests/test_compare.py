@@ -23,7 +23,7 @@ from recycle.run_folder import RunFolder
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tests.evaluation.conftest import Page
-from tests.jobs import stepping
+from tests.jobs import saying, stepping
 
 
 def task(*, steps: int = 2, cycle: float = 0.0) -> Pipeline:
@@ -254,9 +254,7 @@ def test_too_large_videos_are_linked_and_kept(
     assert files(tmp_path / "c-videos") == before != {}  # not translated anew
 
 
-def test_truth_of_another_size_is_left_out(
-    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_truth_of_another_size_is_left_out(runs: list[Path], tmp_path: Path) -> None:
     films = [tmp_path / "clip.mp4", tmp_path / "truth.mp4"]
     for film, side in zip(films, (64, 32), strict=True):
         write_video(film, np.full((3, side, side, 3), 90, np.uint8), fps=8)
@@ -265,9 +263,10 @@ def test_truth_of_another_size_is_left_out(
     record = json.loads((other / "pipeline.json").read_text())
     record["footage"] = {"test_a": [str(films[0])], "truth_ab": [str(films[1])]}
     (other / "pipeline.json").write_text(json.dumps(record))
-    compare([runs[0], other], tmp_path / "c.html", a=[films[0]])
+    said: list[str] = []
+    compare([runs[0], other], tmp_path / "c.html", a=[films[0]], job=saying(said))
     assert len(Page(tmp_path / "c.html").of("video")) == 3
-    assert "left out" in (told := capsys.readouterr().out)
+    assert "left out" in (told := "\n".join(said))
     assert "it is 32×32 pixels, the source 64×64" in told
 
 

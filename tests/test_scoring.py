@@ -13,6 +13,7 @@ from recycle.run_folder import RunFolder
 from recycle.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
 from tests.footage.conftest import moving
+from tests.jobs import saying
 
 HOLD = """
 import sys
@@ -24,7 +25,7 @@ with only_one(Path(sys.argv[1]), "held"):
 """
 
 
-def test_a_folder_of_test_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_test_clips(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     write_video(tmp_path / "clips" / "a.mp4", moving(3), fps=25)
     (tmp_path / "clips" / "notes.txt").write_text("no video")
@@ -38,8 +39,8 @@ def test_a_folder_of_test_clips(tmp_path: Path, capsys: pytest.CaptureFixture[st
             translate_tests(footage, settings, IDENTITY, where)
         assert not where.translated.exists()
         other.communicate("\n")
-    capsys.readouterr()
-    (clip,) = translate_tests(footage, settings, IDENTITY, where)
+    said: list[str] = []
+    (clip,) = translate_tests(footage, settings, IDENTITY, where, job=saying(said))
     assert clip.translated.exists()
-    assert capsys.readouterr().out.splitlines() == [f"left out: {tmp_path}/clips/notes.txt (not a video)"]
+    assert said == [f"left out: {tmp_path}/clips/notes.txt (not a video)"]
     assert not list(where.folder.glob(".*"))
