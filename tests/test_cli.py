@@ -275,12 +275,13 @@ def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
     (tmp_path / "in" / "clip.mp4").write_bytes(video.read_bytes())
     chosen = ["--model", "identity", "--to", "b", "--preset", "ultrafast"]
     small = ["--seconds", "0.5", "--width", "64", "--height", "48"]
-    words, what, last = {
+    cases: dict[str, tuple[list[str | Path], str, str]] = {
         "extract": (["extract", video, "--out", "{}"], "extracting", "1 extracted, 0 already there, 0 failed"),
         "street": (["street", "{}.mp4", *small], "filming {}.mp4 (day)", "wrote "),
         "translate": (["translate", video, "{}.mp4", *chosen], "translating clip.mp4", "wrote "),
         "translate a folder": (["translate", tmp_path / "in", "{}", *chosen], "clip.mp4", "1 translated, 0 already"),
-    }[kind]
+    }
+    words, what, last = cases[kind]
     monkeypatch.chdir(tmp_path)
     succeed([str(word).format("json") for word in words] + ["--json"], monkeypatch)
     written = capsys.readouterr()
