@@ -161,16 +161,18 @@ class Count:
         job.emit(start)
 
     def __call__(self, done: int, total: int | None = None, detail: str = "") -> None:
-        """So many units are done, of `total`, or of as many as it said before. Raises Interrupted after a cancel."""
+        """So many units are done, of `total`, or of as many as it said before; a total that is too small grows.
+
+        Raises Interrupted after a cancel.
+        """
         total = self._last.total if total is None else total
-        self._last = replace(self._last, done=done, total=total, detail=detail)
+        self._last = replace(self._last, done=done, total=total and max(total, done), detail=detail)
         self._job.emit(self._last)
         self._job.check()
 
     def add(self, units: int) -> None:
-        """So many more units are done; a total that turns out too small grows. Raises Interrupted after a cancel."""
-        done, total = self._last.done + units, self._last.total
-        self(done, None if total is None else max(total, done))
+        """So many more units are done. Raises Interrupted after a cancel."""
+        self(self._last.done + units)
 
     def finish(self) -> None:
         """All is done: what was done is the total."""
