@@ -211,6 +211,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     lines, noise = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, noise
     assert [line.split(";")[0].split(": the networks")[0] for line in lines.splitlines()] == [
+        f"continuing from step {killed} of {last}",
         "domain a has only 34 clips",
         "domain b has only 34 clips",
         "memory",
@@ -218,7 +219,10 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
         f"trained {last} steps",
     ]
     assert "Warning" not in noise
-    assert len(noise.splitlines()) <= 1, noise  # the progress
+    first, *others = noise.splitlines()  # the progress, of one process alone
+    assert first == "training …"
+    assert others[-1].startswith(f"training: {last}/{last} steps, in ")
+    assert all(line.startswith("training: ") for line in others)
     assert read_step(out) == killed + 4
 
 
