@@ -65,7 +65,7 @@ def _run_pool(
 ) -> dict[int, Result]:
     """Results by index; those of items that were lost with a dying process are missing."""
     context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Event()
+    counter, stop = context.Value("q", 0), context.RawValue("b", 0)  # no lock that a killed process could keep
     seen = 0
     results: dict[int, Result] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter, stop))
@@ -90,7 +90,7 @@ def _run_pool(
                 report(done - seen)
                 seen = done
     except BaseException:
-        stop.set()
+        stop.value = 1
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -140,5 +140,5 @@ def _call(function: Function[Item, Result], item: Item) -> Result:
 def _count(units: int) -> None:
     with _counter.get_lock():
         _counter.value += units
-    if _stopping.is_set():
+    if _stopping.value:
         raise Interrupted("stopped; run the same command again to continue")
