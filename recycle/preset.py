@@ -255,7 +255,7 @@ class _Draft:
                 "discriminator": discriminators(self._facts, side, patch),
             },
             "losses": losses(self._facts),
-            "train": {"size": [side, side]},
+            "train": {"size": [side, side], **({} if self._facts.labelled else {"pool_size": 0})},
         }
 
     def reckoned(self, side: int, width: int) -> Reckoning:
@@ -366,6 +366,7 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
         reasons["losses.weights.self_similarity"] = (
             "what looks alike stays alike; a cycle loss would also keep what should change"
         )
+        reasons["train.pool_size"] = "discriminators see present frames alone: nearer to the target in trials"
         reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
         return
     field = "networks.discriminator"

@@ -122,6 +122,14 @@ def test_photographs_are_translated_by_a_pretrained_network_and_label_maps_are_n
     assert not labels.skip
 
 
+def test_discriminators_of_photographs_see_present_frames_alone() -> None:
+    chosen = choose(facts_of(SMALL, SMALL), TWO_CORES)
+    assert chosen.pipeline.train.pool_size == 0
+    assert "train.pool_size" in chosen.reasons
+    labels = choose(facts_of(SMALL, LABELS), TWO_CORES).pipeline
+    assert labels.train.pool_size == Pipeline().train.pool_size > 0
+
+
 def test_label_maps_keep_their_colours_and_are_scored() -> None:
     chosen = choose(facts_of(LARGE, LABELS), TWO_CORES).pipeline
     assert chosen.extract.format == "png"

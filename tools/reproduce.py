@@ -34,6 +34,7 @@ from recycle.terminal import Terminal
 from tools.reproduction.judged_tables import judged_page
 from tools.reproduction.kinds import LABELS, open_task
 from tools.reproduction.plan import chosen
+from tools.reproduction.recolour import colour_transfer
 from tools.reproduction.runs import Outcome, Run, finish, step_seconds, threads
 from tools.reproduction.sheets import write_overview
 from tools.reproduction.tables import facts, markdown, normalised, summarise
@@ -42,6 +43,8 @@ from tools.reproduction.task import Bench, Scores, TrainingFootage
 FOOTAGE = Path(__file__).parents[2] / "shared" / "footage"
 """Where real footage lies, where nothing else is said."""
 ABLATION_SEEDS = 1
+COLOURS = "colours of the target"
+"""A yardstick: see recolour.colour_transfer."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +155,14 @@ def _yardsticks(
 ) -> tuple[dict[str, Scores], dict[str, Scores]]:
     """What the scores of a run are to be compared with: against the truth, and without it."""
     file = command.out / f"yardsticks-{bench.key}.json"
-    if not file.is_file():
+    kept: dict[str, dict[str, Scores]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if COLOURS not in kept.get("judged", {}):
         job.say("scoring the yardsticks")
         judged = {"untouched input": bench.judge(lambda frames, to: frames)}
+        judged[COLOURS] = bench.judge(colour_transfer(footage.shots))
         judged["real training frames"] = bench.judge.distances(footage.shots)
-        write_text(file, json.dumps({"truth": bench.yardsticks(), "judged": judged}, indent=2) + "\n")
-    kept: dict[str, dict[str, Scores]] = json.loads(file.read_text(encoding="utf-8"))
+        kept = {"truth": bench.yardsticks(), "judged": judged}
+        write_text(file, json.dumps(kept, indent=2) + "\n")
     return kept["truth"], kept["judged"]
 
 

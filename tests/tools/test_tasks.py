@@ -83,6 +83,9 @@ def test_a_real_task_gives_the_judges_scores_of_all_its_methods(done: tuple[dict
         assert all(set(values) == {"ab", "ba"} for values in run["judged"].values())
     untouched = results["judged_yardsticks"]["untouched input"]
     assert untouched["structure"] == untouched["warp"] == pytest.approx({"ab": 1, "ba": 1})
+    recoloured = results["judged_yardsticks"]["colours of the target"]
+    assert recoloured["structure"]["ab"] > 0.7
+    assert recoloured["kd_mid"] != untouched["kd_mid"]
     assert set(results["judged_yardsticks"]["real training frames"]) == {"kd_mid", "kd_deep"}
     assert json.loads((work / "results.json").read_text()) == json.loads(json.dumps(results))
 
