@@ -294,4 +294,4 @@ def test_ctrl_c_reaches_processes_that_extract_without_a_traceback(delay: float,
             os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert b"Traceback" not in errors
-    assert process.returncode in (0, 130)
+    assert process.returncode in (0, 130, -signal.SIGINT)  # the last: the work was over, Python itself was ending
