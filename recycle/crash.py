@@ -45,7 +45,9 @@ def record(error: BaseException) -> Path | None:
         folder = logs_folder()
         for old in sorted(folder.glob("crash-*.log"))[: -_KEPT + 1]:
             old.unlink(missing_ok=True)
-        name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**9:09d}.log"
+        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+        name = f"crash-{stamp}-{nanoseconds:09d}-{os.getpid()}.log"  # the order of names is that of time
         lines = "".join(traceback.format_exception(error))
         words = shlex.join(sys.argv)
         text = f"command: {words}\npython: {platform.python_version()} on {platform.platform()}\n\n{lines}\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,11 @@ def test_a_folder_of_logs_that_others_could_fill_is_not_used(state: Path, tmp_pa
     path.unlink()
 
 
-def test_the_newest_logs_are_kept(state: Path) -> None:
+@pytest.mark.parametrize("start", [0, 999_999_990])
+def test_the_newest_logs_are_kept(start: int, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever part of a second has passed when they begin."""
+    clock = count(1_700_000_000 * 10**9 + start)
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     written = [crash.record(ValueError(str(number))) for number in range(25)]
     assert sorted(state.iterdir()) == written[-20:]
 
