@@ -14,10 +14,10 @@ LEAST_FLAT = 0.025
 """Part of label maps that is flat, at least: the little that is flat in photographs may be of a few colours. Measured:
 0.03 and more of the street's labels 48 lines high in video of much loss (H.264, CRF 28; 0.011 at a frame per second),
 0.11 and more at 96 lines; 0.00 to 0.06 of the street by day."""
-COLOURS, NEAR, AROUND, DRAWN = 12, 5, 14, 0.82
+COLOURS, NEAR, AROUND, DRAWN = 12, 5, 14, 0.79
 """Frames are label maps where at least the part DRAWN of their flat pixels is within NEAR levels of one of COLOURS
 colours; what is within AROUND of one is no other's. Measured, where enough is flat: masks and the street's labels as
-PNG 1.00, in lossy video 0.95 to 1.00 from 96 lines on and 0.88 to 0.99 at 48; photographed and simulated footage 0.60
+PNG 1.00, in lossy video 0.95 to 1.00 from 96 lines on and 0.82 to 0.99 at 48; photographed and simulated footage 0.60
 at most, the street under any light 0.76, through a thermal camera 0.76, films whose colours were taken out 0.67. Of 113
 sets of frames, of all these, none is mistaken. Counting the colours of flat pixels mistakes 24, most of them grey
 films; nearness to a few colours of all pixels, flat or not, mistakes 6, all of them labels in lossy video."""
