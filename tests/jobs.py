@@ -2,9 +2,12 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 
+from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress, Step
+from tests.processes import PATIENCE
 
 
 def saying(said: list[str]) -> Job:
@@ -57,3 +60,35 @@ def cancelled_at(number: int) -> Job:
 def signalled_at(step: int, number: signal.Signals) -> Job:
     """A job that sends this process a signal after a training step."""
     return stepping(lambda event: os.kill(os.getpid(), number) if event.step == step else None)
+
+
+def cancelled_from_outside(work: Callable[[Job], object], at: Callable[[Event], bool]) -> tuple[list[Event], list[str]]:
+    """Do the work in a thread and cancel it from this one at an event, while the observer waits.
+
+    What was observed, and the messages of the Interrupted that the work raised.
+    """
+    seen: list[Event] = []
+    outcome: list[str] = []
+    reached, cancelled = threading.Event(), threading.Event()
+
+    def observe(event: Event) -> None:
+        seen.append(event)
+        if at(event):
+            reached.set()
+            cancelled.wait(PATIENCE)
+
+    job = Job(observe)
+
+    def run() -> None:
+        try:
+            work(job)
+        except Interrupted as error:
+            outcome.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert reached.wait(PATIENCE)
+    job.cancel()
+    cancelled.set()
+    thread.join(PATIENCE)
+    return seen, outcome

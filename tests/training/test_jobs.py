@@ -1,16 +1,14 @@
 """A training is watched and stopped from another thread, and goes on to the uninterrupted result."""
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from recycle.errors import Interrupted
-from recycle.events import Event, Job, Notice, Review, Step
+from recycle.events import Job, Notice, Review, Step
 from recycle.footage.clips import find_shots
 from recycle.training.loop import train
-from tests.jobs import saying
-from tests.processes import PATIENCE
+from tests.jobs import cancelled_from_outside, saying
 from tests.training.test_loop import pipeline, same_run, write_frames
 
 
@@ -19,31 +17,11 @@ def test_a_training_in_a_thread_is_watched_cancelled_and_continued(tmp_path: Pat
     whole, out = tmp_path / "whole", tmp_path / "run"
     train(pipeline(), a, b, whole)
 
-    seen: list[Event] = []
-    reached, cancelled = threading.Event(), threading.Event()
-    outcome: list[BaseException] = []
-
-    def observe(event: Event) -> None:
-        seen.append(event)
-        if isinstance(event, Step) and event.step == 4:
-            reached.set()
-            cancelled.wait(PATIENCE)
-
-    job = Job(observe)
-
-    def work() -> None:
-        try:
-            train(pipeline(), a, b, out, job=job)
-        except Interrupted as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert reached.wait(PATIENCE)
-    job.cancel()
-    cancelled.set()
-    thread.join(PATIENCE)
-    assert [str(error) for error in outcome] == ["stopped and saved at step 4; run the same command again to continue"]
+    seen, outcome = cancelled_from_outside(
+        lambda job: train(pipeline(), a, b, out, job=job),
+        lambda event: isinstance(event, Step) and event.step == 4,
+    )
+    assert outcome == ["stopped and saved at step 4; run the same command again to continue"]
     steps = [event for event in seen if isinstance(event, Step)]
     assert [(event.step, event.steps) for event in steps] == [(number, 9) for number in range(1, 5)]
     assert [bool(event.losses) for event in steps] == [True, True, False, True]  # where they are logged

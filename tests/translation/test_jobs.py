@@ -1,7 +1,6 @@
 """Translations are watched and stopped from another thread, and go on to the uninterrupted result."""
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from recycle.translation.ledger import LEDGER, Ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
-from tests.jobs import cancelled_at
-from tests.processes import PATIENCE
+from tests.jobs import cancelled_at, cancelled_from_outside
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
@@ -35,33 +33,11 @@ def test_a_translation_in_a_thread_is_watched_cancelled_and_continued(
     translator, whole, output = Translator(bundle, device="cpu"), tmp_path / "whole.mp4", tmp_path / "out.mp4"
     translator.translate_video(source, whole, to="b", settings=FAST)
 
-    seen: list[Event] = []
-    reached, cancelled = threading.Event(), threading.Event()
-    outcome: list[BaseException] = []
-
-    def observe(event: Event) -> None:
-        seen.append(event)
-        if isinstance(event, Progress) and event.done == SEGMENT + 5:
-            reached.set()
-            cancelled.wait(PATIENCE)
-
-    job = Job(observe)
-
-    def work() -> None:
-        try:
-            translator.translate_video(source, output, to="b", settings=FAST, job=job)
-        except Interrupted as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert reached.wait(PATIENCE)
-    job.cancel()
-    cancelled.set()
-    thread.join(PATIENCE)
-    assert [str(error) for error in outcome] == [
-        f"stopped; {SEGMENT} frames are kept: run the same command again to continue"
-    ]
+    seen, outcome = cancelled_from_outside(
+        lambda job: translator.translate_video(source, output, to="b", settings=FAST, job=job),
+        lambda event: isinstance(event, Progress) and event.done == SEGMENT + 5,
+    )
+    assert outcome == [f"stopped; {SEGMENT} frames are kept: run the same command again to continue"]
     assert not output.exists()
     assert [event.done for event in seen if isinstance(event, Progress)] == list(range(SEGMENT + 6))
     assert seen[0] == Progress("translating source.mp4", 0, COUNT)
