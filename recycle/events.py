@@ -1,11 +1,13 @@
-"""How long work speaks, and how it is stopped: every long call takes a `Job`, which it tells events and asks to go on.
+"""Events and jobs: how long calls report what they do, and how they are cancelled.
+
+Every long call takes an optional `Job`. The call sends it events, and stops where the job was cancelled:
 
     job = Job(print)
     Thread(target=translator.translate_video, args=(source, output), kwargs={"to": "b", "job": job}).start()
     ...
     job.cancel()  # the work is saved, and the call raises Interrupted; the same call continues it
 
-Where none is given, a call uses one that nobody observes.
+Without a job, a call reports to nobody and cannot be cancelled.
 """
 
 from collections.abc import Callable, Mapping

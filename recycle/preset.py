@@ -366,7 +366,7 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
         reasons["losses.weights.self_similarity"] = (
             "what looks alike stays alike; a cycle loss would also keep what should change"
         )
-        reasons["train.pool_size"] = "discriminators see present frames alone: nearer to the target in trials"
+        reasons["train.pool_size"] = "discriminators see the current translations only: closer to the target in trials"
         reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
         return
     field = "networks.discriminator"
