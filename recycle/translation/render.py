@@ -27,7 +27,7 @@ from recycle.translation.span import WHOLE, Span
 from recycle.translation.start import LATE, late_start
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
-from recycle.translation.whole import join_whole
+from recycle.translation.whole import Whole
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
 
 PART = 10 * SEGMENT
@@ -138,7 +138,7 @@ def render(
                     moved = Fraction(0)
                     job.say(f"the picture starts at {float(first):.3f} s: the times of all streams are kept")
                 moved_units = int(moved / renderer.picture.time_base)
-                join_whole(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer, job)
+                Whole(work, stamps, whole, stretch.shift(stamps[0]), moved_units, others, renderer).join(job)
             except (KeyboardInterrupt, Interrupted) as stop:
                 kept = len(work.stamps())
                 kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
