@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,8 +19,8 @@ from recycle.footage.encode import write_video
 def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("videos")
     random = np.random.default_rng(0)
-    for name in ("summer", "winter"):
-        base = random.integers(0, 255, (4, 5, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    for name in ("summer", "winter"):  # smooth, since flat areas of few colours are label maps
+        base = cv2.resize(random.integers(0, 255, (4, 5, 3), dtype=np.uint8), (40, 32), interpolation=cv2.INTER_CUBIC)
         write_video(folder / f"{name}.mp4", (np.roll(base, 2 * i, axis=1) for i in range(48)), fps=12)
     return folder / "summer.mp4", folder / "winter.mp4"
 
