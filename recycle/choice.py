@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recycle.atomic import write_text
 from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
-from recycle.disk import writing
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.pipeline import open_pipeline
@@ -17,6 +15,8 @@ from recycle.processes import started_by
 from recycle.run_folder import RunFolder
 from recycle.safe_text import printable
 from recycle.survey import survey
+from recycle.system.atomic import write_text
+from recycle.system.disk import writing
 
 
 @dataclass(frozen=True)

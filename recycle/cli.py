@@ -3,7 +3,7 @@
 Nothing heavy is imported until a command runs, so that help is instant.
 """
 
-from recycle import interrupt
+from recycle.system import interrupt
 
 # isort: split
 import errno
@@ -22,8 +22,8 @@ import typer
 from typer.exceptions import TyperException
 
 from recycle.errors import Interrupted, OutputError, RecycleError
-from recycle.places import is_here, is_remote_error, place
 from recycle.safe_text import printable_json, shown
+from recycle.system.places import is_here, is_remote_error, place
 
 if TYPE_CHECKING:
     from recycle.choice import Wishes
@@ -100,7 +100,7 @@ LOST_STREAM = 3
 
 def main() -> None:
     """Entry point: every error becomes one line and a non-zero exit code, with a log where nobody foresaw it."""
-    from recycle.crash import watching_threads
+    from recycle.system.crash import watching_threads
 
     interrupt.allow()
     signal.signal(signal.SIGTERM, _stop)
@@ -143,7 +143,7 @@ def _main() -> None:
 
 def _fail_unforeseen(error: Exception) -> None:
     """Print one line with the path of a log, and complete the log, which takes seconds."""
-    from recycle.crash import add_findings, describe, record
+    from recycle.system.crash import add_findings, describe, record
 
     path = record(error)
     _print_error(describe(error, path))
@@ -482,7 +482,7 @@ def translate(
     from recycle.footage.decode import check_rate
     from recycle.footage.find import beside_images
     from recycle.footage.manifest import fingerprint
-    from recycle.storage import workplace
+    from recycle.system.storage import workplace
     from recycle.translation.folder_task import (
         Folder,
         describe_plan,

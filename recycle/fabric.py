@@ -14,9 +14,9 @@ from lightning_fabric.plugins.precision import MixedPrecision
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
-from recycle.cores import cores
-from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
+from recycle.system.cores import cores
+from recycle.system.devices import compute_dtype, find_device
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 

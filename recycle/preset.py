@@ -13,12 +13,12 @@ import torch
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
-from recycle.cores import cores
-from recycle.devices import compute_dtype, find_device
 from recycle.errors import FootageError, RecycleError
 from recycle.footage.clips import FEW_CLIPS
-from recycle.memory import free_memory
 from recycle.survey import Side, Survey
+from recycle.system.cores import cores
+from recycle.system.devices import compute_dtype, find_device
+from recycle.system.memory import free_memory
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0

@@ -6,9 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recycle.atomic import write_text
 from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
-from recycle.devices import find_device
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_for_memorisation, open_features
@@ -22,10 +20,12 @@ from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.find import Found, find_footage, find_sources, left_out_lines
 from recycle.footage.manifest import fingerprint
-from recycle.lock import only_one
 from recycle.names import plain
 from recycle.run_folder import RunFolder
 from recycle.stage import Stage
+from recycle.system.atomic import write_text
+from recycle.system.devices import find_device
+from recycle.system.lock import only_one
 from recycle.translation.render import foresee
 from recycle.translation.translator import IDENTITY, Translator
 

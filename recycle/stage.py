@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from recycle.atomic import write_text
 from recycle.run_folder import STAMPS
+from recycle.system.atomic import write_text
 
 
 class Stage:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recycle.atomic import write_text
+from recycle.system.atomic import write_text
 
 SIMULATION = """
 import errno, os, stat, sys
@@ -20,7 +20,7 @@ def fsync(descriptor):
     real(descriptor)
 os.fsync = fsync
 from pathlib import Path
-from recycle.atomic import write_text
+from recycle.system.atomic import write_text
 write_text(Path(sys.argv[3]), "whole")
 """
 

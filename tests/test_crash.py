@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recycle import cli, crash
+from recycle import cli
 from recycle.footage.encode import write_video
+from recycle.system import crash
 
 
 @pytest.fixture
@@ -265,8 +266,8 @@ def test_a_terminal_without_unicode_gets_escapes(video: Path) -> None:
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.4])
 def test_ctrl_c_while_it_starts_is_no_traceback(delay: float, video: Path) -> None:
     """From the moment that Python runs our code; before it, Python itself prints."""
-    code = f"import sys; sys.argv = ['recycle', 'probe', {str(video)!r}]; import recycle.interrupt; print(flush=True); "
-    code += "from recycle.cli import main; main()"
+    code = f"import sys; sys.argv = ['recycle', 'probe', {str(video)!r}]; import recycle.system.interrupt; "
+    code += "print(flush=True); from recycle.cli import main; main()"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from recycle.config import Precision
-from recycle.cores import capped, cores
-from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
 from recycle.fabric import make_fabric
 from recycle.footage.clips import loading_processes
+from recycle.system.cores import capped, cores
+from recycle.system.devices import best_precision, find_device
 
 
 def test_cpu_computes_in_the_asked_precision() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recycle.disk import writing
 from recycle.errors import ConfigError, OutputError
+from recycle.system.disk import writing
 
 
 def fail(error: Exception, cause: Exception | None = None) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from recycle.lock import Busy, only_one
+from recycle.system.lock import Busy, only_one
 
 HOLD = """
 import sys
 from pathlib import Path
-from recycle.lock import only_one
+from recycle.system.lock import only_one
 with only_one(Path(sys.argv[1]), "held"):
     print("held", flush=True)
     sys.stdin.readline()
@@ -80,7 +80,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
 def test_a_folder_that_may_not_be_written_is_told_as_that() -> None:
     code = (
-        "import os, sys; from pathlib import Path; from recycle.lock import only_one\n"
+        "import os, sys; from pathlib import Path; from recycle.system.lock import only_one\n"
         "os.setuid(65533)\n"
         "try:\n    only_one(Path(sys.argv[1]), 'busy').__enter__()\nexcept OSError as error:\n    print(error.errno)"
     )

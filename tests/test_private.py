@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recycle.errors import OutputError
-from recycle.private import make_private, scratch_folder
+from recycle.system.private import make_private, scratch_folder
 
 
 def link(path: Path) -> None:

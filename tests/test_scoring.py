@@ -18,7 +18,7 @@ from tests.jobs import saying
 HOLD = """
 import sys
 from pathlib import Path
-from recycle.lock import only_one
+from recycle.system.lock import only_one
 with only_one(Path(sys.argv[1]), "held"):
     print("held", flush=True)
     sys.stdin.readline()

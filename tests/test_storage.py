@@ -11,8 +11,8 @@ from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.footage.find import find_sources
 from recycle.footage.manifest import fingerprint
-from recycle.places import is_here, place
-from recycle.storage import workplace, write_record
+from recycle.system.places import is_here, place
+from recycle.system.storage import workplace, write_record
 from tests.footage.conftest import moving
 
 

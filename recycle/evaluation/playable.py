@@ -4,11 +4,11 @@ from pathlib import Path
 
 import av
 
-from recycle.atomic import atomic_path
 from recycle.config import EncodeSettings
 from recycle.footage.codecs import choose_encoder
 from recycle.footage.decode import open_container, open_frames, video_stream
 from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors
+from recycle.system.atomic import atomic_path
 
 
 def plays_in_browsers(video: Path) -> bool:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from recycle.cores import capped, cores
 from recycle.errors import FootageError
 from recycle.footage.image_file import read_image
-from recycle.footage.workers import end_with_parent
+from recycle.system.cores import capped, cores
+from recycle.system.workers import end_with_parent
 
 LOADERS = 4
 """Processes that load clips for a GPU, where nothing else is said."""

@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.entries import refuse_special
-from recycle.places import is_here
+from recycle.system.entries import refuse_special
+from recycle.system.places import is_here
 
 av.logging.set_level(None)
 

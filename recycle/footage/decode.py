@@ -20,7 +20,6 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from recycle.config import MAX_PIXELS
-from recycle.cores import cores
 from recycle.errors import FootageError
 from recycle.footage.alpha import (
     alpha_decoder,
@@ -43,7 +42,8 @@ from recycle.footage.lasting import Lasting, states_the_end
 from recycle.footage.packets import demux
 from recycle.footage.projection import Projection
 from recycle.footage.sidedata import lost_kinds, side_data
-from recycle.places import is_here
+from recycle.system.cores import cores
+from recycle.system.places import is_here
 
 __all__ = [
     "Frame",

@@ -16,14 +16,14 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from recycle.atomic import atomic_path
 from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.footage.colour import EXACT
 from recycle.footage.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.footage.lookahead import bounded_options
-from recycle.footage.priority import usual_priority
+from recycle.system.atomic import atomic_path
+from recycle.system.priority import usual_priority
 
 av.logging.set_level(None)
 

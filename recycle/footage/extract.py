@@ -10,11 +10,7 @@ from pathlib import Path
 import av
 import cv2
 
-from recycle.atomic import remove_leftovers
 from recycle.config import ExtractSettings
-from recycle.cores import capped, cores
-from recycle.crash import unexpected
-from recycle.disk import disk_failed, explain
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Job
 from recycle.footage.decode import estimate_frames
@@ -29,9 +25,13 @@ from recycle.footage.manifest import (
     read_manifest,
 )
 from recycle.footage.one_source import extract_source
-from recycle.footage.workers import run_all
-from recycle.lock import only_one
 from recycle.names import plain
+from recycle.system.atomic import remove_leftovers
+from recycle.system.cores import capped, cores
+from recycle.system.crash import unexpected
+from recycle.system.disk import disk_failed, explain
+from recycle.system.lock import only_one
+from recycle.system.workers import run_all
 
 LOCK = ".recycle.lock"
 LONG = 1.2

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recycle.errors import FootageError
-from recycle.footage.entries import refuse_special
 from recycle.footage.images import numbered_images
 from recycle.names import plain
-from recycle.places import is_here
+from recycle.system.entries import refuse_special
+from recycle.system.places import is_here
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20

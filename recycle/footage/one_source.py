@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.atomic import atomic_path
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
 from recycle.footage.decode import VideoReader, open_frames
@@ -19,6 +18,7 @@ from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.footage.shots import ShotFinder, detection_size
 from recycle.footage.source_state import SourceState
 from recycle.names import plain
+from recycle.system.atomic import atomic_path
 
 _ENCODING = {
     "jpg": [

@@ -15,10 +15,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from recycle.atomic import remove_leftovers, write_text
 from recycle.config import Domain as DomainName
 from recycle.config import Pipeline, TrainSettings
-from recycle.disk import writing
 from recycle.errors import FootageError, Interrupted
 from recycle.events import Job, Step
 from recycle.footage.augment import Augment, shrink
@@ -34,12 +32,14 @@ from recycle.footage.clips import (
     split,
 )
 from recycle.footage.faults import faults
-from recycle.memory import peak_memory, release
 from recycle.networks.features import open_network
 from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
 from recycle.run_folder import RunFolder
 from recycle.survey import survey_shots
+from recycle.system.atomic import remove_leftovers, write_text
+from recycle.system.disk import writing
+from recycle.system.memory import peak_memory, release
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs

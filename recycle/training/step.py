@@ -9,7 +9,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import LossSettings
-from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.objective.direction import AB, BA, BOTH
 from recycle.objective.discriminators import Discriminators, Side
@@ -18,6 +17,7 @@ from recycle.objective.passing import NEXT, Pass
 from recycle.objective.sides import Losses, bare, discriminator_losses, fake_side, real_side
 from recycle.objective.terms.recurrent import copying_error
 from recycle.objective.translators import Translators
+from recycle.system.devices import is_out_of_memory
 from recycle.training.adam import Adam
 from recycle.training.pool import FramePool
 

@@ -33,11 +33,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.atomic import write_text
-from recycle.disk import writing
 from recycle.footage.clips import Shot, spread
 from recycle.footage.flow import ends, optical_flow, sample
 from recycle.networks.features import open_network
+from recycle.system.atomic import write_text
+from recycle.system.disk import writing
 from recycle.training.appearance import Appearance, Content
 
 REAL_FRAMES = 48

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from recycle.config import Domain, TranslateSettings
-from recycle.crash import unexpected
-from recycle.disk import disk_failed
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Event, FileState, Job, Progress
 from recycle.footage.decode import estimate_frames, open_frames
 from recycle.footage.manifest import content, fingerprint, is_unchanged, modified
-from recycle.lock import Busy
 from recycle.names import plain
-from recycle.places import is_here, is_remote_error
 from recycle.safe_text import redact
-from recycle.storage import workplace
+from recycle.system.crash import unexpected
+from recycle.system.disk import disk_failed
+from recycle.system.lock import Busy
+from recycle.system.places import is_here, is_remote_error
+from recycle.system.storage import workplace
 from recycle.translation.folder import FileJob
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator

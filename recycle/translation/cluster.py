@@ -20,12 +20,12 @@ import torch
 
 from recycle import __version__
 from recycle.config import Domain, TranslateSettings
-from recycle.crash import unexpected
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
 from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
-from recycle.places import is_here
+from recycle.system.crash import unexpected
+from recycle.system.places import is_here
 from recycle.translation.batch import Changed, Plan, awaits_disk, translate_one
 from recycle.translation.ledger import Entry
 from recycle.translation.render import Part

@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from recycle.config import Domain, TranslateSettings
-from recycle.cores import capped, cores
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.footage.codecs import CONTAINERS
@@ -19,6 +18,7 @@ from recycle.footage.images import numbered_images
 from recycle.footage.manifest import fingerprint
 from recycle.names import plain
 from recycle.safe_text import printable
+from recycle.system.cores import capped, cores
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
 from recycle.translation.folder import FileJob, Survey, survey
 from recycle.translation.ledger import Entry, Ledger, open_ledger

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.memory import free_memory
+from recycle.system.memory import free_memory
 from recycle.translation.overlap import HELD_BYTES
 
 AT_ONCE = 8

@@ -19,10 +19,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recycle.errors import OutputError
-from recycle.lock import only_one
 from recycle.names import plain
-from recycle.places import is_here
-from recycle.storage import write_record
+from recycle.system.lock import only_one
+from recycle.system.places import is_here
+from recycle.system.storage import write_record
 
 LEDGER = "translate.json"
 LOCK = ".recycle.lock"

@@ -9,7 +9,6 @@ from operator import neg
 from pathlib import Path
 
 from recycle import __version__
-from recycle.atomic import flush
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Job
@@ -20,7 +19,8 @@ from recycle.footage.frame import StreamInfo
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.manifest import fingerprint, modified
 from recycle.footage.source_state import SourceState
-from recycle.places import is_here
+from recycle.system.atomic import flush
+from recycle.system.places import is_here
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.notices import after_work, before_work, of_the_file
 from recycle.translation.span import WHOLE, Span

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
-from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.footage.frame import Frame, Pixels, StreamInfo
@@ -22,6 +21,7 @@ from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
+from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.lanes import Lanes
 from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, resize, to_float, to_levels
@@ -46,7 +46,7 @@ class Translator:
         """Take over `bundle` and move it to the device.
 
         `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-        `recycle.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
+        `recycle.system.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from recycle.atomic import hidden, write_text
-from recycle.lock import only_one
+from recycle.system.atomic import hidden, write_text
+from recycle.system.lock import only_one
 
 SEGMENT = 120
 """Frames of a segment: what is lost, at most, when a conversion is killed."""

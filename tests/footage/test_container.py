@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import recycle
 from recycle.errors import FootageError
 from recycle.footage.container import DEMUXERS, open_container
-from recycle.places import is_here, place
+from recycle.system.places import is_here, place
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]

@@ -26,7 +26,7 @@ from recycle.events import Event, Job, Progress
 from recycle.footage.extract import ExtractReport, extract
 from recycle.footage.image_file import read_image
 from recycle.footage.selection import RateSelector
-from recycle.footage.workers import run_all
+from recycle.system.workers import run_all
 from tests.footage.conftest import overwrite_quarter, raw_video
 
 Pixels = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress
 from recycle.footage.extract import extract
 from recycle.footage.street import Street
-from recycle.footage.workers import run_all
+from recycle.system.workers import run_all
 from tests.footage.conftest import moving, write
 from tests.jobs import cancelled_at, counted
 

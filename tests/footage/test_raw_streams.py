@@ -20,8 +20,8 @@ from recycle.config import TranslateSettings
 from recycle.errors import FootageError
 from recycle.footage.decode import VideoReader, check_rate, open_frames
 from recycle.footage.describe import describe
-from recycle.footage.priority import usual_priority
 from recycle.footage.probe import probe
+from recycle.system.priority import usual_priority
 from recycle.translation.render import render_key
 from recycle.translation.span import WHOLE
 from recycle.translation.translator import Translator

@@ -10,7 +10,7 @@ from tests.processes import descendants, lives, wait_until
 
 SCRIPT = """
 import time
-from recycle.footage.workers import run_all
+from recycle.system.workers import run_all
 
 def work(item, count):
     time.sleep(3600)

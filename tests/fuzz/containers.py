@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 
-from recycle.footage.priority import usual_priority
+from recycle.system.priority import usual_priority
 from tests.footage.conftest import moving
 
 FRAMES = 8

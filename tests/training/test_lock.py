@@ -28,7 +28,7 @@ __all__ = ["footage"]
 HOLD = """
 import sys
 from pathlib import Path
-from recycle.lock import only_one
+from recycle.system.lock import only_one
 with only_one(Path(sys.argv[1]), "held"):
     print(flush=True)
     sys.stdin.read()

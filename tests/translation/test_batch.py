@@ -18,8 +18,8 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.footage.decode import VideoReader
-from recycle.lock import Busy
-from recycle.places import place
+from recycle.system.lock import Busy
+from recycle.system.places import place
 from recycle.translation.batch import BatchReport, plan
 from recycle.translation.folder import find_jobs
 from recycle.translation.folder_task import Folder, translate_all

@@ -20,7 +20,7 @@ from recycle.config import TranslateSettings
 from recycle.errors import OutputError
 from recycle.footage.decode import VideoReader
 from recycle.footage.probe import probe
-from recycle.lock import Busy
+from recycle.system.lock import Busy
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs, survey
 from recycle.translation.folder_task import Folder, translate_all

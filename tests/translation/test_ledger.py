@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recycle.errors import OutputError
-from recycle.lock import Busy
 from recycle.names import plain
-from recycle.places import place
+from recycle.system.lock import Busy
+from recycle.system.places import place
 from recycle.translation.ledger import LEDGER, LOCK, Entry, Ledger, open_ledger
 
 DONE = Entry(state="done", frames=3, size=7, key="k" * 64)

@@ -15,8 +15,8 @@ import torch
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.footage.encode import write_video
 from recycle.footage.street import Street
-from recycle.memory import peak_memory
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.system.memory import peak_memory
 from recycle.translation.translator import IDENTITY, Translator
 from recycle.translation.work import SEGMENT
 from tools.benchmarking.results import Goal, Results

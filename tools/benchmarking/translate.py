@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.devices import best_precision
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Pixels
 from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.generator import at_any_size
+from recycle.system.devices import best_precision
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator

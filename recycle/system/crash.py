@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recycle.private import make_private, scratch_folder
 from recycle.safe_text import redact, shown
+from recycle.system.private import make_private, scratch_folder
 
 _KEPT = 20
 """Logs that remain; older ones are removed."""

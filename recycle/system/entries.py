@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from recycle.errors import FootageError
-from recycle.places import is_here
+from recycle.system.places import is_here
 
 Kind = Literal["file", "folder", "other", "unreadable"]
 

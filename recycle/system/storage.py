@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recycle.atomic import atomic_path, hidden, write_text
 from recycle.errors import FootageError, OutputError
-from recycle.places import file_name, is_here
-from recycle.private import scratch_folder
+from recycle.system.atomic import atomic_path, hidden, write_text
+from recycle.system.places import file_name, is_here
+from recycle.system.private import scratch_folder
 
 
 @contextmanager
