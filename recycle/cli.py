@@ -323,7 +323,7 @@ def street(
     Example: recycle street night.mp4 --look night --seed 7
     """
     from recycle.config import StreetSettings, parse_settings
-    from recycle.footage.street import Street
+    from recycle.street.film import Street
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists; give --overwrite to replace it")

@@ -28,13 +28,13 @@ from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
 from recycle.footage.find import find_sources
 from recycle.footage.glance import is_extracted
-from recycle.footage.street import Street
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
 from recycle.processes import on_devices, once
 from recycle.run_folder import RunFolder
 from recycle.safe_text import printable
 from recycle.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
 from recycle.stage import Stage
+from recycle.street.film import Street
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 

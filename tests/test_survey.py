@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from recycle.config import Appearance, ExtractSettings
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
-from recycle.footage.street import Street
 from recycle.networks.features import FeatureNetwork, open_network
+from recycle.street.film import Street
 from recycle.survey import Side, Survey, survey, survey_shots
 from tests.footage.conftest import write
 

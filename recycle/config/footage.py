@@ -9,7 +9,7 @@ from recycle.config.base import MANY, MAX_PIXELS, Appearance, MaxPixels, Pixel, 
 
 
 class StreetSettings(Settings):
-    """Footage of our own making (see recycle.footage.street) in place of files."""
+    """Footage of our own making (see recycle.street.film) in place of files."""
 
     a: Appearance = "day"
     b: Appearance = "night"

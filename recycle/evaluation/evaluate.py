@@ -24,7 +24,7 @@ from recycle.events import Job
 from recycle.footage.decode import open_frames
 from recycle.footage.flow import optical_flow
 from recycle.footage.shots import CutDetector
-from recycle.footage.street import LABELS
+from recycle.street.film import LABELS
 
 Direction = Literal["ab", "ba"]
 Video = Path | NDArray[np.uint8]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.footage.street_paint import LABELS
+from recycle.street.paint import LABELS
 
 FLAT = 3
 """Levels of 255 by which pixels of a flat place, 3 × 3 of them, differ from those at their right and below, at most."""

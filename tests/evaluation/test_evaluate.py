@@ -15,7 +15,7 @@ from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
 from recycle.footage.clips import Shot
 from recycle.footage.encode import write_video
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tests.jobs import cancelled_at, counted
 
 PLAIN = EvaluateSettings(features=None, max_frames=200)

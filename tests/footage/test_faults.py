@@ -13,7 +13,7 @@ from recycle.config import ExtractSettings
 from recycle.footage.clips import Domain, Shot, find_shots
 from recycle.footage.extract import extract
 from recycle.footage.faults import faults
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tests.footage.conftest import write
 
 Pixels = NDArray[np.uint8]

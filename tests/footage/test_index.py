@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recycle.footage.decode import VideoReader
 from recycle.footage.images import ImageFolderReader
 from recycle.footage.index import Index
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tests.footage.conftest import write
 
 MS = Fraction(1, 1000)

@@ -9,7 +9,7 @@ from recycle.config import ExtractSettings
 from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress
 from recycle.footage.extract import extract
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from recycle.system.workers import run_all
 from tests.footage.conftest import moving, write
 from tests.jobs import cancelled_at, counted

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recycle.cli import LookName
 from recycle.config import Appearance
 from recycle.events import Event, Job, Progress
-from recycle.footage.street import Street
+from recycle.street.film import Street
 
 APPEARANCES = get_args(Appearance)
 SMALL = Street(seed=3, width=80, height=48, fps=6, seconds=12)
@@ -56,7 +56,7 @@ def test_a_caller_who_writes_into_a_frame_changes_no_other() -> None:
 
 def test_another_process_draws_the_same_film_and_sound() -> None:
     code = (
-        "import hashlib; from recycle.footage.street import Street\n"
+        "import hashlib; from recycle.street.film import Street\n"
         "s = Street(seed=3, width=80, height=48, fps=6, seconds=12)\n"
         "order = ('labels', 'snow', 'night', 'rain', 'day', 'sunset')\n"
         "parts = [s.frame(i, a) for a in order for i in (60, 3)] + [s.audio(8000)]\n"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance
-from recycle.footage.street import LABELS, Street
-from recycle.footage.street_layers import make_layers
-from recycle.footage.street_scene import make_scene
-from recycle.footage.street_weather import dressed
+from recycle.street.film import LABELS, Street
+from recycle.street.layers import make_layers
+from recycle.street.scene import make_scene
+from recycle.street.weather import dressed
 
 FILM = Street(seed=0, width=160, height=96, fps=12, seconds=30)
 CONDITIONS: tuple[Appearance, ...] = ("day", "sunset", "rain", "snow", "night")

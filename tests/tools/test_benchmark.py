@@ -19,9 +19,9 @@ from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Frame
 from recycle.footage.image_file import read_image
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.street.film import Street
 from recycle.training.loop import take_step
 from recycle.training.run import Run
 from recycle.translation.translator import IDENTITY, Translator

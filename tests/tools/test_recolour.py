@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recycle.footage.clips import Shot
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tools.reproduction.recolour import colour_transfer
 
 SIZE = (96, 64)

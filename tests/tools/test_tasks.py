@@ -14,9 +14,9 @@ from recycle.config.networks import Pix2PixSettings, ResNetSettings
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
 from recycle.footage.clips import Files, Shot
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.street.film import Street
 from recycle.translation.translator import Translator
 from tools.reproduce import FOOTAGE, Command, page, reproduce
 from tools.reproduction import runs

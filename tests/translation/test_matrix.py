@@ -23,7 +23,7 @@ from recycle.footage.codecs import CONTAINERS, takes_codec
 from recycle.footage.decode import VideoReader
 from recycle.footage.encode import write_video
 from recycle.footage.hdr import PEAK, SDR_WHITE, Transfer, to_standard
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from recycle.translation.span import parse_span
 from recycle.translation.translator import Translator
 from tests.footage.conftest import write

@@ -17,7 +17,7 @@ from recycle.config import ExtractSettings
 from recycle.errors import ConfigError
 from recycle.footage.encode import write_video
 from recycle.footage.extract import extract as run_extract
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Contender, take_turns
 

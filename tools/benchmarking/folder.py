@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from recycle.config import TranslateSettings
 from recycle.events import FileState, Job
 from recycle.footage.encode import write_video
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from recycle.terminal import Terminal
 from recycle.translation.batch import Changed, Plan
 from recycle.translation.folder_task import Folder, translate_all

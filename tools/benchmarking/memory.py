@@ -14,8 +14,8 @@ import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.footage.encode import write_video
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.street.film import Street
 from recycle.system.memory import peak_memory
 from recycle.translation.translator import IDENTITY, Translator
 from recycle.translation.work import SEGMENT

@@ -17,8 +17,8 @@ from recycle.footage.augment import Augment
 from recycle.footage.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
 from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
-from recycle.footage.street import Street
 from recycle.objective.sides import bare
+from recycle.street.film import Street
 from recycle.system.devices import best_precision, find_device
 from recycle.system.memory import peak_memory
 from recycle.training.loop import take_step

@@ -15,9 +15,9 @@ import torch
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.footage.encode import write_video
 from recycle.footage.frame import Pixels
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.generator import at_any_size
+from recycle.street.film import Street
 from recycle.system.devices import best_precision
 from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size

@@ -13,7 +13,7 @@ from recycle.errors import OutputError
 from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from recycle.system.atomic import atomic_path
 from recycle.system.cores import cores
 from recycle.system.workers import run_all

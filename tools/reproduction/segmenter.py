@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from recycle.events import Job
 from recycle.fabric import make_fabric
-from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
+from recycle.street.film import LABELS
 from recycle.system.atomic import atomic_path, write_text
 from recycle.system.devices import find_device
 from tools.reproduction.footage import read_all

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recycle.footage.street_scene import Scene
-from recycle.footage.street_view import BASE, View
+from recycle.street.scene import Scene
+from recycle.street.view import BASE, View
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recycle.footage import street_facades, street_ground
-from recycle.footage.street_paint import Panorama, crown, dim, mix, paint
-from recycle.footage.street_scene import Scene, pick
-from recycle.footage.street_view import BASE, FRONT_LINE, KERB_LINE, View, parallax
+from recycle.street import facades as facades
+from recycle.street import ground as ground
+from recycle.street.paint import Panorama, crown, dim, mix, paint
+from recycle.street.scene import Scene, pick
+from recycle.street.view import BASE, FRONT_LINE, KERB_LINE, View, parallax
 
 _Painter = Callable[[Panorama, np.random.Generator, Scene], None]
 
@@ -42,9 +43,9 @@ def make_layers(scene: Scene, scale: float) -> list[Layer]:
         _painted(scene, scale, 0.25, (0.05, BASE + 0.01), 2, _skyline),
         _painted(scene, scale, 0.62, (0.1, BASE + 0.01), 3, _back_row),
         _painted(scene, scale, 1.0, (-0.03, BASE + 0.01), 4, _houses),
-        _painted(scene, scale, None, (BASE - 0.004, 1.03), 5, street_ground.ground),
-        _painted(scene, scale, parallax(KERB_LINE), (0.1, KERB_LINE + 0.02), 6, street_ground.kerb),
-        _painted(scene, scale, parallax(FRONT_LINE), (0.5, 1.03), 7, street_ground.front),
+        _painted(scene, scale, None, (BASE - 0.004, 1.03), 5, ground.ground),
+        _painted(scene, scale, parallax(KERB_LINE), (0.1, KERB_LINE + 0.02), 6, ground.kerb),
+        _painted(scene, scale, parallax(FRONT_LINE), (0.5, 1.03), 7, ground.front),
     ]
 
 
@@ -118,7 +119,7 @@ def _houses(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
         if rng.random() < green:
             _garden(brush, rng, scene, x, width)
         else:
-            street_facades.house(brush, rng, scene.look, x, width)
+            facades.house(brush, rng, scene.look, x, width)
 
 
 def _garden(brush: Panorama, rng: np.random.Generator, scene: Scene, left: float, width: float) -> None:

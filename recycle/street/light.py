@@ -1,4 +1,4 @@
-"""How the street looks: the light of day, the light of night, and the air between; for more see street_weather.
+"""How the street looks: the light of day, the light of night, and the air between; for more see weather.py.
 
 Lengths are in frame heights, as everywhere in the street; light is computed at the size of the frame.
 """
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recycle.footage.street_ground import LAMP_ARM, LAMP_HEIGHT
-from recycle.footage.street_paint import GLOW_OF, GLOWS, LABEL_OF, Colour, Glow, dim
-from recycle.footage.street_scene import LENGTH, Scene
-from recycle.footage.street_vehicles import lamp_points
-from recycle.footage.street_view import KERB_LINE, METRE, View, parallax, place
+from recycle.street.ground import LAMP_ARM, LAMP_HEIGHT
+from recycle.street.paint import GLOW_OF, GLOWS, LABEL_OF, Colour, Glow, dim
+from recycle.street.scene import LENGTH, Scene
+from recycle.street.vehicles import lamp_points
+from recycle.street.view import KERB_LINE, METRE, View, parallax, place
 
 _SODIUM: Colour = (1.0, 0.72, 0.4)
 _BEAM: Colour = (0.95, 0.9, 0.75)

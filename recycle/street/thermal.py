@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from recycle.footage.street_light import Shot, bloom
-from recycle.footage.street_paint import GLOWS, LABEL_OF
-from recycle.footage.street_scene import LENGTH
-from recycle.footage.street_view import place
+from recycle.street.light import Shot, bloom
+from recycle.street.paint import GLOWS, LABEL_OF
+from recycle.street.scene import LENGTH
+from recycle.street.view import place
 
 _WARMTH = {
     "sky": 0, "building": 96, "window": 58, "road": 128, "pavement": 114, "vegetation": 74, "vehicle": 88,

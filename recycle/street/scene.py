@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from recycle.footage.street_paint import Colour, mix
-from recycle.footage.street_view import LONGEST, METRE, Camera
+from recycle.street.paint import Colour, mix
+from recycle.street.view import LONGEST, METRE, Camera
 
 COLOURS: tuple[Colour, ...] = (
     (176, 88, 68), (222, 206, 172), (204, 156, 92), (150, 152, 156), (106, 126, 152),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recycle.footage.street_paint import Canvas, Paint, Point
+from recycle.street.paint import Canvas, Paint, Point
 
 HORIZON, BASE, KERB, MIDDLE, NEAR_KERB = 0.42, 0.66, 0.715, 0.836, 0.935
 """Screen heights: eye level, foot of the facades, far kerb, middle of the road, near kerb."""

@@ -11,30 +11,32 @@ import numpy as np
 
 from recycle.config import Appearance
 from recycle.events import Count, Job
-from recycle.footage import street_light, street_paint, street_weather
 from recycle.footage.encode import write_video
-from recycle.footage.street_audio import scene_audio
-from recycle.footage.street_layers import Layer, make_layers
-from recycle.footage.street_light import Shot
-from recycle.footage.street_paint import LABEL_OF, Canvas
-from recycle.footage.street_people import draw_walker
-from recycle.footage.street_scene import Scene, make_scene
-from recycle.footage.street_sky import Sky, add_rain, finish, make_sky
-from recycle.footage.street_snow import add_snow, snow
-from recycle.footage.street_thermal import thermal
-from recycle.footage.street_vehicles import draw_vehicle
-from recycle.footage.street_view import KERB_LINE, View
+from recycle.street import light as light
+from recycle.street import paint as paint
+from recycle.street import weather as weather
+from recycle.street.audio import scene_audio
+from recycle.street.layers import Layer, make_layers
+from recycle.street.light import Shot
+from recycle.street.paint import LABEL_OF, Canvas
+from recycle.street.people import draw_walker
+from recycle.street.scene import Scene, make_scene
+from recycle.street.sky import Sky, add_rain, finish, make_sky
+from recycle.street.snow import add_snow, snow
+from recycle.street.thermal import thermal
+from recycle.street.vehicles import draw_vehicle
+from recycle.street.view import KERB_LINE, View
 
-LABELS: Mapping[str, tuple[int, int, int]] = street_paint.LABELS
+LABELS: Mapping[str, tuple[int, int, int]] = paint.LABELS
 """Class name → RGB of the `labels` appearance."""
 
 _SHOT_SECONDS = (4.0, 6.0)
 _LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
-    "day": street_light.day,
-    "sunset": street_weather.sunset,
-    "rain": street_weather.rain,
+    "day": light.day,
+    "sunset": weather.sunset,
+    "rain": weather.rain,
     "snow": snow,
-    "night": street_light.night,
+    "night": light.night,
     "thermal": thermal,
 }
 _NOISE: Mapping[Appearance, int] = {"night": 12, "thermal": 13}
@@ -49,7 +51,7 @@ class Street:
     """A film of a street: shots of 4 to 6 seconds, each of another scene, all following from the seed.
 
     `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments under other light,
-    on other ground, `thermal` is grey by temperature (see street_thermal), and `labels` holds the class of each
+    on other ground, `thermal` is grey by temperature (see thermal.py), and `labels` holds the class of each
     pixel as exactly the colours of `LABELS`. By day and by night some scenes are rainy; in `rain` all are, in
     `sunset` and `snow` none. Films of two seeds have no scene in common; the same seed at another size or rate
     shows the same scenes.
@@ -74,7 +76,7 @@ class Street:
         starts = self.cuts()
         shot = int(np.searchsorted(starts, index, side="right")) - 1
         scene = self._scene(shot)
-        dressed = replace(scene, look=street_weather.dressed(scene.look, appearance))
+        dressed = replace(scene, look=weather.dressed(scene.look, appearance))
         stage = _make_stage(dressed, self.width, self.height)
         return stage.frame((index - starts[shot]) / self.fps, index, appearance)
 
@@ -139,7 +141,7 @@ class _Stage:
         return finish(lit, np.random.default_rng([*self.scene.seed, _NOISE.get(appearance, 11), index]))
 
     def picture(self, view: View, t: float) -> np.ndarray:
-        """Return what all appearances are computed from (see street_paint), `oversize` times the frame."""
+        """Return what all appearances are computed from (see paint.py), `oversize` times the frame."""
         scale = self.size[0] * self.oversize
         picture = np.zeros((scale, self.size[1] * self.oversize, 4), np.uint8)
         picture[..., 3] = LABEL_OF["sky"]

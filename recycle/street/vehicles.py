@@ -2,9 +2,9 @@
 
 import math
 
-from recycle.footage.street_paint import Canvas, Point, dim, mix, paint
-from recycle.footage.street_scene import LENGTH, Vehicle
-from recycle.footage.street_view import Place, View, disc, in_sight, parallax, place, shape
+from recycle.street.paint import Canvas, Point, dim, mix, paint
+from recycle.street.scene import LENGTH, Vehicle
+from recycle.street.view import Place, View, disc, in_sight, parallax, place, shape
 
 _TYRE, _HUB, _GLASS = (34, 34, 38), (150, 152, 156), (112, 136, 160)
 

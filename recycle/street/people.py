@@ -2,9 +2,9 @@
 
 import math
 
-from recycle.footage.street_paint import Canvas, Colour, Paint, Point, dim, paint
-from recycle.footage.street_scene import Walker
-from recycle.footage.street_view import METRE, Place, View, disc, in_sight, place, shape
+from recycle.street.paint import Canvas, Colour, Paint, Point, dim, paint
+from recycle.street.scene import Walker
+from recycle.street.view import METRE, Place, View, disc, in_sight, place, shape
 
 
 def draw_walker(canvas: Canvas, view: View, walker: Walker, t: float) -> None:

@@ -5,8 +5,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from recycle.footage.street_light import Shot, daylight, paler
-from recycle.footage.street_view import BASE, HORIZON
+from recycle.street.light import Shot, daylight, paler
+from recycle.street.view import BASE, HORIZON
 
 _SNOW = (238.0, 242.0, 250.0)
 _LANES = ((0.795, 0.016), (0.895, 0.022))

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from recycle.config import Appearance
-from recycle.footage.street_light import Shot, bloom, daylight, paler, shoulder, wet
-from recycle.footage.street_paint import GLOWS, LABEL_OF, Colour, Glow, dim, mix
-from recycle.footage.street_scene import Look
-from recycle.footage.street_view import BASE
+from recycle.street.light import Shot, bloom, daylight, paler, shoulder, wet
+from recycle.street.paint import GLOWS, LABEL_OF, Colour, Glow, dim, mix
+from recycle.street.scene import Look
+from recycle.street.view import BASE
 
 _SUN: Colour = (1.2, 0.84, 0.52)
 _DUSK: Colour = (0.62, 0.53, 0.6)

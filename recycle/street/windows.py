@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recycle.footage.street_paint import Canvas, Colour, Glow, dim, mix, paint
+from recycle.street.paint import Canvas, Colour, Glow, dim, mix, paint
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from recycle.footage.street_paint import Canvas, Paint, Panorama, crown, dim, mix, paint
-from recycle.footage.street_scene import Scene, pick
-from recycle.footage.street_view import BASE, KERB, KERB_LINE, METRE, MIDDLE, NEAR_KERB, parallax
+from recycle.street.paint import Canvas, Paint, Panorama, crown, dim, mix, paint
+from recycle.street.scene import Scene, pick
+from recycle.street.view import BASE, KERB, KERB_LINE, METRE, MIDDLE, NEAR_KERB, parallax
 
 LAMP_HEIGHT, LAMP_ARM = 5.4, 0.9
 """Of a street lamp, in metres."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from recycle.footage.street_paint import Canvas, Colour, Glow, dim, mix, paint
-from recycle.footage.street_scene import COLOURS, Look, pick
-from recycle.footage.street_view import BASE
-from recycle.footage.street_windows import Wall, window
+from recycle.street.paint import Canvas, Colour, Glow, dim, mix, paint
+from recycle.street.scene import COLOURS, Look, pick
+from recycle.street.view import BASE
+from recycle.street.windows import Wall, window
 
 STOREY, GROUND = 0.118, 0.14
 """Height of an upper storey and of the ground floor."""

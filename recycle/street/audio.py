@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from recycle.footage.street_people import step_phase
-from recycle.footage.street_scene import LENGTH, Scene, Vehicle
-from recycle.footage.street_view import LONGEST, parallax
+from recycle.street.people import step_phase
+from recycle.street.scene import LENGTH, Scene, Vehicle
+from recycle.street.view import LONGEST, parallax
 
 
 def scene_audio(scene: Scene, samples: int, rate: int) -> np.ndarray:
