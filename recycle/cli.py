@@ -244,8 +244,8 @@ def probe(
 
     Example: recycle probe holiday.mp4
     """
-    from recycle.footage.describe import describe
-    from recycle.footage.probe import probe as look
+    from recycle.video.describe import describe
+    from recycle.video.probe import probe as look
 
     failed = 0
     for file in files:
@@ -479,9 +479,6 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
-    from recycle.footage.decode import check_rate
-    from recycle.footage.find import beside_images
-    from recycle.footage.manifest import fingerprint
     from recycle.system.storage import workplace
     from recycle.translation.folder_task import (
         Folder,
@@ -496,6 +493,9 @@ def translate(
     from recycle.translation.render import check_output
     from recycle.translation.span import parse_span, preview_span
     from recycle.translation.translator import Translator
+    from recycle.video.decode import check_rate
+    from recycle.video.find import beside_images
+    from recycle.video.fingerprint import fingerprint
 
     settings = parse_settings(
         TranslateSettings,

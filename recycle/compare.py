@@ -17,8 +17,6 @@ from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.events import Event, Job, Observer, Progress
-from recycle.footage.decode import open_frames
-from recycle.footage.manifest import fingerprint
 from recycle.networks.bundle import BundleConfig
 from recycle.pipeline import street_footage
 from recycle.run_folder import RunFolder
@@ -26,6 +24,8 @@ from recycle.scoring import TestClip, test_clips, translation_stage
 from recycle.stage import Stage
 from recycle.training.checkpoint import load_checkpoint
 from recycle.translation.translator import Translator
+from recycle.video.decode import open_frames
+from recycle.video.fingerprint import fingerprint
 
 Key = tuple[Direction, str]
 """Direction and fingerprint of a test video: equal keys, equal clips, wherever they lie."""

@@ -26,7 +26,6 @@ from recycle.evaluation.report import write_report
 from recycle.events import Job, ignore
 from recycle.footage.clips import Shot, find_shots
 from recycle.footage.extract import extract
-from recycle.footage.find import find_sources
 from recycle.footage.glance import is_extracted
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
 from recycle.processes import on_devices, once
@@ -37,6 +36,7 @@ from recycle.stage import Stage
 from recycle.street.film import Street
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
+from recycle.video.find import find_sources
 
 
 def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:

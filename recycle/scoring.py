@@ -18,8 +18,6 @@ from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.events import Job
 from recycle.footage.clips import Shot, find_shots
-from recycle.footage.find import Found, find_footage, find_sources, left_out_lines
-from recycle.footage.manifest import fingerprint
 from recycle.names import plain
 from recycle.run_folder import RunFolder
 from recycle.stage import Stage
@@ -28,6 +26,8 @@ from recycle.system.devices import find_device
 from recycle.system.lock import only_one
 from recycle.translation.render import foresee
 from recycle.translation.translator import IDENTITY, Translator
+from recycle.video.find import Found, find_footage, find_sources, left_out_lines
+from recycle.video.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 from recycle.footage.clips import Shot
 from recycle.footage.colours import are_label_maps, are_of_the_street, have_no_colours
-from recycle.footage.flow import optical_flow
 from recycle.footage.glance import Glance, Glimpse, glance, glance_at_shots
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
+from recycle.video.flow import optical_flow
 
 STRIDES = (8, 16, 32)
 """Of the levels of features that are compared: from textures to things."""

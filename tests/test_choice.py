@@ -12,7 +12,7 @@ import pytest
 
 from recycle.cli import main
 from recycle.config import load_pipeline
-from recycle.footage.encode import write_video
+from recycle.video.encode import write_video
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import torch
 
 from recycle.cli import main
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.footage.decode import open_frames
-from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.video.decode import open_frames
+from recycle.video.encode import write_video
 
 COMMANDS = [
     "probe",

@@ -16,12 +16,12 @@ from recycle.errors import BundleError, ConfigError, FootageError, OutputError, 
 from recycle.evaluation import page as pages
 from recycle.events import Step
 from recycle.footage.clips import find_shots
-from recycle.footage.decode import open_frames
-from recycle.footage.encode import write_video
 from recycle.pipeline import learn, make_street, prepare_footage, run
 from recycle.run_folder import RunFolder
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
+from recycle.video.decode import open_frames
+from recycle.video.encode import write_video
 from tests.evaluation.conftest import Page
 from tests.jobs import saying, stepping
 

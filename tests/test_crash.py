@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from recycle import cli
-from recycle.footage.encode import write_video
 from recycle.system import crash
+from recycle.video.encode import write_video
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_threads_end_without_a_traceback(state: Path, capsys: pytest.CaptureFixt
 
 
 BOOM = """
-import sys, recycle.footage.probe as module
+import sys, recycle.video.probe as module
 def fail(*a, **k): raise LookupError("of nobody's making")
 module.probe = fail
 sys.argv = ["recycle", "probe", "x.mp4"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recycle.config import Codec, EncodeSettings, TranslateSettings, load_pipeline, parse_settings
 from recycle.encoder_options import _ENCODERS, check_options
 from recycle.errors import ConfigError
-from recycle.footage.codecs import _HARDWARE, ENCODERS, choose_encoder
+from recycle.video.codecs import _HARDWARE, ENCODERS, choose_encoder
 
 CODECS: tuple[Codec, ...] = get_args(Codec)
 LISTS: dict[str, Codec] = {"x264-params": "h264", "x264opts": "h264", "x265-params": "hevc", "svtav1-params": "av1"}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recycle.cli import main
-from recycle.footage.encode import write_video
+from recycle.video.encode import write_video
 
 SECRET = "S3cretPass"
 

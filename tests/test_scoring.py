@@ -8,10 +8,10 @@ import pytest
 
 from recycle.config import FootageSettings, TranslateSettings
 from recycle.errors import OutputError
-from recycle.footage.encode import write_video
 from recycle.run_folder import RunFolder
 from recycle.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
+from recycle.video.encode import write_video
 from tests.footage.conftest import moving
 from tests.jobs import saying
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from recycle.errors import ConfigError, FootageError, OutputError
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import write_video
-from recycle.footage.find import find_sources
-from recycle.footage.manifest import fingerprint
 from recycle.system.places import is_here, place
 from recycle.system.storage import workplace, write_record
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
+from recycle.video.find import find_sources
+from recycle.video.fingerprint import fingerprint
 from tests.footage.conftest import moving
 
 

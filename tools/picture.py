@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recycle.footage.decode import VideoReader
 from recycle.run_folder import RunFolder
+from recycle.video.decode import VideoReader
 
 TIMES = (1.0, 6.0)
 """Seconds into the unseen clip."""

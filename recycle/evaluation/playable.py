@@ -5,10 +5,10 @@ from pathlib import Path
 import av
 
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import choose_encoder
-from recycle.footage.decode import open_container, open_frames, video_stream
-from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors
 from recycle.system.atomic import atomic_path
+from recycle.video.codecs import choose_encoder
+from recycle.video.decode import open_container, open_frames, video_stream
+from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors
 
 
 def plays_in_browsers(video: Path) -> bool:

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recycle.errors import FootageError
-from recycle.footage.image_file import read_image
 from recycle.system.cores import capped, cores
 from recycle.system.workers import end_with_parent
+from recycle.video.image_file import read_image
 
 LOADERS = 4
 """Processes that load clips for a GPU, where nothing else is said."""

@@ -13,17 +13,7 @@ import cv2
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Job
-from recycle.footage.decode import estimate_frames
-from recycle.footage.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
-from recycle.footage.manifest import (
-    Manifest,
-    check_untouched,
-    content,
-    fingerprint,
-    folder_name,
-    is_unchanged,
-    read_manifest,
-)
+from recycle.footage.manifest import Manifest, check_untouched, folder_name, read_manifest
 from recycle.footage.one_source import extract_source
 from recycle.names import plain
 from recycle.system.atomic import remove_leftovers
@@ -32,6 +22,9 @@ from recycle.system.crash import unexpected
 from recycle.system.disk import disk_failed, explain
 from recycle.system.lock import only_one
 from recycle.system.workers import run_all
+from recycle.video.decode import estimate_frames
+from recycle.video.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
+from recycle.video.fingerprint import content, fingerprint, is_unchanged
 
 LOCK = ".recycle.lock"
 LONG = 1.2

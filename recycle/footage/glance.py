@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from recycle.errors import FootageError
 from recycle.footage.clips import Shot, find_shots, locate
-from recycle.footage.decode import VideoReader, estimate_frames, open_frames
-from recycle.footage.find import find_sources
-from recycle.footage.frame import ASSUMED_RATE, LazyFrame
-from recycle.footage.images import ImageFolderReader
+from recycle.video.decode import VideoReader, estimate_frames, open_frames
+from recycle.video.find import find_sources
+from recycle.video.frame import ASSUMED_RATE, LazyFrame
+from recycle.video.images import ImageFolderReader
 
 SOURCES = 12
 """Sources of a side that are opened."""

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.frame import ASSUMED_RATE, LazyFrame, StreamInfo
-from recycle.footage.images import ImageFolderReader, listed
-from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame, content, modified
+from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.footage.selection import DuplicateDropper, RateSelector
-from recycle.footage.shots import ShotFinder, detection_size
-from recycle.footage.source_state import SourceState
 from recycle.names import plain
 from recycle.system.atomic import atomic_path
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.fingerprint import content, modified
+from recycle.video.frame import ASSUMED_RATE, LazyFrame, StreamInfo
+from recycle.video.images import ImageFolderReader, listed
+from recycle.video.shots import ShotFinder, detection_size
+from recycle.video.source_state import SourceState
 
 _ENCODING = {
     "jpg": [

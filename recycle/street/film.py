@@ -11,7 +11,6 @@ import numpy as np
 
 from recycle.config import Appearance
 from recycle.events import Count, Job
-from recycle.footage.encode import write_video
 from recycle.street import light as light
 from recycle.street import paint as paint
 from recycle.street import weather as weather
@@ -26,6 +25,7 @@ from recycle.street.snow import add_snow, snow
 from recycle.street.thermal import thermal
 from recycle.street.vehicles import draw_vehicle
 from recycle.street.view import KERB_LINE, View
+from recycle.video.encode import write_video
 
 LABELS: Mapping[str, tuple[int, int, int]] = paint.LABELS
 """Class name → RGB of the `labels` appearance."""

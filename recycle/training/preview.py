@@ -11,11 +11,11 @@ from torch import Tensor
 
 from recycle.config import Domain
 from recycle.footage.clips import Shot
-from recycle.footage.encode import write_video
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.system.atomic import atomic_path
 from recycle.system.disk import writing
+from recycle.video.encode import write_video
 
 
 def held_out_clip(shot: Shot) -> Tensor:

@@ -10,8 +10,6 @@ from typing import Protocol
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Event, FileState, Job, Progress
-from recycle.footage.decode import estimate_frames, open_frames
-from recycle.footage.manifest import content, fingerprint, is_unchanged, modified
 from recycle.names import plain
 from recycle.safe_text import redact
 from recycle.system.crash import unexpected
@@ -22,6 +20,8 @@ from recycle.system.storage import workplace
 from recycle.translation.folder import FileJob
 from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
+from recycle.video.decode import estimate_frames, open_frames
+from recycle.video.fingerprint import content, fingerprint, is_unchanged, modified
 
 _CHANGED = "the source before it was changed"
 """Stands for the key of an output whose source changed in parts that its fingerprint does not read."""

@@ -22,7 +22,6 @@ from recycle import __version__
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
-from recycle.footage.encode import output_errors
 from recycle.networks.bundle import Bundle
 from recycle.system.crash import unexpected
 from recycle.system.places import is_here
@@ -31,6 +30,7 @@ from recycle.translation.ledger import Entry
 from recycle.translation.render import Part
 from recycle.translation.render import split as split_video
 from recycle.translation.translator import Translator
+from recycle.video.encode import output_errors
 
 try:
     import ray

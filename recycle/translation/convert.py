@@ -13,8 +13,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from recycle.footage.decode import open_container
-from recycle.footage.packets import demux
+from recycle.video.decode import open_container
+from recycle.video.packets import demux
 
 _USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """FFmpeg's default layout for a number of channels."""

@@ -13,9 +13,6 @@ from pathlib import Path
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
-from recycle.footage.codecs import CONTAINERS
-from recycle.footage.images import numbered_images
-from recycle.footage.manifest import fingerprint
 from recycle.names import plain
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
@@ -26,6 +23,9 @@ from recycle.translation.render import foresee
 from recycle.translation.span import opening_span
 from recycle.translation.threads import Threads, files_at_once
 from recycle.translation.translator import Translator
+from recycle.video.codecs import CONTAINERS
+from recycle.video.fingerprint import fingerprint
+from recycle.video.images import numbered_images
 
 _TRIAL = Fraction(2)
 """Seconds of a video by which the speed of a translation is measured."""

@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import Choice
-from recycle.footage.decode import VideoReader, open_container, video_stream
-from recycle.footage.encode import Picture, padding
-from recycle.footage.frame import ASSUMED_RATE
-from recycle.footage.images import ImageFolderReader, listed
-from recycle.footage.sidedata import TIMECODES
 from recycle.translation.streams import OtherStreams
+from recycle.video.codecs import Choice
+from recycle.video.decode import VideoReader, open_container, video_stream
+from recycle.video.encode import Picture, padding
+from recycle.video.frame import ASSUMED_RATE
+from recycle.video.images import ImageFolderReader, listed
+from recycle.video.sidedata import TIMECODES
 
 _REORDERED = 40
 """Packets among which the first frame to be shown is."""

@@ -13,11 +13,11 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from recycle.footage.decode import open_container, video_stream
-from recycle.footage.packets import demux, stamp_of
 from recycle.translation.convert import Carrier, Damaged, Form
 from recycle.translation.joints import Joints
 from recycle.translation.labels import written_as
+from recycle.video.decode import open_container, video_stream
+from recycle.video.packets import demux, stamp_of
 
 Times = tuple[Fraction | None, Fraction | None]
 """From when to before when, in seconds; None: from the start, to the end."""

@@ -12,13 +12,6 @@ from recycle import __version__
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Job
-from recycle.footage.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
-from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.encode import Picture, output_errors
-from recycle.footage.frame import StreamInfo
-from recycle.footage.images import ImageFolderReader
-from recycle.footage.manifest import fingerprint, modified
-from recycle.footage.source_state import SourceState
 from recycle.system.atomic import flush
 from recycle.system.places import is_here
 from recycle.translation.lanes import AT_ONCE
@@ -29,6 +22,13 @@ from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer, Stretch, Transform
 from recycle.translation.whole import Whole
 from recycle.translation.work import SEGMENT, Work, open_work, share_work
+from recycle.video.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.encode import Picture, output_errors
+from recycle.video.fingerprint import fingerprint, modified
+from recycle.video.frame import StreamInfo
+from recycle.video.images import ImageFolderReader
+from recycle.video.source_state import SourceState
 
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""

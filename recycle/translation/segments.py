@@ -14,13 +14,13 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from recycle.footage.codecs import Choice, segment_container, template_container
-from recycle.footage.container import open_container
-from recycle.footage.encode import Picture, VideoEncoder, mp4_options
-from recycle.footage.frame import Beside, Pixels
-from recycle.footage.projection import with_boxes
 from recycle.system.atomic import atomic_path
 from recycle.system.priority import usual_priority
+from recycle.video.codecs import Choice, segment_container, template_container
+from recycle.video.container import open_container
+from recycle.video.encode import Picture, VideoEncoder, mp4_options
+from recycle.video.frame import Beside, Pixels
+from recycle.video.projection import with_boxes
 
 _GLOBAL_HEADER = av.codec.context.Flags.global_header
 

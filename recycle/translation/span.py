@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
-from recycle.footage.decode import StreamInfo, open_frames
 from recycle.safe_text import brief
+from recycle.video.decode import StreamInfo, open_frames
 
 _PREVIEW = 4
 """Seconds of a preview."""

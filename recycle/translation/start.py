@@ -10,8 +10,8 @@ from pathlib import Path
 import av
 from av.stream import Disposition, Stream
 
-from recycle.footage.decode import open_container
-from recycle.footage.packets import demux
+from recycle.video.decode import open_container
+from recycle.video.packets import demux
 
 LATE = Fraction(10)
 """Seconds from which on a start is the recorder's clock, and no delay that somebody wants."""

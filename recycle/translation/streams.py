@@ -15,18 +15,18 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
 from recycle.errors import RecycleError
-from recycle.footage.codecs import CONTAINERS, Choice
-from recycle.footage.container import is_avif
-from recycle.footage.decode import open_container, video_stream
-from recycle.footage.encode import Picture
-from recycle.footage.images import listed
-from recycle.footage.packets import demux
 from recycle.translation.convert import Form, conversions, copy_of, cover_of
 from recycle.translation.labels import written_as
 from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.translation.segments import open_output
 from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
 from recycle.translation.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
+from recycle.video.codecs import CONTAINERS, Choice
+from recycle.video.container import is_avif
+from recycle.video.decode import open_container, video_stream
+from recycle.video.encode import Picture
+from recycle.video.images import listed
+from recycle.video.packets import demux
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext

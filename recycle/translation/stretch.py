@@ -11,14 +11,14 @@ import av
 import numpy as np
 
 from recycle.errors import FootageError
-from recycle.footage.codecs import Choice
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import Picture
-from recycle.footage.frame import Beside, Frame, Pixels, StreamInfo
-from recycle.footage.images import ImageFolderReader
 from recycle.translation.overlap import ahead
 from recycle.translation.segments import write_segment
 from recycle.translation.work import SEGMENT, Record, Work
+from recycle.video.codecs import Choice
+from recycle.video.decode import VideoReader
+from recycle.video.encode import Picture
+from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
+from recycle.video.images import ImageFolderReader
 
 _Done = tuple[int, int, Pixels, Beside]
 

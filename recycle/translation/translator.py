@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from recycle.config import Domain, Precision, TranslateSettings
 from recycle.errors import ConfigError
 from recycle.events import Job
-from recycle.footage.frame import Frame, Pixels, StreamInfo
-from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
@@ -30,6 +28,8 @@ from recycle.translation.span import WHOLE, Span
 from recycle.translation.stabilise import PAST, Seen, Stabiliser, Watch, look, shrink
 from recycle.translation.stretch import Transform
 from recycle.translation.tiles import Network, WithinMemory
+from recycle.video.frame import Frame, Pixels, StreamInfo
+from recycle.video.shots import CutDetector
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"

@@ -10,12 +10,12 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
-from recycle.footage.codecs import Choice
-from recycle.footage.encode import Picture
 from recycle.translation.labels import Labels, missing_tags
 from recycle.translation.passage import Passage, StreamFailure
 from recycle.translation.segments import open_encoder, open_output
 from recycle.translation.timecode import find_timecode
+from recycle.video.codecs import Choice
+from recycle.video.encode import Picture
 
 Attach = Callable[[OutputContainer, Stream], Passage]
 """Adds the other streams to an output that has its picture's."""

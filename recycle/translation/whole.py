@@ -6,11 +6,11 @@ from pathlib import Path
 
 from recycle.errors import RecycleError
 from recycle.events import Job
-from recycle.footage.codecs import CONTAINERS
 from recycle.translation.segments import join, open_output, open_stream
 from recycle.translation.streams import OtherStreams
 from recycle.translation.stretch import Renderer
 from recycle.translation.work import Work
+from recycle.video.codecs import CONTAINERS
 
 
 @dataclass(frozen=True)

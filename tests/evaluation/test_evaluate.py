@@ -14,8 +14,8 @@ from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
 from recycle.footage.clips import Shot
-from recycle.footage.encode import write_video
 from recycle.street.film import Street
+from recycle.video.encode import write_video
 from tests.jobs import cancelled_at, counted
 
 PLAIN = EvaluateSettings(features=None, max_frames=200)

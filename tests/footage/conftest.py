@@ -12,7 +12,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
-from recycle.footage.manifest import fingerprint
+from recycle.video.fingerprint import fingerprint
 
 Pixels = NDArray[np.uint8]
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP

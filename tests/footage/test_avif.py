@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from recycle.config import TranslateSettings
-from recycle.footage.decode import VideoReader, estimate_frames
-from recycle.footage.probe import probe
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader, estimate_frames
+from recycle.video.probe import probe
 
 
 def grey(index: int, mode: str) -> Image.Image:

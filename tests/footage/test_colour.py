@@ -7,7 +7,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.footage.colour import EXACT, RgbConverter
+from recycle.video.colour import EXACT, RgbConverter
 
 FORMATS = [
     "yuv420p",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import recycle
 from recycle.errors import FootageError
-from recycle.footage.container import DEMUXERS, open_container
 from recycle.system.places import is_here, place
+from recycle.video.container import DEMUXERS, open_container
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]
@@ -146,7 +146,7 @@ def test_all_media_is_opened_by_the_one_function() -> None:
                     reading.append(file.relative_to(package).as_posix())
     # These read back from memory what was written by ourselves.
     in_memory = {"translation/segments.py", "translation/streams.py", "translation/trial.py"}
-    assert set(reading) == {"footage/container.py"} | in_memory
+    assert set(reading) == {"video/container.py"} | in_memory
 
 
 def mov_of_another_file(path: Path, film: Path) -> Path:

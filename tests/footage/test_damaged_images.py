@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from recycle.config import ExtractSettings, TranslateSettings
 from recycle.errors import FootageError
 from recycle.footage.clips import find_shots
-from recycle.footage.decode import VideoReader
 from recycle.footage.extract import extract
-from recycle.footage.image_file import DamagedImage, image_size, read_image
-from recycle.footage.images import ImageFolderReader
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
+from recycle.video.image_file import DamagedImage, image_size, read_image
+from recycle.video.images import ImageFolderReader
 from tests.jobs import saying
 
 Pixels = NDArray[np.uint8]
@@ -213,7 +213,7 @@ def test_a_huge_picture_in_a_few_bytes_is_refused_without_memory(tmp_path: Path,
     script = f"""
 from pathlib import Path
 from recycle.errors import FootageError
-from recycle.footage.decode import open_frames
+from recycle.video.decode import open_frames
 try:
     open_frames(Path({str(source)!r}))
 except FootageError as error:

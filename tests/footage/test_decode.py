@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader, estimate_frames, open_frames
-from recycle.footage.frame import Clock, Frame, longest_pause
+from recycle.video.decode import VideoReader, estimate_frames, open_frames
+from recycle.video.frame import Clock, Frame, longest_pause
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
-from recycle.footage.colour import RgbConverter
-from recycle.footage.decode import VideoReader
 from recycle.footage.extract import extract
-from recycle.footage.probe import probe
 from recycle.translation.translator import Translator
+from recycle.video.colour import RgbConverter
+from recycle.video.decode import VideoReader
+from recycle.video.probe import probe
 
 Films = Callable[[Sequence[str]], Path]
 _WAVES = "nullsrc=s=64x48:r={}:d=0.4,geq=lum='128+100*sin((X+8*N)/6)':cb=128:cr=128"

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from recycle.config import EncodeSettings
 from recycle.errors import OutputError
-from recycle.footage.codecs import choose_encoder
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors, write_video
+from recycle.video.codecs import choose_encoder
+from recycle.video.decode import VideoReader
+from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors, write_video
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 H264 = choose_encoder(EncodeSettings())
@@ -176,7 +176,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from recycle.errors import OutputError
-from recycle.footage.encode import write_video
+from recycle.video.encode import write_video
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 noise = np.random.default_rng(0)

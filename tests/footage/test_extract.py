@@ -24,9 +24,9 @@ from recycle.config import ExtractSettings
 from recycle.errors import FootageError, OutputError
 from recycle.events import Event, Job, Progress
 from recycle.footage.extract import ExtractReport, extract
-from recycle.footage.image_file import read_image
 from recycle.footage.selection import RateSelector
 from recycle.system.workers import run_all
+from recycle.video.image_file import read_image
 from tests.footage.conftest import overwrite_quarter, raw_video
 
 Pixels = NDArray[np.uint8]

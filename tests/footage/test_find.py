@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage import find
-from recycle.footage.decode import VideoReader
-from recycle.footage.find import beside_images, find_footage, find_sources, left_out_lines, relative_names
-from recycle.footage.manifest import fingerprint
-from recycle.footage.sniff import sniff
+from recycle.video import find
+from recycle.video.decode import VideoReader
+from recycle.video.find import beside_images, find_footage, find_sources, left_out_lines, relative_names
+from recycle.video.fingerprint import fingerprint
+from recycle.video.sniff import sniff
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

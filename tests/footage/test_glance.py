@@ -9,9 +9,9 @@ import pytest
 
 from recycle.config import ExtractSettings
 from recycle.errors import FootageError
-from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
 from recycle.footage.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
+from recycle.video.encode import write_video
 from tests.footage.conftest import moving, write
 
 

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.decode import open_frames
-from recycle.footage.image_file import read_image
-from recycle.footage.images import ImageFolderReader, natural_key, numbered_images
+from recycle.video.decode import open_frames
+from recycle.video.image_file import read_image
+from recycle.video.images import ImageFolderReader, natural_key, numbered_images
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recycle.footage.decode import VideoReader
-from recycle.footage.images import ImageFolderReader
-from recycle.footage.index import Index
 from recycle.street.film import Street
+from recycle.video.decode import VideoReader
+from recycle.video.images import ImageFolderReader
+from recycle.video.index import Index
 from tests.footage.conftest import write
 
 MS = Fraction(1, 1000)

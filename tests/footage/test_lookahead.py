@@ -8,8 +8,8 @@ import av
 import pytest
 
 from recycle.config import Codec, EncodeSettings
-from recycle.footage.codecs import choose_encoder
-from recycle.footage.lookahead import bounded_options
+from recycle.video.codecs import choose_encoder
+from recycle.video.lookahead import bounded_options
 
 K4, K8, LARGEST = 3840 * 2160, 7680 * 4320, 16384 * 8640
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.footage.probe import VideoInfo, probe
+from recycle.video.probe import VideoInfo, probe
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]

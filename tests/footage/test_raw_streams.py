@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader, check_rate, open_frames
-from recycle.footage.describe import describe
-from recycle.footage.probe import probe
 from recycle.system.priority import usual_priority
 from recycle.translation.render import render_key
 from recycle.translation.span import WHOLE
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader, check_rate, open_frames
+from recycle.video.describe import describe
+from recycle.video.probe import probe
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]

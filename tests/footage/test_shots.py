@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recycle.footage.decode import VideoReader
-from recycle.footage.shots import CutDetector, find_cuts
+from recycle.video.decode import VideoReader
+from recycle.video.shots import CutDetector, find_cuts
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
 from recycle.errors import FootageError
-from recycle.footage.frame import Frame, StreamInfo
-from recycle.footage.manifest import fingerprint
 from recycle.footage.one_source import extract_source
-from recycle.footage.source_state import SourceChanged, SourceState
 from recycle.translation.render import render
 from recycle.translation.stretch import Transform
 from recycle.translation.work import SEGMENT, work_folder
+from recycle.video.fingerprint import fingerprint
+from recycle.video.frame import Frame, StreamInfo
+from recycle.video.source_state import SourceChanged, SourceState
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

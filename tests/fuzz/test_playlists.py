@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader
+from recycle.video.decode import VideoReader
 from tests.footage.conftest import moving, write
 from tests.fuzz.spoil import ROUNDS, SEED, spoilt
 

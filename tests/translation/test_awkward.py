@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
-from recycle.footage.colour import EXACT
-from recycle.footage.decode import VideoReader
 from recycle.translation.render import RenderReport
 from recycle.translation.span import Span
 from recycle.translation.translator import Translator
+from recycle.video.colour import EXACT
+from recycle.video.decode import VideoReader
 
 WHOLE_FILE = Span()
 TWO_SECONDS = Span(end=Fraction(2))

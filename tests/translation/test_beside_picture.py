@@ -16,14 +16,14 @@ from PIL import Image
 
 from recycle.config import Codec, TranslateSettings, parse_settings
 from recycle.errors import ConfigError, Interrupted, OutputError
-from recycle.footage.decode import VideoReader
-from recycle.footage.projection import with_boxes
-from recycle.footage.sidedata import side_data
 from recycle.networks.bundle import Bundle
 from recycle.translation.render import foresee
 from recycle.translation.span import Span
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from recycle.video.decode import VideoReader
+from recycle.video.projection import with_boxes
+from recycle.video.sidedata import side_data
 from tests.jobs import interrupted_at
 
 BENEATH = "the source is transparent in parts: the output shows the colours beneath"

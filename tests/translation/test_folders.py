@@ -18,8 +18,6 @@ import pytest
 
 from recycle.config import TranslateSettings
 from recycle.errors import OutputError
-from recycle.footage.decode import VideoReader
-from recycle.footage.probe import probe
 from recycle.system.lock import Busy
 from recycle.translation.batch import BatchReport
 from recycle.translation.folder import find_jobs, survey
@@ -27,6 +25,8 @@ from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.ledger import LEDGER, LOCK, Entry, Ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
+from recycle.video.probe import probe
 from tests.translation.conftest import MakeVideo
 
 FAST = TranslateSettings(preset="ultrafast")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recycle.config import TranslateSettings
-from recycle.footage.decode import VideoReader
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
 from tests.translation.conftest import MakeVideo
 
 FRAMES = 50

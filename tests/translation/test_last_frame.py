@@ -15,11 +15,11 @@ from PIL import Image
 
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
-from recycle.footage.decode import VideoReader
-from recycle.footage.probe import probe
 from recycle.translation.span import Span
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from recycle.video.decode import VideoReader
+from recycle.video.probe import probe
 from tests.jobs import interrupted_at
 
 TENTH = Fraction(1, 10)

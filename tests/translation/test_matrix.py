@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from recycle.config import EncodeSettings, TranslateSettings
 from recycle.errors import OutputError, RecycleError
-from recycle.footage.codecs import CONTAINERS, takes_codec
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import write_video
-from recycle.footage.hdr import PEAK, SDR_WHITE, Transfer, to_standard
 from recycle.street.film import Street
 from recycle.translation.span import parse_span
 from recycle.translation.translator import Translator
+from recycle.video.codecs import CONTAINERS, takes_codec
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
+from recycle.video.hdr import PEAK, SDR_WHITE, Transfer, to_standard
 from tests.footage.conftest import write
 from tests.translation.conftest import MakeVideo
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.events import Event, Job, Progress
-from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.frame import Frame, StreamInfo
 from recycle.networks.bundle import Bundle
 from recycle.translation.render import render
 from recycle.translation.stretch import Transform
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.frame import Frame, StreamInfo
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
 

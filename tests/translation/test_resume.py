@@ -16,10 +16,10 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Event, Job, Progress
-from recycle.footage.decode import open_frames
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT, open_work, work_folder
+from recycle.video.decode import open_frames
 from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo

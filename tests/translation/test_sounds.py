@@ -14,10 +14,10 @@ import pytest
 from av.codec import Codec
 
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import CONTAINERS, choose_encoder
-from recycle.footage.encode import Picture
 from recycle.translation.segments import open_encoder, open_output
 from recycle.translation.streams import OtherStreams
+from recycle.video.codecs import CONTAINERS, choose_encoder
+from recycle.video.encode import Picture
 
 LAYOUTS = ("mono", "stereo", "2.1", "5.1", "5.1(side)", "7.1", "unspecified")
 KEEPING = ("mov", "avi", "matroska", "flv", "vob")

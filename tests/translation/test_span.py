@@ -8,11 +8,11 @@ import imageio_ffmpeg
 import pytest
 
 from recycle.config import TranslateSettings
-from recycle.footage.decode import VideoReader, estimate_frames
-from recycle.footage.probe import probe
 from recycle.translation.folder_task import Folder, describe_plan
 from recycle.translation.span import preview_span
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader, estimate_frames
+from recycle.video.probe import probe
 
 FAST = TranslateSettings(preset="ultrafast")
 SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".mp4", ".mov", ".ogg", ".dash.mp4"]

@@ -11,15 +11,15 @@ from pydantic import ValidationError
 
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
-from recycle.footage.decode import VideoReader
-from recycle.footage.flow import optical_flow
-from recycle.footage.frame import Frame, Pixels
 from recycle.networks.bundle import Bundle
 from recycle.translation import render
 from recycle.translation.render import split
 from recycle.translation.stabilise import PAST, Stabiliser, look
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from recycle.video.decode import VideoReader
+from recycle.video.flow import optical_flow
+from recycle.video.frame import Frame, Pixels
 from tests.jobs import interrupted_at
 from tests.translation.conftest import MakeVideo
 from tests.translation.test_resume import frames_of

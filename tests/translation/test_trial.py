@@ -20,7 +20,6 @@ from recycle.cli import main
 from recycle.config import TranslateSettings, parse_pipeline
 from recycle.errors import OutputError
 from recycle.events import Event, Job, Notice
-from recycle.footage.decode import VideoReader
 from recycle.pipeline import run
 from recycle.run_folder import RunFolder
 from recycle.scoring import foresee_tests
@@ -28,6 +27,7 @@ from recycle.translation.render import RenderReport, foresee
 from recycle.translation.span import parse_span
 from recycle.translation.timecode import advance, find_timecode
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
 from tests.jobs import saying
 
 FAST = TranslateSettings(preset="ultrafast")

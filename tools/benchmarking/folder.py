@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 
 from recycle.config import TranslateSettings
 from recycle.events import FileState, Job
-from recycle.footage.encode import write_video
 from recycle.street.film import Street
 from recycle.terminal import Terminal
 from recycle.translation.batch import Changed, Plan
 from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.translator import Translator
+from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import take_turns
 

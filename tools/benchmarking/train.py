@@ -15,7 +15,6 @@ from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, par
 from recycle.fabric import make_fabric
 from recycle.footage.augment import Augment
 from recycle.footage.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
-from recycle.footage.encode import write_video
 from recycle.footage.extract import extract
 from recycle.objective.sides import bare
 from recycle.street.film import Street
@@ -23,6 +22,7 @@ from recycle.system.devices import best_precision, find_device
 from recycle.system.memory import peak_memory
 from recycle.training.loop import take_step
 from recycle.training.run import Run
+from recycle.video.encode import write_video
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN
 from tools.benchmarking.results import Goal, Results

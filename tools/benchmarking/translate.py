@@ -13,8 +13,6 @@ import numpy as np
 import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.footage.encode import write_video
-from recycle.footage.frame import Pixels
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.generator import at_any_size
 from recycle.street.film import Street
@@ -23,6 +21,8 @@ from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
 from recycle.translation.work import SEGMENT
+from recycle.video.encode import write_video
+from recycle.video.frame import Pixels
 from tools.benchmarking.ceiling import convolution, flops, seconds
 from tools.benchmarking.published import as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results

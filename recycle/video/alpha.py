@@ -9,8 +9,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from recycle.footage.colour import EXACT
-from recycle.footage.frame import Pixels
+from recycle.video.colour import EXACT
+from recycle.video.frame import Pixels
 
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Codecs whose alpha is a second picture in every packet, which only these decoders show."""

@@ -1,7 +1,7 @@
 """`recycle probe` in words."""
 
-from recycle.footage.probe import StreamFacts, VideoInfo
 from recycle.safe_text import printable
+from recycle.video.probe import StreamFacts, VideoInfo
 
 
 def describe(info: VideoInfo) -> str:

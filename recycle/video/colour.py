@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from recycle.footage.frame import Pixels
-from recycle.footage.hdr import Transfer, to_standard
+from recycle.video.frame import Pixels
+from recycle.video.hdr import Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 """Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
@@ -94,7 +94,7 @@ class RgbConverter:
 
         `shrink`: without aliasing, if that is smaller; `rough`: sooner, and a few grey levels off.
 
-        Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.footage.hdr`). Raises
+        Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.video.hdr`). Raises
         av.FFmpegError for a pixel format that swscale does not know.
         """
         name = frame.format.name

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from recycle.config import EncodeSettings
 from recycle.errors import OutputError
-from recycle.footage.codecs import X265_FRAMES, Choice, choose_encoder
-from recycle.footage.colour import EXACT
-from recycle.footage.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
-from recycle.footage.lookahead import bounded_options
 from recycle.system.atomic import atomic_path
 from recycle.system.priority import usual_priority
+from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
+from recycle.video.colour import EXACT
+from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
+from recycle.video.lookahead import bounded_options
 
 av.logging.set_level(None)
 

@@ -9,8 +9,8 @@ from typing import Self
 import av
 
 from recycle.errors import FootageError
-from recycle.footage.images import listed, numbered_images
-from recycle.footage.manifest import fingerprint
+from recycle.video.fingerprint import fingerprint
+from recycle.video.images import listed, numbered_images
 
 _ROUNDINGS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which network and FAT file systems round times, at once or when they have written a file out."""
@@ -47,7 +47,7 @@ class SourceState:
 
     path: Path
     fingerprint: str
-    """As `recycle.footage.manifest.fingerprint`."""
+    """As `recycle.video.fingerprint.fingerprint`."""
     files: dict[str, _Facts]
     """The file, or the images, by name."""
 

@@ -9,7 +9,7 @@ from typing import Self
 import av
 from av.sidedata.sidedata import Type
 
-from recycle.footage.sidedata import side_data
+from recycle.video.sidedata import side_data
 
 _SPHERE = struct.Struct("=4i4II")
 """AVSphericalMapping: projection; yaw, pitch, roll; left, top, right, bottom; padding."""

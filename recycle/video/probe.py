@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.colour import colour_of
-from recycle.footage.decode import VideoReader, frame_rate, open_container, video_stream
-from recycle.footage.frame import ASSUMED_RATE
-from recycle.footage.packets import demux
-from recycle.footage.shots import ShotFinder
 from recycle.names import plain
+from recycle.video.colour import colour_of
+from recycle.video.decode import VideoReader, frame_rate, open_container, video_stream
+from recycle.video.frame import ASSUMED_RATE
+from recycle.video.packets import demux
+from recycle.video.shots import ShotFinder
 
 _SAMPLE = 300
 """Packets whose timestamps tell whether the rate varies."""

@@ -10,8 +10,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from recycle.footage.frame import longest_pause
-from recycle.footage.index import beyond_end
+from recycle.video.frame import longest_pause
+from recycle.video.index import beyond_end
 
 _STATED = ("mov", "gif", "apng")
 """Demuxers (the first of FFmpeg's names) of containers that state a duration for every frame."""

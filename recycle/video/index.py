@@ -8,8 +8,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from recycle.footage.frame import longest_pause
-from recycle.footage.packets import demux
+from recycle.video.frame import longest_pause
+from recycle.video.packets import demux
 
 _SEEKABLE = ("mov", "matroska")
 """Demuxers (the first of FFmpeg's names) that land where they are asked to."""

@@ -14,12 +14,12 @@ import numpy as np
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.alpha import opaque
-from recycle.footage.container import check_size
-from recycle.footage.frame import ASSUMED_RATE, NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
-from recycle.footage.image_file import DamagedImage, image_size, read_alpha, read_image
-from recycle.footage.index import Index
-from recycle.footage.projection import Projection
+from recycle.video.alpha import opaque
+from recycle.video.container import check_size
+from recycle.video.frame import ASSUMED_RATE, NOTHING, Beside, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.video.image_file import DamagedImage, image_size, read_alpha, read_image
+from recycle.video.index import Index
+from recycle.video.projection import Projection
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _NAMED = 5

@@ -1,7 +1,7 @@
 """How far an encoder may look ahead: fewer frames of a picture beyond 4K, so that memory does not grow with it."""
 
-from recycle.footage.codecs import Choice
 from recycle.system.cores import cores
+from recycle.video.codecs import Choice
 
 LOOKAHEAD_BYTES = 1 << 30
 """Bytes of the frames among which an encoder chooses types and qualities: up to 4K, as many as its preset wants."""

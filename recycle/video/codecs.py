@@ -13,8 +13,8 @@ import numpy as np
 
 from recycle.config import Codec, EncodeSettings
 from recycle.errors import ConfigError
-from recycle.footage.alpha import has_alpha
 from recycle.system.priority import usual_priority
+from recycle.video.alpha import has_alpha
 
 av.logging.set_level(None)
 os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints a page about itself

@@ -11,9 +11,9 @@ import numpy as np
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.conceal import UNREACHABLE
-from recycle.footage.container import check_size
-from recycle.footage.frame import Pixels
+from recycle.video.conceal import UNREACHABLE
+from recycle.video.container import check_size
+from recycle.video.frame import Pixels
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"

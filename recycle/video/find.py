@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recycle.errors import FootageError
-from recycle.footage.images import IMAGE_SUFFIXES, natural_key, numbered_images
-from recycle.footage.sniff import IMAGE, WEBP, sniff
 from recycle.names import plain
 from recycle.system.entries import GONE, examine, refuse_special
 from recycle.system.places import is_here
+from recycle.video.images import IMAGE_SUFFIXES, natural_key, numbered_images
+from recycle.video.sniff import IMAGE, WEBP, sniff
 
 VIDEO_SUFFIXES = frozenset(
     {".264", ".265", ".360", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"}

@@ -21,29 +21,29 @@ from av.video.stream import VideoStream
 
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
-from recycle.footage.alpha import (
+from recycle.system.cores import cores
+from recycle.system.places import is_here
+from recycle.video.alpha import (
     alpha_decoder,
     alpha_plane,
     first_with_alpha,
     has_alpha,
     is_transparent,
 )
-from recycle.footage.captions import Captions
-from recycle.footage.colour import RgbConverter, is_hdr
-from recycle.footage.conceal import Decoded, decode
-from recycle.footage.container import check_size, is_raw, open_container, video_stream
-from recycle.footage.deinterlace import deinterlace
-from recycle.footage.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels, StreamInfo
-from recycle.footage.hardware import decodes_alike
-from recycle.footage.image_file import image_size
-from recycle.footage.images import ImageFolderReader, numbered_images
-from recycle.footage.index import Index, beyond_end, build_index
-from recycle.footage.lasting import Lasting, states_the_end
-from recycle.footage.packets import demux
-from recycle.footage.projection import Projection
-from recycle.footage.sidedata import lost_kinds, side_data
-from recycle.system.cores import cores
-from recycle.system.places import is_here
+from recycle.video.captions import Captions
+from recycle.video.colour import RgbConverter, is_hdr
+from recycle.video.conceal import Decoded, decode
+from recycle.video.container import check_size, is_raw, open_container, video_stream
+from recycle.video.deinterlace import deinterlace
+from recycle.video.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.video.hardware import decodes_alike
+from recycle.video.image_file import image_size
+from recycle.video.images import ImageFolderReader, numbered_images
+from recycle.video.index import Index, beyond_end, build_index
+from recycle.video.lasting import Lasting, states_the_end
+from recycle.video.packets import demux
+from recycle.video.projection import Projection
+from recycle.video.sidedata import lost_kinds, side_data
 
 __all__ = [
     "Frame",
@@ -66,7 +66,7 @@ class VideoReader:
     """The first real video stream of one file (never a cover picture), frame by frame.
 
     Iterating decodes from the start, each time; only the frames within the decoder are held in memory. Frames
-    that are lost to damage are concealed (`recycle.footage.conceal`). Frames come upright (rotation and
+    that are lost to damage are concealed (`recycle.video.conceal`). Frames come upright (rotation and
     mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
     all of the size of the first: later frames of another size are resized.
     """
@@ -177,7 +177,7 @@ class VideoReader:
                 yield frame.develop()
 
     def index(self, *, until: int | None = None) -> Index | None:
-        """See `recycle.footage.index.build_index`. Raises FootageError if the file cannot be opened."""
+        """See `recycle.video.index.build_index`. Raises FootageError if the file cannot be opened."""
         with open_container(self.path) as container:
             return build_index(container, video_stream(container, self.path), until=until)
 

@@ -1,5 +1,6 @@
 """Decoding on the GPU (NVDEC), where it gives what the processor gives."""
 
+import ctypes
 from functools import cache
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import av
 import numpy as np
 
 from recycle.errors import FootageError
-from recycle.footage.container import open_container
+from recycle.video.container import open_container
 
 _TOLERANCE = 1.0
 """Mean difference in levels of 255 between the two; standards leave decoders no freedom, ours is in rounding."""
@@ -36,6 +37,9 @@ def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
 @cache
 def _has_device() -> bool:
     """Whether an NVIDIA driver answers: asking FFmpeg itself for each file takes a while."""
-    import torch
-
-    return torch.cuda.is_available()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0

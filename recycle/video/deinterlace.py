@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 from av.filter import Graph
 
-from recycle.footage.conceal import Decoded
+from recycle.video.conceal import Decoded
 
 
 def deinterlace(frames: Iterator[Decoded], time_base: Fraction) -> Iterator[Decoded]:

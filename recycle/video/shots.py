@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
-from recycle.footage.frame import Pixels
+from recycle.video.frame import Pixels
 
 _DETECTION_WIDTH = 256
 _MIN_SHOT = 5

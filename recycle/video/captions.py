@@ -8,8 +8,8 @@ from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from recycle.footage.conceal import Decoded
-from recycle.footage.sidedata import side_data
+from recycle.video.conceal import Decoded
+from recycle.video.sidedata import side_data
 
 _SIDE = 16
 _FORMAT = "gray"
