@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
+from recycle.dataset.survey import survey
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.pipeline import open_pipeline
@@ -14,7 +15,6 @@ from recycle.preset import Choice, choose, gpu_of, this_machine
 from recycle.processes import started_by
 from recycle.run_folder import RunFolder
 from recycle.safe_text import printable
-from recycle.survey import survey
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
 

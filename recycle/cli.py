@@ -285,7 +285,7 @@ def extract(
     Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
     """
     from recycle.config import ExtractSettings, parse_settings
-    from recycle.footage.extract import extract as run
+    from recycle.dataset.extract import extract as run
 
     settings = parse_settings(
         ExtractSettings,

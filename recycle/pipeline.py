@@ -18,15 +18,15 @@ from recycle.config import (
     load_pipeline,
     parse_pipeline,
 )
+from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.extract import extract
+from recycle.dataset.glance import is_extracted
 from recycle.errors import ConfigError, FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.events import Job, ignore
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.extract import extract
-from recycle.footage.glance import is_extracted
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
 from recycle.processes import on_devices, once
 from recycle.run_folder import RunFolder

@@ -13,9 +13,9 @@ import torch
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
+from recycle.dataset.clips import FEW_CLIPS
+from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
-from recycle.footage.clips import FEW_CLIPS
-from recycle.survey import Side, Survey
 from recycle.system.cores import cores
 from recycle.system.devices import compute_dtype, find_device
 from recycle.system.memory import free_memory

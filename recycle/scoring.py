@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
+from recycle.dataset.clips import Shot, find_shots
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_for_memorisation, open_features
@@ -17,7 +18,6 @@ from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.events import Job
-from recycle.footage.clips import Shot, find_shots
 from recycle.names import plain
 from recycle.run_folder import RunFolder
 from recycle.stage import Stage

@@ -12,10 +12,10 @@ import pytest
 from recycle.cli import main
 from recycle.compare import compare, unique_names
 from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
 from recycle.events import Step
-from recycle.footage.clips import find_shots
 from recycle.pipeline import learn, make_street, prepare_footage, run
 from recycle.run_folder import RunFolder
 from recycle.training.loop import train

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from recycle.config import Precision
+from recycle.dataset.clips import loading_processes
 from recycle.errors import ConfigError
 from recycle.fabric import make_fabric
-from recycle.footage.clips import loading_processes
 from recycle.system.cores import capped, cores
 from recycle.system.devices import best_precision, find_device
 

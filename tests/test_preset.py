@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recycle.config import LossSettings, LossWeights, Pipeline, load_pipeline, parse_pipeline
 from recycle.config.networks import ResNetSettings, UNetSettings
 from recycle.config.write import to_toml
+from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
 from recycle.preset import (
     BATCH,
@@ -24,7 +25,6 @@ from recycle.preset import (
     gpu_of,
     this_machine,
 )
-from recycle.survey import Side, Survey
 from recycle.training.memory import reckon
 
 LARGE = Side(1280, 720, 30, 9000)

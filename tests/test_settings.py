@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from recycle.compare import compare
 from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, load_pipeline, parse_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
-from recycle.footage.clips import find_shots
 from recycle.translation.ledger import Ledger
 
 ABSURD = [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**30, -(10**30), 2**63, 10**5000, "x" * 100_000, "\0"]

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import Appearance, ExtractSettings
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.extract import extract
+from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.extract import extract
+from recycle.dataset.survey import Side, Survey, survey, survey_shots
 from recycle.networks.features import FeatureNetwork, open_network
 from recycle.street.film import Street
-from recycle.survey import Side, Survey, survey, survey_shots
 from tests.footage.conftest import write
 
 Pixels = NDArray[np.uint8]

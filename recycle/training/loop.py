@@ -17,10 +17,8 @@ from torch import Tensor
 
 from recycle.config import Domain as DomainName
 from recycle.config import Pipeline, TrainSettings
-from recycle.errors import FootageError, Interrupted
-from recycle.events import Job, Step
-from recycle.footage.augment import Augment, shrink
-from recycle.footage.clips import (
+from recycle.dataset.augment import Augment, shrink
+from recycle.dataset.clips import (
     Domain,
     PairedClips,
     Shot,
@@ -31,12 +29,14 @@ from recycle.footage.clips import (
     loading_processes,
     split,
 )
-from recycle.footage.faults import faults
+from recycle.dataset.faults import faults
+from recycle.dataset.survey import survey_shots
+from recycle.errors import FootageError, Interrupted
+from recycle.events import Job, Step
 from recycle.networks.features import open_network
 from recycle.objective.sides import bare
 from recycle.processes import any_of, average, on_devices
 from recycle.run_folder import RunFolder
-from recycle.survey import survey_shots
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import TrainSettings
+from recycle.dataset.clips import Domain, UnpairedClips
 from recycle.errors import FootageError
 from recycle.events import Job
-from recycle.footage.clips import Domain, UnpairedClips
 from recycle.networks.features import FeatureNetwork
 
 CROPS = 4096

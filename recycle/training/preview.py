@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recycle.config import Domain
-from recycle.footage.clips import Shot
+from recycle.dataset.clips import Shot
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.system.atomic import atomic_path

@@ -4,9 +4,9 @@ import numpy as np
 from torch import Tensor
 
 from recycle.config import Domain
+from recycle.dataset.clips import Split
 from recycle.events import Job
 from recycle.events import Review as Reviewed
-from recycle.footage.clips import Split
 from recycle.system.devices import is_out_of_memory
 from recycle.system.disk import writing
 from recycle.system.memory import release

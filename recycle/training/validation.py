@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.footage.clips import Shot, spread
+from recycle.dataset.clips import Shot, spread
 from recycle.networks.features import open_network
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance, Domain, EncodeSettings, EvaluateSettings
+from recycle.dataset.clips import Shot
 from recycle.errors import FootageError, Interrupted
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.clips import Shot
 from recycle.street.film import Street
 from recycle.video.encode import write_video
 from tests.jobs import cancelled_at, counted

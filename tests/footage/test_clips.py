@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recycle.config import AugmentSettings
+from recycle.dataset.augment import Augment
+from recycle.dataset.clips import Domain, PairedClips, Shot, UnpairedClips, align, find_shots, load_clips, split
 from recycle.errors import FootageError
-from recycle.footage.augment import Augment
-from recycle.footage.clips import Domain, PairedClips, Shot, UnpairedClips, align, find_shots, load_clips, split
 
 
 def write_footage(folder: Path, shots: list[int], size: tuple[int, int] = (8, 10)) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import Appearance
-from recycle.footage.colours import are_label_maps, are_of_the_street, have_no_colours
-from recycle.footage.glance import glance
+from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
+from recycle.dataset.glance import glance
 from recycle.street.film import Street
 
 Pixels = NDArray[np.uint8]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
+from recycle.dataset.clips import find_shots
+from recycle.dataset.extract import extract
 from recycle.errors import FootageError
-from recycle.footage.clips import find_shots
-from recycle.footage.extract import extract
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.image_file import DamagedImage, image_size, read_image

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
-from recycle.footage.extract import extract
+from recycle.dataset.extract import extract
 from recycle.translation.translator import Translator
 from recycle.video.colour import RgbConverter
 from recycle.video.decode import VideoReader

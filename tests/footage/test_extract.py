@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
+from recycle.dataset.extract import ExtractReport, extract
+from recycle.dataset.selection import RateSelector
 from recycle.errors import FootageError, OutputError
 from recycle.events import Event, Job, Progress
-from recycle.footage.extract import ExtractReport, extract
-from recycle.footage.selection import RateSelector
 from recycle.system.workers import run_all
 from recycle.video.image_file import read_image
 from tests.footage.conftest import overwrite_quarter, raw_video
@@ -336,7 +336,7 @@ def test_killed_and_run_again_equals_an_uninterrupted_run(
         make_video(tmp_path / "in" / f"{index}.mp4", moving_frames(60, 160, 120, shift=index * 9))
     script = (
         "from pathlib import Path; import sys; from recycle.config import ExtractSettings\n"
-        "from recycle.footage.extract import extract\n"
+        "from recycle.dataset.extract import extract\n"
         "if __name__ == '__main__':\n"
         "    settings = ExtractSettings(format='png', short_side=None)\n"
         "    extract([Path(sys.argv[1])], Path(sys.argv[2]), settings)\n"

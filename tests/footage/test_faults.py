@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
-from recycle.footage.clips import Domain, Shot, find_shots
-from recycle.footage.extract import extract
-from recycle.footage.faults import faults
+from recycle.dataset.clips import Domain, Shot, find_shots
+from recycle.dataset.extract import extract
+from recycle.dataset.faults import faults
 from recycle.street.film import Street
 from tests.footage.conftest import write
 

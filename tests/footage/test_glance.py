@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from recycle.config import ExtractSettings
+from recycle.dataset.extract import extract
+from recycle.dataset.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
 from recycle.errors import FootageError
-from recycle.footage.extract import extract
-from recycle.footage.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
 from recycle.video.encode import write_video
 from tests.footage.conftest import moving, write
 

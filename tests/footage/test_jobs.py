@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from recycle.config import ExtractSettings
+from recycle.dataset.extract import extract
 from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress
-from recycle.footage.extract import extract
 from recycle.street.film import Street
 from recycle.system.workers import run_all
 from tests.footage.conftest import moving, write

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recycle.footage.clips import Domain, Files, Shot, Windows
+from recycle.dataset.clips import Domain, Files, Shot, Windows
 
 HOURS = 30
 FRAMES = HOURS * 3600 * 25

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
+from recycle.dataset.one_source import extract_source
 from recycle.errors import FootageError
-from recycle.footage.one_source import extract_source
 from recycle.translation.render import render
 from recycle.translation.stretch import Transform
 from recycle.translation.work import SEGMENT, work_folder

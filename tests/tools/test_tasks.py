@@ -11,9 +11,9 @@ import torch
 
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
+from recycle.dataset.clips import Files, Shot
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
-from recycle.footage.clips import Files, Shot
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
 from recycle.street.film import Street

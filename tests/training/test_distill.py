@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from recycle.config import NetworkSettings, Pipeline, ResNetSettings, UNetSettings, load_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
 from recycle.networks.initialise import initialise
 from recycle.pipeline import distillation

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from recycle.config import Pipeline, Precision
+from recycle.dataset.clips import find_shots
 from recycle.errors import RecycleError
 from recycle.fabric import make_fabric
-from recycle.footage.clips import find_shots
 from recycle.networks.discriminator import PatchDiscriminator
 from recycle.networks.generator import NEARLY_ONE
 from recycle.networks.predictor import SmpPredictor

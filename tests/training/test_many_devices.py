@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from recycle.config import Pipeline, load_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, Interrupted
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import Appearance
+from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.errors import OutputError
 from recycle.events import Job
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.street.film import Street
 from recycle.system.atomic import atomic_path
 from recycle.system.cores import cores

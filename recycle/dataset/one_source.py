@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
+from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.dataset.selection import DuplicateDropper, RateSelector
 from recycle.errors import FootageError
-from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
-from recycle.footage.selection import DuplicateDropper, RateSelector
 from recycle.names import plain
 from recycle.system.atomic import atomic_path
 from recycle.video.decode import VideoReader, open_frames

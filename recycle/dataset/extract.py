@@ -11,10 +11,10 @@ import av
 import cv2
 
 from recycle.config import ExtractSettings
+from recycle.dataset.manifest import Manifest, check_untouched, folder_name, read_manifest
+from recycle.dataset.one_source import extract_source
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Job
-from recycle.footage.manifest import Manifest, check_untouched, folder_name, read_manifest
-from recycle.footage.one_source import extract_source
 from recycle.names import plain
 from recycle.system.atomic import remove_leftovers
 from recycle.system.cores import capped, cores

@@ -37,9 +37,9 @@ class Manifest(BaseModel):
     time_base: str
     """Seconds per unit of `pts`, as a fraction: '1/12800'."""
     modified: int = 0
-    """As `modified` of the source; 0, too, if an earlier version wrote this."""
+    """As `recycle.video.fingerprint.modified` of the source; 0, too, if an earlier version wrote this."""
     content: str = ""
-    """As `content` of the source; '' if an earlier version wrote this."""
+    """As `recycle.video.fingerprint.content` of the source; '' if an earlier version wrote this."""
     frames: tuple[ManifestFrame, ...]
     """In order. A listed file that is missing was deleted by hand: the shot ends there."""
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycle.dataset.clips import Shot, find_shots, locate
 from recycle.errors import FootageError
-from recycle.footage.clips import Shot, find_shots, locate
 from recycle.video.decode import VideoReader, estimate_frames, open_frames
 from recycle.video.find import find_sources
 from recycle.video.frame import ASSUMED_RATE, LazyFrame

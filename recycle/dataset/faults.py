@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.footage.clips import FEW_CLIPS, Domain, Shot, spread
+from recycle.dataset.clips import FEW_CLIPS, Domain, Shot, spread
 
 FRAMES = 48
 """Frames of each domain that are looked at."""
