@@ -479,6 +479,8 @@ def translate(
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
     from recycle.config import TranslateSettings, parse_settings
+    from recycle.rendering.render import check_output
+    from recycle.rendering.span import parse_span, preview_span
     from recycle.system.storage import workplace
     from recycle.translation.folder_task import (
         Folder,
@@ -490,8 +492,6 @@ def translate(
         watch_folder,
     )
     from recycle.translation.ledger import LEDGER, open_ledger
-    from recycle.translation.render import check_output
-    from recycle.translation.span import parse_span, preview_span
     from recycle.translation.translator import Translator
     from recycle.video.decode import check_rate
     from recycle.video.find import beside_images

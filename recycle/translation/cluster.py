@@ -23,12 +23,12 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
 from recycle.networks.bundle import Bundle
+from recycle.rendering.render import Part
+from recycle.rendering.render import split as split_video
 from recycle.system.crash import unexpected
 from recycle.system.places import is_here
 from recycle.translation.batch import Changed, Plan, awaits_disk, translate_one
 from recycle.translation.ledger import Entry
-from recycle.translation.render import Part
-from recycle.translation.render import split as split_video
 from recycle.translation.translator import Translator
 from recycle.video.encode import output_errors
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from recycle.config import EncodeSettings
 from recycle.errors import FootageError, OutputError
 from recycle.names import original, plain
-from recycle.translation.streams import OtherStreams
+from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
 

@@ -14,13 +14,13 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.names import plain
+from recycle.rendering.render import foresee
+from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
 from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
 from recycle.translation.folder import FileJob, Survey, survey
 from recycle.translation.ledger import Entry, Ledger, open_ledger
-from recycle.translation.render import foresee
-from recycle.translation.span import opening_span
 from recycle.translation.threads import Threads, files_at_once
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS

@@ -19,14 +19,14 @@ from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
+from recycle.rendering.render import Part, RenderReport, render, render_part
+from recycle.rendering.span import WHOLE, Span
+from recycle.rendering.stretch import Transform
 from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.lanes import Lanes
-from recycle.translation.render import Part, RenderReport, render, render_part
 from recycle.translation.scale import network_size, resize, to_float, to_levels
 from recycle.translation.smoothing import smooth
-from recycle.translation.span import WHOLE, Span
 from recycle.translation.stabilise import PAST, Seen, Stabiliser, Watch, look, shrink
-from recycle.translation.stretch import Transform
 from recycle.translation.tiles import Network, WithinMemory
 from recycle.video.frame import Frame, Pixels, StreamInfo
 from recycle.video.shots import CutDetector
@@ -140,7 +140,7 @@ class Translator:
 
         Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
         length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
-        the errors: see `recycle.translation.render.render`; ConfigError also as `__call__`.
+        the errors: see `recycle.rendering.render.render`; ConfigError also as `__call__`.
         """
         self._check(to, settings.smoothing)
         return render(
@@ -164,7 +164,7 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         job: Job | None = None,
     ) -> None:
-        """One part of a long video; see `recycle.translation.render.render_part`."""
+        """One part of a long video; see `recycle.rendering.render.render_part`."""
         self._check(to, settings.smoothing)
         render_part(
             source,

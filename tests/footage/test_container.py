@@ -145,7 +145,7 @@ def test_all_media_is_opened_by_the_one_function() -> None:
                 if not (isinstance(mode, ast.Constant) and mode.value == "w"):
                     reading.append(file.relative_to(package).as_posix())
     # These read back from memory what was written by ourselves.
-    in_memory = {"translation/segments.py", "translation/streams.py", "translation/trial.py"}
+    in_memory = {"rendering/segments.py", "rendering/streams.py", "rendering/trial.py"}
     assert set(reading) == {"video/container.py"} | in_memory
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
+from recycle.rendering.render import render_key
+from recycle.rendering.span import WHOLE
 from recycle.system.priority import usual_priority
-from recycle.translation.render import render_key
-from recycle.translation.span import WHOLE
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader, check_rate, open_frames
 from recycle.video.describe import describe

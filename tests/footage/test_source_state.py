@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from recycle.config import ExtractSettings, TranslateSettings
 from recycle.dataset.one_source import extract_source
 from recycle.errors import FootageError
-from recycle.translation.render import render
-from recycle.translation.stretch import Transform
-from recycle.translation.work import SEGMENT, work_folder
+from recycle.rendering.render import render
+from recycle.rendering.stretch import Transform
+from recycle.rendering.work import SEGMENT, work_folder
 from recycle.video.fingerprint import fingerprint
 from recycle.video.frame import Frame, StreamInfo
 from recycle.video.source_state import SourceChanged, SourceState

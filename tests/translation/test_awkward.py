@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
-from recycle.translation.render import RenderReport
-from recycle.translation.span import Span
+from recycle.rendering.render import RenderReport
+from recycle.rendering.span import Span
 from recycle.translation.translator import Translator
 from recycle.video.colour import EXACT
 from recycle.video.decode import VideoReader

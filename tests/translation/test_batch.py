@@ -17,6 +17,7 @@ import pytest
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
+from recycle.rendering.work import SEGMENT
 from recycle.system.lock import Busy
 from recycle.system.places import place
 from recycle.translation.batch import BatchReport, plan
@@ -25,7 +26,6 @@ from recycle.translation.folder_task import Folder, translate_all
 from recycle.translation.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
 from recycle.video.decode import VideoReader
 from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.translation.conftest import MakeVideo

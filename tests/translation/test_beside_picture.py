@@ -17,10 +17,10 @@ from PIL import Image
 from recycle.config import Codec, TranslateSettings, parse_settings
 from recycle.errors import ConfigError, Interrupted, OutputError
 from recycle.networks.bundle import Bundle
-from recycle.translation.render import foresee
-from recycle.translation.span import Span
+from recycle.rendering.render import foresee
+from recycle.rendering.span import Span
+from recycle.rendering.work import SEGMENT
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
 from recycle.video.decode import VideoReader
 from recycle.video.projection import with_boxes
 from recycle.video.sidedata import side_data

@@ -20,11 +20,11 @@ from recycle.cli import _with_addresses
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, save_bundle
+from recycle.rendering.render import PART
+from recycle.rendering.work import SEGMENT
 from recycle.translation import cluster
 from recycle.translation.cluster import ATTEMPTS, connect
 from recycle.translation.ledger import LEDGER
-from recycle.translation.render import PART
-from recycle.translation.work import SEGMENT
 from recycle.video.decode import VideoReader
 from tests.translation.conftest import MakeVideo
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
-from recycle.translation.span import Span
+from recycle.rendering.span import Span
+from recycle.rendering.work import SEGMENT
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
 from recycle.video.decode import VideoReader
 from recycle.video.probe import probe
 from tests.jobs import interrupted_at

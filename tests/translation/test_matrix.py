@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from recycle.config import EncodeSettings, TranslateSettings
 from recycle.errors import OutputError, RecycleError
+from recycle.rendering.span import parse_span
 from recycle.street.film import Street
-from recycle.translation.span import parse_span
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.decode import VideoReader

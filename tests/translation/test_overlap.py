@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from recycle.translation.overlap import ahead
+from recycle.rendering.overlap import ahead
 
 
 def test_items_come_in_order_and_no_thread_stays() -> None:

@@ -7,11 +7,11 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted, OutputError
 from recycle.networks.bundle import Bundle
-from recycle.translation import render
-from recycle.translation.render import render_key, split
-from recycle.translation.span import WHOLE
+from recycle.rendering import render
+from recycle.rendering.render import render_key, split
+from recycle.rendering.span import WHOLE
+from recycle.rendering.work import SEGMENT, Record, open_work, share_work
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT, Record, open_work, share_work
 from recycle.video.decode import VideoReader
 from tests.jobs import counted, interrupted_at
 from tests.translation.conftest import MakeVideo

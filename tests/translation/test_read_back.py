@@ -11,7 +11,7 @@ import pytest
 from av.stream import Disposition
 
 from recycle.config import TranslateSettings
-from recycle.translation.render import RenderReport, foresee
+from recycle.rendering.render import RenderReport, foresee
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast")

@@ -17,8 +17,8 @@ from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError, RecycleError
 from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle
-from recycle.translation.render import render
-from recycle.translation.stretch import Transform
+from recycle.rendering.render import render
+from recycle.rendering.stretch import Transform
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader, open_frames
 from recycle.video.frame import Frame, StreamInfo

@@ -17,8 +17,8 @@ from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, save_bundle
+from recycle.rendering.work import SEGMENT, open_work, work_folder
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT, open_work, work_folder
 from recycle.video.decode import open_frames
 from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.jobs import interrupted_at, saying

@@ -14,8 +14,8 @@ import pytest
 from av.codec import Codec
 
 from recycle.config import EncodeSettings
-from recycle.translation.segments import open_encoder, open_output
-from recycle.translation.streams import OtherStreams
+from recycle.rendering.segments import open_encoder, open_output
+from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, choose_encoder
 from recycle.video.encode import Picture
 

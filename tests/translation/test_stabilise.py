@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
 from recycle.networks.bundle import Bundle
-from recycle.translation import render
-from recycle.translation.render import split
+from recycle.rendering import render
+from recycle.rendering.render import split
+from recycle.rendering.work import SEGMENT
 from recycle.translation.stabilise import PAST, Stabiliser, look
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
 from recycle.video.decode import VideoReader
 from recycle.video.flow import optical_flow
 from recycle.video.frame import Frame, Pixels

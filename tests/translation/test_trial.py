@@ -21,11 +21,11 @@ from recycle.config import TranslateSettings, parse_pipeline
 from recycle.errors import OutputError
 from recycle.events import Event, Job, Notice
 from recycle.pipeline import run
+from recycle.rendering.render import RenderReport, foresee
+from recycle.rendering.span import parse_span
+from recycle.rendering.timecode import advance, find_timecode
 from recycle.run_folder import RunFolder
 from recycle.scoring import foresee_tests
-from recycle.translation.render import RenderReport, foresee
-from recycle.translation.span import parse_span
-from recycle.translation.timecode import advance, find_timecode
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from tests.jobs import saying

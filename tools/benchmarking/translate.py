@@ -15,12 +15,12 @@ import torch
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.generator import at_any_size
+from recycle.rendering.overlap import AT_ONCE
+from recycle.rendering.work import SEGMENT
 from recycle.street.film import Street
 from recycle.system.devices import best_precision
-from recycle.translation.lanes import AT_ONCE
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
 from recycle.video.encode import write_video
 from recycle.video.frame import Pixels
 from tools.benchmarking.ceiling import convolution, flops, seconds

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from recycle.errors import RecycleError
 from recycle.events import Job
-from recycle.translation.segments import join, open_output, open_stream
-from recycle.translation.streams import OtherStreams
-from recycle.translation.stretch import Renderer
-from recycle.translation.work import Work
+from recycle.rendering.segments import join, open_output, open_stream
+from recycle.rendering.streams import OtherStreams
+from recycle.rendering.stretch import Renderer
+from recycle.rendering.work import Work
 from recycle.video.codecs import CONTAINERS
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from recycle.config import EncodeSettings
-from recycle.translation.streams import OtherStreams
+from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
 from recycle.video.decode import VideoReader, open_container, video_stream
 from recycle.video.encode import Picture, padding

@@ -12,16 +12,16 @@ from recycle import __version__
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError
 from recycle.events import Job
+from recycle.rendering.late_start import LATE, late_start
+from recycle.rendering.notices import after_work, before_work, of_the_file
+from recycle.rendering.overlap import AT_ONCE
+from recycle.rendering.span import WHOLE, Span
+from recycle.rendering.streams import OtherStreams
+from recycle.rendering.stretch import Renderer, Stretch, Transform
+from recycle.rendering.whole import Whole
+from recycle.rendering.work import SEGMENT, Work, open_work, share_work
 from recycle.system.atomic import flush
 from recycle.system.places import is_here
-from recycle.translation.lanes import AT_ONCE
-from recycle.translation.notices import after_work, before_work, of_the_file
-from recycle.translation.span import WHOLE, Span
-from recycle.translation.start import LATE, late_start
-from recycle.translation.streams import OtherStreams
-from recycle.translation.stretch import Renderer, Stretch, Transform
-from recycle.translation.whole import Whole
-from recycle.translation.work import SEGMENT, Work, open_work, share_work
 from recycle.video.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.video.decode import VideoReader, open_frames
 from recycle.video.encode import Picture, output_errors

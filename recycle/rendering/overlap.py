@@ -6,6 +6,8 @@ from queue import Empty, Queue
 from threading import Condition, Event, Thread
 from typing import TypeVar
 
+AT_ONCE = 8
+"""Frames that a device is given at once, and that one stage may be ahead of the next, where nothing else is said."""
 HELD_BYTES = 256 << 20
 """Bytes of the items that one stage may be ahead of the next: eight frames up to 4K, two of 8K."""
 

@@ -10,10 +10,10 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
-from recycle.translation.labels import Labels, missing_tags
-from recycle.translation.passage import Passage, StreamFailure
-from recycle.translation.segments import open_encoder, open_output
-from recycle.translation.timecode import find_timecode
+from recycle.rendering.labels import Labels, missing_tags
+from recycle.rendering.passage import Passage, StreamFailure
+from recycle.rendering.segments import open_encoder, open_output
+from recycle.rendering.timecode import find_timecode
 from recycle.video.codecs import Choice
 from recycle.video.encode import Picture
 

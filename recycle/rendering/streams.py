@@ -15,12 +15,12 @@ from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
 from recycle.errors import RecycleError
-from recycle.translation.convert import Form, conversions, copy_of, cover_of
-from recycle.translation.labels import written_as
-from recycle.translation.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
-from recycle.translation.segments import open_output
-from recycle.translation.timecode import KEY, advance, find_timecode, without_timecode
-from recycle.translation.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
+from recycle.rendering.convert import Form, conversions, copy_of, cover_of
+from recycle.rendering.labels import written_as
+from recycle.rendering.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
+from recycle.rendering.segments import open_output
+from recycle.rendering.timecode import KEY, advance, find_timecode, without_timecode
+from recycle.rendering.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
 from recycle.video.codecs import CONTAINERS, Choice
 from recycle.video.container import is_avif
 from recycle.video.decode import open_container, video_stream

@@ -11,9 +11,9 @@ import av
 import numpy as np
 
 from recycle.errors import FootageError
-from recycle.translation.overlap import ahead
-from recycle.translation.segments import write_segment
-from recycle.translation.work import SEGMENT, Record, Work
+from recycle.rendering.overlap import ahead
+from recycle.rendering.segments import write_segment
+from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
 from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture

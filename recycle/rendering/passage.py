@@ -13,9 +13,9 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from recycle.translation.convert import Carrier, Damaged, Form
-from recycle.translation.joints import Joints
-from recycle.translation.labels import written_as
+from recycle.rendering.convert import Carrier, Damaged, Form
+from recycle.rendering.joints import Joints
+from recycle.rendering.labels import written_as
 from recycle.video.decode import open_container, video_stream
 from recycle.video.packets import demux, stamp_of
 
