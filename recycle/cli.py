@@ -478,11 +478,8 @@ def translate(
 
     Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
     """
-    from recycle.config import TranslateSettings, parse_settings
-    from recycle.rendering.render import check_output
-    from recycle.rendering.span import parse_span, preview_span
-    from recycle.system.storage import workplace
-    from recycle.translation.folder_task import (
+    from recycle.batch.ledger import LEDGER, open_ledger
+    from recycle.batch.task import (
         Folder,
         describe_plan,
         is_batch,
@@ -491,7 +488,10 @@ def translate(
         translate_file,
         watch_folder,
     )
-    from recycle.translation.ledger import LEDGER, open_ledger
+    from recycle.config import TranslateSettings, parse_settings
+    from recycle.rendering.render import check_output
+    from recycle.rendering.span import parse_span, preview_span
+    from recycle.system.storage import workplace
     from recycle.translation.translator import Translator
     from recycle.video.decode import check_rate
     from recycle.video.find import beside_images

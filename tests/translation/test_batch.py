@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
+from recycle.batch.engine import BatchReport, plan
+from recycle.batch.folder import find_jobs
+from recycle.batch.ledger import LEDGER, Entry, Ledger, open_ledger
+from recycle.batch.task import Folder, translate_all
+from recycle.batch.threads import Threads
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.rendering.work import SEGMENT
 from recycle.system.lock import Busy
 from recycle.system.places import place
-from recycle.translation.batch import BatchReport, plan
-from recycle.translation.folder import find_jobs
-from recycle.translation.folder_task import Folder, translate_all
-from recycle.translation.ledger import LEDGER, Entry, Ledger, open_ledger
-from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from tests.footage.conftest import overwrite_quarter, raw_video

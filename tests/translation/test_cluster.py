@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recycle.batch import cluster
+from recycle.batch.cluster import ATTEMPTS, connect
+from recycle.batch.ledger import LEDGER
 from recycle.cli import _with_addresses
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.render import PART
 from recycle.rendering.work import SEGMENT
-from recycle.translation import cluster
-from recycle.translation.cluster import ATTEMPTS, connect
-from recycle.translation.ledger import LEDGER
 from recycle.video.decode import VideoReader
 from tests.translation.conftest import MakeVideo
 

@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 import pytest
 
+from recycle.batch.engine import BatchReport
+from recycle.batch.folder import find_jobs, survey
+from recycle.batch.ledger import LEDGER, LOCK, Entry, Ledger
+from recycle.batch.task import Folder, translate_all
+from recycle.batch.threads import Threads
 from recycle.config import TranslateSettings
 from recycle.errors import OutputError
 from recycle.system.lock import Busy
-from recycle.translation.batch import BatchReport
-from recycle.translation.folder import find_jobs, survey
-from recycle.translation.folder_task import Folder, translate_all
-from recycle.translation.ledger import LEDGER, LOCK, Entry, Ledger
-from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.probe import probe

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from recycle.batch.engine import BatchReport
+from recycle.batch.ledger import LEDGER, Ledger
+from recycle.batch.task import Folder, translate_all, watch_folder
+from recycle.batch.threads import Threads
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
 from recycle.events import Event, FileState, Job, Notice, Progress
 from recycle.networks.bundle import Bundle
 from recycle.rendering.work import SEGMENT
-from recycle.translation.batch import BatchReport
-from recycle.translation.folder_task import Folder, translate_all, watch_folder
-from recycle.translation.ledger import LEDGER, Ledger
-from recycle.translation.threads import Threads
 from recycle.translation.translator import Translator
 from tests.jobs import cancelled_at, cancelled_from_outside
 from tests.translation.conftest import MakeVideo

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recycle.batch.ledger import LEDGER, LOCK, Entry, Ledger, open_ledger
 from recycle.errors import OutputError
 from recycle.names import plain
 from recycle.system.lock import Busy
 from recycle.system.places import place
-from recycle.translation.ledger import LEDGER, LOCK, Entry, Ledger, open_ledger
 
 DONE = Entry(state="done", frames=3, size=7, key="k" * 64)
 
@@ -118,7 +118,7 @@ def test_a_named_pipe_is_no_record(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from recycle.translation.ledger import Entry, open_ledger
+from recycle.batch.ledger import Entry, open_ledger
 names = [f"{number}.mp4" for number in range(200)]
 with open_ledger(Path(sys.argv[1])) as ledger:
     ledger.set({name: Entry() for name in names})

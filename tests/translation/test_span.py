@@ -7,9 +7,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
+from recycle.batch.task import Folder, describe_plan
 from recycle.config import TranslateSettings
 from recycle.rendering.span import preview_span
-from recycle.translation.folder_task import Folder, describe_plan
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader, estimate_frames
 from recycle.video.probe import probe

@@ -19,6 +19,8 @@ from uuid import uuid4
 import torch
 
 from recycle import __version__
+from recycle.batch.engine import Changed, Plan, awaits_disk, translate_one
+from recycle.batch.ledger import Entry
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
@@ -27,8 +29,6 @@ from recycle.rendering.render import Part
 from recycle.rendering.render import split as split_video
 from recycle.system.crash import unexpected
 from recycle.system.places import is_here
-from recycle.translation.batch import Changed, Plan, awaits_disk, translate_one
-from recycle.translation.ledger import Entry
 from recycle.translation.translator import Translator
 from recycle.video.encode import output_errors
 
@@ -138,7 +138,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Engine (see `recycle.translation.batch.Engine`) of the workers of a Ray cluster; made by `connect`."""
+    """Engine (see `recycle.batch.engine.Engine`) of the workers of a Ray cluster; made by `connect`."""
 
     workers: tuple[Any, ...]
     model: Any

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from recycle.batch.engine import Changed, Plan, advanced, awaits_disk, translate_one
 from recycle.config import Domain, TranslateSettings
 from recycle.events import Job
-from recycle.translation.batch import Changed, Plan, advanced, awaits_disk, translate_one
 from recycle.translation.translator import Translator
 
 _POLL_SECONDS = 0.2
@@ -23,7 +23,7 @@ def files_at_once(cores: int) -> int:
 
 @dataclass(frozen=True)
 class Threads:
-    """Engine (see `recycle.translation.batch.Engine`) of one model and `at_once` threads."""
+    """Engine (see `recycle.batch.engine.Engine`) of one model and `at_once` threads."""
 
     translator: Translator
     to: Domain

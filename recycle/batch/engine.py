@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from recycle.batch.folder import FileJob
+from recycle.batch.ledger import Entry, Ledger
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Event, FileState, Job, Progress
@@ -17,8 +19,6 @@ from recycle.system.disk import disk_failed
 from recycle.system.lock import Busy
 from recycle.system.places import is_here, is_remote_error
 from recycle.system.storage import workplace
-from recycle.translation.folder import FileJob
-from recycle.translation.ledger import Entry, Ledger
 from recycle.translation.translator import Translator
 from recycle.video.decode import estimate_frames, open_frames
 from recycle.video.fingerprint import content, fingerprint, is_unchanged, modified
@@ -174,7 +174,7 @@ def advanced(one: Plan, job: Job) -> Job:
 
 
 class Engine(Protocol):
-    """Carries out plans: `recycle.translation.threads` on this machine, `recycle.translation.cluster` on many."""
+    """Carries out plans: `recycle.batch.threads` on this machine, `recycle.batch.cluster` on many."""
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Translate the file of each plan; `changed` is told every change of its entry, the job its frames.

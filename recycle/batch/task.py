@@ -10,6 +10,10 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
+from recycle.batch.engine import BatchReport, Engine, Plan, estimate, plan, translate_folder
+from recycle.batch.folder import FileJob, Survey, survey
+from recycle.batch.ledger import Entry, Ledger, open_ledger
+from recycle.batch.threads import Threads, files_at_once
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
@@ -18,10 +22,6 @@ from recycle.rendering.render import foresee
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
-from recycle.translation.batch import BatchReport, Engine, Plan, estimate, plan, translate_folder
-from recycle.translation.folder import FileJob, Survey, survey
-from recycle.translation.ledger import Entry, Ledger, open_ledger
-from recycle.translation.threads import Threads, files_at_once
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
 from recycle.video.fingerprint import fingerprint
@@ -111,7 +111,7 @@ def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: 
         files = capped(at_once) if at_once else files_at_once(cores())
         yield Threads(task.translator, task.to, task.settings, overwrite, files)
         return
-    from recycle.translation.cluster import connect  # the extra recycle[cluster]
+    from recycle.batch.cluster import connect  # the extra recycle[cluster]
 
     with connect(
         cluster,
