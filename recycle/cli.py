@@ -26,9 +26,9 @@ from recycle.safe_text import printable_json, shown
 from recycle.system.places import is_here, is_remote_error, place
 
 if TYPE_CHECKING:
-    from recycle.choice import Wishes
     from recycle.config import Pipeline
     from recycle.events import Job
+    from recycle.runs.choice import Wishes
 
 app = typer.Typer(
     name="recycle",
@@ -363,9 +363,9 @@ def train(
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
-    from recycle.choice import Wishes
-    from recycle.pipeline import learn
     from recycle.run_folder import RunFolder
+    from recycle.runs.choice import Wishes
+    from recycle.runs.pipeline import learn
 
     footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
@@ -403,8 +403,8 @@ def distill(
 
     Example: recycle distill runs/signers/model --a footage/anna --b footage/ben --out runs/signers-fast
     """
-    from recycle.pipeline import distillation, learn
     from recycle.run_folder import RunFolder
+    from recycle.runs.pipeline import distillation, learn
 
     task = distillation(
         model,
@@ -612,7 +612,7 @@ def evaluate(
     """
     from recycle.config import parse_pipeline
     from recycle.run_folder import RunFolder
-    from recycle.scoring import score_model
+    from recycle.runs.scoring import score_model
 
     footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     task = parse_pipeline(
@@ -664,8 +664,8 @@ def run(
 
     Example: recycle run my-task.toml --out runs/my-task
     """
-    from recycle.choice import Wishes
-    from recycle.pipeline import run as run_pipeline
+    from recycle.runs.choice import Wishes
+    from recycle.runs.pipeline import run as run_pipeline
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
@@ -720,7 +720,7 @@ def compare(
 
     Example: recycle compare runs/recycle runs/cycle --out compare.html
     """
-    from recycle.compare import compare as compare_runs
+    from recycle.runs.compare import compare as compare_runs
 
     with _watched(as_json) as job:
         compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
@@ -759,7 +759,7 @@ def pipelines(
 
 def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | None) -> bool:
     """Print what would be chosen, where that is asked for."""
-    from recycle.choice import describe_plan
+    from recycle.runs.choice import describe_plan
 
     if gpu is not None and not plan:
         raise typer.BadParameter("--gpu is for --plan: training uses the device that is here")
@@ -773,8 +773,8 @@ def _planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | N
 
 def _task(pipeline: Path | None, wishes: "Wishes", job: "Job", **changes: dict[str, Any]) -> "tuple[Pipeline, Path]":
     """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
-    from recycle.choice import open_chosen
-    from recycle.pipeline import open_pipeline
+    from recycle.runs.choice import open_chosen
+    from recycle.runs.pipeline import open_pipeline
 
     if pipeline is None:
         return open_chosen(wishes, job=job, **changes), wishes.folder

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from recycle.cli import main
-from recycle.compare import compare, unique_names
 from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
 from recycle.events import Step
-from recycle.pipeline import learn, make_street, prepare_footage, run
 from recycle.run_folder import RunFolder
+from recycle.runs.compare import compare, unique_names
+from recycle.runs.pipeline import learn, make_street, prepare_footage, run
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from recycle.video.decode import open_frames

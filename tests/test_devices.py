@@ -4,9 +4,9 @@ import torch
 from recycle.config import Precision
 from recycle.dataset.clips import loading_processes
 from recycle.errors import ConfigError
-from recycle.fabric import make_fabric
 from recycle.system.cores import capped, cores
 from recycle.system.devices import best_precision, find_device
+from recycle.training.fabric import make_fabric
 
 
 def test_cpu_computes_in_the_asked_precision() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recycle.config import Codec, EncodeSettings, TranslateSettings, load_pipeline, parse_settings
-from recycle.encoder_options import _ENCODERS, check_options
+from recycle.config.encoder_options import _ENCODERS, check_options
 from recycle.errors import ConfigError
 from recycle.video.codecs import _HARDWARE, ENCODERS, choose_encoder
 

@@ -14,9 +14,9 @@ import pytest
 from recycle.config import Pipeline, parse_pipeline
 from recycle.errors import FootageError
 from recycle.evaluation import street_features
-from recycle.pipeline import open_pipeline, prepare_footage, run
 from recycle.run_folder import RunFolder
-from recycle.scoring import score_model
+from recycle.runs.pipeline import open_pipeline, prepare_footage, run
+from recycle.runs.scoring import score_model
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from tests.jobs import saying

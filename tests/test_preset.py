@@ -13,7 +13,7 @@ from recycle.config.networks import ResNetSettings, UNetSettings
 from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
-from recycle.preset import (
+from recycle.runs.preset import (
     BATCH,
     CONTEXT,
     LEAST,

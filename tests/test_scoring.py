@@ -9,7 +9,7 @@ import pytest
 from recycle.config import FootageSettings, TranslateSettings
 from recycle.errors import OutputError
 from recycle.run_folder import RunFolder
-from recycle.scoring import translate_tests
+from recycle.runs.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
 from recycle.video.encode import write_video
 from tests.footage.conftest import moving

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from recycle.batch.ledger import Ledger
-from recycle.compare import compare
 from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, load_pipeline, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
+from recycle.runs.compare import compare
 
 ABSURD = [math.nan, math.inf, -math.inf, 1e308, -1e308, 10**30, -(10**30), 2**63, 10**5000, "x" * 100_000, "\0"]
 ODD = [*ABSURD, True, -1, 0, "", [], {}, [[]], None, [math.nan] * 2, [10**30] * 4, {"a": {}}, [0] * 10]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Precision, Rate, Settings, Word
-from recycle.encoder_options import check_options
+from recycle.config.encoder_options import check_options
 
 
 class EncodeSettings(Settings):
@@ -27,7 +27,7 @@ class EncodeSettings(Settings):
     """'keep': a source with an alpha channel keeps its transparency; for 'prores', 'ffv1' and 'vp9'. 'drop': the
     colours beneath are shown."""
     options: dict[str, str] = Field({}, max_length=50)
-    """Further options of the encoder, as FFmpeg names them; which ones: recycle.encoder_options."""
+    """Further options of the encoder, as FFmpeg names them; which ones: recycle.config.encoder_options."""
     hardware: bool = False
     """Decode and encode on the GPU (NVDEC, NVENC) where that really works; faster, and larger files of the same
     quality."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from recycle.events import Job
-from recycle.processes import once
 from recycle.run_folder import RunFolder
 from recycle.system.disk import writing
 from recycle.system.lock import only_one
+from recycle.training.processes import once
 
 _held: set[Path] = set()
 """Folders that this process holds: what calls `train` may hold its folder already."""

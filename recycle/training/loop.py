@@ -35,7 +35,6 @@ from recycle.errors import FootageError, Interrupted
 from recycle.events import Job, Step
 from recycle.networks.features import open_network
 from recycle.objective.sides import bare
-from recycle.processes import any_of, average, on_devices
 from recycle.run_folder import RunFolder
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
@@ -46,6 +45,7 @@ from recycle.training.logs import Logs
 from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
 from recycle.training.memory import Portions, plan
 from recycle.training.preview import held_out_name
+from recycle.training.processes import any_of, average, on_devices
 from recycle.training.review import DOMAINS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking

@@ -10,7 +10,7 @@ from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
 from recycle.networks.initialise import initialise
-from recycle.pipeline import distillation
+from recycle.runs.pipeline import distillation
 from recycle.training.loop import train
 from tests.training.test_paired import counterpart, scene, write
 from tests.training.test_paired import task as paired_task

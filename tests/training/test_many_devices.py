@@ -18,8 +18,8 @@ from recycle.config import Pipeline, load_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, Interrupted
 from recycle.networks.bundle import load_bundle
-from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train
+from recycle.training.processes import on_devices
 from tests.jobs import signalled_at
 from tests.processes import PATIENCE, descendants, lives, wait_until
 from tests.training.test_loop import write_frames

@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from recycle.config import Pipeline, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import RecycleError
-from recycle.fabric import make_fabric
 from recycle.networks.resnet import ResNetGenerator
 from recycle.system.devices import is_out_of_memory
 from recycle.system.memory import _allowed, free_memory
+from recycle.training.fabric import make_fabric
 from recycle.training.loop import train
 from recycle.training.memory import USABLE, Portions, plan, reckon, step_memory
 from recycle.training.run import Run

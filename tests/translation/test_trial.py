@@ -20,12 +20,12 @@ from recycle.cli import main
 from recycle.config import TranslateSettings, parse_pipeline
 from recycle.errors import OutputError
 from recycle.events import Event, Job, Notice
-from recycle.pipeline import run
 from recycle.rendering.render import RenderReport, foresee
 from recycle.rendering.span import parse_span
 from recycle.rendering.timecode import advance, find_timecode
 from recycle.run_folder import RunFolder
-from recycle.scoring import foresee_tests
+from recycle.runs.pipeline import run
+from recycle.runs.scoring import foresee_tests
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from tests.jobs import saying

@@ -15,11 +15,11 @@ from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, par
 from recycle.dataset.augment import Augment
 from recycle.dataset.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
 from recycle.dataset.extract import extract
-from recycle.fabric import make_fabric
 from recycle.objective.sides import bare
 from recycle.street.film import Street
 from recycle.system.devices import best_precision, find_device
 from recycle.system.memory import peak_memory
+from recycle.training.fabric import make_fabric
 from recycle.training.loop import take_step
 from recycle.training.run import Run
 from recycle.video.encode import write_video

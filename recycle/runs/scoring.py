@@ -21,7 +21,7 @@ from recycle.events import Job
 from recycle.names import plain
 from recycle.rendering.render import foresee
 from recycle.run_folder import RunFolder
-from recycle.stage import Stage
+from recycle.runs.stage import Stage
 from recycle.system.atomic import write_text
 from recycle.system.devices import find_device
 from recycle.system.lock import only_one

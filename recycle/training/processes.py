@@ -24,7 +24,7 @@ from torch import Tensor
 
 from recycle.config import Pipeline, TrainSettings
 from recycle.errors import ConfigError, Interrupted, RecycleError
-from recycle.fabric import make_fabric
+from recycle.training.fabric import make_fabric
 
 T = TypeVar("T")
 
