@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from recycle.system.priority import usual_priority
-from tests.footage.conftest import moving
+from tests.video.conftest import moving
 
 FRAMES = 8
 _QUIET_X265 = {"x265-params": "log-level=none"}

@@ -21,8 +21,8 @@ from recycle.video.decode import VideoReader
 from recycle.video.flow import optical_flow
 from recycle.video.frame import Frame, Pixels
 from tests.jobs import interrupted_at
+from tests.rendering.test_resume import frames_of
 from tests.translation.conftest import MakeVideo
-from tests.translation.test_resume import frames_of
 
 Pictures = NDArray[np.uint8]
 FULL = TranslateSettings(preset="ultrafast", stabilise=1, batch_size=3)

@@ -14,7 +14,7 @@ from recycle.street.film import Street
 from recycle.video.decode import VideoReader
 from recycle.video.images import ImageFolderReader
 from recycle.video.index import Index
-from tests.footage.conftest import write
+from tests.video.conftest import write
 
 MS = Fraction(1, 1000)
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -27,7 +27,7 @@ from recycle.errors import FootageError, OutputError
 from recycle.events import Event, Job, Progress
 from recycle.system.workers import run_all
 from recycle.video.image_file import read_image
-from tests.footage.conftest import overwrite_quarter, raw_video
+from tests.video.conftest import overwrite_quarter, raw_video
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

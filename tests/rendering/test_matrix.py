@@ -26,8 +26,8 @@ from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from recycle.video.hdr import PEAK, SDR_WHITE, Transfer, to_standard
-from tests.footage.conftest import write
 from tests.translation.conftest import MakeVideo
+from tests.video.conftest import write
 
 DEFAULT = TranslateSettings()
 RATE = 25

@@ -20,9 +20,9 @@ from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.work import SEGMENT, open_work, work_folder
 from recycle.translation.translator import Translator
 from recycle.video.decode import open_frames
-from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo
+from tests.video.conftest import overwrite_quarter, raw_video
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
 LONG = range(0, (3 * SEGMENT + 40) * 512, 512)

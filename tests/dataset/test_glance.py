@@ -12,7 +12,7 @@ from recycle.dataset.extract import extract
 from recycle.dataset.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
 from recycle.errors import FootageError
 from recycle.video.encode import write_video
-from tests.footage.conftest import moving, write
+from tests.video.conftest import moving, write
 
 
 @pytest.fixture(scope="module")

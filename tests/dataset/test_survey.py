@@ -15,7 +15,7 @@ from recycle.dataset.extract import extract
 from recycle.dataset.survey import Side, Survey, survey, survey_shots
 from recycle.networks.features import FeatureNetwork, open_network
 from recycle.street.film import Street
-from tests.footage.conftest import write
+from tests.video.conftest import write
 
 Pixels = NDArray[np.uint8]
 PLAIN = Side(160, 96, 12, 720)

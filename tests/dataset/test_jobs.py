@@ -11,8 +11,8 @@ from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress
 from recycle.street.film import Street
 from recycle.system.workers import run_all
-from tests.footage.conftest import moving, write
 from tests.jobs import cancelled_at, counted
+from tests.video.conftest import moving, write
 
 WHOLE = ExtractSettings(short_side=None)
 

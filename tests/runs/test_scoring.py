@@ -12,7 +12,7 @@ from recycle.run_folder import RunFolder
 from recycle.runs.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
 from recycle.video.encode import write_video
-from tests.footage.conftest import moving
+from tests.video.conftest import moving
 from tests.jobs import saying
 
 HOLD = """

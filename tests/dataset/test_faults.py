@@ -14,7 +14,7 @@ from recycle.dataset.clips import Domain, Shot, find_shots
 from recycle.dataset.extract import extract
 from recycle.dataset.faults import faults
 from recycle.street.film import Street
-from tests.footage.conftest import write
+from tests.video.conftest import write
 
 Pixels = NDArray[np.uint8]
 

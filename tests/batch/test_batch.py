@@ -27,8 +27,8 @@ from recycle.system.lock import Busy
 from recycle.system.places import place
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
-from tests.footage.conftest import overwrite_quarter, raw_video
 from tests.translation.conftest import MakeVideo
+from tests.video.conftest import overwrite_quarter, raw_video
 
 FAST = TranslateSettings(preset="ultrafast")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -13,7 +13,7 @@ from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from recycle.video.find import find_sources
 from recycle.video.fingerprint import fingerprint
-from tests.footage.conftest import moving
+from tests.video.conftest import moving
 
 
 @pytest.fixture(autouse=True)
