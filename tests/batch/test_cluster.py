@@ -19,7 +19,7 @@ import pytest
 from recycle.batch import cluster
 from recycle.batch.cluster import ATTEMPTS, connect
 from recycle.batch.ledger import LEDGER
-from recycle.cli import _with_addresses
+from recycle.cli.entry import _with_addresses
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, save_bundle

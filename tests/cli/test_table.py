@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from recycle.table import LiveTable
+from recycle.cli.table import LiveTable
 
 STATES = ("waiting", "running", "done", "failed")
 EVENTS = st.lists(

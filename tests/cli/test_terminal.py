@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from recycle.cli.piece import Piece
+from recycle.cli.terminal import JsonLines, Terminal
 from recycle.events import Event, FileState, Job, Notice, Progress, Review, Step
-from recycle.piece import Piece
-from recycle.terminal import JsonLines, Terminal
 
 LOSSES = {"adversarial": 0.31, "cycle": 1.25, "recycle": 0.77, "recurrent": 0.12, "temporal": 0.5, "identity": 0.4}
 
@@ -18,9 +18,9 @@ LOSSES = {"adversarial": 0.31, "cycle": 1.25, "recycle": 0.77, "recurrent": 0.12
 def piece(event: Progress, *, before: int = 0, seconds: float = 10.0) -> Piece:
     """A piece of work `seconds` after its beginning."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recycle.piece.time.monotonic", lambda: 100.0)
+        patch.setattr("recycle.cli.piece.time.monotonic", lambda: 100.0)
         begun = Piece(Progress(event.what, before, event.total, event.unit))
-        patch.setattr("recycle.piece.time.monotonic", lambda: 100.0 + seconds)
+        patch.setattr("recycle.cli.piece.time.monotonic", lambda: 100.0 + seconds)
         begun.update(event)
     return begun
 

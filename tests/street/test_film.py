@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.cli import LookName
+from recycle.cli.street import LookName
 from recycle.config import Appearance
 from recycle.events import Event, Job, Progress
 from recycle.street.film import Street

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 from recycle.batch.engine import Changed, Plan
 from recycle.batch.task import Folder, translate_all
+from recycle.cli.terminal import Terminal
 from recycle.config import TranslateSettings
 from recycle.events import FileState, Job
 from recycle.street.film import Street
-from recycle.terminal import Terminal
 from recycle.translation.translator import Translator
 from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results

@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from recycle.cli.piece import clock
 from recycle.events import FileState
-from recycle.piece import clock
 from recycle.safe_text import shown
 
 _ROWS = 12

@@ -13,14 +13,14 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from recycle.cli.piece import Piece
 from recycle.events import Event, FileState, Notice, Progress, Review, Step
-from recycle.piece import Piece
 from recycle.safe_text import printable_json, redact, shown
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from recycle.table import LiveTable
+    from recycle.cli.table import LiveTable
 
 LINE_SECONDS = 30.0
 """Seconds from one line on a piece of work to the next, where there is no terminal."""
@@ -105,7 +105,7 @@ class Terminal:
 
     def _file(self, event: FileState) -> None:
         if self._table is None:
-            from recycle.table import LiveTable
+            from recycle.cli.table import LiveTable
 
             self._close()
             self._table = self._open.enter_context(LiveTable(seconds=self._seconds))
