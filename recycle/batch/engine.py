@@ -20,8 +20,9 @@ from recycle.system.lock import Busy
 from recycle.system.places import is_here, is_remote_error
 from recycle.system.storage import workplace
 from recycle.translation.translator import Translator
-from recycle.video.decode import estimate_frames, open_frames
+from recycle.video.decode import open_frames
 from recycle.video.fingerprint import content, fingerprint, is_unchanged, modified
+from recycle.video.stated import estimate_frames
 
 _CHANGED = "the source before it was changed"
 """Stands for the key of an output whose source changed in parts that its fingerprint does not read."""

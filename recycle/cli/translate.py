@@ -150,8 +150,8 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
 
 def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
     from recycle.rendering.render import check_output
-    from recycle.video.decode import check_rate
     from recycle.video.find import beside_images
+    from recycle.video.stated import check_rate
 
     check_output(task.source, task.output, overwrite=task.overwrite)
     check_rate(task.source, task.settings.fps)

@@ -22,9 +22,9 @@ from recycle.system.crash import unexpected
 from recycle.system.disk import disk_failed, explain
 from recycle.system.lock import only_one
 from recycle.system.workers import run_all
-from recycle.video.decode import estimate_frames
 from recycle.video.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.video.fingerprint import content, fingerprint, is_unchanged
+from recycle.video.stated import estimate_frames
 
 LOCK = ".recycle.lock"
 LONG = 1.2

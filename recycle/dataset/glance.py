@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from recycle.dataset.clips import Shot, find_shots, locate
 from recycle.errors import FootageError
-from recycle.video.decode import VideoReader, estimate_frames, open_frames
+from recycle.video.decode import VideoReader, open_frames
 from recycle.video.find import find_sources
 from recycle.video.frame import ASSUMED_RATE, LazyFrame
 from recycle.video.images import ImageFolderReader
+from recycle.video.stated import estimate_frames
 
 SOURCES = 12
 """Sources of a side that are opened."""

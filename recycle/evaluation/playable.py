@@ -7,7 +7,8 @@ import av
 from recycle.config import EncodeSettings
 from recycle.system.atomic import atomic_path
 from recycle.video.codecs import choose_encoder
-from recycle.video.decode import open_container, open_frames, video_stream
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import open_frames
 from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors
 
 

@@ -8,9 +8,9 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from recycle.video.decode import frame_step
 from recycle.video.frame import Clock, longest_pause
 from recycle.video.packets import stamp_of
+from recycle.video.stated import frame_step
 
 _BACK = Fraction(1, 2)
 """Seconds by which the time of sound may go back without a jump."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 from av.stream import Disposition, Stream
 
-from recycle.video.decode import open_container
+from recycle.video.container import open_container
 from recycle.video.packets import demux
 
 LATE = Fraction(10)

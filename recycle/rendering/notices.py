@@ -8,7 +8,8 @@ from pathlib import Path
 from recycle.config import EncodeSettings
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
-from recycle.video.decode import VideoReader, open_container, video_stream
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture, padding
 from recycle.video.frame import ASSUMED_RATE
 from recycle.video.images import ImageFolderReader, listed

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from recycle.rendering.convert import Carrier, Damaged, Form
 from recycle.rendering.joints import Joints
 from recycle.rendering.labels import written_as
-from recycle.video.decode import open_container, video_stream
+from recycle.video.container import open_container, video_stream
 from recycle.video.packets import demux, stamp_of
 
 Times = tuple[Fraction | None, Fraction | None]

@@ -8,7 +8,8 @@ from pathlib import Path
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.safe_text import brief
-from recycle.video.decode import StreamInfo, open_frames
+from recycle.video.decode import open_frames
+from recycle.video.frame import StreamInfo
 
 _PREVIEW = 4
 """Seconds of a preview."""

@@ -22,8 +22,7 @@ from recycle.rendering.segments import open_output
 from recycle.rendering.timecode import KEY, advance, find_timecode, without_timecode
 from recycle.rendering.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
 from recycle.video.codecs import CONTAINERS, Choice
-from recycle.video.container import is_avif
-from recycle.video.decode import open_container, video_stream
+from recycle.video.container import is_avif, open_container, video_stream
 from recycle.video.encode import Picture
 from recycle.video.images import listed
 from recycle.video.packets import demux

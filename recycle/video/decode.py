@@ -1,9 +1,8 @@
 """Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
 
-import struct
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ from types import TracebackType
 from typing import Literal, Self
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import Type
@@ -35,27 +33,18 @@ from recycle.video.colour import RgbConverter, is_hdr
 from recycle.video.conceal import Decoded, decode
 from recycle.video.container import check_size, is_raw, open_container, video_stream
 from recycle.video.deinterlace import deinterlace
-from recycle.video.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels, StreamInfo
+from recycle.video.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels
 from recycle.video.hardware import decodes_alike
 from recycle.video.image_file import image_size
-from recycle.video.images import ImageFolderReader, numbered_images
+from recycle.video.images import ImageFolderReader
 from recycle.video.index import Index, beyond_end, build_index
-from recycle.video.lasting import Lasting, states_the_end
+from recycle.video.lasting import Lasting
 from recycle.video.packets import demux
 from recycle.video.projection import Projection
 from recycle.video.sidedata import lost_kinds, side_data
+from recycle.video.stated import frame_rate, frame_step, stream_info
+from recycle.video.turn import turn_of
 
-__all__ = [
-    "Frame",
-    "StreamInfo",
-    "VideoReader",
-    "estimate_frames",
-    "open_container",
-    "open_frames",
-    "video_stream",
-]
-
-_MAX_RATE = 480
 DECODER_BYTES = 1 << 30
 """Bytes of the pictures that the threads of a decoder may work on at once."""
 _BYTES_PER_PIXEL = 3
@@ -70,6 +59,21 @@ class VideoReader:
     mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
     all of the size of the first: later frames of another size are resized.
     """
+
+    damaged = 0
+    """Packets that could not be read or decoded so far, in the latest iteration."""
+    concealed = 0
+    """Frames so far that stand for one that is lost."""
+    repaired = 0
+    """Timestamps so far that were missing, not later than the one before, or hours after it."""
+    deinterlaced = 0
+    """Frames so far that were interlaced."""
+    transparent_later = False
+    """Whether frames so far turned out transparent after a first one that was not."""
+    captions_later = False
+    """Whether frames so far turned out with captions after a first one that was not."""
+    lasting: int | None = None
+    """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
 
     def __init__(
         self,
@@ -93,18 +97,6 @@ class VideoReader:
         more than `max_pixels`.
         """
         self.path = path
-        self.damaged = 0
-        """Packets that could not be read or decoded so far, in the latest iteration."""
-        self.concealed = 0
-        """Frames so far that stand for one that is lost."""
-        self.repaired = 0
-        """Timestamps so far that were missing, not later than the one before, or hours after it."""
-        self.deinterlaced = 0
-        """Frames so far that were interlaced."""
-        self.transparent_later = self.captions_later = False
-        """Whether frames so far turned out transparent, or with captions, after a first one that was not."""
-        self.lasting: int | None = None
-        """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
         self._depth = depth
         self._max_pixels = max_pixels
         self._threads = threads
@@ -116,60 +108,80 @@ class VideoReader:
             check_size(path, *(known or (0, 0)), max_pixels)
             self._step = frame_step(stream)
             self._lasting = Lasting(container, stream, path, step=self._step)
-            first = next(self._decode(container, stream), None)
-            if first is None:
-                raise FootageError(
-                    f"{path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
-                    f"most {max_pixels:,} pixels (--max-pixels)?"
-                )
-            frame = first.frame
-            decoder = alpha_decoder(stream)
-            coded = None if decoder is None else self._first_with_alpha(decoder)
-            self.alpha = has_alpha(frame.format.name) or coded is not None
-            """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
-            self._give_alpha = alpha and self.alpha
-            self.transparent = is_transparent(coded or frame)
-            """Whether the first frame has transparent pixels."""
-            self.may_be_transparent = coded is not None
-            """Whether frames have alpha that the usual decoder does not show."""
-            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, frame)
+            first = self._first(container, stream)
+            self._see_alpha(stream, first.frame, give=alpha)
+            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, first.frame)
             """Whether the GPU decodes."""
-            self.interlaced = frame.interlaced_frame
-            """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
-            self.raw = is_raw(container)
-            """Whether the source is a bare stream without timestamps: its frames are evenly spaced."""
-            self.rate_assumed = self.raw and fps is None and frame_rate(stream) is None
-            """Whether the times of frames rest on ASSUMED_RATE."""
-            self.ignores_fps = fps is not None and not self.raw
-            """Whether `fps` has no effect, because the source has timestamps of its own."""
-            self.bits = max(component.bits for component in frame.format.components)
-            """Bits per sample of the source."""
-            self.missing = beyond_end(container, stream)
-            """Frames that the file's index names behind its end: it is cut off."""
-            self.projection = Projection.of(frame)
-            """Spherical mapping and stereo mode of the picture."""
-            self.hdr = is_hdr(frame)
-            """Whether the source has a high dynamic range; its frames are tone-mapped."""
-            self.lost = lost_kinds(frame, hdr=self.hdr)
-            """Data beside the pixels of the first frame that frames do not carry, in words."""
-            self.captions = Type.A53_CC in side_data(frame)
-            """Whether the first frame carries closed captions."""
-            self._turn = _turn_of(frame)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
-            aspect = 1 / aspect if self._turn.transpose else aspect
-            width, height = frame.width, frame.height
-            if self._turn.transpose:
-                width, height = height, width
-            if square_pixels:
-                width, aspect = max(1, round(width * aspect)), Fraction(1)
-            check_size(path, width, height, max_pixels)
-            self.info = _info(path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
+            self._see_picture(first.frame)
+            self._see_file(container, stream, fps)
+            self._see_size(container, stream, first, square_pixels=square_pixels)
             if self.raw:
-                self._origin, self._unit = first.pts, Fraction(self._step, 2)
-                self._step = 2
-                rate = fps or self.info.average_rate or ASSUMED_RATE
-                self.info = replace(self.info, time_base=1 / (2 * rate), average_rate=rate, start=Fraction(0))
+                self._space_evenly(first, fps)
+
+    def _first(self, container: InputContainer, stream: VideoStream) -> Decoded:
+        first = next(self._decode(container, stream), None)
+        if first is None:
+            raise FootageError(
+                f"{self.path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
+                f"most {self._max_pixels:,} pixels (--max-pixels)?"
+            )
+        return first
+
+    def _see_alpha(self, stream: VideoStream, frame: av.VideoFrame, *, give: bool) -> None:
+        decoder = alpha_decoder(stream)
+        coded = None if decoder is None else self._first_with_alpha(decoder)
+        self.alpha = has_alpha(frame.format.name) or coded is not None
+        """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+        self._give_alpha = give and self.alpha
+        self.transparent = is_transparent(coded or frame)
+        """Whether the first frame has transparent pixels."""
+        self.may_be_transparent = coded is not None
+        """Whether frames have alpha that the usual decoder does not show."""
+
+    def _see_picture(self, frame: av.VideoFrame) -> None:
+        self.interlaced = frame.interlaced_frame
+        """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
+        self.bits = max(component.bits for component in frame.format.components)
+        """Bits per sample of the source."""
+        self.projection = Projection.of(frame)
+        """Spherical mapping and stereo mode of the picture."""
+        self.hdr = is_hdr(frame)
+        """Whether the source has a high dynamic range; its frames are tone-mapped."""
+        self.lost = lost_kinds(frame, hdr=self.hdr)
+        """Data beside the pixels of the first frame that frames do not carry, in words."""
+        self.captions = Type.A53_CC in side_data(frame)
+        """Whether the first frame carries closed captions."""
+        self._turn = turn_of(frame)
+
+    def _see_file(self, container: InputContainer, stream: VideoStream, fps: Fraction | None) -> None:
+        self.raw = is_raw(container)
+        """Whether the source is a bare stream without timestamps: its frames are evenly spaced."""
+        self.rate_assumed = self.raw and fps is None and frame_rate(stream) is None
+        """Whether the times of frames rest on ASSUMED_RATE."""
+        self.ignores_fps = fps is not None and not self.raw
+        """Whether `fps` has no effect, because the source has timestamps of its own."""
+        self.missing = beyond_end(container, stream)
+        """Frames that the file's index names behind its end: it is cut off."""
+
+    def _see_size(self, container: InputContainer, stream: VideoStream, first: Decoded, *, square_pixels: bool) -> None:
+        frame = first.frame
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
+        aspect = 1 / aspect if self._turn.transpose else aspect
+        width, height = frame.width, frame.height
+        if self._turn.transpose:
+            width, height = height, width
+        if square_pixels:
+            width, aspect = max(1, round(width * aspect)), Fraction(1)
+        check_size(self.path, width, height, self._max_pixels)
+        self.info = stream_info(self.path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
+
+    def _space_evenly(self, first: Decoded, fps: Fraction | None) -> None:
+        """Frames of a raw stream last two units each."""
+        self._origin, self._unit = first.pts, Fraction(self._step, 2)
+        self._step = 2
+        rate = fps or self.info.average_rate or ASSUMED_RATE
+        self.info = replace(self.info, time_base=1 / (2 * rate), average_rate=rate, start=Fraction(0))
 
     def __iter__(self) -> Iterator[Frame]:
         with closing(self.read()) as frames:
@@ -315,96 +327,6 @@ class VideoReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def frame_rate(stream: VideoStream) -> Fraction | None:
-    """Frames per second that the file states; None if it states none, or one that no camera has."""
-    rates: tuple[Fraction | None, ...]
-    if is_raw(stream.container):  # the others are FFmpeg's own assumption
-        rates = (stream.codec_context.framerate,)
-    else:
-        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return next((rate for rate in rates if rate is not None and 0 < rate <= _MAX_RATE), None)
-
-
-def frame_step(stream: VideoStream) -> int:
-    """Time between frames in units of the stream's time base; at ASSUMED_RATE if the rate is unknown."""
-    assert stream.time_base is not None
-    return max(1, round(1 / ((frame_rate(stream) or ASSUMED_RATE) * stream.time_base)))
-
-
-def check_rate(path: Path, fps: Fraction | None) -> None:
-    """Raise FootageError, in one line, if `fps` is given for a file that has timestamps of its own."""
-    if fps is None or path.is_dir():
-        return
-    with open_container(path) as container:
-        if not is_raw(container):
-            raise FootageError(f"{path} has timestamps of its own: --fps is for raw streams and folders of images")
-
-
-def estimate_frames(path: Path) -> int | None:
-    """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
-    try:
-        if path.is_dir():
-            return len(numbered_images(path))
-        with open_container(path) as container:
-            stream = video_stream(container, path)
-            return _info(path, container, stream, 0, 0, Fraction(1), 0).frame_count
-    except (FootageError, OSError):
-        return 0
-
-
-def _info(
-    path: Path,
-    container: InputContainer,
-    stream: VideoStream,
-    width: int,
-    height: int,
-    aspect: Fraction,
-    rotation: int,
-    *,
-    first: int | None = None,
-) -> StreamInfo:
-    """`first`: timestamp of the first frame that can be decoded; None: not known."""
-    assert stream.time_base is not None
-    rate = frame_rate(stream)
-    start = ((stream.start_time or 0) if first is None else first) * stream.time_base
-    duration: Fraction | None = None
-    if stream.duration:
-        duration = stream.duration * stream.time_base
-    elif container.duration:
-        duration = Fraction(container.duration, av.time_base)
-    if duration is not None and duration > start > 0 and states_the_end(container, path):
-        duration -= start
-    count = stream.frames or (round(duration * rate) if duration and rate else None)
-    return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """A display matrix, reduced to quarter turns and mirrorings."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    def apply(self, pixels: Pixels) -> Pixels:
-        if self.transpose:
-            pixels = pixels.transpose(1, 0, 2)
-        pixels = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        return np.ascontiguousarray(pixels)
-
-
-def _turn_of(frame: av.VideoFrame) -> _Turn:
-    """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
-    data = side_data(frame).get(Type.DISPLAYMATRIX)
-    if data is None:  # PyAV gives no matrix beside data that it does not know, but still its angle
-        quarter = round(frame.rotation / 90) % 4
-        return (_Turn(), _Turn(True, False, True), _Turn(False, True, True), _Turn(True, True, False))[quarter]
-    a, b, _, c, d, *_ = struct.unpack("=9i", data)
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return _Turn(False, a < 0, d < 0)
-    return _Turn(True, c < 0, b < 0)
 
 
 def open_frames(

@@ -16,10 +16,12 @@ from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
 from recycle.names import plain
 from recycle.video.colour import colour_of
-from recycle.video.decode import VideoReader, frame_rate, open_container, video_stream
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import VideoReader
 from recycle.video.frame import ASSUMED_RATE
 from recycle.video.packets import demux
 from recycle.video.shots import ShotFinder
+from recycle.video.stated import frame_rate
 
 _SAMPLE = 300
 """Packets whose timestamps tell whether the rate varies."""

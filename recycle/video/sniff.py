@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from recycle.errors import FootageError
-from recycle.video.decode import open_container, video_stream
+from recycle.video.container import open_container, video_stream
 
 NOT_VIDEO = "not a video"
 IMAGE = "a single image"

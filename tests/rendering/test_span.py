@@ -11,8 +11,9 @@ from recycle.batch.task import Folder, describe_plan
 from recycle.config import TranslateSettings
 from recycle.rendering.span import preview_span
 from recycle.translation.translator import Translator
-from recycle.video.decode import VideoReader, estimate_frames
+from recycle.video.decode import VideoReader
 from recycle.video.probe import probe
+from recycle.video.stated import estimate_frames
 
 FAST = TranslateSettings(preset="ultrafast")
 SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".mp4", ".mov", ".ogg", ".dash.mp4"]

@@ -11,8 +11,9 @@ from PIL import Image
 
 from recycle.config import TranslateSettings
 from recycle.translation.translator import Translator
-from recycle.video.decode import VideoReader, estimate_frames
+from recycle.video.decode import VideoReader
 from recycle.video.probe import probe
+from recycle.video.stated import estimate_frames
 
 
 def grey(index: int, mode: str) -> Image.Image:

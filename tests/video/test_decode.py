@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.video.decode import VideoReader, estimate_frames, open_frames
+from recycle.video.decode import VideoReader, open_frames
 from recycle.video.frame import Clock, Frame, longest_pause
+from recycle.video.stated import estimate_frames
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]

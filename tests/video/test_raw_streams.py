@@ -22,9 +22,10 @@ from recycle.rendering.render import render_key
 from recycle.rendering.span import WHOLE
 from recycle.system.priority import usual_priority
 from recycle.translation.translator import Translator
-from recycle.video.decode import VideoReader, check_rate, open_frames
+from recycle.video.decode import VideoReader, open_frames
 from recycle.video.describe import describe
 from recycle.video.probe import probe
+from recycle.video.stated import check_rate
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]
