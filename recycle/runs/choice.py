@@ -10,13 +10,14 @@ from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, pa
 from recycle.dataset.survey import survey
 from recycle.errors import ConfigError
 from recycle.events import Job
-from recycle.runs.pipeline import open_pipeline
-from recycle.runs.preset import Choice, choose, gpu_of, this_machine
-from recycle.training.processes import started_by
 from recycle.run_folder import RunFolder
+from recycle.runs.machine import gpu_of, this_machine
+from recycle.runs.pipeline import open_pipeline
+from recycle.runs.preset import Choice, choose
 from recycle.safe_text import printable
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
+from recycle.training.processes import started_by
 
 
 @dataclass(frozen=True)

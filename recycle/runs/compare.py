@@ -18,8 +18,8 @@ from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.events import Event, Job, Observer, Progress
 from recycle.networks.bundle import BundleConfig
-from recycle.runs.pipeline import street_footage
 from recycle.run_folder import RunFolder
+from recycle.runs.pipeline import street_footage
 from recycle.runs.scoring import TestClip, test_clips, translation_stage
 from recycle.runs.stage import Stage
 from recycle.training.checkpoint import load_checkpoint

@@ -28,14 +28,14 @@ from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.events import Job, ignore
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
-from recycle.training.processes import on_devices, once
 from recycle.run_folder import RunFolder
-from recycle.safe_text import printable
 from recycle.runs.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
 from recycle.runs.stage import Stage
+from recycle.safe_text import printable
 from recycle.street.film import Street
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
+from recycle.training.processes import on_devices, once
 from recycle.video.find import find_sources
 
 

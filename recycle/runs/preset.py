@@ -6,7 +6,7 @@ The rules are the constants below, from what docs/results.md and docs/speed.md m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,9 +16,7 @@ from recycle.config.write import to_toml
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
-from recycle.system.cores import cores
-from recycle.system.devices import compute_dtype, find_device
-from recycle.system.memory import free_memory
+from recycle.runs.machine import Machine, gib
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
@@ -57,14 +55,6 @@ RATES = (
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Part of the free memory that a step is planned for: a computer does other things too, a GPU's memory has gaps."""
-CONTEXT = 0.6
-"""GiB of a GPU that its driver and libraries take."""
-CORE_SPEED = (1.0e11, 2.0e11)
-"""Floating-point operations per second of a CPU core in training, in float32 and with bfloat16 instructions: 0.42 s for
-a step of 112 pixels and width 32 on one core of an AMD EPYC."""
-GPU_SPEED = ((6, 1e12), (12, 5e12), (30, 2e13), (1e9, 6e13))
-"""The same of GPUs, by their memory: up to so many GiB, operations per second. A guess, on the low side: training ends
-by the clock, so a faster GPU takes more steps."""
 STEP = 3.5
 """Operations of a step ÷ those of the forward pass of the generators' side: the backward pass takes two, the
 discriminators' turn the rest."""
@@ -73,35 +63,6 @@ DEPTHWISE = 0.37
 frozen features beside patches takes 0.385 s on the same core."""
 BETWEEN = {"cpu": 0.02, "gpu": 0.03}
 """Seconds of a step that do not depend on its size: clips, launches of kernels, averages."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """One device to train on."""
-
-    kind: Literal["cpu", "gpu"]
-    memory: int
-    """Bytes that are free."""
-    cores: int = 1
-    """Of a CPU."""
-    half: bool = False
-    """Whether it computes in 16 bits."""
-
-    @property
-    def speed(self) -> float:
-        """Floating-point operations per second that training is likely to reach."""
-        if self.kind == "cpu":
-            return self.cores * CORE_SPEED[self.half]
-        return next(speed for most, speed in GPU_SPEED if self.memory <= most * 2**30)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What networks compute in."""
-        return torch.bfloat16 if self.half else torch.float32
-
-    def __str__(self) -> str:
-        what = f"a CPU with {self.cores} {'core' if self.cores == 1 else 'cores'}" if self.kind == "cpu" else "a GPU"
-        return f"{what} with {_gib(self.memory)} of free memory, in {'16 bits' if self.half else 'float32'}"
 
 
 @dataclass(frozen=True)
@@ -125,20 +86,6 @@ class Choice:
     def toml(self) -> str:
         """A pipeline file with the reasons as comments; it parses to an equal pipeline."""
         return to_toml(self.pipeline, self.reasons, (*self.head, *self.words))
-
-
-def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """The device that training will use. Raises ConfigError for a device or a precision that is not there."""
-    kind = find_device(device)
-    half = compute_dtype(kind, precision) != torch.float32  # type: ignore[arg-type]
-    free = free_memory(torch.device(kind))
-    free = 8 << 30 if free is None else free
-    return Machine("cpu", free, cores(), half) if kind == "cpu" else Machine("gpu", free, half=half)
-
-
-def gpu_of(gib: float) -> Machine:
-    """A GPU with so many GiB of memory; below 12 of an age that has no fast 16 bits."""
-    return Machine("gpu", round((gib - CONTEXT) * 2**30), half=gib >= 12)
 
 
 def choose(
@@ -189,7 +136,7 @@ def choose(
     head = (
         f"{name}: chosen for this footage, for {machine} and for {_time(time) if steps is None else f'{steps} steps'}.",
         "Change what you like: the same command goes on with this file (docs/training.md).",
-        f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {_gib(memory)} of memory.",
+        f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
     sides = f"a: {_described(facts.a)}; b: {_described(facts.b)}"
     words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words()))
@@ -278,7 +225,7 @@ class _Draft:
         for side in self._sides[::-1]:
             needed = self.reckoned(side, width)
             if not self._fits(needed, 1):
-                why = f"the largest that fits into memory, with room to spare ({_gib(round(self._usable))})"
+                why = f"the largest that fits into memory, with room to spare ({gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
                 why = f"the largest at which about {_many(_wanted(self._hours))} steps fit into {_time(self._hours)}"
             else:
@@ -420,7 +367,3 @@ def _time(hours: float) -> str:
     if hours >= 1:
         return f"{hours:.3g} hours" if hours != 1 else "an hour"
     return f"{hours * 60:.2g} minutes" if hours >= 1 / 60 else f"{hours * 3600:.2g} seconds"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

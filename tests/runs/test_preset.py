@@ -13,17 +13,14 @@ from recycle.config.networks import ResNetSettings, UNetSettings
 from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
+from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
 from recycle.runs.preset import (
     BATCH,
-    CONTEXT,
     LEAST,
     RECKONED_AT,
     SIDES,
     Choice,
-    Machine,
     choose,
-    gpu_of,
-    this_machine,
 )
 from recycle.training.memory import reckon
 

@@ -12,8 +12,8 @@ from recycle.run_folder import RunFolder
 from recycle.runs.scoring import translate_tests
 from recycle.translation.translator import IDENTITY
 from recycle.video.encode import write_video
-from tests.video.conftest import moving
 from tests.jobs import saying
+from tests.video.conftest import moving
 
 HOLD = """
 import sys
