@@ -25,8 +25,8 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
 from recycle.networks.bundle import Bundle
-from recycle.rendering.render import Part
-from recycle.rendering.render import split as split_video
+from recycle.rendering.parts import Part
+from recycle.rendering.parts import split as split_video
 from recycle.system.crash import unexpected
 from recycle.system.places import is_here
 from recycle.translation.translator import Translator

@@ -18,7 +18,7 @@ from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.names import plain
-from recycle.rendering.render import foresee
+from recycle.rendering.prepare import foresee
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores

@@ -149,7 +149,7 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
 
 
 def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
-    from recycle.rendering.render import check_output
+    from recycle.rendering.prepare import check_output
     from recycle.video.find import beside_images
     from recycle.video.stated import check_rate
 

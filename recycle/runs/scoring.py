@@ -19,7 +19,7 @@ from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.events import Job
 from recycle.names import plain
-from recycle.rendering.render import foresee
+from recycle.rendering.prepare import foresee
 from recycle.run_folder import RunFolder
 from recycle.runs.stage import Stage
 from recycle.system.atomic import write_text

@@ -19,7 +19,8 @@ from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
-from recycle.rendering.render import Part, RenderReport, render, render_part
+from recycle.rendering.parts import Part, render_part
+from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
 from recycle.system.devices import compute_dtype, find_device
@@ -164,7 +165,7 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         job: Job | None = None,
     ) -> None:
-        """One part of a long video; see `recycle.rendering.render.render_part`."""
+        """One part of a long video; see `recycle.rendering.parts.render_part`."""
         self._check(to, settings.smoothing)
         render_part(
             source,

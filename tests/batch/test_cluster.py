@@ -23,7 +23,7 @@ from recycle.cli.entry import _with_addresses
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, save_bundle
-from recycle.rendering.render import PART
+from recycle.rendering.parts import PART
 from recycle.rendering.work import SEGMENT
 from recycle.video.decode import VideoReader
 from tests.translation.conftest import MakeVideo

@@ -17,7 +17,7 @@ from PIL import Image
 from recycle.config import Codec, TranslateSettings, parse_settings
 from recycle.errors import ConfigError, Interrupted, OutputError
 from recycle.networks.bundle import Bundle
-from recycle.rendering.render import foresee
+from recycle.rendering.prepare import foresee
 from recycle.rendering.span import Span
 from recycle.rendering.work import SEGMENT
 from recycle.translation.translator import Translator

@@ -12,7 +12,7 @@ import imageio_ffmpeg
 import pytest
 
 from recycle.config import TranslateSettings
-from recycle.rendering.render import foresee
+from recycle.rendering.prepare import foresee
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast")
@@ -145,7 +145,7 @@ def test_a_few_reordered_pictures_without_a_stated_start_are_set_back(tmp_path: 
 
 def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: Path) -> None:
     """Work that was interrupted goes on with the other setting."""
-    from recycle.rendering.render import render_key
+    from recycle.rendering.prepare import render_key
     from recycle.rendering.span import WHOLE
 
     other = FAST.model_copy(update={"timestamps": "source"})

@@ -7,8 +7,8 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted, OutputError
 from recycle.networks.bundle import Bundle
-from recycle.rendering import render
-from recycle.rendering.render import render_key, split
+from recycle.rendering.parts import split
+from recycle.rendering.prepare import render_key
 from recycle.rendering.span import WHOLE
 from recycle.rendering.work import SEGMENT, Record, open_work, share_work
 from recycle.translation.translator import Translator
@@ -23,7 +23,7 @@ COUNT = 2 * PART + 50
 
 @pytest.fixture(autouse=True)
 def _shorter_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "PART", PART)
+    monkeypatch.setattr("recycle.rendering.parts.PART", PART)
 
 
 @pytest.fixture

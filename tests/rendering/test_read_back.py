@@ -11,7 +11,8 @@ import pytest
 from av.stream import Disposition
 
 from recycle.config import TranslateSettings
-from recycle.rendering.render import RenderReport, foresee
+from recycle.rendering.prepare import foresee
+from recycle.rendering.render import RenderReport
 from recycle.translation.translator import Translator
 
 FAST = TranslateSettings(preset="ultrafast")

@@ -20,7 +20,8 @@ from recycle.cli import main
 from recycle.config import TranslateSettings, parse_pipeline
 from recycle.errors import OutputError
 from recycle.events import Event, Job, Notice
-from recycle.rendering.render import RenderReport, foresee
+from recycle.rendering.prepare import foresee
+from recycle.rendering.render import RenderReport
 from recycle.rendering.span import parse_span
 from recycle.rendering.timecode import advance, find_timecode
 from recycle.run_folder import RunFolder

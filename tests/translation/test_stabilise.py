@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
 from recycle.networks.bundle import Bundle
-from recycle.rendering import render
-from recycle.rendering.render import split
+from recycle.rendering.parts import split
 from recycle.rendering.work import SEGMENT
 from recycle.translation.stabilise import PAST, Stabiliser, look
 from recycle.translation.translator import Translator
@@ -187,7 +186,7 @@ def test_an_interrupted_conversion_is_the_uninterrupted_one(
 def test_parts_are_the_whole(
     make_video: MakeVideo, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "PART", SEGMENT)
+    monkeypatch.setattr("recycle.rendering.parts.PART", SEGMENT)
     source = make_video(stamps=range(0, (2 * SEGMENT + 30) * 512, 512), size=(32, 32), audio=False)
     translator, output = Translator(bundle, device="cpu"), tmp_path / "out.mp4"
     translator.translate_video(source, tmp_path / "whole.mp4", to="b", settings=FULL)

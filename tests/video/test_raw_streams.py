@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
-from recycle.rendering.render import render_key
+from recycle.rendering.prepare import render_key
 from recycle.rendering.span import WHOLE
 from recycle.system.priority import usual_priority
 from recycle.translation.translator import Translator
