@@ -56,33 +56,15 @@ def extract_source(
         atomic_path(target) as folder,
     ):
         crop = _crop_box(source, reader.info, settings)
-        width, height = _size(crop[2], crop[3], settings.short_side)
-        rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
-        duplicates = DuplicateDropper(settings.drop_duplicates)
-        shots = ShotFinder(threshold=settings.cut_threshold)
-        kept: list[tuple[str, int, int]] = []
+        size = _size(crop[2], crop[3], settings.short_side)
         folder.mkdir()
-        index = -1
-        small = detection_size(reader.info.width, reader.info.height)
-        own = (frame for frame in reader.read() if not frame.concealed)
-        for index, frame in enumerate(own):
-            shots.add(frame.pixels(small, rough=True))
-            if rate.keeps(frame.seconds):
-                pixels = _kept(frame, settings.crop, (width, height))
-                if duplicates.keeps(pixels):
-                    name = f"{len(kept):06d}.{settings.format}"
-                    _write_image(folder / name, pixels, settings)
-                    kept.append((name, index, frame.pts))
-            if index % _REPORT_EVERY == _REPORT_EVERY - 1:
-                count(_REPORT_EVERY)
-        count((index + 1) % _REPORT_EVERY)
-        starts = shots.finish()
+        kept, starts = _write_frames(reader, folder, size, settings, count)
         manifest = Manifest(
             source=plain(str(source.resolve())),
             fingerprint=fingerprint,
             settings=settings.record(),
-            width=width,
-            height=height,
+            width=size[0],
+            height=size[1],
             rotation=reader.info.rotation,
             time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
             modified=modified(source),
@@ -94,6 +76,35 @@ def extract_source(
         state.check()
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     return len(kept), list(_notices(source, crop[2:], settings, reader))
+
+
+def _write_frames(
+    reader: VideoReader | ImageFolderReader,
+    folder: Path,
+    size: tuple[int, int],
+    settings: ExtractSettings,
+    count: Callable[[int], None],
+) -> tuple[list[tuple[str, int, int]], list[int]]:
+    """Name, number in the source and timestamp of each frame that is kept; numbers at which shots start."""
+    rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
+    duplicates = DuplicateDropper(settings.drop_duplicates)
+    shots = ShotFinder(threshold=settings.cut_threshold)
+    kept: list[tuple[str, int, int]] = []
+    index = -1
+    small = detection_size(reader.info.width, reader.info.height)
+    own = (frame for frame in reader.read() if not frame.concealed)
+    for index, frame in enumerate(own):
+        shots.add(frame.pixels(small, rough=True))
+        if rate.keeps(frame.seconds):
+            pixels = _kept(frame, settings.crop, size)
+            if duplicates.keeps(pixels):
+                name = f"{len(kept):06d}.{settings.format}"
+                _write_image(folder / name, pixels, settings)
+                kept.append((name, index, frame.pts))
+        if index % _REPORT_EVERY == _REPORT_EVERY - 1:
+            count(_REPORT_EVERY)
+    count((index + 1) % _REPORT_EVERY)
+    return kept, shots.finish()
 
 
 def _notices(
