@@ -19,8 +19,9 @@ from uuid import uuid4
 import torch
 
 from recycle import __version__
-from recycle.batch.engine import Changed, Plan, awaits_disk, translate_one
+from recycle.batch.engine import Changed, awaits_disk, translate_one
 from recycle.batch.ledger import Entry
+from recycle.batch.plan import Plan
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress

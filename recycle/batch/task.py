@@ -10,9 +10,10 @@ from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
-from recycle.batch.engine import BatchReport, Engine, Plan, estimate, plan, translate_folder
+from recycle.batch.engine import BatchReport, Engine, translate_folder
 from recycle.batch.folder import FileJob, Survey, survey
 from recycle.batch.ledger import Entry, Ledger, open_ledger
+from recycle.batch.plan import Plan, estimate, plan
 from recycle.batch.threads import Threads, files_at_once
 from recycle.config import Domain, TranslateSettings
 from recycle.errors import FootageError, Interrupted, RecycleError

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from recycle.batch.engine import Changed, Plan, advanced, awaits_disk, translate_one
+from recycle.batch.engine import Changed, advanced, awaits_disk, translate_one
+from recycle.batch.plan import Plan
 from recycle.config import Domain, TranslateSettings
 from recycle.events import Job
 from recycle.translation.translator import Translator

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from recycle.batch.engine import BatchReport, plan
+from recycle.batch.engine import BatchReport
 from recycle.batch.folder import find_jobs
 from recycle.batch.ledger import LEDGER, Entry, Ledger, open_ledger
+from recycle.batch.plan import plan
 from recycle.batch.task import Folder, translate_all
 from recycle.batch.threads import Threads
 from recycle.config import TranslateSettings

@@ -9,7 +9,8 @@ from pathlib import Path
 from shutil import copy
 from tempfile import TemporaryDirectory
 
-from recycle.batch.engine import Changed, Plan
+from recycle.batch.engine import Changed
+from recycle.batch.plan import Plan
 from recycle.batch.task import Folder, translate_all
 from recycle.cli.terminal import Terminal
 from recycle.config import TranslateSettings
