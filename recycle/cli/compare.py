@@ -1,13 +1,11 @@
-"""`recycle compare`."""
+"""`recycle compare`: put runs side by side on one page."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recycle.cli.options import (
-    AsJson,
-)
+from recycle.cli.options import AsJson
 from recycle.cli.output import watched
 
 

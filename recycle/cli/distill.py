@@ -1,18 +1,11 @@
-"""`recycle distill`."""
+"""`recycle distill`: train a small model to translate as a large one does."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recycle.cli.options import (
-    AsJson,
-    DeviceChange,
-    Hours,
-    PrecisionChange,
-    RunPath,
-    Steps,
-)
+from recycle.cli.options import AsJson, DeviceChange, Hours, PrecisionChange, RunPath, Steps
 from recycle.cli.output import watched
 
 

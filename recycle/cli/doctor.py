@@ -1,4 +1,4 @@
-"""`recycle doctor`."""
+"""`recycle doctor`: what this machine can do."""
 
 from recycle.cli.output import show
 

@@ -1,17 +1,11 @@
-"""`recycle evaluate`."""
+"""`recycle evaluate`: score a model on unseen clips."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recycle.cli.options import (
-    AsJson,
-    Device,
-    DomainName,
-    Features,
-    Precision,
-)
+from recycle.cli.options import AsJson, Device, DomainName, Features, Precision
 from recycle.cli.output import watched
 
 

@@ -1,16 +1,11 @@
-"""`recycle extract`."""
+"""`recycle extract`: footage becomes frames on disk."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from recycle.cli.options import (
-    AsJson,
-    MaxPixels,
-    given,
-    numbers,
-)
+from recycle.cli.options import AsJson, MaxPixels, given, numbers
 from recycle.cli.output import conclude, watched
 
 

@@ -1,4 +1,4 @@
-"""`recycle pipelines`."""
+"""`recycle pipelines`: the pipelines that ship."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,14 +1,11 @@
-"""`recycle probe`."""
+"""`recycle probe`: show what videos hold."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recycle.cli.options import (
-    MaxPixels,
-    given,
-)
+from recycle.cli.options import MaxPixels, given
 from recycle.cli.output import print_error, show
 from recycle.errors import RecycleError
 from recycle.safe_text import printable_json

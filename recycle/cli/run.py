@@ -1,4 +1,4 @@
-"""`recycle run` and `recycle demo`."""
+"""`recycle run` and `recycle demo`: a whole pipeline, and the one that ships as a demonstration."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,13 +1,11 @@
-"""`recycle street`."""
+"""`recycle street`: film the procedural street."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from recycle.cli.options import (
-    AsJson,
-)
+from recycle.cli.options import AsJson
 from recycle.cli.output import watched
 from recycle.errors import OutputError
 

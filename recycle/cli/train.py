@@ -1,4 +1,4 @@
-"""`recycle train`."""
+"""`recycle train`: learn a translation from two sets of footage."""
 
 from recycle.cli.options import (
     AsJson,

@@ -1,4 +1,4 @@
-"""`recycle translate`."""
+"""`recycle translate`: translate a video, or a folder of them."""
 
 import re
 from dataclasses import dataclass

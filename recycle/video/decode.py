@@ -21,13 +21,7 @@ from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
 from recycle.system.cores import cores
 from recycle.system.places import is_here
-from recycle.video.alpha import (
-    alpha_decoder,
-    alpha_plane,
-    first_with_alpha,
-    has_alpha,
-    is_transparent,
-)
+from recycle.video.alpha import alpha_decoder, alpha_plane, first_with_alpha, has_alpha, is_transparent
 from recycle.video.captions import Captions
 from recycle.video.colour import RgbConverter, is_hdr
 from recycle.video.conceal import Decoded, decode

@@ -14,14 +14,7 @@ from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
-from recycle.runs.preset import (
-    BATCH,
-    LEAST,
-    RECKONED_AT,
-    SIDES,
-    Choice,
-    choose,
-)
+from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, choose
 from recycle.training.memory import reckon
 
 LARGE = Side(1280, 720, 30, 9000)
