@@ -50,6 +50,7 @@ from recycle.training.review import DOMAINS, Review
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate, shrinking
 from recycle.training.step import StepError, StepReport, training_step
+from recycle.training.study import study
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -114,6 +115,7 @@ def _train(
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
+        study(run, domains, job)
         run.save()
     if fabric.is_global_zero:
         with writing(run.where.pipeline):
