@@ -41,7 +41,7 @@ def test_gradients_pull_a_kind_to_its_colour_and_leave_the_others() -> None:
     kinds = torch.zeros(1, 2, 2, dtype=torch.long)
     kinds[:, 1] = 1
     wanted = torch.tensor([[0.5, 0.0, -0.5], [0.0, 0.0, 0.0]])
-    colour_loss(mean_colours(frames, kinds, 2), wanted, torch.full((2, 3), 0.1)).backward()  # type: ignore[no-untyped-call]
+    colour_loss(mean_colours(frames, kinds, 2), wanted, torch.full((2, 3), 0.1)).backward()
     assert frames.grad is not None
     red, green, blue = frames.grad[0]
     assert (red[:2] < 0).all()

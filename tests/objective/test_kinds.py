@@ -44,7 +44,7 @@ def kinds() -> Kinds:
 def shares(kinds: Kinds, name: str) -> tuple[Tensor, Tensor]:
     """Of the places well within sky, and of those well within ground, the part of each kind: (KINDS,) each."""
     pictures, sky = frames(name)
-    found = kinds(pictures, name)  # type: ignore[arg-type]
+    found = kinds(pictures, name)
     cover = torch.nn.functional.adaptive_avg_pool2d(sky[:, None].float(), list(found.shape[1:]))[:, 0]  # type: ignore[arg-type]
     above, below = (torch.bincount(found[where], minlength=KINDS).float() for where in (cover == 1, cover == 0))
     return above / above.sum(), below / below.sum()

@@ -18,12 +18,13 @@ PIPELINE = task({"adversarial": 1, "colours": 10})
 
 
 @pytest.fixture(scope="module")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> list[list[Shot]]:
+def shots(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Shot], list[Shot]]:
     root = tmp_path_factory.mktemp("footage")
-    return [find_shots(write_frames(root / name, 20, seed=seed, size=(32, 48))) for seed, name in enumerate("ab")]
+    a, b = (find_shots(write_frames(root / name, 20, seed=seed, size=(32, 48))) for seed, name in enumerate("ab"))
+    return a, b
 
 
-def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: list[list[Shot]], tmp_path: Path) -> None:
+def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: tuple[list[Shot], list[Shot]], tmp_path: Path) -> None:
     train(PIPELINE, *shots, tmp_path / "whole")
     _, outcome = cancelled_from_outside(
         lambda job: train(PIPELINE, *shots, tmp_path / "run", job=job), lambda event: getattr(event, "step", 0) == 1
@@ -40,7 +41,7 @@ def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: list[list[Shot]
 
 
 def test_a_job_that_is_cancelled_while_it_looks_leaves_a_run_that_begins_again(
-    shots: list[list[Shot]], tmp_path: Path
+    shots: tuple[list[Shot], list[Shot]], tmp_path: Path
 ) -> None:
     job = Job(lambda event: job.cancel() if getattr(event, "what", "") == "looking at domain b" else None)
     with pytest.raises(Interrupted):
