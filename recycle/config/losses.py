@@ -45,6 +45,9 @@ class LossWeights(Settings):
     """The translation holds the same things at the same places, to a frozen feature network (`losses.features`)."""
     self_similarity: LossWeight = 0.0
     """Places that look alike in the source look alike in the translation, to the same network."""
+    colours: LossWeight = 0.0
+    """Every kind of place (sky, road …, found by the same network without labels) has colours that it has in the
+    target."""
     feature_matching: LossWeight = 0.0
     """Translated and real frames look alike to each layer of the discriminator."""
     cycle: LossWeight = 0.0

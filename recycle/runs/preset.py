@@ -44,6 +44,11 @@ SMALL = 176
 LARGE = 384
 """Short side from which on one that sees 70 pixels sees little of a frame."""
 
+UNEQUAL = 0.25
+"""Gap between photographs from which on each side is taken to show things in amounts of its own: more sky, less road.
+Measured: two people in one room 0.20, two simulated roads 0.32, cows and a camel 0.60, a simulated and a real road
+0.73."""
+
 RATES = (
     # steps up to, learning rate, discriminators' ÷ generators', decay of the moving average
     (1_500, 4e-4, 0.3, 0.995),
@@ -262,10 +267,12 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
 
 def losses(facts: Survey) -> dict[str, Any]:
     """The objective. Between photographs: self-similarity, identity and synthetic motion, without a cycle loss, which
-    would also keep what should change. With label maps: the default."""
+    would also keep what should change; and the colours of kinds of places where the sides show unequal amounts of
+    these. With label maps: the default."""
     if facts.labelled:
         return {}
-    return {"weights": {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}}
+    weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
+    return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}
 
 
 def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
@@ -315,6 +322,10 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
         )
         reasons["train.pool_size"] = "discriminators see the current translations only: closer to the target in trials"
         reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
+        if "colours" in data["losses"]["weights"]:
+            reasons["losses.weights.colours"] = (
+                "the sides may show unequal amounts of sky, road …: then discriminators alone exchange their colours"
+            )
         return
     field = "networks.discriminator"
     reasons[f"{field}.width"] = "as the generators'"

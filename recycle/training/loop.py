@@ -35,6 +35,7 @@ from recycle.training.sampling import Batches, domain_of, matches_of, sources_of
 from recycle.training.schedule import learning_rate
 from recycle.training.step import StepError, StepReport, training_step
 from recycle.training.stop import Stop, stop_between_steps
+from recycle.training.study import study
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -94,6 +95,7 @@ def _train(
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
+        study(run, domains, job)
         run.save()
     if fabric.is_global_zero:
         with writing(run.where.pipeline):

@@ -143,12 +143,22 @@ def test_grey_levels_keep_their_meaning_on_either_side() -> None:
 
 
 def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_changes_nothing_for_it() -> None:
-    near, far = (choose(Survey(SMALL, SMALL, gap, al), TWO_CORES) for gap, al in ((0.2, 0.7), (0.9, 0.02)))
-    assert "# The sides are a little apart (gap 0.20; 1 is unrelated footage) and much alike in layout" in near.toml()
+    near, far = (choose(Survey(SMALL, SMALL, gap, al), TWO_CORES) for gap, al in ((0.3, 0.7), (0.9, 0.02)))
+    assert "# The sides are clearly apart (gap 0.30; 1 is unrelated footage) and much alike in layout" in near.toml()
     warning = "Footage so different may have no true counterparts"
     assert warning not in near.toml()
     assert f"# {warning}" in far.toml()
     assert far.pipeline == near.pipeline
+
+
+def test_colours_of_kinds_are_kept_where_the_sides_show_things_in_unequal_amounts() -> None:
+    alike, unequal = (choose(Survey(MIDDLE, MIDDLE, gap, aligned=0.6), TWO_CORES) for gap in (0.2, 0.3))
+    assert alike.pipeline.losses.weights.colours == 0
+    assert "losses.weights.colours" not in alike.reasons
+    assert unequal.pipeline.losses.weights.colours == 10
+    assert "colours = 10.0 # the sides may show unequal amounts of sky" in unequal.toml()
+    labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
+    assert labels.pipeline.losses.weights.of("colours", "ab") == 0
 
 
 def test_fast_footage_is_thinned_out_where_enough_is_left() -> None:

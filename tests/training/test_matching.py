@@ -16,8 +16,9 @@ from recycle.dataset.augment import Augment
 from recycle.dataset.clips import Domain, Shot, UnpairedClips, find_shots, load_clips
 from recycle.errors import ConfigError, FootageError
 from recycle.networks.features import open_network
+from recycle.training.crops import Crops
 from recycle.training.loop import train
-from recycle.training.matching import Crops, MatchedClips, Matches, candidates, deviations, find_matches
+from recycle.training.matching import MatchedClips, Matches, candidates, deviations, find_matches
 from tests.jobs import counted
 
 SIZE = 32
