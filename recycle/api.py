@@ -26,7 +26,7 @@ from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
-from recycle.run_folder import RunFolder
+from recycle.run_folder import RunFolder, model_in
 from recycle.runs.choice import Wishes, open_task
 from recycle.runs.pipeline import learn
 from recycle.runs.scoring import score_model
@@ -83,9 +83,9 @@ def translate(
 ) -> RenderReport | BatchReport:
     """Translate a video, or all videos of a folder, to a domain; the same call again continues.
 
-    model: the folder of a bundle, or a Translator, which is loaded once for many calls. retry_failed: of a folder, try
-    again what failed before. settings: those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. For a
-    video the report is a RenderReport, for a folder a BatchReport.
+    model: the folder of a run, whose best model it is, or of a bundle; or a Translator, which is loaded once for many
+    calls. retry_failed: of a folder, try again what failed before. settings: those of `TranslateSettings`, such as
+    `codec="hevc"` or `stabilise=0.8`. For a video the report is a RenderReport, for a folder a BatchReport.
 
     Raises ConfigError for settings that do not fit, BundleError for a folder that holds no model, FootageError for
     something that is no video, OutputError where the output exists or cannot be written, Interrupted after
@@ -159,7 +159,7 @@ def evaluate(
         "evaluate": {"device": device},
         "translate": {"device": device, "precision": precision},
     }
-    return score_model(parse_pipeline(groups, where="evaluate"), str(model), Path(out), job=job)
+    return score_model(parse_pipeline(groups, where="evaluate"), str(model_in(Path(model))), Path(out), job=job)
 
 
 def _paths(paths: Paths) -> list[Path]:

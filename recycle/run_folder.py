@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 STAMPS = ".done"
 """Folder, beside outputs, of what is remembered of them: see `recycle.runs.stage.Stage`."""
+
+IDENTITY = "identity"
+"""In place of a model's folder: translates nothing."""
+Which = Literal["best", "last"]
+"""Of the models of a run: the one with the best score on held-out frames, or that of the last step."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +111,21 @@ class RunFolder:
     def report(self) -> Path:
         """The page to look at."""
         return self.folder / "report.html"
+
+
+def model_in(folder: Path, which: Which = "best") -> Path:
+    """The bundle that is meant by a folder: its own, or one of the run that it belongs to.
+
+    A run has no best model before its first score; then it is the last one. A folder that is neither a run nor a bundle
+    is returned as it is.
+    """
+    run = RunFolder(folder)
+    models = {"best": (run.best, run.model), "last": (run.model,)}[which]
+    if is_bundle(folder):
+        return folder
+    return next((model for model in models if is_bundle(model)), folder)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder looks like a bundle."""
+    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()

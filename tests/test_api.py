@@ -87,6 +87,9 @@ def test_a_video_and_a_folder_are_translated(films: Path, model: Path, tmp_path:
     assert told
     with pytest.raises(OutputError, match="exists"):
         translate(films / "a.mp4", tmp_path / "one.mp4", model=translator, to="b")
+    back = translate(films / "b.mp4", tmp_path / "back.mp4", model=model.parent, to="a", device="cpu")  # the run's best
+    assert isinstance(back, RenderReport)
+    assert back.frames == 24
     many = translate(films, tmp_path / "all", model=str(model), to="b", device="cpu", codec="ffv1")
     assert isinstance(many, BatchReport)
     assert (many.done, many.skipped, many.failed) == (["a.mp4", "b.mp4"], [], [])

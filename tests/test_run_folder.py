@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import recycle
-from recycle.run_folder import RunFolder
+from recycle.run_folder import RunFolder, model_in
 
 NAMES = {
     "footage": "footage",
@@ -45,3 +45,29 @@ def test_they_are_spelled_nowhere_else() -> None:
         if spelled := unmistakable & strings:
             found[file.name] = spelled
     assert found == {"run_folder.py": unmistakable}
+
+
+def bundle(folder: Path) -> Path:
+    """Files by which a bundle is known."""
+    folder.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+    return folder
+
+
+def test_a_runs_folder_means_its_best_model_or_the_last(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    bundle(run.model)
+    assert model_in(run.folder) == model_in(run.folder, "last") == run.model  # there is no score yet
+    bundle(run.best)
+    assert model_in(run.folder) == run.best
+    assert model_in(run.folder, "last") == run.model
+    for own in (run.model, run.best):
+        assert model_in(own) == model_in(own, "last") == own
+
+
+def test_a_folder_without_a_model_is_left_for_the_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    assert model_in(tmp_path) == tmp_path
+    assert model_in(tmp_path / "nowhere") == tmp_path / "nowhere"

@@ -1,5 +1,8 @@
 """The commands, in the order in which help lists them."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from recycle.cli.compare import compare
@@ -23,6 +26,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"recycle {version('recycle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """The options of `recycle` itself; the text of its help is the app's."""
+
 
 for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):
     app.command()(_verb)

@@ -10,7 +10,7 @@ from recycle.cli.output import watched
 
 
 def distill(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the bundle to learn from.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the run or bundle to learn from.")],
     a: Annotated[list[Path], typer.Option(help="Footage of domain a (repeatable).")],
     b: Annotated[list[Path], typer.Option(help="Footage of domain b (repeatable).")],
     out: RunPath = None,
@@ -27,13 +27,13 @@ def distill(
     A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage need not
     be what the large model learned from.
 
-    Example: recycle distill runs/signers/model --a footage/anna --b footage/ben --out runs/signers-fast
+    Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast
     """
-    from recycle.run_folder import RunFolder
+    from recycle.run_folder import RunFolder, model_in
     from recycle.runs.pipeline import distillation, learn
 
     task = distillation(
-        model,
+        model_in(model),
         width=width,
         blocks=blocks,
         footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},

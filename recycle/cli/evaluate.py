@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from recycle.cli.options import AsJson, Device, DomainName, Features, Precision
+from recycle.cli.options import AsJson, Device, DomainName, Features, Model, Precision, WhichModel, bundle_of
 from recycle.cli.output import watched
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="Folder for the translated clips and metrics.json.")],
     a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
     b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
@@ -22,13 +22,14 @@ def evaluate(
         list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")
     ] = None,
     trained_b: Annotated[list[Path] | None, typer.Option(help="The same of b, such as runs/demo/frames/b.")] = None,
+    which: WhichModel = "best",
     device: Device = "auto",
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Score a model on unseen clips, with or without their true counterparts.
 
-    Example: recycle evaluate --model runs/demo/model --a day.mp4 --truth-ab night.mp4 --out scores
+    Example: recycle evaluate --model runs/demo --a day.mp4 --truth-ab night.mp4 --out scores
     """
     from recycle.config import parse_pipeline
     from recycle.run_folder import RunFolder
@@ -49,7 +50,7 @@ def evaluate(
         where="evaluate",
     )
     with watched(as_json) as job:
-        scores = score_model(task, model, out, job=job)
+        scores = score_model(task, bundle_of(model, which), out, job=job)
         width = max(map(len, scores))
         for name, value in scores.items():
             job.say(f"{name:<{width}}  {value:.4f}")

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from recycle.run_folder import IDENTITY, Which, model_in
+
 DomainName = Literal["a", "b"]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
@@ -51,6 +53,13 @@ PlanGpu = Annotated[
     float | None,
     typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory, from 1."),
 ]
+Model = Annotated[str, typer.Option(help="Folder of a run or of a model bundle, or 'identity'.")]
+WhichModel = Annotated[Which, typer.Option("--which", help="Of a run: the model with the best score, or the last.")]
+
+
+def bundle_of(model: str, which: Which) -> str:
+    """The bundle that --model and --which mean."""
+    return model if model == IDENTITY else str(model_in(Path(model), which))
 
 
 def given(**options: Any) -> dict[str, Any]:

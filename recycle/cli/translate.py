@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from recycle.cli.options import AsJson, Device, DomainName, MaxPixels, Precision, given, pairs, refuse
+from recycle.cli.options import (
+    AsJson,
+    Device,
+    DomainName,
+    MaxPixels,
+    Model,
+    Precision,
+    WhichModel,
+    bundle_of,
+    given,
+    pairs,
+    refuse,
+)
 from recycle.cli.output import conclude, print_error, show, tell_lost, watched
 from recycle.system.places import is_here, place
 
@@ -35,8 +47,9 @@ Cluster = Annotated[
 def translate(
     source: Annotated[Path, typer.Argument(metavar="INPUT", parser=place, help="Video file or folder; a URL too.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="The same, to write.")],
-    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    model: Model,
     to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
+    which: WhichModel = "best",
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
     stabilise: Annotated[float, typer.Option(metavar="0…1", help="Against flicker, by this strength.")] = 0.0,
@@ -74,15 +87,16 @@ def translate(
     continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
     each. The exit code is 1 if anything failed, and 3 if all is written but sound, subtitles or data were lost.
 
-    Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
+    Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 
-    Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
+    Example: recycle translate holiday/ holiday-b/ --model runs/signers --to b
     """
     look = {"scale": _scale(scale), "smoothing": smoothing, "stabilise": stabilise, "timestamps": timestamps}
     coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
     coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
     read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
-    task = _Task(source, output, model, to, _settings(look | coded | read), overwrite, at_once, cluster)
+    settings, bundle = _settings(look | coded | read), bundle_of(model, which)
+    task = _Task(source, output, bundle, to, settings, overwrite, at_once, cluster)
     part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
     folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
     folder |= {"--watch": watch}

@@ -79,7 +79,8 @@ def load_bundle(folder: Path) -> Bundle:
     for file in (config_file, weights_file):
         if not file.is_file():
             raise BundleError(
-                f"{folder} is not a model bundle: it has no {file.name}; give the folder 'model' of a run"
+                f"{folder} is neither a run nor a model bundle: it has no {file.name}; give the folder of a run, or "
+                "its folder 'model'"
             )
     config = _read_config(config_file)
     try:

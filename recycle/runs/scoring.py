@@ -20,12 +20,12 @@ from recycle.evaluation.street_features import cache_file, street_network
 from recycle.events import Job
 from recycle.names import plain
 from recycle.rendering.prepare import foresee
-from recycle.run_folder import RunFolder
+from recycle.run_folder import IDENTITY, RunFolder
 from recycle.runs.stage import Stage
 from recycle.system.atomic import write_text
 from recycle.system.devices import find_device
 from recycle.system.lock import only_one
-from recycle.translation.translator import IDENTITY, Translator
+from recycle.translation.translator import Translator
 from recycle.video.find import Found, find_footage, find_sources, left_out_lines
 from recycle.video.fingerprint import fingerprint
 

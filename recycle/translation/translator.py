@@ -21,6 +21,7 @@ from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
+from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
@@ -31,7 +32,6 @@ from recycle.translation.tiles import Network, WithinMemory
 from recycle.video.frame import Frame, Pixels, StreamInfo
 
 DEFAULTS = TranslateSettings()
-IDENTITY = "identity"
 
 
 class Translator:
@@ -62,11 +62,12 @@ class Translator:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
-        """Load the bundle in `folder`; 'identity' gives the translator that changes nothing.
+        """Load the bundle in `folder`, or the best one of the run in it; 'identity' gives the translator that changes
+        nothing.
 
         Raises BundleError if the folder holds no usable bundle, ConfigError as `Translator`.
         """
-        bundle = None if str(folder) == IDENTITY else load_bundle(Path(folder))
+        bundle = None if str(folder) == IDENTITY else load_bundle(model_in(Path(folder)))
         return cls(bundle, device=device, precision=precision)
 
     def __call__(self, clip: Tensor, *, to: Domain, smoothing: bool = False) -> Tensor:

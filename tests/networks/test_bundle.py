@@ -82,7 +82,7 @@ def test_the_published_generator_has_its_published_size() -> None:
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    refused(folder, f"is not a model bundle: it has no {name}")
+    refused(folder, f"is neither a run nor a model bundle: it has no {name}")
 
 
 @pytest.mark.parametrize("part", [0, 5, 0.5, 0.999])

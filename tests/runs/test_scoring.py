@@ -8,9 +8,8 @@ import pytest
 
 from recycle.config import FootageSettings, TranslateSettings
 from recycle.errors import OutputError
-from recycle.run_folder import RunFolder
+from recycle.run_folder import IDENTITY, RunFolder
 from recycle.runs.scoring import translate_tests
-from recycle.translation.translator import IDENTITY
 from recycle.video.encode import write_video
 from tests.jobs import saying
 from tests.video.conftest import moving

@@ -17,10 +17,11 @@ from torch import Tensor
 from recycle.config import NetworkSettings, Pipeline, ResNetSettings, parse_pipeline
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.run_folder import IDENTITY
 from recycle.street.film import Street
 from recycle.training.loop import take_step
 from recycle.training.run import Run
-from recycle.translation.translator import IDENTITY, Translator
+from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from recycle.video.frame import Frame

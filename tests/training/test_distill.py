@@ -81,7 +81,7 @@ def test_a_teacher_is_found_beside_the_pipeline_file(teacher: Path, tmp_path: Pa
 
 
 def test_what_is_no_bundle_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="is not a model bundle"):
+    with pytest.raises(BundleError, match="is neither a run nor a model bundle"):
         distillation(tmp_path, width=8, blocks=1)
 
 

@@ -190,7 +190,7 @@ def test_an_unknown_domain_is_refused(bundle: Bundle) -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="is not a model bundle"):
+    with pytest.raises(BundleError, match="is neither a run nor a model bundle"):
         Translator.from_pretrained(tmp_path)
 
 

@@ -15,9 +15,10 @@ import torch
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.rendering.work import SEGMENT
+from recycle.run_folder import IDENTITY
 from recycle.street.film import Street
 from recycle.system.memory import peak_memory
-from recycle.translation.translator import IDENTITY, Translator
+from recycle.translation.translator import Translator
 from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Contender, Spread, take_turns
