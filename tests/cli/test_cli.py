@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,14 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = recycle(command, "--help")
     assert result.returncode == 0
     assert f"Example: recycle {command}" in result.stdout
+
+
+def test_the_version_is_that_of_the_package_and_no_command_is_help() -> None:
+    shown = recycle("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"recycle {version('recycle')}\n")
+    bare = recycle()
+    assert bare.returncode == 0
+    assert bare.stdout == recycle("--help").stdout
 
 
 def test_a_folder_with_no_video(tmp_path: Path) -> None:
