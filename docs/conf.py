@@ -1,11 +1,13 @@
 """How Sphinx builds the documentation: `make docs`."""
 
-from importlib.metadata import version as version_of
+from typing import Any
+
+import recycle
 
 project = "recycle"
 author = "The recycle maintainers"
 copyright = author
-release = version = version_of("recycle")
+release = version = recycle.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
@@ -25,3 +27,19 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+
+# The package loads its public names when they are first used; autodoc documents those that are there.
+for name in recycle.__all__:
+    setattr(recycle, name, getattr(recycle, name))
+
+
+def _mark_code(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Show an indented block below a line with a colon as code: docstrings are plain text."""
+    for number, line in enumerate(lines[:-2]):
+        if line.endswith(":") and not lines[number + 1] and lines[number + 2].startswith("    "):
+            lines[number] += ":"
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _mark_code)

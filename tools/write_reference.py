@@ -64,8 +64,10 @@ def pipeline_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for name, field in definitions["FootageSettings"]["properties"].items():
         if field.get("type") == "array":
-            path = {key: field.pop(key) for key in ("type", "items", "maxItems")}
-            definitions["FootageSettings"]["properties"][name] = {"anyOf": [{"type": "string"}, path], **field}
+            path = {"type": "string", "format": "path"}
+            paths = {"type": field.pop("type"), "items": path, "maxItems": field.pop("maxItems")}
+            del field["items"]
+            definitions["FootageSettings"]["properties"][name] = {"anyOf": [path, paths], **field}
     definitions["LossWeights"]["additionalProperties"] = False
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -195,6 +197,8 @@ def _type(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         if items:
             return f"{len(items)} of: {_type(items[0], definitions)}"
         return f"a list of: {_type(field['items'], definitions)}"
+    if "format" in field:
+        return field["format"]
     words = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false", "object": "table"}
     return words[field["type"]] + _range(field)
 
