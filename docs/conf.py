@@ -27,6 +27,7 @@ default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 
 # The package loads its public names when they are first used; autodoc documents those that are there.
 for name in recycle.__all__:

@@ -9,6 +9,7 @@ with the files.
 import ast
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,8 +31,12 @@ A pipeline file is written in [TOML](https://toml.io). A file only names what di
 or a value out of range is an error that names the key. A setting that would have no effect is an error too. Paths are
 relative to the pipeline file.
 
-Print an example with `recycle pipelines signers`. The shipped files name a JSON schema in a `#:schema` comment, so
-editors with a TOML language server complete and check them.
+Print an example with `recycle pipelines signers`.
+
+The shipped files name a JSON schema in a `#:schema` comment, so editors with the TOML language server Taplo (such as
+VS Code with Even Better TOML) complete and check them. The schema is `pipeline.schema.json`, in the folder `pipelines` of
+the repository and of the installed package. For a file of your own, copy it beside the file, or change the comment to
+its path.
 """
 COMMAND_PAGE = """# Command line
 
@@ -102,6 +107,7 @@ def command_page() -> str:
     for name in group.list_commands(context):  # type: ignore[attr-defined]
         command = group.get_command(context, name)  # type: ignore[attr-defined]
         text = get_docs_for_click(obj=command, ctx=context, name=name, indent=1, call_prefix="recycle")
+        text = re.sub(r"^Example: (.*)$", r"Example: `\1`", text, flags=re.MULTILINE)
         lines.append(text.replace("console\n$ ", "text\n").strip() + "\n")
     return "\n".join(lines)
 

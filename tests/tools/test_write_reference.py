@@ -13,11 +13,12 @@ from recycle.errors import ConfigError
 from tools.write_reference import ROOT, docstrings, outputs, pipeline_schema
 
 SCHEMA = pipeline_schema()
+OUTPUTS = outputs()
 
 
-@pytest.mark.parametrize("path", outputs(), ids=str)
+@pytest.mark.parametrize("path", OUTPUTS, ids=str)
 def test_generated_files_are_current(path: Path) -> None:
-    assert (ROOT / path).read_text(encoding="utf-8") == outputs()[path], "run: python -m tools.write_reference"
+    assert (ROOT / path).read_text(encoding="utf-8") == OUTPUTS[path], "run: python -m tools.write_reference"
 
 
 def undescribed(part: Any, where: str = "") -> list[str]:
