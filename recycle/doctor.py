@@ -11,12 +11,12 @@ import torch
 
 from recycle import __version__
 from recycle.config import EncodeSettings
-from recycle.cores import cores
-from recycle.devices import best_precision, find_device
 from recycle.errors import ConfigError
-from recycle.footage.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import write_video
+from recycle.system.cores import cores
+from recycle.system.devices import best_precision, find_device
+from recycle.video.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
 
 _PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "kornia", "segmentation-models-pytorch")
 

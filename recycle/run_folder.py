@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STAMPS = ".done"
-"""Folder, beside outputs, of what is remembered of them: see `recycle.stage.Stage`."""
+"""Folder, beside outputs, of what is remembered of them: see `recycle.runs.stage.Stage`."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from recycle.cli import _with_addresses, app
+from recycle.cli.app import app
+from recycle.cli.entry import _with_addresses
 from recycle.config import GENERATORS, NetworkSettings, ResNetSettings, find_pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle

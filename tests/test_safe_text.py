@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from recycle.cli.table import LiveTable
+from recycle.cli.terminal import Terminal
 from recycle.errors import ConfigError, FootageError
 from recycle.events import FileState, Job, Step
 from recycle.safe_text import brief, printable, printable_json, redact
-from recycle.table import LiveTable
-from recycle.terminal import Terminal
 
 PLAIN = string.ascii_letters + string.digits
 SECRET = st.text(alphabet=PLAIN + "!$*+-._~%", min_size=8, max_size=20).map(lambda text: f"Zq{text}")

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.footage.decode import VideoReader
 from recycle.run_folder import RunFolder
+from recycle.video.decode import VideoReader
 
 Image = NDArray[np.uint8]
 

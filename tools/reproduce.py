@@ -25,12 +25,12 @@ from typing import Any
 import torch
 
 import recycle
-from recycle.atomic import write_text
-from recycle.cores import cores
-from recycle.devices import find_device
+from recycle.cli.terminal import Terminal
 from recycle.errors import Interrupted, RecycleError
 from recycle.events import Job
-from recycle.terminal import Terminal
+from recycle.system.atomic import write_text
+from recycle.system.cores import cores
+from recycle.system.devices import find_device
 from tools.reproduction.judged_tables import judged_page
 from tools.reproduction.kinds import LABELS, open_task
 from tools.reproduction.plan import chosen

@@ -19,7 +19,7 @@ import typer
 from pydantic import BaseModel
 from typer.cli import get_docs_for_click
 
-from recycle.cli import app
+from recycle.cli.app import app
 from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, Settings, StreetSettings
 
 ROOT = Path(__file__).parents[1]

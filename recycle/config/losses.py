@@ -48,6 +48,9 @@ class LossWeights(Settings):
     """A frozen network (`losses.features`) sees the same content at the same places in a frame and its translation."""
     self_similarity: LossWeight = 0.0
     """Places that look alike in the source also look alike in the translation, to the same frozen network."""
+    colours: LossWeight = 0.0
+    """Each kind of place, such as sky or road, has the colours that it has in the target domain. The same frozen
+    network finds the kinds, without labels."""
     feature_matching: LossWeight = 0.0
     """The layers of the discriminator respond alike to translated and real frames."""
     cycle: LossWeight = 0.0

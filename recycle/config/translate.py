@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Precision, Rate, Settings, Word
-from recycle.encoder_options import check_options
+from recycle.config.encoder_options import check_options
 
 
 class EncodeSettings(Settings):

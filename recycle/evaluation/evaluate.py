@@ -21,10 +21,10 @@ from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.events import Job
-from recycle.footage.decode import open_frames
-from recycle.footage.flow import optical_flow
-from recycle.footage.shots import CutDetector
-from recycle.footage.street import LABELS
+from recycle.street.film import LABELS
+from recycle.video.decode import open_frames
+from recycle.video.flow import optical_flow
+from recycle.video.shots import CutDetector
 
 Direction = Literal["ab", "ba"]
 Video = Path | NDArray[np.uint8]

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.devices import find_device
 from recycle.evaluation.inception import InceptionNetwork, load_inception
 from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.metrics import Pixels, thumbnail
 from recycle.evaluation.street_features import StreetNetwork, street_network
+from recycle.system.devices import find_device
 
 
 class Describe(Protocol):

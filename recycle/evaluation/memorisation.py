@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recycle.dataset.clips import Shot, locate
 from recycle.evaluation.features import Describe
 from recycle.evaluation.metrics import Pixels
 from recycle.events import Job
-from recycle.footage.clips import Shot, locate
 
 GALLERY = 1000
 """Training frames of a domain that are looked at, evenly taken."""

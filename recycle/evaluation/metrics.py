@@ -15,7 +15,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from recycle.footage.flow import Flow, ends, optical_flow, sample
+from recycle.video.flow import Flow, ends, optical_flow, sample
 
 Pixels = NDArray[np.uint8]
 Palette = Mapping[str, tuple[int, int, int]]

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recycle.atomic import atomic_path
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.decode import open_frames
-from recycle.footage.encode import output_errors
+from recycle.system.atomic import atomic_path
+from recycle.video.decode import open_frames
+from recycle.video.encode import output_errors
 
 COLUMNS = 6
 _HEIGHT = 120

@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import jinja2
 
-from recycle.atomic import write_text
 from recycle.errors import FootageError
 from recycle.evaluation import charts
 from recycle.evaluation.playable import plays_in_browsers, write_playable
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import output_errors
 from recycle.safe_text import printable
+from recycle.system.atomic import write_text
+from recycle.video.decode import VideoReader
+from recycle.video.encode import output_errors
 
 EMBED_LIMIT = 40 * 2**20
 """Bytes of video up to which the page holds the videos themselves; above, it links to the files."""

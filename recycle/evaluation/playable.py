@@ -4,11 +4,12 @@ from pathlib import Path
 
 import av
 
-from recycle.atomic import atomic_path
 from recycle.config import EncodeSettings
-from recycle.footage.codecs import choose_encoder
-from recycle.footage.decode import open_container, open_frames, video_stream
-from recycle.footage.encode import Picture, VideoEncoder, mp4_options, output_errors
+from recycle.system.atomic import atomic_path
+from recycle.video.codecs import choose_encoder
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import open_frames
+from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors
 
 
 def plays_in_browsers(video: Path) -> bool:

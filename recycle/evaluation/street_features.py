@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.atomic import atomic_path
 from recycle.config import Appearance
 from recycle.errors import OutputError
 from recycle.events import Job
-from recycle.footage.street import LABELS, Street
+from recycle.street.film import LABELS, Street
+from recycle.system.atomic import atomic_path
 
 VERSION = 1
 """Of the weights in the cache: raise it with any change of the network, its training, or the street."""

@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from recycle.atomic import atomic_path, write_text
 from recycle.config import NetworkSettings, Settings, parse_settings
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.registry import make_generator, make_predictor
 from recycle.networks.weights import check_finite, misfit, read_header
+from recycle.system.atomic import atomic_path, write_text
 
 _LARGEST_CONFIG = 1 << 20
 """Bytes."""

@@ -12,7 +12,7 @@ from recycle.networks.features import open_network
 from recycle.networks.registry import make_generator, make_predictor
 from recycle.objective.direction import AB, BOTH, Direction
 from recycle.objective.passing import CLIP, NEXT, Made, Pass, call, per_frame
-from recycle.objective.terms import Term, terms_of
+from recycle.objective.terms import Crops, Term, terms_of
 
 
 class Translators(nn.Module):
@@ -52,6 +52,17 @@ class Translators(nn.Module):
     def predictors(self) -> list[nn.Parameter]:
         """Parameters of both predictors."""
         return [p for network in (self.pred_a, self.pred_b) if network is not None for p in network.parameters()]
+
+    @property
+    def studies(self) -> bool:
+        """Whether a term looks at the footage before the first step."""
+        return any(term.studies for term in self.terms)
+
+    def study(self, crops: Crops) -> None:
+        """Let the terms look at the footage, before the first step."""
+        for term in self.terms:
+            if term.studies:
+                term.study(crops, self)
 
     def forward(self, a: Tensor, b: Tensor, *, recycle: bool = True) -> Made:
         """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → what the terms need of them; read it by `Pass`.

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from recycle.atomic import atomic_path, flush
-from recycle.devices import is_out_of_memory
-from recycle.disk import writing
 from recycle.errors import BundleError
+from recycle.system.atomic import atomic_path, flush
+from recycle.system.devices import is_out_of_memory
+from recycle.system.disk import writing
 
 FORMAT = 3
 """`format` of a checkpoint that this version can continue; greater whenever an older one no longer can."""

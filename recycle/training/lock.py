@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from recycle.disk import writing
 from recycle.events import Job
-from recycle.lock import only_one
-from recycle.processes import once
 from recycle.run_folder import RunFolder
+from recycle.system.disk import writing
+from recycle.system.lock import only_one
+from recycle.training.processes import once
 
 _held: set[Path] = set()
 """Folders that this process holds: what calls `train` may hold its folder already."""

@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from recycle.disk import explain
 from recycle.events import Job
+from recycle.system.disk import explain
 
 
 class Logs:

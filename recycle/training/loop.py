@@ -1,55 +1,41 @@
 """The training loop: clips in, a bundle out; can be stopped at any moment and continued."""
 
-import signal
-import sys
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from recycle.atomic import remove_leftovers, write_text
 from recycle.config import Domain as DomainName
-from recycle.config import Pipeline, TrainSettings
-from recycle.disk import writing
-from recycle.errors import FootageError, Interrupted
+from recycle.config import Pipeline
+from recycle.dataset.clips import Domain, Shot, Split, align, split
+from recycle.dataset.faults import faults
+from recycle.dataset.survey import survey_shots
+from recycle.errors import Interrupted
 from recycle.events import Job, Step
-from recycle.footage.augment import Augment, shrink
-from recycle.footage.clips import (
-    Domain,
-    PairedClips,
-    Shot,
-    Split,
-    UnpairedClips,
-    align,
-    load_clips,
-    loading_processes,
-    split,
-)
-from recycle.footage.faults import faults
-from recycle.memory import peak_memory, release
-from recycle.networks.features import open_network
 from recycle.objective.sides import bare
-from recycle.processes import any_of, average, on_devices
 from recycle.run_folder import RunFolder
-from recycle.survey import survey_shots
+from recycle.system.atomic import remove_leftovers, write_text
+from recycle.system.disk import writing
+from recycle.system.memory import peak_memory, release
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs
-from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
+from recycle.training.matching import Matches
 from recycle.training.memory import Portions, plan
-from recycle.training.preview import held_out_name
+from recycle.training.processes import any_of, average, on_devices
 from recycle.training.review import DOMAINS, Review
 from recycle.training.run import Run
-from recycle.training.schedule import learning_rate, shrinking
+from recycle.training.sampling import Batches, domain_of, matches_of, sources_of, was_trained_on
+from recycle.training.schedule import learning_rate
 from recycle.training.step import StepError, StepReport, training_step
+from recycle.training.stop import Stop, stop_between_steps
+from recycle.training.study import study
 
 REVIEWS = 10
 """Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
@@ -97,23 +83,19 @@ def train(
 
 
 def _train(
-    pipeline: Pipeline,
-    shots_a: list[Shot],
-    shots_b: list[Shot],
-    folder: Path,
-    job: Job,
-    fabric: Fabric,
+    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], folder: Path, job: Job, fabric: Fabric
 ) -> TrainReport:
     settings = pipeline.train
     if pipeline.footage.paired:
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
-    domains = [_domain(own, name, settings) for own, name in zip(splits, "ab", strict=True)]
+    domains = [domain_of(own, name, settings) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
-    run = Run(pipeline, folder, fabric, smallest, {"a": _sources(shots_a), "b": _sources(shots_b)})
+    run = Run(pipeline, folder, fabric, smallest, {"a": sources_of(shots_a), "b": sources_of(shots_b)})
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
+        study(run, domains, job)
         run.save()
     if fabric.is_global_zero:
         with writing(run.where.pipeline):
@@ -127,163 +109,151 @@ def _train(
     if run.step:
         left = run.clock.left()
         job.say(f"continuing from step {run.step}{f', {left}' if left else f' of {settings.steps}'}")
-    for n, name in enumerate(DOMAINS):
-        if not (own := splits[n]).unseen:
-            noted.say(
-                f"domain {name} has too little footage to keep frames from training: its previews and the validation "
-                "score are of frames that are trained on"
-            )
-        elif _was_trained_on(own.held_out, name, run):
-            splits[n] = replace(own, unseen=False)
-            noted.say(
-                f"the frames of domain {name} that are held out now were trained on before its footage changed: "
-                "previews and the validation score are of frames that it knows"
-            )
+    splits = [_judged(own, name, run, noted) for own, name in zip(splits, DOMAINS, strict=True)]
     for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
         noted.say(text)
     if fabric.is_global_zero and not resumed:
         for text in survey_shots(domains[0].shots, domains[1].shots).in_words():
             job.say(text)
-    matches = _matches(run, domains, noted) if settings.match else None
+    matches = matches_of(run, domains, noted) if settings.match else None
     purge = run.step + 1 if resumed else None
     logs = Logs(run.where.logs, purge_step=purge, job=noted) if fabric.is_global_zero else None
     with logs or nullcontext():
         review = None if logs is None else Review(run, splits, logs, noted)
         portions = Portions(pipeline, fabric, noted)
         plan(run, portions, job)
-        with _stop_between_steps(job) as stop:
-            while not run.tick().over:
-                try:
-                    _train_until_done(run, domains, matches, review, portions, logs, stop, noted)
-                    continue
-                except StepError as error:
-                    failed, reason, kind = run.step, str(error), type(error)
-                # Here the error is gone, and with it what its frames held.
-                release(fabric.device)
-                run.roll_back(reason, kind)
-                noted.say(
-                    f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
-                    f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
-                )
+        with stop_between_steps(job) as stop:
+            _Training(run, domains, matches, review, portions, logs, stop, noted).run_on()
     if review and (advice := review.scores.advice()):
         noted.say(advice)
     report.step = run.step
     return report
 
 
-def _train_until_done(
-    run: Run,
-    domains: list[Domain],
-    matches: Matches | None,
-    review: Review | None,  # this and the logs: of rank 0 alone
-    portions: Portions,
-    logs: Logs | None,
-    stop: "_Stop",
-    job: Job,
-) -> None:
-    settings, fabric = run.pipeline.train, run.fabric
-    paired, batch_size = run.pipeline.footage.paired, settings.batch_size
-    whole, own = batch_size * fabric.world_size, batch_size * fabric.global_rank  # of each step's samples
-    augment = Augment(settings.augment, settings.size)
-    # After a rollback other clips are drawn: the same ones would give the same loss again.
-    batch = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
-    last = batch + settings.steps - run.step if settings.hours is None else sys.maxsize // whole
-    loader = load_clips(
-        _clips(run, domains, matches, last * whole),
-        first=batch * whole + own,
-        batch_size=batch_size,
-        every=whole,
-        workers=loading_processes(settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)),
-        pin_memory=fabric.device.type == "cuda",
-    )
-    reviewed = run.tick().part
-    for number, (clips, waited) in enumerate(awaited(_until_stopped(loader, stop)), batch):
-        tick = run.tick()
-        samples = range(number * whole + own, number * whole + own + batch_size)
-        seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
-        if paired or matches:  # flipped alike, so that places stay comparable
-            seeds[1] = seeds[0]
-        a, b = (augment(fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True))
-        a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
-        rate = run.set_rate(learning_rate(run.step, settings, tick.part))
-        with run.clock.measured("step"):
-            report = portions.fit(partial(take_step, run, a, b, number))
-        measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
-        means = average(fabric, report.losses | measures)
-        report = report._replace(
-            losses={name: means[name] for name in report.losses}, measures={name: means[name] for name in measures}
+def _judged(own: Split, name: DomainName, run: Run, job: Job) -> Split:
+    """A side's frames, told whether those that are held out were kept from training."""
+    if not own.unseen:
+        job.say(
+            f"domain {name} has too little footage to keep frames from training: its previews and the validation "
+            "score are of frames that are trained on"
         )
+    elif was_trained_on(own.held_out, name, run):
+        job.say(
+            f"the frames of domain {name} that are held out now were trained on before its footage changed: "
+            "previews and the validation score are of frames that it knows"
+        )
+        return replace(own, unseen=False)
+    return own
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The steps of a run, with all that looks after them."""
+
+    run: Run
+    domains: list[Domain]
+    matches: Matches | None
+    review: Review | None  # this and the logs: of rank 0 alone
+    portions: Portions
+    logs: Logs | None
+    stop: Stop
+    job: Job
+
+    def run_on(self) -> None:
+        """Train until the run is over; after a step that failed, from the last checkpoint."""
+        run = self.run
+        while not run.tick().over:
+            try:
+                self._steps()
+                continue
+            except StepError as error:
+                failed, reason, kind = run.step, str(error), type(error)
+            # Here the error is gone, and with it what its frames held.
+            release(run.fabric.device)
+            run.roll_back(reason, kind)
+            self.job.say(
+                f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
+                f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
+            )
+
+    def _steps(self) -> None:
+        run, settings, fabric, stop = self.run, self.run.pipeline.train, self.run.fabric, self.stop
+        batches = Batches(run, self.domains, self.matches)
+        reviewed = run.tick().part
+        for number, (clips, waited) in enumerate(awaited(_until_stopped(batches.loader, stop)), batches.first):
+            tick = run.tick()
+            a, b = batches.prepare(clips, number, tick)
+            rate = run.set_rate(learning_rate(run.step, settings, tick.part))
+            with run.clock.measured("step"):
+                report = self.portions.fit(partial(take_step, run, a, b, number))
+            report = _averaged(report, waited, fabric)
+            self._observe(report, a, b, tick.part)
+            run.step += 1
+            tick = run.tick()
+            run.average.update(bare(run.model.translators))
+            losses = self._log(report, rate)
+            due = run.step % settings.preview_every == 0 or tick.over
+            if settings.hours is not None:  # the first tells how long the end will take
+                due = due or number == batches.first or tick.part - reviewed > 1 / REVIEWS
+            if self.review and due:
+                reviewed = tick.part
+                with run.clock.measured("preview"):
+                    self.review.hold()
+            if run.step % settings.checkpoint_every == 0 or tick.over or tick.unsaved:
+                run.save()
+                run.stuck = 0
+            self.job.emit(Step(run.step, run.clock.total(run.step), rate, losses, run.clock.left()))
+            if any_of(fabric, stop.asked):
+                raise _saved(run)
+            if tick.over:
+                return
+        if stop.asked:  # while it waited for clips
+            if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
+                raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
+            raise _saved(run)
+
+    def _observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> None:
+        """Say what a step shows of the run; part: how much of it is done."""
+        run = self.run
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
-                job.say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
-        for text in run.health.observe(report, a, b, tick.part):
-            job.say(f"step {run.step}: {text}")
-        run.step += 1
-        tick = run.tick()
-        run.average.update(bare(run.model.translators))
-        losses: dict[str, float] = {}
-        if logs and (run.step % settings.log_every == 0 or run.step == 1):
-            losses = _log(logs, run.step, report, rate)
-            if (peak := peak_memory(fabric.device)) is not None:
-                logs.add_scalar("memory/peak_gib", peak / 2**30, run.step)
-        due = run.step % settings.preview_every == 0 or tick.over
-        if settings.hours is not None:  # the first tells how long the end will take
-            due = due or number == batch or tick.part - reviewed > 1 / REVIEWS
-        if review and due:
-            reviewed = tick.part
-            with run.clock.measured("preview"):
-                review.hold()
-        if run.step % settings.checkpoint_every == 0 or tick.over or tick.unsaved:
-            run.save()
-            run.stuck = 0
-        job.emit(Step(run.step, run.clock.total(run.step), rate, losses, run.clock.left()))
-        if any_of(fabric, stop.asked):
-            raise _saved(run)
-        if tick.over:
-            return
-    if stop.asked:  # while it waited for clips
-        if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
-            raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
-        raise _saved(run)
+                self.job.say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
+        for text in run.health.observe(report, a, b, part):
+            self.job.say(f"step {run.step}: {text}")
+
+    def _log(self, report: StepReport, rate: float) -> dict[str, float]:
+        """The losses of a step that is logged; none of any other."""
+        run, logs = self.run, self.logs
+        if logs is None or (run.step % run.pipeline.train.log_every != 0 and run.step != 1):
+            return {}
+        losses = _log(logs, run.step, report, rate)
+        if (peak := peak_memory(run.fabric.device)) is not None:
+            logs.add_scalar("memory/peak_gib", peak / 2**30, run.step)
+        return losses
 
 
-def _clips(run: Run, domains: list[Domain], matches: Matches | None, length: int) -> UnpairedClips | PairedClips:
-    if matches:
-        return MatchedClips(domains[0], domains[1], length, matches, run.pipeline.train)
-    return (PairedClips if run.pipeline.footage.paired else UnpairedClips)(domains[0], domains[1], length)
+def _averaged(report: StepReport, waited: float, fabric: Fabric) -> StepReport:
+    """The report with its numbers averaged over all processes, and the seconds that the step waited for clips."""
+    measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
+    means = average(fabric, report.losses | measures)
+    return report._replace(
+        losses={name: means[name] for name in report.losses}, measures={name: means[name] for name in measures}
+    )
 
 
-def _matches(run: Run, domains: list[Domain], job: Job) -> Matches:
-    """Found by rank 0 for all: what is nearest must not depend on a process's rounding."""
-    settings, fabric = run.pipeline.train, run.fabric
-    a, b = domains
-    crops = candidates(a, settings.size, settings.seed), candidates(b, settings.size, settings.seed)
-    found: Matches | None = None
-    if fabric.is_global_zero:
-        found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, job=job)
-        job.say(
-            f"matched sampling among {len(crops[0])} crops of domain a and {len(crops[1])} of b: similarity of matched "
-            f"pairs {found.similarity:.2f}, of random ones 0"
-        )
-    release(fabric.device)
-    shared = fabric.broadcast(found)
-    assert shared is not None
-    return shared
-
-
-def _saved(run: Run) -> Interrupted:
-    run.save()
-    return Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
-
-
-def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: "_Stop") -> Iterator[tuple[Tensor, Tensor]]:
+def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches; no more once the signal that stops the run has ended the processes that load them."""
     try:
         yield from loader
     except RuntimeError:
         if not stop.asked:
             raise
+
+
+def _saved(run: Run) -> Interrupted:
+    run.save()
+    return Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
 
 
 def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> StepReport:
@@ -315,66 +285,3 @@ def _log(logs: Logs, step: int, report: StepReport, rate: float) -> dict[str, fl
         logs.add_scalar(f"measure/{name}", float(measure), step)
     logs.add_scalar("learning_rate", rate, step)
     return values
-
-
-def _sources(shots: list[Shot]) -> list[str]:
-    """Names of the folders that hold the shots' frames: of a source, and of what is in it."""
-    return sorted({shot.files[0].parent.name for shot in shots})
-
-
-def _was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
-    """Whether an earlier call may have trained on what is held out now, because it held out other frames."""
-    known = held_out.files[0].parent.name in run.earlier.get(domain, ())
-    kept = run.where.held_out
-    return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
-
-
-def _domain(own: Split, name: str, settings: TrainSettings) -> Domain:
-    domain = Domain(own.train, name=name, frames=settings.frames, strides=settings.strides, seed=settings.seed)
-    (height, width), (h, w) = domain.canvas, settings.size
-    if h > height or w > width:
-        raise FootageError(
-            f"train.size {h}x{w} (height x width) is larger than the frames of domain {name} ({height}x{width}); "
-            "lower train.size or extract with a larger short_side"
-        )
-    return domain
-
-
-@dataclass
-class _Stop:
-    """Whether a signal or the job stops the run."""
-
-    job: Job
-    signalled: bool = False
-    since: float = 0.0
-
-    @property
-    def asked(self) -> bool:
-        return self.signalled or self.job.stopping
-
-
-@contextmanager
-def _stop_between_steps(job: Job) -> Iterator[_Stop]:
-    """SIGINT, SIGTERM and SIGHUP set a flag; another, more than a second later, interrupts at once.
-
-    SIGHUP comes when a terminal closes; where it is ignored, as under nohup, it stays so.
-    """
-    stop = _Stop(job)
-
-    def ask(number: int, frame: Any) -> None:
-        now = time.monotonic()
-        if stop.signalled and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
-            raise KeyboardInterrupt
-        stop.signalled, stop.since = True, now
-
-    stopping = [signal.SIGINT, signal.SIGTERM]
-    stopping += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
-    try:
-        before = {number: signal.signal(number, ask) for number in stopping}
-    except ValueError:  # not in the main thread: the caller looks after signals
-        before = {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,7 +7,6 @@ by VGG-16, in one direction, and nearer than a fixed distance.
 """
 
 from collections.abc import Iterator
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import TrainSettings
+from recycle.dataset.clips import Domain, UnpairedClips
 from recycle.errors import FootageError
 from recycle.events import Job
-from recycle.footage.clips import Domain, UnpairedClips
 from recycle.networks.features import FeatureNetwork
+from recycle.training.crops import Crops, pictures, spread_crops
 
-CROPS = 4096
-"""Crops of each domain that are compared, at most."""
 NEAREST = 10
 """Crops of the other domain of which one is drawn beside a crop, as many as in the paper's code."""
 SIDE = 96
@@ -32,11 +30,6 @@ GRID = 3
 """Cells along each side of a crop whose features are compared place by place: a sky is above."""
 LEVELS = -2
 """From this level of the network on features are compared: strides 16 and 32."""
-BATCH = 16
-"""Crops that the network sees at once: few stay in a CPU's cache."""
-
-Crops = NDArray[np.int64]
-"""(N, 4): shot, first frame, top and left of a crop."""
 
 
 class Matches(NamedTuple):
@@ -50,15 +43,11 @@ class Matches(NamedTuple):
 
 
 def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
-    """At most CROPS different crops of that size (height, width), evenly spread over all windows, each at a place
-    drawn by the seed.
+    """Crops of a domain to choose from, spread over its footage; see `spread_crops`.
 
     Raises FootageError where there is one alone, which leaves nothing to choose.
     """
-    random = np.random.default_rng([seed, ord(domain.name[0]), 4])
-    numbers = np.linspace(0, len(domain.windows), CROPS, endpoint=False).astype(int)
-    rows = [(*window, *domain.place(window[0], size, random)) for window in (domain.windows[int(n)] for n in numbers)]
-    crops = np.unique(np.array(rows, dtype=np.int64), axis=0)
+    crops = spread_crops(domain, size, seed)
     if len(crops) < 2:
         raise FootageError(
             f"train.match has nothing to choose from: domain {domain.name} has one clip, as large as train.size; add "
@@ -102,7 +91,7 @@ def describe(
 ) -> Iterator[Tensor]:
     """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32, those of each cell and level scaled to
     norm 1."""
-    for batch in _batches(_pictures(domain, crops, size)):
+    for batch in pictures(domain, crops, size):
         yield _cells(network(_resized(batch.to(device))))
 
 
@@ -114,24 +103,6 @@ def deviations(features: Tensor) -> Tensor:
     spread = features.std(0, correction=0)
     apart = (features - features.mean(0)) / spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12)
     return F.normalize(apart, dim=1)
-
-
-def _pictures(domain: Domain, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
-    for (shot, start), group in groupby(crops.tolist(), key=lambda crop: (crop[0], crop[1])):
-        frame = domain.shots[shot].read(start)
-        for _, _, top, left in group:
-            yield frame[:, top : top + size[0], left : left + size[1]]
-
-
-def _batches(pictures: Iterator[Tensor]) -> Iterator[Tensor]:
-    batch: list[Tensor] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == BATCH:
-            yield torch.stack(batch)
-            batch = []
-    if batch:
-        yield torch.stack(batch)
 
 
 def _resized(pictures: Tensor) -> Tensor:

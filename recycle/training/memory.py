@@ -9,16 +9,16 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
-from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.events import Job
-from recycle.memory import free_memory, release
 from recycle.networks.features import FeatureNetwork
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import generator_losses, weighed
 from recycle.objective.passing import Pass
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
+from recycle.system.devices import is_out_of_memory
+from recycle.system.memory import free_memory, release
 from recycle.training.run import Run
 
 OPTIMISED = 4

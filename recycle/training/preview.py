@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.atomic import atomic_path
 from recycle.config import Domain
-from recycle.disk import writing
-from recycle.footage.clips import Shot
-from recycle.footage.encode import write_video
+from recycle.dataset.clips import Shot
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
+from recycle.system.atomic import atomic_path
+from recycle.system.disk import writing
+from recycle.video.encode import write_video
 
 
 def held_out_clip(shot: Shot) -> Tensor:

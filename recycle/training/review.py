@@ -4,12 +4,12 @@ import numpy as np
 from torch import Tensor
 
 from recycle.config import Domain
-from recycle.devices import is_out_of_memory
-from recycle.disk import writing
+from recycle.dataset.clips import Split
 from recycle.events import Job
 from recycle.events import Review as Reviewed
-from recycle.footage.clips import Split
-from recycle.memory import release
+from recycle.system.devices import is_out_of_memory
+from recycle.system.disk import writing
+from recycle.system.memory import release
 from recycle.training.logs import Logs
 from recycle.training.preview import held_out_clip, held_out_name, preview, write_held_out, write_preview
 from recycle.training.run import Run, write_bundle

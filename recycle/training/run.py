@@ -12,22 +12,22 @@ from pydantic import ValidationError
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from recycle.config import Domain, NetworkSettings, Pipeline
-from recycle.devices import is_out_of_memory
-from recycle.disk import writing
 from recycle.errors import BundleError, RecycleError
-from recycle.fabric import leave_inputs
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
-from recycle.processes import any_of
 from recycle.run_folder import RunFolder
+from recycle.system.devices import is_out_of_memory
+from recycle.system.disk import writing
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
 from recycle.training.ema import MovingAverage
+from recycle.training.fabric import leave_inputs
 from recycle.training.health import Health
 from recycle.training.pool import FramePool
+from recycle.training.processes import any_of
 from recycle.training.schedule import Reliance
 from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, RecycleGAN, StepError, loss_scaler
 

@@ -9,7 +9,6 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import LossSettings
-from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
 from recycle.objective.direction import AB, BA, BOTH
 from recycle.objective.discriminators import Discriminators, Side
@@ -18,6 +17,7 @@ from recycle.objective.passing import NEXT, Pass
 from recycle.objective.sides import Losses, bare, discriminator_losses, fake_side, real_side
 from recycle.objective.terms.recurrent import copying_error
 from recycle.objective.translators import Translators
+from recycle.system.devices import is_out_of_memory
 from recycle.training.adam import Adam
 from recycle.training.pool import FramePool
 
@@ -100,48 +100,90 @@ def training_step(
     Whatever else is raised, no parameter was changed.
     """
     discriminators: Discriminators = bare(model.discriminators)
-    translators: Translators = bare(model.translators)
-    shown = discriminators.sees_predictions
     portions = list(zip(a.chunk(parts), b.chunk(parts), strict=True))
-    fakes: list[tuple[Side, Tensor, Tensor]] = []
-    losses_g: list[Losses] = []
+    losses: list[Losses] = []
     counted: list[Losses] = []
-    losses_d: list[Losses] = []
     measures: list[Losses] = []
-    predicted = False
+    fakes: list[_Fake] = []
+    turn = _Turn(model, settings, fabric)
 
     discriminators.requires_grad_(False)
     optimisers.translators.zero_grad(set_to_none=True)
     for x, y in portions:
-        with fabric.no_backward_sync(model.translators, enabled=len(fakes) + 1 < len(portions)):
-            with fabric.autocast():
-                made = Pass(x, y, model.translators(x, y, recycle=recycle))
-                parts_g = generator_losses(translators.terms, discriminators, made, settings)
-            losses_g.append(_scaled(both(parts_g), len(x) / len(a)))
-            counted.append(_scaled(weighed(parts_g, translators.terms), len(x) / len(a)))
-            fabric.backward(torch.stack(list(counted[-1].values())).sum(), model=model.translators)
-        side = fake_side(discriminators, made, predictions=shown)
-        fakes.append((_detached(side), made.shown(BA).detach(), made.shown(AB).detach()))
-        predicted = predicted or any(made.get(d, NEXT) is not None for d in BOTH)
-        del made, parts_g, side
+        last = len(fakes) + 1 == len(portions)
+        own, weighted, fake = turn.of_translators(x, y, share=len(x) / len(a), last=last, recycle=recycle)
+        losses.append(own)
+        counted.append(weighted)
+        fakes.append(fake)
     discriminators.requires_grad_(True)
 
     if discriminators.networks:
         optimisers.discriminators.zero_grad(set_to_none=True)
-        for (x, y), (fake, *_) in zip(portions, fakes, strict=True):
-            fake = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.items()}
-            with fabric.no_backward_sync(model.discriminators, enabled=len(losses_d) + 1 < len(portions)):
-                with fabric.autocast():
-                    real = real_side(discriminators, Pass(x, y), predictions=shown)
-                    losses, accuracy = discriminator_losses(model.discriminators, real, fake, settings, step=step)
-                losses_d.append(_scaled(losses, len(x) / len(a)))
-                fabric.backward(torch.stack(list(losses_d[-1].values())).sum(), model=model.discriminators)
-            measures.append(_scaled(accuracy, len(x) / len(a)))
-    _update(fabric, optimisers, clip_norm, _sum(counted + losses_d))
-    if predicted:
+        for (x, y), fake in zip(portions, fakes, strict=True):
+            last = len(measures) + 1 == len(portions)
+            shown = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.side.items()}
+            own, accuracy = turn.of_discriminators(x, y, shown, share=len(x) / len(a), last=last, step=step)
+            losses.append(own)
+            counted.append(own)
+            measures.append(accuracy)
+    _update(fabric, optimisers, clip_norm, _sum(counted))
+    if any(fake.predicted for fake in fakes):
         measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
-    fake_a, fake_b = (torch.cat([fake[n] for fake in fakes]) for n in (1, 2))  # type: ignore[misc]
-    return StepReport(_sum(losses_g + losses_d), _sum(measures), fake_a, fake_b)
+    fake_a, fake_b = torch.cat([fake.a for fake in fakes]), torch.cat([fake.b for fake in fakes])
+    return StepReport(_sum(losses), _sum(measures), fake_a, fake_b)
+
+
+class _Fake(NamedTuple):
+    """What the generators' side made of a portion, detached."""
+
+    side: Side
+    """All that discriminators may see of it."""
+    a: Tensor
+    b: Tensor
+    predicted: bool
+    """Whether any predictor made a frame of it."""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One portion of the batch in the turn of one side: its losses, and their gradients added up."""
+
+    model: RecycleGAN
+    settings: LossSettings
+    fabric: Fabric
+
+    def of_translators(
+        self, x: Tensor, y: Tensor, *, share: float, last: bool, recycle: bool
+    ) -> tuple[Losses, Losses, _Fake]:
+        """The losses as they are, as they are weighed, and what was made; share: of the portion in the batch."""
+        model, fabric = self.model.translators, self.fabric
+        discriminators: Discriminators = bare(self.model.discriminators)
+        translators: Translators = bare(model)
+        with fabric.no_backward_sync(model, enabled=not last):
+            with fabric.autocast():
+                made = Pass(x, y, model(x, y, recycle=recycle))
+                parts = generator_losses(translators.terms, discriminators, made, self.settings)
+            losses = _scaled(both(parts), share)
+            counted = _scaled(weighed(parts, translators.terms), share)
+            fabric.backward(torch.stack(list(counted.values())).sum(), model=model)
+        side = fake_side(discriminators, made, predictions=discriminators.sees_predictions)
+        predicted = any(made.get(d, NEXT) is not None for d in BOTH)
+        fake = _Fake(_detached(side), made.shown(BA).detach(), made.shown(AB).detach(), predicted)
+        return losses, counted, fake
+
+    def of_discriminators(
+        self, x: Tensor, y: Tensor, fake: Side, *, share: float, last: bool, step: int
+    ) -> tuple[Losses, Losses]:
+        """The losses, and what discriminator_losses measures."""
+        model, fabric = self.model.discriminators, self.fabric
+        discriminators: Discriminators = bare(model)
+        with fabric.no_backward_sync(model, enabled=not last):
+            with fabric.autocast():
+                real = real_side(discriminators, Pass(x, y), predictions=discriminators.sees_predictions)
+                losses, accuracy = discriminator_losses(model, real, fake, self.settings, step=step)
+            losses = _scaled(losses, share)
+            fabric.backward(torch.stack(list(losses.values())).sum(), model=model)
+        return losses, _scaled(accuracy, share)
 
 
 def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:

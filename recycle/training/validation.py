@@ -33,12 +33,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.atomic import write_text
-from recycle.disk import writing
-from recycle.footage.clips import Shot, spread
-from recycle.footage.flow import ends, optical_flow, sample
+from recycle.dataset.clips import Shot, spread
 from recycle.networks.features import open_network
+from recycle.system.atomic import write_text
+from recycle.system.disk import writing
 from recycle.training.appearance import Appearance, Content
+from recycle.video.flow import ends, optical_flow, sample
 
 REAL_FRAMES = 48
 """Real frames of each domain, evenly spread over its footage, that the translated ones are compared with."""

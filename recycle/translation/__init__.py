@@ -1,1 +1,1 @@
-"""A trained bundle applied to video: translator and renderer."""
+"""A trained bundle applied to frames: the translator, and what keeps a device busy."""

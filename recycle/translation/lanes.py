@@ -11,11 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.memory import free_memory
-from recycle.translation.overlap import HELD_BYTES
-
-AT_ONCE = 8
-"""Frames that a device is given at once, where nothing else is said."""
+from recycle.rendering.overlap import AT_ONCE, HELD_BYTES
+from recycle.system.memory import free_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -28,8 +28,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.footage.flow import ends, optical_flow, sample
-from recycle.footage.frame import Pixels
+from recycle.video.flow import ends, optical_flow, sample
+from recycle.video.frame import Pixels
 
 PAST = 8
 """Outputs before each frame that it is averaged with. Fewer leave more flicker, more cost sharpness and time: with 4, 8

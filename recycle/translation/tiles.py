@@ -6,8 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recycle.devices import is_out_of_memory
 from recycle.errors import RecycleError
+from recycle.system.devices import is_out_of_memory
 
 Network = Callable[[Tensor], Tensor]
 

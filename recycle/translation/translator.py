@@ -1,35 +1,34 @@
 """A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recycle.config import Domain, Precision, TranslateSettings
-from recycle.devices import compute_dtype, find_device
 from recycle.errors import ConfigError
 from recycle.events import Job
-from recycle.footage.frame import Frame, Pixels, StreamInfo
-from recycle.footage.shots import CutDetector
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
+from recycle.rendering.parts import Part, render_part
+from recycle.rendering.render import RenderReport, render
+from recycle.rendering.span import WHOLE, Span
+from recycle.rendering.stretch import Transform
+from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.lanes import Lanes
-from recycle.translation.render import Part, RenderReport, render, render_part
-from recycle.translation.scale import network_size, resize, to_float, to_levels
+from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
-from recycle.translation.span import WHOLE, Span
-from recycle.translation.stabilise import PAST, Seen, Stabiliser, Watch, look, shrink
-from recycle.translation.stretch import Transform
+from recycle.translation.stabilise import PAST
+from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, WithinMemory
+from recycle.video.frame import Frame, Pixels, StreamInfo
 
 DEFAULTS = TranslateSettings()
 IDENTITY = "identity"
@@ -46,7 +45,7 @@ class Translator:
         """Take over `bundle` and move it to the device.
 
         `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-        `recycle.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
+        `recycle.system.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
@@ -120,7 +119,7 @@ class Translator:
         self._check(to, settings.smoothing)
         if self.bundle is None:
             if settings.stabilise:
-                return _stabilised_source(frames, settings.stabilise)
+                return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
         return self._translate_stream(iter(frames), self.bundle, to, settings, pixel_aspect)
 
@@ -140,7 +139,7 @@ class Translator:
 
         Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
         length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
-        the errors: see `recycle.translation.render.render`; ConfigError also as `__call__`.
+        the errors: see `recycle.rendering.render.render`; ConfigError also as `__call__`.
         """
         self._check(to, settings.smoothing)
         return render(
@@ -164,7 +163,7 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         job: Job | None = None,
     ) -> None:
-        """One part of a long video; see `recycle.translation.render.render_part`."""
+        """One part of a long video; see `recycle.rendering.parts.render_part`."""
         self._check(to, settings.smoothing)
         render_part(
             source,
@@ -233,73 +232,18 @@ class Translator:
             return
         size = (first.pixels.shape[0], first.pixels.shape[1])
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
-        dtype = torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16
-
-        watch = Watch(inner, threads=torch.get_num_threads()) if settings.stabilise else None
-        in_shots = settings.smoothing or watch is not None
-
-        def seen() -> Iterator[_Item]:
-            cut_detector = CutDetector()
-            for frame in chain([first], frames):
-                cut = in_shots and cut_detector.is_cut(frame.pixels)
-                yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
-
-        # What does not fit into memory is remembered for this stream: other files may find more of it.
-        generator = WithinMemory(self._generators[to])
-        limit = settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes)
-
-        def translated(group: list[_Item]) -> Tensor:
-            x = to_float(self._lanes.upload(np.stack([item.pixels for item in group])))
-            return generator(resize(x, inner).clamp(-1, 1))
-
-        def leave(y: Tensor) -> Callable[[], Pixels]:
-            return self._lanes.download(to_levels(resize(y, size), dtype))
-
-        def plain(group: list[_Item]) -> Callable[[], Pixels]:
-            with torch.inference_mode():
-                return leave(translated(group))
-
-        def with_group(group: list[_Item]) -> tuple[Tensor, list[_Item]]:
-            with torch.inference_mode():
-                return translated(group), group
-
-        if not in_shots:
-            for pictures in self._lanes.through(plain, seen(), limit=limit):
-                yield from pictures()
-            return
-
-        def smoothed() -> Iterator[tuple[Tensor, list[_Item]]]:
-            past: Tensor | None = None
-            for y, group in self._lanes.through(with_group, seen(), limit=limit):
-                if settings.smoothing:
-                    with torch.inference_mode():
-                        y, past = self._smooth(y, y[:0] if past is None else past, [item.cut for item in group], to)
-                yield y, group
-
-        def steady(stabiliser: Stabiliser) -> Iterator[NDArray[np.float32]]:
-            for y, group in smoothed():
-                outputs = np.ascontiguousarray(y.permute(0, 2, 3, 1).cpu().numpy())
-                for item, output in zip(group, outputs, strict=True):
-                    yield stabiliser(item.seen(), output)
-
-        def finished(outputs: list[NDArray[np.float32]]) -> Callable[[], Pixels]:
-            with torch.inference_mode():
-                return leave(self._lanes.upload(np.stack(outputs)).permute(0, 3, 1, 2))
-
-        if watch is not None:
-            with closing(watch):
-                for pictures in self._lanes.through(finished, steady(Stabiliser(settings.stabilise)), limit=limit):
-                    yield from pictures()
-            return
-        before: Callable[[], Pixels] | None = None
-        for y, _ in smoothed():
-            with torch.inference_mode():
-                pictures = leave(y)
-            if before is not None:  # given only now, so that a GPU has work while they are waited for
-                yield from before()
-            before = pictures
-        if before is not None:
-            yield from before()
+        stream = FrameStream(
+            lanes=self._lanes,
+            # What does not fit into memory is remembered for this stream: other files may find more of it.
+            network=WithinMemory(self._generators[to]),
+            smooth=partial(self._smooth, to=to) if settings.smoothing else None,
+            stabilise=settings.stabilise,
+            size=size,
+            inner=inner,
+            dtype=torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16,
+            limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes),
+        )
+        yield from stream.through(chain([first], frames))
 
     def _ready(self, generator: GeneratorNetwork) -> Network:
         """G, for (B, 3, H, W) float32 on the device, of any size → float32 of the same shape."""
@@ -339,30 +283,3 @@ class Translator:
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
-
-
-class _Item(NamedTuple):
-    """A frame on its way."""
-
-    pixels: Pixels
-    cut: bool
-    """Whether a new shot begins with it; False where nobody asks."""
-    seen: Callable[[], Seen]
-    """What the stabiliser is to know of it, where there is one."""
-
-
-def _unseen() -> Seen:
-    raise AssertionError("there is no stabiliser")
-
-
-def _stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:
-    """The frames as they are, but for their flicker."""
-    stabiliser, cut_detector, before = Stabiliser(strength), CutDetector(), None
-    for frame in frames:
-        dtype = torch.uint8 if frame.pixels.dtype == np.uint8 else torch.uint16
-        now = shrink(frame.pixels, frame.pixels.shape[:2])
-        cut = cut_detector.is_cut(frame.pixels)
-        x = to_float(torch.from_numpy(np.ascontiguousarray(frame.pixels))[None])
-        y = stabiliser(look(None if cut else before, now), x[0].permute(1, 2, 0).contiguous().numpy())
-        yield to_levels(torch.from_numpy(y).permute(2, 0, 1)[None], dtype)[0].numpy()
-        before = now

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance, Domain, EncodeSettings, EvaluateSettings
+from recycle.dataset.clips import Shot
 from recycle.errors import FootageError, Interrupted
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.clips import Shot
-from recycle.footage.encode import write_video
-from recycle.footage.street import Street
+from recycle.street.film import Street
+from recycle.video.encode import write_video
 from tests.jobs import cancelled_at, counted
 
 PLAIN = EvaluateSettings(features=None, max_frames=200)

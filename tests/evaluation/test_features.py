@@ -16,7 +16,7 @@ from recycle.evaluation.features import Features, describe_broadly, open_feature
 from recycle.evaluation.inception import load_inception
 from recycle.evaluation.metrics import Pixels
 from recycle.evaluation.street_features import StreetNetwork, cache_file, street_network, train_street_network
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tests.jobs import counted
 
 

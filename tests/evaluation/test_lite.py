@@ -11,8 +11,8 @@ from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.features import Features, describe_broadly, describe_for_memorisation, open_features
 from recycle.evaluation.lite import LINES, WIDEST, LiteNetwork
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.street import Street
 from recycle.networks.features import open_network
+from recycle.street.film import Street
 
 
 @pytest.fixture(scope="module")

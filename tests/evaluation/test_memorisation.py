@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from recycle.dataset.clips import Shot
 from recycle.errors import FootageError
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import GALLERY, Gallery, memorisation
 from recycle.evaluation.metrics import Pixels
-from recycle.footage.clips import Shot
 from tests.jobs import counted
 
 

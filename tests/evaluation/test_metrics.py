@@ -24,7 +24,7 @@ from recycle.evaluation.metrics import (
     thumbnail,
     warp_error,
 )
-from recycle.footage.flow import optical_flow
+from recycle.video.flow import optical_flow
 
 PALETTE = {"road": (128, 64, 128), "car": (0, 0, 142), "sky": (70, 130, 180)}
 

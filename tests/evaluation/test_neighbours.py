@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from recycle.dataset.clips import Shot
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
 from recycle.evaluation.neighbours import COLUMNS, write_neighbours
-from recycle.footage.clips import Shot
 
 GREYS = [10, 60, 110, 160, 210, 250]
 

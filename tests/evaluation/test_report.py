@@ -14,8 +14,8 @@ from recycle.evaluation import page as pages
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.playable import plays_in_browsers
 from recycle.evaluation.report import PREVIEW_LIMIT, write_report
-from recycle.footage.decode import VideoReader, open_frames
-from recycle.footage.encode import write_video
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.encode import write_video
 from tests.evaluation.conftest import Page
 
 METRICS = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import av
 
-from recycle.footage.priority import usual_priority
-from tests.footage.conftest import moving
+from recycle.system.priority import usual_priority
+from tests.video.conftest import moving
 
 FRAMES = 8
 _QUIET_X265 = {"x265-params": "log-level=none"}

@@ -7,8 +7,8 @@ import pytest
 
 from recycle.config import TranslateSettings
 from recycle.errors import RecycleError
-from recycle.footage.decode import VideoReader
 from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
 from tests.fuzz.containers import FILMS, FRAMES, muxers_of_pictures, write_film
 from tests.fuzz.spoil import ROUNDS, SEED, spoilt
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.footage.conftest import moving, write
 from tests.fuzz.spoil import ROUNDS, SEED
+from tests.video.conftest import moving, write
 
 COUNT = 24
 _PIECES = [

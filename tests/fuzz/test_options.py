@@ -147,7 +147,7 @@ def test_options_beside_a_real_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What looks like an encoder's option never writes or reads a file beside the output."""
-    from tests.footage.conftest import moving, write
+    from tests.video.conftest import moving, write
 
     monkeypatch.chdir(tmp_path)
     film = write(tmp_path / "film.mp4", moving(3))

@@ -10,9 +10,9 @@ import pytest
 from upath import UPath
 
 from recycle.errors import FootageError
-from recycle.footage.decode import VideoReader
-from tests.footage.conftest import moving, write
+from recycle.video.decode import VideoReader
 from tests.fuzz.spoil import ROUNDS, SEED, spoilt
+from tests.video.conftest import moving, write
 
 DAMAGES = 3
 SUFFIXES = (".mp4", ".mkv", ".ts", ".avi", ".m3u8", ".ffconcat", ".sdp", ".txt", "")

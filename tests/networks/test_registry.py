@@ -19,8 +19,8 @@ from recycle.config import (
     parse_pipeline,
     parse_settings,
 )
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, check_networks, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.registry import add_generator, make_generator

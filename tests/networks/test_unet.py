@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import NetworkSettings, UNetSettings, parse_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, RecycleError
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from recycle.networks.features import open_network
 from recycle.networks.registry import make_generator

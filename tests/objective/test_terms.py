@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError
 from recycle.events import Step
-from recycle.footage.clips import find_shots
 from recycle.losses.features import content_loss, self_similarity_loss
 from recycle.objective.direction import AB, BA, BOTH, Direction
 from recycle.objective.discriminators import Discriminators

@@ -15,16 +15,16 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import NetworkSettings, Pipeline, ResNetSettings, parse_pipeline
-from recycle.footage.decode import VideoReader
-from recycle.footage.encode import write_video
-from recycle.footage.frame import Frame
-from recycle.footage.image_file import read_image
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.street.film import Street
 from recycle.training.loop import take_step
 from recycle.training.run import Run
 from recycle.translation.translator import IDENTITY, Translator
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
+from recycle.video.frame import Frame
+from recycle.video.image_file import read_image
 from tools.benchmark import main
 from tools.benchmarking.folder import folder
 from tools.benchmarking.memory import translate_apart

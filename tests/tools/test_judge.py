@@ -11,9 +11,9 @@ from torchmetrics.image.kid import poly_mmd
 
 from recycle.config import Domain
 from recycle.evaluation.metrics import Pixels, motion, psnr, ssim, warp_error
-from recycle.footage.street import Street
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import open_network, pooled
+from recycle.street.film import Street
 from tools.reproduction.judge import FIGURES, FRAMES, Judge, describe, edges, spread, structure
 from tools.reproduction.task import Clip, Film, Films
 from tools.reproduction.truth import score_truth

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from recycle.footage.clips import Shot
-from recycle.footage.street import Street
+from recycle.dataset.clips import Shot
+from recycle.street.film import Street
 from tools.reproduction.recolour import colour_transfer
 
 SIZE = (96, 64)

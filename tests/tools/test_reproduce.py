@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from recycle.config import Domain
-from recycle.cores import cores
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, Job, Progress
-from recycle.footage.street import LABELS
+from recycle.street.film import LABELS
+from recycle.system.cores import cores
 from tools.reproduce import Command, reproduce
 from tools.reproduction import runs
 from tools.reproduction.footage import Scene

@@ -11,16 +11,16 @@ import torch
 
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
+from recycle.dataset.clips import Files, Shot
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
-from recycle.footage.clips import Files, Shot
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.street.film import Street
 from recycle.translation.translator import Translator
 from tools.reproduce import FOOTAGE, Command, page, reproduce
 from tools.reproduction import runs
-from tools.reproduction.kinds import StreetTask, open_task
+from tools.reproduction.kinds import RealTask, StreetTask, open_task
 from tools.reproduction.plan import RealSettings, load_tasks
 from tools.reproduction.real import without_end
 from tools.reproduction.street import street_films
@@ -185,6 +185,20 @@ def test_a_size_that_differs_in_time_alone_keeps_its_footage() -> None:
         for size in (tasks.sizes["smoke"], longer, larger)
     ]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_what_a_task_changes_of_the_default_changes_no_other_method_and_not_its_footage() -> None:
+    plan = load_tasks()
+    signers, weights = plan.tasks["signers"], {}
+    without = plan.model_copy(update={"tasks": {"signers": signers.model_copy(update={"default": {}})}})
+    opened = [RealTask("signers", each, each.tasks["signers"], "cpu", Path("nowhere")) for each in (plan, without)]  # type: ignore[arg-type]
+    assert opened[0].key == opened[1].key
+    for name in plan.methods:
+        own, other = (task.pipeline(task.methods[name], name=name) for task in opened)
+        weights[name] = own.losses.weights.of("colours", "ab")
+        assert (own == other) is (name != "default")
+    usual = opened[1].pipeline(opened[1].methods["default"], name="default").losses.weights
+    assert weights["default"] == 0 < usual.of("colours", "ab")
 
 
 def test_unseen_street_has_its_truth_and_shares_no_scene_between_domains() -> None:

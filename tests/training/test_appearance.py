@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import Appearance as Look
-from recycle.footage.street import Street
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network
+from recycle.street.film import Street
 from recycle.training.appearance import LEAST_GAP, Appearance, Content
 
 SIGNERS = Path(__file__).parents[3] / "shared" / "footage" / "signers"

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from recycle.config import Pipeline, TrainSettings, parse_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Step
-from recycle.footage.clips import find_shots
-from recycle.pipeline import open_pipeline
+from recycle.runs.pipeline import open_pipeline
 from recycle.training import clock
 from recycle.training.clock import SAVE_AFTER, Clock, awaited
 from recycle.training.loop import REVIEWS, TrainReport, train

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from recycle.config import NetworkSettings, Pipeline, ResNetSettings, UNetSettings, load_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
 from recycle.networks.initialise import initialise
-from recycle.pipeline import distillation
+from recycle.runs.pipeline import distillation
 from recycle.training.loop import train
 from tests.training.test_paired import counterpart, scene, write
 from tests.training.test_paired import task as paired_task

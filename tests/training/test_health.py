@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recycle.config import parse_pipeline
-from recycle.footage.clips import Shot, find_shots
+from recycle.dataset.clips import Shot, find_shots
 from recycle.training import clock, loop
 from recycle.training.health import Health
 from recycle.training.loop import take_step, train

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from recycle.dataset.clips import find_shots
 from recycle.errors import Interrupted
 from recycle.events import Job, Notice, Review, Step
-from recycle.footage.clips import find_shots
 from recycle.training.loop import train
 from tests.jobs import cancelled_from_outside, saying
 from tests.training.test_loop import pipeline, same_run, write_frames

@@ -14,10 +14,10 @@ import pytest
 
 from recycle.config import FootageSettings
 from recycle.errors import FootageError, OutputError
-from recycle.fabric import make_fabric
-from recycle.pipeline import learn
-from recycle.pipeline import run as run_all
 from recycle.run_folder import RunFolder
+from recycle.runs.pipeline import learn
+from recycle.runs.pipeline import run as run_all
+from recycle.training.fabric import make_fabric
 from recycle.training.lock import alone_in
 from tests.jobs import saying
 from tests.training.test_loop import footage, run
@@ -28,7 +28,7 @@ __all__ = ["footage"]
 HOLD = """
 import sys
 from pathlib import Path
-from recycle.lock import only_one
+from recycle.system.lock import only_one
 with only_one(Path(sys.argv[1]), "held"):
     print(flush=True)
     sys.stdin.read()

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from recycle.config import Pipeline, load_pipeline
+from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, Interrupted
-from recycle.footage.clips import find_shots
 from recycle.networks.bundle import load_bundle
-from recycle.processes import on_devices
 from recycle.training.loop import TrainReport, train
+from recycle.training.processes import on_devices
 from tests.jobs import signalled_at
 from tests.processes import PATIENCE, descendants, lives, wait_until
 from tests.training.test_loop import write_frames
@@ -274,7 +274,7 @@ def test_two_processes_share_projected_discriminators_and_a_pretrained_generator
     footage = tmp_path / "a", tmp_path / "b"
     for seed, folder in enumerate(footage):
         write_frames(folder, 40, seed=seed, size=(28, 32))
-    text = TASK.format(losses="weights = { cycle = 10.0 }", train="steps = 1\npool_size = 0")
+    text = TASK.format(losses="weights = { cycle = 10.0, colours = 10.0 }", train="steps = 1\npool_size = 0")
     text = text.replace("{ width = 4, blocks = 1 }", '{ kind = "unet", width = 4, skip = true }')
     text = text.replace("{ width = 4, layers = 2 }", '[{ width = 4, layers = 2 }, { kind = "projected", width = 8 }]')
     (tmp_path / "task.toml").write_text(text.replace("[16, 16]", "[24, 24]").replace("frames = 3", "frames = 1"))

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from recycle.config import TrainSettings, parse_pipeline
+from recycle.dataset.augment import Augment
+from recycle.dataset.clips import Domain, Shot, UnpairedClips, find_shots, load_clips
 from recycle.errors import ConfigError, FootageError
-from recycle.footage.augment import Augment
-from recycle.footage.clips import Domain, Shot, UnpairedClips, find_shots, load_clips
 from recycle.networks.features import open_network
+from recycle.training.crops import Crops
 from recycle.training.loop import train
-from recycle.training.matching import Crops, MatchedClips, Matches, candidates, deviations, find_matches
+from recycle.training.matching import MatchedClips, Matches, candidates, deviations, find_matches
 from tests.jobs import counted
 
 SIZE = 32

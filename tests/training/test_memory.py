@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.devices import is_out_of_memory
+from recycle.dataset.clips import find_shots
 from recycle.errors import RecycleError
-from recycle.fabric import make_fabric
-from recycle.footage.clips import find_shots
-from recycle.memory import _allowed, free_memory
 from recycle.networks.resnet import ResNetGenerator
+from recycle.system.devices import is_out_of_memory
+from recycle.system.memory import _allowed, free_memory
+from recycle.training.fabric import make_fabric
 from recycle.training.loop import train
 from recycle.training.memory import USABLE, Portions, plan, reckon, step_memory
 from recycle.training.run import Run
@@ -44,7 +44,7 @@ def hungry(most: int, *, training: bool = True) -> Iterator[None]:
 def test_the_peak_grows_with_what_is_held_and_does_not_fall() -> None:
     program = """
 import torch
-from recycle.memory import peak_memory
+from recycle.system.memory import peak_memory
 device = torch.device("cpu")
 peaks = [peak_memory(device)]
 held = torch.ones(64 << 20)  # 256 MiB

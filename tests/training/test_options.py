@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recycle.config import Adversarial, Differentiable, LossWeights, Pipeline, parse_pipeline
 from recycle.errors import ConfigError
-from recycle.fabric import make_fabric
+from recycle.training.fabric import make_fabric
 from recycle.training.loop import take_step
 from recycle.training.run import Run
 

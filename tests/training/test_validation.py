@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from recycle.config import parse_pipeline
+from recycle.dataset.clips import Shot, find_shots
 from recycle.events import Event, Job, Review
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.street import Street
 from recycle.networks.bundle import load_bundle
+from recycle.street.film import Street
 from recycle.training.loop import train
 from recycle.training.validation import KIND, Motion, Scores, Validator
 from tests.training.test_loop import SETTINGS, write_frames

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from recycle.config import EncodeSettings, NetworkSettings, Pix2PixSettings, ResNetSettings
-from recycle.footage.codecs import choose_encoder
-from recycle.footage.encode import Picture, VideoEncoder, mp4_options
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
+from recycle.video.codecs import choose_encoder
+from recycle.video.encode import Picture, VideoEncoder, mp4_options
 
 MakeVideo = Callable[..., Path]
 TIME_BASE = Fraction(1, 12800)

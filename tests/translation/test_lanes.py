@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from recycle.rendering.overlap import HELD_BYTES
 from recycle.translation import lanes as module
 from recycle.translation.lanes import Lanes
-from recycle.translation.overlap import HELD_BYTES
 
 CPU = torch.device("cpu")
 

@@ -11,18 +11,17 @@ from pydantic import ValidationError
 
 from recycle.config import TranslateSettings
 from recycle.errors import Interrupted
-from recycle.footage.decode import VideoReader
-from recycle.footage.flow import optical_flow
-from recycle.footage.frame import Frame, Pixels
 from recycle.networks.bundle import Bundle
-from recycle.translation import render
-from recycle.translation.render import split
+from recycle.rendering.parts import split
+from recycle.rendering.work import SEGMENT
 from recycle.translation.stabilise import PAST, Stabiliser, look
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
+from recycle.video.decode import VideoReader
+from recycle.video.flow import optical_flow
+from recycle.video.frame import Frame, Pixels
 from tests.jobs import interrupted_at
+from tests.rendering.test_resume import frames_of
 from tests.translation.conftest import MakeVideo
-from tests.translation.test_resume import frames_of
 
 Pictures = NDArray[np.uint8]
 FULL = TranslateSettings(preset="ultrafast", stabilise=1, batch_size=3)
@@ -187,7 +186,7 @@ def test_an_interrupted_conversion_is_the_uninterrupted_one(
 def test_parts_are_the_whole(
     make_video: MakeVideo, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "PART", SEGMENT)
+    monkeypatch.setattr("recycle.rendering.parts.PART", SEGMENT)
     source = make_video(stamps=range(0, (2 * SEGMENT + 30) * 512, 512), size=(32, 32), audio=False)
     translator, output = Translator(bundle, device="cpu"), tmp_path / "out.mp4"
     translator.translate_video(source, tmp_path / "whole.mp4", to="b", settings=FULL)

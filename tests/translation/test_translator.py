@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from recycle.config import NetworkSettings, Pix2PixSettings, TranslateSettings
 from recycle.errors import BundleError, ConfigError, RecycleError
-from recycle.footage.frame import Frame
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.networks.resnet import ResNetGenerator
 from recycle.translation.scale import to_float, to_levels
 from recycle.translation.translator import Translator
+from recycle.video.frame import Frame
 
 AT_SOURCE = TranslateSettings(scale="source")
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from recycle.translation.lanes import AT_ONCE, Lanes
+from recycle.rendering.overlap import AT_ONCE
+from recycle.translation.lanes import Lanes
 
 SHAPES = ((256, 64, 8), (256, 64, 1), (512, 32, 8), (128, 128, 1))
 """Channels, side and batch of the convolutions: the first is that of the residual blocks at 256 pixels, in a batch."""

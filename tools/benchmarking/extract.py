@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from recycle.config import ExtractSettings
+from recycle.dataset.extract import extract as run_extract
 from recycle.errors import ConfigError
-from recycle.footage.encode import write_video
-from recycle.footage.extract import extract as run_extract
-from recycle.footage.street import Street
+from recycle.street.film import Street
+from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Contender, take_turns
 

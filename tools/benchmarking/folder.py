@@ -9,14 +9,15 @@ from pathlib import Path
 from shutil import copy
 from tempfile import TemporaryDirectory
 
+from recycle.batch.engine import Changed
+from recycle.batch.plan import Plan
+from recycle.batch.task import Folder, translate_all
+from recycle.cli.terminal import Terminal
 from recycle.config import TranslateSettings
 from recycle.events import FileState, Job
-from recycle.footage.encode import write_video
-from recycle.footage.street import Street
-from recycle.terminal import Terminal
-from recycle.translation.batch import Changed, Plan
-from recycle.translation.folder_task import Folder, translate_all
+from recycle.street.film import Street
 from recycle.translation.translator import Translator
+from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import take_turns
 
@@ -27,7 +28,7 @@ MOST = 1.2
 
 
 class Instant:
-    """An engine (see `recycle.translation.batch.Engine`) that writes an empty output for each file."""
+    """An engine (see `recycle.batch.engine.Engine`) that writes an empty output for each file."""
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Every file is running, has one frame, and is done."""

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.footage.encode import write_video
-from recycle.footage.street import Street
-from recycle.memory import peak_memory
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.rendering.work import SEGMENT
+from recycle.street.film import Street
+from recycle.system.memory import peak_memory
 from recycle.translation.translator import IDENTITY, Translator
-from recycle.translation.work import SEGMENT
+from recycle.video.encode import write_video
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Contender, Spread, take_turns
 

@@ -15,14 +15,14 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from torch import Tensor
 
 from recycle.config import EncodeSettings, Pix2PixSettings, ResNetSettings
-from recycle.footage.colour import EXACT, RgbConverter
-from recycle.footage.encode import write_video
-from recycle.footage.street import Street
 from recycle.networks import resample
 from recycle.networks.predictor import Pix2PixPredictor
 from recycle.networks.resnet import ResNetGenerator
+from recycle.street.film import Street
 from recycle.training.adam import Adam
 from recycle.translation.lanes import Lanes
+from recycle.video.colour import EXACT, RgbConverter
+from recycle.video.encode import write_video
 from tools.benchmarking.ceiling import seconds
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Contender, Rounds, take_turns

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from recycle.atomic import write_text
+from recycle.system.atomic import write_text
 from tools.benchmarking.rounds import Rounds, Spread
 
 

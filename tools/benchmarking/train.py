@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, parse_pipeline
-from recycle.devices import best_precision, find_device
-from recycle.fabric import make_fabric
-from recycle.footage.augment import Augment
-from recycle.footage.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
-from recycle.footage.encode import write_video
-from recycle.footage.extract import extract
-from recycle.footage.street import Street
-from recycle.memory import peak_memory
+from recycle.dataset.augment import Augment
+from recycle.dataset.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
+from recycle.dataset.extract import extract
 from recycle.objective.sides import bare
+from recycle.street.film import Street
+from recycle.system.devices import best_precision, find_device
+from recycle.system.memory import peak_memory
+from recycle.training.fabric import make_fabric
 from recycle.training.loop import take_step
 from recycle.training.run import Run
+from recycle.video.encode import write_video
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN
 from tools.benchmarking.results import Goal, Results

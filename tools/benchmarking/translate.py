@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.devices import best_precision
-from recycle.footage.encode import write_video
-from recycle.footage.frame import Pixels
-from recycle.footage.street import Street
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.generator import at_any_size
-from recycle.translation.lanes import AT_ONCE
+from recycle.rendering.overlap import AT_ONCE
+from recycle.rendering.work import SEGMENT
+from recycle.street.film import Street
+from recycle.system.devices import best_precision
 from recycle.translation.scale import network_size
 from recycle.translation.translator import Translator
-from recycle.translation.work import SEGMENT
+from recycle.video.encode import write_video
+from recycle.video.frame import Pixels
 from tools.benchmarking.ceiling import convolution, flops, seconds
 from tools.benchmarking.published import as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.atomic import atomic_path
 from recycle.config import Appearance
-from recycle.cores import cores
+from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.errors import OutputError
 from recycle.events import Job
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.manifest import MANIFEST, Manifest, ManifestFrame
-from recycle.footage.street import Street
-from recycle.footage.workers import run_all
+from recycle.street.film import Street
+from recycle.system.atomic import atomic_path
+from recycle.system.cores import cores
+from recycle.system.workers import run_all
 
 _WORTH_PROCESSES = 2000
 """Frames from which on it pays to start processes."""

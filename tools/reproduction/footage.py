@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from recycle.config import Appearance
+from recycle.dataset.clips import Shot
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
-from recycle.footage.clips import Shot
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tools.reproduction.drawing import Reel, draw_all
 from tools.reproduction.plan import CONDITIONS, FootageSize
 from tools.reproduction.task import Clip, TrainingFootage

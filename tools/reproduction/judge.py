@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import Domain
-from recycle.devices import find_device
+from recycle.dataset.clips import Shot
+from recycle.dataset.clips import spread as spread_shots
 from recycle.evaluation import metrics
 from recycle.evaluation.metrics import Motion, Pixels, warp_error
-from recycle.footage.clips import Shot
-from recycle.footage.clips import spread as spread_shots
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
+from recycle.system.devices import find_device
 from tools.reproduction.task import DIRECTIONS, Clip, Films, Scores, Translate
 
 NETWORK = "lite2"

@@ -56,10 +56,13 @@ class _Kind(ABC):
         self.name = name
         budget = chosen(plan.sizes, [size], "size")[size]
         self.size = budget.model_copy(update={"pipeline": merged(budget.pipeline, settings.pipeline)})
-        self.methods = plan.methods
+        default = merged(plan.methods["default"], settings.default)
+        self.methods = plan.methods | {"default": default}
         rows = settings.ablation or tuple(plan.ablation)
         changes = chosen(plan.ablation, rows, "objective of the ablation")
-        self.ablation = {row: merged(plan.methods["default"], change) for row, change in changes.items()}
+        overlays = {row: merged(default, change) for row, change in changes.items()}
+        idle = {row for row, overlay in overlays.items() if changes[row] and overlay == default}
+        self.ablation = {row: overlay for row, overlay in overlays.items() if row not in idle}
         unlike = {"seconds": 0.0, "seeds": 0, "pipeline": {}}  # what the footage does not depend on
         plain = settings.model_copy(update={"pipeline": {}, "ablation": ()})
         self.key = digest(plain, budget.model_copy(update=unlike))

@@ -93,6 +93,9 @@ class StreetSettings(Settings):
     looks: tuple[Appearance, Appearance]
     fps: int = Field(12, ge=1)
     pipeline: Overlay = Field({})
+    default: Overlay = Field({}, exclude=True)
+    """What `recycle train` chooses otherwise for this footage than the method `default` says; the footage's key does
+    not depend on it."""
     ablation: tuple[str, ...] = ()
     """Rows of the ablation; none: all."""
 
@@ -110,6 +113,7 @@ class RealSettings(Settings):
     fps: float | None = Field(None, gt=0)
     """At most so many frames a second."""
     pipeline: Overlay = Field({})
+    default: Overlay = Field({}, exclude=True)
     ablation: tuple[str, ...] = ()
 
 

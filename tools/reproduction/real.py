@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from recycle.config import Domain, ExtractSettings
+from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.extract import extract
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job
-from recycle.footage.clips import Shot, find_shots
-from recycle.footage.extract import extract
 from tools.reproduction.footage import read_all
 from tools.reproduction.plan import RealSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import Domain
-from recycle.footage.clips import Shot, spread
+from recycle.dataset.clips import Shot, spread
 from tools.reproduction.task import Clip, Translate
 
 FRAMES = 64

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from recycle.atomic import write_text
 from recycle.config import Pipeline
-from recycle.cores import cores
 from recycle.errors import Interrupted, OutputError
 from recycle.events import Event, Job, Step
-from recycle.footage.workers import run_all
 from recycle.run_folder import RunFolder
+from recycle.system.atomic import write_text
+from recycle.system.cores import cores
+from recycle.system.workers import run_all
 from recycle.training.checkpoint import previous_of
 from recycle.training.loop import train
 from recycle.translation.translator import Translator

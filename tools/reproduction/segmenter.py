@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.atomic import atomic_path, write_text
-from recycle.devices import find_device
 from recycle.events import Job
-from recycle.fabric import make_fabric
-from recycle.footage.street import LABELS
 from recycle.networks.predictor import pad_to_multiple
+from recycle.street.film import LABELS
+from recycle.system.atomic import atomic_path, write_text
+from recycle.system.devices import find_device
+from recycle.training.fabric import make_fabric
 from tools.reproduction.footage import read_all
 from tools.reproduction.plan import FootageSize, SegmenterSettings, digest
 from tools.reproduction.task import Clip, TrainingFootage

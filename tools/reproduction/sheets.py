@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from recycle.atomic import atomic_path
 from recycle.errors import OutputError
 from recycle.evaluation.metrics import Pixels
+from recycle.system.atomic import atomic_path
 from tools.reproduction.task import DIRECTIONS, Films, Translate
 
 ROWS = 5

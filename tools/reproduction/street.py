@@ -7,7 +7,7 @@ import numpy as np
 
 from recycle.config import Appearance, Domain
 from recycle.events import Job
-from recycle.footage.street import Street
+from recycle.street.film import Street
 from tools.reproduction.drawing import Reel, draw_all
 from tools.reproduction.plan import StreetSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import Domain, Pipeline
+from recycle.dataset.clips import Shot
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
-from recycle.footage.clips import Shot
 from tools.reproduction.plan import Budget, Overlay
 
 Clip = NDArray[np.uint8]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from recycle.config import Domain, Pipeline, TranslateSettings
-from recycle.footage.frame import Frame
 from recycle.translation.translator import Translator
+from recycle.video.frame import Frame
 from tools.reproduction.task import Clip, Translate
 
 PLAIN, STABILISED, SMOOTHED = "", "stabilised", "smoothed"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from recycle.config import Pipeline
 from recycle.config.losses import FURTHER, LossWeights
 from recycle.objective.terms.adversarial import Adversarial
-from recycle.objective.terms.base import Frames, Seen, Term
+from recycle.objective.terms.base import Crops, Frames, Seen, Term
+from recycle.objective.terms.colours import Colours
 from recycle.objective.terms.content import Content
 from recycle.objective.terms.cycle import Cycle
 from recycle.objective.terms.distillation import Distillation
@@ -24,7 +25,7 @@ from recycle.objective.terms.temporal import Temporal
 from recycle.objective.terms.unsupervised_recycle import UnsupervisedRecycle
 from recycle.objective.terms.unsupervised_spatial import UnsupervisedSpatial
 
-__all__ = ["TERMS", "Frames", "Seen", "Term", "add_term", "problems", "terms_of"]
+__all__ = ["TERMS", "Crops", "Frames", "Seen", "Term", "add_term", "problems", "terms_of"]
 
 TERMS: dict[str, type[Term]] = {
     term.name: term
@@ -33,6 +34,7 @@ TERMS: dict[str, type[Term]] = {
         Temporal,
         Content,
         SelfSimilarity,
+        Colours,
         FeatureMatching,
         Cycle,
         Recycle,

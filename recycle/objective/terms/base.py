@@ -1,13 +1,13 @@
 """What a term of the objective is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Pipeline
+from recycle.config import Domain, Pipeline
 from recycle.networks.discriminator import Judgement
 from recycle.objective.direction import BOTH, Direction
 from recycle.objective.discriminators import Discriminators
@@ -16,6 +16,8 @@ from recycle.objective.sides import fake_side, real_side
 
 Frames = Mapping[str, Tensor]
 """Clips by name, each (B, ·, 3, H, W) in [-1, 1]."""
+Crops = Callable[[Domain], Iterable[Tensor]]
+"""Batches of real frames of a domain, (N, 3, H, W) in [-1, 1] of the training size, spread over all its footage."""
 
 
 class Term:
@@ -31,6 +33,9 @@ class Term:
     """Whether it needs all T frames of a clip translated one by one, none of them predicted."""
     relies_on_predictors: ClassVar[bool] = False
     """Whether it is left out until the predictors are good enough (losses.prediction.wait)."""
+
+    studies: ClassVar[bool] = False
+    """Whether it looks at the footage before the first step."""
 
     sees_features: bool = False
     """Whether it looks by the frozen feature network `losses.features`, which the translators then have as `eyes`."""
@@ -52,6 +57,9 @@ class Term:
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
         """Networks of its own, trained with the generators, by their names in a checkpoint."""
         return {}
+
+    def study(self, crops: Crops, translators: Any) -> None:
+        """Look at the footage before the first step; what is found must lie in buffers of its networks."""
 
     def there(self, p: Pass, d: Direction) -> Frames:
         """Real frames for the generator of `d`."""

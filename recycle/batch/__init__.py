@@ -1,0 +1,1 @@
+"""Whole folders of video, unattended: what is to be done, its record, and the engines that do it."""

@@ -1,0 +1,175 @@
+"""Which files of a folder are translated, and into what."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import lru_cache
+from itertools import count
+from pathlib import Path, PurePosixPath
+
+from recycle.config import EncodeSettings
+from recycle.errors import FootageError, OutputError
+from recycle.names import original, plain
+from recycle.rendering.streams import OtherStreams
+from recycle.video.codecs import CONTAINERS, takes_codec
+from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """One source of a folder and its output."""
+
+    name: str
+    """Path of the source relative to the folder, with forward slashes, as `recycle.names.plain` text."""
+    source: Path
+    output: Path
+    target: str
+    """Path of the output relative to the output folder, written alike."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All of a folder: what is translated, and what is not."""
+
+    jobs: list[FileJob]
+    left_out: dict[str, str]
+    """Names of what is not taken, with the reasons."""
+    failed: dict[str, str]
+    """Names of what cannot be read, with the reasons."""
+    mixed: list[str]
+    """Names of folders of which the numbered images and the videos beside them are taken."""
+
+    def notices(self) -> list[str]:
+        """What a person should know of it, one line each."""
+        return [*mixed_lines(self.mixed), *left_out_lines(self.left_out)]
+
+
+def survey(
+    folder: Path,
+    out: Path,
+    settings: EncodeSettings,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    known: Callable[[str], str] = lambda name: "",
+) -> Survey:
+    """The videos and folders of numbered images in `folder` and below, in natural order, with their outputs.
+
+    The tree of `out` is that of `folder`. Patterns ('*.mkv', 'raw/*') are matched with the path and with the
+    name; without `include` all are taken. A source keeps its suffix where we write such files; else it becomes
+    .mp4, or .mkv if that cannot hold all of its streams. Of sources whose names differ in the suffix only, all but
+    the first keep it within the name of the output. `known` gives the output that a name had in an earlier run, or '':
+    it keeps that. Files within `out` are not taken.
+
+    Raises OutputError if `out` is `folder` or a file, FootageError if nothing is found.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; the output of a folder is a folder")
+    if out.resolve() == folder.resolve():
+        raise OutputError(f"{out} is the input itself; give another folder for the output")
+    found = find_footage([folder], without=out)
+
+    def wanted(name: str) -> bool:
+        return not _matches(name, exclude) and (not include or _matches(name, include))
+
+    sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
+    outputs = _outputs(sources, out, settings, known)
+    jobs = [FileJob(name, source, out / original(outputs[name]), outputs[name]) for name, source in sources.items()]
+    mixed = set(found.mixed)
+    left_out = relative_names(found.left_out, folder)
+    failed = relative_names(found.failed, folder)
+    if not jobs:
+        raise FootageError(f"{folder} holds no video that the patterns take")
+    return Survey(
+        jobs,
+        {name: reason for name, reason in left_out.items() if wanted(original(name))},
+        {name: reason for name, reason in failed.items() if not _matches(original(name), exclude)},
+        [job.name for job in jobs if job.source in mixed],
+    )
+
+
+def find_jobs(
+    folder: Path, out: Path, settings: EncodeSettings, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[FileJob]:
+    """The jobs of `survey` alone."""
+    return survey(folder, out, settings, include=include, exclude=exclude).jobs
+
+
+def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Sources with their names, which differ. The folder itself, if it is one, has its own name."""
+    names = {plain(source.relative_to(folder).as_posix()) for source in sources if source != folder}
+    for source in sources:
+        if source != folder:
+            yield plain(source.relative_to(folder).as_posix()), source
+        else:
+            own = plain(folder.name or folder.resolve().name)
+            yield (f"./{own}" if own in names else own), source
+
+
+def _outputs(
+    sources: dict[str, Path], out: Path, settings: EncodeSettings, known: Callable[[str], str]
+) -> dict[str, str]:
+    """The output of each name relative to `out`, as plain text.
+
+    No two share a name without suffix, and none has the name of a folder.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    folders = {str(parent) for name in sources for parent in PurePosixPath(name).parents}
+    suffixes = {name: _suffix_of(source, settings) for name, source in sources.items()}
+
+    def take(name: str, target: str) -> bool:
+        stem = str(PurePosixPath(target).with_suffix(""))
+        if stem in taken or target in folders:
+            return False
+        taken.add(stem)
+        found[name] = target
+        return True
+
+    for name in sources:
+        earlier = PurePosixPath(known(name))
+        if earlier.suffix.lower() == suffixes[name] and earlier.parent == PurePosixPath(name).parent:
+            take(name, str(earlier))
+    for name, source in sources.items():
+        if name not in found:
+            next(target for target in _targets(name, source, suffixes[name]) if take(name, target))
+    return found
+
+
+def _targets(name: str, source: Path, suffix: str) -> Iterator[str]:
+    """Names for the output of a source, the best first."""
+    path = PurePosixPath(name)
+    if source.is_file():
+        yield str(path.with_suffix(suffix))
+    yield f"{path}{suffix}"
+    for number in count(2):
+        yield f"{path}-{number}{suffix}"
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) or fnmatch(PurePosixPath(name).name, pattern) for pattern in patterns)
+
+
+def _suffix_of(source: Path, settings: EncodeSettings) -> str:
+    """Suffix of the output, chosen without decoding."""
+    candidates = tuple(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
+    own = source.suffix.lower()
+    if own in candidates:
+        return own
+    if ".mp4" not in candidates:
+        return candidates[0]
+    try:
+        facts = source.stat()
+        return _mp4_or_mkv(source, facts.st_size, facts.st_mtime)
+    except OSError:
+        return ".mp4"  # it will fail with its own reason
+
+
+@lru_cache(maxsize=100_000)
+def _mp4_or_mkv(source: Path, size: int, changed: float) -> str:
+    """For a file of that size and time, so that those of a watched folder are not opened again and again."""
+    try:
+        with OtherStreams(source, "mp4") as others:
+            return ".mkv" if others.notices else ".mp4"
+    except FootageError:
+        return ".mp4"  # it will fail with its own reason

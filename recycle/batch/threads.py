@@ -1,0 +1,83 @@
+"""Files of a folder on this machine, several at a time."""
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from recycle.batch.engine import Changed, advanced, awaits_disk, translate_one
+from recycle.batch.plan import Plan
+from recycle.config import Domain, TranslateSettings
+from recycle.events import Job
+from recycle.translation.translator import Translator
+
+_POLL_SECONDS = 0.2
+
+
+def files_at_once(cores: int) -> int:
+    """How many files keep a machine busy: while one is opened, joined or decoded, another is translated.
+
+    Two are 1.4 times as fast as one on two cores, three slower than two (docs/results.md).
+    """
+    return 1 if cores < 2 else max(2, min(4, cores // 4))
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Engine (see `recycle.batch.engine.Engine`) of one model and `at_once` threads."""
+
+    translator: Translator
+    to: Domain
+    settings: TranslateSettings
+    overwrite: bool = False
+    at_once: int = 1
+
+    def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
+        """Translate the file of each plan; begins no more when the disk has failed.
+
+        Raises KeyboardInterrupt after Ctrl-C, which cancels the job, and Interrupted where that is cancelled, when all
+        have stopped.
+        """
+        waiting = deque(plans)
+
+        def work() -> None:
+            try:
+                while not job.stopping and (one := _next(waiting)) is not None:
+                    self._translate(one, changed, job, waiting)
+            except BaseException:
+                waiting.clear()
+                raise
+
+        with ThreadPoolExecutor(self.at_once) as pool:
+            futures = [pool.submit(work) for _ in range(min(self.at_once, len(plans)))]
+            try:
+                pending = set(futures)
+                while pending:
+                    pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done
+            except KeyboardInterrupt:
+                job.cancel()
+                raise
+        for future in futures:
+            future.result()  # an error of ours, not of a file
+        job.check()
+
+    def _translate(self, one: Plan, changed: Changed, job: Job, waiting: "deque[Plan]") -> None:
+        changed(one, one.entry.model_copy(update={"state": "running"}))
+        entry = translate_one(
+            one,
+            self.translator,
+            to=self.to,
+            settings=self.settings,
+            overwrite=self.overwrite,
+            job=advanced(one, job),
+        )
+        if awaits_disk(entry):
+            waiting.clear()
+        changed(one, entry)
+
+
+def _next(waiting: "deque[Plan]") -> Plan | None:
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None

@@ -1,0 +1,28 @@
+"""The commands, in the order in which help lists them."""
+
+import typer
+
+from recycle.cli.compare import compare
+from recycle.cli.distill import distill
+from recycle.cli.doctor import doctor
+from recycle.cli.evaluate import evaluate
+from recycle.cli.extract import extract
+from recycle.cli.pipelines import pipelines
+from recycle.cli.probe import probe
+from recycle.cli.run import demo, run
+from recycle.cli.street import street
+from recycle.cli.train import train
+from recycle.cli.translate import translate
+
+app = typer.Typer(
+    name="recycle",
+    help="Translate video between two domains, learned from footage never filmed together (ReCycle-GAN).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):
+    app.command()(_verb)

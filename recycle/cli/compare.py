@@ -1,0 +1,32 @@
+"""`recycle compare`: put runs side by side on one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recycle.cli.options import AsJson
+from recycle.cli.output import watched
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs, finished or not.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    a: Annotated[list[Path] | None, typer.Option(help="Video of domain a to show (repeatable).")] = None,
+    b: Annotated[
+        list[Path] | None, typer.Option(help="Video of domain b; default: shared test clips, or held-out frames.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put runs side by side on one page: settings that differ, the same clips, scores, curves.
+
+    Without --a and --b it shows the test clips that all runs share, or else the frames that all held out.
+
+    Example: recycle compare runs/recycle runs/cycle --out compare.html
+    """
+    from recycle.runs.compare import compare as compare_runs
+
+    with watched(as_json) as job:
+        compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
+        job.say(f"wrote {out}   <- open this in a browser")

@@ -1,0 +1,45 @@
+"""`recycle distill`: train a small model to translate as a large one does."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recycle.cli.options import AsJson, DeviceChange, Hours, PrecisionChange, RunPath, Steps
+from recycle.cli.output import watched
+
+
+def distill(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the bundle to learn from.")],
+    a: Annotated[list[Path], typer.Option(help="Footage of domain a (repeatable).")],
+    b: Annotated[list[Path], typer.Option(help="Footage of domain b (repeatable).")],
+    out: RunPath = None,
+    width: Annotated[int, typer.Option(help="Channels of the smaller generators.")] = 16,
+    blocks: Annotated[int, typer.Option(help="Their residual blocks.")] = 6,
+    steps: Steps = None,
+    hours: Hours = None,
+    device: DeviceChange = None,
+    precision: PrecisionChange = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a small, fast model to translate as a large one does; run again to continue.
+
+    A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage need not
+    be what the large model learned from.
+
+    Example: recycle distill runs/signers/model --a footage/anna --b footage/ben --out runs/signers-fast
+    """
+    from recycle.run_folder import RunFolder
+    from recycle.runs.pipeline import distillation, learn
+
+    task = distillation(
+        model,
+        width=width,
+        blocks=blocks,
+        footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},
+        train={"steps": steps, "hours": hours, "device": device, "precision": precision},
+    )
+    where = RunFolder(out or Path("runs") / task.name)
+    with watched(as_json) as job:
+        report = learn(task, where, job=job)
+        job.say(f"trained {report.step} steps; the model is in {where.model}")

@@ -1,0 +1,56 @@
+"""`recycle evaluate`: score a model on unseen clips."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recycle.cli.options import AsJson, Device, DomainName, Features, Precision
+from recycle.cli.output import watched
+
+
+def evaluate(
+    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    out: Annotated[Path, typer.Option(help="Folder for the translated clips and metrics.json.")],
+    a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
+    b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
+    truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
+    truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
+    labels: Annotated[DomainName | None, typer.Option(help="The domain that holds street label maps.")] = None,
+    features: Features = None,
+    trained_a: Annotated[
+        list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")
+    ] = None,
+    trained_b: Annotated[list[Path] | None, typer.Option(help="The same of b, such as runs/demo/frames/b.")] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Score a model on unseen clips, with or without their true counterparts.
+
+    Example: recycle evaluate --model runs/demo/model --a day.mp4 --truth-ab night.mp4 --out scores
+    """
+    from recycle.config import parse_pipeline
+    from recycle.run_folder import RunFolder
+    from recycle.runs.scoring import score_model
+
+    footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
+    task = parse_pipeline(
+        {
+            "footage": {key: tuple(paths) for key, paths in footage.items() if paths},
+            "evaluate": {
+                "label_domain": labels,
+                "palette": "street" if labels else None,
+                "device": device,
+            }
+            | ({} if features is None else {"features": features}),
+            "translate": {"device": device, "precision": precision},
+        },
+        where="evaluate",
+    )
+    with watched(as_json) as job:
+        scores = score_model(task, model, out, job=job)
+        width = max(map(len, scores))
+        for name, value in scores.items():
+            job.say(f"{name:<{width}}  {value:.4f}")
+        job.say(f"wrote {RunFolder(out).metrics}")

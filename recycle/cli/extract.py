@@ -1,0 +1,51 @@
+"""`recycle extract`: footage becomes frames on disk."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from recycle.cli.options import AsJson, MaxPixels, given, numbers
+from recycle.cli.output import conclude, watched
+
+
+def extract(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos or of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for the frames.")],
+    fps: Annotated[float | None, typer.Option(help="Frames per second to keep; default: all.")] = None,
+    short_side: Annotated[int, typer.Option(help="Pixels of the shorter side; 0 keeps the size.")] = 286,
+    crop: Annotated[str | None, typer.Option(help="x,y,width,height to keep, in source pixels.")] = None,
+    format: Annotated[Literal["jpg", "png"], typer.Option(help="Image format.")] = "jpg",
+    drop_duplicates: Annotated[
+        float, typer.Option(help="Drop frames that differ by at most this many grey levels.")
+    ] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Files at a time; default: one per core.", min=1, max=1024)
+    ] = None,
+    max_pixels: MaxPixels = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cut footage into shots and write its frames to disk; run again to continue.
+
+    Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
+    """
+    from recycle.config import ExtractSettings, parse_settings
+    from recycle.dataset.extract import extract as run
+
+    settings = parse_settings(
+        ExtractSettings,
+        {
+            "fps": fps,
+            "short_side": short_side or None,
+            "crop": numbers(crop),
+            "format": format,
+            "drop_duplicates": drop_duplicates,
+            **given(max_pixels=max_pixels),
+        },
+    )
+    with watched(as_json) as job:
+        report = run(inputs, out, settings, workers=workers, job=job)
+        for notice in report.notices:
+            job.say(notice)
+        failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
+        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")

@@ -1,0 +1,85 @@
+"""Options that several commands share, and what is read from the text of options."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+DomainName = Literal["a", "b"]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Refuse pictures of more pixels; default: those of 16384x8640.", show_default=False, min=1, max=1 << 30
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
+FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
+FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
+RunPath = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
+Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
+Hours = Annotated[float | None, typer.Option(help="Train for so long by the clock, instead of in steps.")]
+DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lite2|street|none|FILE",
+        help="Whose features FID and KID compare; default: lite2. A FILE holds weights of Inception v3.",
+    ),
+]
+Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print what happens as JSON lines on standard output, for programs.")
+]
+Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
+Sharded = Annotated[
+    bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
+]
+PipelineFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="PIPELINE",
+        help="A TOML file, or the name of a pipeline that ships: demo, signers …; default: chosen for the footage.",
+        show_default=False,
+    ),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: print what would be chosen, and end.")]
+PlanGpu = Annotated[
+    float | None,
+    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory, from 1."),
+]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others keep the defaults of the settings."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse(options: Mapping[str, object], why: str) -> None:
+    """Raise BadParameter if any of these options, by name, was given."""
+    if given := [name for name, value in options.items() if value]:
+        raise typer.BadParameter(f"{', '.join(given)} {why}")
+
+
+def pairs(options: list[str] | None) -> dict[str, str]:
+    """Of options NAME=VALUE. Raises BadParameter for anything else."""
+    found = {}
+    for text in options or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"'{text}' is not NAME=VALUE; write for example tune=film")
+        found[name] = value
+    return found
+
+
+def numbers(text: str | None) -> tuple[int, ...] | None:
+    """Of a text like "x,y,width,height". Raises BadParameter for anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"'{text}' is not x,y,width,height; write for example 0,20,640,360") from error

@@ -1,0 +1,23 @@
+"""`recycle pipelines`: the pipelines that ship."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pipelines(
+    name: Annotated[str | None, typer.Argument(help="Print this one; without: list all.")] = None,
+) -> None:
+    """List the pipelines that ship, or print one to copy and change.
+
+    Example: recycle pipelines signers > my-task.toml
+    """
+    from recycle.config import find_pipeline, shipped_pipelines
+
+    if name is None:
+        for path in shipped_pipelines():
+            first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+            typer.echo(f"{path.stem:<12} {first}")
+    else:
+        typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)

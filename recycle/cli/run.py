@@ -1,0 +1,91 @@
+"""`recycle run` and `recycle demo`: a whole pipeline, and the one that ships as a demonstration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recycle.cli.options import (
+    AsJson,
+    DeviceChange,
+    Devices,
+    Features,
+    FootageA,
+    FootageB,
+    Hours,
+    Nodes,
+    PipelineFile,
+    Plan,
+    PlanGpu,
+    PrecisionChange,
+    RunPath,
+    Sharded,
+    Steps,
+)
+from recycle.cli.output import watched
+from recycle.cli.task import open_task, planned
+
+
+def run(
+    pipeline: PipelineFile = None,
+    a: FootageA = None,
+    b: FootageB = None,
+    test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
+    test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of b to translate and score.")] = None,
+    out: RunPath = None,
+    steps: Steps = None,
+    hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
+    device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
+    precision: PrecisionChange = None,
+    features: Features = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
+
+    Without a pipeline file one is chosen for the footage, as by 'recycle train'.
+
+    Example: recycle run --a summer --b winter --test-a walk.mp4
+
+    Example: recycle run my-task.toml --out runs/my-task
+    """
+    from recycle.runs.choice import Wishes
+    from recycle.runs.pipeline import run as run_pipeline
+
+    footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
+    machine = {"device": device, "precision": precision}
+    many = {"devices": devices, "nodes": nodes, "sharded": sharded}
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if planned(pipeline, wishes, plan, gpu):
+        return
+    with watched(as_json) as job:
+        task, folder = open_task(
+            pipeline,
+            wishes,
+            job,
+            footage=footage,
+            train={"steps": steps, "hours": hours, **many, **machine},
+            translate=machine,
+            evaluate={"features": features, "device": device},
+        )
+        where = run_pipeline(task, folder, job=job)
+        job.say(f"model       {where.model}")
+        job.say(f"translated  {where.translated}")
+        job.say(f"scores      {where.metrics}")
+        job.say(f"report      {where.report}   <- open this in a browser")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/demo"),
+    device: DeviceChange = None,
+    as_json: AsJson = False,
+) -> None:
+    """Film a street, learn day ↔ night from it, translate an unseen clip both ways, and show the result.
+
+    Example: recycle demo
+    """
+    run(Path("demo"), out=out, device=device, as_json=as_json)

@@ -1,0 +1,41 @@
+"""`recycle street`: film the procedural street."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from recycle.cli.options import AsJson
+from recycle.cli.output import watched
+from recycle.errors import OutputError
+
+LookName = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
+
+
+def street(
+    out: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file to write, such as street.mp4.")],
+    look: Annotated[LookName, typer.Option(help="Appearance of the same scenes.")] = "day",
+    seed: Annotated[int, typer.Option(help="Another seed is another street.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 10,
+    width: Annotated[int, typer.Option(help="Pixels.")] = 640,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 384,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
+    overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Film a procedural street, in one of five conditions or as label map: footage to learn and test with.
+
+    Example: recycle street night.mp4 --look night --seed 7
+    """
+    from recycle.config import StreetSettings, parse_settings
+    from recycle.street.film import Street
+
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} exists; give --overwrite to replace it")
+    checked = parse_settings(
+        StreetSettings, {"seed": seed, "width": width, "height": height, "fps": fps, "seconds": seconds}
+    )
+    film = Street(checked.seed, checked.width, checked.height, checked.fps, checked.seconds)
+    with watched(as_json) as job:
+        film.write(out, look, job=job)
+        job.say(f"wrote {out}")

@@ -1,0 +1,168 @@
+"""What a person sees of the events of a job: notices on standard output, progress on standard error.
+
+A terminal shows a bar, or a table of files. Elsewhere, as in a log, a piece of work has a line when it begins, one
+every LINE_SECONDS, and one when it ends. Imported by the command line alone.
+"""
+
+import json
+import math
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from recycle.cli.piece import Piece
+from recycle.events import Event, FileState, Notice, Progress, Review, Step
+from recycle.safe_text import printable_json, redact, shown
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from recycle.cli.table import LiveTable
+
+LINE_SECONDS = 30.0
+"""Seconds from one line on a piece of work to the next, where there is no terminal."""
+
+
+class Terminal:
+    """Observer of a `recycle.events.Job`; a context manager, whose end closes what is shown."""
+
+    def __init__(self, *, seconds: float = LINE_SECONDS) -> None:
+        self._seconds = seconds
+        self._told = 0.0
+        self._piece: Piece | None = None
+        self._untold = False  # whether a line on the end of the piece of work is due
+        self._score = ""
+        self._losses = ""
+        self._live: Live | None = None
+        self._table: LiveTable | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def __call__(self, event: Event) -> None:
+        """Show it."""
+        match event:
+            case Notice():
+                self._say(event.text)
+            case FileState():
+                self._file(event)
+            case Review():
+                self._score = f"score {event.score:.3f}"
+            case Step():
+                if event.losses:
+                    self._losses = " ".join(f"{name} {value:.2f}" for name, value in event.losses.items())
+                detail = " ".join(filter(None, (event.left, self._score, self._losses)))
+                self._progress(Progress("training", event.step, event.steps, "steps", detail))
+            case Progress():
+                self._progress(event)
+
+    def _say(self, text: str) -> None:
+        if self._table is not None and self._table.over:
+            self._close()
+        sys.stdout.write(shown(text) + "\n")  # in a terminal, rich puts it above the bar
+        sys.stdout.flush()
+
+    def _progress(self, event: Progress) -> None:
+        piece, over = self._piece, event.total is not None and event.done >= event.total
+        if piece is None or piece.what != event.what or (piece.finished and not over):
+            self._close()
+            piece = self._piece = Piece(event)
+            self._begin(piece)
+        elif piece.finished:
+            return
+        piece.update(event)
+        if piece.finished:
+            self._close(keep=True)
+        elif self._live is None and time.monotonic() - self._told >= self._seconds:
+            self._tell(piece.line())
+
+    def _begin(self, piece: Piece) -> None:
+        self._untold = True
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if not console.is_terminal or console.is_dumb_terminal:
+            self._tell(f"{piece.what} …")
+            return
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=lambda: piece.bar(console.width),
+            console=console,
+            refresh_per_second=4,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        self._open.enter_context(self._live)
+
+    def _file(self, event: FileState) -> None:
+        if self._table is None:
+            from recycle.cli.table import LiveTable
+
+            self._close()
+            self._table = self._open.enter_context(LiveTable(seconds=self._seconds))
+        self._table.observe(event)
+
+    def _close(self, *, keep: bool = False) -> None:
+        """End what is shown; `keep`: remember the piece of work, of which more may be told that is known already."""
+        piece, live = self._piece, self._live
+        self._live = self._table = None
+        self._open.close()
+        if piece is not None and live is None and self._untold and piece.facts():
+            self._tell(piece.line())
+        self._untold = False
+        if not keep:
+            self._piece = None
+
+    def _tell(self, line: str) -> None:
+        self._told = time.monotonic()
+        sys.stderr.write(shown(line) + "\n")
+        sys.stderr.flush()
+
+
+class JsonLines:
+    """Observer of a `recycle.events.Job` that prints each event as one line of JSON on standard output.
+
+    Its key "event" names the kind: progress, notice, file, step or review; the other keys are the event's fields.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __call__(self, event: Event) -> None:
+        """Print it."""
+        data = {"event": KINDS[type(event)], **{key: _plain(value) for key, value in asdict(event).items()}}
+        sys.stdout.write(printable_json(json.dumps(data, ensure_ascii=False)) + "\n")
+        sys.stdout.flush()
+
+
+KINDS: dict[type[Event], str] = {
+    Progress: "progress",
+    Notice: "notice",
+    FileState: "file",
+    Step: "step",
+    Review: "review",
+}
+"""What JSON lines call the events."""
+
+
+def _plain(value: object) -> object:
+    """A field as JSON holds it, without secrets."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, int | float):
+        return value
+    return redact(str(value))

@@ -1,0 +1,67 @@
+"""`recycle train`: learn a translation from two sets of footage."""
+
+from recycle.cli.options import (
+    AsJson,
+    DeviceChange,
+    Devices,
+    FootageA,
+    FootageB,
+    Hours,
+    Nodes,
+    PipelineFile,
+    Plan,
+    PlanGpu,
+    PrecisionChange,
+    RunPath,
+    Sharded,
+    Steps,
+)
+from recycle.cli.output import watched
+from recycle.cli.task import open_task, planned
+
+
+def train(
+    pipeline: PipelineFile = None,
+    a: FootageA = None,
+    b: FootageB = None,
+    out: RunPath = None,
+    steps: Steps = None,
+    hours: Hours = None,
+    plan: Plan = False,
+    gpu: PlanGpu = None,
+    device: DeviceChange = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    sharded: Sharded = None,
+    precision: PrecisionChange = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the translation from two sets of footage; run again to continue.
+
+    Without a pipeline file, size, networks, losses and schedule are chosen for the footage, this machine and --hours (4
+    where nothing is said), and written with the reasons to pipeline.toml in the run's folder. Change that file as you
+    like: the same command goes on with it.
+
+    Example: recycle train --a footage/anna --b footage/ben --hours 8
+
+    Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
+    """
+    from recycle.run_folder import RunFolder
+    from recycle.runs.choice import Wishes
+    from recycle.runs.pipeline import learn
+
+    footage = {"a": a, "b": b}
+    machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
+    wishes = Wishes(footage, out, hours, steps, device, precision)
+    if planned(pipeline, wishes, plan, gpu):
+        return
+    with watched(as_json) as job:
+        task, folder = open_task(
+            pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
+        )
+        where = RunFolder(folder)
+        report = learn(task, where, job=job)
+        job.say(
+            f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
+            f"previews in {where.previews}"
+        )

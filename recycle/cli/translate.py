@@ -1,0 +1,212 @@
+"""`recycle translate`: translate a video, or a folder of them."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from recycle.cli.options import AsJson, Device, DomainName, MaxPixels, Precision, given, pairs, refuse
+from recycle.cli.output import conclude, print_error, show, tell_lost, watched
+from recycle.system.places import is_here, place
+
+if TYPE_CHECKING:
+    from recycle.config import TranslateSettings
+    from recycle.events import Job
+    from recycle.translation.translator import Translator
+
+CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+Scale = Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")]
+Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")]
+Fps = Annotated[
+    str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
+]
+Timestamps = Annotated[
+    Literal["zero", "source"], typer.Option(help="zero: a clock that starts at 10 s or later is moved to 0.")
+]
+AtOnce = Annotated[int | None, typer.Option(help="Files, or workers of a cluster, at a time.", min=1, max=1024)]
+Cluster = Annotated[
+    str | None, typer.Option(metavar="[ADDRESS]", help="On this Ray cluster (host:port), or the one here.")
+]
+
+
+def translate(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", parser=place, help="Video file or folder; a URL too.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="The same, to write.")],
+    model: Annotated[str, typer.Option(help="Folder of a model bundle, or 'identity'.")],
+    to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
+    scale: Scale = "trained",
+    smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
+    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Against flicker, by this strength.")] = 0.0,
+    start: Annotated[str | None, typer.Option(help="Begin here: seconds, or h:mm:ss.")] = None,
+    end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
+    preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
+    compare: Annotated[bool, typer.Option(help="Show the source at the left of the translation.")] = False,
+    codec: Annotated[CodecName, typer.Option(help="h264 plays everywhere.")] = "h264",
+    crf: Annotated[int | None, typer.Option(help="Quality: 0 best; default: like the source.")] = None,
+    bitrate: Annotated[int | None, typer.Option(help="Bits per second, instead of --crf.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
+    depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
+    pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
+    alpha: Alpha = "drop",
+    option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
+    hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
+    fps: Fps = None,
+    max_pixels: MaxPixels = None,
+    timestamps: Timestamps = "zero",
+    overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
+    include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
+    watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
+    at_once: AtOnce = None,
+    cluster: Cluster = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Translate a video, or all videos of a folder; nothing is lost, nothing is done twice.
+
+    Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
+    continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
+    each. The exit code is 1 if anything failed, and 3 if all is written but sound, subtitles or data were lost.
+
+    Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers/model --to b
+
+    Example: recycle translate holiday/ holiday-b/ --model runs/signers/model --to b
+    """
+    look = {"scale": _scale(scale), "smoothing": smoothing, "stabilise": stabilise, "timestamps": timestamps}
+    coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
+    coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
+    read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
+    task = _Task(source, output, model, to, _settings(look | coded | read), overwrite, at_once, cluster)
+    part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
+    folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
+    folder |= {"--watch": watch}
+    _begin(task, part, folder, as_json)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a folder and a single file have in common."""
+
+    source: Path
+    output: Path
+    model: str
+    to: DomainName
+    settings: "TranslateSettings"
+    overwrite: bool
+    at_once: int | None
+    cluster: str | None
+
+    def translator(self) -> "Translator":
+        from recycle.translation.translator import Translator
+
+        if self.cluster:  # the workers choose
+            return Translator.from_pretrained(self.model, device="cpu", precision="auto")
+        return Translator.from_pretrained(self.model, device=self.settings.device, precision=self.settings.precision)
+
+
+def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], as_json: bool) -> None:
+    """part and folder: by name, the options that are for one video and for a folder."""
+    from recycle.batch.task import is_batch
+
+    if is_batch(task.source, task.output):
+        refuse(part, "are for one file, not for a folder")
+        _folder(task, folder, as_json)
+    else:
+        refuse(folder | {"--at-once": task.at_once and not task.cluster}, "are for a folder")
+        _file(task, part, as_json)
+
+
+def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
+    from recycle.batch.ledger import LEDGER, open_ledger
+    from recycle.batch.task import Folder, describe_plan, open_engine, translate_all, watch_folder
+
+    include, exclude = (tuple(given[name] or ()) for name in ("--include", "--exclude"))
+    folder = Folder(task.source, task.output, task.translator(), task.to, task.settings, include, exclude)
+    again = {"overwrite": task.overwrite, "retry_failed": given["--retry-failed"]}
+    if given["--dry-run"]:
+        show(describe_plan(folder, **again), lines=True)
+        return
+    with watched(as_json) as job:
+        with (
+            open_ledger(task.output) as ledger,
+            open_engine(folder, overwrite=task.overwrite, at_once=task.at_once, cluster=task.cluster) as engine,
+        ):
+            run = partial(translate_all, folder, engine=engine, ledger=ledger, **again)
+            report = watch_folder(run, job=job) if given["--watch"] else run(job=job)
+        for notice in report.notices:
+            job.say(notice)
+        if report.stopped:
+            print_error(report.stopped)
+        failed = [f"{name}: {reason}" for name, reason in report.failed]
+        lost = [f"{name}: {streams}" for name, streams in report.lost]
+        conclude(job, "translated", report.done, report.skipped, failed, str(task.output / LEDGER), lost)
+
+
+def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
+    from recycle.rendering.prepare import check_output
+    from recycle.video.find import beside_images
+    from recycle.video.stated import check_rate
+
+    check_output(task.source, task.output, overwrite=task.overwrite)
+    check_rate(task.source, task.settings.fps)
+    with watched(as_json) as job:
+        for line in beside_images(task.source) if task.source.is_dir() else []:
+            job.say(line)
+        if task.cluster:
+            _by_cluster(task, task.cluster, part, job)
+        else:
+            _here(task, part, job)
+
+
+def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> None:
+    from recycle.batch.task import Folder, translate_file
+
+    translator = task.translator()
+    refuse(part, "are not for a cluster")
+    folder = Folder(task.source, task.output.parent, translator, task.to, task.settings)
+    done = translate_file(folder, task.output, cluster=cluster, overwrite=task.overwrite, at_once=task.at_once, job=job)
+    for notice in done.notices:
+        job.say(notice)
+    job.say(f"wrote {task.output}: {done.frames} frames in {done.seconds:.1f} s")
+    tell_lost(done.lost)
+
+
+def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
+    from recycle.rendering.span import parse_span, preview_span
+    from recycle.system.storage import workplace
+    from recycle.video.fingerprint import fingerprint
+
+    translator, source, output = task.translator(), task.source, task.output
+    preview = part["--preview"]
+    span = preview_span(source, task.settings) if preview else parse_span(part["--start"], part["--end"])
+    work = workplace(source, output, "" if is_here(source) else fingerprint(source))
+    with work as (source_here, output_here):
+        result = translator.translate_video(
+            source_here,
+            output_here,
+            to=task.to,
+            settings=task.settings,
+            span=span,
+            compare=part["--compare"] or preview,
+            overwrite=task.overwrite or output_here != output,
+            job=job,
+        )
+    before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
+    job.say(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
+    tell_lost(result.lost)
+
+
+def _settings(given: dict[str, Any]) -> "TranslateSettings":
+    from recycle.config import TranslateSettings, parse_settings
+
+    return parse_settings(TranslateSettings, given)
+
+
+def _scale(text: str) -> str | int:
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text

@@ -1,0 +1,390 @@
+"""Clips of extracted footage: windows of T frames, never across a cut or a gap."""
+
+import copy
+import json
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from recycle.errors import FootageError
+from recycle.system.cores import capped, cores
+from recycle.system.workers import end_with_parent
+from recycle.video.image_file import read_image
+
+LOADERS = 4
+"""Processes that load clips for a GPU, where nothing else is said."""
+FEW_CLIPS = 200
+"""Below this many clips a domain is called small."""
+
+
+class Files(Sequence[Path]):
+    """Files of one folder, in order. Thirty hours are millions: each takes the bytes of its name, not of a Path."""
+
+    def __init__(self, folder: Path, names: NDArray[np.bytes_]) -> None:
+        self.folder, self._names = folder, names
+
+    @classmethod
+    def of(cls, folder: Path, names: Iterable[str]) -> "Files":
+        """The files of these names in `folder`."""
+        return cls(folder, np.array([os.fsencode(name) for name in names], dtype=np.bytes_))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Files": ...
+    def __getitem__(self, index: int | slice) -> "Path | Files":
+        if isinstance(index, slice):
+            return Files(self.folder, self._names[index])
+        return self.folder / os.fsdecode(bytes(self._names[index]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Files) and self.folder == other.folder and np.array_equal(self._names, other._names)
+
+    def __hash__(self) -> int:
+        return hash((self.folder, len(self)))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Contiguous extracted frames of one source: image files in order, all of one size."""
+
+    files: Sequence[Path]
+    width: int
+    height: int
+    interval: float = 0.0
+    """Median seconds from one frame of the source to the next; 0: unknown."""
+
+    def read(self, index: int) -> Tensor:
+        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, cut off or of another size."""
+        try:
+            image = read_image(self.files[index])
+        except FootageError as error:
+            raise FootageError(f"cannot read a frame: {error}; delete it and start again") from error
+        if image.shape[:2] != (self.height, self.width):
+            raise FootageError(
+                f"{self.files[index]} is {image.shape[1]}x{image.shape[0]}, expected {self.width}x{self.height}; "
+                "delete it or extract the footage again"
+            )
+        return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def find_shots(folder: Path) -> list[Shot]:
+    """All shots below `folder`, which `recycle extract` wrote (itself or its sub-folders).
+
+    A frame that its manifest lists and that is no longer there ends the shot. Raises FootageError if there
+    is no extracted footage or a manifest is damaged.
+    """
+    manifests = sorted(p for p in folder.glob("**/manifest.json") if not p.parent.name.startswith("."))
+    if not manifests:
+        raise FootageError(f"{folder} holds no extracted footage; make it with 'recycle extract VIDEO… --out {folder}'")
+    return [shot for manifest in manifests for shot in _shots_of(manifest)]
+
+
+def _shots_of(manifest: Path) -> list[Shot]:
+    try:
+        data = json.loads(manifest.read_text(encoding="utf-8"))
+        width, height = int(data["width"]), int(data["height"])
+        rows = [(str(row["file"]), int(row["shot"])) for row in data["frames"]]
+        interval = _interval(data)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise FootageError(f"{manifest} is not a manifest of 'recycle extract'; extract the footage again") from error
+    present = {entry.name for entry in os.scandir(manifest.parent)}
+    runs: list[list[str]] = []
+    previous = None
+    for name, shot in rows:
+        if name not in present:
+            previous = None
+            continue
+        if shot != previous:
+            runs.append([])
+        runs[-1].append(name)
+        previous = shot
+    return [Shot(Files.of(manifest.parent, names), width, height, interval) for names in runs]
+
+
+def _interval(manifest: dict[str, Any]) -> float:
+    """Median seconds between frames of one shot; 0 if the manifest does not tell."""
+    if "time_base" not in manifest:
+        return 0.0
+    shots, times = (np.array([int(row[key]) for row in manifest["frames"]]) for key in ("shot", "pts"))
+    steps = np.diff(times)[np.diff(shots) == 0]
+    return float(np.median(steps) * Fraction(manifest["time_base"])) if len(steps) else 0.0
+
+
+def spread(shots: Sequence[Shot], count: int) -> list[Tensor]:
+    """At most `count` frames, evenly spread over all shots, as Shot.read gives them."""
+    total = sum(len(shot.files) for shot in shots)
+    numbers = np.unique(np.linspace(0, total - 1, count).astype(int))
+    return [shot.read(index) for shot, index in locate(shots, numbers)]
+
+
+def locate(shots: Sequence[Shot], numbers: NDArray[np.int_]) -> list[tuple[Shot, int]]:
+    """Shot and index in it of the frames of these numbers, counted over all shots."""
+    ends = np.cumsum([len(shot.files) for shot in shots])
+    owners = np.searchsorted(ends, numbers, side="right")
+    return [(shots[s], int(n - ends[s] + len(shots[s].files))) for s, n in zip(owners, numbers, strict=True)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Footage of one domain: shots to train on, and one held-out run of frames for previews."""
+
+    train: tuple[Shot, ...]
+    held_out: Shot
+    unseen: bool
+    """Whether the held-out frames are not trained on."""
+
+
+def split(shots: Sequence[Shot], held_out: int) -> Split:
+    """Hold out `held_out` frames, at most a tenth of all, at least 4: the end of the last shot that has so many, or of
+    the longest where none has.
+
+    Where there are not even 4 the last shot's are trained on too. Raises FootageError for no frames at all.
+    """
+    total = sum(len(shot.files) for shot in shots)
+    if total == 0:
+        raise FootageError("the footage holds no frames")
+    count = min(held_out, total // 10, max(len(shot.files) for shot in shots))
+    if count < 4:
+        last = shots[-1]
+        return Split(tuple(shots), replace(last, files=last.files[-held_out:]), unseen=False)
+    chosen = max(n for n, shot in enumerate(shots) if len(shot.files) >= count)
+    shot = shots[chosen]
+    rest = [replace(shot, files=shot.files[:-count])] if len(shot.files) > count else []
+    train = (*shots[:chosen], *rest, *shots[chosen + 1 :])
+    return Split(train, replace(shot, files=shot.files[-count:]), unseen=True)
+
+
+class Windows(Sequence[tuple[int, int]]):
+    """Every window of one span in shots: (shot, first frame), in order. Holds one number for each shot."""
+
+    def __init__(self, lengths: Iterable[int], span: int) -> None:
+        counts = np.array([max(0, length - span + 1) for length in lengths], dtype=np.int64)
+        self._starts = np.concatenate(([0], np.cumsum(counts)))
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, int]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, int] | list[tuple[int, int]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        shot = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return shot, index - int(self._starts[shot])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Windows) and np.array_equal(self._starts, other._starts)
+
+    def __hash__(self) -> int:
+        return hash(len(self))
+
+    def used(self) -> list[int]:
+        """The shots that hold a window."""
+        return np.flatnonzero(np.diff(self._starts)).tolist()
+
+
+class Domain:
+    """The windows of one domain, drawn in an order that depends on the seed alone."""
+
+    def __init__(
+        self, shots: Sequence[Shot], *, name: str, frames: int, strides: tuple[int, int] = (1, 1), seed: int
+    ) -> None:
+        """strides: the least and the greatest temporal stride; each clip draws one that fits into its shot."""
+        self.shots, self.frames, self.strides = tuple(shots), frames, strides
+        span = (frames - 1) * strides[0] + 1
+        self.windows = Windows((len(shot.files) for shot in shots), span)
+        if not self.windows:
+            longest = max((len(shot.files) for shot in shots), default=0)
+            raise FootageError(
+                f"domain {name} has too little footage: its longest shot has {longest} frames for training, a clip "
+                f"needs {span}; add footage or extract it at a higher frame rate"
+            )
+        used = [shots[s] for s in self.windows.used()]
+        self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
+        self.name, self._seed = name, [seed, ord(name[0])]
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    def clip(self, number: int) -> Tensor:
+        """Sample `number` (0, 1, …): uint8 (T, 3, H, W), H and W those of the domain's smallest frames.
+
+        Every window comes once per epoch, in an order drawn anew for each epoch.
+        """
+        window, random = self.draw(number)
+        return self.read(*window, random)
+
+    def draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
+        """Shot, first frame and stride of a sample, and the random numbers for its crop."""
+        epoch, position = divmod(number, len(self.windows))
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
+        shot, start = self.windows[int(self._order[1][position])]
+        random = np.random.default_rng([*self._seed, epoch, position])
+        return (shot, start, self.stride(shot, start, random)), random
+
+    def stride(self, shot: int, start: int, random: np.random.Generator) -> int:
+        """A temporal stride for the clip that begins there: drawn of those that fit into its shot."""
+        low, high = self.strides
+        if self.frames == 1 or high == low:
+            return low
+        fitting = (len(self.shots[shot].files) - 1 - start) // (self.frames - 1)
+        return int(random.integers(low, min(high, fitting) + 1))
+
+    def read(self, shot: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
+        """The clip that begins at a frame of a shot: uint8 (T, 3, H, W), cut to the canvas at a random place."""
+        return self.cut(shot, start, stride, self.place(shot, self.canvas, random), self.canvas)
+
+    def place(self, shot: int, size: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
+        """Top and left of a cut of that size (height, width) in a shot's frames, drawn at random."""
+        height, width = size
+        top = int(random.integers(self.shots[shot].height - height + 1))
+        return top, int(random.integers(self.shots[shot].width - width + 1))
+
+    def cut(self, shot: int, start: int, stride: int, place: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """The clip that begins at a frame of a shot: uint8 (T, 3, *size), cut out with its top and left at `place`."""
+        clip = torch.stack([self.shots[shot].read(start + t * stride) for t in range(self.frames)])
+        (top, left), (height, width) = place, size
+        return clip[:, :, top : top + height, left : left + width]
+
+
+class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
+    """Sample i is the pair of the i-th clip of a and the i-th clip of b, drawn independently.
+
+    A pure function of the seed and i, so any number of loading processes gives the same samples, and a
+    resumed run continues by starting at its step.
+    """
+
+    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+        self.a, self.b, self.length = a, b, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.a.clip(number), self.b.clip(number)
+
+
+class PairedClips(Dataset[tuple[Tensor, Tensor]]):
+    """Sample i is a clip of a and its counterpart in b: the same frames of the same shot, cut at the same place."""
+
+    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+        if a.windows != b.windows or any((x.width, x.height) != (y.width, y.height) for x, y in _pairs(a, b)):
+            raise FootageError(
+                "paired footage must have frames of one size on both sides; extract both with the same settings"
+            )
+        self.a, self.b, self.length = a, b, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        window, random = self.a.draw(number)
+        return self.a.read(*window, copy.deepcopy(random)), self.b.read(*window, random)
+
+
+def _pairs(a: Domain, b: Domain) -> Iterator[tuple[Shot, Shot]]:
+    return zip(a.shots, b.shots, strict=True)
+
+
+def align(a: Sequence[Shot], b: Sequence[Shot]) -> tuple[list[Shot], list[Shot]]:
+    """Shots of paired footage, cut on both sides wherever one side is cut: the n-th frame of a is the n-th of b.
+
+    A shot ends on both sides where a cut was found on one: cuts are easier to see by day than by night. Raises
+    FootageError where a source of a has not as many frames as its counterpart in b.
+    """
+    sources = [_by_source(shots) for shots in (a, b)]
+    if len(sources[0]) != len(sources[1]):
+        raise FootageError(
+            f"paired footage needs as many videos of a as of b, in the same order; a has {len(sources[0])}, "
+            f"b has {len(sources[1])}"
+        )
+    aligned: tuple[list[Shot], list[Shot]] = ([], [])
+    for (name_a, one), (name_b, other) in zip(sources[0].items(), sources[1].items(), strict=True):
+        counts = [sum(len(shot.files) for shot in shots) for shots in (one, other)]
+        if counts[0] != counts[1]:
+            raise FootageError(
+                f"paired footage needs frame-by-frame counterparts: {name_a.name} has {counts[0]} frames, "
+                f"{name_b.name} has {counts[1]}; extract both with drop_duplicates = 0"
+            )
+        cuts = sorted({0, counts[0], *_ends(one), *_ends(other)})
+        for side, shots in zip(aligned, (one, other), strict=True):
+            files = Files.of(shots[0].files[0].parent, (file.name for shot in shots for file in shot.files))
+            side += [replace(shots[0], files=files[i:j]) for i, j in pairwise(cuts)]
+    return aligned
+
+
+def _by_source(shots: Sequence[Shot]) -> dict[Path, list[Shot]]:
+    sources: dict[Path, list[Shot]] = {}
+    for shot in shots:
+        sources.setdefault(shot.files[0].parent, []).append(shot)
+    return sources
+
+
+def _ends(shots: Sequence[Shot]) -> list[int]:
+    return list(accumulate(len(shot.files) for shot in shots))
+
+
+def loading_processes(workers: int | None, device: torch.device, *, beside: int = 1) -> int:
+    """Processes that load clips for one device: `workers`, as far as the cores allow, or those of
+    `train.workers = None`.
+
+    beside: processes that train on this machine, which share its cores.
+    """
+    if workers is not None:
+        return capped(workers)
+    return 0 if device.type == "cpu" else min(LOADERS, max(1, cores() // max(1, beside) - 1))
+
+
+def load_clips(
+    clips: UnpairedClips | PairedClips,
+    *,
+    first: int,
+    batch_size: int,
+    every: int | None = None,
+    workers: int,
+    pin_memory: bool = False,
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches of the samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W); can be gone through once.
+
+    every: from one batch to the next; more than `batch_size` leaves samples to other processes.
+    """
+    starts = range(first, len(clips), every or batch_size)
+    return DataLoader(
+        clips,
+        batch_sampler=(list(range(start, start + batch_size)) for start in starts),
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_start_loading,
+        generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
+    )
+
+
+def _start_loading(worker: int) -> None:
+    """Leave stopping to the process that trains, which finishes its step and saves, and end where it is killed.
+
+    Ctrl-C, or a terminal that closes, reaches all processes. The fork server and the resource tracker, of which
+    these processes hold the last ends of pipes, end with them.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()

@@ -1,0 +1,175 @@
+"""A glance at the footage of one side, before anything of it is extracted or after.
+
+A few frames, evenly spread, are decoded, so that it takes no longer for hours of footage than for seconds. Nothing is
+written.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.dataset.clips import Shot, find_shots, locate
+from recycle.errors import FootageError
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.find import find_sources
+from recycle.video.frame import ASSUMED_RATE, LazyFrame
+from recycle.video.images import ImageFolderReader
+from recycle.video.stated import estimate_frames
+
+SOURCES = 12
+"""Sources of a side that are opened."""
+FRAMES = 24
+"""Frames of a side that are looked at, each with the one after it."""
+SHORT = 300
+"""Frames of a source that is decoded as a whole; a longer one is entered at its key frames."""
+CROP = 512
+"""Pixels, each way, of the middle of a frame that is kept at its own size."""
+LINES = 112
+"""Pixels of the shorter side of a frame that is kept whole."""
+WIDEST = 4
+"""Longest side, in shorter sides, of such a frame."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What is kept of one frame: RGB, (H, W, 3)."""
+
+    middle: Pixels
+    """At its own size, at most CROP pixels each way: for its exact colours."""
+    whole: Pixels
+    """Its shorter side LINES long."""
+    after: Pixels | None
+    """The frame after it, likewise; None: there is none in this shot or source."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the footage of one side is like, by a few of its frames and by what its sources say of themselves."""
+
+    width: int
+    height: int
+    """Of the upright frames, in square pixels; of the source with the shortest side."""
+    fps: float
+    """Frames per second, the median over the sources."""
+    frames: int
+    """As the sources claim; of more than SOURCES of them, about so many."""
+    extracted: bool
+    """Whether its frames are on disk already, at the size that they have."""
+    glimpses: tuple[Glimpse, ...]
+    """At least one."""
+
+
+def glance(paths: Sequence[Path]) -> Glance:
+    """Look at videos, folders of videos or of images, or extracted frames.
+
+    Raises FootageError, in one line, for footage that does not exist, or of which nothing can be read.
+    """
+    if all(is_extracted(path) for path in paths):
+        shots = [shot for path in paths for shot in find_shots(path)]
+        if not any(len(shot.files) for shot in shots):
+            raise FootageError(f"{paths[0]} holds no frames; extract the footage again")
+        return glance_at_shots(shots)
+    sources = find_sources(paths)
+    looked_at = [sources[i] for i in np.unique(np.linspace(0, len(sources) - 1, SOURCES).astype(int))]
+    each = -(-FRAMES // len(looked_at))
+    glimpses: list[Glimpse] = []
+    sizes, rates, counts, problems = [], [], [], []
+    for source in looked_at:
+        try:
+            reader = open_frames(source, square_pixels=True)
+            count = reader.info.frame_count or estimate_frames(source) or 0
+            glimpses += _spread(reader, count, each)
+        except (FootageError, av.FFmpegError, OSError) as error:
+            problems.append(str(error))
+            continue
+        sizes.append((reader.info.width, reader.info.height))
+        rates.append(float(reader.info.average_rate or ASSUMED_RATE))
+        counts.append(max(1, count))
+    if not glimpses:
+        raise FootageError(problems[0] if len(looked_at) == 1 else f"nothing of {paths[0]} can be read: {problems[0]}")
+    width, height = min(sizes, key=min)
+    count = round(sum(counts) * len(sources) / len(looked_at))
+    return Glance(width, height, float(np.median(rates)), count, False, tuple(glimpses))
+
+
+def glance_at_shots(shots: Sequence[Shot]) -> Glance:
+    """Look at extracted frames, at least one. Raises FootageError for one that cannot be read."""
+    count = sum(len(shot.files) for shot in shots)
+    glimpses = []
+    for shot, index in locate(shots, np.unique(np.linspace(0, count - 1, FRAMES).astype(int))):
+        after = _read(shot, index + 1) if index + 1 < len(shot.files) else None
+        glimpses.append(_glimpse(_read(shot, index), after))
+    smallest = min(shots, key=lambda shot: min(shot.width, shot.height))
+    rates = [1 / shot.interval for shot in shots if shot.interval]
+    fps = float(np.median(rates)) if rates else float(ASSUMED_RATE)
+    return Glance(smallest.width, smallest.height, fps, count, True, tuple(glimpses))
+
+
+def is_extracted(path: Path) -> bool:
+    """Whether a path is a folder of frames that `recycle extract` wrote."""
+    return path.is_dir() and any(path.glob("**/manifest.json"))
+
+
+def _spread(reader: VideoReader | ImageFolderReader, total: int, count: int) -> Iterator[Glimpse]:
+    """About `count` frames of a source of about `total` (0: unknown), evenly spread, each with the one after it."""
+    info = reader.info
+    if isinstance(reader, ImageFolderReader):
+        for index in np.unique(np.linspace(0, total - 1, count).astype(int)):
+            yield from _pairs(reader.read(start=int(index), end=int(index) + 2), every=2)
+        return
+    if not info.duration or total <= SHORT:
+        yield from _pairs(islice(reader.read(), SHORT), every=max(1, (total or SHORT) // count))
+        return
+    seen: set[int] = set()
+    for part in range(count):
+        moment = info.start + info.duration * part / count
+        frames = islice(reader.read(entry=int(moment / info.time_base)), 2)
+        if (first := next(frames, None)) is not None and first.pts not in seen:  # the key frame before several moments
+            seen.add(first.pts)
+            before, after = _pixels(first), next(frames, None)
+            yield _glimpse(before, None if after is None else _pixels(after))
+        reader.close()
+
+
+def _pairs(frames: Iterable[LazyFrame], *, every: int) -> Iterator[Glimpse]:
+    """Every so many frames one, with the one after it."""
+    before: Pixels | None = None
+    for number, frame in enumerate(frames):
+        if before is None and number % every:
+            continue
+        pixels = _pixels(frame)
+        if before is not None:
+            yield _glimpse(before, pixels)
+        before = None if number % every else pixels
+    if before is not None:
+        yield _glimpse(before, None)
+
+
+def _glimpse(frame: Pixels, after: Pixels | None) -> Glimpse:
+    top, left = (max(0, side - CROP) // 2 for side in frame.shape[:2])
+    middle = frame[top : top + CROP, left : left + CROP].copy()  # the rest of the frame is let go
+    return Glimpse(middle, _resized(frame), None if after is None else _resized(after))
+
+
+def _resized(frame: Pixels) -> Pixels:
+    """The shorter side LINES long, the other at most WIDEST times as long."""
+    scale = LINES / min(frame.shape[:2])
+    height, width = (min(round(side * scale), WIDEST * LINES) for side in frame.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=how), np.uint8)
+
+
+def _pixels(frame: LazyFrame) -> Pixels:
+    return np.asarray(frame.pixels(), np.uint8)
+
+
+def _read(shot: Shot, index: int) -> Pixels:
+    return np.ascontiguousarray(shot.read(index).permute(1, 2, 0).numpy())

@@ -1,0 +1,81 @@
+"""The folder of one extracted source: its manifest, its name, and whether it may be replaced."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recycle.errors import FootageError
+from recycle.names import plain
+
+MANIFEST = "manifest.json"
+
+
+class ManifestFrame(BaseModel):
+    """One extracted frame."""
+
+    model_config = ConfigDict(frozen=True)
+    file: str
+    shot: int
+    pts: int
+
+
+class Manifest(BaseModel):
+    """What was extracted from one source, and how."""
+
+    model_config = ConfigDict(frozen=True)
+    source: str
+    """Absolute path, as `recycle.names.plain` text."""
+    fingerprint: str
+    settings: dict[str, Any]
+    width: int
+    height: int
+    """Size of the extracted frames in pixels."""
+    rotation: int
+    """Counter-clockwise degrees that the source asked for; already applied."""
+    time_base: str
+    """Seconds per unit of `pts`, as a fraction: '1/12800'."""
+    modified: int = 0
+    """As `recycle.video.fingerprint.modified` of the source; 0, too, if an earlier version wrote this."""
+    content: str = ""
+    """As `recycle.video.fingerprint.content` of the source; '' if an earlier version wrote this."""
+    frames: tuple[ManifestFrame, ...]
+    """In order. A listed file that is missing was deleted by hand: the shot ends there."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Manifest of an extracted source; None if `folder` is not one."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def folder_name(source: Path, digest: str) -> str:
+    """Name of a source's folder: its own name and 8 hex digits of `digest`, so that equal names do not collide."""
+    name = plain(source.resolve().name if source.is_dir() else source.stem)
+    name = re.sub(r"[\x00-\x1f]", "_", name.lstrip(".")) or "video"
+    short = name.encode()[:180].decode("utf-8", "ignore")
+    return f"{short}-{digest[:8]}"
+
+
+def check_untouched(folder: Path, manifest: Manifest) -> None:
+    """Raise FootageError if a person deleted, changed or added files: such a folder is not replaced."""
+    written = (folder / MANIFEST).stat().st_mtime  # the manifest is written after all frames
+    listed = {frame.file for frame in manifest.frames}
+    found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
+    added = sorted(found.keys() - listed - {MANIFEST})
+    changed = [name for name in listed & found.keys() if found[name].stat().st_mtime > written + 1]
+    deleted = len(listed - found.keys())
+    if added:
+        problem = f"holds files that extraction did not write, such as {added[0]}"
+    elif changed:
+        problem = f"holds {len(changed)} frames that were changed after extraction, such as {min(changed)}"
+    elif deleted:
+        problem = f"misses {deleted} frames that were deleted by hand, which extracting anew would bring back"
+    else:
+        return
+    raise FootageError(f"{folder} was extracted otherwise and {problem}; move it away or choose another folder")

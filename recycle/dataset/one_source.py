@@ -1,0 +1,159 @@
+"""One video, or one folder of images, becomes one folder of frames in a single pass."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.config import ExtractSettings
+from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.dataset.selection import DuplicateDropper, RateSelector
+from recycle.errors import FootageError
+from recycle.names import plain
+from recycle.system.atomic import atomic_path
+from recycle.video.decode import VideoReader, open_frames
+from recycle.video.fingerprint import content, modified
+from recycle.video.frame import ASSUMED_RATE, LazyFrame, StreamInfo
+from recycle.video.images import ImageFolderReader, listed
+from recycle.video.shots import ShotFinder, detection_size
+from recycle.video.source_state import SourceState
+
+_ENCODING = {
+    "jpg": [
+        *(cv2.IMWRITE_JPEG_QUALITY, 95),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    ],
+    "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+}
+_REPORT_EVERY = 16
+
+
+def extract_source(
+    source: Path,
+    target: Path,
+    fingerprint: str,
+    settings: ExtractSettings,
+    count: Callable[[int], None],
+    *,
+    threads: bool = True,
+) -> tuple[int, list[str]]:
+    """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
+
+    Returns the number of frames written and notices, one line each. `count` is told of the frames decoded;
+    `threads`: as of VideoReader.
+    Raises FootageError for a source that cannot be read, that changes meanwhile, or a crop that does not fit, OSError
+    for a target that cannot be written.
+    """
+    state = SourceState.of(source)
+    if state.fingerprint != fingerprint:
+        raise FootageError(f"{source} has changed since this began; run again when it is complete")
+    with (
+        state.watched(),
+        open_frames(source, square_pixels=True, threads=threads, max_pixels=settings.max_pixels) as reader,
+        atomic_path(target) as folder,
+    ):
+        crop = _crop_box(source, reader.info, settings)
+        size = _size(crop[2], crop[3], settings.short_side)
+        folder.mkdir()
+        kept, starts = _write_frames(reader, folder, size, settings, count)
+        manifest = Manifest(
+            source=plain(str(source.resolve())),
+            fingerprint=fingerprint,
+            settings=settings.record(),
+            width=size[0],
+            height=size[1],
+            rotation=reader.info.rotation,
+            time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
+            modified=modified(source),
+            content=content(source),
+            frames=tuple(
+                ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
+            ),
+        )
+        state.check()
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+    return len(kept), list(_notices(source, crop[2:], settings, reader))
+
+
+def _write_frames(
+    reader: VideoReader | ImageFolderReader,
+    folder: Path,
+    size: tuple[int, int],
+    settings: ExtractSettings,
+    count: Callable[[int], None],
+) -> tuple[list[tuple[str, int, int]], list[int]]:
+    """Name, number in the source and timestamp of each frame that is kept; numbers at which shots start."""
+    rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
+    duplicates = DuplicateDropper(settings.drop_duplicates)
+    shots = ShotFinder(threshold=settings.cut_threshold)
+    kept: list[tuple[str, int, int]] = []
+    index = -1
+    small = detection_size(reader.info.width, reader.info.height)
+    own = (frame for frame in reader.read() if not frame.concealed)
+    for index, frame in enumerate(own):
+        shots.add(frame.pixels(small, rough=True))
+        if rate.keeps(frame.seconds):
+            pixels = _kept(frame, settings.crop, size)
+            if duplicates.keeps(pixels):
+                name = f"{len(kept):06d}.{settings.format}"
+                _write_image(folder / name, pixels, settings)
+                kept.append((name, index, frame.pts))
+        if index % _REPORT_EVERY == _REPORT_EVERY - 1:
+            count(_REPORT_EVERY)
+    count((index + 1) % _REPORT_EVERY)
+    return kept, shots.finish()
+
+
+def _notices(
+    source: Path, size: tuple[int, int], settings: ExtractSettings, reader: VideoReader | ImageFolderReader
+) -> Iterator[str]:
+    wanted = settings.short_side
+    if wanted is not None and min(size) < wanted:
+        yield f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}"
+    if isinstance(reader, VideoReader) and reader.rate_assumed:
+        yield f"{source}: it states no frame rate: {ASSUMED_RATE} frames per second are assumed"
+    if reader.deinterlaced:
+        yield f"{source}: {reader.deinterlaced} frames were interlaced: they were deinterlaced"
+    if isinstance(reader, ImageFolderReader) and reader.damaged:
+        yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(reader.bad)}"
+    elif reader.damaged:
+        yield f"{source}: {reader.damaged} damaged packets were skipped"
+
+
+def _crop_box(source: Path, info: StreamInfo, settings: ExtractSettings) -> tuple[int, int, int, int]:
+    if settings.crop is None:
+        return 0, 0, info.width, info.height
+    x, y, width, height = settings.crop
+    if x + width > info.width or y + height > info.height:
+        raise FootageError(
+            f"{source}: the crop of {width}×{height} at ({x}, {y}) does not fit into its upright frames of "
+            f"{info.width}×{info.height}"
+        )
+    return settings.crop
+
+
+def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Size after shrinking to `short_side`; frames are never enlarged."""
+    if short_side is None or min(width, height) <= short_side:
+        return width, height
+    scale = short_side / min(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _kept(frame: LazyFrame, crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> NDArray[np.uint8]:
+    if crop is None:
+        return np.asarray(frame.pixels(size), dtype=np.uint8)
+    x, y, width, height = crop
+    pixels = frame.pixels()[y : y + height, x : x + width]
+    if (width, height) != size:
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _write_image(path: Path, pixels: NDArray[np.uint8], settings: ExtractSettings) -> None:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(f".{settings.format}", bgr, _ENCODING[settings.format])
+    path.write_bytes(data.tobytes())

@@ -1,0 +1,135 @@
+"""Kinds of places, such as sky, road and verge, that a frozen network tells apart in both domains without labels."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recycle.config import Domain
+from recycle.losses.colours import Means, mean_colours
+from recycle.networks.features import FeatureNetwork
+
+KINDS = 12
+STRIDE = 16
+"""Of the features by which places are told apart; frames are enlarged before."""
+ENLARGED = 1.5
+"""As for discriminators that see by features."""
+ROUNDS = 30
+"""Of k-means; it moves little after ten."""
+LEAST_SHARE, LEAST_FRAMES = 0.02, 4
+"""A kind has colours in a domain where so many frames show it on at least this part of their places."""
+FREE = 2.0
+"""Range of a kind's colours where the domain does not show it: all of [-1, 1]."""
+
+
+class Places(NamedTuple):
+    """The places of N real frames of a domain, all on the CPU."""
+
+    frames: Tensor
+    """(N, 3, H', W') in [-1, 1]: the mean colour of each place."""
+    features: Tensor
+    """(N, H', W', C) float32."""
+
+
+class Kinds(nn.Module):
+    """Kinds of places and, for each domain, the colours of each kind.
+
+    Kinds are found by spherical k-means (Dhillon & Modha 2001) on features of both domains together. Each domain's
+    features are first centred and divided by their deviations, since the averages hold what tells the domains apart,
+    such as light and texture. All that is found lies in buffers, which a checkpoint holds.
+    """
+
+    def __init__(self, eyes: FeatureNetwork, size: tuple[int, int]) -> None:
+        """eyes: a network with features at stride 16. size: height and width of the frames at full size."""
+        super().__init__()
+        self._eyes = [eyes]  # in a list, so that it is no submodule
+        self._level = eyes.strides.index(STRIDE)
+        self._size = [round(ENLARGED * side) for side in size]  # of shrunk frames, too
+        (channels,) = eyes.channels_at([STRIDE])
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.centres: Tensor
+        self.colours: Tensor
+        self.ranges: Tensor
+        self.register_buffer("mean", torch.zeros(2, channels))
+        self.register_buffer("deviation", torch.ones(2, channels))
+        self.register_buffer("centres", torch.zeros(KINDS, channels))
+        self.register_buffer("colours", torch.zeros(2, KINDS, 3))
+        self.register_buffer("ranges", torch.full((2, KINDS, 3), FREE))
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor, domain: Domain) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') integers below KINDS."""
+        number = "ab".index(domain)
+        vectors = _directions(self._features(frames), self.mean[number], self.deviation[number])
+        return (vectors @ self.centres.T).argmax(-1)
+
+    def means(self, frames: Tensor, kinds: Tensor) -> Means:
+        """The mean colours of the kinds in frames (N, 3, H, W) whose places are of these kinds (N, H', W')."""
+        return mean_colours(frames, kinds, KINDS)
+
+    def of(self, domain: Domain) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each kind's colour over frames of a domain: (KINDS, 3) each."""
+        number = "ab".index(domain)
+        return self.colours[number], self.ranges[number]
+
+    @torch.no_grad()
+    def places(self, batches: Iterable[Tensor]) -> Places:
+        """Batches of real frames (N, 3, H, W) in [-1, 1], on the device of this module → all their places."""
+        small, features = [], []
+        for frames in batches:
+            level = self._features(frames)
+            features.append(level.cpu())
+            small.append(F.adaptive_avg_pool2d(frames.float(), (level.shape[1], level.shape[2])).cpu())
+        return Places(torch.cat(small), torch.cat(features))
+
+    @torch.no_grad()
+    def learn(self, a: Places, b: Places) -> None:
+        """Find the kinds, and their colours in each domain; the same for the same places."""
+        sides = (a, b)
+        flat = [side.features.flatten(0, -2) for side in sides]
+        mean = torch.stack([side.mean(0) for side in flat])
+        spread = torch.stack([side.std(0, correction=0) for side in flat])
+        deviation = spread.maximum(1e-3 * spread.mean(1, keepdim=True) + 1e-12)
+        vectors = [_directions(side, mean[n], deviation[n]) for n, side in enumerate(flat)]
+        centres = _clustered(_balanced(vectors))
+        for buffer, value in ((self.mean, mean), (self.deviation, deviation), (self.centres, centres)):
+            buffer.copy_(value)
+        for number, side in enumerate(sides):
+            kinds = (vectors[number] @ centres.T).argmax(-1).view(side.features.shape[:-1])
+            means = mean_colours(side.frames, kinds, KINDS)
+            for kind in range(KINDS):
+                shown = means.colours[means.shares[:, kind] >= LEAST_SHARE, kind]
+                if len(shown) >= LEAST_FRAMES:
+                    self.colours[number, kind] = shown.mean(0)
+                    self.ranges[number, kind] = shown.std(0)
+
+    def _features(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) → (N, H', W', C) float32."""
+        large = F.interpolate(frames.float(), self._size, mode="bilinear", align_corners=False)
+        levels: list[Tensor] = self._eyes[0](large.contiguous(memory_format=torch.channels_last))
+        return levels[self._level].permute(0, 2, 3, 1).float()
+
+
+def _directions(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """How features (…, C) differ from their domain's, in its deviations, scaled to norm 1."""
+    return F.normalize((features - mean) / deviation, dim=-1)
+
+
+def _balanced(sides: list[Tensor]) -> Tensor:
+    """As many places of each side, drawn at random, in one."""
+    random = torch.Generator().manual_seed(0)
+    count = min(len(side) for side in sides)
+    return torch.cat([side[torch.randperm(len(side), generator=random)[:count]] for side in sides])
+
+
+def _clustered(vectors: Tensor) -> Tensor:
+    """(N, C) of norm 1 → the centres of their clusters, (KINDS, C) of norm 1."""
+    random = torch.Generator().manual_seed(0)
+    centres = vectors[torch.randint(len(vectors), (KINDS,), generator=random)]
+    for _ in range(ROUNDS):
+        sums = torch.zeros_like(centres).index_add_(0, (vectors @ centres.T).argmax(1), vectors)
+        centres = torch.where(sums.norm(dim=1, keepdim=True) > 0, F.normalize(sums, dim=1), centres)
+    return centres

@@ -1,0 +1,57 @@
+"""Colour loss."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from recycle.config import Pipeline
+from recycle.losses.colours import colour_loss
+from recycle.objective.direction import Direction
+from recycle.objective.kinds import STRIDE, Kinds
+from recycle.objective.passing import Pass
+from recycle.objective.terms.base import Crops, Seen, Term
+
+
+class Colours(Term):
+    """Every kind of place has, in the translation, colours that it has in real frames of the target.
+
+    Discriminators compare all patches with all patches. Where one domain shows more sky, it pays for the generator to
+    give part of the sky the verge's colour. A network that was trained on photographs sees which place is sky.
+    """
+
+    name = "colours"
+    sees_features = True
+    studies = True
+
+    @classmethod
+    def check(cls, pipeline: Pipeline) -> Iterator[str]:
+        """Frames must be large enough for several places."""
+        if min(pipeline.train.size) < STRIDE:
+            yield f"'losses.weights.colours' needs frames of {STRIDE} pixels or more each way; raise 'train.size'"
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(pipeline)
+        self._size = pipeline.train.size
+
+    def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
+        """The kinds, which have nothing to train."""
+        return {"kinds": Kinds(eyes, self._size)}
+
+    def study(self, crops: Crops, translators: Any) -> None:
+        """Find the kinds of places that the domains show."""
+        kinds: Kinds = translators.kinds
+        kinds.learn(kinds.places(crops("a")), kinds.places(crops("b")))
+
+    def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
+        """The loss itself, the sum over time."""
+        kinds: Kinds = translators.kinds
+        clip = p.clip(d)
+        shown = kinds(p.source(d).flatten(0, 1), d.source)
+        found = kinds.means(clip.flatten(0, 1), shown)
+        return {self.name: colour_loss(found, *kinds.of(d.target)) * clip.shape[1]}
+
+    def loss(self, seen: Seen, d: Direction) -> Tensor:
+        """See `recycle.losses.colours.colour_loss`."""
+        loss: Tensor = seen.p.get(d, self.name)
+        return loss

@@ -1,0 +1,104 @@
+"""Sound and other streams beside their picture, where recordings were joined end to end."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from recycle.video.frame import Clock, longest_pause
+from recycle.video.packets import stamp_of
+from recycle.video.stated import frame_step
+
+_BACK = Fraction(1, 2)
+"""Seconds by which the time of sound may go back without a jump."""
+_STORED_BEFORE = 500
+"""Packets of a stream that may be stored before the picture of the piece to which they belong."""
+
+
+class Joints:
+    """Moves the packets of all streams as the picture's `Clock` moves the picture, by its decoding timestamps.
+
+    Where the picture does not jump, nothing is moved.
+    """
+
+    def __init__(self, video: VideoStream) -> None:
+        assert video.time_base is not None, "a stream that is read has one"
+        self._unit = video.time_base
+        self._step = frame_step(video)
+        second = int(1 / self._unit)
+        self._clock = Clock(second)
+        self._pause = longest_pause(second) * self._unit
+        self._now = Fraction(0)
+        self._shifts = [Fraction(0)]  # of the present piece and the one before, in seconds
+        self._latest: dict[int, Fraction] = {}
+        self._early: dict[int, list[Packet[Stream]]] = {}
+
+    def picture(self, packet: "Packet[Any]") -> "Iterator[Packet[Stream]]":
+        """See where the picture is; gives the packets that waited for it to jump."""
+        stamp = packet.dts
+        if stamp is None or packet.is_discard or packet.is_corrupt or (packet.pts is not None and stamp > packet.pts):
+            return
+        self._now = self._clock(stamp, step=self._step) * self._unit
+        shift = self._clock.shift * self._unit
+        if shift != self._shifts[0]:
+            self._shifts = [shift, self._shifts[0]]
+            for early in self._early.values():
+                yield from map(self._moved, early)
+                early.clear()
+
+    def other(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
+        """What to write, moved, when a packet of another stream is read.
+
+        One that jumps waits: its picture may be about to jump as well. If its stream goes on as before instead,
+        its time was wrong: it comes without one.
+        """
+        if packet.is_discard or stamp_of(packet) is None:
+            yield packet
+            return
+        index = packet.stream.index
+        time = self._place(packet)
+        last = self._latest.get(index, time)
+        early = self._early.setdefault(index, [])
+        if packet.stream.type in ("subtitle", "data"):  # few, at any time
+            yield self._moved(packet)
+        elif last - _BACK <= time <= last + self._pause:
+            for wrong in early:
+                wrong.pts = wrong.dts = None
+                yield wrong
+            early.clear()
+            yield self._moved(packet)
+        else:
+            early.append(packet)
+            if len(early) > _STORED_BEFORE:
+                yield from self.rest()
+
+    def rest(self) -> "Iterator[Packet[Stream]]":
+        """What waits still: no picture came with it, so it follows on what was before."""
+        for index, early in self._early.items():
+            if early:
+                first, last = early[0], early[-1]
+                place = self._latest[index] + (last.duration or 0) * last.time_base
+                by = place - _time(first)
+                yield from (self._moved(packet, _time(packet) + by) for packet in early)
+                early.clear()
+
+    def _place(self, packet: "Packet[Stream]") -> Fraction:
+        """Its time in seconds: of the two pieces, the one nearer to the picture."""
+        time = _time(packet)
+        return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
+
+    def _moved(self, packet: "Packet[Stream]", place: Fraction | None = None) -> "Packet[Stream]":
+        place = self._latest[packet.stream.index] = self._place(packet) if place is None else place
+        by = round(place / packet.time_base) - (stamp_of(packet) or 0)
+        if packet.pts is not None:
+            packet.pts += by
+        if packet.dts is not None:
+            packet.dts += by
+        return packet
+
+
+def _time(packet: "Packet[Stream]") -> Fraction:
+    return (stamp_of(packet) or 0) * packet.time_base

@@ -1,0 +1,52 @@
+"""A clock that begins late, as that of a broadcast, set back so that the file begins at 0."""
+
+from collections.abc import Iterable, Set
+from contextlib import suppress
+from fractions import Fraction
+from itertools import islice
+from math import floor, gcd, lcm
+from pathlib import Path
+
+import av
+from av.stream import Disposition, Stream
+
+from recycle.video.container import open_container
+from recycle.video.packets import demux
+
+LATE = Fraction(10)
+"""Seconds from which on a start is the recorder's clock, and no delay that somebody wants."""
+_FINE = Fraction(1, 100)
+_FIRST = 40
+"""Packets among which the first to be shown is."""
+
+
+def late_start(streams: Iterable[Stream], source: Path) -> Fraction:
+    """The seconds by which all of `streams`, the picture first, have to be moved back so that the earliest starts at 0.
+
+    0 if it starts before LATE. The result is a multiple of the unit of every stream, so that their offsets stay
+    exact; where the units have no fine multiple in common, it is one of the picture's unit. Raises FootageError if
+    `source`, their file, cannot be opened.
+    """
+    timed = [stream for stream in streams if not stream.disposition & Disposition.attached_pic and stream.time_base]
+    starts = [s.start_time * s.time_base for s in timed if s.start_time is not None and s.time_base]
+    if timed and min(starts, default=LATE) >= LATE:
+        starts += _first_times(source, {stream.index for stream in timed if stream.start_time is None})
+    if not starts or min(starts) < LATE:
+        return Fraction(0)
+    units = [stream.time_base for stream in timed if stream.time_base]
+    common = Fraction(lcm(*(unit.numerator for unit in units)), gcd(*(unit.denominator for unit in units)))
+    unit = common if common <= _FINE else units[0]
+    return floor(min(starts) / unit) * unit
+
+
+def _first_times(source: Path, wanted: Set[int]) -> list[Fraction]:
+    """When streams begin, in seconds, that FFmpeg states no start of, as of a few reordered pictures in Matroska."""
+    times: list[Fraction] = []
+    if wanted:
+        with suppress(av.FFmpegError), open_container(source) as container:
+            streams = [container.streams[index] for index in sorted(wanted)]
+            for packet in islice(demux(container, *streams), _FIRST):
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if packet.size and stamp is not None:
+                    times.append(stamp * packet.time_base)
+    return times

@@ -1,0 +1,113 @@
+"""What a user should know of an output, one line each."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+from recycle.config import EncodeSettings
+from recycle.rendering.streams import OtherStreams
+from recycle.video.codecs import Choice
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import VideoReader
+from recycle.video.encode import Picture, padding
+from recycle.video.frame import ASSUMED_RATE
+from recycle.video.images import ImageFolderReader, listed
+from recycle.video.sidedata import TIMECODES
+
+_REORDERED = 40
+"""Packets among which the first frame to be shown is."""
+
+
+def before_work(
+    reader: VideoReader | ImageFolderReader,
+    picture: Picture,
+    choice: Choice,
+    settings: EncodeSettings,
+    others: OtherStreams,
+    *,
+    moved: Fraction = Fraction(0),
+    compared: bool = False,
+) -> Iterator[str]:
+    """What will not be as in the source, or as asked.
+
+    `moved`: seconds by which all streams are set back; `compared`: the source is shown beside the result.
+    """
+    if choice.notice is not None:
+        yield choice.notice
+    if reader.missing:
+        yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
+    if reader.transparent and not choice.alpha:
+        yield "the source is transparent in parts: the output shows the colours beneath"
+    elif reader.may_be_transparent and not choice.alpha:
+        yield "the source has an alpha channel: where it is transparent, the output shows the colours beneath"
+    if reader.rate_assumed:
+        yield f"the source states no frame rate: {ASSUMED_RATE} frames per second are assumed; --fps sets another"
+    if reader.ignores_fps:
+        yield "--fps has no effect: the source has timestamps of its own, which are kept"
+    if isinstance(reader, ImageFolderReader) and reader.bad:
+        yield f"{_images(reader)} cannot be read: their neighbours are shown in their place"
+    if reader.interlaced:
+        yield "the source is interlaced: its frames are deinterlaced"
+    if reader.hdr:
+        yield "the source has a high dynamic range: it is tone-mapped to standard"
+    lost = [kind for kind in reader.lost if not (kind == TIMECODES and others.has_timecode)]
+    lost += reader.projection.lost
+    if reader.captions and not choice.encoder.captions:
+        lost.append("closed captions (h264 and hevc keep them)")
+    kept = reader.projection.boxes_in(others.container, choice.encoder.name, picture.sample_aspect_ratio)
+    if reader.projection.boxes and (compared or not kept):
+        lost.append("spherical mapping and stereo mode")
+    if lost:
+        yield f"data beside the picture is left out: {', '.join(lost)}"
+    if settings.depth == 8 and reader.bits > 8:
+        yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
+    right, bottom = padding(choice, picture.width, picture.height)
+    if right or bottom:
+        yield (
+            f"{picture.width}×{picture.height} becomes {picture.width + right}×{picture.height + bottom}, its last "
+            f"column or row repeated: {choice.pixel_format} has even sizes only"
+        )
+    yield from others.notices
+    if moved:
+        yield (
+            f"the source's clock starts at {float(moved):.3f} s: all streams are moved together to start at 0; "
+            "--timestamps source keeps their times"
+        )
+
+
+def after_work(reader: VideoReader | ImageFolderReader, choice: Choice, *, deinterlaced: bool) -> Iterator[str]:
+    """What was found while reading; `deinterlaced`: whether any frame was interlaced."""
+    if reader.transparent_later and not choice.alpha:
+        yield "the source becomes transparent in parts: the output shows the colours beneath"
+    if reader.captions_later and not choice.encoder.captions:
+        yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
+    if deinterlaced and not reader.interlaced:
+        yield "the source is interlaced in parts: the frames of these were deinterlaced"
+    if isinstance(reader, ImageFolderReader) and reader.concealed:
+        yield f"{_images(reader)} could not be read: their neighbours are shown in their place"
+    elif reader.concealed:
+        yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
+    elif reader.damaged:
+        yield f"{reader.damaged} damaged packets of the video: pictures near them may be wrong"
+    if reader.repaired:
+        yield f"{reader.repaired} timestamps were missing, went back or jumped hours ahead: they were repaired"
+
+
+def _images(reader: ImageFolderReader) -> str:
+    return f"{len(reader.bad)} images ({listed(reader.bad)})"
+
+
+def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:
+    """What the finished file says of itself that is not as in the source."""
+    with open_container(path) as container:
+        video = video_stream(container, path)
+        unit = video.time_base
+        stamps = [packet.pts for packet in islice(container.demux(video), _REORDERED) if packet.pts is not None]
+        if unit is None or not stamps:
+            return
+        if (picture.time_base / unit).denominator != 1:
+            yield f"times are rounded to {float(unit):g} s, this container's unit; .mp4 keeps them exactly"
+        late = min(stamps) * unit - first_pts * picture.time_base
+        if abs(late) >= unit and whole:
+            yield f"all times are {float(late):.3f} s later, for this container cannot hold times before 0"

@@ -1,0 +1,71 @@
+"""The part of a video that is translated."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from recycle.config import TranslateSettings
+from recycle.errors import ConfigError
+from recycle.safe_text import brief
+from recycle.video.decode import open_frames
+from recycle.video.frame import StreamInfo
+
+_PREVIEW = 4
+"""Seconds of a preview."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a video from `start` to before `end`, in seconds of the source; its times begin at 0."""
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+
+
+WHOLE = Span()
+
+
+def parse_span(start: str | None, end: str | None) -> Span:
+    """The part of a video between two times, each seconds ('90', '1.5') or h:mm:ss ('0:01:30').
+
+    Raises ConfigError for anything else, and for an end that is not after the start.
+    """
+    span = Span(_seconds(start, "start"), _seconds(end, "end"))
+    if span.end is not None and span.end <= (span.start or 0):
+        raise ConfigError(f"the end {end} is not after the start {start or 0}")
+    return span
+
+
+def preview_span(source: Path, settings: TranslateSettings) -> Span:
+    """A few seconds from the middle of a video, or from its start if it is shorter.
+
+    Raises FootageError if it cannot be read.
+    """
+    info = _info(source, settings)
+    start = info.start
+    if info.duration is not None and info.duration > _PREVIEW:
+        start += (info.duration - _PREVIEW) / 2
+    return Span(start if start > 0 else None, start + _PREVIEW)
+
+
+def opening_span(source: Path, settings: TranslateSettings, seconds: Fraction) -> Span:
+    """The first `seconds` of a video, whenever its clock begins. Raises FootageError if it cannot be read."""
+    return Span(None, _info(source, settings).start + seconds)
+
+
+def _info(source: Path, settings: TranslateSettings) -> StreamInfo:
+    with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
+        return reader.info
+
+
+def _seconds(text: str | None, name: str) -> Fraction | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,9}(?:\.\d{1,18})?)", text.strip(), re.ASCII)
+    if match is None:
+        raise ConfigError(
+            f"the {name} {brief(text)} is no time; write seconds, such as 90.5, or h:mm:ss, such as 0:01:30.5"
+        )
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)

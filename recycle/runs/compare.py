@@ -1,0 +1,303 @@
+"""`recycle compare`: what several training runs make of the same clips, and how they differ, on one page."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from recycle.config import FootageSettings, Settings, TranslateSettings
+from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
+from recycle.evaluation.compare import DIRECTIONS, TEMPLATE, ComparedRun, write_comparison
+from recycle.evaluation.curves import read_scalars
+from recycle.evaluation.evaluate import Direction
+from recycle.evaluation.page import VideoRow, is_page, videos_folder
+from recycle.events import Event, Job, Observer, Progress
+from recycle.networks.bundle import BundleConfig
+from recycle.run_folder import RunFolder
+from recycle.runs.pipeline import street_footage
+from recycle.runs.scoring import TestClip, test_clips, translation_stage
+from recycle.runs.stage import Stage
+from recycle.training.checkpoint import load_checkpoint
+from recycle.translation.translator import Translator
+from recycle.video.decode import open_frames
+from recycle.video.fingerprint import fingerprint
+
+Key = tuple[Direction, str]
+"""Direction and fingerprint of a test video: equal keys, equal clips, wherever they lie."""
+S = TypeVar("S", bound=Settings)
+
+
+def compare(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    a: Sequence[Path] = (),
+    b: Sequence[Path] = (),
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> None:
+    """Write the page `out` about the runs in `folders`, finished or not.
+
+    Shows the videos `a` and `b`, or else the test clips that all runs share, or else the frames that all held out.
+    Clips that a run has translated with its present model are taken as they are. Only a page that this function
+    wrote is replaced without `overwrite`.
+
+    Raises RecycleError for fewer than two runs and for a folder that is not a run's, OutputError for a page that
+    must not or cannot be written, FootageError for a video that cannot be read, BundleError for a damaged model,
+    Interrupted where the job is cancelled.
+    """
+    job = job or Job()
+    _check_output(out, overwrite)
+    if len(folders) < 2:
+        raise RecycleError("there is nothing to compare; give the folders of at least two runs")
+    runs = [
+        TrainedRun(name, RunFolder(folder), _read_settings(RunFolder(folder)))
+        for name, folder in zip(unique_names(folders), folders, strict=True)
+    ]
+    shown = _shown(runs, a, b, job)
+    compared = [run.compared() for run in runs]
+    work = videos_folder(out)
+    made: list[Stage] = []
+    columns = []
+    for number, run in enumerate(runs, 1):
+        place = work / f"{number}-{run.where.folder.resolve().name}"
+        columns.append([run.translated(clip, made, overwrite, job) for clip in test_clips(shown.clips, place)])
+    rows = []
+    for clip, *videos in zip(test_clips(shown.clips, work), *columns, strict=True):
+        row: list[tuple[str, Path | None]] = [("source", clip.source)]
+        row += [(run.name, video) for run, video in zip(runs, videos, strict=True)]
+        truth = shown.truths.get((clip.direction, fingerprint(clip.source)))
+        row += [("truth", truth)] if truth else []
+        name = "held-out frames" if shown.held_out else clip.source.name
+        rows.append(VideoRow(f"{DIRECTIONS[clip.direction]}: {name}", row))
+    if write_comparison(out, compared, rows=rows):
+        for stage in made:
+            stage.remove()
+        with suppress(OSError):  # something else is in it
+            work.rmdir()
+
+
+def unique_names(folders: Sequence[Path]) -> list[str]:
+    """The folders' names; with as many of their parents as it takes where these are equal.
+
+    Raises RecycleError for a folder that is given twice.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    names = []
+    for own, folder in zip(parts, folders, strict=True):
+        if parts.count(own) > 1:
+            raise RecycleError(f"the run {folder} is given twice; give each run once")
+        length = next(n for n in range(1, len(own) + 1) if sum(other[-n:] == own[-n:] for other in parts) == 1)
+        names.append("/".join(own[-length:]))
+    return names
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's folder, read."""
+
+    name: str
+    where: RunFolder
+    settings: dict[str, Any]
+    """Its Pipeline as JSON, maybe of another version of recycle."""
+
+    @cached_property
+    def weights(self) -> str | None:
+        """Fingerprint of its model; None if it has none yet."""
+        file = self.where.model / "model.safetensors"
+        return fingerprint(file) if file.is_file() else None
+
+    @cached_property
+    def tests(self) -> dict[Key, TestClip]:
+        """The clips that it tests on and that are still there."""
+        clips = [clip for clip in self._all_tests[0] if clip.source.exists()]
+        return {(clip.direction, fingerprint(clip.source)): clip for clip in clips}
+
+    @cached_property
+    def held_out(self) -> dict[tuple[Direction, str], Path]:
+        """The clips that it did not train on, by direction and name: equal names, equal frames."""
+        ways: tuple[tuple[Direction, str], ...] = (("ab", "a"), ("ba", "b"))
+        return {(way, file.name): file for way, own in ways for file in self.where.held_out.glob(f"{own}-*.mp4")}
+
+    @property
+    def paired(self) -> bool:
+        """Whether its domains are each other's truth."""
+        return self._group(FootageSettings, "footage").paired
+
+    def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, job: Job) -> Path | None:
+        """What the run's model makes of `clip`: the run's own translation of it, or a new one, added to `made`.
+
+        None if it has no model yet.
+        """
+        if self.weights is None:
+            return None
+        settings = self._group(TranslateSettings, "translate")
+        own = self.tests.get((clip.direction, fingerprint(clip.source)))
+        if own and not translation_stage(own.source, own.translated, own.to, self.weights, settings).needed:
+            return own.translated
+        settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
+        with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
+            if stage.needed:
+                Translator.from_pretrained(self.where.model).translate_video(
+                    clip.source,
+                    clip.translated,
+                    to=clip.to,
+                    settings=settings,
+                    overwrite=overwrite or stage.done_before,
+                    job=job.observed_by(self._named(job)),
+                )
+        made.append(stage)
+        return clip.translated
+
+    def _named(self, job: Job) -> Observer:
+        """Passes on progress, with the run's name."""
+
+        def observe(event: Event) -> None:
+            if isinstance(event, Progress):
+                job.emit(replace(event, what=f"{self.name}: {event.what}"))
+
+        return observe
+
+    def compared(self) -> ComparedRun:
+        """What the page tells of it."""
+        hours, planned = (self.settings["train"].get(name) for name in ("hours", "steps"))
+        length = f"steps in {hours:g} h" if hours else f"of {planned} steps"
+        step = self._step()
+        metrics, notes = self._metrics(), []
+        if step is None:
+            notes.append("no model yet")
+        elif not hours and planned and step < planned:
+            notes.append("training is not finished")
+        if not metrics:
+            notes.append("no scores yet")
+        elif self._scores_are_old():
+            notes.append("its scores are of an earlier state of its model")
+        clips, reasons = self._all_tests
+        notes += [*reasons, *(f"{clip.source.name} is not there" for clip in clips if not clip.source.exists())]
+        return ComparedRun(
+            name=self.name,
+            steps="–" if step is None else f"{step} {length}",
+            notes=notes,
+            settings=self.settings,
+            metrics=metrics,
+            curves=read_scalars(self.where.logs),
+        )
+
+    @cached_property
+    def _all_tests(self) -> tuple[list[TestClip], list[str]]:
+        """The clips that it tests on, there or not; and why there are none."""
+        footage = self._group(FootageSettings, "footage")
+        if footage.street is not None:
+            footage = street_footage(self.where.footage)
+        try:
+            return test_clips(footage, self.where.translated), []
+        except FootageError as error:  # folders that are empty now, or hold more
+            return [], [str(error)]
+
+    def _group(self, model: type[S], name: str) -> S:
+        """One group of its settings; as by default where they are of another version of recycle."""
+        try:
+            return model.model_validate(self.settings.get(name, {}))
+        except ValidationError:
+            return model()
+
+    def _step(self) -> int | None:
+        try:
+            return BundleConfig.model_validate_json((self.where.model / "config.json").read_bytes()).step
+        except (OSError, ValidationError):
+            return None
+
+    def _metrics(self) -> dict[str, float]:
+        if not self.where.metrics.is_file():
+            return {}
+        metrics = _read_json(self.where.metrics)
+        return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+    def _scores_are_old(self) -> bool:
+        """Whether its model has changed since the clips were translated that the scores are of."""
+        stamps = [_read_json(file) for file in self.where.stamps.glob("*.json")]
+        return any(stamp.get("model") != self.weights for stamp in stamps)
+
+
+def _check_output(out: Path, overwrite: bool) -> None:
+    if out.is_dir():
+        raise OutputError(f"cannot write {out}: it is a folder; give the name of a file, such as compare.html")
+    if out.exists() and not overwrite and not is_page(out, TEMPLATE):
+        raise OutputError(f"{out} exists and is not of 'recycle compare'; give --overwrite to replace it")
+
+
+def _read_settings(where: RunFolder) -> dict[str, Any]:
+    if where.pipeline.is_file():
+        settings = _read_json(where.pipeline)
+    elif where.checkpoint.is_file():  # of a version of recycle that wrote no pipeline.json
+        try:
+            settings = json.loads(load_checkpoint(where.checkpoint)["pipeline"])
+        except KeyError as error:
+            raise BundleError(f"{where.checkpoint} is of another program; give the folder of a run") from error
+    else:
+        raise RecycleError(
+            f"{where.folder} is not the folder of a run: it has neither {where.pipeline.name} nor "
+            f"{where.checkpoint.name}; give one that 'recycle train' or 'recycle run' wrote, such as runs/demo"
+        )
+    if not isinstance(settings.get("train"), dict):
+        raise RecycleError(f"{where.pipeline} is not the record of a run; give a folder that 'recycle train' wrote")
+    return settings
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file of a run. Raises ConfigError if it holds none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"cannot read {file}: {error}; remove it and run 'recycle run' again") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} holds no JSON object; remove it and run 'recycle run' again")
+    return content
+
+
+class _Shown(NamedTuple):
+    """The clips that the page shows."""
+
+    clips: FootageSettings
+    """As `test_a` and `test_b`."""
+    truths: dict[Key, Path]
+    """Their true counterparts, where they are known."""
+    held_out: bool
+    """Whether they are of the runs' own footage."""
+
+
+def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job: Job) -> _Shown:
+    tests = [run.tests for run in runs]
+    known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
+    if a or b:
+        given: dict[Direction, Sequence[Path]] = {"ab": a, "ba": b}
+        chosen = {(way, fingerprint(path)): path for way, paths in given.items() for path in paths}
+    else:
+        chosen = {key: clip.source for key, clip in tests[0].items() if all(key in own for own in tests)}
+    if held_out := not chosen:
+        shared = {key: file for key, file in runs[0].held_out.items() if all(key in run.held_out for run in runs)}
+        chosen = {(way, fingerprint(file)): file for (way, _), file in shared.items()}
+        if runs[0].paired and len(chosen) == len(DIRECTIONS):
+            known = dict(zip(chosen, reversed(chosen.values()), strict=True))
+    truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, job)}
+    test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in ("ab", "ba"))
+    return _Shown(FootageSettings(test_a=test_a, test_b=test_b), truths, held_out)
+
+
+def _fits(truth: Path, source: Path, job: Job) -> bool:
+    """Whether `truth` can be shown beside `source`; if not, tell why."""
+    if not truth.exists():
+        job.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
+        return False
+    with open_frames(truth) as one, open_frames(source) as other:
+        sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
+    if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one
+        shown = ["{}×{}".format(*size) for size in sizes]
+        job.say(f"left out {truth}, the truth of {source.name}: it is {shown[0]} pixels, the source {shown[1]}")
+        return False
+    return True

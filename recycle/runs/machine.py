@@ -1,0 +1,67 @@
+"""The device that a training is planned for: its memory and its speed."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from recycle.system.cores import cores
+from recycle.system.devices import compute_dtype, find_device
+from recycle.system.memory import free_memory
+
+CONTEXT = 0.6
+"""GiB of a GPU that its driver and libraries take."""
+CORE_SPEED = (1.0e11, 2.0e11)
+"""Floating-point operations per second of a CPU core in training, in float32 and with bfloat16 instructions: 0.42 s for
+a step of 112 pixels and width 32 on one core of an AMD EPYC."""
+GPU_SPEED = ((6, 1e12), (12, 5e12), (30, 2e13), (1e9, 6e13))
+"""The same of GPUs, by their memory: up to so many GiB, operations per second. A guess, on the low side: training ends
+by the clock, so a faster GPU takes more steps."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One device to train on."""
+
+    kind: Literal["cpu", "gpu"]
+    memory: int
+    """Bytes that are free."""
+    cores: int = 1
+    """Of a CPU."""
+    half: bool = False
+    """Whether it computes in 16 bits."""
+
+    @property
+    def speed(self) -> float:
+        """Floating-point operations per second that training is likely to reach."""
+        if self.kind == "cpu":
+            return self.cores * CORE_SPEED[self.half]
+        return next(speed for most, speed in GPU_SPEED if self.memory <= most * 2**30)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What networks compute in."""
+        return torch.bfloat16 if self.half else torch.float32
+
+    def __str__(self) -> str:
+        what = f"a CPU with {self.cores} {'core' if self.cores == 1 else 'cores'}" if self.kind == "cpu" else "a GPU"
+        return f"{what} with {gib(self.memory)} of free memory, in {'16 bits' if self.half else 'float32'}"
+
+
+def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
+    """The device that training will use. Raises ConfigError for a device or a precision that is not there."""
+    kind = find_device(device)
+    half = compute_dtype(kind, precision) != torch.float32  # type: ignore[arg-type]
+    free = free_memory(torch.device(kind))
+    free = 8 << 30 if free is None else free
+    return Machine("cpu", free, cores(), half) if kind == "cpu" else Machine("gpu", free, half=half)
+
+
+def gpu_of(memory: float) -> Machine:
+    """A GPU with so many GiB of memory; below 12 of an age that has no fast 16 bits."""
+    return Machine("gpu", round((memory - CONTEXT) * 2**30), half=memory >= 12)
+
+
+def gib(size: int) -> str:
+    """So many bytes in words."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

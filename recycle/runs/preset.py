@@ -1,0 +1,380 @@
+"""The choice of a pipeline for footage, a machine and a time: every rule, with its reason.
+
+The rules are the constants below, from what docs/results.md and docs/speed.md measured.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from recycle.config import Pipeline, parse_pipeline
+from recycle.config.networks import ProjectedSettings
+from recycle.config.write import to_toml
+from recycle.dataset.clips import FEW_CLIPS
+from recycle.dataset.survey import Side, Survey
+from recycle.errors import FootageError, RecycleError
+from recycle.runs.machine import Machine, gib
+from recycle.training.memory import Reckoning, reckon
+
+EVENING = 4.0
+"""Hours of a training for which nothing is said."""
+EVENING_STEPS = 24_000
+"""Steps that an evening should have; other times should have so many × (hours ÷ EVENING)^¾: 8500 in an hour, 92 000 in
+a day. Larger frames and batches are taken only where that many steps remain."""
+SIDES = (64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512)
+"""Pixels of the short side that are tried."""
+RECKONED_AT = 128
+"""Pixels, each way, at which a step is reckoned, which takes a second or two. From 64 to 512 pixels memory ÷ pixels
+differs from that by 5 %, but for label maps of 64 pixels in 16 bits, 11 %; operations ÷ pixels by 3 %."""
+WIDTHS: Mapping[str, tuple[int, ...]] = {"cpu": (32,), "gpu": (64, 32)}
+"""Channels of ResNets and PatchGANs, twice those of U-Nets: the first with which frames of WIDE_FROM pixels fit, else
+the last."""
+WIDE_FROM = 128
+BATCH = 8
+"""Most clips of a batch."""
+LEAST = 4
+"""Frames that a domain has at least."""
+SLOW_FPS = 15
+"""Frames per second to keep of faster footage: neighbours of 30 and 60 are near-duplicates."""
+SMALL = 176
+"""Short side below which a discriminator that sees 70 pixels sees most of a frame."""
+LARGE = 384
+"""Short side from which on one that sees 70 pixels sees little of a frame."""
+
+UNEQUAL = 0.25
+"""Gap between photographs from which on each side is taken to show things in amounts of its own: more sky, less road.
+Measured: two people in one room 0.20, two simulated roads 0.32, cows and a camel 0.60, a simulated and a real road
+0.73."""
+
+RATES = (
+    # steps up to, learning rate, discriminators' ÷ generators', decay of the moving average
+    (1_500, 4e-4, 0.3, 0.995),
+    (4_000, 3e-4, 0.4, 0.998),
+    (12_000, 2e-4, 0.5, 0.998),
+    (40_000, 2e-4, 0.5, 0.999),
+)
+"""By the number of steps; beyond: the defaults."""
+
+USED = {"cpu": 0.5, "gpu": 0.8}
+"""Part of the free memory that a step is planned for: a computer does other things too, a GPU's memory has gaps."""
+STEP = 3.5
+"""Operations of a step ÷ those of the forward pass of the generators' side: the backward pass takes two, the
+discriminators' turn the rest."""
+DEPTHWISE = 0.37
+"""Part of that speed which a U-Net reaches, whose depthwise convolutions wait for memory: a step of 112 pixels with
+frozen features beside patches takes 0.385 s on the same core."""
+BETWEEN = {"cpu": 0.02, "gpu": 0.03}
+"""Seconds of a step that do not depend on its size: clips, launches of kernels, averages."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pipeline that was chosen, and why."""
+
+    pipeline: Pipeline
+    reasons: dict[str, str]
+    """By the dotted name of a setting; of settings that are left at their defaults too."""
+    head: tuple[str, ...]
+    """What it was chosen for and what it will take, one line each."""
+    words: tuple[str, ...]
+    """What the footage is like, one line each."""
+    memory: int
+    """Bytes that a step is reckoned to need."""
+    seconds: float
+    """Of a step, as reckoned."""
+    steps: int
+    """That the training is expected to have."""
+
+    def toml(self) -> str:
+        """A pipeline file with the reasons as comments; it parses to an equal pipeline."""
+        return to_toml(self.pipeline, self.reasons, (*self.head, *self.words))
+
+
+def choose(
+    facts: Survey,
+    machine: Machine,
+    *,
+    name: str = "recycle",
+    footage: Mapping[str, Any] | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+) -> Choice:
+    """The pipeline for footage like that, on that machine, for so many hours or steps (neither: EVENING).
+
+    name and footage: what the file says of them. The same arguments give the same choice. Raises FootageError for
+    footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
+    """
+    _check(facts)
+    time = hours or EVENING
+    reasons: dict[str, str] = {}
+    draft = _Draft(facts, machine, time)
+    side, width, why = draft.size()
+    batch = draft.batch(side, width)
+    chosen = draft.settings(side, width)
+    needed = draft.reckoned(side, width)
+    seconds = draft.seconds(needed, batch)
+    expected = steps or max(1, round(time * 3600 / seconds))
+    narrow = (
+        "a CPU has no time for more"
+        if machine.kind == "cpu"
+        else f"a wider one would have smaller frames than {WIDE_FROM}"
+    )
+    reasons |= {"train.size": why, "networks.generator.width": narrow}
+    data: dict[str, Any] = {"name": name, "footage": dict(footage or {}), "extract": {}, "evaluate": {}, **chosen}
+    _of_footage(facts, side, data, reasons)
+    _of_networks(facts, side, data, reasons)
+    train = data["train"]
+    if batch > 1:
+        train["batch_size"] = batch
+        reasons["train.batch_size"] = f"there is time for {_many(_wanted(time))} steps of so many clips"
+    if steps is None:
+        train["hours"] = time
+        reasons["train.hours"] = "by the clock; --hours on the command line changes it, also of a run that goes on"
+    else:
+        train["steps"] = steps
+    _of_schedule(expected, seconds, train, reasons)
+    pipeline = parse_pipeline(data, where="the pipeline that was chosen")
+    memory = needed.networks + batch * needed.clip
+    head = (
+        f"{name}: chosen for this footage, for {machine} and for {_time(time) if steps is None else f'{steps} steps'}.",
+        "Change what you like: the same command goes on with this file (docs/training.md).",
+        f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
+    )
+    sides = f"a: {_described(facts.a)}; b: {_described(facts.b)}"
+    words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words()))
+    return Choice(pipeline, reasons, head, words, memory, seconds, expected)
+
+
+def _check(facts: Survey) -> None:
+    for domain, side in (("a", facts.a), ("b", facts.b)):
+        if side.frames < LEAST:
+            raise FootageError(
+                f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, better some "
+                "minutes of video"
+            )
+        if side.short_side < 16:
+            raise FootageError(
+                f"the frames of domain {domain} are too small ({side.width}x{side.height}); each side needs at least "
+                "16 pixels"
+            )
+
+
+def _wanted(hours: float) -> int:
+    """Steps that so much time should have."""
+    return max(1, round(EVENING_STEPS * (hours / EVENING) ** 0.75))
+
+
+class _Draft:
+    """Looks for the largest frames, width and batch that memory and time allow."""
+
+    def __init__(self, facts: Survey, machine: Machine, hours: float) -> None:
+        self._facts, self._machine, self._hours = facts, machine, hours
+        self._usable = USED[machine.kind] * machine.memory
+        most = min(facts.a.short_side, facts.b.short_side) // 4 * 4
+        self._sides = [side for side in SIDES if side <= most] or [most]
+
+    def size(self) -> tuple[int, int, str]:
+        """Short side, width, and what keeps the side from being larger."""
+        widths = WIDTHS[self._machine.kind]
+        for width in widths:
+            side, why = self._largest(width)
+            if side is not None and (side >= min(WIDE_FROM, self._sides[-1]) or width == widths[-1]):
+                return side, width, why
+        raise RecycleError(
+            f"{self._machine} has not enough memory to train on frames of {self._sides[0]} pixels; free some, or train "
+            "elsewhere"
+        )
+
+    def batch(self, side: int, width: int) -> int:
+        """Clips of a batch: doubled as long as memory and time allow."""
+        needed, batch = self.reckoned(side, width), 1
+        while 2 * batch <= BATCH and self._fits(needed, 2 * batch) and self._in_time(needed, 2 * batch):
+            batch *= 2
+        return batch
+
+    def settings(self, side: int, width: int) -> dict[str, Any]:
+        """What networks, losses and training have in common for any footage of this kind."""
+        patch: dict[str, Any] = {"width": width}
+        layers = next((n for n in (3 if side >= SMALL else 2, 2, 1) if 3 * 2**n <= side), 1)
+        scales = 2 if (side >= LARGE or side < SMALL) and 3 * 2 ** (layers + 1) <= side else 1
+        patch |= {"layers": layers, "scales": scales}
+        return {
+            "networks": {
+                "generator": generator(self._facts, width),
+                "discriminator": discriminators(self._facts, side, patch),
+            },
+            "losses": losses(self._facts),
+            "train": {"size": [side, side], **({} if self._facts.labelled else {"pool_size": 0})},
+        }
+
+    def reckoned(self, side: int, width: int) -> Reckoning:
+        """What a step of one clip needs, by that of a side of RECKONED_AT: all but the networks grows with the
+        pixels."""
+        pipeline = parse_pipeline(self.settings(RECKONED_AT, width), where="the pipeline that is tried")
+        needed, scale = _reckon(pipeline.model_dump_json(), self._machine.dtype), (side / RECKONED_AT) ** 2
+        return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
+
+    def seconds(self, needed: Reckoning, batch: int) -> float:
+        """Of a step."""
+        part = 1.0 if self._facts.labelled else DEPTHWISE
+        return BETWEEN[self._machine.kind] + STEP * batch * needed.operations / (part * self._machine.speed)
+
+    def _largest(self, width: int) -> tuple[int | None, str]:
+        """The largest side for which memory and time suffice, and what ends it; the least one if only time lacks."""
+        why = f"all of the footage's short side that is tried (up to {SIDES[-1]} pixels)"
+        if self._sides[-1] != SIDES[-1]:
+            why = f"as large as the footage, {min(self._facts.a.short_side, self._facts.b.short_side)} pixels, allows"
+        for side in self._sides[::-1]:
+            needed = self.reckoned(side, width)
+            if not self._fits(needed, 1):
+                why = f"the largest that fits into memory, with room to spare ({gib(round(self._usable))})"
+            elif side > self._sides[0] and not self._in_time(needed, 1):
+                why = f"the largest at which about {_many(_wanted(self._hours))} steps fit into {_time(self._hours)}"
+            else:
+                return side, why
+        return None, why
+
+    def _fits(self, needed: Reckoning, batch: int) -> bool:
+        return needed.networks + batch * needed.clip <= self._usable
+
+    def _in_time(self, needed: Reckoning, batch: int) -> bool:
+        return self._hours * 3600 / self.seconds(needed, batch) >= _wanted(self._hours)
+
+
+def generator(facts: Survey, width: int) -> dict[str, Any]:
+    """What translates, given the channels of a ResNet for that device.
+
+    Between photographs a pretrained encoder tells objects from their background: a whole sleeve takes the new colour,
+    and the wall behind it keeps its own. With label maps it was no better than the ResNet, within the spread of seeds.
+    """
+    if facts.labelled:
+        return {"width": width}
+    return {"kind": "unet", "width": width // 2, "skip": True}
+
+
+def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
+    """What judges the translations, given the settings of a PatchGAN for frames of that side.
+
+    Frozen features help between photographs and hurt between video and label maps.
+    """
+    if facts.labelled or side < ProjectedSettings().least_side:
+        return patch
+    return [{"kind": "patch", **patch}, {"kind": "projected"}]
+
+
+def losses(facts: Survey) -> dict[str, Any]:
+    """The objective. Between photographs: self-similarity, identity and synthetic motion, without a cycle loss, which
+    would also keep what should change; and the colours of kinds of places where the sides show unequal amounts of
+    these. With label maps: the default."""
+    if facts.labelled:
+        return {}
+    weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
+    return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}
+
+
+def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
+    """Settings of extraction and scoring that follow from what the footage is like."""
+    sides = (facts.a, facts.b)
+    fastest = max(each.fps for each in sides)
+    if not all(each.extracted for each in sides):
+        data["extract"]["short_side"] = side
+        reasons["extract.short_side"] = "of what is trained on"
+        kept = [each.frames * min(1.0, SLOW_FPS / each.fps) for each in sides]
+        if fastest > 1.6 * SLOW_FPS and min(kept) >= FEW_CLIPS:
+            data["extract"]["fps"] = float(SLOW_FPS)
+            reasons["extract.fps"] = f"neighbours of {fastest:.3g} frames per second are nearly the same"
+    if facts.labelled:
+        data["extract"]["format"] = "png"
+        reasons["extract.format"] = "label colours stay exact"
+    if meaning := _meaning(facts):
+        data["train"]["augment"] = {"colour": 0}
+        reasons["train.augment.colour"] = meaning
+    if [each.street_labels for each in sides].count(True) == 1:
+        data["evaluate"] = {"label_domain": "a" if facts.a.street_labels else "b", "palette": "street"}
+        reasons["evaluate.palette"] = "its colours are the street's"
+    few = min(each.frames for each in sides) < FEW_CLIPS
+    if few or not facts.labelled:
+        data["losses"]["augment"] = ["translation"]  # not of colours: they are what is to be learnt
+        why = f"fewer than {FEW_CLIPS} frames" if few else "photographs"
+        reasons["losses.augment"] = f"{why}: else the discriminators learn them by heart"
+
+
+def _meaning(facts: Survey) -> str | None:
+    """Why training must not change colours; None if it may."""
+    if facts.labelled:
+        return "a label's colour is its meaning"
+    return "a grey level may be a temperature" if facts.a.grey or facts.b.grey else None
+
+
+def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
+    """Why the networks are what they are."""
+    if data["networks"]["generator"].get("kind") == "unet":
+        reasons["networks.generator.kind"] = "its encoder, trained on ImageNet, tells objects from their background"
+        reasons["networks.generator.skip"] = "start from the identity"
+    judges = data["networks"]["discriminator"]
+    if isinstance(judges, list):
+        reasons["networks.discriminator"] = "photographs: a PatchGAN, and one that sees features trained on ImageNet"
+        reasons["losses.weights.self_similarity"] = (
+            "what looks alike stays alike; a cycle loss would also keep what should change"
+        )
+        reasons["train.pool_size"] = "discriminators see the current translations only: closer to the target in trials"
+        reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
+        if "colours" in data["losses"]["weights"]:
+            reasons["losses.weights.colours"] = (
+                "the sides may show unequal amounts of sky, road …: then discriminators alone exchange their colours"
+            )
+        return
+    field = "networks.discriminator"
+    reasons[f"{field}.width"] = "as the generators'"
+    reasons[f"{field}.layers"] = f"one of 3 sees 70 pixels: most of {side}"
+    much = f"the 70 pixels that one sees are little of {side}"
+    reasons[f"{field}.scales"] = "details, and what is twice as large" if side < LARGE else much
+
+
+def _of_schedule(steps: int, seconds: float, train: dict[str, Any], reasons: dict[str, str]) -> None:
+    """Learning rates and the moving average by the number of steps; previews and checkpoints by the clock."""
+    for most, rate, discriminators_rate, ema in RATES:
+        if steps <= most:
+            train |= {"learning_rate": rate, "discriminator_rate": discriminators_rate, "ema": ema}
+            short = f"for about {_many(steps)} steps"
+            reasons["train.learning_rate"] = short
+            reasons["train.discriminator_rate"] = f"{short}: in a short run discriminators run away"
+            reasons["train.ema"] = f"{short}: an average of the last {round(1 / (1 - ema))}"
+            break
+    train["preview_every"] = _round(steps / 20)
+    train["checkpoint_every"] = _round(min(steps / 10, 600 / seconds))
+    reasons["train.preview_every"] = f"one in about {_time(train['preview_every'] * seconds / 3600)}"
+    reasons["train.checkpoint_every"] = f"one in about {_time(train['checkpoint_every'] * seconds / 3600)}"
+
+
+@lru_cache(maxsize=64)
+def _reckon(pipeline: str, dtype: torch.dtype) -> Reckoning:
+    return reckon(Pipeline.model_validate_json(pipeline), dtype)
+
+
+def _described(side: Side) -> str:
+    kind = "label maps" if side.labels else "grey" if side.grey else "colour"
+    return f"{side.frames} frames of {side.width}x{side.height}, {side.fps:.3g} per second, {kind}"
+
+
+def _round(number: float) -> int:
+    """The nearest below of 1, 2, 5, 10, 20, 50 …; at least 1."""
+    scale = 1
+    while 10 * scale <= number:
+        scale *= 10
+    return max(scale * step for step in (1, 2, 5) if scale * step <= max(1, number))
+
+
+def _many(number: int) -> str:
+    """A reckoned number with two digits."""
+    scale = 10 ** max(0, len(str(number)) - 2)
+    return f"{round(number / scale) * scale:,}".replace(",", " ")
+
+
+def _time(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:.3g} hours" if hours != 1 else "an hour"
+    return f"{hours * 60:.2g} minutes" if hours >= 1 / 60 else f"{hours * 3600:.2g} seconds"

@@ -1,0 +1,234 @@
+"""Test clips: translated there and back, scored against the truth and the footage that was learned from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
+from recycle.dataset.clips import Shot, find_shots
+from recycle.errors import FootageError
+from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
+from recycle.evaluation.features import describe_for_memorisation, open_features
+from recycle.evaluation.findings import findings
+from recycle.evaluation.inception import load_inception
+from recycle.evaluation.lite import LiteNetwork
+from recycle.evaluation.memorisation import Gallery
+from recycle.evaluation.neighbours import write_neighbours
+from recycle.evaluation.street_features import cache_file, street_network
+from recycle.events import Job
+from recycle.names import plain
+from recycle.rendering.prepare import foresee
+from recycle.run_folder import RunFolder
+from recycle.runs.stage import Stage
+from recycle.system.atomic import write_text
+from recycle.system.devices import find_device
+from recycle.system.lock import only_one
+from recycle.translation.translator import IDENTITY, Translator
+from recycle.video.find import Found, find_footage, find_sources, left_out_lines
+from recycle.video.fingerprint import fingerprint
+
+
+@dataclass(frozen=True)
+class TestClip:
+    """An unseen video and what becomes of it."""
+
+    direction: Direction
+    source: Path
+    truth: Path | None
+    translated: Path
+    back: Path
+
+    @property
+    def to(self) -> Domain:
+        """The domain that it is translated to."""
+        return _target(self.direction)
+
+
+def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
+    """The test videos of `footage`, those in its folders too, and where in `folder` their translations lie.
+
+    Raises FootageError for a folder that holds none, or where true counterparts are not as many.
+    """
+    clips = []
+    for direction, given, known in (
+        ("ab", footage.test_a, footage.truth_ab),
+        ("ba", footage.test_b, footage.truth_ba),
+    ):
+        sources, truths = ([one for path in paths for one in _videos(path)] for paths in (given, known))
+        if truths and len(truths) != len(sources):
+            raise FootageError(
+                f"there are {len(sources)} test videos of domain {direction[0]} and {len(truths)} true counterparts of "
+                "them; give one for each, in the same order"
+            )
+        for number, source in enumerate(sources):
+            stem = (
+                f"{source.stem}_{direction}"
+                if len({s.stem for s in sources}) == len(sources)
+                else f"{number}_{direction}"
+            )
+            clips.append(
+                TestClip(
+                    direction,  # type: ignore[arg-type]
+                    source,
+                    truths[number] if truths else None,
+                    folder / f"{stem}.mp4",
+                    folder / f"{stem}_back.mp4",
+                )
+            )
+    return clips
+
+
+def _videos(path: Path) -> list[Path]:
+    return find_sources([path]) if path.is_dir() else [path]
+
+
+def translate_tests(
+    footage: FootageSettings, settings: TranslateSettings, model: str, where: RunFolder, *, job: Job | None = None
+) -> list[TestClip]:
+    """Translate every test video to the other domain, and back again for the cycle error.
+
+    Raises Busy if another process does so in this folder, Interrupted where the job is cancelled.
+    """
+    job = job or Job()
+    clips = test_clips(footage, where.translated)
+    for line in _not_taken(footage):
+        job.say(line)
+    if clips:
+        with _alone(where):
+            _translate(clips, settings, model, job)
+    return clips
+
+
+def _not_taken(footage: FootageSettings) -> list[str]:
+    """What folders of test videos hold beside them, one line for each reason."""
+    folders = [path for path in (*footage.test_a, *footage.test_b) if path.is_dir()]
+    found = find_footage(folders) if folders else Found()
+    return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
+
+
+def _alone(where: RunFolder) -> AbstractContextManager[bool]:
+    refusal = f"another recycle is translating or evaluating in {where.folder}; wait for it, or stop it"
+    return only_one(where.scoring_lock, refusal)
+
+
+def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: str, job: Job) -> None:
+    model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
+    translator: Translator | None = None
+    for clip in clips:
+        origin: Domain = "a" if clip.to == "b" else "b"
+        for source, output, to in (
+            (clip.source, clip.translated, clip.to),
+            (clip.translated, clip.back, origin),
+        ):
+            with translation_stage(source, output, to, model_key, settings) as stage:
+                if not stage.needed:
+                    continue
+                translator = translator or Translator.from_pretrained(
+                    model, device=settings.device, precision=settings.precision
+                )
+                translator.translate_video(
+                    source, output, to=to, settings=settings, overwrite=True, job=job.about(source.name)
+                )
+
+
+def foresee_tests(
+    footage: FootageSettings, settings: TranslateSettings, where: RunFolder, *, job: Job | None = None
+) -> None:
+    """Say before the work what of the test videos will be lost or changed.
+
+    Raises FootageError, OutputError or ConfigError where one cannot be translated.
+    """
+    job = job or Job()
+    for clip in test_clips(footage, where.translated):
+        for notice in foresee(clip.source, clip.translated, settings):
+            job.say(f"{clip.source.name}: {notice}")
+
+
+def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
+    """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
+    key = {
+        "settings": settings.record(),
+        "model": model_key,
+        "source": fingerprint(source),
+        "to": to,
+    }
+    return Stage(output.name, key, [output], output.parent)
+
+
+def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = None) -> dict[str, float]:
+    """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
+
+    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises
+    FootageError where there is nothing to score, Interrupted where the job is cancelled, and as what it calls.
+    """
+    job = job or Job()
+    prepare_features(task.evaluate, job=job)
+    where = RunFolder(folder)
+    learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
+    trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
+    clips = translate_tests(task.footage, task.translate, model, where, job=job)
+    if not clips:
+        raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
+    return evaluate_tests(task, clips, where, trained=trained, job=job)
+
+
+def evaluate_tests(
+    pipeline: Pipeline,
+    clips: Sequence[TestClip],
+    where: RunFolder,
+    *,
+    trained: Mapping[Domain, Sequence[Shot]],
+    job: Job,
+) -> dict[str, float]:
+    """Score the translated test videos, write metrics.json, and say what failed.
+
+    trained: the frames that the model learned from; beside the scores, a picture for each direction shows those that
+    are nearest to the translation.
+    """
+    settings = pipeline.evaluate
+    videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
+    folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
+    network = [settings.features] if isinstance(settings.features, Path) else []
+    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *network]]}
+    directions: dict[Direction, list[ClipSet]] = {}
+    for clip in clips:
+        clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
+        directions.setdefault(clip.direction, []).append(clip_set)
+    pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
+    with _alone(where), Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
+        if stage.needed:
+            named = settings.features
+            features = None if named is None else open_features(named, device=settings.device)
+            describe = describe_for_memorisation(features)
+            galleries: dict[Domain, Gallery] = {}
+            for domain in map(_target, pictures):
+                what = f"looking at training frames of {domain}"
+                galleries[domain] = Gallery.of(trained[domain], describe, job=job, what=what)
+            scores = evaluate(directions, settings, features=features, trained=galleries, job=job)
+            for direction, picture in pictures.items():
+                translated = [clip.translated for clip in clips if clip.direction == direction]
+                gallery = galleries[_target(direction)]
+                write_neighbours(picture, translated, gallery, max_frames=settings.max_frames)
+            write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
+    result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
+    for line in findings(result):
+        job.say(line)
+    return result
+
+
+def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
+    """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.features is not None:
+        find_device(settings.device)
+    if isinstance(settings.features, Path):
+        load_inception(settings.features)
+    elif settings.features == "lite2":
+        LiteNetwork()
+    elif settings.features == "street" and not cache_file().exists():
+        street_network(job=job)
+
+
+def _target(direction: Direction) -> Domain:
+    return "b" if direction == "ab" else "a"

@@ -1,0 +1,1 @@
+"""The machine beneath: cores, memory, devices, files that appear whole, processes, places elsewhere."""

@@ -1,0 +1,109 @@
+"""What a training draws from: the domains of both sides, matched crops, and batches in an order that a number gives."""
+
+import sys
+from collections.abc import Iterable
+
+import numpy as np
+from torch import Tensor
+
+from recycle.config import Domain as DomainName
+from recycle.config import TrainSettings
+from recycle.dataset.augment import Augment, shrink
+from recycle.dataset.clips import Domain, PairedClips, Shot, Split, UnpairedClips, load_clips, loading_processes
+from recycle.errors import FootageError
+from recycle.events import Job
+from recycle.networks.features import open_network
+from recycle.system.memory import release
+from recycle.training.clock import Tick
+from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
+from recycle.training.preview import held_out_name
+from recycle.training.run import Run
+from recycle.training.schedule import shrinking
+
+
+def sources_of(shots: list[Shot]) -> list[str]:
+    """Names of the folders that hold the shots' frames: of a source, and of what is in it."""
+    return sorted({shot.files[0].parent.name for shot in shots})
+
+
+def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
+    """Whether an earlier call may have trained on what is held out now, because it held out other frames."""
+    known = held_out.files[0].parent.name in run.earlier.get(domain, ())
+    kept = run.where.held_out
+    return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
+
+
+def domain_of(own: Split, name: str, settings: TrainSettings) -> Domain:
+    """The clips of one side. Raises FootageError for frames smaller than what is trained on."""
+    domain = Domain(own.train, name=name, frames=settings.frames, strides=settings.strides, seed=settings.seed)
+    (height, width), (h, w) = domain.canvas, settings.size
+    if h > height or w > width:
+        raise FootageError(
+            f"train.size {h}x{w} (height x width) is larger than the frames of domain {name} ({height}x{width}); "
+            "lower train.size or extract with a larger short_side"
+        )
+    return domain
+
+
+def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
+    """Found by rank 0 for all: what is nearest must not depend on a process's rounding."""
+    settings, fabric = run.pipeline.train, run.fabric
+    a, b = domains
+    crops = candidates(a, settings.size, settings.seed), candidates(b, settings.size, settings.seed)
+    found: Matches | None = None
+    if fabric.is_global_zero:
+        found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, job=job)
+        job.say(
+            f"matched sampling among {len(crops[0])} crops of domain a and {len(crops[1])} of b: similarity of matched "
+            f"pairs {found.similarity:.2f}, of random ones 0"
+        )
+    release(fabric.device)
+    shared = fabric.broadcast(found)
+    assert shared is not None
+    return shared
+
+
+class Batches:
+    """The batches of a run from its next step on, on its device."""
+
+    def __init__(self, run: Run, domains: list[Domain], matches: Matches | None) -> None:
+        settings, fabric = run.pipeline.train, run.fabric
+        self._run, self._size = run, settings.batch_size
+        # Of each step's samples:
+        self._whole, self._own = self._size * fabric.world_size, self._size * fabric.global_rank
+        self._alike = run.pipeline.footage.paired or matches is not None
+        self._augment = Augment(settings.augment, settings.size)
+        # After a rollback other clips are drawn: the same ones would give the same loss again.
+        self.first = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
+        """Number of the first batch."""
+        last = self.first + settings.steps - run.step if settings.hours is None else sys.maxsize // self._whole
+        self.loader: Iterable[tuple[Tensor, Tensor]] = load_clips(
+            _clips(run, domains, matches, last * self._whole),
+            first=self.first * self._whole + self._own,
+            batch_size=self._size,
+            every=self._whole,
+            workers=loading_processes(
+                settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)
+            ),
+            pin_memory=fabric.device.type == "cuda",
+        )
+        """Clips of a and of b, as they are stored."""
+
+    def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
+        """The clips of the batch of that number on the device: changed at random, and as small as the schedule says."""
+        run, settings = self._run, self._run.pipeline.train
+        samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)
+        seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
+        if self._alike:  # flipped alike, so that places stay comparable
+            seeds[1] = seeds[0]
+        a, b = (
+            self._augment(run.fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True)
+        )
+        a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
+        return a, b
+
+
+def _clips(run: Run, domains: list[Domain], matches: Matches | None, length: int) -> UnpairedClips | PairedClips:
+    if matches:
+        return MatchedClips(domains[0], domains[1], length, matches, run.pipeline.train)
+    return (PairedClips if run.pipeline.footage.paired else UnpairedClips)(domains[0], domains[1], length)

@@ -1,0 +1,44 @@
+"""What the objective's terms learn of the footage before the first step."""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from recycle.config import Domain as DomainName
+from recycle.dataset.clips import Domain
+from recycle.events import Job
+from recycle.objective.sides import bare
+from recycle.system.memory import release
+from recycle.training.crops import pictures, spread_crops
+from recycle.training.run import Run
+
+PIXELS, FEWEST, MOST = 6_000_000, 64, 400
+"""Of each domain crops of about so many pixels are looked at, but not fewer or more crops than these."""
+
+
+def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
+    """Let the terms look at the footage of a and b, on rank 0 for all: what they find must not depend on a process's
+    rounding.
+
+    Raises FootageError for a damaged frame, Interrupted where the job is cancelled.
+    """
+    translators = bare(run.model.translators)
+    if not translators.studies:
+        return
+    fabric, settings = run.fabric, run.pipeline.train
+
+    def crops(name: DomainName) -> Iterator[Tensor]:
+        domain = domains["ab".index(name)]
+        found = spread_crops(domain, settings.size, settings.seed)
+        wanted = max(FEWEST, min(MOST, PIXELS // (settings.size[0] * settings.size[1])))
+        every = -(-len(found) // wanted)
+        count = job.counting(f"looking at domain {name}", total=len(found[::every]), unit="crops")
+        for batch in pictures(domain, found[::every], settings.size):
+            yield fabric.to_device(batch).float() / 127.5 - 1
+            count.add(len(batch))
+
+    if fabric.is_global_zero:
+        translators.study(crops)
+    release(fabric.device)
+    for buffer in translators.buffers():
+        buffer.copy_(fabric.broadcast(buffer))

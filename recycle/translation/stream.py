@@ -1,0 +1,134 @@
+"""A stream of frames on its way through a generator, with what is done to it in time: smoothing, stabilising."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recycle.translation.lanes import Lanes
+from recycle.translation.scale import resize, to_float, to_levels
+from recycle.translation.stabilise import Seen, Stabiliser, Watch, look, shrink
+from recycle.video.frame import Frame, Pixels
+from recycle.video.shots import CutDetector
+
+
+class _Item(NamedTuple):
+    """A frame on its way."""
+
+    pixels: Pixels
+    cut: bool
+    """Whether a new shot begins with it; False where nobody asks."""
+    seen: Callable[[], Seen]
+    """What the stabiliser is to know of it, where there is one."""
+
+
+def _unseen() -> Seen:
+    raise AssertionError("there is no stabiliser")
+
+
+@dataclass(frozen=True)
+class FrameStream:
+    """How frames of one size are translated; everything in time starts anew at every cut."""
+
+    lanes: Lanes
+    network: Callable[[Tensor], Tensor]
+    """For (B, 3, H, W) float32 of the size `inner`."""
+    smooth: Callable[[Tensor, Tensor, list[bool]], tuple[Tensor, Tensor]] | None
+    """Given frames, those before them and where they are cut: the frames smoothed, and what comes before the next."""
+    stabilise: float
+    """Strength against flicker; 0: none."""
+    size: tuple[int, int]
+    """Height and width of the frames, and of the pictures."""
+    inner: tuple[int, int]
+    """Those at which the network works."""
+    dtype: torch.dtype
+    """uint8 or uint16, of the frames and of the pictures."""
+    limit: int
+    """Frames that are held at once."""
+
+    def through(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
+        """One picture out for each frame in, in order."""
+        if self.stabilise:
+            yield from self._stabilised(frames)
+        elif self.smooth is not None:
+            yield from self._smoothed(frames)
+        else:
+            for pictures in self.lanes.through(self._plain, self._items(frames), limit=self.limit):
+                yield from pictures()
+
+    def _smoothed(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
+        before: Callable[[], Pixels] | None = None
+        for y, _ in self._in_shots(self._items(frames)):
+            with torch.inference_mode():
+                pictures = self._leave(y)
+            if before is not None:  # given only now, so that a GPU has work while they are waited for
+                yield from before()
+            before = pictures
+        if before is not None:
+            yield from before()
+
+    def _stabilised(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
+        watch = Watch(self.inner, threads=torch.get_num_threads())
+        stabiliser = Stabiliser(self.stabilise)
+
+        def steady() -> Iterator[NDArray[np.float32]]:
+            for y, group in self._in_shots(self._items(frames, watch)):
+                outputs = np.ascontiguousarray(y.permute(0, 2, 3, 1).cpu().numpy())
+                for item, output in zip(group, outputs, strict=True):
+                    yield stabiliser(item.seen(), output)
+
+        def finished(outputs: list[NDArray[np.float32]]) -> Callable[[], Pixels]:
+            with torch.inference_mode():
+                return self._leave(self.lanes.upload(np.stack(outputs)).permute(0, 3, 1, 2))
+
+        with closing(watch):
+            for pictures in self.lanes.through(finished, steady(), limit=self.limit):
+                yield from pictures()
+
+    def _items(self, frames: Iterator[Frame], watch: Watch | None = None) -> Iterator[_Item]:
+        in_shots, cut_detector = self.smooth is not None or watch is not None, CutDetector()
+        for frame in frames:
+            cut = in_shots and cut_detector.is_cut(frame.pixels)
+            yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
+
+    def _in_shots(self, items: Iterator[_Item]) -> Iterator[tuple[Tensor, list[_Item]]]:
+        """Groups of frames, translated and, where that is asked for, smoothed."""
+        past: Tensor | None = None
+        for y, group in self.lanes.through(self._with_group, items, limit=self.limit):
+            if self.smooth is not None:
+                with torch.inference_mode():
+                    y, past = self.smooth(y, y[:0] if past is None else past, [item.cut for item in group])
+            yield y, group
+
+    def _translated(self, group: list[_Item]) -> Tensor:
+        x = to_float(self.lanes.upload(np.stack([item.pixels for item in group])))
+        return self.network(resize(x, self.inner).clamp(-1, 1))
+
+    def _leave(self, y: Tensor) -> Callable[[], Pixels]:
+        return self.lanes.download(to_levels(resize(y, self.size), self.dtype))
+
+    def _plain(self, group: list[_Item]) -> Callable[[], Pixels]:
+        with torch.inference_mode():
+            return self._leave(self._translated(group))
+
+    def _with_group(self, group: list[_Item]) -> tuple[Tensor, list[_Item]]:
+        with torch.inference_mode():
+            return self._translated(group), group
+
+
+def stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:
+    """The frames as they are, but for their flicker, which is taken out by `strength`, from 0 to 1."""
+    stabiliser, cut_detector, before = Stabiliser(strength), CutDetector(), None
+    for frame in frames:
+        dtype = torch.uint8 if frame.pixels.dtype == np.uint8 else torch.uint16
+        now = shrink(frame.pixels, frame.pixels.shape[:2])
+        cut = cut_detector.is_cut(frame.pixels)
+        x = to_float(torch.from_numpy(np.ascontiguousarray(frame.pixels))[None])
+        y = stabiliser(look(None if cut else before, now), x[0].permute(1, 2, 0).contiguous().numpy())
+        yield to_levels(torch.from_numpy(y).permute(2, 0, 1)[None], dtype)[0].numpy()
+        before = now

@@ -1,0 +1,141 @@
+"""Which colour matrix and range a decoded frame has, and its conversion to RGB."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from recycle.video.frame import Pixels
+from recycle.video.hdr import Transfer, to_standard
+
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
+"""Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
+_SHRINKING = (EXACT & ~Interpolation.BICUBIC) | Interpolation.BILINEAR
+"""A triangle as wide as two pixels of the smaller picture, as torch's antialiased bilinear interpolation."""
+
+_YUV = ("yuv", "nv", "p0")
+"""How the names of pixel formats with brightness and colour differences begin, but for packed ones."""
+
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+"""FFmpeg's AVColorSpace (ITU-T H.273) of a frame → the matrix that swscale is told."""
+
+_EXPAND_GREY_8 = np.clip(np.rint((np.arange(256.0) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+_EXPAND_GREY_16 = np.clip(np.rint((np.arange(65536.0) - 4112) * (255 / 219)), 0, 65535).astype(np.uint16)
+"""Limited range to full range."""
+
+_BT2020 = 9
+_HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How the samples of a frame are to be understood."""
+
+    matrix: Colorspace
+    matrix_assumed: bool
+    """The file does not say: BT.709 from 720 lines, else BT.601."""
+    full_range: bool
+    range_assumed: bool
+    """The file does not say: limited, but full for RGB, grey and the yuvj formats."""
+
+
+def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int) -> Colour:
+    """Colour of a picture from its tags (AVColorSpace, AVColorRange), pixel format and stored height."""
+    matrix = _MATRICES.get(matrix_tag)
+    implied_full = pixel_format.startswith(("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal"))
+    tagged = range_tag in (ColorRange.MPEG, ColorRange.JPEG)
+    return Colour(
+        matrix=matrix or (Colorspace.ITU709 if lines >= 720 else Colorspace.ITU601),
+        matrix_assumed=matrix is None,
+        full_range=range_tag == ColorRange.JPEG if tagged else implied_full,
+        range_assumed=not tagged,
+    )
+
+
+def transfer_of(frame: av.VideoFrame) -> Transfer | None:
+    """How a frame's light has to be brought to standard video; None if it is standard video.
+
+    Taken from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (9: BT.2020).
+    """
+    if int(frame.color_trc) in _HDR:
+        return _HDR[int(frame.color_trc)]
+    return "sdr" if int(frame.color_primaries) == _BT2020 else None
+
+
+def is_hdr(frame: av.VideoFrame) -> bool:
+    """Whether a frame has a high dynamic range (PQ or HLG)."""
+    return transfer_of(frame) in ("pq", "hlg")
+
+
+class RgbConverter:
+    """Converts the decoded frames of one video to RGB; keep it for all frames, setting up is costly."""
+
+    def __init__(self, *, depth: Literal[8, 16] = 8, threads: bool = True) -> None:
+        """`depth` 8 gives uint8, 16 uint16 over its whole range."""
+        self._scalers: dict[tuple[int, int], VideoReformatter] = {}
+        self._depth = depth
+        self._threads = 0 if threads else 1
+
+    def __call__(
+        self, frame: av.VideoFrame, *, width: int, height: int, shrink: bool = False, rough: bool = False
+    ) -> Pixels:
+        """RGB (height, width, 3) of a frame of any pixel format and size.
+
+        `shrink`: without aliasing, if that is smaller; `rough`: sooner, and a few grey levels off.
+
+        Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.video.hdr`). Raises
+        av.FFmpegError for a pixel format that swscale does not know.
+        """
+        name = frame.format.name
+        colour = colour_of(
+            matrix_tag=int(frame.colorspace),
+            range_tag=int(frame.color_range),
+            pixel_format=name,
+            lines=frame.height,
+        )
+        transfer = transfer_of(frame)
+        wide = self._depth == 16 or transfer is not None
+        smaller = shrink and width * height < frame.width * frame.height
+        # swscale writes three planes in half of the time of packed pixels: the same values, but for its rough way, and
+        # for a rounding where there are fewer than ten lines (of colour).
+        planar = not (wide or rough) and name.startswith(_YUV)
+        scaler = self._scalers.setdefault((width, height), VideoReformatter())
+        rgb = scaler.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="gbrp" if planar else "rgb48le" if wide else "rgb24",
+            src_colorspace=colour.matrix,
+            src_color_range=ColorRange.JPEG if colour.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA if rough else _SHRINKING if smaller else EXACT,
+            threads=self._threads,
+        )
+        pixels: Pixels = _packed(rgb) if planar else np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)
+        if name.startswith(("gray", "ya")) and not colour.full_range:  # swscale takes all grey for full range
+            pixels = (_EXPAND_GREY_16 if wide else _EXPAND_GREY_8)[pixels]
+        if transfer is not None:
+            pixels = to_standard(pixels.astype(np.uint16, copy=False), transfer)
+            if self._depth == 8:
+                pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
+        return pixels
+
+
+def _packed(frame: av.VideoFrame) -> Pixels:
+    """(H, W, 3) of a frame in gbrp."""
+    green, blue, red = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        for plane in frame.planes
+    )
+    return np.asarray(cv2.merge((red, green, blue)), dtype=np.uint8)

@@ -1,0 +1,349 @@
+"""Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from recycle.config import MAX_PIXELS
+from recycle.errors import FootageError
+from recycle.system.cores import cores
+from recycle.system.places import is_here
+from recycle.video.alpha import alpha_decoder, alpha_plane, first_with_alpha, has_alpha, is_transparent
+from recycle.video.captions import Captions
+from recycle.video.colour import RgbConverter, is_hdr
+from recycle.video.conceal import Decoded, decode
+from recycle.video.container import check_size, is_raw, open_container, video_stream
+from recycle.video.deinterlace import deinterlace
+from recycle.video.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels
+from recycle.video.hardware import decodes_alike
+from recycle.video.image_file import image_size
+from recycle.video.images import ImageFolderReader
+from recycle.video.index import Index, beyond_end, build_index
+from recycle.video.lasting import Lasting
+from recycle.video.packets import demux
+from recycle.video.projection import Projection
+from recycle.video.sidedata import lost_kinds, side_data
+from recycle.video.stated import frame_rate, frame_step, stream_info
+from recycle.video.turn import turn_of
+
+DECODER_BYTES = 1 << 30
+"""Bytes of the pictures that the threads of a decoder may work on at once."""
+_BYTES_PER_PIXEL = 3
+"""Of decoded pictures: 1.5 for 8-bit 4:2:0, 3 for 10-bit, up to 8."""
+
+
+class VideoReader:
+    """The first real video stream of one file (never a cover picture), frame by frame.
+
+    Iterating decodes from the start, each time; only the frames within the decoder are held in memory. Frames
+    that are lost to damage are concealed (`recycle.video.conceal`). Frames come upright (rotation and
+    mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
+    all of the size of the first: later frames of another size are resized.
+    """
+
+    damaged = 0
+    """Packets that could not be read or decoded so far, in the latest iteration."""
+    concealed = 0
+    """Frames so far that stand for one that is lost."""
+    repaired = 0
+    """Timestamps so far that were missing, not later than the one before, or hours after it."""
+    deinterlaced = 0
+    """Frames so far that were interlaced."""
+    transparent_later = False
+    """Whether frames so far turned out transparent after a first one that was not."""
+    captions_later = False
+    """Whether frames so far turned out with captions after a first one that was not."""
+    lasting: int | None = None
+    """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        square_pixels: bool = False,
+        depth: Literal[8, 16] = 8,
+        threads: bool = True,
+        hardware: bool = False,
+        fps: Fraction | None = None,
+        max_pixels: int = MAX_PIXELS,
+        alpha: bool = False,
+    ) -> None:
+        """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
+
+        `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
+        all cores are busy. `hardware` decodes on the GPU if the first frame shows that this gives the same. `fps` is
+        the rate of a raw stream, instead of the one that it states; other files have times of their own. `alpha` gives
+        the alpha channel of a source that has one beside its frames, which the processor then decodes. Raises
+        FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures of
+        more than `max_pixels`.
+        """
+        self.path = path
+        self._depth = depth
+        self._max_pixels = max_pixels
+        self._threads = threads
+        self._give_alpha = False  # while the first frame is looked at
+        self._container: InputContainer | None = None
+        with open_container(path, max_pixels=max_pixels) as container:
+            stream = video_stream(container, path)
+            known = (stream.width, stream.height) if stream.width else image_size(path) if is_here(path) else None
+            check_size(path, *(known or (0, 0)), max_pixels)
+            self._step = frame_step(stream)
+            self._lasting = Lasting(container, stream, path, step=self._step)
+            first = self._first(container, stream)
+            self._see_alpha(stream, first.frame, give=alpha)
+            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, first.frame)
+            """Whether the GPU decodes."""
+            self._see_picture(first.frame)
+            self._see_file(container, stream, fps)
+            self._see_size(container, stream, first, square_pixels=square_pixels)
+            if self.raw:
+                self._space_evenly(first, fps)
+
+    def _first(self, container: InputContainer, stream: VideoStream) -> Decoded:
+        first = next(self._decode(container, stream), None)
+        if first is None:
+            raise FootageError(
+                f"{self.path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
+                f"most {self._max_pixels:,} pixels (--max-pixels)?"
+            )
+        return first
+
+    def _see_alpha(self, stream: VideoStream, frame: av.VideoFrame, *, give: bool) -> None:
+        decoder = alpha_decoder(stream)
+        coded = None if decoder is None else self._first_with_alpha(decoder)
+        self.alpha = has_alpha(frame.format.name) or coded is not None
+        """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
+        self._give_alpha = give and self.alpha
+        self.transparent = is_transparent(coded or frame)
+        """Whether the first frame has transparent pixels."""
+        self.may_be_transparent = coded is not None
+        """Whether frames have alpha that the usual decoder does not show."""
+
+    def _see_picture(self, frame: av.VideoFrame) -> None:
+        self.interlaced = frame.interlaced_frame
+        """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
+        self.bits = max(component.bits for component in frame.format.components)
+        """Bits per sample of the source."""
+        self.projection = Projection.of(frame)
+        """Spherical mapping and stereo mode of the picture."""
+        self.hdr = is_hdr(frame)
+        """Whether the source has a high dynamic range; its frames are tone-mapped."""
+        self.lost = lost_kinds(frame, hdr=self.hdr)
+        """Data beside the pixels of the first frame that frames do not carry, in words."""
+        self.captions = Type.A53_CC in side_data(frame)
+        """Whether the first frame carries closed captions."""
+        self._turn = turn_of(frame)
+
+    def _see_file(self, container: InputContainer, stream: VideoStream, fps: Fraction | None) -> None:
+        self.raw = is_raw(container)
+        """Whether the source is a bare stream without timestamps: its frames are evenly spaced."""
+        self.rate_assumed = self.raw and fps is None and frame_rate(stream) is None
+        """Whether the times of frames rest on ASSUMED_RATE."""
+        self.ignores_fps = fps is not None and not self.raw
+        """Whether `fps` has no effect, because the source has timestamps of its own."""
+        self.missing = beyond_end(container, stream)
+        """Frames that the file's index names behind its end: it is cut off."""
+
+    def _see_size(self, container: InputContainer, stream: VideoStream, first: Decoded, *, square_pixels: bool) -> None:
+        frame = first.frame
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
+        aspect = 1 / aspect if self._turn.transpose else aspect
+        width, height = frame.width, frame.height
+        if self._turn.transpose:
+            width, height = height, width
+        if square_pixels:
+            width, aspect = max(1, round(width * aspect)), Fraction(1)
+        check_size(self.path, width, height, self._max_pixels)
+        self.info = stream_info(self.path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
+
+    def _space_evenly(self, first: Decoded, fps: Fraction | None) -> None:
+        """Frames of a raw stream last two units each."""
+        self._origin, self._unit = first.pts, Fraction(self._step, 2)
+        self._step = 2
+        rate = fps or self.info.average_rate or ASSUMED_RATE
+        self.info = replace(self.info, time_base=1 / (2 * rate), average_rate=rate, start=Fraction(0))
+
+    def __iter__(self) -> Iterator[Frame]:
+        with closing(self.read()) as frames:
+            for frame in frames:
+                yield frame.develop()
+
+    def index(self, *, until: int | None = None) -> Index | None:
+        """See `recycle.video.index.build_index`. Raises FootageError if the file cannot be opened."""
+        with open_container(self.path) as container:
+            return build_index(container, video_stream(container, self.path), until=until)
+
+    def read(
+        self,
+        wanted: Callable[[int], bool] = lambda pts: True,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        entry: int | None = None,
+    ) -> Generator[LazyFrame]:
+        """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
+
+        What is not wanted, or whose pixels are not asked for, is decoded and not converted, which is several times as
+        fast. Decoding begins at the key frame `entry` (see `Index.entry`), and what is damaged before `start` is then
+        not counted; None: at the first frame. Raises av.FFmpegError if the file cannot be reached any more.
+        """
+        self.close()
+        self.damaged = self.concealed = self.repaired = self.deinterlaced = 0
+        self.lasting = None
+        self._container = container = self._open_at(entry)
+        stream = video_stream(container, self.path)
+        time_base = self.info.time_base
+        to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
+        clock = Clock(int(1 / time_base))
+        frames = self._decode(container, stream)
+        latest: tuple[int, int | None] | None = None
+        scaler, captions = VideoReformatter(), Captions()
+        try:
+            for decoded in deinterlace(frames, time_base):
+                stamp = self._stamp(decoded.pts) if self.raw else decoded.pts
+                pts = clock(stamp, step=self._step)
+                if start is not None and pts < start:
+                    if entry is not None:
+                        self.damaged = 0
+                    continue
+                if end is not None and pts >= end:
+                    self.lasting = None if latest is None else min(pts, end) - latest[0]
+                    return
+                latest = pts, decoded.pts
+                self.repaired += pts != stamp and not (self.raw and stamp is None)
+                self.concealed += decoded.concealed
+                self.deinterlaced += decoded.interlaced
+                if not wanted(pts):
+                    continue
+                convert = partial(self._pixels, to_rgb, decoded.frame)
+                beside = partial(self._beside, scaler, captions, decoded)
+                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside)
+            if latest is not None:
+                sound = not self.damaged and not clock.shift
+                own = latest[0] if latest[1] is None else latest[1]
+                lasting = self._step if self.raw else self._lasting.after(own, trust_end=sound)
+                self.lasting = lasting if end is None else min(lasting, end - latest[0])
+        finally:
+            container.close()
+
+    def _stamp(self, pts: int | None) -> int | None:
+        """Of a frame of a raw stream, in halves of a frame (some last one and a half), from the first frame on."""
+        return None if pts is None or self._origin is None else round((pts - self._origin) / self._unit)
+
+    def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None, rough: bool) -> Pixels:
+        """Of an upright picture, for LazyFrame."""
+        upright = size or (self.info.width, self.info.height)
+        width, height = upright[::-1] if self._turn.transpose else upright
+        try:
+            pixels = to_rgb(frame, width=width, height=height, shrink=size is not None, rough=rough)
+        except av.FFmpegError as error:
+            raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
+        return self._turn.apply(pixels)
+
+    def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
+        """For LazyFrame."""
+        text = captions.of(decoded)
+        self.captions_later |= text is not None and not self.captions
+        if not self._give_alpha:
+            self.transparent_later |= not self.transparent and is_transparent(decoded.frame)
+            return Beside(captions=text)
+        width, height = self.info.width, self.info.height
+        width, height = (height, width) if self._turn.transpose else (width, height)
+        alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self._depth)
+        return Beside(self._turn.apply(alpha[..., None])[..., 0], text)
+
+    def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
+        """The first frame as a decoder that shows alpha gives it; None if it has none."""
+        with open_container(self.path) as container:
+            stream = video_stream(container, self.path)
+            packet = next((packet for packet in demux(container, stream) if packet.size), None)
+            return None if packet is None else first_with_alpha(decoder, packet)
+
+    def _open_at(self, entry: int | None) -> InputContainer:
+        """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
+        container = open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
+        if entry is None:
+            return container
+        stream = video_stream(container, self.path)
+        try:
+            container.seek(entry, stream=stream)
+            landed = next(packet for packet in demux(container, stream) if packet.size)
+            right = landed.is_keyframe and landed.pts is not None and landed.pts <= entry
+            container.seek(entry, stream=stream)
+        except (av.FFmpegError, StopIteration):
+            right = False
+        if right:
+            return container
+        container.close()
+        return open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
+        stream.thread_type = "AUTO" if self._threads else "NONE"
+        bytes_each = max(1, _BYTES_PER_PIXEL * stream.width * stream.height)
+        if self._threads and DECODER_BYTES // bytes_each < cores():
+            stream.codec_context.thread_count = max(1, DECODER_BYTES // bytes_each)
+
+        def damage() -> None:
+            self.damaged += 1
+
+        step = frame_step(stream)
+        decoder = alpha_decoder(stream) if self._give_alpha else None
+
+        def packets() -> "Iterator[Packet[VideoStream]]":
+            return self._lasting.note(demux(container, stream))
+
+        return decode(packets, decoder or stream, step=step, damage=damage, max_pixels=self._max_pixels)
+
+    def close(self) -> None:
+        """Close the file if an iteration left it open."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_frames(
+    path: Path,
+    *,
+    square_pixels: bool = False,
+    depth: Literal[8, 16] = 8,
+    threads: bool = True,
+    hardware: bool = False,
+    fps: Fraction | None = None,
+    max_pixels: int = MAX_PIXELS,
+    alpha: bool = False,
+) -> VideoReader | ImageFolderReader:
+    """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
+    if path.is_dir():
+        return ImageFolderReader(path, fps=fps, depth=depth, max_pixels=max_pixels, alpha=alpha)
+    return VideoReader(
+        path,
+        square_pixels=square_pixels,
+        depth=depth,
+        threads=threads,
+        hardware=hardware,
+        fps=fps,
+        max_pixels=max_pixels,
+        alpha=alpha,
+    )

@@ -1,0 +1,284 @@
+"""Writing of video: RGB frames in, a stream that plays everywhere out."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self, cast
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.filter import Graph
+from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from recycle.config import EncodeSettings
+from recycle.errors import OutputError
+from recycle.system.atomic import atomic_path
+from recycle.system.priority import usual_priority
+from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
+from recycle.video.colour import EXACT
+from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
+from recycle.video.lookahead import bounded_options
+
+av.logging.set_level(None)
+
+DEFAULTS = EncodeSettings()
+_AUDIO_BLOCK = 1024
+_UNSPECIFIED = 2
+_LEFT = {"h264", "hevc"}
+"""Codecs whose players take a chroma sample to lie on the left one of its two columns (ITU-T H.264, E.2.1)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What all frames of a video share."""
+
+    width: int
+    height: int
+    rate: Fraction
+    """Frames per second, about."""
+    time_base: Fraction
+    """Seconds per unit of the timestamps."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+
+    @classmethod
+    def of(cls, info: StreamInfo) -> Self:
+        """That of a source; an unknown rate becomes 25, which only players' guesses depend on."""
+        rate = info.average_rate or Fraction(25)
+        return cls(info.width, info.height, rate, info.time_base, info.sample_aspect_ratio)
+
+
+class VideoEncoder:
+    """The video stream of an already open output container: RGB frames in, packets muxed.
+
+    Pixels are converted to BT.709, limited range, and tagged so (RGB formats: full range). Where the pixel
+    format has fewer chroma samples, a frame of odd width or height is padded by repeating its last column or
+    row; `padding` tells by how much. Timestamps are kept exactly by every container that can express them:
+    open an mp4 with `mp4_options`, else its default movie timescale of 1 ms rounds a start that is not 0. mp4
+    and Matroska cannot hold frames before time 0: shift all streams of such a source first.
+    """
+
+    def __init__(self, container: OutputContainer, choice: Choice, picture: Picture) -> None:
+        self.picture = picture
+        self.padding = padding(choice, picture.width, picture.height)
+        """Columns added at the right and rows added at the bottom."""
+        self._container = container
+        self.choice = choice
+        self._last_pts: int | None = None
+        self._written = 0
+        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._scaler, self._stretcher, self._carrier = VideoReformatter(), VideoReformatter(), VideoReformatter()
+        options = bounded_options(choice, picture.width * picture.height)
+        stream: Any = container.add_stream(choice.encoder.name, rate=picture.rate, options=options)
+        stream.width, stream.height = picture.width + self.padding[0], picture.height + self.padding[1]
+        stream.pix_fmt = choice.pixel_format
+        if choice.bitrate is not None:
+            stream.bit_rate = choice.bitrate
+        context = stream.codec_context
+        context.time_base = picture.time_base
+        context.sample_aspect_ratio = picture.sample_aspect_ratio
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        self._rgb = stream.format.is_rgb
+        context.colorspace = _UNSPECIFIED if self._rgb else Colorspace.ITU709
+        context.color_range = ColorRange.JPEG if self._rgb else ColorRange.MPEG
+        self._sited = _Sited() if context.codec.canonical_name in _LEFT else lambda frame: frame
+        self.stream = stream
+
+    def write(self, pixels: Pixels, pts: int, beside: Beside = NOTHING) -> None:
+        """Encode one frame: uint8 or uint16 RGB (H, W, 3), shown at `pts` in units of the time base.
+
+        `beside` holds its alpha, which is written if the choice keeps alpha, and its closed captions, which are
+        written if the encoder can. Frames of another size than the picture's are stretched to it, by bicubic
+        interpolation. Raises ValueError for a wrong shape or dtype, one that is not that of the first frame, and a
+        `pts` that is not above the previous one; av.FFmpegError when the container cannot be written (see
+        `output_errors`).
+        """
+        kind = (pixels.shape, pixels.dtype)
+        self._kind = self._kind or kind
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or kind != self._kind:
+            raise ValueError(
+                "expected a frame of shape (H, W, 3) and dtype uint8 or uint16, all alike "
+                f"({self._kind[0]}, {self._kind[1]}), got {pixels.shape} and {pixels.dtype}"
+            )
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
+        self._last_pts = pts
+        source = self._source(pixels, beside.alpha if self.choice.alpha else None)
+        frame = self._scaler.reformat(
+            self._sited(source),
+            width=self.stream.width,
+            height=self.stream.height,
+            format=self.choice.pixel_format,
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=None if self._rgb else Colorspace.ITU709,
+            dst_color_range=ColorRange.JPEG if self._rgb else ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+        if beside.captions is not None and self.choice.encoder.captions:
+            frame = self._carrying(frame, beside.captions)
+        frame.pts, frame.time_base = pts, self.picture.time_base
+        self._written += 1
+        with usual_priority() if self._written == 1 else nullcontext():  # the first frame opens the encoder
+            packets = self.stream.encode(frame)
+        self._container.mux(packets)
+
+    def _source(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
+        """The frame before it is converted; at the picture's size if it has alpha or lacks a column or row."""
+        wide = pixels.dtype != np.uint8
+        frame = av.VideoFrame.from_ndarray(
+            cast(Any, np.ascontiguousarray(pixels)), format="rgb48le" if wide else "rgb24"
+        )
+        if alpha is None and not any(self.padding):
+            return frame
+        width, height = self.picture.width, self.picture.height
+        same = frame.width == width and frame.height == height
+        whole = frame if same else self._stretcher.reformat(frame, width=width, height=height, interpolation=EXACT)
+        right, bottom = self.padding
+        samples: NDArray[Any] = whole.to_ndarray()
+        if alpha is not None:
+            samples = np.dstack((samples, alpha))
+        samples = np.pad(samples, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        with_alpha = "rgba64le" if wide else "rgba"
+        return av.VideoFrame.from_ndarray(cast(Any, samples), format=frame.format.name if alpha is None else with_alpha)
+
+    def _carrying(self, frame: av.VideoFrame, captions: av.VideoFrame) -> av.VideoFrame:
+        """The frame with the side data of `captions`: PyAV attaches none, but a frame that is resized keeps its own."""
+        carrier = self._carrier.reformat(
+            captions,
+            width=frame.width,
+            height=frame.height,
+            format=frame.format.name,
+            interpolation=Interpolation.POINT,
+        )
+        for plane, own in zip(carrier.planes, frame.planes, strict=True):
+            plane.update(memoryview(own))  # type: ignore[arg-type]
+        carrier.colorspace, carrier.color_range = frame.colorspace, frame.color_range
+        carrier.pict_type = PictureType.NONE  # the encoder chooses
+        return carrier
+
+    def close(self) -> None:
+        """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
+        packets = self.stream.encode(None)
+        if self.choice.encoder.name == "libx265" and self._written < X265_FRAMES:
+            for packet in packets:  # too few to be reordered
+                packet.dts = packet.pts
+        self._container.mux(packets)
+
+
+class _Sited:
+    """Marks RGB frames so that swscale puts chroma samples on the left column.
+
+    Unmarked, it puts them between two columns, and colours are shown half a pixel beside their place.
+    """
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if self._graph is None:
+            self._graph = Graph()
+            source = self._graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+            )
+            self._graph.link_nodes(
+                source, self._graph.add("setparams", "chroma_location=left"), self._graph.add("buffersink")
+            ).configure()
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
+    """Columns and rows that an odd size lacks for the chroma samples of the pixel format."""
+    chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
+    if chroma is None:
+        return (0, 0)
+    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
+
+
+def mp4_options(time_base: Fraction) -> dict[str, str]:
+    """Options of an mp4 whose timestamps, in `time_base`, survive exactly, starts other than 0 too.
+
+    The start of a track is stored in units of the movie's timescale, 1/1000 s by default; this makes it as
+    fine as the track's own, which FFmpeg doubles until it is at least 10 000.
+    """
+    timescale = min(mp4_timescale(time_base.denominator), 2**31 - 1)
+    return {"movflags": "+faststart", "movie_timescale": str(timescale)}
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn failures of writing `path` (disk full, folder not writable, …) into an OutputError of one line."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    fps: Fraction | int,
+    settings: EncodeSettings = DEFAULTS,
+    audio: NDArray[np.float32] | None = None,
+    audio_rate: int = 48000,
+) -> None:
+    """Write frames (uint8 RGB, (H, W, 3), all of one size) as a constant-rate video, atomically.
+
+    `audio` is (samples, channels) float32 in [-1, 1] with 1 or 2 channels and becomes AAC. Odd sizes are
+    padded by one column or row (see VideoEncoder). Frames are consumed one by one: memory stays constant.
+    Raises OutputError if the file cannot be written or there is no frame, ValueError for frames that differ.
+    """
+    fps = Fraction(fps)
+    with output_errors(path), atomic_path(path) as temporary:
+        options = mp4_options(1 / fps) if path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+        with av.open(f"file:{temporary}", "w", container_options=options) as container:
+            encoder: VideoEncoder | None = None
+            sound: Iterator[Fraction] = iter(())
+            heard = Fraction(0)
+            for index, pixels in enumerate(frames):
+                if encoder is None:
+                    height, width = pixels.shape[:2]
+                    encoder = VideoEncoder(
+                        container,
+                        choose_encoder(settings, short_side=min(width, height)),
+                        Picture(width, height, fps, 1 / fps),
+                    )
+                    if audio is not None:
+                        sound = _encode_audio(container, audio, audio_rate)
+                encoder.write(pixels, index)
+                while heard * fps < index + 1 and (position := next(sound, None)) is not None:
+                    heard = position
+            if encoder is None:
+                raise OutputError(f"cannot write {path}: there are no frames to write")
+            encoder.close()
+            for _ in sound:
+                pass
+
+
+def _encode_audio(container: OutputContainer, samples: NDArray[np.float32], rate: int) -> Iterator[Fraction]:
+    """Add an AAC stream at once; then encode block by block, giving the seconds written after each."""
+    if samples.ndim != 2 or samples.shape[1] not in (1, 2):
+        raise ValueError(f"expected audio of shape (samples, 1 or 2), got {samples.shape}")
+    layout = "mono" if samples.shape[1] == 1 else "stereo"
+    stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
+    return _encode_blocks(container, stream, samples, rate, layout)
+
+
+def _encode_blocks(
+    container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], rate: int, layout: str
+) -> Iterator[Fraction]:
+    for start in range(0, len(samples), _AUDIO_BLOCK):
+        block: NDArray[Any] = np.ascontiguousarray(samples[start : start + _AUDIO_BLOCK].T, dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+        yield Fraction(start + block.shape[1], rate)
+    container.mux(stream.encode(None))

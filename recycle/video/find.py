@@ -1,0 +1,233 @@
+"""Finds the footage in folders, and tells what in them is left out and why."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recycle.errors import FootageError
+from recycle.names import plain
+from recycle.system.entries import GONE, examine, refuse_special
+from recycle.system.places import is_here
+from recycle.video.images import IMAGE_SUFFIXES, natural_key, numbered_images
+from recycle.video.sniff import IMAGE, WEBP, sniff
+
+VIDEO_SUFFIXES = frozenset(
+    {".264", ".265", ".360", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"}
+    | {".gxf", ".h264", ".h265", ".hevc", ".insv", ".ivf", ".lrv", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg"}
+    | {".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv"}
+    | {".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
+)
+"""Names of files that are taken for videos whatever they hold. Other files are told by their content."""
+
+UNFINISHED = frozenset(
+    {".aria2", ".crdownload", ".download", ".filepart", ".opdownload", ".part", ".partial", ".temp", ".tmp"}
+)
+"""Names that programs give to files which they are still writing."""
+
+HIDDEN = "hidden name"
+INCOMPLETE = "a file that is still being written, by its name"
+UNNUMBERED = "an image without a number at the end of its name"
+LONE_IMAGE = "a single image beside videos"
+THUMBNAIL = "an image with the name of a video"
+SECOND_NAME = "a second name of a file that is taken"
+BESIDE = "not one of the folder's numbered images"
+_SHOWN = 5
+"""Names of what is left out that a line holds."""
+
+
+@dataclass
+class Found:
+    """What a search for footage found."""
+
+    sources: list[Path] = field(default_factory=list)
+    """Videos and folders of numbered images, in natural order within each input."""
+    left_out: dict[Path, str] = field(default_factory=dict)
+    """What is not taken, with the reason in a few words."""
+    failed: dict[Path, str] = field(default_factory=dict)
+    """What cannot be read, with the reason."""
+    mixed: list[Path] = field(default_factory=list)
+    """Folders of which both the numbered images and the videos beside them are taken."""
+
+
+def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Found:
+    """The videos and folders of numbered images among `inputs`, and what else was there.
+
+    A file is taken whatever its name. A folder is searched with its subfolders, but for `without`. Files are
+    recognised by their names (VIDEO_SUFFIXES) or by their content; a folder that holds numbered images is a source
+    too. Hidden names, other files and links to folders are left out; links to files are taken. What cannot be read is
+    in `failed` and stops nothing.
+
+    Raises FootageError for an input that does not exist, cannot be read, is no file and no folder, or holds nothing.
+    """
+    found = Found()
+    sources: dict[Path, Path] = {}
+    for path in inputs:
+        refuse_special(path)
+        if path.is_dir():
+            taken = _search(path, found, without)
+            if not taken:
+                raise FootageError(_nothing_in(path, found))
+        elif path.is_file():
+            taken = [path]
+        else:
+            raise FootageError(_absent(path))
+        for source in taken:
+            sources.setdefault(_entry(source), source)
+    found.sources = list(sources.values())
+    return found
+
+
+def find_sources(inputs: Sequence[Path]) -> list[Path]:
+    """`find_footage`, for callers that need the sources alone."""
+    return find_footage(inputs).sources
+
+
+def beside_images(folder: Path) -> list[str]:
+    """What a folder of numbered images holds beside them, as `left_out_lines`."""
+    try:
+        found = find_footage([folder])
+        images = numbered_images(folder)
+    except (FootageError, OSError):
+        return []  # whoever reads it says what is wrong
+    rest = dict.fromkeys(found.sources, BESIDE) | found.left_out | found.failed
+    for path in (folder, *images):
+        rest.pop(path, None)
+    return left_out_lines(relative_names(rest, folder))
+
+
+def mixed_lines(names: Iterable[str]) -> list[str]:
+    """One line for each folder whose images and videos are both taken."""
+    return [f"{name}: its numbered images are taken as one video, and the videos beside them too" for name in names]
+
+
+def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
+    """One line for each reason, from names and their reasons: some names, and how many more there are."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        groups.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in groups.items():
+        if reason == HIDDEN:
+            lines.append(f"left out: {len(names)} hidden {'name' if len(names) == 1 else 'names'}")
+            continue
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        lines.append(f"left out: {', '.join(names[:_SHOWN])}{more} ({reason})")
+    return lines
+
+
+def relative_names(paths: Mapping[Path, str], folder: Path) -> dict[str, str]:
+    """`paths` as plain names relative to `folder`, in natural order."""
+    names = {plain(path.relative_to(folder).as_posix()): reason for path, reason in paths.items()}
+    return dict(sorted(names.items(), key=lambda item: natural_key(item[0])))
+
+
+def _entry(path: Path) -> Path:
+    """The same for all ways to write one path; links remain different from what they lead to."""
+    if not is_here(path):
+        return path
+    return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
+
+
+def _absent(path: Path) -> str:
+    kind, what = examine(path)
+    if kind == "unreadable":
+        return f"{path} {what}"
+    return f"{path} is {what}" if path.is_symlink() else f"there is no file or folder {path}"
+
+
+def _nothing_in(folder: Path, found: Found) -> str:
+    reasons = [f"{path}: {reason}" for path, reason in found.failed.items()]
+    reasons += left_out_lines(relative_names({p: r for p, r in found.left_out.items() if folder in p.parents}, folder))
+    rest = f"; {'; '.join(reasons[:_SHOWN])}" if reasons else ""
+    return f"{folder} holds no video and no numbered images (png, jpg, bmp, webp, tif){rest}"
+
+
+def _search(top: Path, found: Found, without: Path | None) -> list[Path]:
+    """The sources in `top` and below; what else is there is added to `found`."""
+    barred = None if without is None else without.resolve()
+    sources: list[Path] = []
+    left = [top]
+    while left:
+        here = left.pop()
+        try:
+            entries = sorted(here.iterdir(), key=lambda path: path.name)
+        except OSError as error:
+            if here == top:
+                raise FootageError(f"cannot read {top}: {error.strerror}") from error
+            if isinstance(error, FileNotFoundError):
+                found.left_out[here] = GONE
+            else:
+                found.failed[here] = f"cannot be read: {error.strerror}"
+            continue
+        files = []
+        for path in entries:
+            if path.name.startswith("."):
+                found.left_out[path] = HIDDEN
+                continue
+            kind, what = examine(path)
+            if kind == "file":
+                files.append(path)
+            elif kind == "folder" and (barred is None or path.resolve() != barred):
+                left.append(path)
+            elif kind == "other":
+                found.left_out[path] = what
+            elif kind == "unreadable":
+                found.failed[path] = what
+        sources += _of_folder(here, files, found)
+    return sorted(sources, key=lambda path: natural_key(str(path)))
+
+
+def _of_folder(here: Path, files: list[Path], found: Found) -> Iterator[Path]:
+    """The sources among the `files` of one folder, and the folder itself if it holds numbered images."""
+    numbered = _numbered(here, files)
+    videos = [path for path in files if path not in numbered and _is_video(path, found)]
+    yield from videos
+    stems = {path.stem for path in videos}
+    if videos and all(path.stem in stems for path in numbered):
+        found.left_out |= dict.fromkeys(numbered, THUMBNAIL)
+    elif videos and len(numbered) == 1:
+        found.left_out |= dict.fromkeys(numbered, LONE_IMAGE)
+    elif numbered:
+        if videos:
+            found.mixed.append(here)
+        yield here
+
+
+def _numbered(here: Path, files: list[Path]) -> frozenset[Path]:
+    """The numbered images of a folder, where these are a video; none where each is an animation of its own."""
+    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
+        return frozenset()
+    try:
+        images = frozenset(numbered_images(here))
+    except OSError:  # reading them will tell
+        return frozenset(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    return frozenset() if images and is_here(here) and all(map(_is_animated, images)) else images
+
+
+def _is_animated(path: Path) -> bool:
+    try:
+        return sniff(path) in (None, WEBP)
+    except OSError:
+        return False
+
+
+def _is_video(path: Path, found: Found) -> bool:
+    """Whether a file is a video; what it is instead, or why it cannot be read, is added to `found`."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix in UNFINISHED:
+        found.left_out[path] = INCOMPLETE
+        return False
+    try:
+        what = sniff(path)
+    except FileNotFoundError:
+        what = GONE
+    except Exception as error:
+        if is_here(path) and not isinstance(error, OSError):
+            raise  # else a remote file system's own kind
+        found.failed[path] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        return False
+    if what is not None:
+        found.left_out[path] = UNNUMBERED if what == IMAGE and suffix in IMAGE_SUFFIXES else what
+    return what is None

@@ -1,0 +1,79 @@
+"""Whether a source is the one that it was: its fingerprint, the time of its last change, all of its bytes."""
+
+import hashlib
+from pathlib import Path
+
+from recycle.errors import FootageError
+from recycle.system.entries import refuse_special
+from recycle.system.places import is_here
+from recycle.video.images import numbered_images
+
+_CHUNK = 1 << 20
+
+
+def fingerprint(source: Path) -> str:
+    """SHA-256 (64 hex digits) of a source: size, head, middle and tail of a file; the list of a folder.
+
+    Raises FootageError if the source cannot be read.
+    """
+    refuse_special(source)
+    digest = hashlib.sha256()
+    try:
+        if source.is_dir():
+            for image in numbered_images(source):
+                facts = image.stat()
+                digest.update(f"{image.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="replace"))
+            return digest.hexdigest()
+        size = source.stat().st_size
+        digest.update(str(size).encode())
+        with source.open("rb") as file:
+            for start in sorted({0, max(0, size // 2 - _CHUNK // 2), max(0, size - _CHUNK)}):
+                file.seek(start)
+                digest.update(file.read(_CHUNK))
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
+    return digest.hexdigest()
+
+
+def modified(source: Path) -> int:
+    """Time of the last change of a file on this machine, in nanoseconds; 0 for all else.
+
+    The fingerprint of a folder of images holds the times of the images. Raises FootageError if the source is gone.
+    """
+    if not is_here(source) or source.is_dir():
+        return 0
+    try:
+        return source.stat().st_mtime_ns
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
+
+
+def content(source: Path) -> str:
+    """SHA-256 (64 hex digits) of every byte of a file, or of the names and bytes of a folder of images.
+
+    Raises FootageError if the source cannot be read.
+    """
+    refuse_special(source)
+    digest = hashlib.sha256()
+    try:
+        if not source.is_dir():
+            with source.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        for image in numbered_images(source):
+            with image.open("rb") as file:
+                own = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{image.name}\0{own}\n".encode(errors="backslashreplace"))
+    except OSError as error:
+        raise FootageError(f"cannot read {source}: {error.strerror or type(error).__name__}") from error
+    return digest.hexdigest()
+
+
+def is_unchanged(source: Path, recorded_time: int, recorded_content: str) -> bool:
+    """Whether a source, whose fingerprint is as it was, is as it was in the parts that the fingerprint does not read.
+
+    The whole is only read if its time differs from the recorded one. A source without a recorded time counts as
+    unchanged. Raises FootageError if the source cannot be read.
+    """
+    if not recorded_time or modified(source) == recorded_time:
+        return True
+    return bool(recorded_content) and content(source) == recorded_content

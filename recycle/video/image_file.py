@@ -1,0 +1,199 @@
+"""Reading of one image file: its size before it is decoded, and nothing of one that is cut off."""
+
+import io
+import re
+import struct
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import cv2
+import numpy as np
+
+from recycle.config import MAX_PIXELS
+from recycle.errors import FootageError
+from recycle.video.conceal import UNREACHABLE
+from recycle.video.container import check_size
+from recycle.video.frame import Pixels
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+"""How TIFF files begin, and their order of bytes; '+': BigTIFF."""
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""What ends the compressed data of a JPEG: any marker but a restart."""
+_ALONE = {0x01, 0xD8, *range(0xD0, 0xD8)}
+"""Markers of a JPEG without a length."""
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a JPEG that tell the size of the picture."""
+_END, _SCAN, _FIRST = 0xD9, 0xDA, 0xC0
+
+
+_WITH_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp"})
+
+
+class DamagedImage(FootageError):
+    """An image that is damaged, cut off, or none at all: the file is at fault, not the disk."""
+
+
+def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read an image as (H, W, 3) RGB: grey is repeated, alpha dropped, the camera's rotation applied.
+
+    `depth` 8 gives uint8, 16 uint16 over its whole range; the file may have either. Raises FootageError, in
+    one line, if it cannot be read or has more than `max_pixels`, and DamagedImage if it is damaged or cut off.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        kind = FootageError if error.errno in UNREACHABLE else DamagedImage
+        raise kind(f"cannot read {path}: {error.strerror}") from error
+    size = _size(io.BytesIO(data))
+    if size is None:
+        raise DamagedImage(f"{path} is not a readable image (png, jpg, bmp, webp, tif)")
+    check_size(path, *size, max_pixels)
+    if not _is_whole(data):
+        raise DamagedImage(f"{path} is cut off: the end of the image is missing")
+    flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DamagedImage(f"{path} is damaged: the image cannot be decoded")
+    if depth == 16 and image.dtype == np.uint8:
+        return image.astype(np.uint16) * 257
+    return image.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
+
+
+def _may_have_alpha(path: Path) -> bool:
+    """Whether the header of an image leaves it open that it has an alpha channel."""
+    if path.suffix.lower() not in _WITH_ALPHA:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    if head.startswith(_PNG):  # the colour types of grey and RGB without alpha
+        return head[25:26] not in (b"\x00", b"\x02") or b"tRNS" in head
+    return head[12:16] != b"VP8 "  # WebP of the simple, lossy kind
+
+
+def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
+    """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
+    if not _may_have_alpha(path):
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return None
+    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
+        return None
+    alpha: Pixels = np.ascontiguousarray(image[..., 3])
+    if depth == 16:
+        return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
+    return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height of an image as it is stored, from its header; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return _size(file)
+    except OSError:
+        return None
+
+
+def _size(file: BinaryIO) -> tuple[int, int] | None:
+    head = file.read(32)
+    try:
+        if head.startswith(_PNG):
+            return struct.unpack(">II", head[16:24])
+        if head.startswith(b"GIF8"):
+            return struct.unpack("<HH", head[6:10])
+        if head.startswith(_JPEG):
+            return _jpeg_size(file)
+        if head[:2] == b"BM":
+            width, height = struct.unpack("<HH" if head[14] == 12 else "<ii", head[18 : 22 if head[14] == 12 else 26])
+            return abs(width), abs(height)
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+            return _webp_size(head)
+        if head[:4] in _TIFF:
+            return _tiff_size(file, head)
+    except (struct.error, IndexError, OverflowError, OSError, ValueError):
+        pass  # the header is cut off, or points beyond the file
+    return None
+
+
+def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
+    file.seek(2)
+    while file.read(1) == b"\xff":
+        while (code := file.read(1)[0]) == 0xFF:
+            pass
+        if code in _ALONE:
+            continue
+        (length,) = struct.unpack(">H", file.read(2))
+        if code in _FRAMES:
+            height, width = struct.unpack(">xHH", file.read(5))
+            return width, height
+        file.seek(length - 2, io.SEEK_CUR)
+    return None
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+        return width, height
+    if kind == b"VP8L":
+        (bits,) = struct.unpack("<I", head[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack("<HH", head[26:30])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _tiff_size(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
+    order, big = _TIFF[head[:4]], b"+" in head[:4]
+    file.seek(struct.unpack(f"{order}Q", head[8:16])[0] if big else struct.unpack(f"{order}I", head[4:8])[0])
+    (count,) = struct.unpack(f"{order}{'Q' if big else 'H'}", file.read(8 if big else 2))
+    found: dict[int, int] = {}
+    for _ in range(min(count, 4096)):
+        entry = file.read(20 if big else 12)
+        tag, kind = struct.unpack(f"{order}HH", entry[:4])
+        if tag in (256, 257):
+            at = 12 if big else 8
+            (found[tag],) = struct.unpack(
+                f"{order}{'H' if kind == 3 else 'I'}", entry[at : at + (2 if kind == 3 else 4)]
+            )
+    return (found[256], found[257]) if len(found) == 2 else None
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether the end of an image is there. OpenCV takes some images without it, and paints the rest grey."""
+    if data.startswith(_JPEG):
+        return _jpeg_ends(data)
+    if data.startswith(_PNG):
+        return b"IEND" in data[-4096:] or b"IEND" in data
+    if data.startswith(b"RIFF"):
+        return int.from_bytes(data[4:8], "little") + 8 <= len(data) + 1  # the last may be a byte of padding
+    return True
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the markers of a JPEG lead to its end; what follows it does not matter."""
+    at = 2
+    while 0 <= at < len(data) - 1:
+        code = data[at + 1]
+        if data[at] != 0xFF or code == 0xFF:
+            at = data.find(b"\xff", at + 1)
+        elif code == _END:
+            return True
+        elif code in _ALONE:
+            at += 2
+        elif code < _FIRST:
+            return False
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if code == _SCAN:
+                marker = _NEXT_MARKER.search(data, at)
+                at = marker.start() if marker else -1
+    return False

@@ -1,0 +1,282 @@
+"""What a video file holds, and what about it needs care."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict
+
+from recycle.config import MAX_PIXELS
+from recycle.errors import FootageError
+from recycle.names import plain
+from recycle.video.colour import colour_of
+from recycle.video.container import open_container, video_stream
+from recycle.video.decode import VideoReader
+from recycle.video.frame import ASSUMED_RATE
+from recycle.video.packets import demux
+from recycle.video.shots import ShotFinder
+from recycle.video.stated import frame_rate
+
+_SAMPLE = 300
+"""Packets whose timestamps tell whether the rate varies."""
+_UNTAGGED = (0, 2, 3)
+_PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+} | {
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
+    11: "iec61966-2-4",
+    13: "srgb",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "pq",
+    18: "hlg",
+}
+
+
+class StreamFacts(BaseModel):
+    """One stream of a file."""
+
+    model_config = ConfigDict(frozen=True)
+    index: int
+    type: str
+    codec: str | None
+    language: str | None
+    title: str | None
+    disposition: tuple[str, ...]
+
+
+class ColourFacts(BaseModel):
+    """Colour tags of the video, and what is assumed where the file says nothing."""
+
+    model_config = ConfigDict(frozen=True)
+    matrix: str
+    matrix_assumed: bool
+    range: str
+    range_assumed: bool
+    primaries: str | None
+    transfer: str | None
+
+
+class VideoInfo(BaseModel):
+    """A video file; `model_dump_json` gives it as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+    path: str
+    container: str
+    size: int
+    """Bytes."""
+    duration_seconds: float | None
+    """As the file claims."""
+    start_seconds: float
+    streams: tuple[StreamFacts, ...]
+    width: int
+    height: int
+    """Size of the upright picture in its own pixels."""
+    rate: float | None
+    """Average frames per second: as the file claims, or as counted where that differs by more than 1 %."""
+    rate_is: Literal["stated", "assumed"] | None
+    """Of a raw stream, which has no timestamps: what its rate rests on. None for any other file."""
+    variable_rate: bool
+    rotation: int
+    """Counter-clockwise degrees that the file asks for."""
+    sample_aspect_ratio: str
+    pixel_format: str
+    bit_depth: int
+    colour: ColourFacts
+    interlaced: bool
+    """Whether any frame is; without `cuts`, whether the first is."""
+    interlaced_frames: int | None
+    """How many are; None where cuts were not looked for."""
+    frames: int | None
+    """Frames that can be decoded; None where cuts were not looked for."""
+    cuts: tuple[float, ...] | None
+    """Seconds at which a new shot starts, without the first; None where they were not looked for."""
+    notices: tuple[str, ...]
+    """What needs care, one line each."""
+
+
+def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
+    """Facts about a video file. `cuts` decodes all of it: to find cuts, count frames and find damage.
+
+    Raises FootageError, in one line, if the file cannot be read as a video, or has pictures of more than `max_pixels`.
+    """
+    reader = VideoReader(path, max_pixels=max_pixels)
+    times: list[Fraction] = []
+    starts: list[int] = []
+    if cuts:
+        finder = ShotFinder()
+        for frame in reader:
+            if not frame.concealed:
+                finder.add(frame.pixels)
+                times.append(frame.seconds)
+        starts = finder.finish()
+    with open_container(path, max_pixels=max_pixels) as container:
+        stream = video_stream(container, path)
+        variable = _varies(times or _packet_times(container, stream), 1 / (reader.info.average_rate or ASSUMED_RATE))
+    with open_container(path, max_pixels=max_pixels) as container:
+        stream = video_stream(container, path)
+        first, used = _first_frame(container, stream, path), stream.index
+        info = VideoInfo(
+            path=plain(str(path)),
+            container=container.format.name,
+            size=path.stat().st_size,
+            duration_seconds=None if reader.info.duration is None else float(reader.info.duration),
+            start_seconds=float(reader.info.start),
+            streams=tuple(_stream_facts(s) for s in container.streams),
+            width=reader.info.width,
+            height=reader.info.height,
+            rate=_rate(reader.info.average_rate if reader.raw else frame_rate(stream), times),
+            rate_is=("assumed" if reader.rate_assumed else "stated") if reader.raw else None,
+            variable_rate=variable,
+            rotation=reader.info.rotation,
+            sample_aspect_ratio=str(reader.info.sample_aspect_ratio),
+            pixel_format=first.format.name,
+            bit_depth=max(component.bits for component in first.format.components),
+            colour=_colour_facts(first),
+            interlaced=first.interlaced_frame or reader.deinterlaced > 0,
+            interlaced_frames=reader.deinterlaced if cuts else None,
+            frames=len(times) if cuts else None,
+            cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
+            notices=(),
+        )
+    lasting = (reader.lasting or 0) * reader.info.time_base
+    notices = (*_notices(info, times, lasting, reader.damaged, used), *_beside(reader))
+    return info.model_copy(update={"notices": notices})
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    for packet in demux(container, stream):
+        try:
+            for frame in stream.decode(packet if packet.size else None):
+                return frame
+        except av.FFmpegError:
+            continue
+    raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    times: list[Fraction] = []
+    try:
+        for packet in demux(container, stream):
+            if packet.pts is not None and packet.size:
+                times.append(packet.pts * packet.time_base)
+            if len(times) == _SAMPLE:
+                break
+    except av.FFmpegError:
+        pass  # damage: what came before it is enough
+    times.sort()
+    return times if len(times) < _SAMPLE else times[:-16]  # the last may miss neighbours that are stored later
+
+
+def _rate(claimed: Fraction | None, times: list[Fraction]) -> float | None:
+    counted = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else claimed
+    if claimed is None or (counted is not None and abs(claimed - counted) > counted / 100):
+        claimed = counted
+    return None if claimed is None else round(float(claimed), 3)
+
+
+def _varies(times: list[Fraction], step: Fraction) -> bool:
+    steps = [after - before for before, after in pairwise(times)]
+    if not steps:
+        return False
+    usual = sorted(steps)[len(steps) // 2]
+    return any(abs(one - usual) > max(Fraction(1, 400), min(usual, step) / 5) for one in steps)
+
+
+def _stream_facts(stream: Stream) -> StreamFacts:
+    codec = stream.codec_context.name if stream.codec_context is not None else None
+    return StreamFacts(
+        index=stream.index,
+        type=stream.type,
+        codec=codec,
+        language=stream.metadata.get("language"),
+        title=stream.metadata.get("title"),
+        disposition=tuple(flag.name or "" for flag in Disposition if stream.disposition & flag),
+    )
+
+
+def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
+    colour = colour_of(
+        matrix_tag=int(frame.colorspace),
+        range_tag=int(frame.color_range),
+        pixel_format=frame.format.name,
+        lines=frame.height,
+    )
+    names = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
+    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
+    return ColourFacts(
+        matrix="rgb" if frame.format.is_rgb else names[int(colour.matrix)],
+        matrix_assumed=colour.matrix_assumed and not frame.format.is_rgb,
+        range="full" if colour.full_range else "limited",
+        range_assumed=colour.range_assumed and not frame.format.is_rgb,
+        primaries=None if primaries in _UNTAGGED else _PRIMARIES.get(primaries, str(primaries)),
+        transfer=None if transfer in _UNTAGGED else _TRANSFERS.get(transfer, str(transfer)),
+    )
+
+
+def _beside(reader: VideoReader) -> Iterator[str]:
+    if reader.transparent or reader.may_be_transparent:
+        yield "transparent in parts: a translated video shows the colours beneath, unless --alpha keep"
+    if reader.captions or reader.captions_later:
+        yield "closed captions within the picture: h264 and hevc keep them"
+    if reader.projection.boxes:
+        yield "spherical or stereo picture: .mp4, .mkv and .webm keep how it is to be shown"
+    lost = (*reader.lost, *reader.projection.lost)
+    if lost:
+        yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
+
+
+def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int, used: int) -> Iterator[str]:
+    kinds = [stream.type for stream in info.streams]
+    if info.rotation:
+        yield f"stored turned by {info.rotation}°: frames are turned upright"
+    if info.sample_aspect_ratio != "1":
+        yield f"pixels are not square ({info.sample_aspect_ratio}): extraction makes them square"
+    if info.variable_rate:
+        yield "the frame rate varies: every timestamp is kept"
+    if info.start_seconds:
+        late = ": a translated video starts at 0, unless --timestamps source" if info.start_seconds >= 10 else ""
+        yield f"the video starts at {info.start_seconds:.3f} s, not at 0{late}"
+    if info.width % 2 or info.height % 2:
+        yield f"odd size {info.width}×{info.height}: a translated video is one pixel larger where it is odd"
+    if info.bit_depth > 8:
+        yield f"{info.bit_depth}-bit samples: frames are reduced to 8 bits, unless translated with --depth 10"
+    if info.colour.range == "full" and info.colour.matrix != "rgb":
+        yield "full-range colour: a translated video is limited-range and looks the same"
+    if info.colour.transfer in ("pq", "hlg"):
+        yield f"high dynamic range ({info.colour.transfer}): frames are tone-mapped to standard"
+    if info.colour.matrix_assumed:
+        yield f"no colour matrix is stated: {info.colour.matrix} is assumed"
+    if info.rate_is == "assumed":
+        yield f"the stream states no frame rate: {ASSUMED_RATE} frames/s are assumed, unless translated with --fps"
+    if info.interlaced and info.frames and info.interlaced_frames not in (None, info.frames):
+        yield f"interlaced in parts ({info.interlaced_frames} of {info.frames} frames): these are deinterlaced"
+    elif info.interlaced:
+        yield "interlaced: frames are deinterlaced"
+    if kinds.count("video") > 1:
+        yield f"{kinds.count('video')} video streams: stream {used} is used"
+    if "audio" not in kinds:
+        yield "no audio"
+    if damaged:
+        yield f"{damaged} damaged packets: what they show is lost, or wrong"
+    if len(times) > 1 and info.duration_seconds is not None:
+        span = float(times[-1] - times[0] + lasting)
+        if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):
+            yield f"claims to last {info.duration_seconds:.1f} s, but its frames last {span:.1f} s"

@@ -1,0 +1,82 @@
+"""What a video file states of its frames: their rate, their number, how long they last."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from recycle.errors import FootageError
+from recycle.video.container import is_raw, open_container, video_stream
+from recycle.video.frame import ASSUMED_RATE, StreamInfo
+from recycle.video.images import numbered_images
+from recycle.video.lasting import states_the_end
+
+_MAX_RATE = 480
+
+
+def frame_rate(stream: VideoStream) -> Fraction | None:
+    """Frames per second that the file states; None if it states none, or one that no camera has."""
+    rates: tuple[Fraction | None, ...]
+    if is_raw(stream.container):  # the others are FFmpeg's own assumption
+        rates = (stream.codec_context.framerate,)
+    else:
+        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    return next((rate for rate in rates if rate is not None and 0 < rate <= _MAX_RATE), None)
+
+
+def frame_step(stream: VideoStream) -> int:
+    """Time between frames in units of the stream's time base; at ASSUMED_RATE if the rate is unknown."""
+    assert stream.time_base is not None
+    return max(1, round(1 / ((frame_rate(stream) or ASSUMED_RATE) * stream.time_base)))
+
+
+def check_rate(path: Path, fps: Fraction | None) -> None:
+    """Raise FootageError, in one line, if `fps` is given for a file that has timestamps of its own."""
+    if fps is None or path.is_dir():
+        return
+    with open_container(path) as container:
+        if not is_raw(container):
+            raise FootageError(f"{path} has timestamps of its own: --fps is for raw streams and folders of images")
+
+
+def estimate_frames(path: Path) -> int | None:
+    """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
+    try:
+        if path.is_dir():
+            return len(numbered_images(path))
+        with open_container(path) as container:
+            stream = video_stream(container, path)
+            return stream_info(path, container, stream, 0, 0, Fraction(1), 0).frame_count
+    except (FootageError, OSError):
+        return 0
+
+
+def stream_info(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    width: int,
+    height: int,
+    aspect: Fraction,
+    rotation: int,
+    *,
+    first: int | None = None,
+) -> StreamInfo:
+    """The facts about its frames, of that size, aspect and rotation.
+
+    `first`: timestamp of the first frame that can be decoded; None: not known.
+    """
+    assert stream.time_base is not None
+    rate = frame_rate(stream)
+    start = ((stream.start_time or 0) if first is None else first) * stream.time_base
+    duration: Fraction | None = None
+    if stream.duration:
+        duration = stream.duration * stream.time_base
+    elif container.duration:
+        duration = Fraction(container.duration, av.time_base)
+    if duration is not None and duration > start > 0 and states_the_end(container, path):
+        duration -= start
+    count = stream.frames or (round(duration * rate) if duration and rate else None)
+    return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)

@@ -1,0 +1,39 @@
+"""How a picture is turned and mirrored until it is upright: its display matrix."""
+
+import struct
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+
+from recycle.video.frame import Pixels
+from recycle.video.sidedata import side_data
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A display matrix, reduced to quarter turns and mirrorings."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """(H, W, C) pixels, upright."""
+        if self.transpose:
+            pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        return np.ascontiguousarray(pixels)
+
+
+def turn_of(frame: av.VideoFrame) -> Turn:
+    """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
+    data = side_data(frame).get(Type.DISPLAYMATRIX)
+    if data is None:  # PyAV gives no matrix beside data that it does not know, but still its angle
+        quarter = round(frame.rotation / 90) % 4
+        return (Turn(), Turn(True, False, True), Turn(False, True, True), Turn(True, True, False))[quarter]
+    a, b, _, c, d, *_ = struct.unpack("=9i", data)
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Turn(False, a < 0, d < 0)
+    return Turn(True, c < 0, b < 0)

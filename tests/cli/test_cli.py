@@ -1,0 +1,326 @@
+"""The command line as a user meets it: real processes, real files, one clear line for each mistake."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recycle.cli import main
+from recycle.config import NetworkSettings, ResNetSettings
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.video.decode import open_frames
+from recycle.video.encode import write_video
+
+COMMANDS = [
+    "probe",
+    "extract",
+    "street",
+    "train",
+    "translate",
+    "evaluate",
+    "run",
+    "demo",
+    "compare",
+    "doctor",
+    "pipelines",
+]
+
+
+def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "recycle", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
+
+
+def assert_one_line(result: "subprocess.CompletedProcess[str]", *words: str, code: int = 1) -> None:
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert result.returncode == code, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    random = np.random.default_rng(0)
+    base = random.integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    write_video(path, (np.roll(base, 2 * i, axis=1) for i in range(12)), fps=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
+    save_bundle(Bundle(BundleConfig(networks=networks, predictors=False, short_side=48)), folder)
+    return folder
+
+
+def test_help_names_every_command_and_imports_no_torch() -> None:
+    code = "import sys; sys.argv = ['recycle', '--help']\nfrom recycle.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "print(*(name in sys.modules for name in ('torch', 'pydantic', 'cv2', 'rich')))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "False False False False"
+    assert all(f"  {command}" in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = recycle(command, "--help")
+    assert result.returncode == 0
+    assert f"Example: recycle {command}" in result.stdout
+
+
+def test_a_folder_with_no_video(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert_one_line(recycle("extract", tmp_path / "empty", "--out", tmp_path / "out"), "empty", "no video")
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_a_text_file_named_mp4(tmp_path: Path, model: Path) -> None:
+    text = tmp_path / "notes.mp4"
+    text.write_text("dear diary")
+    for arguments in (("probe", text), ("extract", text, "--out", tmp_path / "out")):
+        assert_one_line(recycle(*arguments), "notes.mp4")
+    assert_one_line(recycle("translate", text, tmp_path / "out.mp4", "--model", model, "--to", "b"), "notes.mp4")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_misspelt_key_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "task.toml").write_text("[train]\nlearning_rat = 1e-4\n")
+    result = recycle("run", tmp_path / "task.toml", "--out", tmp_path / "run")
+    assert_one_line(result, "task.toml", "'train.learning_rat'", "did you mean 'learning_rate'?")
+
+
+def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Path) -> None:
+    (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-100])
+    result = recycle("translate", video, tmp_path / "out.mp4", "--model", tmp_path, "--to", "b")
+    assert_one_line(result, "model.safetensors", "damaged")
+
+
+def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
+    result = recycle("translate", video, tmp_path / "out.mp4", "--model", model, "--to", "c")
+    assert_one_line(result, "--to", "'c'", "'a', 'b'", code=2)
+
+
+def test_an_output_that_exists_is_kept(tmp_path: Path, video: Path, model: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    assert_one_line(recycle("translate", video, output, "--model", model, "--to", "b"), "out.mp4", "--overwrite")
+    assert output.read_text() == "precious"
+    assert recycle("translate", video, output, "--model", model, "--to", "b", "--overwrite").returncode == 0
+    assert output.read_bytes() != b"precious"
+
+
+def test_an_output_that_is_the_input(tmp_path: Path, video: Path, model: Path) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(video.read_bytes())
+    result = recycle("translate", source, source, "--model", model, "--to", "b", "--overwrite")
+    assert_one_line(result, "clip.mp4", "input")
+    assert source.read_bytes() == video.read_bytes()
+
+
+def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
+    write_video(tmp_path / "short.mp4", np.zeros((2, 48, 64, 3), np.uint8), fps=12)
+    (tmp_path / "task.toml").write_text("[extract]\nshort_side = 48\n[train]\nframes = 3\nsize = [48, 48]\n")
+    arguments = (
+        "train",
+        tmp_path / "task.toml",
+        "--a",
+        video,
+        "--b",
+        tmp_path / "short.mp4",
+        "--out",
+        tmp_path / "run",
+    )
+    assert_one_line(recycle(*arguments), "domain b", "2 frames", "needs 3")
+
+
+def test_one_side_without_footage(tmp_path: Path, video: Path) -> None:
+    result = recycle("train", "signers", "--a", video, "--out", tmp_path / "run")
+    assert_one_line(result, "no footage for domain b", "--b")
+
+
+def test_an_unwritable_place(tmp_path: Path, video: Path, model: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_one_line(recycle("translate", video, tmp_path / "file" / "out.mp4", "--model", model, "--to", "b"), "file")
+
+
+def test_a_crop_that_is_no_box(tmp_path: Path, video: Path) -> None:
+    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "1,2,x,4"), "1,2,x,4", code=2)
+    assert_one_line(recycle("extract", video, "--out", tmp_path / "o", "--crop", "0,0,999,9"), "999×9", "64×48")
+
+
+def test_an_unknown_scale(tmp_path: Path, video: Path, model: Path) -> None:
+    result = recycle("translate", video, tmp_path / "o.mp4", "--model", model, "--to", "b", "--scale", "huge")
+    assert_one_line(result, "scale", "huge")
+
+
+def test_probe_speaks_to_people_and_to_programs(video: Path) -> None:
+    assert "64x48" in recycle("probe", video).stdout
+    assert '"width":64' in recycle("probe", video, "--json", "--no-cuts").stdout
+
+
+def test_a_street_is_filmed_once(tmp_path: Path) -> None:
+    arguments = ("street", "night.mp4", "--look", "night", "--seconds", "0.5", "--width", "64", "--height", "48")
+    assert recycle(*arguments, cwd=tmp_path).returncode == 0
+    assert_one_line(recycle(*arguments, cwd=tmp_path), "night.mp4 exists", "--overwrite")
+
+
+def test_a_shipped_pipeline_can_be_printed_and_used(tmp_path: Path) -> None:
+    listed = recycle("pipelines").stdout
+    assert "signers" in listed
+    text = recycle("pipelines", "signers").stdout
+    assert 'name = "signers"' in text
+    assert_one_line(recycle("pipelines", "nosuch"), "nosuch", "signers")
+
+
+def test_an_absent_device(tmp_path: Path, video: Path, model: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    result = recycle("translate", video, tmp_path / "o.mp4", "--model", model, "--to", "b", "--device", "cuda")
+    assert_one_line(result, "cuda")
+
+
+def test_doctor_fits_on_one_screen_and_tells_the_truth() -> None:
+    result = recycle("doctor")
+    assert result.returncode == 0, result.stderr
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert len(lines) < 24
+    assert lines["torch"] == torch.__version__.split("+")[0]
+    assert lines["h264"].startswith("libx264, 8 and 10 bits, in .mp4")
+    assert torch.cuda.is_available() or lines["hardware"] == "no GPU encoder works here"
+
+
+def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command that is refused writes to standard error; run in this process, which is quicker."""
+    monkeypatch.setattr(sys, "argv", ["recycle", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
+        (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
+        (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
+        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not one that recycle gives to libx264"),
+        (["--pixel-format", "yuv999"], "not a pixel format"),
+        (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
+        (["--start", "soon"], "the start 'soon' is no time; write seconds"),
+        (["--start", "5", "--end", "0:04"], "the end 0:04 is not after the start 5"),
+        (["--start", "1000"], "there is no frame between --start and --end"),
+    ],
+)
+def test_wishes_that_cannot_be_met(
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["translate", str(video), str(tmp_path / "out.mp4"), "--model", "identity", "--to", "b", *options]
+    errors = [line for line in refusal(words, monkeypatch, capsys).splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--features", "nosuch.pth"], "cannot read the feature network nosuch.pth"),
+        (["--features", "street", "--device", "tpu"], "unknown device 'tpu'"),
+        (["--trained-b", "nosuch"], "nosuch holds no extracted footage; make it with 'recycle extract"),
+    ],
+)
+def test_scores_that_cannot_be_had_are_told_before_any_work(
+    tmp_path: Path,
+    video: Path,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["evaluate", "--model", "identity", "--a", str(video), "--out", str(tmp_path / "out"), *options]
+    assert message in refusal(words, monkeypatch, capsys)
+    assert not (tmp_path / "out" / "translated" / "clip_ab.mp4").exists()
+
+
+def succeed(words: Sequence[str | Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a command in this process."""
+    monkeypatch.setattr(sys, "argv", ["recycle", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+
+
+@pytest.mark.parametrize("kind", ["extract", "street", "translate", "translate a folder"])
+def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
+    kind: str, tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "clip.mp4").write_bytes(video.read_bytes())
+    chosen = ["--model", "identity", "--to", "b", "--preset", "ultrafast"]
+    small = ["--seconds", "0.5", "--width", "64", "--height", "48"]
+    cases: dict[str, tuple[list[str | Path], str, str]] = {
+        "extract": (["extract", video, "--out", "{}"], "extracting", "1 extracted, 0 already there, 0 failed"),
+        "street": (["street", "{}.mp4", *small], "filming {}.mp4 (day)", "wrote "),
+        "translate": (["translate", video, "{}.mp4", *chosen], "translating clip.mp4", "wrote "),
+        "translate a folder": (["translate", tmp_path / "in", "{}", *chosen], "clip.mp4", "1 translated, 0 already"),
+    }
+    words, what, last = cases[kind]
+    monkeypatch.chdir(tmp_path)
+    succeed([str(word).format("json") for word in words] + ["--json"], monkeypatch)
+    written = capsys.readouterr()
+    assert written.err == ""
+    events = [json.loads(line) for line in written.out.splitlines()]
+    assert {event["event"] for event in events} == {"file" if "folder" in kind else "progress", "notice"}
+    own = [event for event in events if event["event"] != "notice"]
+    assert {event.get("what", event.get("name")) for event in own} == {what.format("json")}
+    assert own[-1]["done"] == own[-1]["total"] == 12
+    assert events[-1]["text"].startswith(last)
+
+    succeed([str(word).format("plain") for word in words], monkeypatch)
+    written = capsys.readouterr()
+    assert written.out.splitlines()[-1].startswith(last)
+    lines = written.err.splitlines()
+    if "folder" in kind:
+        assert lines[0].startswith("1 running  0 failed  0 done  0 waiting")
+        assert lines[1] == "done    clip.mp4  12 frames"
+        assert lines[-1].startswith("0 running  0 failed  1 done  0 waiting   12/12 frames, ")
+    else:
+        what = what.format("plain")
+        assert lines[0] == f"{what} …"
+        assert lines[-1].startswith(f"{what}: 12/12 frames, in 0:00:0")
+    assert not any("0/0" in line or "?" in line for line in lines)
+
+
+def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:
+    chosen = ["--model", "identity", "--to", "b"]
+    assert_one_line(recycle("translate", video, tmp_path / "out.mp4", *chosen, "--watch"), "for a folder", code=2)
+    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "one file", code=2)
+
+
+def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_video(film, (np.full((48, 64, 3), 2 * i, np.uint8) for i in range(100)), fps=10)
+    result = recycle("translate", film, tmp_path / "out.mp4", "--model", "identity", "--to", "b", "--preview")
+    assert result.returncode == 0, result.stderr
+    with open_frames(tmp_path / "out.mp4") as reader:
+        frames = [frame.pixels for frame in reader]
+    assert len(frames) == 40
+    assert frames[0].shape == (48, 128, 3)
+    assert abs(int(frames[0].mean()) - 60) <= 2  # from 3 to 7 s of 10

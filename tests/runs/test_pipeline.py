@@ -1,0 +1,206 @@
+"""The whole road, on a very small street: footage, frames, model, translated video, scores, report."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from recycle.config import Pipeline, parse_pipeline
+from recycle.errors import FootageError
+from recycle.evaluation import street_features
+from recycle.run_folder import RunFolder
+from recycle.runs.pipeline import open_pipeline, prepare_footage, run
+from recycle.runs.scoring import score_model
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
+from tests.jobs import saying
+
+FIGURES = ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse", "memorisation", "fid", "kid")
+PROMISED = {f"{name}_{way}" for name in FIGURES for way in ("ab", "ba")}
+PROMISED |= {"psnr_ab_input", "psnr_ba_input"}
+
+
+def task(**train: object) -> Pipeline:
+    return parse_pipeline(
+        {
+            "name": "small",
+            "footage": {"street": {"width": 64, "height": 48, "fps": 8, "seconds": 4, "test_seconds": 1}},
+            "extract": {"short_side": 48},
+            "networks": {
+                "generator": {"width": 4, "blocks": 1},
+                "discriminator": {"width": 4, "layers": 2},
+                "predictor": {"width": 4, "depth": 3},
+            },
+            "train": {"size": [32, 32], "steps": 2, "device": "cpu", **train},
+            "evaluate": {"features": "street", "device": "cpu"},
+        },
+        where="test",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(street_features, "SCENES", 1)  # a feature network that is trained at once
+        patch.setattr(street_features, "STEPS", 2)
+        yield run(task(), tmp_path_factory.mktemp("run"))
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_run_makes_all_that_it_promises(finished: RunFolder) -> None:
+    assert {path.name for path in finished.model.iterdir()} == {"config.json", "model.safetensors"}
+    names = {path.name for path in finished.translated.glob("*.mp4")}
+    assert names == {"test_a_ab.mp4", "test_a_ab_back.mp4", "test_b_ba.mp4", "test_b_ba_back.mp4"}
+    scores = json.loads(finished.metrics.read_text())
+    assert scores.keys() >= PROMISED
+    assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
+    page = finished.report.read_text()
+    assert page.count("<video") >= 6
+    assert page.count('nearest training frames"') == 2  # a picture for each direction
+    assert "data:video/mp4;base64" in page
+
+
+def test_translated_clips_have_the_frames_and_the_sound_of_their_source(finished: RunFolder) -> None:
+    for source, output in (("test_a", "test_a_ab"), ("test_b", "test_b_ba")):
+        stamps, packets = [], []
+        for path in (finished.footage / f"{source}.mp4", finished.translated / f"{output}.mp4"):
+            with VideoReader(path) as reader:
+                stamps.append([frame.pts * frame.time_base for frame in reader])
+            with av.open(str(path)) as container:
+                packets.append([bytes(p) for p in container.demux(audio=0) if p.size])
+        assert stamps[0] == stamps[1]
+        assert packets[0] == packets[1] != []
+
+
+def test_a_second_run_makes_nothing_anew(finished: RunFolder) -> None:
+    before = files(finished.folder)
+    run(task(), finished.folder)
+    changed = {name for name, time in files(finished.folder).items() if before.get(name) != time}
+    told = ("report.html", "pipeline.json", "logs")
+    assert all(name.startswith(told) for name in changed), changed
+
+
+def test_more_training_translates_and_scores_anew(finished: RunFolder, tmp_path: Path) -> None:
+    before = files(finished.translated)
+    scores = finished.metrics.read_text()
+    run(task(steps=4), finished.folder)
+    assert files(finished.translated)["test_a_ab.mp4"] != before["test_a_ab.mp4"]
+    assert finished.metrics.read_text() != scores
+
+
+def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: RunFolder) -> None:
+    scores = json.loads(finished.metrics.read_text())
+    assert scores["psnr_ab_input"] == pytest.approx(scores["psnr_ba_input"], abs=1e-3)  # day ↔ night of one clip
+
+
+def test_footage_that_is_no_longer_given_is_no_longer_trained_on(finished: RunFolder, tmp_path: Path) -> None:
+    one, other = finished.footage / "a.mp4", finished.footage / "test_a.mp4"
+    seen = []
+    for given in ([one, other], [one]):
+        footage = parse_pipeline({"footage": {"a": given, "b": [other]}}, where="test")
+        _, a, _ = prepare_footage(footage, RunFolder(tmp_path))
+        seen.append({shot.files[0].parent.name.rpartition("-")[0] for shot in a})
+    assert seen == [{"a", "test_a"}, {"a"}]
+    assert len(list((tmp_path / "frames" / "a").iterdir())) == 2
+
+
+def test_a_model_can_be_scored_by_itself(finished: RunFolder, tmp_path: Path) -> None:
+    clip = {"test_a": finished.footage / "test_a.mp4", "truth_ab": finished.footage / "test_a.mp4"}
+    task = parse_pipeline({"footage": clip, "evaluate": {"features": "none"}}, where="test")
+    scores = score_model(task, "identity", tmp_path)
+    assert scores["psnr_ab"] > 38  # the identity, encoded anew, against itself
+    assert scores["psnr_ab_input"] == 100
+    assert not any(name.startswith(("memorisation", "fid")) for name in scores)
+    with pytest.raises(FootageError, match="no clips to evaluate"):
+        score_model(Pipeline(), "identity", tmp_path)
+
+
+def test_a_folder_of_test_videos_is_all_of_them(finished: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in ("test_a.mp4", "test_b.mp4"):
+        shutil.copy(finished.footage / name, tmp_path / "clips")
+    alone = parse_pipeline({"footage": {"test_a": tmp_path / "clips"}}, where="test")
+    score_model(alone, "identity", tmp_path)
+    assert {path.name for path in RunFolder(tmp_path).translated.glob("*_ab.mp4")} == {"test_a_ab.mp4", "test_b_ab.mp4"}
+    short = {"test_a": tmp_path / "clips", "truth_ab": finished.footage / "test_b.mp4"}
+    with pytest.raises(FootageError, match="2 test videos of domain a and 1 true counterparts"):
+        score_model(parse_pipeline({"footage": short}, where="test"), "identity", tmp_path)
+
+
+def test_a_model_that_returns_training_footage_is_found_out(finished: RunFolder, tmp_path: Path) -> None:
+    """The identity, on footage that is itself the training footage of the domain that it translates to."""
+    footage = {"a": finished.frames / "a", "b": finished.frames / "b"}
+    clips = {"test_a": finished.footage / "b.mp4", "test_b": finished.footage / "test_b.mp4"}
+    copying = parse_pipeline({"footage": {**footage, **clips}, "evaluate": {"max_frames": 16}}, where="test")
+    said: list[str] = []
+    scores = score_model(copying, "identity", tmp_path / "copying", job=saying(said))
+    told = "\n".join(said)
+    assert scores["memorisation_ab"] < 0.5 < scores["memorisation_ba"]
+    assert "a → b: the output copies training frames" in told
+    assert "b → a: the output copies" not in told
+    assert "b → a: the translation is no nearer to real frames of a than the untouched input is" in told
+    picture = cv2.imread(str(tmp_path / "copying" / "nearest_ab.png"))
+    assert picture is not None
+    above, below = picture[:120].astype(int), picture[120:].astype(int)
+    assert np.abs(above - below).mean() < 6  # the same frames, but for their encoding
+
+    stamp = (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns
+    said.clear()
+    score_model(copying, "identity", tmp_path / "copying", job=saying(said))
+    assert (tmp_path / "copying" / "metrics.json").stat().st_mtime_ns == stamp
+    assert "copies training frames" in "\n".join(said)  # told every time
+    swapped = {**copying.model_dump(), "footage": {**footage, **clips, "b": footage["a"]}}
+    other = parse_pipeline(swapped, where="test")
+    assert score_model(other, "identity", tmp_path / "copying")["memorisation_ab"] > 0.5
+
+
+def test_training_frames_must_be_extracted(finished: RunFolder, tmp_path: Path) -> None:
+    footage = {"b": finished.footage, "test_a": finished.footage / "test_a.mp4"}
+    with pytest.raises(FootageError, match="holds no extracted footage"):
+        score_model(parse_pipeline({"footage": footage}, where="test"), "identity", tmp_path)
+
+
+def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    write_video(film, np.zeros((12, 48, 64, 3), np.uint8), fps=8)
+    missing = {"a": film, "b": film, "test_a": tmp_path / "nosuch.mp4"}
+    pipeline = parse_pipeline({"footage": missing, "extract": {"short_side": 48}}, where="test")
+    with pytest.raises(FootageError, match=r"no file or folder .*nosuch\.mp4"):
+        run(pipeline, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    for clip, model in ((tmp_path / "nosuch.mp4", "identity"), (film, "nosuch")):
+        with pytest.raises(FootageError, match=r"cannot read .*nosuch"):
+            score_model(parse_pipeline({"footage": {"test_a": clip}}, where="test"), model, tmp_path)
+
+
+def test_footage_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    opened = open_pipeline(Path("demo"), footage={"a": [tmp_path / "x"], "b": None}, train={"steps": 7, "device": None})
+    assert opened.footage.street is None
+    assert opened.footage.a == (tmp_path / "x",)
+    assert opened.footage.b == ()
+    assert (opened.train.steps, opened.train.device) == (7, "auto")
+
+
+def test_bad_videos_are_told_and_skipped(tmp_path: Path) -> None:
+    good = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), dtype=np.uint8)
+    for domain in "ab":
+        (tmp_path / domain).mkdir()
+        write_video(tmp_path / domain / "good.mp4", good, fps=8)
+    (tmp_path / "a" / "bad.mp4").write_text("no video")
+    pipeline = parse_pipeline(
+        {"footage": {"a": tmp_path / "a", "b": tmp_path / "b"}, "extract": {"short_side": 48}}, where="test"
+    )
+    said: list[str] = []
+    _, shots_a, shots_b = prepare_footage(pipeline, RunFolder(tmp_path / "run"), job=saying(said))
+    assert sum(len(shot.files) for shot in shots_a) == sum(len(shot.files) for shot in shots_b) == 6
+    assert any(text.startswith(f"skipped {tmp_path}{os.sep}a{os.sep}bad.mp4") for text in said)

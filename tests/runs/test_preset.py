@@ -1,0 +1,276 @@
+"""A pipeline chosen for footage, a machine and a time fits all three, says why, and can be written and read back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recycle.config import LossSettings, LossWeights, Pipeline, load_pipeline, parse_pipeline
+from recycle.config.networks import ResNetSettings, UNetSettings
+from recycle.config.write import to_toml
+from recycle.dataset.survey import Side, Survey
+from recycle.errors import FootageError, RecycleError
+from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
+from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, choose
+from recycle.training.memory import reckon
+
+LARGE = Side(1280, 720, 30, 9000)
+MIDDLE = Side(640, 480, 30, 3000)
+SMALL = Side(160, 96, 12, 720)
+LABELS = Side(256, 160, 12, 1440, labels=True, street_labels=True)
+TWO_CORES = Machine("cpu", 8 << 30, cores=2, half=True)
+MACHINES = {"cpu": TWO_CORES, "4": gpu_of(4), "8": gpu_of(8), "80": gpu_of(80)}
+
+
+def facts_of(a: Side, b: Side) -> Survey:
+    return Survey(a, b, gap=0.3, aligned=0.6)
+
+
+def side_of(choice: Choice) -> int:
+    height, width = choice.pipeline.train.size
+    assert height == width
+    return height
+
+
+@pytest.mark.parametrize(
+    ("machine", "sides", "batches"),
+    [("cpu", (160, 256), (1, 1)), ("4", (160, 256), (1, 1)), ("8", (320, 512), (1, 1)), ("80", (512, 512), (4, 8))],
+)
+def test_an_evening_on_four_machines(machine: str, sides: tuple[int, int], batches: tuple[int, int]) -> None:
+    here = MACHINES[machine]
+    choice = choose(facts_of(LARGE, LARGE), here)
+    assert sides[0] <= side_of(choice) <= sides[1]
+    assert batches[0] <= choice.pipeline.train.batch_size <= batches[1]
+    assert choice.memory < 0.8 * here.memory
+    assert choice.pipeline.train.hours == 4
+    assert choice.steps * choice.seconds == pytest.approx(4 * 3600, rel=0.01)
+    assert choice.steps > 20_000
+
+
+@pytest.mark.parametrize(("side", "other"), [(SMALL, SMALL), (LARGE, LABELS)])
+def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need(
+    side: Side, other: Side, tmp_path: Path
+) -> None:
+    choice = choose(facts_of(side, other), gpu_of(24))
+    needed = reckon(reread(choice.toml(), tmp_path), torch.bfloat16)
+    assert choice.pipeline.train.batch_size > 1
+    assert side_of(choice) != RECKONED_AT
+    assert needed.networks + choice.pipeline.train.batch_size * needed.clip == pytest.approx(choice.memory, rel=0.05)
+
+
+def test_what_a_gpu_has_is_less_than_its_name_says() -> None:
+    assert gpu_of(8).memory == pytest.approx((8 - CONTEXT) * 2**30)
+    assert not gpu_of(8).half
+    assert gpu_of(80).half
+
+
+def test_memory_limits_the_frames_where_time_does_not() -> None:
+    tight = choose(facts_of(LARGE, LARGE), Machine("gpu", 2 << 30), hours=100)
+    roomy = choose(facts_of(LARGE, LARGE), Machine("gpu", 5 << 30), hours=100)
+    assert side_of(tight) < side_of(roomy)
+    assert tight.memory < 0.8 * (2 << 30)
+    assert "memory" in tight.reasons["train.size"]
+
+
+def test_more_time_never_gives_smaller_frames() -> None:
+    sides = [side_of(choose(facts_of(MIDDLE, MIDDLE), TWO_CORES, hours=hours)) for hours in (0.002, 1, 24)]
+    assert sides[0] < sides[1] < sides[2]
+    assert set(sides) <= set(SIDES)
+
+
+def test_frames_are_never_larger_than_the_footage() -> None:
+    choice = choose(facts_of(LARGE, Side(50, 90, 25, 500)), gpu_of(80))
+    assert choice.pipeline.train.size == (48, 48)
+    assert choice.pipeline.extract.short_side == 48
+    assert choice.pipeline.train.batch_size == BATCH
+
+
+@pytest.mark.parametrize("short", [16, 24])
+def test_the_smallest_footage_has_discriminators_that_fit(short: int) -> None:
+    tiny = Side(short, 3 * short, 25, 400)
+    assert choose(facts_of(tiny, tiny), TWO_CORES).pipeline.train.size == (short, short)
+
+
+def test_short_trainings_have_other_rates_than_long_ones() -> None:
+    short, long = (choose(facts_of(SMALL, SMALL), TWO_CORES, steps=steps).pipeline.train for steps in (900, 200_000))
+    assert (short.steps, short.hours) == (900, None)
+    assert short.learning_rate > long.learning_rate == Pipeline().train.learning_rate
+    assert short.discriminator_rate < long.discriminator_rate
+    assert short.ema < long.ema
+    assert short.preview_every * 10 <= 900
+
+
+def test_photographs_are_translated_by_a_pretrained_network_and_label_maps_are_not() -> None:
+    photographs = choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.networks.generator
+    assert isinstance(photographs, UNetSettings)
+    assert photographs.skip
+    labels = choose(facts_of(SMALL, LABELS), TWO_CORES).pipeline.networks.generator
+    assert isinstance(labels, ResNetSettings)
+    assert not labels.skip
+
+
+def test_discriminators_of_photographs_see_present_frames_alone() -> None:
+    chosen = choose(facts_of(SMALL, SMALL), TWO_CORES)
+    assert chosen.pipeline.train.pool_size == 0
+    assert "train.pool_size" in chosen.reasons
+    labels = choose(facts_of(SMALL, LABELS), TWO_CORES).pipeline
+    assert labels.train.pool_size == Pipeline().train.pool_size > 0
+
+
+def test_label_maps_keep_their_colours_and_are_scored() -> None:
+    chosen = choose(facts_of(LARGE, LABELS), TWO_CORES).pipeline
+    assert chosen.extract.format == "png"
+    assert chosen.train.augment.colour == 0
+    assert chosen.losses.augment == ()
+    assert (chosen.evaluate.label_domain, chosen.evaluate.palette) == ("b", "street")
+    other = choose(facts_of(replace(LABELS, street_labels=False), LARGE), TWO_CORES).pipeline
+    assert other.evaluate.label_domain is None
+
+
+def test_grey_levels_keep_their_meaning_on_either_side() -> None:
+    """As those of a thermal camera, which are temperatures."""
+    grey = replace(SMALL, grey=True, frames=150)
+    for facts in (facts_of(SMALL, grey), facts_of(grey, SMALL)):
+        choice = choose(facts, TWO_CORES)
+        assert choice.pipeline.train.augment.colour == 0
+        assert choice.reasons["train.augment.colour"] == "a grey level may be a temperature"
+        assert choice.pipeline.extract.format == Pipeline().extract.format
+    colour = choose(facts_of(SMALL, replace(SMALL, frames=150)), TWO_CORES).pipeline
+    assert colour.train.augment.colour > 0
+
+
+def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_changes_nothing_for_it() -> None:
+    near, far = (choose(Survey(SMALL, SMALL, gap, al), TWO_CORES) for gap, al in ((0.3, 0.7), (0.9, 0.02)))
+    assert "# The sides are clearly apart (gap 0.30; 1 is unrelated footage) and much alike in layout" in near.toml()
+    warning = "Footage so different may have no true counterparts"
+    assert warning not in near.toml()
+    assert f"# {warning}" in far.toml()
+    assert far.pipeline == near.pipeline
+
+
+def test_colours_of_kinds_are_kept_where_the_sides_show_things_in_unequal_amounts() -> None:
+    alike, unequal = (choose(Survey(MIDDLE, MIDDLE, gap, aligned=0.6), TWO_CORES) for gap in (0.2, 0.3))
+    assert alike.pipeline.losses.weights.colours == 0
+    assert "losses.weights.colours" not in alike.reasons
+    assert unequal.pipeline.losses.weights.colours == 10
+    assert "colours = 10.0 # the sides may show unequal amounts of sky" in unequal.toml()
+    labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
+    assert labels.pipeline.losses.weights.of("colours", "ab") == 0
+
+
+def test_fast_footage_is_thinned_out_where_enough_is_left() -> None:
+    assert choose(facts_of(LARGE, LARGE), TWO_CORES).pipeline.extract.fps == 15
+    few = replace(LARGE, frames=300)
+    assert choose(facts_of(LARGE, few), TWO_CORES).pipeline.extract.fps is None
+    assert choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.extract.fps is None
+
+
+def test_what_is_extracted_already_is_not_extracted_otherwise() -> None:
+    ready = replace(MIDDLE, extracted=True)
+    chosen = choose(facts_of(ready, ready), TWO_CORES).pipeline
+    assert chosen.extract == Pipeline().extract
+
+
+def test_photographs_and_little_footage_are_augmented_and_next_to_none_is_refused() -> None:
+    assert choose(facts_of(SMALL, SMALL), TWO_CORES).pipeline.losses.augment == ("translation",)
+    few_labels = replace(LABELS, frames=150)
+    assert choose(facts_of(LARGE, few_labels), TWO_CORES).pipeline.losses.augment == ("translation",)
+    with pytest.raises(FootageError, match="domain b has too little footage: 3 frames"):
+        choose(facts_of(LARGE, replace(LARGE, frames=LEAST - 1)), TWO_CORES)
+    with pytest.raises(FootageError, match=r"domain a are too small \(8x90\)"):
+        choose(facts_of(replace(LARGE, width=8, height=90), LARGE), TWO_CORES)
+
+
+def test_a_machine_without_memory_is_refused() -> None:
+    with pytest.raises(RecycleError, match="not enough memory to train on frames of 64 pixels"):
+        choose(facts_of(LARGE, LARGE), Machine("gpu", 100 << 20))
+
+
+def test_what_judges_follows_the_kind_of_footage() -> None:
+    """Frozen features are for photographs, large enough for them."""
+    tiny = replace(SMALL, width=20, height=20)
+    both = ["patch", "projected"]
+    for facts, kinds in (
+        (facts_of(LARGE, LABELS), ["patch"]),
+        (facts_of(LARGE, LARGE), both),
+        (facts_of(tiny, tiny), ["patch"]),
+    ):
+        chosen = choose(facts, TWO_CORES).pipeline.networks.discriminators
+        assert [each.kind for each in chosen] == kinds
+
+
+def test_the_device_that_is_here_is_seen() -> None:
+    machine = this_machine("cpu", "fp32")
+    assert machine.kind == "cpu"
+    assert not machine.half
+    assert machine.cores >= 1
+    assert machine.memory > 0
+
+
+def reread(text: str, folder: Path) -> Pipeline:
+    file = folder / "pipeline.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_pipeline(file)
+
+
+@pytest.mark.parametrize("machine", ["cpu", "80"])
+@pytest.mark.parametrize("facts", [facts_of(LARGE, LARGE), facts_of(SMALL, LABELS), facts_of(SMALL, SMALL)])
+def test_every_choice_is_read_back_as_it_is(machine: str, facts: Survey, tmp_path: Path) -> None:
+    footage = {"a": ["/videos/summer"], "b": ['/videos/winter "2"', "/videos/ice\n\x7f\udce9"]}
+    choice = choose(facts, MACHINES[machine], name="summer-winter", footage=footage)
+    assert reread(choice.toml(), tmp_path) == choice.pipeline
+    assert choice.pipeline.footage.b == tuple(map(Path, footage["b"]))
+
+
+def test_every_setting_that_was_chosen_has_its_reason_and_no_default_is_written() -> None:
+    choice = choose(facts_of(LARGE, LABELS), MACHINES["8"], name="x", footage={"a": ["/a"], "b": ["/b"]})
+    lines = choice.toml().splitlines()
+    chosen = [line for line in lines if " = " in line and not line.startswith(("#", "name", "a = ", "b = "))]
+    alone = [line for line in chosen if "#" not in line and not lines[lines.index(line) - 1].startswith("#")]
+    assert alone == ['label_domain = "b"']  # the line above it gives the reason of both
+    assert not any(line.startswith(("blocks", "precision", "betas", "cut_threshold")) for line in lines)
+    assert all(len(line) <= 120 for line in lines)
+
+
+weights = st.builds(
+    LossWeights,
+    adversarial=st.sampled_from([0.0, 1.0, 3.0]),
+    cycle=st.sampled_from([1.0, 2.0]),
+    unsupervised_spatial=st.sampled_from([0.0, 5.0]),
+    unsupervised_recycle=st.sampled_from([0.0, 2.0, 10.0]),
+)
+
+
+@settings(max_examples=60)
+@given(
+    weights=st.one_of(st.just(LossSettings().weights), st.just(LossWeights()), weights),
+    noise=st.sampled_from([0.0, 0.1, 0.25]),
+    paired=st.booleans(),
+    name=st.from_regex(r"\A[^/\\\x00-\x1f]{1,20}\Z").filter(str.isprintable).filter(lambda n: n.strip(". ")),
+    rate=st.floats(1e-12, 10),
+    note=st.text(max_size=300),
+    options=st.sampled_from([{}, {"tune": "film"}]),
+)
+def test_any_pipeline_is_read_back_as_it_is(
+    weights: LossWeights,
+    noise: float,
+    paired: bool,
+    name: str,
+    rate: float,
+    note: str,
+    options: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = {
+        "name": name,
+        "footage": {"paired": paired, "test_a": ["/x"]},
+        "losses": {"weights": weights.model_dump(), "noise_back": noise if weights.cycle else 0},
+        "train": {"learning_rate": rate, "stride": 1, "size": [64, 128]},
+        "translate": {"options": options, "scale": 96, "fps": "30000/1001"},
+    }
+    pipeline = parse_pipeline(data, where="test")
+    text = to_toml(pipeline, {"train.learning_rate": note, "name": note}, [note])
+    assert reread(text, tmp_path_factory.mktemp("file")) == pipeline

@@ -1,0 +1,46 @@
+"""Test clips: what folders hold beside them is said, and two processes do not meet in one folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recycle.config import FootageSettings, TranslateSettings
+from recycle.errors import OutputError
+from recycle.run_folder import RunFolder
+from recycle.runs.scoring import translate_tests
+from recycle.translation.translator import IDENTITY
+from recycle.video.encode import write_video
+from tests.jobs import saying
+from tests.video.conftest import moving
+
+HOLD = """
+import sys
+from pathlib import Path
+from recycle.system.lock import only_one
+with only_one(Path(sys.argv[1]), "held"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_folder_of_test_clips(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    write_video(tmp_path / "clips" / "a.mp4", moving(3), fps=25)
+    (tmp_path / "clips" / "notes.txt").write_text("no video")
+    where, footage = RunFolder(tmp_path / "run"), FootageSettings(test_a=(tmp_path / "clips",))
+    settings = TranslateSettings(preset="ultrafast", device="cpu")
+    command = [sys.executable, "-c", HOLD, str(where.folder / ".scoring.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError, match=r"another recycle is translating or evaluating in .*run; wait for it"):
+            translate_tests(footage, settings, IDENTITY, where)
+        assert not where.translated.exists()
+        other.communicate("\n")
+    said: list[str] = []
+    (clip,) = translate_tests(footage, settings, IDENTITY, where, job=saying(said))
+    assert clip.translated.exists()
+    assert said == [f"left out: {tmp_path}/clips/notes.txt (not a video)"]
+    assert not list(where.folder.glob(".*"))

@@ -1,0 +1,51 @@
+"""What is learnt of the footage before the first step is kept with the run, and the look at it can be cancelled."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recycle.dataset.clips import Shot, find_shots
+from recycle.errors import Interrupted
+from recycle.events import Job
+from recycle.objective.kinds import FREE
+from recycle.training.loop import train
+from tests.jobs import cancelled_from_outside
+from tests.objective.test_terms import task
+from tests.training.test_loop import same_run, write_frames
+
+PIPELINE = task({"adversarial": 1, "colours": 10})
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Shot], list[Shot]]:
+    root = tmp_path_factory.mktemp("footage")
+    a, b = (find_shots(write_frames(root / name, 20, seed=seed, size=(32, 48))) for seed, name in enumerate("ab"))
+    return a, b
+
+
+def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: tuple[list[Shot], list[Shot]], tmp_path: Path) -> None:
+    train(PIPELINE, *shots, tmp_path / "whole")
+    _, outcome = cancelled_from_outside(
+        lambda job: train(PIPELINE, *shots, tmp_path / "run", job=job), lambda event: getattr(event, "step", 0) == 1
+    )
+    assert outcome == ["stopped and saved at step 1; run the same command again to continue"]
+    seen: list[str] = []
+    job = Job(lambda event: seen.append(getattr(event, "what", "")))
+    assert train(PIPELINE, *shots, tmp_path / "run", job=job).step == 3
+    assert not any(what.startswith("looking at domain") for what in seen)
+    same_run(tmp_path / "run", tmp_path / "whole")
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["translators"]
+    assert (state["kinds.ranges"] < FREE).any()
+    assert not [key for key in state if "eyes" in key]
+
+
+def test_a_job_that_is_cancelled_while_it_looks_leaves_a_run_that_begins_again(
+    shots: tuple[list[Shot], list[Shot]], tmp_path: Path
+) -> None:
+    job = Job(lambda event: job.cancel() if getattr(event, "what", "") == "looking at domain b" else None)
+    with pytest.raises(Interrupted):
+        train(PIPELINE, *shots, tmp_path / "run", job=job)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    report = train(PIPELINE, *shots, tmp_path / "run")
+    assert (report.resumed_from, report.step) == (0, 3)

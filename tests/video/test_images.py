@@ -1,0 +1,97 @@
+"""A folder of numbered images reads like a video."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recycle.errors import FootageError
+from recycle.video.decode import open_frames
+from recycle.video.image_file import read_image
+from recycle.video.images import ImageFolderReader, natural_key, numbered_images
+
+Frames = Callable[..., list[NDArray[np.uint8]]]
+
+
+def save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    assert cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+
+def test_numeric_order_and_timestamps(tmp_path: Path, moving_frames: Frames) -> None:
+    frames = moving_frames(12)
+    for index, pixels in enumerate(frames):
+        save(tmp_path / f"frame {index + 1}.png", pixels)  # "frame 10" sorts before "frame 2" as text
+    with open_frames(tmp_path) as reader:
+        got = list(reader)
+        assert isinstance(reader, ImageFolderReader)
+        assert (reader.info.width, reader.info.height, reader.info.frame_count) == (64, 48, 12)
+    assert [frame.pts for frame in got] == list(range(12))
+    assert got[3].seconds == Fraction(3, 25)
+    for frame, pixels in zip(got, frames, strict=True):
+        np.testing.assert_array_equal(frame.pixels, pixels)
+
+
+def test_the_rate_can_be_given(tmp_path: Path, moving_frames: Frames) -> None:
+    save(tmp_path / "0.png", moving_frames(1)[0])
+    with ImageFolderReader(tmp_path, fps=Fraction(30000, 1001)) as reader:
+        assert next(iter(reader)).time_base == Fraction(1001, 30000)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "bmp", "webp", "tif", "PNG"])
+def test_formats(tmp_path: Path, moving_frames: Frames, suffix: str) -> None:
+    pixels = moving_frames(1)[0]
+    save(tmp_path / f"1.{suffix}", pixels)
+    error = read_image(tmp_path / f"1.{suffix}").astype(int) - pixels
+    assert np.abs(error).mean() < 6
+
+
+def test_grey_alpha_and_16_bits_become_rgb(tmp_path: Path, moving_frames: Frames) -> None:
+    pixels = moving_frames(1)[0]
+    save(tmp_path / "1.png", pixels[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / "1.png"), pixels[..., [0, 0, 0]])
+    cv2.imwrite(str(tmp_path / "2.png"), np.dstack([pixels[..., ::-1], np.full((48, 64), 9, np.uint8)]))
+    np.testing.assert_array_equal(read_image(tmp_path / "2.png"), pixels)
+    cv2.imwrite(str(tmp_path / "3.png"), pixels[..., ::-1].astype(np.uint16) * 257)
+    assert np.abs(read_image(tmp_path / "3.png").astype(int) - pixels).max() <= 1
+
+
+def test_one_odd_size_is_named(tmp_path: Path, moving_frames: Frames) -> None:
+    save(tmp_path / "1.png", moving_frames(1)[0])
+    save(tmp_path / "2.png", moving_frames(1, 32, 48)[0])
+    with pytest.raises(FootageError, match=r"64×48 pixels, but not 2\.png \(32×48\)"):
+        list(ImageFolderReader(tmp_path))
+
+
+def test_broken_and_missing_images(tmp_path: Path) -> None:
+    with pytest.raises(FootageError, match="holds no numbered images"):
+        ImageFolderReader(tmp_path)
+    (tmp_path / "1.png").write_text("no image")
+    with pytest.raises(FootageError, match=r"holds no image that can be read; damaged: 1\.png"):
+        ImageFolderReader(tmp_path)
+    (tmp_path / "1.png").write_bytes(b"")
+    with pytest.raises(FootageError, match=r"holds no image that can be read; damaged: 1\.png"):
+        ImageFolderReader(tmp_path)
+
+
+def test_only_numbered_images_count(tmp_path: Path, moving_frames: Frames) -> None:
+    for name in ("cover.png", ".0.png", "7.png"):
+        save(tmp_path / name, moving_frames(1)[0])
+    (tmp_path / "notes1.txt").write_text("")
+    (tmp_path / "8.png").mkdir()
+    assert numbered_images(tmp_path) == [tmp_path / "7.png"]
+
+
+def test_natural_order() -> None:
+    names = ["b2", "a10", "a9", "10", "9", "B1"]
+    assert sorted(names, key=natural_key) == ["9", "10", "a9", "a10", "B1", "b2"]
+
+
+def test_real_images(real_footage: Path) -> None:
+    with open_frames(real_footage / "masks" / "cows" / "masks") as reader:
+        masks = [frame.pixels for frame in reader]
+    assert len(masks) == 104
+    assert set(np.unique(masks[0])) <= {0, 255}
