@@ -54,8 +54,8 @@ class TrainSettings(Settings):
     betas: tuple[Beta, Beta] = (0.5, 0.999)
     """Decay rates β₁ and β₂ of Adam."""
     pool_size: int = Field(50, ge=0, le=100_000)
-    """Number of earlier translated frames that discriminators of kind 'patch' also see (Shrivastava et al. 2017). 0:
-    none."""
+    """Number of earlier translated frames to keep. Discriminators of kind 'patch' see an earlier frame in half of the
+    cases (Shrivastava et al. 2017). 0: none."""
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the moving average of generators and predictors that is saved as the model. 0: save the last weights."""
     clip_norm: Weight = 10.0
