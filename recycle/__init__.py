@@ -1,23 +1,45 @@
 """Learn to translate video between two domains from footage never filmed together (ReCycle-GAN)."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recycle.api import evaluate, extract, probe, train, translate
+    from recycle.config import Pipeline
+    from recycle.events import Job
     from recycle.translation.translator import Translator
 
     __version__: str
 
-__all__ = ["Translator", "__version__"]
+__all__ = [
+    "Job",
+    "Pipeline",
+    "Translator",
+    "__version__",
+    "evaluate",
+    "extract",
+    "probe",
+    "train",
+    "translate",
+]
+
+_HOMES = {
+    "Job": "recycle.events",
+    "Pipeline": "recycle.config",
+    "Translator": "recycle.translation.translator",
+} | dict.fromkeys(("evaluate", "extract", "probe", "train", "translate"), "recycle.api")
 
 
 def __getattr__(name: str) -> Any:
-    # `import recycle` must stay light: torch is imported when a Translator is first asked for.
-    if name == "Translator":
-        from recycle.translation.translator import Translator
-
-        return Translator
+    # `import recycle` must stay light: what a name needs, such as torch, is imported when it is first used.
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name == "__version__":
         from importlib.metadata import version
 
         return version("recycle")
     raise AttributeError(f"module 'recycle' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

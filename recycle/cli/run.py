@@ -23,7 +23,7 @@ from recycle.cli.options import (
     Steps,
 )
 from recycle.cli.output import watched
-from recycle.cli.task import open_task, planned
+from recycle.cli.task import planned
 
 
 def run(
@@ -53,7 +53,7 @@ def run(
 
     Example: recycle run my-task.toml --out runs/my-task
     """
-    from recycle.runs.choice import Wishes
+    from recycle.runs.choice import Wishes, open_task
     from recycle.runs.pipeline import run as run_pipeline
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}

@@ -1,15 +1,13 @@
-"""The pipeline that a command works on: of a file, or chosen for the footage."""
+"""What a training without a pipeline file would do, on the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from recycle.cli.output import show
 
 if TYPE_CHECKING:
-    from recycle.config import Pipeline
-    from recycle.events import Job
     from recycle.runs.choice import Wishes
 
 
@@ -25,16 +23,3 @@ def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | No
         raise typer.BadParameter(f"--plan is for a choice from footage alone; the plan of {pipeline} is that file")
     show(describe_plan(wishes, gpu=gpu).rstrip("\n"), lines=True)
     return True
-
-
-def open_task(
-    pipeline: Path | None, wishes: "Wishes", job: "Job", **changes: dict[str, Any]
-) -> "tuple[Pipeline, Path]":
-    """The pipeline of a file, or the chosen one, with the command line's changes; and the run's folder."""
-    from recycle.runs.choice import open_chosen
-    from recycle.runs.pipeline import open_pipeline
-
-    if pipeline is None:
-        return open_chosen(wishes, job=job, **changes), wishes.folder
-    task = open_pipeline(pipeline, **changes)
-    return task, wishes.out or Path("runs") / task.name

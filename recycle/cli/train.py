@@ -17,7 +17,7 @@ from recycle.cli.options import (
     Steps,
 )
 from recycle.cli.output import watched
-from recycle.cli.task import open_task, planned
+from recycle.cli.task import planned
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
     from recycle.run_folder import RunFolder
-    from recycle.runs.choice import Wishes
+    from recycle.runs.choice import Wishes, open_task
     from recycle.runs.pipeline import learn
 
     footage = {"a": a, "b": b}

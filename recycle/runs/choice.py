@@ -112,6 +112,19 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
     return open_pipeline(file, **changes)
 
 
+def open_task(
+    pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]
+) -> tuple[Pipeline, Path]:
+    """The pipeline that was given, or that of a file, or else the chosen one, with changes; and the run's folder.
+
+    Raises as `open_pipeline` and `open_chosen`.
+    """
+    if pipeline is None:
+        return open_chosen(wishes, job=job, **changes), wishes.folder
+    task = open_pipeline(pipeline, **changes)
+    return task, wishes.out or Path("runs") / task.name
+
+
 def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
     """The pipeline file that the same call of `open_chosen` would go on with, or write; nothing is written."""
     wishes.check()

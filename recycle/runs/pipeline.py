@@ -39,14 +39,17 @@ from recycle.training.processes import on_devices, once
 from recycle.video.find import find_sources
 
 
-def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
-    """Load a pipeline by path or shipped name, with settings of its groups replaced where not None.
+def open_pipeline(pipeline: Pipeline | Path, **changes: Mapping[str, Any]) -> Pipeline:
+    """A pipeline as given, or by path or shipped name, with settings of its groups replaced where not None.
 
     The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
     are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
     """
-    path = find_pipeline(file)
-    data = load_pipeline(path).model_dump()
+    if isinstance(pipeline, Pipeline):
+        where, data = f"pipeline '{pipeline.name}'", pipeline.model_dump()
+    else:
+        path = find_pipeline(pipeline)
+        where, data = str(path), load_pipeline(path).model_dump()
     for group, values in changes.items():
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:
@@ -61,7 +64,7 @@ def open_pipeline(file: Path, **changes: Mapping[str, Any]) -> Pipeline:
             data["footage"][name] = tuple(Path(each).absolute() for each in paths)
     if (teacher := data["train"]["teacher"]) is not None:
         data["train"]["teacher"] = Path(teacher).absolute()
-    return parse_pipeline(data, where=str(path))
+    return parse_pipeline(data, where=where)
 
 
 def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str, Any]) -> Pipeline:

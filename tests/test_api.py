@@ -1,0 +1,113 @@
+"""The package from Python: its names, and each function on real files, by paths as text or as Path."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recycle
+from recycle import Job, Translator, evaluate, extract, probe, train, translate
+from recycle.batch.engine import BatchReport
+from recycle.config import parse_pipeline
+from recycle.errors import ConfigError, FootageError, OutputError
+from recycle.rendering.render import RenderReport
+from recycle.video.encode import write_video
+
+SMALL: dict[str, Any] = {
+    "networks": {
+        "generator": {"width": 4, "blocks": 1},
+        "discriminator": {"width": 4, "layers": 2},
+        "predictor": {"width": 4, "depth": 3},
+    },
+    "losses": {"weights": {"cycle": 1}},
+    "extract": {"short_side": 32},
+    "train": {"size": [32, 32], "frames": 1, "precision": "fp32", "device": "cpu", "preview_every": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a.mp4 and b.mp4."""
+    folder = tmp_path_factory.mktemp("films")
+    for seed, name in enumerate("ab"):
+        picture = np.random.default_rng(seed).integers(0, 255, (4, 5, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+        write_video(folder / f"{name}.mp4", (np.roll(picture, i, axis=1) for i in range(24)), fps=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    return train(
+        parse_pipeline(SMALL, where="test"), a=films / "a.mp4", b=[str(films / "b.mp4")], out=out, steps=2
+    ).model
+
+
+def test_every_public_name_is_there_and_nothing_else_is_listed() -> None:
+    for name in recycle.__all__:
+        assert getattr(recycle, name) is not None
+    assert dir(recycle) == recycle.__all__ == sorted(recycle.__all__, key=lambda name: (name[0].islower(), name))
+    with pytest.raises(AttributeError, match="no attribute 'translat'"):
+        _ = recycle.translat
+
+
+def test_importing_the_package_and_watching_a_job_is_light() -> None:
+    code = "import sys, recycle; recycle.Job(); print(sorted({'torch', 'pydantic', 'av', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_run_goes_on_with_the_same_call(films: Path, tmp_path: Path) -> None:
+    pipeline = parse_pipeline(SMALL, where="test")
+    first = train(pipeline, a=films / "a.mp4", b=films / "b.mp4", out=str(tmp_path / "run"), steps=2)
+    again = train(pipeline, a=films / "a.mp4", b=films / "b.mp4", out=tmp_path / "run", steps=3)
+    assert (first.resumed_from, first.step) == (0, 2)
+    assert (again.resumed_from, again.step) == (2, 3)
+    assert again.model == tmp_path / "run" / "model"
+
+
+def test_without_footage_or_with_two_limits_nothing_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both --a and --b are needed"):
+        train(out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="either a number of steps or of hours"):
+        train(parse_pipeline(SMALL, where="test"), out=tmp_path / "run", steps=2, hours=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_video_and_a_folder_are_translated(films: Path, model: Path, tmp_path: Path) -> None:
+    translator = Translator.from_pretrained(model, device="cpu")
+    told: list[Any] = []
+    one = translate(
+        str(films / "a.mp4"), tmp_path / "one.mp4", model=translator, to="b", job=Job(told.append), stabilise=0.5
+    )
+    assert isinstance(one, RenderReport)
+    assert one.frames == 24
+    assert told
+    with pytest.raises(OutputError, match="exists"):
+        translate(films / "a.mp4", tmp_path / "one.mp4", model=translator, to="b")
+    many = translate(films, tmp_path / "all", model=str(model), to="b", device="cpu", codec="ffv1")
+    assert isinstance(many, BatchReport)
+    assert (many.done, many.skipped, many.failed) == (["a.mp4", "b.mp4"], [], [])
+    again = translate(films, tmp_path / "all", model=model, to="b", device="cpu", codec="ffv1")
+    assert isinstance(again, BatchReport)
+    assert (again.done, again.skipped) == ([], ["a.mp4", "b.mp4"])
+    with pytest.raises(ConfigError, match="codek"):
+        translate(films / "a.mp4", tmp_path / "two.mp4", model=translator, to="b", codek="ffv1")
+
+
+def test_footage_is_extracted_and_probed(films: Path, tmp_path: Path) -> None:
+    report = extract(films / "a.mp4", str(tmp_path / "frames"), short_side=32, fps=6, workers=1)
+    assert report.frames == 12
+    assert len(list((tmp_path / "frames").rglob("*.jpg"))) == 12
+    info = probe(str(films / "b.mp4"))
+    assert (info.width, info.height, info.frames) == (60, 48, 24)
+    with pytest.raises(FootageError, match=r"nowhere\.mp4"):
+        probe("nowhere.mp4")
+
+
+def test_a_model_is_scored_against_the_truth(films: Path, model: Path, tmp_path: Path) -> None:
+    scores = evaluate(model, tmp_path / "scores", a=films / "a.mp4", truth_ab=str(films / "b.mp4"), device="cpu")
+    assert scores["psnr_ab"] > 0
+    assert (tmp_path / "scores" / "metrics.json").is_file()
