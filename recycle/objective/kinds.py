@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import Domain
-from recycle.losses.colours import Means, mean_colours
+from recycle.losses.colours import place_colours
 from recycle.networks.features import FeatureNetwork
 
 KINDS = 12
@@ -18,8 +18,8 @@ ENLARGED = 1.5
 """As for discriminators that see by features."""
 ROUNDS = 30
 """Of k-means; it moves little after ten."""
-LEAST_SHARE, LEAST_FRAMES = 0.02, 4
-"""A kind has colours in a domain where so many frames show it on at least this part of their places."""
+LEAST_SHARE = 0.005
+"""A kind has colours in a domain where at least this part of the places is of it."""
 FREE = 2.0
 """Range of a kind's colours where the domain does not show it: all of [-1, 1]."""
 
@@ -27,8 +27,8 @@ FREE = 2.0
 class Places(NamedTuple):
     """The places of N real frames of a domain, all on the CPU."""
 
-    frames: Tensor
-    """(N, 3, H', W') in [-1, 1]: the mean colour of each place."""
+    colours: Tensor
+    """(N, H', W', 3) in [-1, 1]."""
     features: Tensor
     """(N, H', W', C) float32."""
 
@@ -66,24 +66,20 @@ class Kinds(nn.Module):
         vectors = _directions(self._features(frames), self.mean[number], self.deviation[number])
         return (vectors @ self.centres.T).argmax(-1)
 
-    def means(self, frames: Tensor, kinds: Tensor) -> Means:
-        """The mean colours of the kinds in frames (N, 3, H, W) whose places are of these kinds (N, H', W')."""
-        return mean_colours(frames, kinds, KINDS)
-
-    def of(self, domain: Domain) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each kind's colour over frames of a domain: (KINDS, 3) each."""
+    def colours_of(self, kinds: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the colours that places of these kinds have in a domain: (…, 3) each."""
         number = "ab".index(domain)
-        return self.colours[number], self.ranges[number]
+        return self.colours[number][kinds], self.ranges[number][kinds]
 
     @torch.no_grad()
     def places(self, batches: Iterable[Tensor]) -> Places:
         """Batches of real frames (N, 3, H, W) in [-1, 1], on the device of this module → all their places."""
-        small, features = [], []
+        colours, features = [], []
         for frames in batches:
             level = self._features(frames)
             features.append(level.cpu())
-            small.append(F.adaptive_avg_pool2d(frames.float(), (level.shape[1], level.shape[2])).cpu())
-        return Places(torch.cat(small), torch.cat(features))
+            colours.append(place_colours(frames, (level.shape[1], level.shape[2])).cpu())
+        return Places(torch.cat(colours), torch.cat(features))
 
     @torch.no_grad()
     def learn(self, a: Places, b: Places) -> None:
@@ -98,11 +94,11 @@ class Kinds(nn.Module):
         for buffer, value in ((self.mean, mean), (self.deviation, deviation), (self.centres, centres)):
             buffer.copy_(value)
         for number, side in enumerate(sides):
-            kinds = (vectors[number] @ centres.T).argmax(-1).view(side.features.shape[:-1])
-            means = mean_colours(side.frames, kinds, KINDS)
+            kinds = (vectors[number] @ centres.T).argmax(-1)
+            colours = side.colours.flatten(0, -2)
             for kind in range(KINDS):
-                shown = means.colours[means.shares[:, kind] >= LEAST_SHARE, kind]
-                if len(shown) >= LEAST_FRAMES:
+                shown = colours[kinds == kind]
+                if len(shown) >= LEAST_SHARE * len(colours):
                     self.colours[number, kind] = shown.mean(0)
                     self.ranges[number, kind] = shown.std(0)
 

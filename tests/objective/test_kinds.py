@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recycle.losses.colours import colour_loss
+from recycle.losses.colours import colour_loss, place_colours
 from recycle.networks.features import open_network
 from recycle.objective.kinds import FREE, KINDS, Kinds
 
@@ -60,7 +60,7 @@ def test_both_domains_have_the_same_kinds_of_sky_and_of_ground(kinds: Kinds) -> 
 def test_each_kind_has_the_colours_of_its_domain(kinds: Kinds) -> None:
     sky, ground = shares(kinds, "a")
     for name in "ab":
-        colours, ranges = kinds.of(name)  # type: ignore[arg-type]
+        colours, ranges = kinds.colours_of(torch.arange(KINDS), name)  # type: ignore[arg-type]
         known = ranges[:, 0] < FREE
         for part, wanted in ((sky, SKY[name]), (ground, GROUND[name])):
             weights = part * known
@@ -73,7 +73,8 @@ def test_exchanged_colours_cost_more_than_right_ones(kinds: Kinds) -> None:
 
     def loss(of_sky: Tensor, of_ground: Tensor) -> float:
         translated = torch.where(sky[:, None], of_sky[:, None, None], of_ground[:, None, None])
-        return float(colour_loss(kinds.means(translated, shown), *kinds.of("b")))
+        found = place_colours(translated, (shown.shape[1], shown.shape[2]))
+        return float(colour_loss(found, *kinds.colours_of(shown, "b")))
 
     right, wrong = loss(SKY["b"], GROUND["b"]), loss(GROUND["b"], SKY["b"])
     assert right < 0.1 * wrong
@@ -88,7 +89,7 @@ def test_shrunk_frames_show_the_same_kinds(kinds: Kinds) -> None:
 
 def test_what_is_learnt_lies_in_the_state_and_follows_from_the_footage(kinds: Kinds) -> None:
     again = Kinds(open_network("lite0"), (SIZE, SIZE))
-    assert (again.of("a")[1] == FREE).all()
+    assert (again.ranges == FREE).all()
     again.learn(*(again.places(frames(name)[0].split(8)) for name in "ab"))
     torch.testing.assert_close(again.state_dict(), kinds.state_dict(), rtol=0, atol=0)
     assert not list(again.parameters())
@@ -100,7 +101,7 @@ def test_a_kind_that_one_domain_does_not_show_is_free_there() -> None:
     pictures, _ = frames("a")
     flat = SKY["b"][None, :, None, None].expand(COUNT, 3, SIZE, SIZE) + 0.01 * torch.randn(COUNT, 3, SIZE, SIZE)
     other.learn(other.places([pictures]), other.places([flat]))
-    free = other.of("b")[1][:, 0] == FREE
+    free = other.ranges[1][:, 0] == FREE
     seen = torch.bincount(other(flat, "b").flatten(), minlength=KINDS)
     assert free.any()
     assert seen[free].sum() <= 0.02 * seen.sum()

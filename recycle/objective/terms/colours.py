@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
-from recycle.losses.colours import colour_loss
+from recycle.losses.colours import colour_loss, place_colours
 from recycle.objective.direction import Direction
 from recycle.objective.kinds import STRIDE, Kinds
 from recycle.objective.passing import Pass
@@ -48,8 +48,8 @@ class Colours(Term):
         kinds: Kinds = translators.kinds
         clip = p.clip(d)
         shown = kinds(p.source(d).flatten(0, 1), d.source)
-        found = kinds.means(clip.flatten(0, 1), shown)
-        return {self.name: colour_loss(found, *kinds.of(d.target)) * clip.shape[1]}
+        found = place_colours(clip.flatten(0, 1), (shown.shape[1], shown.shape[2]))
+        return {self.name: colour_loss(found, *kinds.colours_of(shown, d.target)) * clip.shape[1]}
 
     def loss(self, seen: Seen, d: Direction) -> Tensor:
         """See `recycle.losses.colours.colour_loss`."""
