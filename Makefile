@@ -1,4 +1,4 @@
-.PHONY: demo test check install
+.PHONY: demo test check docs install
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,10 +17,18 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The documentation, strictly: a broken link, a missing page or a bad docstring fails. Open site/index.html.
+docs: .venv/documented
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs site
+
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recycle needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/documented: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@

@@ -1,46 +1,100 @@
-"""Make the picture of the README from a finished demo run.
+"""Make the pictures of the documentation from runs of the demo.
 
-Usage: python tools/picture.py runs/demo docs/demo.png
+Usage: python -m tools.picture runs/demo docs/images/demo.webp
+       python -m tools.picture runs/demo/previews/step-002000.png docs/images/preview-good.webp
+
+The first gives a moving picture of the demo's unseen clips; the second a still one, of two rows of a preview.
 """
 
 import sys
-from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from recycle.run_folder import RunFolder
 from recycle.video.decode import VideoReader
 
-TIMES = (1.0, 6.0)
-"""Seconds into the unseen clip."""
+Image = NDArray[np.uint8]
+
+SECONDS = (1.0, 5.0)
+"""Part of the unseen clips that is shown."""
 ENLARGE = 2
 GAP = 4
+"""White pixels between pictures."""
+BAND = 22
+"""Pixels of the line of text above each row."""
+QUALITY = {"moving": 42, "still": 80}
+"""Of WebP, 1 to 100: the moving picture must stay below 1.5 MB."""
+PREVIEW_COLUMNS = ("real", "translated", "translated back")
+PREVIEW_ROWS = 6
+SHOWN_ROWS = (0, 3)
+"""The first row of each direction in a preview."""
 
 
-def frame_at(video: Path, seconds: float) -> np.ndarray:
-    """The first frame at or after `seconds`, uint8 RGB."""
+def frames(video: Path) -> list[Image]:
+    """The frames within SECONDS, uint8 RGB, enlarged without smoothing."""
     with VideoReader(video) as reader:
-        return next(islice((frame.pixels for frame in reader if frame.seconds >= seconds), 1))
+        inside = (frame.pixels for frame in reader if SECONDS[0] <= frame.seconds < SECONDS[1])
+        return [enlarged(pixels) for pixels in inside]
 
 
-def row(run: Path, source: str, translated: str, truth: str, seconds: float) -> np.ndarray:
-    """Source | translation | truth, enlarged without smoothing."""
+def enlarged(pixels: NDArray[np.generic]) -> Image:
+    """ENLARGE times as large, with hard edges."""
+    return np.asarray(cv2.resize(np.asarray(pixels), None, fx=ENLARGE, fy=ENLARGE, interpolation=0), np.uint8)
+
+
+def row(pictures: tuple[Image, ...], labels: tuple[str, ...]) -> Image:
+    """Pictures side by side, each below its label."""
+    labelled = []
+    for picture, label in zip(pictures, labels, strict=True):
+        band = np.full((BAND, picture.shape[1], 3), 255, np.uint8)
+        cv2.putText(band, label, (2, BAND - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (60, 60, 60), 1, cv2.LINE_AA)
+        labelled += [np.concatenate([band, picture]), np.full((BAND + picture.shape[0], GAP, 3), 255, np.uint8)]
+    return np.concatenate(labelled[:-1], axis=1)
+
+
+def moving(run: Path) -> list[Image]:
+    """Both directions of a demo: source, translation and truth of the unseen clips."""
     where = RunFolder(run)
-    videos = (where.footage / source, where.translated / translated, where.footage / truth)
-    frames = [cv2.resize(frame_at(v, seconds), None, fx=ENLARGE, fy=ENLARGE, interpolation=0) for v in videos]
-    gap = np.full((frames[0].shape[0], GAP, 3), 255, np.uint8)
-    return np.concatenate([frames[0], gap, frames[1], gap, frames[2]], axis=1)
+    directions = (
+        ("test_a", "test_a_ab", "test_b", ("day, unseen", "translated to night", "true night, never shown")),
+        ("test_b", "test_b_ba", "test_a", ("night, unseen", "translated to day", "true day, never shown")),
+    )
+    rows = []
+    for source, translated, truth, labels in directions:
+        videos = (where.footage / source, where.translated / translated, where.footage / truth)
+        clips = [frames(video.with_name(f"{video.name}.mp4")) for video in videos]
+        rows.append([row(pictures, labels) for pictures in zip(*clips, strict=True)])
+    return [np.concatenate(pair) for pair in zip(*rows, strict=True)]
 
 
-def main(run: Path, picture: Path) -> None:
-    """Write two rows a → b and two rows b → a."""
-    rows = [row(run, "test_a.mp4", "test_a_ab.mp4", "test_b.mp4", t) for t in TIMES]
-    rows += [row(run, "test_b.mp4", "test_b_ba.mp4", "test_a.mp4", t) for t in TIMES]
-    gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
-    stacked = np.concatenate([part for r in rows for part in (r, gap)][:-1])
-    cv2.imwrite(str(picture), cv2.cvtColor(stacked, cv2.COLOR_RGB2BGR))
+def still(preview: Path) -> Image:
+    """One row of each direction, without the column of predictions."""
+    picture = np.asarray(cv2.cvtColor(cv2.imread(str(preview)), cv2.COLOR_BGR2RGB), np.uint8)
+    height, width = picture.shape[0] // PREVIEW_ROWS, picture.shape[1] // (len(PREVIEW_COLUMNS) + 1)
+    rows = []
+    for number in SHOWN_ROWS:
+        strip = picture[number * height : (number + 1) * height]
+        cells = tuple(enlarged(strip[:, n * width : (n + 1) * width]) for n in range(len(PREVIEW_COLUMNS)))
+        rows.append(row(cells, PREVIEW_COLUMNS))
+    return np.concatenate(rows)
+
+
+def main(source: Path, picture: Path) -> None:
+    """Write the picture of a run's folder, or of a preview."""
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    quality = [cv2.IMWRITE_WEBP_QUALITY]
+    if source.is_file():
+        bgr = cv2.cvtColor(still(source), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(picture), bgr, [*quality, QUALITY["still"]])
+        return
+    shown = moving(source)
+    animation = cv2.Animation()
+    animation.frames = [cv2.cvtColor(each, cv2.COLOR_RGB2BGR) for each in shown]
+    animation.durations = [round(1000 * (SECONDS[1] - SECONDS[0]) / len(shown))] * len(shown)
+    cv2.imwriteanimation(str(picture), animation, [*quality, QUALITY["moving"]])
 
 
 if __name__ == "__main__":

@@ -13,18 +13,18 @@ def _none(value: object) -> object:
 
 
 class EvaluateSettings(Settings):
-    """What is scored."""
+    """What is scored, and how."""
 
     palette: Literal["street"] | None = None
-    """Label colours of a label domain; adds the paper's MP, AC and IoU."""
+    """Colours of the label maps. Adds the paper's scores MP, AC and IoU. Needs `label_domain`."""
     label_domain: Domain | None = None
-    """The domain that holds label maps, if any."""
+    """The domain that holds label maps. Needs `palette`."""
     max_frames: int = Field(200, ge=2, le=1_000_000)
-    """Frames of each test clip that are scored."""
+    """Number of frames to score in each test clip."""
     features: Annotated[Literal["lite2", "street"] | Place | None, BeforeValidator(_none)] = "lite2"
-    """The network whose features FID and KID compare. 'lite2': EfficientNet-Lite2, trained on ImageNet, which judges
-    only; 'street': a small one that is trained here on the procedural street, at the first use; a path, relative to the
-    pipeline file: weights of torchvision's inception_v3 (.pth or .safetensors). 'none' (or null): no FID and KID. The
-    check for memorisation compares the features of the latter two, or thumbnails."""
+    """The network whose features FID and KID compare. 'lite2': EfficientNet-Lite2, trained on ImageNet; training never
+    uses it. 'street': a small network that is trained on the procedural street at the first use. A path, relative to
+    the pipeline file: weights of torchvision's inception_v3 (.pth or .safetensors). 'none': no FID and KID. The check
+    for memorisation compares features of 'street' or of a file, otherwise thumbnails."""
     device: Word = "auto"
-    """Of that network."""
+    """Device that computes these features: 'auto', 'cpu', 'cuda' or 'mps'."""

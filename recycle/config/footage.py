@@ -9,39 +9,49 @@ from recycle.config.base import MANY, MAX_PIXELS, Appearance, MaxPixels, Pixel, 
 
 
 class StreetSettings(Settings):
-    """Footage of our own making (see recycle.street.film) in place of files."""
+    """A procedural street that recycle films itself, in place of files."""
 
     a: Appearance = "day"
+    """Appearance of the street in domain a."""
     b: Appearance = "night"
+    """Appearance of the street in domain b."""
     width: int = Field(160, ge=32, le=4096)
+    """Width of the frames in pixels."""
     height: int = Field(96, ge=32, le=4096)
+    """Height of the frames in pixels."""
     fps: int = Field(12, ge=1, le=120)
+    """Frames per second."""
     seconds: float = Field(60.0, gt=0, le=1e5)
-    """Length of each domain's training footage; the two sides show different scenes."""
+    """Length of the training footage of each domain. The two domains show different scenes."""
     test_seconds: float = Field(8.0, gt=0, le=1e5)
-    """Length of the unseen clip, rendered in both appearances so that the truth is known."""
+    """Length of the unseen clip. It is filmed in both appearances, so the truth is known."""
     seed: int = Field(0, ge=0, le=MANY)
+    """Another seed gives another street."""
 
 
 class FootageSettings(Settings):
-    """What to learn from, and what to test on. Paths are relative to the pipeline file.
+    """The footage to learn from and to test on. Paths are relative to the pipeline file.
 
     Each path is a video file, a folder of video files or a folder of numbered images.
     """
 
     a: Places = ()
+    """Training footage of domain a."""
     b: Places = ()
+    """Training footage of domain b."""
     test_a: Places = ()
-    """Unseen videos of domain a, translated to b, evaluated and shown in the report by `recycle run`."""
+    """Unseen videos of domain a. `recycle run` translates them to b, scores them and shows them in the report."""
     test_b: Places = ()
+    """Unseen videos of domain b, used like `test_a`."""
     truth_ab: Places = ()
-    """True counterparts in domain b of `test_a`, in the same order (only where they exist)."""
+    """The true counterparts in domain b of `test_a`, in the same order, if they exist."""
     truth_ba: Places = ()
+    """The true counterparts in domain a of `test_b`, in the same order, if they exist."""
     street: StreetSettings | None = None
+    """Film the procedural street in place of files."""
     paired: bool = False
-    """The footage of b shows frame by frame the true counterparts of that of a, in the same order: learn from
-    pairs, with the objective of pix2pix (adversarial form: `losses.adversarial`) unless `losses.weights` says
-    otherwise."""
+    """The footage of b shows the true counterparts of the footage of a, frame by frame and in the same order. Training
+    then learns from pairs, with the objective of pix2pix unless `losses.weights` is set."""
 
     @model_validator(mode="before")
     @classmethod
@@ -64,19 +74,21 @@ class ExtractSettings(Settings):
     """How video becomes frames on disk."""
 
     fps: float | None = Field(None, ge=1e-3, le=1e4)
-    """Frames per second to keep; None keeps every frame."""
+    """Frames per second to keep. None keeps every frame."""
     short_side: int | None = Field(286, ge=16, le=16384)
-    """Pixels of the shorter side after resizing (the aspect ratio is kept); None keeps the size."""
+    """Pixels of the shorter side after resizing. The aspect ratio is kept. None keeps the size."""
     crop: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
-    """x, y, width, height of the box to keep, in pixels of the upright source frame, before resizing."""
+    """x, y, width and height of the box to keep, in pixels of the upright source frame, before resizing."""
     format: Literal["jpg", "png"] = "jpg"
+    """Image format of the frames. 'png' is lossless; label maps need it."""
     drop_duplicates: float = Field(0.0, ge=0, le=255)
-    """Drop a frame whose mean absolute difference from the last kept one is at most this many grey levels
-    (of 255); 0 keeps all."""
+    """Drop a frame if its mean absolute difference from the last kept frame is at most this many grey levels (of 255).
+    0 keeps every frame."""
     cut_threshold: float = Field(3.0, gt=0, le=1e6)
-    """Sensitivity of the cut detector (PySceneDetect AdaptiveDetector's adaptive_threshold)."""
+    """Threshold of the cut detector; a lower one finds more cuts (adaptive_threshold of PySceneDetect's
+    AdaptiveDetector)."""
     max_pixels: MaxPixels = MAX_PIXELS
-    """Pixels of the largest picture that is read, in video and images."""
+    """Refuse pictures of more pixels, in video and images."""
 
     def record(self) -> dict[str, object]:
         """All that extracted frames depend on beside their source, as JSON."""

@@ -13,10 +13,12 @@ DIRECTIONS: tuple[DirectionName, DirectionName] = ("ab", "ba")
 
 
 class PerDirection(Settings):
-    """A loss's weight for each direction of translation."""
+    """Weight of a loss for each direction of translation."""
 
     ab: Weight = 0.0
+    """Weight for a → b, the direction of gen_ab, disc_b and pred_b."""
     ba: Weight = 0.0
+    """Weight for b → a."""
 
     def __bool__(self) -> bool:
         return bool(self.ab or self.ba)
@@ -29,44 +31,51 @@ FURTHER: set[str] = set()
 
 
 class LossWeights(Settings):
-    """Weight of each loss; 0 switches it off and it costs nothing. See recycle.objective.terms and docs/method.md.
+    """Weight of each loss. A loss with weight 0 is off and costs nothing.
 
-    If you set any weight, unset ones default to 0, except `adversarial` (1). Each may be given per direction; the
-    direction ab is that of gen_ab, disc_b and pred_b.
+    If you set any weight, unset ones default to 0, except `adversarial` (1). A weight is a number for both directions,
+    or a table such as `{ ab = 10, ba = 0 }`; the direction ab is that of gen_ab, disc_b and pred_b.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, LossWeight]
 
     adversarial: LossWeight = 1.0
+    """The discriminators cannot tell translated frames from real ones."""
     temporal: LossWeight = 0.0
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
     content: LossWeight = 0.0
-    """The translation holds the same things at the same places, to a frozen feature network (`losses.features`)."""
+    """A frozen network (`losses.features`) sees the same content at the same places in a frame and its translation."""
     self_similarity: LossWeight = 0.0
-    """Places that look alike in the source look alike in the translation, to the same network."""
+    """Places that look alike in the source also look alike in the translation, to the same frozen network."""
     colours: LossWeight = 0.0
-    """Every kind of place (sky, road …, found by the same network without labels) has colours that it has in the
-    target."""
+    """Each kind of place, such as sky or road, has the colours that it has in the target domain. The same frozen
+    network finds the kinds, without labels."""
     feature_matching: LossWeight = 0.0
-    """Translated and real frames look alike to each layer of the discriminator."""
+    """The layers of the discriminator respond alike to translated and real frames."""
     cycle: LossWeight = 0.0
+    """A frame that is translated and translated back is the frame itself (CycleGAN)."""
     recycle: LossWeight = 0.0
+    """A clip is translated, its next frame is predicted and translated back: the result is the next real frame
+    (ReCycle-GAN). Needs predictors."""
     recurrent: LossWeight = 0.0
+    """The predictors predict the next real frame (ReCycle-GAN)."""
     identity: LossWeight = 0.0
+    """A frame that is already in the target domain stays as it is."""
     unsupervised_spatial: LossWeight = 0.0
-    """W(G(x)) is G(W(x)) for a synthetic motion W."""
+    """For a synthetic motion W: translating a moved frame gives the moved translation, G(W(x)) = W(G(x))."""
     unsupervised_recycle: LossWeight = 0.0
-    """The way back of W(G(x)) is W(x), for a synthetic motion W: recycle without a predictor."""
+    """For a synthetic motion W: the moved translation, translated back, is the moved frame. This is the recycle loss
+    without a predictor."""
     patch_nce: LossWeight = 0.0
-    """Contrastive loss of patches, in place of or beside cycle and recycle."""
+    """Contrastive loss: a patch of the translation resembles the patch that it came from more than others (CUT)."""
     perceptual: LossWeight = 0.0
-    """Distance of cycled and recycled frames from the real ones, as a network's layers see them
+    """Distance of cycled and recycled frames from the real ones, in the layers of a network
     (`losses.perceptual_by`)."""
     paired: LossWeight = 0.0
-    """L1 distance from the true counterpart; only with `footage.paired`."""
+    """L1 distance from the true counterpart. Only with `footage.paired`."""
     distillation: LossWeight = 0.0
-    """L1 distance from what `train.teacher` makes of the same frame."""
+    """L1 distance from the translation that `train.teacher` makes of the same frame."""
 
     @model_validator(mode="before")
     @classmethod
@@ -95,45 +104,49 @@ class LossWeights(Settings):
 
 
 class PredictionSettings(Settings):
-    """What the predictors learn from, and when the recycle loss relies on them."""
+    """How the predictors learn, and when the recycle loss begins to use them."""
 
     learns_from: Literal["both", "real"] = "both"
-    """'both': the recurrent loss on real frames and whatever reaches them through translated ones, as in the
-    original code; 'real': the recurrent loss alone (joliGEN)."""
+    """'both': predictors learn from the recurrent loss on real frames and from the recycle loss, as in the original
+    code. 'real': from the recurrent loss alone (joliGEN)."""
     judged: Literal["no", "unopposed", "opposed"] = "no"
-    """Whether the discriminators see predictions P(y) from real frames as fakes. 'unopposed': they do, and the
-    predictors have no loss against it, as in the original code; 'opposed': they have (its adversarial_loss_p)."""
+    """Whether discriminators treat predictions P(y) from real frames as fakes. 'unopposed': they do, and the predictors
+    have no loss against it, as in the original code. 'opposed': the predictors have one (its adversarial_loss_p)."""
     wait: bool = False
-    """Leave the recycle loss off until the predictors are better than copying the last frame."""
+    """Keep the recycle loss off until the predictors are better than a copy of the last frame."""
 
 
 class LossSettings(Settings):
-    """The objective."""
+    """The objective: the form of the losses. Their weights are in `[losses.weights]`."""
 
     adversarial: Adversarial = "least_squares"
+    """Form of the adversarial loss."""
     distance: Literal["l1", "l2"] = "l1"
-    """Distance of cycle, recycle, recurrent and identity: 'l1' as in the original code (less blur), 'l2'
-    as in the paper's formulas (the mean of squares)."""
+    """Distance of the cycle, recycle, recurrent and identity losses. 'l1': as in the original code; it blurs less.
+    'l2': the mean of squares, as in the paper's formulas."""
     gradient_penalty: Weight = 10.0
-    """Weight of the gradient penalty of the Wasserstein form."""
+    """Weight of the gradient penalty of `adversarial = "wasserstein"`."""
     r1: Weight = 0.0
-    """γ of the R1 penalty on the discriminators' gradient at real frames (Mescheder et al. 2018)."""
+    """Weight γ of the R1 penalty on the discriminators' gradient at real frames (Mescheder et al. 2018). 0: off."""
     augment: tuple[Differentiable, ...] = Field((), max_length=16)
-    """Random changes of all that the discriminators see, real and translated (DiffAugment, Zhao et al. 2020): for
-    little footage."""
+    """Random changes of the real and translated frames that discriminators see (DiffAugment, Zhao et al. 2020). Use it
+    for little footage."""
     noise_back: float = Field(0.0, ge=0, le=1)
-    """Standard deviation of the noise on translated frames, of values in [-1, 1], before they are translated back:
-    nothing can be hidden in what noise drowns (Bashkirova et al. 2019, section 3.1). Without `weights` it is 0.1."""
+    """Standard deviation of noise that is added to translated frames, with values in [-1, 1], before they are
+    translated back. It keeps the generator from hiding the source in faint patterns (Bashkirova et al. 2019, section
+    3.1). 0.1 if the file sets no weights."""
     features: FeatureName = "lite0"
-    """The frozen network of the content loss, and of those that say "features" below: 'lite0' (EfficientNet-Lite0,
-    ImageNet), or 'timm:NAME' (timm downloads it at the first use)."""
+    """The frozen network of the content and self-similarity losses, and of the settings below that say 'features'.
+    'lite0': EfficientNet-Lite0, trained on ImageNet. 'timm:NAME': a network that timm downloads at the first use."""
     perceptual_by: Literal["discriminator", "features"] = "discriminator"
-    """Whose layers compare cycled and recycled frames with the real ones in the perceptual loss."""
+    """Network whose layers the perceptual loss compares: the discriminator, or the frozen network."""
     patch_nce_by: Literal["generator", "features"] = "generator"
-    """Whose features tell patches apart in the contrastive loss: the generator's own encoder's, as in CUT, or the
-    frozen network's."""
+    """Network whose features the contrastive loss compares: the generator's encoder, as in CUT, or the frozen
+    network."""
     prediction: PredictionSettings = PredictionSettings()
+    """How the predictors learn."""
     weights: LossWeights = LossWeights(cycle=2.0, unsupervised_spatial=5.0, unsupervised_recycle=2.0)
+    """Weight of each loss."""
 
     @model_validator(mode="before")
     @classmethod

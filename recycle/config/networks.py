@@ -16,7 +16,7 @@ K = TypeVar("K", bound=Settings)
 
 
 class GeneratorSettings(Settings):
-    """Base of the settings of every kind of generator; see docs/design.md for how to add one."""
+    """Base of the settings of every kind of generator; docs/design/add-a-generator.md shows how to add one."""
 
     kind: str
 
@@ -32,21 +32,21 @@ class GeneratorSettings(Settings):
 
 
 class ResNetSettings(GeneratorSettings):
-    """ResNet generator of CycleGAN and ReCycle-GAN."""
+    """ResNet generator of CycleGAN and ReCycle-GAN. The default."""
 
     kind: Literal["resnet"] = Field("resnet", exclude=True)
-    """A file that names no kind means this one. It is not written, so that files stay as older versions wrote them."""
+    """A file without a kind means this one. It is not written, so that files stay as older versions wrote them."""
     blocks: int = Field(6, ge=1, le=32)
-    """Residual blocks: 6 or 9 in the published networks."""
+    """Number of residual blocks: 6 or 9 in the published networks."""
     width: int = Field(64, ge=4, le=512)
-    """Channels of the stem: 64 in the published networks."""
+    """Number of channels of the first layer: 64 in the published networks."""
     skip: bool = False
-    """Add the frame itself to the output before its tanh (the global skip of DeblurGAN, Kupyn et al. 2018):
-    the network starts as the identity and learns in minutes where both domains share their layout. The
-    published networks have none."""
+    """Add the frame itself to the output before its tanh (the global skip of DeblurGAN, Kupyn et al. 2018). The network
+    starts as the identity, and learns in minutes if both domains share their layout. The published networks have no
+    skip."""
     blur: bool = True
-    """Start each up-sampling as bilinear interpolation and blur after it (Karras et al. 2019): no checkerboard,
-    which short runs do not unlearn. The published networks do neither; the parameters are the same."""
+    """Start each up-sampling as bilinear interpolation and blur after it (Karras et al. 2019). It avoids a checkerboard
+    pattern that short runs do not unlearn. The published networks do neither; the parameters are the same."""
 
     @property
     def description(self) -> str:
@@ -64,10 +64,11 @@ class UNetSettings(GeneratorSettings):
 
     kind: Literal["unet"] = "unet"
     width: int = Field(16, ge=4, le=512)
-    """Channels of the decoder's finest level; the coarsest has 6 times as many. The encoder is as it is."""
+    """Number of channels of the decoder's finest level; the coarsest has 6 times as many. The encoder has a fixed
+    width."""
     skip: bool = False
-    """Start from the identity: the output is tanh((1 + g) atanh(x) + c) of the frame x, with the network's g and c. The
-    gain g can erase what is in the frame, such as stars by day, which the ResNet's skip, without one, cannot."""
+    """Start from the identity: the output is tanh((1 + g) atanh(x) + c) for the frame x, with a gain g and a change c
+    from the network. The gain can erase parts of the frame, such as stars by day; the ResNet's skip cannot."""
 
     @property
     def description(self) -> str:
@@ -107,20 +108,23 @@ class DiscriminatorSettings(Settings):
 
 
 class PatchSettings(DiscriminatorSettings):
-    """PatchGAN discriminator; 3 layers see 70×70 pixels."""
+    """PatchGAN discriminator. The default."""
 
     kind: Literal["patch"] = Field("patch", exclude=True)
-    """A file that names no kind means this one. It is not written, so that files stay as older versions wrote them."""
+    """A file without a kind means this one. It is not written, so that files stay as older versions wrote them."""
     layers: int = Field(3, ge=1, le=6)
+    """Number of layers that halve the resolution. With 3 layers each output sees 70 × 70 pixels."""
     width: int = Field(64, ge=4, le=512)
+    """Number of channels of the first layer."""
     norm: Literal["instance", "spectral"] = "instance"
-    """'instance': InstanceNorm, as published; 'spectral': spectral normalisation of the weights instead (Miyato
-    et al. 2018)."""
+    """'instance': InstanceNorm, as published. 'spectral': spectral normalisation of the weights (Miyato et al.
+    2018)."""
     scales: int = Field(1, ge=1, le=4)
-    """Discriminators of one domain, each looking at frames half as large as the one before (Wang et al. 2018,
-    pix2pixHD); more than 1 for frames much larger than what one sees."""
+    """Number of discriminators per domain, each on frames half as large as the one before (Wang et al. 2018,
+    pix2pixHD). Use more than 1 for frames much larger than one discriminator sees."""
     minibatch_std: bool = False
-    """Show the last layer how much the frames of a batch differ (Karras et al. 2018), against mode collapse."""
+    """Give the last layer a measure of how much the frames of a batch differ (Karras et al. 2018). It works against
+    mode collapse and needs at least two frames per batch."""
 
     @property
     def least_side(self) -> int:
@@ -144,17 +148,17 @@ class PatchSettings(DiscriminatorSettings):
 
 
 class ProjectedSettings(DiscriminatorSettings):
-    """Discriminator that looks through a frozen network trained on ImageNet (Projected GAN, Sauer et al. 2021)."""
+    """Discriminator that judges features of a frozen network trained on ImageNet (Projected GAN, Sauer et al. 2021)."""
 
     kind: Literal["projected"] = "projected"
     weight: float = Field(1.0, gt=0, le=1e6)
     """Weight of its adversarial loss in the generators' objective, times `losses.weights.adversarial`."""
     features: FeatureName = "lite0"
-    """The frozen network: 'lite0' (EfficientNet-Lite0), or 'timm:NAME' (timm downloads it at the first use)."""
+    """The frozen network: 'lite0' (EfficientNet-Lite0), or 'timm:NAME', which timm downloads at the first use."""
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field((8, 16, 32), min_length=1, max_length=5)
-    """Of the features that are judged: small strides show fine textures, large ones objects."""
+    """Strides of the features to judge. Small strides show fine textures, large ones objects."""
     width: int = Field(64, ge=4, le=512)
-    """Channels into which the features are mixed, and of the heads that judge them."""
+    """Number of channels into which the features are mixed, and of the heads that judge them."""
 
     @model_validator(mode="after")
     def _each_stride_once(self) -> Self:
@@ -178,33 +182,33 @@ class PredictorSettings(Settings):
     """Base of the settings of every kind of predictor: from the past frames to the next."""
 
     past: int = Field(2, ge=1, le=16)
-    """Frames that the predictor sees: 2 in the paper."""
+    """Number of past frames that the predictor sees: 2 in the paper."""
 
     kind: str
 
 
 class SmpSettings(PredictorSettings):
-    """Predictor segmentation_models_pytorch.Unet."""
+    """U-Net of segmentation_models_pytorch. The default."""
 
     kind: Literal["smp"] = "smp"
     width: int = Field(64, ge=4, le=512)
-    """Channels of the decoder's coarsest level ÷ 4."""
+    """A quarter of the number of channels of the decoder's coarsest level."""
     encoder: Encoder = "tu-resnet18"
-    """Encoder, by smp's name; 'tu-…' are timm's, built no deeper than `depth`."""
+    """Encoder, by its name in segmentation_models_pytorch; 'tu-…' are timm's, built no deeper than `depth`."""
     depth: int = Field(4, ge=3, le=5)
-    """Halvings of the resolution."""
+    """Number of times the resolution is halved."""
 
 
 class Pix2PixSettings(PredictorSettings):
-    """Predictor of the paper: the U-Net of pix2pix."""
+    """U-Net of pix2pix, the predictor of the paper."""
 
     kind: Literal["pix2pix"] = "pix2pix"
     width: int = Field(64, ge=4, le=512)
-    """Channels of the finest level."""
+    """Number of channels of the finest level."""
     encoder: Encoder = "tu-resnet18"
-    """Has no effect: this U-Net has its own. It stays because bundles hold it, and a bundle's digest covers it."""
+    """Has no effect: this U-Net has its own encoder. The setting remains because bundles hold it."""
     depth: int = Field(4, ge=3, le=8)
-    """Halvings of the resolution: 7 (128 px) or 8 (256 px) in the paper."""
+    """Number of times the resolution is halved: 7 (for 128 pixels) or 8 (for 256 pixels) in the paper."""
 
 
 class Kinds(Generic[K]):
@@ -292,11 +296,13 @@ class NetworkSettings(Settings):
     """The three kinds of network; both domains use the same settings."""
 
     generator: Annotated[GeneratorSettings, GENERATORS] = ResNetSettings()
+    """Translates a frame from one domain to the other."""
     discriminator: Annotated[DiscriminatorSettings | tuple[DiscriminatorSettings, ...], DISCRIMINATORS] = (
         PatchSettings()
     )
-    """One table, or a list of tables of different kinds, whose losses add up."""
+    """Judges whether a frame is real. One table, or a list of tables of different kinds, whose losses add up."""
     predictor: Annotated[PredictorSettings, PREDICTORS] = SmpSettings()
+    """Predicts the next frame of a domain from the past ones. Only the recycle and recurrent losses use it."""
 
     @property
     def discriminators(self) -> tuple[DiscriminatorSettings, ...]:

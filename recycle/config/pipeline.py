@@ -15,17 +15,24 @@ from recycle.config.translate import TranslateSettings
 
 
 class Pipeline(Settings):
-    """One task from footage to report: the whole content of a pipeline file."""
+    """The content of a pipeline file: one task, from footage to report."""
 
     name: FolderName = "recycle"
-    """Of the task; the run's folder is runs/NAME where no other is given."""
+    """Name of the task. The run's folder is runs/NAME unless another one is given."""
     footage: FootageSettings = FootageSettings()
+    """The footage to learn from and to test on."""
     extract: ExtractSettings = ExtractSettings()
+    """How video becomes frames on disk."""
     networks: NetworkSettings = NetworkSettings()
+    """The three kinds of network."""
     losses: LossSettings = LossSettings()
+    """The objective."""
     train: TrainSettings = TrainSettings()
+    """Clips, optimisation and machine of a training."""
     translate: TranslateSettings = TranslateSettings()
+    """How video is translated and written."""
     evaluate: EvaluateSettings = EvaluateSettings()
+    """What is scored, and how."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +74,7 @@ class Pipeline(Settings):
         return self._nothing_is_set_in_vain()
 
     def _nothing_is_set_in_vain(self) -> Self:
-        """Whoever set what changes nothing expects that it does."""
+        """Reject settings that would have no effect."""
         weights, train = self.losses.weights, self.train
         if not (weights.adversarial or weights.temporal):
             for name in ("r1", "augment"):
@@ -104,7 +111,7 @@ class Pipeline(Settings):
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """What the losses say of a pipeline that they cannot work with."""
+    """The rules of the losses that a pipeline breaks, one line each."""
     from recycle.objective.terms import problems  # imports torch, which reading other settings does without
 
     return problems(pipeline)

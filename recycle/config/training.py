@@ -8,77 +8,88 @@ from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Setti
 
 
 class AugmentSettings(Settings):
-    """Random changes beside the random crop, the same for all frames of a clip."""
+    """Random changes of the clips, in addition to the random crop; the same for all frames of a clip."""
 
     flip: bool = True
+    """Mirror half of the clips horizontally."""
     colour: float = Field(0.05, ge=0, le=1)
-    """Strength of brightness, contrast and saturation jitter; 0 switches it off."""
+    """Strength of random changes of brightness, contrast and saturation. 0: off."""
 
 
 class TrainSettings(Settings):
-    """Clips, optimisation, and what a run writes."""
+    """Clips, optimisation and machine of a training, and how often it writes."""
 
     frames: int = Field(1, ge=1, le=64)
-    """T, frames of a clip: 3 in the paper. The recycle and recurrent losses need one more than the predictors see."""
+    """T, the number of frames of a clip: 3 in the paper. The recycle and recurrent losses need one frame more than the
+    predictors see."""
     stride: Stride | tuple[Stride, Stride] = 1
-    """Temporal stride: every stride-th extracted frame; two numbers: drawn for each clip, from the first to the
-    second."""
+    """Temporal stride: a clip takes every stride-th extracted frame. With two numbers the stride is drawn for each
+    clip, from the first to the second."""
     size: tuple[Pixel, Pixel] = (256, 256)
-    """Height and width in pixels of the random crop that is trained on; multiples of 4, at most the
-    extracted frames' size."""
+    """Height and width in pixels of the random crop to train on: multiples of 4, at most the size of the extracted
+    frames."""
     grow: int = Field(0, ge=0, le=4)
-    """Begin on frames shrunk by 2^grow, then 2^(grow−1) …: the first half of the run is shared by the smaller
-    sizes (growing resolution; Karras et al. 2018). The networks are fully convolutional and stay as they are."""
+    """Begin on frames shrunk by 2^grow, continue with 2^(grow−1), and so on (growing resolution, Karras et al. 2018).
+    The smaller sizes share the first half of the run. 0: off."""
     match: float = Field(0.0, ge=0, le=1)
-    """Share of the samples whose two crops show alike content: one side's crop is drawn, the other side's is one of
-    those most like it to a pretrained network (matched sampling; Richter et al. 2022). For sides that show things in
-    different amounts, or at different places."""
+    """Share of the samples whose two crops show similar content (matched sampling, Richter et al. 2022). The crop of
+    one domain is drawn at random; the other is among the most similar crops by a pretrained network. Use it if the
+    domains show things in different amounts or at different places. 0: off."""
     batch_size: int = Field(1, ge=1, le=4096)
-    """Clips of each domain per step and device: `batch_size` × `devices` × `nodes` in all."""
+    """Clips of each domain per step and device. One step sees `batch_size` × `devices` × `nodes` clips of each."""
     steps: int = Field(20_000, ge=1, le=MANY)
-    """Length of the run; of no account where `hours` is given."""
+    """Length of the run in steps. Has no effect if `hours` is set."""
     hours: float | None = Field(None, ge=1e-6, le=LONG)
-    """Length of the run by the clock instead of in steps: learning rate and growing resolution follow the time that
-    was spent, interruptions not counted, and the run ends in time with everything saved."""
+    """Length of the run in hours, in place of `steps`. Learning rate and growing resolution follow the time spent, not
+    counting interruptions. The run ends in time with everything saved."""
     decay: float = Field(0.5, ge=0, le=1)
-    """Part of the run, at the end, over which the learning rate falls linearly towards 0."""
+    """Share of the run, at its end, over which the learning rate falls linearly towards 0."""
     learning_rate: float = Field(2e-4, ge=1e-12, le=10)
+    """Learning rate of the generators."""
     discriminator_rate: float = Field(1.0, gt=0, le=1e4)
-    """Learning rate of the discriminators ÷ that of generators and predictors (two time scales, Heusel et
-    al. 2017); below 1 where the discriminators run away, as in very short runs."""
+    """Learning rate of the discriminators ÷ that of the generators (two time scales, Heusel et al. 2017). Use a value
+    below 1 if the discriminators run away, as they do in very short runs."""
     predictor_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the predictors ÷ that of the generators."""
     betas: tuple[Beta, Beta] = (0.5, 0.999)
+    """Decay rates β₁ and β₂ of Adam."""
     pool_size: int = Field(50, ge=0, le=100_000)
-    """Translated frames kept for the discriminator (Shrivastava et al. 2017); 0: none."""
+    """Number of earlier translated frames to keep. Discriminators of kind 'patch' see an earlier frame in half of the
+    cases (Shrivastava et al. 2017). 0: none."""
     ema: float = Field(0.999, ge=0, lt=1)
-    """Decay of the moving average of generators and predictors that goes into the bundle; 0: none."""
+    """Decay of the moving average of generators and predictors that is saved as the model. 0: save the last weights."""
     clip_norm: Weight = 10.0
-    """Largest norm of the gradient of the generators, of the predictors, and of the discriminators; 0: any."""
+    """Largest norm of the gradient, for generators, predictors and discriminators separately. 0: no limit."""
     precision: Precision = "auto"
-    """'auto': bf16 where the device computes it fast, else fp32."""
+    """'auto': bf16 if the device computes it fast, otherwise fp32."""
     device: Word = "auto"
-    """'auto', 'cpu', 'cuda', 'mps': Lightning Fabric's accelerator."""
+    """'auto', 'cpu', 'cuda' or 'mps' (the accelerator of Lightning Fabric)."""
     devices: int | None = Field(None, ge=1, le=1024)
-    """Devices of each node, with one process each. None: as many as torchrun or srun started processes, else 1."""
+    """Devices per machine, with one process each. None: as many as torchrun or srun started processes, otherwise 1."""
     nodes: int | None = Field(None, ge=1, le=4096)
-    """Machines. None: as many as torchrun or srun started processes on, else 1."""
+    """Machines. None: as many as torchrun or srun started processes on, otherwise 1."""
     sharded: bool = False
-    """Share the optimisers' moments out over the processes (ZeRO stage 1, Rajbhandari et al. 2020): half of the
-    memory that parameters need with Adam, for more traffic."""
+    """Distribute the optimisers' moments over the processes (ZeRO stage 1, Rajbhandari et al. 2020). It saves up to
+    half of the memory that parameters need with Adam, and costs communication."""
     teacher: Place | None = None
-    """A bundle whose translations `losses.weights.distillation` repeats, relative to the pipeline file."""
+    """A model bundle whose translations the distillation loss imitates. Needs `losses.weights.distillation`."""
     seed: int = Field(0, ge=0, le=MANY)
+    """Seed of all random choices. The same seed gives the same clips on any number of devices."""
     workers: int | None = Field(None, ge=0, le=1024)
-    """Processes that load clips for each device; the clips are the same for any number. None: as many as a GPU needs so
-    as not to wait, none on a CPU, where they would take cores from the networks. A script of your own that trains with
-    some needs `if __name__ == "__main__":`, as all that start processes do."""
+    """Processes that load clips, for each device. The clips are the same for any number. None: up to four for a GPU, 0
+    on a CPU, where they would take cores from the networks. A Python script that trains with workers needs `if __name__
+    == "__main__":`."""
     augment: AugmentSettings = AugmentSettings()
+    """Random changes of the clips."""
     held_out: int = Field(24, ge=4, le=100_000)
-    """Frames at the end of each domain's footage (at most a tenth of it) kept for previews, never trained on."""
+    """Number of frames at the end of each domain's footage (at most a tenth of it) that are not trained on. Previews
+    and the validation score use them."""
     log_every: int = Field(10, ge=1, le=MANY)
+    """Steps between two entries of the curves in TensorBoard."""
     preview_every: int = Field(1000, ge=1, le=MANY)
+    """Steps between two previews, each with a validation score."""
     checkpoint_every: int = Field(500, ge=1, le=MANY)
+    """Steps between two checkpoints."""
 
     @model_validator(mode="after")
     def _size_fits_the_networks(self) -> Self:

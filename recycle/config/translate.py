@@ -12,25 +12,26 @@ class EncodeSettings(Settings):
     """How video is written."""
 
     codec: Codec = "h264"
-    """'h264' plays everywhere; 'hevc', 'av1' and 'vp9' are smaller; 'prores' is for editing; 'ffv1' is lossless."""
+    """'h264' plays everywhere. 'hevc', 'av1' and 'vp9' give smaller files. 'prores' is for editing. 'ffv1' is
+    lossless."""
     crf: int | None = Field(None, ge=0, le=63)
-    """Constant quality: 0 is the best. None: the codec's default, which looks like the source."""
+    """Constant quality; 0 is the best. None: the codec's default, at which the output looks like the source."""
     bitrate: int | None = Field(None, ge=1000, le=2_000_000_000)
-    """Bits per second instead of constant quality."""
+    """Bits per second, in place of constant quality."""
     preset: Word | None = None
-    """Speed against size, as the encoder names it: 'ultrafast' to 'veryslow', or a number for av1 and vp9."""
+    """Trade speed for file size, in the encoder's terms: 'ultrafast' to 'veryslow', or a number for av1 and vp9."""
     depth: Literal[8, 10] = 8
-    """Bits per sample. 10 keeps the levels of a source that has them; few players take 10-bit H.264."""
+    """Bits per sample. 10 keeps the levels of a 10-bit source. Few players play 10-bit H.264."""
     pixel_format: Word | None = None
-    """FFmpeg's name, such as 'yuv444p'. None: what plays everywhere (4:2:0 where the codec has it)."""
+    """FFmpeg's name of the pixel format, such as 'yuv444p'. None: the one that most players support (4:2:0 if the codec
+    has it)."""
     alpha: Literal["drop", "keep"] = "drop"
-    """'keep': a source with an alpha channel keeps its transparency; for 'prores', 'ffv1' and 'vp9'. 'drop': the
-    colours beneath are shown."""
+    """'keep' preserves transparency, with the codecs 'prores', 'ffv1' and 'vp9'. 'drop' shows the colours beneath."""
     options: dict[str, str] = Field({}, max_length=50)
-    """Further options of the encoder, as FFmpeg names them; which ones: recycle.config.encoder_options."""
+    """Further options of the encoder, by their names in FFmpeg. Options that read or write files are not allowed."""
     hardware: bool = False
-    """Decode and encode on the GPU (NVDEC, NVENC) where that really works; faster, and larger files of the same
-    quality."""
+    """Decode and encode on the GPU (NVDEC, NVENC) if a trial shows that it works. Faster; files of the same quality are
+    larger."""
 
     def encoding(self) -> dict[str, object]:
         """The settings of this group alone: all that an encoded stream depends on beside its frames."""
@@ -58,29 +59,32 @@ class EncodeSettings(Settings):
 
 
 class TranslateSettings(EncodeSettings):
-    """How a bundle is applied to video."""
+    """How video is translated and written. `recycle run` uses these settings for its test clips."""
 
     scale: Literal["trained", "source"] | Annotated[int, Field(ge=16, le=16384)] = "trained"
-    """Short side in pixels at which the network runs: as in training, as in the source, or a number.
-    The output always has the source's size."""
+    """Short side in pixels at which the network runs: 'trained' (as in training), 'source' (as in the source), or a
+    number. The output always has the size of the source."""
     timestamps: Literal["zero", "source"] = "zero"
-    """'zero': a source whose clock starts at 10 s or later, such as a broadcast, is moved to start at 0, all streams
-    together. 'source': every timestamp stays. Starts below 10 s stay in either case."""
+    """'zero': if the clock of a source starts at 10 s or later, as in a broadcast recording, all streams are moved so
+    that it starts at 0. 'source': every timestamp stays."""
     smoothing: bool = False
-    """The paper's y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))), restarted at every cut."""
+    """Average each frame with its prediction, as in the paper: y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))). It starts
+    anew at every cut and needs a model with predictors."""
     stabilise: float = Field(0.0, ge=0, le=1)
-    """Strength against flicker: where the source did not change along its optical flow, the last outputs, carried along
-    it, are averaged in; the one k frames ago counts stabilise^k. 0: not at all; 1: as much as the present one."""
+    """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the present one,
+    where the source itself did not change; the output of k frames ago has the weight stabilise^k. 0: off."""
     batch_size: int | None = Field(None, ge=1, le=4096)
-    """Frames that the networks work on at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
+    """Frames that the network computes at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
     fps: Rate | None = None
-    """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: as the
-    stream states, else 25. Files with timestamps keep these."""
+    """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: the rate
+    that the stream states, otherwise 25. Files with timestamps keep theirs."""
     max_pixels: MaxPixels = MAX_PIXELS
-    """Pixels of the largest picture that is read, in video and images."""
+    """Refuse pictures of more pixels, in video and images."""
     device: Word = "auto"
+    """'auto', 'cpu', 'cuda' or 'mps'."""
     precision: Precision = "auto"
+    """'auto': bf16 if the device computes it fast, otherwise fp32."""
 
     def record(self) -> dict[str, object]:
         """All that a translation may depend on beside its source and its model."""
