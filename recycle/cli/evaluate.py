@@ -32,6 +32,7 @@ def evaluate(
     Example: recycle evaluate --model runs/demo --a day.mp4 --truth-ab night.mp4 --out scores
     """
     from recycle.config import parse_pipeline
+    from recycle.evaluation.table import score_lines
     from recycle.run_folder import RunFolder
     from recycle.runs.scoring import score_model
 
@@ -51,7 +52,6 @@ def evaluate(
     )
     with watched(as_json) as job:
         scores = score_model(task, bundle_of(model, which), out, job=job)
-        width = max(map(len, scores))
-        for name, value in scores.items():
-            job.say(f"{name:<{width}}  {value:.4f}")
+        for line in score_lines(scores):
+            job.say(line)
         job.say(f"wrote {RunFolder(out).metrics}")

@@ -125,6 +125,27 @@ def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
     return rows
 
 
+def score_lines(metrics: Mapping[str, float]) -> list[str]:
+    """The table as lines of at most 80 columns, for a terminal: of each direction that has scores, the translation's,
+    the untouched input's and the truth's."""
+    shown = [way for way in ("ab", "ba") if any(f"{name}_{way}" in metrics for name, _ in figures(metrics))]
+    lines = []
+    for way in shown:
+        head = f"{way[0]} → {way[1]}"
+        lines += ["", f"{head:<36}{'translation':>12}{'input':>11}{'truth':>11}  better"]
+        for row in score_rows(metrics):
+            cell: Cell = getattr(row, way)
+            if cell == Cell():
+                continue
+            unit = f", {row.figure.unit}" if row.figure.unit else ""
+            name = f"{row.figure.name}{unit}"
+            mark = " ✓" if cell.wins else ""
+            lines.append(
+                f"{name:<36}{cell.value:>12}{cell.untouched:>11}{cell.truth:>11}  {row.figure.better}{mark}".rstrip()
+            )
+    return [*lines[1:], "", "✓: better than the untouched input; see docs/measurements/metrics.md"]
+
+
 def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
     """The names of the figures that `keys` of metrics stand for, and how they are shown; in the order of rows."""
     names = {_figure_of(key) for key in keys}
