@@ -150,8 +150,8 @@ def evaluate(
 
     a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
     trained_b: extracted frames that the model learned from, to find copies of them. Returns the scores by name, which
-    docs/reference explains. Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted
-    after `job.cancel()`.
+    docs/measurements/metrics.md explains. Raises ConfigError, BundleError, FootageError and OutputError as the command,
+    Interrupted after `job.cancel()`.
     """
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups = {

@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.2
 def files_at_once(cores: int) -> int:
     """How many files keep a machine busy: while one is opened, joined or decoded, another is translated.
 
-    Two are 1.4 times as fast as one on two cores, three slower than two (docs/results.md).
+    Two are 1.4 times as fast as one on two cores, three slower than two (docs/measurements/results.md).
     """
     return 1 if cores < 2 else max(2, min(4, cores // 4))
 

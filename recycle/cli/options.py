@@ -36,7 +36,7 @@ Devices = Annotated[int | None, typer.Option(help="Devices of each node to train
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print what happens as JSON lines on standard output, for programs.")
 ]
-Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/training.md.")]
+Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/guide/gpu.md.")]
 Sharded = Annotated[
     bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
 ]

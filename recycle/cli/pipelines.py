@@ -20,4 +20,8 @@ def pipelines(
             first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
             typer.echo(f"{path.stem:<12} {first}")
     else:
-        typer.echo(find_pipeline(Path(name)).read_text(encoding="utf-8"), nl=False)
+        path = find_pipeline(Path(name))
+        schema = path.with_name("pipeline.schema.json").as_uri()  # the copy lies elsewhere
+        typer.echo(
+            path.read_text(encoding="utf-8").replace("#:schema pipeline.schema.json", f"#:schema {schema}"), nl=False
+        )

@@ -1,7 +1,7 @@
 """From the settings of a network to the network: one entry for each kind.
 
 A kind that ships has its settings class in `recycle.config.networks` and its entry here. `add_generator` and its two
-sisters add a kind from outside: see docs/design.md.
+sisters add a kind from outside: see docs/design/add-a-generator.md.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The choice of a pipeline for footage, a machine and a time: every rule, with its reason.
 
-The rules are the constants below, from what docs/results.md and docs/speed.md measured.
+The rules are the constants below, from what docs/measurements measured.
 """
 
 from collections.abc import Mapping
@@ -140,7 +140,7 @@ def choose(
     memory = needed.networks + batch * needed.clip
     head = (
         f"{name}: chosen for this footage, for {machine} and for {_time(time) if steps is None else f'{steps} steps'}.",
-        "Change what you like: the same command goes on with this file (docs/training.md).",
+        "Change what you like: the same command goes on with this file (docs/guide/train.md).",
         f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
     sides = f"a: {_described(facts.a)}; b: {_described(facts.b)}"

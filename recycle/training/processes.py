@@ -168,7 +168,7 @@ def _start(devices: int, nodes: int) -> "list[subprocess.Popen[bytes]]":
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise ConfigError(
             f"training on {nodes} nodes is started on each of them by torchrun or srun, or with MASTER_ADDR, "
-            "MASTER_PORT and NODE_RANK set; see docs/training.md"
+            "MASTER_PORT and NODE_RANK set; see docs/guide/gpu.md"
         )
     if nodes == 1:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}

@@ -189,6 +189,8 @@ def test_a_shipped_pipeline_can_be_printed_and_used(tmp_path: Path) -> None:
     assert "signers" in listed
     text = recycle("pipelines", "signers").stdout
     assert 'name = "signers"' in text
+    (address,) = [line.removeprefix("#:schema file://") for line in text.splitlines() if line.startswith("#:schema")]
+    assert json.loads(Path(address).read_text())["title"] == "Pipeline"
     assert_one_line(recycle("pipelines", "nosuch"), "nosuch", "signers")
 
 
