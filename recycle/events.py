@@ -177,8 +177,6 @@ class Count:
         self(self._last.done + units)
 
     def finish(self) -> None:
-        """All is done: what was done is the total. Nothing is emitted if that was said already."""
-        last = replace(self._last, total=self._last.done, detail="")
-        if last != self._last:
-            self._last = last
-            self._job.emit(last)
+        """All is done: what was done is the total."""
+        self._last = replace(self._last, total=self._last.done, detail="")
+        self._job.emit(self._last)
