@@ -64,7 +64,8 @@ def pipeline_schema() -> dict[str, Any]:
     losses that ship.
     """
     schema = Pipeline.model_json_schema()
-    described = {model.__name__: docstrings(model) for model in _models(Settings)}
+    ours = [model for model in _models(Settings) if model.__module__.startswith("recycle.")]  # a tool may have others
+    described = {model.__name__: docstrings(model) for model in ours}
     _complete(schema, described)
     definitions = schema["$defs"]
     for name, field in definitions["FootageSettings"]["properties"].items():

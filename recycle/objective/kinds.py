@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import Domain
+from recycle.losses.adversarial import at_least_float32
 from recycle.losses.colours import place_colours
 from recycle.networks.features import FeatureNetwork
 
@@ -103,10 +104,10 @@ class Kinds(nn.Module):
                     self.ranges[number, kind] = shown.std(0)
 
     def _features(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, H', W', C) float32."""
-        large = F.interpolate(frames.float(), self._size, mode="bilinear", align_corners=False)
+        """(N, 3, H, W) → (N, H', W', C) float32 or finer."""
+        large = F.interpolate(frames, self._size, mode="bilinear", align_corners=False)
         levels: list[Tensor] = self._eyes[0](large.contiguous(memory_format=torch.channels_last))
-        return levels[self._level].permute(0, 2, 3, 1).float()
+        return at_least_float32(levels[self._level].permute(0, 2, 3, 1))
 
 
 def _directions(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from recycle.config import Pipeline, parse_pipeline, shipped_pipelines
+from recycle.config import Pipeline, Settings, parse_pipeline, shipped_pipelines
 from recycle.errors import ConfigError
 from tools.write_reference import ROOT, docstrings, outputs, pipeline_schema
 
@@ -30,6 +30,14 @@ def undescribed(part: Any, where: str = "") -> list[str]:
     fields = part.get("properties", {})
     missing = [f"{part.get('title', where)}.{name}" for name, field in fields.items() if "description" not in field]
     return missing + [name for key, each in part.items() for name in undescribed(each, key)]
+
+
+def test_settings_of_tools_and_of_extensions_do_not_count() -> None:
+    class StreetSettings(Settings):
+        a: int = 0
+
+    assert StreetSettings.__name__ in SCHEMA["$defs"]
+    assert pipeline_schema() == SCHEMA
 
 
 def test_every_setting_is_described() -> None:
