@@ -129,11 +129,11 @@ def score_lines(metrics: Mapping[str, float]) -> list[str]:
     """The table as lines of at most 80 columns, for a terminal: of each direction that has scores, the translation's,
     the untouched input's and the truth's."""
     shown = [way for way in ("ab", "ba") if any(f"{name}_{way}" in metrics for name, _ in figures(metrics))]
-    lines = []
+    lines, rows = [], score_rows(metrics)
     for way in shown:
         head = f"{way[0]} → {way[1]}"
         lines += ["", f"{head:<36}{'translation':>12}{'input':>11}{'truth':>11}  better"]
-        for row in score_rows(metrics):
+        for row in rows:
             cell: Cell = getattr(row, way)
             if cell == Cell():
                 continue

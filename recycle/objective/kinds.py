@@ -11,14 +11,13 @@ from recycle.config import Domain
 from recycle.losses.adversarial import at_least_float32
 from recycle.losses.colours import place_colours
 from recycle.networks.features import FeatureNetwork
+from recycle.networks.projected import ENLARGED
 
 KINDS = 12
 STRIDE = 16
 """Of the features by which places are told apart; frames are enlarged before."""
-ENLARGED = 1.5
-"""As for discriminators that see by features."""
 ROUNDS = 30
-"""Of k-means; it moves little after ten."""
+"""Of k-means."""
 LEAST_SHARE = 0.005
 """A kind has colours in a domain where at least this part of the places is of it."""
 FREE = 2.0
@@ -64,7 +63,7 @@ class Kinds(nn.Module):
     def forward(self, frames: Tensor, domain: Domain) -> Tensor:
         """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') integers below KINDS."""
         number = "ab".index(domain)
-        vectors = _directions(self._features(frames), self.mean[number], self.deviation[number])
+        vectors = directions(self._features(frames), self.mean[number], self.deviation[number])
         return (vectors @ self.centres.T).argmax(-1)
 
     def colours_of(self, kinds: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
@@ -87,10 +86,8 @@ class Kinds(nn.Module):
         """Find the kinds, and their colours in each domain; the same for the same places."""
         sides = (a, b)
         flat = [side.features.flatten(0, -2) for side in sides]
-        mean = torch.stack([side.mean(0) for side in flat])
-        spread = torch.stack([side.std(0, correction=0) for side in flat])
-        deviation = spread.maximum(1e-3 * spread.mean(1, keepdim=True) + 1e-12)
-        vectors = [_directions(side, mean[n], deviation[n]) for n, side in enumerate(flat)]
+        mean, deviation = map(torch.stack, zip(*map(statistics, flat), strict=True))
+        vectors = [directions(side, mean[n], deviation[n]) for n, side in enumerate(flat)]
         centres = _clustered(_balanced(vectors))
         for buffer, value in ((self.mean, mean), (self.deviation, deviation), (self.centres, centres)):
             buffer.copy_(value)
@@ -110,8 +107,14 @@ class Kinds(nn.Module):
         return at_least_float32(levels[self._level].permute(0, 2, 3, 1))
 
 
-def _directions(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """How features (…, C) differ from their domain's, in its deviations, scaled to norm 1."""
+def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, C) → mean and standard deviation of each channel, (C,) each; no deviation is next to 0."""
+    spread = features.std(0, correction=0)
+    return features.mean(0), spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12)
+
+
+def directions(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """How features (…, C) differ from their domain's mean, in its deviations, scaled to norm 1."""
     return F.normalize((features - mean) / deviation, dim=-1)
 
 

@@ -20,6 +20,7 @@ from recycle.dataset.clips import Domain, UnpairedClips
 from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.networks.features import FeatureNetwork
+from recycle.objective.kinds import directions, statistics
 from recycle.training.crops import Crops, pictures, spread_crops
 
 NEAREST = 10
@@ -100,9 +101,7 @@ def deviations(features: Tensor) -> Tensor:
 
     What tells the domains apart (their light, their texture) is in the averages, and so of no account.
     """
-    spread = features.std(0, correction=0)
-    apart = (features - features.mean(0)) / spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12)
-    return F.normalize(apart, dim=1)
+    return directions(features, *statistics(features))
 
 
 def _resized(pictures: Tensor) -> Tensor:
