@@ -142,6 +142,8 @@ def evaluate(
     truth_ba: Paths = (),
     trained_a: Paths = (),
     trained_b: Paths = (),
+    labels: Domain | None = None,
+    features: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     job: Job | None = None,
@@ -149,14 +151,17 @@ def evaluate(
     """Score a model on unseen clips of both domains; writes them translated, and metrics.json, to `out`.
 
     a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
-    trained_b: extracted frames that the model learned from, to find copies of them. Returns the scores by name, which
-    docs/measurements/metrics.md explains. Raises ConfigError, BundleError, FootageError and OutputError as the command,
-    Interrupted after `job.cancel()`.
+    trained_b: extracted frames that the model learned from, to find copies of them. labels: the domain that holds label
+    maps of the street. features: whose features FID and KID compare, "lite2", "street", "none" or a file of weights;
+    None: "lite2". Returns the scores by name, which docs/measurements/metrics.md explains.
+
+    Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted after `job.cancel()`.
     """
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups = {
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
-        "evaluate": {"device": device},
+        "evaluate": {"label_domain": labels, "palette": "street" if labels else None, "device": device}
+        | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), str(model_in(Path(model))), Path(out), job=job)

@@ -31,27 +31,26 @@ def evaluate(
 
     Example: recycle evaluate --model runs/demo --a day.mp4 --truth-ab night.mp4 --out scores
     """
-    from recycle.config import parse_pipeline
+    from recycle.api import evaluate as score
     from recycle.evaluation.table import score_lines
     from recycle.run_folder import RunFolder
-    from recycle.runs.scoring import score_model
 
-    footage = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
-    task = parse_pipeline(
-        {
-            "footage": {key: tuple(paths) for key, paths in footage.items() if paths},
-            "evaluate": {
-                "label_domain": labels,
-                "palette": "street" if labels else None,
-                "device": device,
-            }
-            | ({} if features is None else {"features": features}),
-            "translate": {"device": device, "precision": precision},
-        },
-        where="evaluate",
-    )
     with watched(as_json) as job:
-        scores = score_model(task, bundle_of(model, which), out, job=job)
+        scores = score(
+            bundle_of(model, which),
+            out,
+            a=a or (),
+            b=b or (),
+            truth_ab=truth_ab or (),
+            truth_ba=truth_ba or (),
+            trained_a=trained_a or (),
+            trained_b=trained_b or (),
+            labels=labels,
+            features=features,
+            device=device,
+            precision=precision,
+            job=job,
+        )
         for line in score_lines(scores):
             job.say(line)
         job.say(f"wrote {RunFolder(out).metrics}")
