@@ -13,7 +13,6 @@ from recycle.batch.ledger import open_ledger
 from recycle.batch.task import Folder, is_batch, open_engine, translate_all
 from recycle.config import (
     MAX_PIXELS,
-    Domain,
     ExtractSettings,
     Pipeline,
     Precision,
@@ -24,6 +23,7 @@ from recycle.config import (
 from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
+from recycle.networks.bundle import names_of
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
@@ -75,7 +75,7 @@ def translate(
     output: AnyPath,
     *,
     model: Translator | AnyPath,
-    to: Domain,
+    to: str,
     overwrite: bool = False,
     retry_failed: bool = False,
     job: Job | None = None,
@@ -83,6 +83,7 @@ def translate(
 ) -> RenderReport | BatchReport:
     """Translate a video, or all videos of a folder, to a domain; the same call again continues.
 
+    to: the domain, "a" or "b" or the name that the pipeline file gave it, such as "winter".
     model: the folder of a run, whose best model it is, or of a bundle; or a Translator, which is loaded once for many
     calls. retry_failed: of a folder, try again what failed before. settings: those of `TranslateSettings`, such as
     `codec="hevc"` or `stabilise=0.8`. For a video the report is a RenderReport, for a folder a BatchReport.
@@ -101,7 +102,7 @@ def translate(
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
         return translator.translate_video(source, output, to=to, settings=chosen, overwrite=overwrite, job=job)
-    folder = Folder(source, output, translator, to, chosen)
+    folder = Folder(source, output, translator, translator.domains.find(to), chosen)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,
@@ -142,7 +143,7 @@ def evaluate(
     truth_ba: Paths = (),
     trained_a: Paths = (),
     trained_b: Paths = (),
-    labels: Domain | None = None,
+    labels: str | None = None,
     features: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
@@ -152,19 +153,21 @@ def evaluate(
 
     a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
     trained_b: extracted frames that the model learned from, to find copies of them. labels: the domain that holds label
-    maps of the street. features: whose features FID and KID compare, "lite2", "street", "none" or a file of weights;
-    None: "lite2". Returns the scores by name, which docs/measurements/metrics.md explains.
+    maps of the street, by its letter or name. features: whose features FID and KID compare, "lite2", "street", "none"
+    or a file of weights; None: "lite2". Returns the scores by name, which docs/measurements/metrics.md explains.
 
     Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted after `job.cancel()`.
     """
+    bundle = str(model_in(Path(model)))
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
-    groups = {
+    groups: dict[str, Any] = {
+        "domains": names_of(bundle),
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
         "evaluate": {"label_domain": labels, "palette": "street" if labels else None, "device": device}
         | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
-    return score_model(parse_pipeline(groups, where="evaluate"), str(model_in(Path(model))), Path(out), job=job)
+    return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
 
 
 def _paths(paths: Paths) -> list[Path]:

@@ -22,7 +22,8 @@ from recycle import __version__
 from recycle.batch.engine import Changed, awaits_disk, translate_one
 from recycle.batch.ledger import Entry
 from recycle.batch.plan import Plan
-from recycle.config import Domain, TranslateSettings
+from recycle.config import TranslateSettings
+from recycle.domains import Domain
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, FileState, Job, Progress
 from recycle.networks.bundle import Bundle

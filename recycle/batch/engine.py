@@ -6,7 +6,8 @@ from typing import Protocol
 
 from recycle.batch.ledger import Entry, Ledger
 from recycle.batch.plan import Plan, of_source
-from recycle.config import Domain, TranslateSettings
+from recycle.config import TranslateSettings
+from recycle.domains import Domain
 from recycle.errors import Interrupted, OutputError, RecycleError
 from recycle.events import Event, FileState, Job, Progress
 from recycle.names import plain

@@ -15,7 +15,8 @@ from recycle.batch.folder import FileJob, Survey, survey
 from recycle.batch.ledger import Entry, Ledger, open_ledger
 from recycle.batch.plan import Plan, estimate, plan
 from recycle.batch.threads import Threads, files_at_once
-from recycle.config import Domain, TranslateSettings
+from recycle.config import TranslateSettings
+from recycle.domains import Domain
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.names import plain

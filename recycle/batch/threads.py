@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from recycle.batch.engine import Changed, advanced, awaits_disk, translate_one
 from recycle.batch.plan import Plan
-from recycle.config import Domain, TranslateSettings
+from recycle.config import TranslateSettings
+from recycle.domains import Domain
 from recycle.events import Job
 from recycle.translation.translator import Translator
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recycle.cli.options import AsJson, Device, DomainName, Features, Model, Precision, WhichModel, bundle_of
+from recycle.cli.options import AsJson, Device, Features, Model, Precision, WhichModel, bundle_of
 from recycle.cli.output import watched
 
 
@@ -16,7 +16,7 @@ def evaluate(
     b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
     truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
     truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
-    labels: Annotated[DomainName | None, typer.Option(help="The domain that holds street label maps.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain that holds label maps.")] = None,
     features: Features = None,
     trained_a: Annotated[
         list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")

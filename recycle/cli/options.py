@@ -8,7 +8,9 @@ import typer
 
 from recycle.run_folder import IDENTITY, Which, model_in
 
-DomainName = Literal["a", "b"]
+To = Annotated[
+    str, typer.Option(metavar="DOMAIN", help="Domain to translate to: a, b, or its name in the pipeline file.")
+]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
     int | None,

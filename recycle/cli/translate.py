@@ -11,10 +11,10 @@ import typer
 from recycle.cli.options import (
     AsJson,
     Device,
-    DomainName,
     MaxPixels,
     Model,
     Precision,
+    To,
     WhichModel,
     bundle_of,
     given,
@@ -48,7 +48,7 @@ def translate(
     source: Annotated[Path, typer.Argument(metavar="INPUT", parser=place, help="Video file or folder; a URL too.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="The same, to write.")],
     model: Model,
-    to: Annotated[DomainName, typer.Option(help="Domain to translate to.")],
+    to: To,
     which: WhichModel = "best",
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
@@ -110,7 +110,7 @@ class _Task:
     source: Path
     output: Path
     model: str
-    to: DomainName
+    to: str
     settings: "TranslateSettings"
     overwrite: bool
     at_once: int | None
@@ -141,7 +141,9 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
     from recycle.batch.task import Folder, describe_plan, open_engine, translate_all, watch_folder
 
     include, exclude = (tuple(given[name] or ()) for name in ("--include", "--exclude"))
-    folder = Folder(task.source, task.output, task.translator(), task.to, task.settings, include, exclude)
+    translator = task.translator()
+    to = translator.domains.find(task.to)
+    folder = Folder(task.source, task.output, translator, to, task.settings, include, exclude)
     again = {"overwrite": task.overwrite, "retry_failed": given["--retry-failed"]}
     if given["--dry-run"]:
         show(describe_plan(folder, **again), lines=True)
@@ -183,7 +185,8 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
 
     translator = task.translator()
     refuse(part, "are not for a cluster")
-    folder = Folder(task.source, task.output.parent, translator, task.to, task.settings)
+    to = translator.domains.find(task.to)
+    folder = Folder(task.source, task.output.parent, translator, to, task.settings)
     done = translate_file(folder, task.output, cluster=cluster, overwrite=task.overwrite, at_once=task.at_once, job=job)
     for notice in done.notices:
         job.say(notice)

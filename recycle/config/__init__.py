@@ -12,7 +12,7 @@ from recycle.config.base import (
     Beta,
     Codec,
     Differentiable,
-    Domain,
+    DomainNames,
     FolderName,
     MaxPixels,
     Pixel,
@@ -24,6 +24,7 @@ from recycle.config.base import (
     Stride,
     Weight,
     Word,
+    unless_letters,
 )
 from recycle.config.evaluate import EvaluateSettings
 from recycle.config.footage import ExtractSettings, FootageSettings, StreetSettings
@@ -35,7 +36,7 @@ from recycle.config.load import (
     read_toml,
     shipped_pipelines,
 )
-from recycle.config.losses import DirectionName, LossSettings, LossWeights, PredictionSettings
+from recycle.config.losses import LossSettings, LossWeights, PredictionSettings
 from recycle.config.networks import (
     DISCRIMINATORS,
     GENERATORS,
@@ -69,9 +70,8 @@ __all__ = [
     "Beta",
     "Codec",
     "Differentiable",
-    "DirectionName",
     "DiscriminatorSettings",
-    "Domain",
+    "DomainNames",
     "EncodeSettings",
     "EvaluateSettings",
     "ExtractSettings",
@@ -110,4 +110,5 @@ __all__ = [
     "parse_settings",
     "read_toml",
     "shipped_pipelines",
+    "unless_letters",
 ]

@@ -17,10 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from recycle.domains import LETTERS, Names
 from recycle.names import original, plain
 from recycle.safe_text import brief, printable
 
-Domain = Literal["a", "b"]
 Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -48,6 +48,52 @@ def _real_path(value: object) -> Path:
     if "\0" in str(path) or len(str(path)) > 4096:
         raise ValueError("this is no path: it is too long, or holds a zero byte")
     return path
+
+
+def two_names(value: object) -> Names:
+    """Names that a command line and a picture can hold, and of which `Names.find` takes none for the other domain.
+
+    Raises ValueError for anything else.
+    """
+    named = list(value) if isinstance(value, list | tuple) else []
+    right = len(named) == len(LETTERS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
+    if not right:
+        raise ValueError(
+            f'two names of at most {LONGEST_NAME} letters A-Z, digits, - and _ are expected, such as ["summer", '
+            f'"winter"], got {brief(value)}'
+        )
+    plain = [each.lower() for each in named]
+    taken = {*LETTERS, "ab", "ba"}
+    for own, letter in zip(plain, LETTERS, strict=True):
+        if own in taken - {letter}:
+            raise ValueError(f"'{own}' cannot be the name of domain {letter}: it means something else; choose another")
+    if len(set(plain)) < len(plain):
+        raise ValueError(f"the names must differ, also without regard to capitals, got {brief(value)}")
+    return Names(*named)
+
+
+LONGEST_NAME = 20
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
+DomainNames = Annotated[
+    Names,
+    PlainValidator(two_names),
+    PlainSerializer(list, return_type=list[str]),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{_NAME.pattern}$"},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    ),
+]
+"""What people call the domains: two names, of which neither can be taken for the other domain."""
+
+
+def unless_letters(written: dict[str, Any]) -> dict[str, Any]:
+    """What is written of settings, without `domains` where they are called a and b: as before they had names, so that
+    records and digests of then stay valid."""
+    return {key: value for key, value in written.items() if key != "domains" or tuple(value) != LETTERS}
 
 
 FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from recycle.config.base import Domain, Place, Settings, Word
+from recycle.config.base import Place, Settings, Word
+from recycle.domains import Domain
 
 
 def _none(value: object) -> object:

@@ -6,10 +6,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from recycle.config.base import Adversarial, Differentiable, FeatureName, Settings, Weight
+from recycle.domains import DIRECTIONS, DirectionName
 from recycle.safe_text import brief
-
-DirectionName = Literal["ab", "ba"]
-DIRECTIONS: tuple[DirectionName, DirectionName] = ("ab", "ba")
 
 
 class PerDirection(Settings):
@@ -100,7 +98,7 @@ class LossWeights(Settings):
     def taught(self, *, recycle: bool) -> set[DirectionName]:
         """Directions in which a step has a loss for the generator; recycle: whether predictors are relied on."""
         losses = self.used() - ({"recurrent"} if recycle else {"recurrent", "recycle"})
-        return {direction for direction in DIRECTIONS if any(self.of(name, direction) for name in losses)}
+        return {d.name for d in DIRECTIONS if any(self.of(name, d.name) for name in losses)}
 
 
 class PredictionSettings(Settings):

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from recycle.config.base import FolderName, Settings
+from recycle.config.base import DomainNames, FolderName, Settings, two_names, unless_letters
 from recycle.config.evaluate import EvaluateSettings
 from recycle.config.footage import ExtractSettings, FootageSettings
 from recycle.config.losses import LossSettings, PredictionSettings
 from recycle.config.networks import NetworkSettings
 from recycle.config.training import TrainSettings
 from recycle.config.translate import TranslateSettings
+from recycle.domains import LETTERS
+from recycle.errors import ConfigError
 
 
 class Pipeline(Settings):
@@ -19,6 +21,10 @@ class Pipeline(Settings):
 
     name: FolderName = "recycle"
     """Name of the task. The run's folder is runs/NAME unless another one is given."""
+    domains: DomainNames = LETTERS
+    """What you call domain a and domain b, such as `["summer", "winter"]`. Reports, previews and messages use these
+    names, and `recycle translate --to winter` knows them. Two different names of letters, digits, - and _, at most 20
+    each; the second cannot be "a", nor the first "b"."""
     footage: FootageSettings = FootageSettings()
     """The footage to learn from and to test on."""
     extract: ExtractSettings = ExtractSettings()
@@ -47,6 +53,26 @@ class Pipeline(Settings):
             return data
         weights = {"paired": 100.0} | given
         return {**data, "losses": {**losses, "weights": weights}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_domain_by_its_name(cls, data: Any) -> Any:
+        evaluate = _get(data, "evaluate")
+        word = _get(evaluate, "label_domain")
+        if not isinstance(data, dict) or not isinstance(evaluate, dict) or not isinstance(word, str):
+            return data
+        try:
+            names = two_names(data["domains"]) if "domains" in data else LETTERS
+        except ValueError:  # reported with the setting itself
+            return data
+        try:
+            return {**data, "evaluate": {**evaluate, "label_domain": names.find(word)}}
+        except ConfigError as error:
+            raise ValueError(f"'evaluate.label_domain': {error}") from error
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return unless_letters(write(self))
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

@@ -206,21 +206,30 @@ class Domain:
     """The windows of one domain, drawn in an order that depends on the seed alone."""
 
     def __init__(
-        self, shots: Sequence[Shot], *, name: str, frames: int, strides: tuple[int, int] = (1, 1), seed: int
+        self,
+        shots: Sequence[Shot],
+        *,
+        name: str,
+        frames: int,
+        strides: tuple[int, int] = (1, 1),
+        seed: int,
+        called: str = "",
     ) -> None:
-        """strides: the least and the greatest temporal stride; each clip draws one that fits into its shot."""
+        """name: its letter. called: its name in messages, the letter where none is given. strides: the least and the
+        greatest temporal stride; each clip draws one that fits into its shot.
+        """
         self.shots, self.frames, self.strides = tuple(shots), frames, strides
         span = (frames - 1) * strides[0] + 1
         self.windows = Windows((len(shot.files) for shot in shots), span)
         if not self.windows:
             longest = max((len(shot.files) for shot in shots), default=0)
             raise FootageError(
-                f"domain {name} has too little footage: its longest shot has {longest} frames for training, a clip "
-                f"needs {span}; add footage or extract it at a higher frame rate"
+                f"domain {called or name} has too little footage: its longest shot has {longest} frames for training, "
+                f"a clip needs {span}; add footage or extract it at a higher frame rate"
             )
         used = [shots[s] for s in self.windows.used()]
         self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
-        self.name, self._seed = name, [seed, ord(name[0])]
+        self.name, self.called, self._seed = name, called or name, [seed, ord(name[0])]
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def clip(self, number: int) -> Tensor:

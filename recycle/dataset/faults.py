@@ -84,12 +84,12 @@ def difference(a: Look, b: Look) -> float:
 def _each(domain: Domain, seen: Look) -> Iterable[str]:
     if len(domain.windows) < FEW_CLIPS:
         yield (
-            f"domain {domain.name} has only {len(domain.windows)} clips; below {FEW_CLIPS} expect a model that knows "
+            f"domain {domain.called} has only {len(domain.windows)} clips; below {FEW_CLIPS} expect a model that knows "
             "little else: add footage"
         )
     if len(seen.thumbnails) > 1 and float(seen.thumbnails.std(0).mean()) < STATIC:
         yield (
-            f"all frames of domain {domain.name} look nearly the same, so the model will give that one picture "
+            f"all frames of domain {domain.called} look nearly the same, so the model will give that one picture "
             "whatever it is shown; add footage in which more happens"
         )
 
@@ -108,7 +108,7 @@ def _timing(a: Domain, b: Domain) -> Iterable[str]:
     times = [_interval(domain.shots) * float(np.mean(domain.strides)) for domain in (a, b)]
     if min(times) > 0 and max(times) / min(times) > RATE:
         rates = ", ".join(
-            f"{1 / t:.3g} per second in domain {domain.name}" for t, domain in zip(times, (a, b), strict=True)
+            f"{1 / t:.3g} per second in domain {domain.called}" for t, domain in zip(times, (a, b), strict=True)
         )
         yield (
             f"the frames of clips follow at different rates ({rates}), so that motion has another speed; extract both "
@@ -119,7 +119,7 @@ def _timing(a: Domain, b: Domain) -> Iterable[str]:
 def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
     (height_a, width_a), (height_b, width_b) = a.canvas, b.canvas
     aspects = width_a / height_a, width_b / height_b
-    sizes = f"{width_a}x{height_a} in domain a, {width_b}x{height_b} in domain b"
+    sizes = f"{width_a}x{height_a} in domain {a.called}, {width_b}x{height_b} in domain {b.called}"
     if max(aspects) / min(aspects) > ASPECT:
         yield f"the frames have different shapes ({sizes}); crop one to the shape of the other: {_cropped(a)}"
     elif max(height_a, height_b) / min(height_a, height_b) > SCALE:
@@ -131,7 +131,7 @@ def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
         for axis, side in enumerate(("above and below", "left and right")):
             if own.bars[axis] - other.bars[axis] > BAR:
                 yield (
-                    f"domain {domain.name} has black bars {side} ({own.bars[axis]:.0%} of the frame) that the other "
+                    f"domain {domain.called} has black bars {side} ({own.bars[axis]:.0%} of the frame) that the other "
                     f"domain has not, and the model will learn to paint them; cut them off: {_cropped(domain)}"
                 )
 

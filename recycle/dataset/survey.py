@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from recycle.dataset.clips import Shot
 from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
 from recycle.dataset.glance import Glance, Glimpse, glance, glance_at_shots
+from recycle.domains import LETTERS, Names
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
 from recycle.video.flow import optical_flow
@@ -101,11 +102,11 @@ class Survey:
         """Whether photographs of both sides have no common layout. Label maps may, however far they are."""
         return self.gap >= FAR and self.aligned < UNLIKE and not self.labelled
 
-    def in_words(self) -> list[str]:
-        """What to know before training, one line each."""
-        return list(self._lines())
+    def in_words(self, names: Names = LETTERS) -> list[str]:
+        """What to know before training, one line each; names: of the domains."""
+        return list(self._lines(names))
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self, names: Names) -> Iterator[str]:
         far = _grade(self.gap, ((0.08, "hardly"), (0.25, "a little"), (0.5, "clearly"), (FAR, "far")), "very far")
         alike = _grade(self.aligned, ((UNLIKE, "not alike"), (0.5, "a little alike")), "much alike")
         yield (
@@ -117,7 +118,7 @@ class Survey:
                 "footage so different may have no true counterparts: expect colours and textures to change rather "
                 "than things, or choose footage that shows the same kinds of things in the same places"
             )
-        for name, side, other in (("a", self.a, self.b), ("b", self.b, self.a)):
+        for name, side, other in zip(names, (self.a, self.b), (self.b, self.a), strict=True):
             if side.labels:
                 yield f"domain {name} holds label maps: few colours with sharp edges"
             if side.grey:

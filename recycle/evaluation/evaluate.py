@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.config import Domain, EvaluateSettings
+from recycle.config import EvaluateSettings
+from recycle.domains import Domain
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from recycle.config import NetworkSettings, Settings, parse_settings
+from recycle.config import DomainNames, NetworkSettings, Settings, parse_settings, unless_letters
+from recycle.domains import AB, DIRECTIONS, LETTERS, Names
 from recycle.errors import BundleError, ConfigError
-from recycle.networks.registry import make_generator, make_predictor
+from recycle.networks.both_ways import BothWays
 from recycle.networks.weights import check_finite, misfit, read_header
+from recycle.run_folder import IDENTITY
 from recycle.system.atomic import atomic_path, write_text
 
 _LARGEST_CONFIG = 1 << 20
@@ -28,6 +30,8 @@ class BundleConfig(Settings):
     format: Literal["recycle"] = "recycle"
     version: Literal[1] = 1
     name: str = "recycle"
+    domains: DomainNames = LETTERS
+    """What people call the domains. Not written where they are called a and b, as earlier versions wrote nothing."""
     networks: NetworkSettings = NetworkSettings()
     predictors: bool = True
     """Whether the model was trained with predictors (without: CycleGAN, and no smoothing)."""
@@ -36,23 +40,22 @@ class BundleConfig(Settings):
     step: int = Field(0, ge=0, le=10**15)
     """Training steps taken."""
 
+    @model_serializer(mode="wrap")
+    def _without_the_usual_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return unless_letters(write(self))
 
-class Bundle(nn.Module):
+
+class Bundle(BothWays):
     """The networks that translation needs: two generators and, where trained, two predictors."""
 
     def __init__(self, config: BundleConfig) -> None:
-        super().__init__()
+        super().__init__(config.networks, predictors=config.predictors)
         self.config = config
-        networks = config.networks
-        self.gen_ab = make_generator(networks.generator)
-        self.gen_ba = make_generator(networks.generator)
-        self.pred_a = make_predictor(networks.predictor) if config.predictors else None
-        self.pred_b = make_predictor(networks.predictor) if config.predictors else None
 
 
 def digest(bundle: Bundle) -> str:
     """SHA-256 (64 hex digits) of all that a translation depends on: settings and weights."""
-    config = bundle.config.model_dump_json(exclude={"name", "step"})
+    config = bundle.config.model_dump_json(exclude={"name", "domains", "step"})
     total = hashlib.sha256(config.encode())
     for key, tensor in sorted(bundle.state_dict().items()):
         total.update(key.encode())
@@ -82,7 +85,7 @@ def load_bundle(folder: Path) -> Bundle:
                 f"{folder} is neither a run nor a model bundle: it has no {file.name}; give the folder of a run, or "
                 "its folder 'model'"
             )
-    config = _read_config(config_file)
+    config = read_config(config_file)
     try:
         expected = _shapes(config)
     except ConfigError as error:
@@ -105,7 +108,14 @@ def load_bundle(folder: Path) -> Bundle:
     return bundle
 
 
-def _read_config(file: Path) -> BundleConfig:
+def names_of(model: str | Path) -> Names:
+    """What people call the domains of the bundle in a folder, or of the model that changes nothing. Raises
+    BundleError where there is no bundle."""
+    return LETTERS if str(model) == IDENTITY else read_config(Path(model) / "config.json").domains
+
+
+def read_config(file: Path) -> BundleConfig:
+    """The settings of a bundle. Raises BundleError, in one line, for a file that is no such thing."""
     try:
         with file.open("rb") as opened:
             content = opened.read(_LARGEST_CONFIG + 1)
@@ -134,7 +144,7 @@ class _OffDevice(TorchFunctionMode):
 def check_networks(config: BundleConfig, *, size: tuple[int, int]) -> None:
     """Raise ConfigError for networks that cannot be built, or cannot be trained on frames of `size` (height, width)."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
-        generator = Bundle(config).gen_ab
+        generator = Bundle(config).generator(AB)
     multiple, least = generator.multiple, generator.least_side
     if any(side < least or side % multiple for side in size):
         raise ConfigError(
@@ -152,12 +162,12 @@ def _shapes(config: BundleConfig) -> dict[str, Tensor]:
 @torch.no_grad()
 def _gives_pictures(bundle: Bundle) -> bool:
     """Whether all networks give finite values for small pictures."""
-    multiple = bundle.gen_ab.multiple
-    side = -(-max(16, bundle.gen_ab.least_side) // multiple) * multiple
+    multiple = bundle.generator(AB).multiple
+    side = -(-max(16, bundle.generator(AB).least_side) // multiple) * multiple
     picture = torch.linspace(-1, 1, 3 * side**2).reshape(1, 3, side, side)
-    given = [bundle.gen_ab(picture), bundle.gen_ba(picture)]
+    given = [bundle.generator(d)(picture) for d in DIRECTIONS]
     count = bundle.config.networks.predictor.past
-    for predictor in (bundle.pred_a, bundle.pred_b):
+    for predictor in map(bundle.predictor, DIRECTIONS):
         if predictor is not None:
             past = torch.linspace(-1, 1, 3 * count * predictor.multiple**2)
             given.append(predictor(past.reshape(1, count, 3, predictor.multiple, predictor.multiple)))

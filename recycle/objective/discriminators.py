@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from recycle.config import DiscriminatorSettings, Domain, Pipeline
+from recycle.config import DiscriminatorSettings, Pipeline
+from recycle.domains import BY_TARGET, Domain
 from recycle.losses.diffaugment import augment
 from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
-from recycle.objective.direction import AB, BA
 
 Side = Mapping[str, Tensor]
 """Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
@@ -46,14 +46,14 @@ class Discriminators(nn.Module):
             self._alone |= {name} if settings.compares_frames else set()
 
         for settings in networks.discriminators:
-            for direction in (BA, AB):
-                if weights.of("adversarial", direction.name):
-                    name = f"{settings.prefix}disc_{direction.target}"
-                    add(name, settings, channels, direction.target, clips=False)
-        for direction in (BA, AB):
-            if weights.of("temporal", direction.name) and networks.of_clips is not None:
-                name, channels = f"clip_disc_{direction.target}", 3 * pipeline.train.frames
-                add(name, networks.of_clips, channels, direction.target, clips=True)
+            for d in BY_TARGET:
+                if weights.of("adversarial", d.name):
+                    name = f"{settings.prefix}{d.discriminator}"
+                    add(name, settings, channels, d.target, clips=False)
+        for d in BY_TARGET:
+            if weights.of("temporal", d.name) and networks.of_clips is not None:
+                name, channels = f"clip_{d.discriminator}", 3 * pipeline.train.frames
+                add(name, networks.of_clips, channels, d.target, clips=True)
 
     def of(self, domain: Domain, *, clips: bool) -> list[str]:
         """Names of those that judge single frames, or clips, of a domain."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.config import Domain
+from recycle.domains import DOMAINS, Domain
 from recycle.losses.adversarial import at_least_float32
 from recycle.losses.colours import place_colours
 from recycle.networks.features import FeatureNetwork
@@ -62,13 +62,13 @@ class Kinds(nn.Module):
     @torch.no_grad()
     def forward(self, frames: Tensor, domain: Domain) -> Tensor:
         """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') integers below KINDS."""
-        number = "ab".index(domain)
+        number = DOMAINS.index(domain)
         vectors = directions(self._features(frames), self.mean[number], self.deviation[number])
         return (vectors @ self.centres.T).argmax(-1)
 
     def colours_of(self, kinds: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the colours that places of these kinds have in a domain: (…, 3) each."""
-        number = "ab".index(domain)
+        number = DOMAINS.index(domain)
         return self.colours[number][kinds], self.ranges[number][kinds]
 
     @torch.no_grad()

@@ -1,12 +1,13 @@
 """The losses of generators and predictors, term by term."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from recycle.config import LossSettings
-from recycle.objective.direction import AB, BA, BOTH, Direction
+from recycle.domains import DIRECTIONS, Direction
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.passing import AHEAD, Pass
 from recycle.objective.sides import Losses
@@ -23,8 +24,8 @@ def generator_losses(
     seen = Seen(p, discriminators, predictions=settings.prediction.judged == "opposed")
     losses: dict[str, Parts] = {}
     for term in terms:
-        waits = {d for d in BOTH if term.relies_on_predictors and p.get(d, AHEAD) is None}
-        parts = {d: term.loss(seen, d) for d in BOTH if term.weight(d) and d not in waits}
+        waits = {d for d in DIRECTIONS if term.relies_on_predictors and p.get(d, AHEAD) is None}
+        parts = {d: term.loss(seen, d) for d in DIRECTIONS if term.weight(d) and d not in waits}
         if parts:
             losses[term.name] = parts
     return losses
@@ -49,4 +50,4 @@ def weighed(losses: Mapping[str, Parts], terms: Sequence[Term]) -> Losses:
 
 
 def _sum(parts: Parts) -> Tensor:
-    return parts[AB] + parts[BA] if len(parts) == len(BOTH) else torch.stack(list(parts.values())).sum()
+    return reduce(torch.add, parts.values())

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recycle.config import Domain
-from recycle.objective.direction import Direction
+from recycle.domains import DOMAINS, Direction, Domain
 
 Made = dict[str, Any]
 """What a pass made, by "DIRECTION/NAME"; a plain dict of tensors, in which DistributedDataParallel finds them."""
@@ -31,7 +30,7 @@ class Pass:
 
     def real(self, domain: Domain) -> Tensor:
         """The real clip of a domain."""
-        return self.a if domain == "a" else self.b
+        return (self.a, self.b)[DOMAINS.index(domain)]
 
     def put(self, d: Direction, name: str, value: Any) -> None:
         """Keep what was made."""

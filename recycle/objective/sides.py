@@ -8,8 +8,8 @@ from lightning_fabric import is_wrapped
 from torch import Tensor, nn
 
 from recycle.config import LossSettings
+from recycle.domains import DIRECTIONS
 from recycle.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
-from recycle.objective.direction import BOTH
 from recycle.objective.discriminators import Discriminators, Side
 from recycle.objective.passing import CLIP, NEXT, Pass
 
@@ -22,7 +22,7 @@ R1_EVERY = 16
 def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """What each discriminator is shown as real: as many frames as fake_side shows as translated."""
     past = discriminators.past
-    frames = {d.target: p.real(d.target) for d in BOTH}
+    frames = {d.target: p.real(d.target) for d in DIRECTIONS}
     shown = {domain: torch.cat((x, x[:, past:]), dim=1) if predictions else x for domain, x in frames.items()}
     return _side(discriminators, p, shown, frames)
 
@@ -30,7 +30,7 @@ def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
 def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """What each discriminator is shown as translated, with or without predictions from real frames."""
     shown, clips = {}, {}
-    for d in BOTH:
+    for d in DIRECTIONS:
         frames, ahead = p.shown(d), p.get(d, NEXT)
         shown[d.target] = torch.cat((frames, ahead), dim=1) if predictions and ahead is not None else frames
         clips[d.target] = p.get(d, CLIP)
@@ -40,7 +40,7 @@ def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
 def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], clips: Mapping[Any, Tensor]) -> Side:
     """shown: (B, N, 3, H, W), N = T, or T and T−P predictions; clips: (B, T, 3, H, W) where clips are judged."""
     side: dict[str, Tensor] = {}
-    for d in BOTH:
+    for d in DIRECTIONS:
         frames, source = shown[d.target], p.real(d.source)
         if discriminators.conditional:
             extra = frames.shape[1] - source.shape[1]

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from recycle.config import Pipeline
+from recycle.domains import BY_TARGET, DIRECTIONS, Direction
+from recycle.networks.both_ways import BothWays
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.features import open_network
-from recycle.networks.registry import make_generator, make_predictor
-from recycle.objective.direction import AB, BOTH, Direction
 from recycle.objective.passing import CLIP, NEXT, Made, Pass, call, per_frame
 from recycle.objective.terms import Crops, Term, terms_of
 
 
-class Translators(nn.Module):
-    """gen_ab, gen_ba, pred_a, pred_b, and the networks that terms bring, such as the projectors of PatchNCE.
+class Translators(BothWays):
+    """Generators, predictors, and the networks that terms bring, such as the projectors of PatchNCE.
 
     Every network sees all its frames of a step in as few batches as the data flow allows: `there`, the generators on
     real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm keep
@@ -24,34 +24,27 @@ class Translators(nn.Module):
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        networks, losses = pipeline.networks, pipeline.losses
+        super().__init__(pipeline.networks, predictors=pipeline.predicts, pretrained=True)
+        losses = pipeline.losses
         self._weights, self._noise_back = losses.weights, losses.noise_back
         self._learns_from = losses.prediction.learns_from
-        self.gen_ab = make_generator(networks.generator, pretrained=True)
-        self.gen_ba = make_generator(networks.generator, pretrained=True)
-        self.pred_a = make_predictor(networks.predictor) if pipeline.predicts else None
-        self.pred_b = make_predictor(networks.predictor) if pipeline.predicts else None
         self.terms: tuple[Term, ...] = terms_of(pipeline)
         self.eyes = open_network(losses.features) if any(term.sees_features for term in self.terms) else None
         self._further: list[str] = []
         for term in self.terms:
-            for name, network in term.networks(self.gen_ab, self.eyes).items():
+            for name, network in term.networks(self.generator(DIRECTIONS[0]), self.eyes).items():
                 self.add_module(name, network)
                 self._further.append(name)
 
-    def generator(self, d: Direction) -> Any:
-        """The generator of a direction."""
-        return self.gen_ab if d == AB else self.gen_ba
-
     def generators(self) -> list[nn.Parameter]:
         """Parameters of the generators and of the terms' networks, which one optimiser trains."""
-        networks = (self.gen_ab, self.gen_ba, *(getattr(self, name) for name in self._further))
+        networks = (*map(self.generator, DIRECTIONS), *(getattr(self, name) for name in self._further))
         return [p for network in networks for p in network.parameters()]
 
     def predictors(self) -> list[nn.Parameter]:
-        """Parameters of both predictors."""
-        return [p for network in (self.pred_a, self.pred_b) if network is not None for p in network.parameters()]
+        """Parameters of all predictors."""
+        networks = map(self.predictor, BY_TARGET)
+        return [p for network in networks if network is not None for p in network.parameters()]
 
     @property
     def studies(self) -> bool:
@@ -71,34 +64,35 @@ class Translators(nn.Module):
         frames are the generators'.
         """
         p = Pass(a, b)
-        terms = {d: [t for t in self.terms if t.weight(d) and (recycle or not t.relies_on_predictors)] for d in BOTH}
-        ahead = {d: any(t.relies_on_predictors for t in terms[d]) for d in BOTH}
+        counted = [t for t in self.terms if recycle or not t.relies_on_predictors]
+        terms = {d: [t for t in counted if t.weight(d)] for d in DIRECTIONS}
+        ahead = {d: any(t.relies_on_predictors for t in terms[d]) for d in DIRECTIONS}
 
         def first(d: Direction) -> Tensor:
             """The frames that are translated one by one: the last one is the predictor's, unless a term needs it."""
             real = p.real(d.source)
             return real[:, :-1] if ahead[d] and not any(t.whole for t in terms[d]) else real
 
-        there = {d: {CLIP: first(d)} | _merged(t.there(p, d) for t in terms[d]) for d in BOTH}
+        there = {d: {CLIP: first(d)} | _merged(t.there(p, d) for t in terms[d]) for d in DIRECTIONS}
         with torch.set_grad_enabled(torch.is_grad_enabled() and bool(self._weights.taught(recycle=recycle))):
-            for d in BOTH:
+            for d in DIRECTIONS:
                 self._keep(p, d, call(self.generator(d), there[d]))
 
-        for d in BOTH:
+        for d in DIRECTIONS:
             self._keep(p, d, self._predict(d, _merged(t.ahead(p, d) for t in terms[d])))
 
-        back = {d: _merged(t.back(p, d) for t in terms[d]) for d in BOTH}
-        for d in BOTH:
+        back = {d: _merged(t.back(p, d) for t in terms[d]) for d in DIRECTIONS}
+        for d in DIRECTIONS:
             self._keep(p, d, call(self.generator(d.back), {name: self._noisy(x) for name, x in back[d].items()}))
         for term in self.terms:
-            for d in BOTH:
+            for d in DIRECTIONS:
                 if term in terms[d]:
                     self._keep(p, d, term.beside(p, d, self))
         return p.made
 
     def _predict(self, d: Direction, seen: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predictions in the target of `d`, from translated and from real frames, in one call where both may teach."""
-        predictor = self.pred_b if d == AB else self.pred_a
+        predictor = self.predictor(d)
         if not seen or predictor is None:
             return {}
         if self._learns_from == "both":

@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from recycle.config import Domain, EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
+from recycle.config import EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
 from recycle.dataset.clips import Shot, find_shots
+from recycle.domains import Domain
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_for_memorisation, open_features

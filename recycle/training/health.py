@@ -4,6 +4,7 @@ A fault is told when it has lasted, and again only after it went away. How long 
 of the run: the means are taken over `Health.patience` steps, a twentieth of the run, as far as one can tell.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import Adversarial, Pipeline
+from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.training.step import StepReport
 
 SHORTEST, LONGEST = 20, 1000
@@ -69,11 +71,12 @@ class Health:
         """Steps of one stretch; by the clock it follows from the steps that were taken so far."""
         self._memory = 2 * STALL * self.patience
         self._losses = pipeline.losses
+        self._names = pipeline.domains
         self._decay = settings.decay
         self._values: dict[str, deque[float]] = {}
         self._early: dict[str, float] = {}
         self._thumbnails: dict[str, deque[Tensor]] = {
-            name: deque(maxlen=RECENT) for name in ("a", "b", "fake_a", "fake_b")
+            name: deque(maxlen=RECENT) for name in (*DOMAINS, *map(_fake, DOMAINS))
         }
         self._seen = 0
         self._checked = 0  # when faults were last looked for
@@ -88,7 +91,8 @@ class Health:
         values = report.losses | report.measures
         for (name, _), value in zip(values.items(), torch.stack(list(values.values())).tolist(), strict=True):
             self._values.setdefault(name, self._kept()).append(value)
-        for name, clips in (("a", a), ("b", b), ("fake_a", report.fake_a), ("fake_b", report.fake_b)):
+        names = (*DOMAINS, *map(_fake, DOMAINS))
+        for name, clips in zip(names, (a, b, report.fake_a, report.fake_b), strict=True):
             self._thumbnails[name] += F.adaptive_avg_pool2d(clips[:, 0].float(), THUMBNAIL)
         if self._seen == BEGINNING:
             self._early = {name: float(np.mean(kept)) for name, kept in self._values.items()}
@@ -103,10 +107,10 @@ class Health:
 
     def _faults(self, part: float) -> Iterable[tuple[str, str]]:
         """Each fault that is there at present, by a name, and what to say of it."""
-        endings = ("disc_a_accuracy", "disc_b_accuracy")
-        for prefix in dict.fromkeys(name[: -len("_a_accuracy")] for name in self._values if name.endswith(endings)):
+        kinds = (re.fullmatch(rf"(.*disc)_(?:{'|'.join(DOMAINS)})_accuracy", name) for name in self._values)
+        for prefix in dict.fromkeys(match[1] for match in kinds if match):
             of = "clips of " if prefix == "clip_disc" else ""
-            accuracies = {domain: self._mean(f"{prefix}_{domain}_accuracy") for domain in "ab"}
+            accuracies = {domain: self._mean(f"{prefix}_{domain}_accuracy") for domain in DOMAINS}
             sure = [
                 domain
                 for domain, accuracy in accuracies.items()
@@ -116,17 +120,17 @@ class Health:
                 continue
             yield (
                 f"{prefix} runaway",
-                f"the {_kind_of(prefix)}discriminator of {of}domain {_both(sure)} has run away: it tells "
+                f"the {_kind_of(prefix)}discriminator of {of}domain {self._both(sure)} has run away: it tells "
                 f"{max(accuracies[domain] for domain in sure):.0%} of all patches and the generator learns nothing "
                 'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
                 '"translation"] or losses.r1 = 1 and start anew',
             )
-        alike = [domain for source, domain in (("a", "b"), ("b", "a")) if self._collapsed(source, domain)]
+        alike = [d.target for d in DIRECTIONS if self._collapsed(d)]
         if alike:
             yield (
                 "collapse",
-                f"the translations to domain {_both(alike)} look all alike: the generator pays no heed to its input; "
-                "raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
+                f"the translations to domain {self._both(alike)} look all alike: the generator pays no heed to its "
+                "input; raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
                 "networks.generator.skip = true, and start anew",
             )
         predicting, copying = self._mean("recurrent"), self._mean("copying")
@@ -191,14 +195,17 @@ class Health:
         kept = self._values.get(name)
         return float(np.mean(list(islice(reversed(kept), self.patience)))) if kept else float("nan")
 
-    def _collapsed(self, source: str, domain: str) -> bool:
-        real = min(self._diversity(source), self._diversity(domain))
-        return real > LEAST_DIVERSITY and self._diversity(f"fake_{domain}") < COLLAPSED * real
+    def _collapsed(self, d: Direction) -> bool:
+        real = min(self._diversity(d.source), self._diversity(d.target))
+        return real > LEAST_DIVERSITY and self._diversity(_fake(d.target)) < COLLAPSED * real
 
     def _diversity(self, name: str) -> float:
         """Mean over a thumbnail's pixels of the standard deviation across recent frames, in units of [-1, 1]."""
         kept = torch.stack([each.cpu() for each in self._thumbnails[name]])  # a resumed run has some there
         return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
+
+    def _both(self, domains: Iterable[Domain]) -> str:
+        return " and domain ".join(map(self._names.of, domains))
 
     def _kept(self, values: Iterable[float] = ()) -> deque[float]:
         return deque(values, maxlen=self._memory)
@@ -233,8 +240,9 @@ def _is_loss(name: str) -> bool:
     return name not in ("copying", "waiting") and not name.endswith(("_accuracy", "_rejection"))
 
 
-def _both(domains: list[str]) -> str:
-    return " and domain ".join(domains)
+def _fake(domain: Domain) -> str:
+    """Under which the thumbnails of frames that were translated to a domain are kept."""
+    return f"fake_{domain}"
 
 
 def _kind_of(prefix: str) -> str:

@@ -11,11 +11,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from recycle.config import Domain as DomainName
 from recycle.config import Pipeline
 from recycle.dataset.clips import Domain, Shot, Split, align, split
 from recycle.dataset.faults import faults
 from recycle.dataset.survey import survey_shots
+from recycle.domains import DOMAINS
+from recycle.domains import Domain as DomainName
 from recycle.errors import Interrupted
 from recycle.events import Job, Step
 from recycle.objective.sides import bare
@@ -29,7 +30,7 @@ from recycle.training.logs import Logs
 from recycle.training.matching import Matches
 from recycle.training.memory import Portions, plan
 from recycle.training.processes import any_of, average, on_devices
-from recycle.training.review import DOMAINS, Review
+from recycle.training.review import Review
 from recycle.training.run import Run
 from recycle.training.sampling import Batches, domain_of, matches_of, sources_of, was_trained_on
 from recycle.training.schedule import learning_rate
@@ -89,9 +90,10 @@ def _train(
     if pipeline.footage.paired:
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
-    domains = [domain_of(own, name, settings) for own, name in zip(splits, DOMAINS, strict=True)]
+    names = pipeline.domains
+    domains = [domain_of(own, name, settings, names) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
-    run = Run(pipeline, folder, fabric, smallest, {"a": sources_of(shots_a), "b": sources_of(shots_b)})
+    run = Run(pipeline, folder, fabric, smallest, dict(zip(DOMAINS, map(sources_of, (shots_a, shots_b)), strict=True)))
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
@@ -113,7 +115,7 @@ def _train(
     for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
         noted.say(text)
     if fabric.is_global_zero and not resumed:
-        for text in survey_shots(domains[0].shots, domains[1].shots).in_words():
+        for text in survey_shots(domains[0].shots, domains[1].shots).in_words(names):
             job.say(text)
     matches = matches_of(run, domains, noted) if settings.match else None
     purge = run.step + 1 if resumed else None
@@ -132,14 +134,15 @@ def _train(
 
 def _judged(own: Split, name: DomainName, run: Run, job: Job) -> Split:
     """A side's frames, told whether those that are held out were kept from training."""
+    called = run.pipeline.domains.of(name)
     if not own.unseen:
         job.say(
-            f"domain {name} has too little footage to keep frames from training: its previews and the validation "
+            f"domain {called} has too little footage to keep frames from training: its previews and the validation "
             "score are of frames that are trained on"
         )
     elif was_trained_on(own.held_out, name, run):
         job.say(
-            f"the frames of domain {name} that are held out now were trained on before its footage changed: "
+            f"the frames of domain {called} that are held out now were trained on before its footage changed: "
             "previews and the validation score are of frames that it knows"
         )
         return replace(own, unseen=False)

@@ -51,7 +51,7 @@ def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
     crops = spread_crops(domain, size, seed)
     if len(crops) < 2:
         raise FootageError(
-            f"train.match has nothing to choose from: domain {domain.name} has one clip, as large as train.size; add "
+            f"train.match has nothing to choose from: domain {domain.called} has one clip, as large as train.size; add "
             "footage, or set train.match = 0"
         )
     return crops

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.config import Domain
 from recycle.dataset.clips import Shot
+from recycle.domains import Domain
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.system.atomic import atomic_path

@@ -3,8 +3,8 @@
 import numpy as np
 from torch import Tensor
 
-from recycle.config import Domain
 from recycle.dataset.clips import Split
+from recycle.domains import Domain
 from recycle.events import Job
 from recycle.events import Review as Reviewed
 from recycle.system.devices import is_out_of_memory

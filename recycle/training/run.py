@@ -11,7 +11,9 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-from recycle.config import Domain, NetworkSettings, Pipeline
+from recycle.config import NetworkSettings, Pipeline
+from recycle.config.losses import PerDirection
+from recycle.domains import Domain, Names
 from recycle.errors import BundleError, RecycleError
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.discriminators import Discriminators
@@ -90,7 +92,11 @@ class Run:
         translators = Translators(pipeline).to(memory_format=torch.channels_last)
         discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
         config = BundleConfig(
-            name=pipeline.name, networks=pipeline.networks, predictors=pipeline.predicts, short_side=short_side
+            name=pipeline.name,
+            domains=pipeline.domains,
+            networks=pipeline.networks,
+            predictors=pipeline.predicts,
+            short_side=short_side,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
         self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # as the weights lie
@@ -224,7 +230,7 @@ class Run:
         _check_counts(state)
         self.optimisers.overflows = 0
         _same_settings(state["pipeline"], self.pipeline, file)
-        notices = _same_footage(state.get("footage", {}), self._footage, self.where.folder)
+        notices = _same_footage(state.get("footage", {}), self._footage, self.where.folder, self.pipeline.domains)
         self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded one has other options
@@ -286,7 +292,9 @@ def _of_another_version(checkpoint: Path) -> BundleError:
 def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Single settings by their dotted names."""
     for key, value in settings.items():
-        if isinstance(value, dict) and value.keys() != {"ab", "ba"}:  # a weight per direction is one setting
+        if (
+            isinstance(value, dict) and value.keys() != PerDirection.model_fields.keys()
+        ):  # a weight per direction is one setting
             yield from _leaves(value, f"{above}{key}.")
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             yield from _leaves({str(number): each for number, each in enumerate(value)}, f"{above}{key}.")
@@ -295,7 +303,7 @@ def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def _same_footage(
-    saved: Mapping[Domain, Sequence[str]], now: Mapping[Domain, Sequence[str]], folder: Path
+    saved: Mapping[Domain, Sequence[str]], now: Mapping[Domain, Sequence[str]], folder: Path, called: Names
 ) -> list[str]:
     """What to say of changes. Raises RecycleError where no source is left, neither by name nor by what it holds."""
     notices = []
@@ -303,14 +311,14 @@ def _same_footage(
         before = set(saved.get(domain, names))
         if _halves(before).isdisjoint(_halves(names)):
             raise RecycleError(
-                f"{folder} was trained on other footage of domain {domain} ({_some(before)}; now {_some(names)}); "
-                "give another --out folder, or that footage again"
+                f"{folder} was trained on other footage of domain {called.of(domain)} ({_some(before)}; now "
+                f"{_some(names)}); give another --out folder, or that footage again"
             )
         new, gone = len(set(names) - before), len(before - set(names))
         if new or gone:
             notices.append(
-                f"the footage of domain {domain} has changed since this run began: sources that are new: {new}, gone: "
-                f"{gone}; it goes on with what is there now"
+                f"the footage of domain {called.of(domain)} has changed since this run began: sources that are new: "
+                f"{new}, gone: {gone}; it goes on with what is there now"
             )
     return notices
 

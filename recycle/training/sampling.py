@@ -6,10 +6,11 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor
 
-from recycle.config import Domain as DomainName
 from recycle.config import TrainSettings
 from recycle.dataset.augment import Augment, shrink
 from recycle.dataset.clips import Domain, PairedClips, Shot, Split, UnpairedClips, load_clips, loading_processes
+from recycle.domains import LETTERS, Names
+from recycle.domains import Domain as DomainName
 from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.networks.features import open_network
@@ -33,14 +34,21 @@ def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
-def domain_of(own: Split, name: str, settings: TrainSettings) -> Domain:
-    """The clips of one side. Raises FootageError for frames smaller than what is trained on."""
-    domain = Domain(own.train, name=name, frames=settings.frames, strides=settings.strides, seed=settings.seed)
+def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Names = LETTERS) -> Domain:
+    """The clips of one side; names: of both. Raises FootageError for frames smaller than what is trained on."""
+    domain = Domain(
+        own.train,
+        name=name,
+        frames=settings.frames,
+        strides=settings.strides,
+        seed=settings.seed,
+        called=names.of(name),
+    )
     (height, width), (h, w) = domain.canvas, settings.size
     if h > height or w > width:
         raise FootageError(
-            f"train.size {h}x{w} (height x width) is larger than the frames of domain {name} ({height}x{width}); "
-            "lower train.size or extract with a larger short_side"
+            f"train.size {h}x{w} (height x width) is larger than the frames of domain {domain.called} "
+            f"({height}x{width}); lower train.size or extract with a larger short_side"
         )
     return domain
 
@@ -54,8 +62,8 @@ def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
     if fabric.is_global_zero:
         found = find_matches((a, b), crops, settings.size, open_network("lite0"), fabric.device, job=job)
         job.say(
-            f"matched sampling among {len(crops[0])} crops of domain a and {len(crops[1])} of b: similarity of matched "
-            f"pairs {found.similarity:.2f}, of random ones 0"
+            f"matched sampling among {len(crops[0])} crops of domain {a.called} and {len(crops[1])} of "
+            f"{b.called}: similarity of matched pairs {found.similarity:.2f}, of random ones 0"
         )
     release(fabric.device)
     shared = fabric.broadcast(found)

@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import LossSettings
+from recycle.domains import AB, BA, DIRECTIONS
 from recycle.errors import RecycleError
-from recycle.objective.direction import AB, BA, BOTH
 from recycle.objective.discriminators import Discriminators, Side
 from recycle.objective.losses import both, generator_losses, weighed
 from recycle.objective.passing import NEXT, Pass
@@ -167,7 +167,7 @@ class _Turn:
             counted = _scaled(weighed(parts, translators.terms), share)
             fabric.backward(torch.stack(list(counted.values())).sum(), model=model)
         side = fake_side(discriminators, made, predictions=discriminators.sees_predictions)
-        predicted = any(made.get(d, NEXT) is not None for d in BOTH)
+        predicted = any(made.get(d, NEXT) is not None for d in DIRECTIONS)
         fake = _Fake(_detached(side), made.shown(BA).detach(), made.shown(AB).detach(), predicted)
         return losses, counted, fake
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from recycle.config import Domain as DomainName
 from recycle.dataset.clips import Domain
+from recycle.domains import DOMAINS
+from recycle.domains import Domain as DomainName
 from recycle.events import Job
 from recycle.objective.sides import bare
 from recycle.system.memory import release
@@ -17,8 +18,8 @@ PIXELS, FEWEST, MOST = 6_000_000, 64, 400
 
 
 def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
-    """Let the terms look at the footage of a and b, on rank 0 for all: what they find must not depend on a process's
-    rounding.
+    """Let the terms look at the footage of both domains. Rank 0 does so for all: what they find must not depend on a
+    process's rounding.
 
     Raises FootageError for a damaged frame, Interrupted where the job is cancelled.
     """
@@ -28,11 +29,11 @@ def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
     fabric, settings = run.fabric, run.pipeline.train
 
     def crops(name: DomainName) -> Iterator[Tensor]:
-        domain = domains["ab".index(name)]
+        domain = domains[DOMAINS.index(name)]
         found = spread_crops(domain, settings.size, settings.seed)
         wanted = max(FEWEST, min(MOST, PIXELS // (settings.size[0] * settings.size[1])))
         every = -(-len(found) // wanted)
-        count = job.counting(f"looking at domain {name}", total=len(found[::every]), unit="crops")
+        count = job.counting(f"looking at domain {domain.called}", total=len(found[::every]), unit="crops")
         for batch in pictures(domain, found[::every], settings.size):
             yield fabric.to_device(batch).float() / 127.5 - 1
             count.add(len(batch))

@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.dataset.clips import Shot, spread
+from recycle.domains import BY_TARGET, DOMAINS
 from recycle.networks.features import open_network
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
@@ -157,13 +158,13 @@ class Validator:
     def __call__(self, fake_a: Tensor, fake_b: Tensor) -> dict[str, float]:
         """Scores by name, "total" among them; fake_a: b's held-out frames translated, on the CPU; fake_b: a's."""
         scores: dict[str, float] = {}
-        for name, target, fake in (("ba", 0, fake_a), ("ab", 1, fake_b)):
+        for d, fake in zip(BY_TARGET, (fake_a, fake_b), strict=True):
+            name, source, target = d.name, DOMAINS.index(d.source), DOMAINS.index(d.target)
             if self._paired:
                 error = fake - self._held_out[target]
                 scores[f"{name}_l1"] = float(error.abs().mean())
                 scores[f"{name}_psnr"] = float(10 * torch.log10(4 / error.square().mean().clamp(min=4e-10)))
                 continue
-            source = 1 - target
             scores[f"{name}_appearance"] = self._looks[target].distance(fake)
             flicker = self._motions[source].error(fake) / self._deviations[target] - self._motions[source].own
             scores[f"{name}_flicker"] = max(0.0, flicker)

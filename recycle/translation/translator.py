@@ -5,13 +5,14 @@ from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Self, get_args
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Domain, Precision, TranslateSettings
+from recycle.config import Precision, TranslateSettings
+from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
@@ -55,10 +56,7 @@ class Translator:
         if bundle is not None:
             self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
-            self._generators: dict[Domain, Network] = {
-                "a": self._ready(bundle.gen_ba),
-                "b": self._ready(bundle.gen_ab),
-            }
+            self._generators: dict[Domain, Network] = {d.target: self._ready(bundle.generator(d)) for d in DIRECTIONS}
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
@@ -70,24 +68,29 @@ class Translator:
         bundle = None if str(folder) == IDENTITY else load_bundle(model_in(Path(folder)))
         return cls(bundle, device=device, precision=precision)
 
-    def __call__(self, clip: Tensor, *, to: Domain, smoothing: bool = False) -> Tensor:
+    @property
+    def domains(self) -> Names:
+        """What people call the domains; "a" and "b" mean them, too."""
+        return LETTERS if self.bundle is None else self.bundle.config.domains
+
+    def __call__(self, clip: Tensor, *, to: str, smoothing: bool = False) -> Tensor:
         """Translate a clip within one shot, at the clip's own size.
 
         `clip`: (T, 3, H, W) or (B, T, 3, H, W) floating point in [-1, 1], on any device, of any size →
-        the same shape, dtype and device. `smoothing`: see `recycle.translation.smoothing.smooth`; each of
-        the B clips starts anew. Raises ValueError for another shape or dtype, ConfigError for another domain
-        or if the bundle has no predictors to smooth with.
+        the same shape, dtype and device. `to`: the target domain, by its letter or its name. `smoothing`: see
+        `recycle.translation.smoothing.smooth`; each of the B clips starts anew. Raises ValueError for another shape or
+        dtype, ConfigError for another domain or if the bundle has no predictors to smooth with.
         """
         if clip.ndim not in (4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
             raise ValueError(
                 f"expected a clip (T, 3, H, W) or (B, T, 3, H, W) of floats, got {tuple(clip.shape)} of {clip.dtype}"
             )
-        self._check(to, smoothing)
+        domain = self._check(to, smoothing)
         if self.bundle is None:
             return clip
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            generator = WithinMemory(self._generators[to])
+            generator = WithinMemory(self._generators[domain])
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
@@ -98,14 +101,14 @@ class Translator:
             clips = done.reshape(-1, *clip.shape[-4:])
             if smoothing:
                 uncut = [False] * clips.shape[1]
-                clips = torch.stack([self._smooth(each, each[:0], uncut, to)[0] for each in clips])
+                clips = torch.stack([self._smooth(each, each[:0], uncut, domain)[0] for each in clips])
             return clips.reshape(clip.shape).to(clip.device, clip.dtype)
 
     def translate_frames(
         self,
         frames: Iterable[Frame],
         *,
-        to: Domain,
+        to: str,
         settings: TranslateSettings = DEFAULTS,
         pixel_aspect: Fraction = Fraction(1),
     ) -> Iterator[Pixels]:
@@ -117,19 +120,19 @@ class Translator:
         ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
         construction of the Translator, not for here. Raises ConfigError as `__call__`.
         """
-        self._check(to, settings.smoothing)
+        domain = self._check(to, settings.smoothing)
         if self.bundle is None:
             if settings.stabilise:
                 return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
-        return self._translate_stream(iter(frames), self.bundle, to, settings, pixel_aspect)
+        return self._translate_stream(iter(frames), self.bundle, domain, settings, pixel_aspect)
 
     def translate_video(
         self,
         source: Path,
         output: Path,
         *,
-        to: Domain,
+        to: str,
         settings: TranslateSettings = DEFAULTS,
         span: Span = WHOLE,
         compare: bool = False,
@@ -142,11 +145,11 @@ class Translator:
         length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
         the errors: see `recycle.rendering.render.render`; ConfigError also as `__call__`.
         """
-        self._check(to, settings.smoothing)
+        domain = self._check(to, settings.smoothing)
         return render(
             source,
             output,
-            self._transform(to, settings, whole=compare),
+            self._transform(domain, settings, whole=compare),
             settings=settings,
             span=span,
             compare=compare,
@@ -160,16 +163,16 @@ class Translator:
         output: Path,
         part: Part,
         *,
-        to: Domain,
+        to: str,
         settings: TranslateSettings = DEFAULTS,
         job: Job | None = None,
     ) -> None:
         """One part of a long video; see `recycle.rendering.parts.render_part`."""
-        self._check(to, settings.smoothing)
+        domain = self._check(to, settings.smoothing)
         render_part(
             source,
             output,
-            self._transform(to, settings),
+            self._transform(domain, settings),
             part,
             settings=settings,
             job=job,
@@ -259,7 +262,7 @@ class Translator:
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Memory that a frame of (height, width) takes on its way through a generator, roughly."""
-        return bundle.gen_ab.bytes_per_frame((size[0], size[1]), self._dtype)
+        return bundle.generator(DIRECTIONS[0]).bytes_per_frame((size[0], size[1]), self._dtype)
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
@@ -270,17 +273,18 @@ class Translator:
 
     def _predictor(self, to: Domain) -> nn.Module | None:
         assert self.bundle is not None, "the identity has no networks"
-        return self.bundle.pred_b if to == "b" else self.bundle.pred_a
+        return self.bundle.predictor(into(to))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
-    def _check(self, to: Domain, smoothing: bool) -> None:
-        if to not in get_args(Domain):
-            raise ConfigError(f"unknown domain '{to}'; translate to 'a' or to 'b'")
-        if smoothing and (self.bundle is None or self._predictor(to) is None):
+    def _check(self, to: str, smoothing: bool) -> Domain:
+        """The domain that is meant. Raises ConfigError for another, or where there are no predictors to smooth with."""
+        domain = self.domains.find(to)
+        if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(
                 f"smoothing needs predictors and the model '{name}' has none; "
                 "switch smoothing off or train with the recycle loss"
             )
+        return domain

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from recycle.config import Appearance, Domain, EncodeSettings, EvaluateSettings
+from recycle.config import Appearance, EncodeSettings, EvaluateSettings
 from recycle.dataset.clips import Shot
+from recycle.domains import Domain
 from recycle.errors import FootageError, Interrupted
 from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
 from recycle.evaluation.features import describe_broadly

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
 from recycle.dataset.clips import find_shots
+from recycle.domains import AB, BA, DIRECTIONS, Direction
 from recycle.errors import ConfigError
 from recycle.events import Step
 from recycle.losses.features import content_loss, self_similarity_loss
-from recycle.objective.direction import AB, BA, BOTH, Direction
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import both, generator_losses, weighed
 from recycle.objective.passing import Pass
@@ -127,7 +127,7 @@ def test_a_weight_in_one_direction_gives_that_directions_loss(name: str) -> None
         losses = generator_losses(translators.terms, discriminators, p, task(weights).losses)
         found.append((losses[name], both(losses)[name]))
     (parts, total), (alone, only) = found
-    assert set(parts) == set(BOTH)
+    assert set(parts) == set(DIRECTIONS)
     assert set(alone) == {AB}
     torch.testing.assert_close(total, parts[AB] + parts[BA])
     torch.testing.assert_close(only, alone[AB])

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torchmetrics.image.kid import poly_mmd
 
-from recycle.config import Domain
+from recycle.domains import Domain
 from recycle.evaluation.metrics import Pixels, motion, psnr, ssim, warp_error
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import open_network, pooled

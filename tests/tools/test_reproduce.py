@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recycle.config import Domain
+from recycle.domains import Domain
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, Job, Progress
 from recycle.street.film import LABELS

@@ -13,12 +13,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from recycle.config import Pipeline, Precision
 from recycle.dataset.clips import find_shots
+from recycle.domains import AB, BA
 from recycle.errors import RecycleError
 from recycle.networks.discriminator import PatchDiscriminator
 from recycle.networks.generator import NEARLY_ONE
 from recycle.networks.predictor import SmpPredictor
 from recycle.networks.resnet import ResNetGenerator
-from recycle.objective.direction import AB, BA
 from recycle.objective.passing import Pass
 from recycle.training.fabric import make_fabric
 from recycle.training.loop import TrainReport, take_step, train

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from recycle.config import LossWeights, Pipeline, parse_pipeline
+from recycle.domains import AB
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.objective.direction import AB
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.losses import both, generator_losses
 from recycle.objective.passing import Pass

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.config import Domain
 from recycle.dataset.clips import Shot
 from recycle.dataset.clips import spread as spread_shots
+from recycle.domains import Domain
 from recycle.evaluation import metrics
 from recycle.evaluation.metrics import Motion, Pixels, warp_error
 from recycle.networks.distance import kernel_distance

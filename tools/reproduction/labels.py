@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Pipeline
+from recycle.domains import Domain
 from recycle.events import Job
 from tools.reproduction.footage import Scene, test_scenes, training_footage
 from tools.reproduction.judge import Judge

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from recycle.config import Domain, ExtractSettings
+from recycle.config import ExtractSettings
 from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
+from recycle.domains import Domain
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job
 from tools.reproduction.footage import read_all

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.config import Domain
 from recycle.dataset.clips import Shot, spread
+from recycle.domains import Domain
 from tools.reproduction.task import Clip, Translate
 
 FRAMES = 64

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.config import Domain
+from recycle.domains import Domain
 from recycle.evaluation.metrics import label_confusion, label_scores, warp_error
 from recycle.street.film import LABELS
 from tools.reproduction.footage import Scene

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recycle.config import Appearance, Domain
+from recycle.config import Appearance
+from recycle.domains import Domain
 from recycle.events import Job
 from recycle.street.film import Street
 from tools.reproduction.drawing import Reel, draw_all

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Pipeline
 from recycle.dataset.clips import Shot
+from recycle.domains import Domain
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
 from tools.reproduction.plan import Budget, Overlay

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from recycle.config import Domain, Pipeline, TranslateSettings
+from recycle.config import Pipeline, TranslateSettings
+from recycle.domains import Domain
 from recycle.translation.translator import Translator
 from recycle.video.frame import Frame
 from tools.reproduction.task import Clip, Translate

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from recycle.domains import Direction
 from recycle.losses.adversarial import generator_loss
-from recycle.objective.direction import Direction
 from recycle.objective.sides import mean
 from recycle.objective.terms.base import Seen, Term
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Pipeline
+from recycle.domains import DIRECTIONS, Direction, Domain
 from recycle.networks.discriminator import Judgement
-from recycle.objective.direction import BOTH, Direction
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.passing import Pass
 from recycle.objective.sides import fake_side, real_side
@@ -43,7 +43,7 @@ class Term:
     def __init__(self, pipeline: Pipeline) -> None:
         self.losses = pipeline.losses
         self.past = pipeline.networks.predictor.past
-        self._weights = {d: pipeline.losses.weights.of(self.name, d.name) for d in BOTH}
+        self._weights = {d: pipeline.losses.weights.of(self.name, d.name) for d in DIRECTIONS}
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:

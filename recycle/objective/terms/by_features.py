@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from recycle.domains import Direction
 from recycle.losses.features import Layers
-from recycle.objective.direction import Direction
 from recycle.objective.passing import CLIP, Pass
 from recycle.objective.terms.base import Seen, Term
 

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
+from recycle.domains import DOMAINS, Direction
 from recycle.losses.colours import colour_loss, place_colours
-from recycle.objective.direction import Direction
 from recycle.objective.kinds import STRIDE, Kinds
 from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Crops, Seen, Term
@@ -41,7 +41,7 @@ class Colours(Term):
     def study(self, crops: Crops, translators: Any) -> None:
         """Find the kinds of places that the domains show."""
         kinds: Kinds = translators.kinds
-        kinds.learn(kinds.places(crops("a")), kinds.places(crops("b")))
+        kinds.learn(*(kinds.places(crops(domain)) for domain in DOMAINS))
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
         """The loss itself, the sum over time."""

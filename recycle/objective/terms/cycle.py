@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from recycle.domains import Direction
 from recycle.losses.consistency import cycle_loss
-from recycle.objective.direction import Direction
 from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Frames, Seen, Term
 

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Domain, Pipeline
+from recycle.config import Pipeline
+from recycle.domains import Direction
 from recycle.losses.consistency import distillation_loss
 from recycle.networks.bundle import Bundle, load_bundle
-from recycle.objective.direction import Direction
 from recycle.objective.passing import Pass, per_frame
 from recycle.objective.terms.base import Seen, Term
 
@@ -33,7 +33,7 @@ class Distillation(Term):
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
         """The teacher's translation."""
-        return {"taught": self._teacher(p.real(d.source), to=d.target)}
+        return {"taught": self._teacher(p.real(d.source), d)}
 
     def loss(self, seen: Seen, d: Direction) -> Tensor:
         """See `recycle.losses.consistency.distillation_loss`."""
@@ -45,15 +45,14 @@ class Teacher:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self._ready: dict[Domain, nn.Module] = {}
+        self._ready: dict[Direction, nn.Module] = {}
 
     @torch.no_grad()
-    def __call__(self, clip: Tensor, *, to: Domain) -> Tensor:
+    def __call__(self, clip: Tensor, d: Direction) -> Tensor:
         """(B, T, 3, H, W) float in [-1, 1] → its translation, float32, computed in the precision around it."""
         kind = clip.device.type
-        if to not in self._ready:
+        if d not in self._ready:
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-            generator = self._bundle.gen_ab if to == "b" else self._bundle.gen_ba
-            self._ready[to] = generator.for_inference(clip.device, dtype)
+            self._ready[d] = self._bundle.generator(d).for_inference(clip.device, dtype)
         with torch.autocast(kind, enabled=False):
-            return per_frame(self._ready[to], clip.float()).float()
+            return per_frame(self._ready[d], clip.float()).float()

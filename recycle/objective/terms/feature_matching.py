@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from recycle.config import Pipeline
+from recycle.domains import Direction
 from recycle.losses.features import feature_matching_loss, perceptual_loss
 from recycle.networks.discriminator import Judgement
-from recycle.objective.direction import Direction
 from recycle.objective.terms.base import Seen, Term
 
 

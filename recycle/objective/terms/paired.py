@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from recycle.config import Pipeline
+from recycle.domains import Direction
 from recycle.losses.consistency import paired_loss
-from recycle.objective.direction import Direction
 from recycle.objective.terms.base import Seen, Term
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
+from recycle.domains import DIRECTIONS, Direction
 from recycle.losses.contrastive import draw_places, patch_nce_loss, take_patches
 from recycle.networks.projector import Projector
-from recycle.objective.direction import BOTH, Direction
 from recycle.objective.passing import CLIP, Pass
 from recycle.objective.terms.base import Seen, Term
 
@@ -32,7 +32,7 @@ class PatchNCE(Term):
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
         """A projector for each direction."""
         channels = eyes.channels_at(STRIDES) if self.sees_features else generator.feature_channels
-        return {f"project_{d.name}": Projector(channels) for d in BOTH if self.weight(d)}
+        return {f"project_{d.name}": Projector(channels) for d in DIRECTIONS if self.weight(d)}
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
         """Projected patches (N, S, 256) of G(x) and of x, for each layer; draws their places, the same in both."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from recycle.config import Pipeline
+from recycle.domains import Direction
 from recycle.losses.features import perceptual_loss
-from recycle.objective.direction import Direction
 from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Seen, Term
 

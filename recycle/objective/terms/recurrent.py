@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from recycle.config import LossSettings, Pipeline
+from recycle.domains import Direction
 from recycle.losses.consistency import recurrent_loss
-from recycle.objective.direction import Direction
 from recycle.objective.passing import NEXT, Pass, windows
 from recycle.objective.terms.base import Frames, Seen, Term
 from recycle.objective.terms.recycle import enough_frames

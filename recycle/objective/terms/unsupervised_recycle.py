@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from recycle.domains import Direction
 from recycle.losses import flow
 from recycle.losses.consistency import unsupervised_recycle_loss
-from recycle.objective.direction import Direction
 from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Frames, Seen, Term
 

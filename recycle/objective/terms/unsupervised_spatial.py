@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
+from recycle.domains import Direction
 from recycle.losses import flow
 from recycle.losses.consistency import unsupervised_spatial_loss
-from recycle.objective.direction import Direction
 from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Frames, Seen, Term
 

@@ -1,0 +1,36 @@
+"""The networks that translate: a generator for each direction, a predictor in each domain."""
+
+from torch import nn
+
+from recycle.config import NetworkSettings
+from recycle.domains import BY_TARGET, DIRECTIONS, Direction
+from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.predictor import PredictorNetwork
+from recycle.networks.registry import make_generator, make_predictor
+
+
+class BothWays(nn.Module):
+    """Generators and predictors under the names that bundles and checkpoints have for them: see `Direction`."""
+
+    gen_ab: GeneratorNetwork
+    gen_ba: GeneratorNetwork
+    pred_a: PredictorNetwork | None
+    pred_b: PredictorNetwork | None
+
+    def __init__(self, networks: NetworkSettings, *, predictors: bool, pretrained: bool = False) -> None:
+        """Raises ConfigError for a network that cannot be built."""
+        super().__init__()
+        for d in DIRECTIONS:
+            self.add_module(d.generator, make_generator(networks.generator, pretrained=pretrained))
+        for d in BY_TARGET:
+            self.add_module(d.predictor, make_predictor(networks.predictor) if predictors else None)
+
+    def generator(self, d: Direction) -> GeneratorNetwork:
+        """The generator of a direction."""
+        generator: GeneratorNetwork = getattr(self, d.generator)
+        return generator
+
+    def predictor(self, d: Direction) -> PredictorNetwork | None:
+        """The predictor that continues the translations of a direction; None: there are no predictors."""
+        predictor: PredictorNetwork | None = getattr(self, d.predictor)
+        return predictor
