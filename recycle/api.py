@@ -118,8 +118,8 @@ def extract(
     """Cut footage into shots and write its frames to folders in `out`; the same call again continues.
 
     inputs: videos, folders of videos or of images. settings: those of `ExtractSettings`, such as `fps=15`. workers:
-    processes, one per core where None; with more than one, a script needs `if __name__ == "__main__":`. Raises
-    ConfigError for settings that do not fit, and otherwise as `recycle.dataset.extract.extract`.
+    processes, one per core where None. Raises ConfigError for settings that do not fit, and otherwise as
+    `recycle.dataset.extract.extract`.
     """
     return extract_all(_paths(inputs), Path(out), parse_settings(ExtractSettings, settings), workers=workers, job=job)
 

@@ -114,3 +114,23 @@ def test_a_model_is_scored_against_the_truth(films: Path, model: Path, tmp_path:
     scores = evaluate(model, tmp_path / "scores", a=films / "a.mp4", truth_ab=str(films / "b.mp4"), device="cpu")
     assert scores["psnr_ab"] > 0
     assert (tmp_path / "scores" / "metrics.json").is_file()
+
+
+def test_a_script_needs_no_main_guard(films: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+from pathlib import Path
+from recycle import extract, train
+from recycle.config import parse_pipeline
+
+Path("runs.txt").open("a").write("once ")
+report = extract([{str(films / "a.mp4")!r}, {str(films / "b.mp4")!r}], "frames", short_side=32, workers=2)
+small = {SMALL!r}
+small["train"]["workers"] = 1
+done = train(parse_pipeline(small, where="script"), a={str(films / "a.mp4")!r}, b={str(films / "b.mp4")!r},
+             out="run", steps=2)
+print(report.frames, done.step)
+""")
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["48", "2"], run.stderr
+    assert (tmp_path / "runs.txt").read_text() == "once "

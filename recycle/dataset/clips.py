@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recycle.errors import FootageError
 from recycle.system.cores import capped, cores
-from recycle.system.workers import end_with_parent
+from recycle.system.workers import end_with_parent, without_main
 from recycle.video.image_file import read_image
 
 LOADERS = 4
@@ -370,13 +370,13 @@ def load_clips(
     every: int | None = None,
     workers: int,
     pin_memory: bool = False,
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of the samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W); can be gone through once.
 
     every: from one batch to the next; more than `batch_size` leaves samples to other processes.
     """
     starts = range(first, len(clips), every or batch_size)
-    return DataLoader(
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         clips,
         batch_sampler=(list(range(start, start + batch_size)) for start in starts),
         num_workers=workers,
@@ -386,6 +386,9 @@ def load_clips(
         worker_init_fn=_start_loading,
         generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
     )
+    with without_main():
+        batches = iter(loader)
+    yield from batches
 
 
 def _start_loading(worker: int) -> None:

@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, TypeVar
 
 import cv2
@@ -73,9 +76,10 @@ def _run_pool(
         # Processes begin with Ctrl-C held back, as this thread has it: without a traceback while they import.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            futures: dict[Future[Result], int] = {
-                pool.submit(_call, function, item): index for index, item in items.items()
-            }
+            with without_main():
+                futures: dict[Future[Result], int] = {
+                    pool.submit(_call, function, item): index for index, item in items.items()
+                }
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         pending = set(futures)
@@ -95,6 +99,21 @@ def _run_pool(
     finally:
         pool.shutdown(cancel_futures=True)
     return results
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Start processes that do not run the caller's script again: it needs no `if __name__ == "__main__":`.
+
+    multiprocessing imports the parent's main module in every process that it starts, for what is defined there. What
+    our processes need is defined in this package.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _start_worker(counter: Any, stop: Any) -> None:

@@ -34,11 +34,11 @@ class Lanes:
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
         """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
 
-        No more than `limit` items, twice as many on a GPU, are taken before the first of them is through; with a limit
-        of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
+        No more than `limit` items are taken before the first of them is through; on a GPU twice as many, unless the
+        limit is 1. With a limit of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
         """
         items = iter(items)
-        size, most = (limit, 2) if self._pool is None else (1, limit)
+        size, most = (limit, min(limit, 2)) if self._pool is None else (1, limit)
         waiting: deque[Future[Result]] = deque()
         try:
             while group := list(islice(items, size)):
@@ -63,6 +63,10 @@ class Lanes:
         free = free_memory(self._device)
         fitting = self._threads if free is None else max(1, free // 2 // size)
         return fitting if fitting < self._threads else max(waiting, self._threads)
+
+    def group(self, most: int) -> int:
+        """The `limit` for `through` with which no more than `most` items are held."""
+        return most if self._pool is not None else max(1, most // 2)
 
     def upload(self, pixels: NDArray[Any]) -> Tensor:
         """The array on the device; a GPU goes on computing meanwhile."""

@@ -5,13 +5,13 @@ from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recycle.config import Precision, TranslateSettings
+from recycle.config import Precision, TranslateSettings, parse_settings
 from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
@@ -24,6 +24,7 @@ from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
+from recycle.translation.arrays import check_picture, frames_of
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
@@ -73,21 +74,75 @@ class Translator:
         """What people call the domains; "a" and "b" mean them, too."""
         return LETTERS if self.bundle is None else self.bundle.config.domains
 
-    def __call__(self, clip: Tensor, *, to: str, smoothing: bool = False) -> Tensor:
-        """Translate a clip within one shot, at the clip's own size.
+    @overload
+    def __call__(self, clip: Tensor, *, to: str, smoothing: bool = False) -> Tensor: ...
 
-        `clip`: (T, 3, H, W) or (B, T, 3, H, W) floating point in [-1, 1], on any device, of any size →
-        the same shape, dtype and device. `to`: the target domain, by its letter or its name. `smoothing`: see
-        `recycle.translation.smoothing.smooth`; each of the B clips starts anew. Raises ValueError for another shape or
-        dtype, ConfigError for another domain or if the bundle has no predictors to smooth with.
+    @overload
+    def __call__(self, clip: Pixels, *, to: str, smoothing: bool = False) -> Pixels: ...
+
+    def __call__(self, clip: Tensor | Pixels, *, to: str, smoothing: bool = False) -> Tensor | Pixels:
+        """Translate a frame, or a clip within one shot.
+
+        `clip` is one of these; the result has its shape and dtype:
+
+        - a tensor (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats in [-1, 1], on any device and of any size. The
+          networks see it at its own size; the result is on its device.
+        - an array (H, W, 3) or (T, H, W, 3), RGB of uint8 or uint16. The networks see it at the scale of their
+          training, as `translate_video` and `stream` do.
+
+        `to`: the target domain, by its letter or its name. `smoothing`: see `recycle.translation.smoothing.smooth`;
+        each of the B clips starts anew. Raises ValueError for another shape or dtype, ConfigError for another domain or
+        if the bundle has no predictors to smooth with.
         """
-        if clip.ndim not in (4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
+        if isinstance(clip, np.ndarray):
+            pictures = clip if clip.ndim == 4 else clip[None]
+            check_picture(pictures[0] if len(pictures) else pictures, "the clip")
+            settings = TranslateSettings(smoothing=smoothing)
+            translated = list(self.translate_frames(frames_of(pictures), to=to, settings=settings))
+            return np.stack(translated).reshape(clip.shape)
+        return self._clip(clip, to=to, smoothing=smoothing)
+
+    def stream(
+        self,
+        frames: Iterable[Pixels],
+        *,
+        to: str,
+        latency: int = 0,
+        scale: Literal["trained", "source"] | int = "trained",
+        smoothing: bool = False,
+        stabilise: float = 0.0,
+    ) -> Iterator[Pixels]:
+        """Translate pictures as they come, such as those of a camera; one out for each in, in order.
+
+        frames: RGB (H, W, 3) of uint8 or uint16, all of one size and dtype; the results have these too. `to`: the
+        target domain, by its letter or its name. latency: how many further pictures may be read before the translation
+        of one is there. 0 is for a camera: each picture is translated before the next one is read; with smoothing the
+        next one is read before. More lets several cores, or a GPU, work on several pictures at a time.
+        scale, smoothing, stabilise: see `TranslateSettings`; the last two start anew at every cut.
+
+        Raises ConfigError as `__call__` and for settings out of range, ValueError for a picture of another shape, size
+        or dtype.
+        """
+        if latency < 0:
+            raise ConfigError(f"latency is {latency} pictures; give 0 or more")
+        # Stabilised pictures wait in two places, smoothed ones until the next group is done.
+        held = latency // 2 + 1 if stabilise else max(1, (latency + 1) // 2) if smoothing else latency + 1
+        size = None if self.bundle is None else self._lanes.group(held)
+        chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
+        settings = parse_settings(TranslateSettings, chosen)
+        return self.translate_frames(frames_of(frames), to=to, settings=settings)
+
+    def _clip(self, clip: Tensor, *, to: str, smoothing: bool) -> Tensor:
+        if clip.ndim not in (3, 4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
             raise ValueError(
-                f"expected a clip (T, 3, H, W) or (B, T, 3, H, W) of floats, got {tuple(clip.shape)} of {clip.dtype}"
+                "expected a clip (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats, got "
+                f"{tuple(clip.shape)} of {clip.dtype}"
             )
         domain = self._check(to, smoothing)
         if self.bundle is None:
             return clip
+        if clip.ndim == 3:
+            return self._clip(clip[None], to=to, smoothing=smoothing)[0]
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
             generator = WithinMemory(self._generators[domain])

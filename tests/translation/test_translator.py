@@ -1,5 +1,8 @@
+import re
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +114,74 @@ def test_a_stream_is_read_no_further_than_a_batch(bundle: Bundle) -> None:
     assert read == 3
 
 
+def test_a_picture_and_a_stack_of_them_come_out_as_video_does(bundle: Bundle) -> None:
+    pixels = noise(3, 40, 56)
+    translator = fp32(bundle)
+    wanted = np.stack(list(translator.translate_frames(frames_of(pixels), to="b")))
+    stack = translator(pixels, to="b")
+    assert (stack.dtype, stack.shape) == (np.uint8, pixels.shape)
+    np.testing.assert_array_equal(stack, wanted)
+    np.testing.assert_array_equal(translator(pixels[1], to="b"), wanted[1])
+    deep = translator(pixels[0].astype(np.uint16) * 257, to="b")
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - wanted[0]).max() <= 0.51
+
+
+def test_a_single_frame_of_floats_is_that_of_a_clip(bundle: Bundle) -> None:
+    clip = torch.rand(2, 3, 24, 28) * 2 - 1
+    torch.testing.assert_close(fp32(bundle)(clip[0], to="a"), fp32(bundle)(clip, to="a")[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("stabilise", [0.0, 0.5])
+@pytest.mark.parametrize("smoothing", [False, True])
+@pytest.mark.parametrize("latency", [0, 1, 2, 5])
+def test_a_stream_is_late_by_no_more_than_it_says(
+    bundle: Bundle, latency: int, smoothing: bool, stabilise: float
+) -> None:
+    pixels = noise(9, 40, 56)
+    read = 0
+
+    def camera() -> Iterator[NDArray[np.uint8]]:
+        nonlocal read
+        for picture in pixels:
+            read += 1
+            yield picture
+
+    late, out = [], []
+    chosen = TranslateSettings(smoothing=smoothing, stabilise=stabilise)
+    translator = fp32(bundle)
+    stream = translator.stream(camera(), to="b", latency=latency, smoothing=smoothing, stabilise=stabilise)
+    for number, picture in enumerate(stream):
+        late.append(read - number - 1)
+        out.append(picture)
+    assert max(late) <= (max(1, latency) if smoothing else latency)
+    wanted = list(translator.translate_frames(frames_of(pixels), to="b", settings=chosen))
+    assert np.abs(np.stack(out).astype(int) - np.stack(wanted)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        ([np.zeros((8, 9), np.uint8)], "picture 0 is (8, 9) of uint8; expected RGB (H, W, 3)"),
+        ([np.zeros((8, 9, 3))], "picture 0 is (8, 9, 3) of float64"),
+        ([np.zeros((8, 9, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], "picture 1 is (9, 8, 3) of uint8"),
+        ([np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint16)], "one size and dtype"),
+    ],
+)
+def test_a_stream_of_other_than_pictures_of_one_size_is_refused(
+    bundle: Bundle, pictures: list[NDArray[Any]], message: str
+) -> None:
+    for translator in (fp32(bundle), Translator(None, device="cpu")):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            list(translator.stream(pictures, to="b"))
+
+
+def test_a_stream_with_settings_out_of_range_is_refused_before_it_reads(bundle: Bundle) -> None:
+    for wrong in ({"latency": -1}, {"stabilise": 2.0}, {"scale": "double"}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            fp32(bundle).stream(iter(()), to="b", **wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("scale", ["trained", "source", 20])
 @pytest.mark.parametrize("size", [(48, 64), (47, 61), (8, 70)])
 def test_every_scale_gives_the_sources_size(bundle: Bundle, scale: str | int, size: tuple[int, int]) -> None:
@@ -178,7 +249,7 @@ def small_networks() -> NetworkSettings:
     return base.model_copy(update={"generator": base.generator.model_copy(update={"blocks": 1, "width": 4})})
 
 
-@pytest.mark.parametrize("clip", [torch.rand(3, 8, 8), torch.rand(2, 1, 8, 8), torch.zeros(1, 3, 8, 8).int()])
+@pytest.mark.parametrize("clip", [torch.rand(4, 8, 8), torch.rand(2, 1, 8, 8), torch.zeros(1, 3, 8, 8).int()])
 def test_what_is_no_clip_is_refused(bundle: Bundle, clip: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="expected a clip"):
         fp32(bundle)(clip, to="b")
