@@ -165,10 +165,8 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
 def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
     from recycle.rendering.prepare import check_output
     from recycle.video.find import beside_images
-    from recycle.video.stated import check_rate
 
     check_output(task.source, task.output, overwrite=task.overwrite)
-    check_rate(task.source, task.settings.fps)
     with watched(as_json) as job:
         for line in beside_images(task.source) if task.source.is_dir() else []:
             job.say(line)
@@ -180,7 +178,10 @@ def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
 
 def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> None:
     from recycle.batch.task import Folder, translate_file
+    from recycle.rendering.prepare import check_rate, opened
 
+    with opened(task.source, task.settings) as opened_source:
+        check_rate(opened_source)
     translator = task.translator()
     refuse(part, "are not for a cluster")
     folder = Folder(task.source, task.output.parent, translator, task.to, task.settings)
@@ -192,21 +193,23 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
 
 
 def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
+    from recycle.rendering.prepare import check_rate, opened
     from recycle.rendering.span import parse_span, preview_span
     from recycle.system.storage import workplace
     from recycle.video.fingerprint import fingerprint
 
     translator, source, output = task.translator(), task.source, task.output
     preview = part["--preview"]
-    span = preview_span(source, task.settings) if preview else parse_span(part["--start"], part["--end"])
+    span = parse_span(part["--start"], part["--end"])
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
-    with work as (source_here, output_here):
+    with work as (source_here, output_here), opened(source_here, task.settings) as opened_source:
+        check_rate(opened_source)
         result = translator.translate_video(
-            source_here,
+            opened_source,
             output_here,
             to=task.to,
             settings=task.settings,
-            span=span,
+            span=preview_span(opened_source) if preview else span,
             compare=part["--compare"] or preview,
             overwrite=task.overwrite or output_here != output,
             job=job,

@@ -14,8 +14,8 @@ import torch
 from recycle.cli import main
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.video.decode import open_frames
 from recycle.video.encode import write_video
+from recycle.video.kinds import open_source
 
 COMMANDS = [
     "probe",
@@ -330,7 +330,7 @@ def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:
     write_video(film, (np.full((48, 64, 3), 2 * i, np.uint8) for i in range(100)), fps=10)
     result = recycle("translate", film, tmp_path / "out.mp4", "--model", "identity", "--to", "b", "--preview")
     assert result.returncode == 0, result.stderr
-    with open_frames(tmp_path / "out.mp4") as reader:
+    with open_source(tmp_path / "out.mp4") as reader:
         frames = [frame.pixels for frame in reader]
     assert len(frames) == 40
     assert frames[0].shape == (48, 128, 3)
