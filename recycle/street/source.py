@@ -15,7 +15,7 @@ from recycle.errors import ConfigError, FootageError
 from recycle.street.film import Street
 from recycle.video.frame import LazyFrame, Pixels, StreamInfo, sized
 from recycle.video.index import Index
-from recycle.video.source import USUAL, Reading, Source
+from recycle.video.source import USUAL, Reading, Source, numbers
 
 _LONGEST = 10_000
 """Bytes of a file that describes a street."""
@@ -78,7 +78,7 @@ class StreetSource(Source):
         self, *, start: int | None = None, end: int | None = None, entry: int | None = None
     ) -> Generator[LazyFrame]:
         """See `Source.read`."""
-        for number in range(len(self._film))[slice(start and max(0, start), end and max(0, end))]:
+        for number in numbers(len(self._film), start, end):
             paint: Callable[[], np.ndarray] = cache(partial(self._film.frame, number, self._look))
             yield LazyFrame(partial(_shown, paint), number, self.info.time_base)
 

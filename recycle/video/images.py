@@ -14,7 +14,7 @@ from recycle.video.frame import ASSUMED_RATE, NOTHING, Beside, LazyFrame, Pixels
 from recycle.video.image_file import DamagedImage, image_size, read_alpha, read_image
 from recycle.video.index import Index
 from recycle.video.numbered import listed
-from recycle.video.source import USUAL, Reading, Source
+from recycle.video.source import USUAL, Reading, Source, numbers
 
 
 class ImageFolderReader(Source):
@@ -76,7 +76,7 @@ class ImageFolderReader(Source):
         """See `Source.read`. Raises FootageError for an image of another size than the first, if the disk fails, and if
         all images are damaged."""
         self.damaged = self.concealed = 0
-        for index in range(len(self.files))[slice(None if start is None else max(0, start), end)]:
+        for index in numbers(len(self.files), start, end):
             pixels = self._load(index)
             lost = pixels is None
             self.damaged += lost

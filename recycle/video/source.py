@@ -185,6 +185,11 @@ class Source(ABC):
         self.close()
 
 
+def numbers(count: int, start: int | None, end: int | None) -> range:
+    """From `start` to before `end`, of the `count` frames of a source whose timestamps are their numbers."""
+    return range(max(0, start or 0), count if end is None else min(end, count))
+
+
 _ADDED: list[type[Source]] = []
 
 

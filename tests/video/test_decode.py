@@ -1,7 +1,6 @@
 """Every frame of a video comes out, upright, in its own colours, with its own timestamp."""
 
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from fractions import Fraction
