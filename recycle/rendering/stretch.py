@@ -130,7 +130,7 @@ class Renderer:
             for frame in frames:
                 if last is None or frame.pts > last or frame.pts in again:
                     yield frame.develop(wanted)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
     def _pictures(self, stretch: Stretch) -> "Generator[_Done]":
