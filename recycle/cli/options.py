@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from recycle.run_folder import IDENTITY, Which, model_in
+from recycle.vocabulary import Precision as PrecisionName
 
 DomainName = Literal["a", "b"]
-PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
     int | None,
     typer.Option(

@@ -23,13 +23,13 @@ from recycle.cli.options import (
 )
 from recycle.cli.output import conclude, print_error, show, tell_lost, watched
 from recycle.system.places import is_here, place
+from recycle.vocabulary import Codec
 
 if TYPE_CHECKING:
     from recycle.config import TranslateSettings
     from recycle.events import Job
     from recycle.translation.translator import Translator
 
-CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Scale = Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")]
 Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")]
 Fps = Annotated[
@@ -57,7 +57,7 @@ def translate(
     end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
     compare: Annotated[bool, typer.Option(help="Show the source at the left of the translation.")] = False,
-    codec: Annotated[CodecName, typer.Option(help="h264 plays everywhere.")] = "h264",
+    codec: Annotated[Codec, typer.Option(help="h264 plays everywhere.")] = "h264",
     crf: Annotated[int | None, typer.Option(help="Quality: 0 best; default: like the source.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Bits per second, instead of --crf.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,

@@ -19,11 +19,11 @@ from pydantic import (
 
 from recycle.names import original, plain
 from recycle.safe_text import brief, printable
+from recycle.vocabulary import Appearance as Appearance
+from recycle.vocabulary import Codec as Codec
+from recycle.vocabulary import Precision as Precision
 
 Domain = Literal["a", "b"]
-Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
-Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 

@@ -71,7 +71,7 @@ def container_of(output: Path, settings: TranslateSettings) -> str:
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
         what = f"the transparency of {settings.codec}" if settings.alpha == "keep" else settings.codec
-        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting} does")
+        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting or 'nothing'} does")
     return container
 
 
