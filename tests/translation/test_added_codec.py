@@ -53,7 +53,7 @@ def test_a_codec_from_outside_is_translated_to_and_resumed(
     with av.open(str(output)) as file:
         assert file.streams.video[0].codec_context.name == "png"
         assert len(file.streams.audio) == 2
-    known = tmp_path / "known.mov"
+    known = tmp_path / "known.mp4"
     translator.translate_video(source, known, to="b", settings=settings(codec="ffv1"))
     assert frames_of(output) == frames_of(known)
 
