@@ -52,7 +52,7 @@ class EncodeSettings(Settings):
     def _codec_holds_alpha(self) -> Self:
         if self.alpha == "keep" and not keeps_alpha(self.codec):
             raise ValueError(
-                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mov) "
+                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mp4) "
                 "or 'vp9' (.webm, .mkv)"
             )
         return self

@@ -1,12 +1,14 @@
 """The command line as a user meets it: real processes, real files, one clear line for each mistake."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -176,6 +178,39 @@ def test_an_unknown_scale(tmp_path: Path, video: Path, model: Path) -> None:
 def test_probe_speaks_to_people_and_to_programs(video: Path) -> None:
     assert "64x48" in recycle("probe", video).stdout
     assert '"width":64' in recycle("probe", video, "--json", "--no-cuts").stdout
+
+
+def test_probe_looks_into_folders_and_says_what_it_leaves_out(video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "frames").mkdir(parents=True)
+    for name in ("a.mp4", "b.mkv"):
+        shutil.copy(video, folder / name)
+    for number in range(3):
+        cv2.imwrite(str(folder / "frames" / f"{number}.png"), np.full((48, 64, 3), 80 * number, np.uint8))
+    (folder / "night.street").write_text('look = "night"\nseconds = 0.5\nwidth = 64\nheight = 48')
+    (folder / "notes.txt").write_text("no video")
+    (folder / "cut off.mp4").write_bytes(b"nothing")
+
+    told = recycle("probe", folder, "--no-cuts", "--json")
+    assert [Path(json.loads(line)["path"]).name for line in told.stdout.splitlines()] == [
+        *("a.mp4", "b.mkv", "frames", "night.street"),
+    ]
+    assert told.stderr.splitlines() == [
+        f"error: {folder}/cut off.mp4 is not a readable video file, or it is cut off at its header",
+        f"{folder}: left out: notes.txt (not a video)",
+    ]
+    assert told.returncode == 1
+
+    (folder / "cut off.mp4").unlink()
+    shown = recycle("probe", folder)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        *(str(folder / name) for name in ("a.mp4", "b.mkv", "frames", "night.street")),
+        f"{folder}: left out: notes.txt (not a video)",
+    ]
+    (tmp_path / "empty").mkdir()
+    assert_one_line(recycle("probe", tmp_path / "empty"), "holds no video and no numbered images")
 
 
 def test_a_street_is_filmed_once(tmp_path: Path) -> None:
