@@ -26,7 +26,7 @@ class Colours(Source):
         except (OSError, ValueError) as error:
             raise FootageError(f"cannot read {path}: {error}") from error
         number = len(self.colours)
-        self.info = StreamInfo(WIDTH, HEIGHT, 1 / RATE, RATE, Fraction(1), Fraction(0), number / RATE, number, 0)
+        self.info = StreamInfo(WIDTH, HEIGHT, 1 / RATE, average_rate=RATE, frame_count=number)
 
     @classmethod
     def takes(cls, path: Path) -> bool:
@@ -52,7 +52,7 @@ class Camera(Source):
         Camera.opened += 1
         first = int(path.name.removeprefix("camera:"))
         self._moments = count(first)
-        self.info = StreamInfo(WIDTH, HEIGHT, 1 / RATE, RATE, Fraction(1), first / RATE, None, None, 0)
+        self.info = StreamInfo(WIDTH, HEIGHT, 1 / RATE, average_rate=RATE, start=first / RATE)
 
     @classmethod
     def takes(cls, path: Path) -> bool:

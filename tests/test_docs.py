@@ -18,10 +18,18 @@ from typer.testing import CliRunner
 
 from recycle.cli.app import app
 from recycle.cli.entry import _with_addresses
-from recycle.config import GENERATORS, NetworkSettings, ResNetSettings, find_pipeline, parse_pipeline
+from recycle.config import (
+    GENERATORS,
+    NetworkSettings,
+    ResNetSettings,
+    encoder_options,
+    find_pipeline,
+    parse_pipeline,
+)
 from recycle.config.losses import FURTHER
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.terms import TERMS
+from recycle.video import codecs, source
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -151,9 +159,13 @@ def test_quick_commands_of_the_guide_run(page: Path) -> None:
 
 
 @pytest.fixture
-def _own_parts() -> Iterator[None]:
-    """Losses and networks that a page adds are gone after it."""
+def _own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Losses, networks, inputs and codecs that a page adds are gone after it."""
     kinds, terms, further = dict(GENERATORS.classes), dict(TERMS), set(FURTHER)
+    monkeypatch.setattr(source, "_ADDED", list(source._ADDED))
+    monkeypatch.setattr(codecs, "ENCODERS", dict(codecs.ENCODERS))
+    for name in ("_ENCODERS", "_OPTIONS"):
+        monkeypatch.setattr(encoder_options, name, dict(getattr(encoder_options, name)))
     yield
     vars(GENERATORS)["_classes"] = kinds
     for table, before in ((TERMS, terms), (FURTHER, further)):

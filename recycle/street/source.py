@@ -61,7 +61,7 @@ class StreetSource(Source):
         self.ignores_fps = reading.fps is not None
         count, rate = len(self._film), Fraction(wanted.fps)
         self.info = StreamInfo(
-            wanted.width, wanted.height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0
+            wanted.width, wanted.height, 1 / rate, average_rate=rate, duration=count / rate, frame_count=count
         )
 
     @classmethod

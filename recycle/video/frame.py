@@ -96,23 +96,23 @@ def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a reader delivers."""
+    """What a source delivers."""
 
     width: int
     height: int
     """Size of the delivered frames in pixels: upright, and with square pixels if they were asked for."""
     time_base: Fraction
-    average_rate: Fraction | None
+    average_rate: Fraction | None = None
     """Frames per second; None if unknown or absurd."""
-    sample_aspect_ratio: Fraction
+    sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a delivered pixel over its height; 1 if unknown."""
-    start: Fraction
+    start: Fraction = Fraction(0)
     """Seconds at which the first frame is shown."""
-    duration: Fraction | None
+    duration: Fraction | None = None
     """Seconds from `start` to the end, as the file claims."""
-    frame_count: int | None
+    frame_count: int | None = None
     """Estimated number of frames, from the file's claims."""
-    rotation: int
+    rotation: int = 0
     """Counter-clockwise degrees by which the stored picture is turned to stand upright (already done)."""
 
 
