@@ -11,6 +11,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import typer
@@ -129,6 +131,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for video in VIDEOS[1:]:
         (folder / video).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / VIDEOS[0], folder / video)
+    (folder / "drawings").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / "drawings" / f"{number}.png"), np.full((48, 64, 3), 80 * number, np.uint8))
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
     bundle = Bundle(BundleConfig(networks=networks, short_side=32, predictors=False))

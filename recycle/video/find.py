@@ -93,19 +93,20 @@ def images_in(folder: Path) -> list[Path]:
     """
     found = Found()
     try:
-        files = [path for path in folder.iterdir() if not path.name.startswith(".") and examine(path)[0] == "file"]
+        images = numbered_images(folder)
+        numbered = _unless_animations(folder, images)
+        others = [path for path in folder.iterdir() if path not in numbered and not path.name.startswith(".")]
     except OSError as error:
         raise FootageError(f"cannot read {folder}: {error.strerror}") from error
-    numbered = _numbered(folder, files)
     if not numbered:
         raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
-    videos = [path for path in files if path not in numbered and _is_video(path, found)]
+    videos = [path for path in others if examine(path)[0] == "file" and _is_video(path, found)]
     if reason := _why_no_video(numbered, videos):
         raise FootageError(
             f"{folder} is a folder of videos, not of numbered images: {listed(sorted(path.name for path in numbered))} "
             f"({reason}); to translate the videos, give a folder as output"
         )
-    return sorted(numbered, key=lambda path: natural_key(path.name))
+    return images
 
 
 def beside_images(folder: Path) -> list[str]:
@@ -229,10 +230,13 @@ def _numbered(here: Path, files: list[Path]) -> frozenset[Path]:
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
         return frozenset()
     try:
-        images = frozenset(numbered_images(here))
+        return _unless_animations(here, numbered_images(here))
     except OSError:  # reading them will tell
         return frozenset(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    return frozenset() if images and is_here(here) and all(map(_is_animated, images)) else images
+
+
+def _unless_animations(folder: Path, images: list[Path]) -> frozenset[Path]:
+    return frozenset() if images and is_here(folder) and all(map(_is_animated, images)) else frozenset(images)
 
 
 def _is_animated(path: Path) -> bool:

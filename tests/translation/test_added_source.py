@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from recycle.cli.app import app
 from recycle.config import ExtractSettings, TranslateSettings
 from recycle.dataset.extract import extract
 from recycle.dataset.manifest import read_manifest
@@ -137,3 +139,11 @@ def test_a_camera_cannot_be_resumed_and_says_so(tmp_path: Path, monkeypatch: pyt
     record(output, job=saying(said))
     assert "camera:7 is live and cannot be resumed: it begins anew, unfinished work was dropped" in said
     assert len(frames_of(output)) == FRAMES
+
+
+def test_the_command_line_translates_a_camera_and_opens_it_once(tmp_path: Path) -> None:
+    how = ["--model", "identity", "--to", "b", "--codec", "ffv1", "--end", str(SECONDS)]
+    done = CliRunner().invoke(app, ["translate", "camera:7", str(tmp_path / "out.mkv"), *how])
+    assert done.exit_code == 0, done.output
+    assert Camera.opened == 1
+    assert len(frames_of(tmp_path / "out.mkv")) == FRAMES
