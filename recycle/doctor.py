@@ -17,6 +17,7 @@ from recycle.system.devices import best_precision, find_device
 from recycle.video.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
+from recycle.video.source import Reading
 
 _PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "kornia", "segmentation-models-pytorch")
 
@@ -52,7 +53,7 @@ def examine() -> Iterator[tuple[str, str]]:
     with TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_video(clip, [np.full((256, 256, 3), 90, np.uint8)], fps=25)
-        with VideoReader(clip, hardware=True) as reader:
+        with VideoReader(clip, Reading(hardware=True)) as reader:
             yield "decoding", "the processor, or NVDEC with --hardware" if reader.hardware else "the processor"
 
 

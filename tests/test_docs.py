@@ -11,6 +11,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import typer
@@ -18,10 +20,18 @@ from typer.testing import CliRunner
 
 from recycle.cli.app import app
 from recycle.cli.entry import _with_addresses
-from recycle.config import GENERATORS, NetworkSettings, ResNetSettings, find_pipeline, parse_pipeline
+from recycle.config import (
+    GENERATORS,
+    NetworkSettings,
+    ResNetSettings,
+    encoder_options,
+    find_pipeline,
+    parse_pipeline,
+)
 from recycle.config.losses import FURTHER
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.terms import TERMS
+from recycle.video import codecs, source
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -121,6 +131,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for video in VIDEOS[1:]:
         (folder / video).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / VIDEOS[0], folder / video)
+    (folder / "drawings").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / "drawings" / f"{number}.png"), np.full((48, 64, 3), 80 * number, np.uint8))
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
     bundle = Bundle(BundleConfig(networks=networks, short_side=32, predictors=False))
@@ -151,9 +164,13 @@ def test_quick_commands_of_the_guide_run(page: Path) -> None:
 
 
 @pytest.fixture
-def _own_parts() -> Iterator[None]:
-    """Losses and networks that a page adds are gone after it."""
+def _own_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Losses, networks, inputs and codecs that a page adds are gone after it."""
     kinds, terms, further = dict(GENERATORS.classes), dict(TERMS), set(FURTHER)
+    monkeypatch.setattr(source, "_ADDED", list(source._ADDED))
+    monkeypatch.setattr(codecs, "ENCODERS", dict(codecs.ENCODERS))
+    for name in ("_ENCODERS", "_OPTIONS"):
+        monkeypatch.setattr(encoder_options, name, dict(getattr(encoder_options, name)))
     yield
     vars(GENERATORS)["_classes"] = kinds
     for table, before in ((TERMS, terms), (FURTHER, further)):

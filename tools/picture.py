@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycle.inputs import open_source
 from recycle.run_folder import RunFolder
-from recycle.video.decode import VideoReader
 
 Image = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ SHOWN_ROWS = (0, 3)
 
 def frames(video: Path) -> list[Image]:
     """The frames within SECONDS, uint8 RGB, enlarged without smoothing."""
-    with VideoReader(video) as reader:
+    with open_source(video) as reader:
         inside = (frame.pixels for frame in reader if SECONDS[0] <= frame.seconds < SECONDS[1])
         return [enlarged(pixels) for pixels in inside]
 

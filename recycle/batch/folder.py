@@ -13,6 +13,7 @@ from recycle.names import original, plain
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
+from recycle.video.source import added_kind
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,8 @@ def _suffix_of(source: Path, settings: EncodeSettings) -> str:
 def _mp4_or_mkv(source: Path, size: int, changed: float) -> str:
     """For a file of that size and time, so that those of a watched folder are not opened again and again."""
     try:
+        if source.is_dir() or added_kind(source):
+            return ".mp4"
         with OtherStreams(source, "mp4") as others:
             return ".mkv" if others.notices else ".mp4"
     except FootageError:

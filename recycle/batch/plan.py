@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from recycle.batch.folder import FileJob
 from recycle.batch.ledger import Entry, Ledger
 from recycle.errors import FootageError, RecycleError
+from recycle.inputs import open_source
 from recycle.names import plain
 from recycle.system.places import is_here
-from recycle.video.decode import open_frames
 from recycle.video.fingerprint import content, fingerprint, is_unchanged, modified
 from recycle.video.stated import estimate_frames
 
@@ -126,7 +126,7 @@ def _is_whole(job: FileJob) -> bool:
     try:
         counts = []
         for path in (job.source, job.output):
-            with open_frames(path) as reader:
+            with open_source(path) as reader:
                 index = reader.index()
                 counts.append(estimate_frames(path) if index is None else len(index.stamps))
     except RecycleError:

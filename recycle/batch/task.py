@@ -20,14 +20,14 @@ from recycle.domains import Domain
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.names import plain
-from recycle.rendering.prepare import foresee
+from recycle.rendering.prepare import foresee, opened
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
 from recycle.video.fingerprint import fingerprint
-from recycle.video.images import numbered_images
+from recycle.video.numbered import numbered_images
 
 _TRIAL = Fraction(2)
 """Seconds of a video by which the speed of a translation is measured."""
@@ -96,12 +96,11 @@ def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
 
 def _measure(task: Folder, job: FileJob) -> float:
     """Frames per second of the first seconds of a job, translated for nothing."""
-    span = opening_span(job.source, task.settings, _TRIAL)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, opened(job.source, task.settings) as source:
         output = Path(folder) / f"trial{job.output.suffix}"
         for _ in range(2):  # the first one warms up
             report = task.translator.translate_video(
-                job.source, output, to=task.to, settings=task.settings, span=span, overwrite=True
+                source, output, to=task.to, settings=task.settings, span=opening_span(source, _TRIAL), overwrite=True
             )
     return report.frames / report.seconds
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from recycle.run_folder import IDENTITY, Which, model_in
+from recycle.vocabulary import Precision as PrecisionName
 
 To = Annotated[
     str, typer.Option(metavar="DOMAIN", help="Domain to translate to: a, b, or its name in the pipeline file.")
 ]
-PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 MaxPixels = Annotated[
     int | None,
     typer.Option(

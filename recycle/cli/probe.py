@@ -1,40 +1,69 @@
 """`recycle probe`: show what videos hold."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recycle.cli.options import MaxPixels, given
 from recycle.cli.output import print_error, show
 from recycle.errors import RecycleError
-from recycle.safe_text import printable_json
+from recycle.safe_text import printable_json, shown
+
+if TYPE_CHECKING:
+    from recycle.video.find import Found
 
 
 def probe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Video files.")],
-    cuts: Annotated[bool, typer.Option(help="Decode the whole file to find its cuts.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Video files, and folders of videos or of images.")
+    ],
+    cuts: Annotated[bool, typer.Option(help="Decode everything to find cuts.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Tell what videos hold, and what of it needs care.
+    """Show what videos hold and what of it needs care; in folders, also what is left out and why.
 
-    Example: recycle probe holiday.mp4
+    Example: recycle probe holiday.mp4 frames/
     """
+    import recycle.inputs  # noqa: F401 (makes every kind of source known)
     from recycle.video.describe import describe
+    from recycle.video.find import find_footage
     from recycle.video.probe import probe as look
 
     failed = 0
-    for file in files:
+    for path in inputs:
         try:
-            info = look(file, cuts=cuts, **given(max_pixels=max_pixels))
+            found = find_footage([path]) if path.is_dir() else None
         except RecycleError as error:
             failed += 1
             print_error(str(error))
             continue
-        if as_json:
-            typer.echo(printable_json(info.model_dump_json()))
-        else:
-            show(describe(info), lines=True)
+        for source in found.sources if found else [path]:
+            try:
+                info = look(source, cuts=cuts, **given(max_pixels=max_pixels))
+            except RecycleError as error:
+                failed += 1
+                print_error(str(error))
+                continue
+            if as_json:
+                typer.echo(printable_json(info.model_dump_json()))
+            else:
+                show(describe(info), lines=True)
+        if found:
+            failed += _show_rest(path, found, as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _show_rest(folder: Path, found: "Found", as_json: bool) -> int:
+    """Say what of a folder is no video, beside the JSON if there is any; the number of files that cannot be read."""
+    from recycle.names import plain
+    from recycle.video.find import left_out_lines, mixed_lines, relative_names
+
+    lines = mixed_lines(plain(str(path)) for path in found.mixed)
+    for line in lines + left_out_lines(relative_names(found.left_out, folder)):
+        typer.echo(shown(f"{folder}: {line}"), err=as_json)
+    for name, reason in relative_names(found.failed, folder).items():
+        print_error(f"{folder}/{name}: {reason}")
+    return len(found.failed)

@@ -1,20 +1,19 @@
 """`recycle street`: film the procedural street."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from recycle.cli.options import AsJson
 from recycle.cli.output import watched
 from recycle.errors import OutputError
-
-LookName = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
+from recycle.vocabulary import Appearance
 
 
 def street(
     out: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file to write, such as street.mp4.")],
-    look: Annotated[LookName, typer.Option(help="Appearance of the same scenes.")] = "day",
+    look: Annotated[Appearance, typer.Option(help="Appearance of the same scenes.")] = "day",
     seed: Annotated[int, typer.Option(help="Another seed is another street.")] = 0,
     seconds: Annotated[float, typer.Option(help="Length.")] = 10,
     width: Annotated[int, typer.Option(help="Pixels.")] = 640,

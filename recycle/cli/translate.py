@@ -23,13 +23,13 @@ from recycle.cli.options import (
 )
 from recycle.cli.output import conclude, print_error, show, tell_lost, watched
 from recycle.system.places import is_here, place
+from recycle.vocabulary import Codec
 
 if TYPE_CHECKING:
     from recycle.config import TranslateSettings
     from recycle.events import Job
     from recycle.translation.translator import Translator
 
-CodecName = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Scale = Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")]
 Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")]
 Fps = Annotated[
@@ -57,7 +57,7 @@ def translate(
     end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
     compare: Annotated[bool, typer.Option(help="Show the source at the left of the translation.")] = False,
-    codec: Annotated[CodecName, typer.Option(help="h264 plays everywhere.")] = "h264",
+    codec: Annotated[Codec, typer.Option(help="h264 plays everywhere.")] = "h264",
     crf: Annotated[int | None, typer.Option(help="Quality: 0 best; default: like the source.")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Bits per second, instead of --crf.")] = None,
     preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
@@ -167,10 +167,8 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
 def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
     from recycle.rendering.prepare import check_output
     from recycle.video.find import beside_images
-    from recycle.video.stated import check_rate
 
     check_output(task.source, task.output, overwrite=task.overwrite)
-    check_rate(task.source, task.settings.fps)
     with watched(as_json) as job:
         for line in beside_images(task.source) if task.source.is_dir() else []:
             job.say(line)
@@ -182,7 +180,10 @@ def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
 
 def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> None:
     from recycle.batch.task import Folder, translate_file
+    from recycle.rendering.prepare import check_rate, opened
 
+    with opened(task.source, task.settings) as opened_source:
+        check_rate(opened_source)
     translator = task.translator()
     refuse(part, "are not for a cluster")
     to = translator.domains.find(task.to)
@@ -195,21 +196,23 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
 
 
 def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
+    from recycle.rendering.prepare import check_rate, opened
     from recycle.rendering.span import parse_span, preview_span
     from recycle.system.storage import workplace
     from recycle.video.fingerprint import fingerprint
 
     translator, source, output = task.translator(), task.source, task.output
     preview = part["--preview"]
-    span = preview_span(source, task.settings) if preview else parse_span(part["--start"], part["--end"])
+    span = parse_span(part["--start"], part["--end"])
     work = workplace(source, output, "" if is_here(source) else fingerprint(source))
-    with work as (source_here, output_here):
+    with work as (source_here, output_here), opened(source_here, task.settings) as opened_source:
+        check_rate(opened_source)
         result = translator.translate_video(
-            source_here,
+            opened_source,
             output_here,
             to=task.to,
             settings=task.settings,
-            span=span,
+            span=preview_span(opened_source) if preview else span,
             compare=part["--compare"] or preview,
             overwrite=task.overwrite or output_here != output,
             job=job,

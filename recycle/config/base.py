@@ -20,10 +20,10 @@ from pydantic import (
 from recycle.domains import LETTERS, Names
 from recycle.names import original, plain
 from recycle.safe_text import brief, printable
+from recycle.vocabulary import Appearance as Appearance
+from recycle.vocabulary import Codec as Codec
+from recycle.vocabulary import Precision as Precision
 
-Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
-Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 

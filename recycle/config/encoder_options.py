@@ -9,7 +9,9 @@ Names: FFmpeg's `ffmpeg -h encoder=NAME`, `x264 --fullhelp`, the x265 command li
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from pydantic_core import PydanticCustomError
 
 _LONGEST = 200
 _PLAIN = re.compile(r"[A-Za-z0-9_.,+\-/:= ]*", re.ASCII)
@@ -116,7 +118,7 @@ _LISTS: dict[str, tuple[str, frozenset[str]]] = {
 }
 """Options that hold a list NAME=VALUE:NAME=VALUE of the encoder's own parameters."""
 
-_ENCODERS = {
+_ENCODERS: dict[str, tuple[str, str]] = {
     "h264": ("libx264", "h264_nvenc"),
     "hevc": ("libx265", "hevc_nvenc"),
     "av1": ("libsvtav1", "av1_nvenc"),
@@ -124,6 +126,35 @@ _ENCODERS = {
     "prores": ("prores_ks", ""),
     "ffv1": ("ffv1", ""),
 }
+"""Codec → FFmpeg's names of its encoder and of the GPU's; '' where there is none."""
+_KEEP_ALPHA = {"prores", "ffv1", "vp9"}
+
+
+def allow_codec(codec: str, encoder: str, options: Iterable[str], *, alpha: bool) -> None:
+    """Let settings name a codec that is added (`recycle.video.codecs.add_codec`), with options of its encoder.
+
+    alpha: whether it keeps transparency. Raises ValueError if the name is taken.
+    """
+    if codec in _ENCODERS:
+        raise ValueError(f"there is a codec '{codec}' already")
+    _ENCODERS[codec] = encoder, ""
+    _OPTIONS[encoder] = _OPTIONS.get(encoder, frozenset()) | frozenset(options)
+    if alpha:
+        _KEEP_ALPHA.add(codec)
+
+
+def known_codec(value: object) -> str:
+    """The codec of that name. Raises pydantic's error for one that there is not."""
+    if isinstance(value, str) and value in _ENCODERS:
+        return value
+    *names, last = (f"'{name}'" for name in _ENCODERS)
+    expected = f"{', '.join(names)} or {last}"
+    raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+
+
+def keeps_alpha(codec: str) -> bool:
+    """Whether a codec can keep transparency."""
+    return codec in _KEEP_ALPHA
 
 
 def check_options(codec: str, options: Mapping[str, str], *, hardware: bool) -> None:

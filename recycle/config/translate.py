@@ -2,16 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_validator
 
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Precision, Rate, Settings, Word
-from recycle.config.encoder_options import check_options
+from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
 
 class EncodeSettings(Settings):
     """How video is written."""
 
-    codec: Codec = "h264"
+    codec: Annotated[Codec, PlainValidator(known_codec), WithJsonSchema(TypeAdapter(Codec).json_schema())] = "h264"
     """'h264' plays everywhere. 'hevc', 'av1' and 'vp9' give smaller files. 'prores' is for editing. 'ffv1' is
     lossless."""
     crf: int | None = Field(None, ge=0, le=63)
@@ -50,9 +50,9 @@ class EncodeSettings(Settings):
 
     @model_validator(mode="after")
     def _codec_holds_alpha(self) -> Self:
-        if self.alpha == "keep" and self.codec not in ("prores", "ffv1", "vp9"):
+        if self.alpha == "keep" and not keeps_alpha(self.codec):
             raise ValueError(
-                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mov) "
+                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mp4) "
                 "or 'vp9' (.webm, .mkv)"
             )
         return self

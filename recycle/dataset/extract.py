@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import cv2
 
+from recycle import inputs as inputs  # makes every kind of source known
 from recycle.config import ExtractSettings
 from recycle.dataset.manifest import Manifest, check_untouched, folder_name, read_manifest
 from recycle.dataset.one_source import extract_source

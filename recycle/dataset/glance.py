@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from recycle.dataset.clips import Shot, find_shots, locate
 from recycle.errors import FootageError
-from recycle.video.decode import VideoReader, open_frames
+from recycle.inputs import open_source
 from recycle.video.find import find_sources
 from recycle.video.frame import ASSUMED_RATE, LazyFrame
-from recycle.video.images import ImageFolderReader
+from recycle.video.source import Reading, Source
 from recycle.video.stated import estimate_frames
 
 SOURCES = 12
@@ -84,7 +84,7 @@ def glance(paths: Sequence[Path]) -> Glance:
     sizes, rates, counts, problems = [], [], [], []
     for source in looked_at:
         try:
-            reader = open_frames(source, square_pixels=True)
+            reader = open_source(source, Reading(square_pixels=True))
             count = reader.info.frame_count or estimate_frames(source) or 0
             glimpses += _spread(reader, count, each)
         except (FootageError, av.FFmpegError, OSError) as error:
@@ -118,12 +118,12 @@ def is_extracted(path: Path) -> bool:
     return path.is_dir() and any(path.glob("**/manifest.json"))
 
 
-def _spread(reader: VideoReader | ImageFolderReader, total: int, count: int) -> Iterator[Glimpse]:
+def _spread(reader: Source, total: int, count: int) -> Iterator[Glimpse]:
     """About `count` frames of a source of about `total` (0: unknown), evenly spread, each with the one after it."""
     info = reader.info
-    if isinstance(reader, ImageFolderReader):
-        for index in np.unique(np.linspace(0, total - 1, count).astype(int)):
-            yield from _pairs(reader.read(start=int(index), end=int(index) + 2), every=2)
+    if reader.direct:
+        for start in np.unique(np.linspace(0, total - 1, count).astype(int)):
+            yield from _pairs(islice(reader.read(start=int(start)), 2), every=2)
         return
     if not info.duration or total <= SHORT:
         yield from _pairs(islice(reader.read(), SHORT), every=max(1, (total or SHORT) // count))

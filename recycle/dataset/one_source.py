@@ -12,14 +12,14 @@ from recycle.config import ExtractSettings
 from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
 from recycle.dataset.selection import DuplicateDropper, RateSelector
 from recycle.errors import FootageError
+from recycle.inputs import open_source
 from recycle.names import plain
 from recycle.system.atomic import atomic_path
-from recycle.video.decode import VideoReader, open_frames
 from recycle.video.fingerprint import content, modified
 from recycle.video.frame import ASSUMED_RATE, LazyFrame, StreamInfo
-from recycle.video.images import ImageFolderReader, listed
+from recycle.video.numbered import listed
 from recycle.video.shots import ShotFinder, detection_size
-from recycle.video.source_state import SourceState
+from recycle.video.source import Reading, Source
 
 _ENCODING = {
     "jpg": [
@@ -43,18 +43,14 @@ def extract_source(
     """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
 
     Returns the number of frames written and notices, one line each. `count` is told of the frames decoded;
-    `threads`: as of VideoReader.
+    `threads`: as of `Reading`.
     Raises FootageError for a source that cannot be read, that changes meanwhile, or a crop that does not fit, OSError
     for a target that cannot be written.
     """
-    state = SourceState.of(source)
-    if state.fingerprint != fingerprint:
-        raise FootageError(f"{source} has changed since this began; run again when it is complete")
-    with (
-        state.watched(),
-        open_frames(source, square_pixels=True, threads=threads, max_pixels=settings.max_pixels) as reader,
-        atomic_path(target) as folder,
-    ):
+    reading = Reading(square_pixels=True, threads=threads, max_pixels=settings.max_pixels)
+    with open_source(source, reading) as reader, reader.watched(), atomic_path(target) as folder:
+        if reader.fingerprint() != fingerprint:
+            raise FootageError(f"{source} has changed since this began; run again when it is complete")
         crop = _crop_box(source, reader.info, settings)
         size = _size(crop[2], crop[3], settings.short_side)
         folder.mkdir()
@@ -73,13 +69,13 @@ def extract_source(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),
         )
-        state.check()
+        reader.check()
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     return len(kept), list(_notices(source, crop[2:], settings, reader))
 
 
 def _write_frames(
-    reader: VideoReader | ImageFolderReader,
+    reader: Source,
     folder: Path,
     size: tuple[int, int],
     settings: ExtractSettings,
@@ -107,18 +103,16 @@ def _write_frames(
     return kept, shots.finish()
 
 
-def _notices(
-    source: Path, size: tuple[int, int], settings: ExtractSettings, reader: VideoReader | ImageFolderReader
-) -> Iterator[str]:
+def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, reader: Source) -> Iterator[str]:
     wanted = settings.short_side
     if wanted is not None and min(size) < wanted:
         yield f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}"
-    if isinstance(reader, VideoReader) and reader.rate_assumed:
+    if reader.rate_assumed and reader.companions().file is not None:  # of images it is known
         yield f"{source}: it states no frame rate: {ASSUMED_RATE} frames per second are assumed"
     if reader.deinterlaced:
         yield f"{source}: {reader.deinterlaced} frames were interlaced: they were deinterlaced"
-    if isinstance(reader, ImageFolderReader) and reader.damaged:
-        yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(reader.bad)}"
+    if reader.bad and reader.damaged:
+        yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(list(reader.bad))}"
     elif reader.damaged:
         yield f"{source}: {reader.damaged} damaged packets were skipped"
 

@@ -22,8 +22,8 @@ from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
 from recycle.evaluation.metrics import Palette, Pixels
 from recycle.events import Job
+from recycle.inputs import open_source
 from recycle.street.film import LABELS
-from recycle.video.decode import open_frames
 from recycle.video.flow import optical_flow
 from recycle.video.shots import CutDetector
 
@@ -244,7 +244,7 @@ def _frames(clip: ClipSet, limit: int) -> Iterator[tuple[Pixels, Pixels, Pixels 
 
 def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
     if isinstance(video, Path):
-        reader = open_frames(video)
+        reader = open_source(video)
         stack.callback(reader.close)
         return (frame.pixels.astype(np.uint8, copy=False) for frame in reader)
     return iter(video)

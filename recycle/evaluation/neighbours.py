@@ -9,8 +9,8 @@ import numpy as np
 
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
+from recycle.inputs import open_source
 from recycle.system.atomic import atomic_path
-from recycle.video.decode import open_frames
 from recycle.video.encode import output_errors
 
 COLUMNS = 6
@@ -39,8 +39,8 @@ def write_neighbours(path: Path, videos: Sequence[Path], gallery: Gallery, *, ma
 
 def _evenly(video: Path, count: int, limit: int) -> list[Pixels]:
     """`count` frames of a video's first `limit`, the first and the last among them, or all if there are fewer."""
-    with open_frames(video) as reader:
+    with open_source(video) as reader:
         total = sum(1 for _ in islice(reader, limit))
     chosen = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
-    with open_frames(video) as reader:
+    with open_source(video) as reader:
         return [f.pixels.astype(np.uint8, copy=False) for i, f in enumerate(islice(reader, total)) if i in chosen]

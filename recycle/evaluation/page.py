@@ -15,9 +15,9 @@ import jinja2
 from recycle.errors import FootageError
 from recycle.evaluation import charts
 from recycle.evaluation.playable import plays_in_browsers, write_playable
+from recycle.inputs import open_source
 from recycle.safe_text import printable
 from recycle.system.atomic import write_text
-from recycle.video.decode import VideoReader
 from recycle.video.encode import output_errors
 
 EMBED_LIMIT = 40 * 2**20
@@ -142,7 +142,7 @@ def _row(row: VideoRow, files: dict[Path, Path], link_from: Path | None) -> list
 
 
 def _video(caption: str, video: Path, linked_from: Path | None) -> _Video:
-    with VideoReader(video) as reader:
+    with open_source(video) as reader:
         info = reader.info
     if linked_from is None:
         src = data_uri(video)

@@ -5,10 +5,10 @@ from pathlib import Path
 import av
 
 from recycle.config import EncodeSettings
+from recycle.inputs import open_source
 from recycle.system.atomic import atomic_path
 from recycle.video.codecs import choose_encoder
 from recycle.video.container import open_container, video_stream
-from recycle.video.decode import open_frames
 from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors
 
 
@@ -29,7 +29,7 @@ def write_playable(video: Path, copy: Path) -> None:
 
     Timestamps below 0 move the whole copy to start at 0. Raises FootageError or OutputError.
     """
-    with open_frames(video) as reader, output_errors(copy), atomic_path(copy) as temporary:
+    with open_source(video) as reader, output_errors(copy), atomic_path(copy) as temporary:
         info = reader.info
         options = mp4_options(info.time_base)
         with av.open(f"file:{temporary}", "w", container_options=options) as container:

@@ -9,18 +9,18 @@ from recycle.config import EncodeSettings
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
 from recycle.video.container import open_container, video_stream
-from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture, padding
 from recycle.video.frame import ASSUMED_RATE
-from recycle.video.images import ImageFolderReader, listed
+from recycle.video.numbered import listed
 from recycle.video.sidedata import TIMECODES
+from recycle.video.source import Source
 
 _REORDERED = 40
 """Packets among which the first frame to be shown is."""
 
 
 def before_work(
-    reader: VideoReader | ImageFolderReader,
+    reader: Source,
     picture: Picture,
     choice: Choice,
     settings: EncodeSettings,
@@ -45,7 +45,7 @@ def before_work(
         yield f"the source states no frame rate: {ASSUMED_RATE} frames per second are assumed; --fps sets another"
     if reader.ignores_fps:
         yield "--fps has no effect: the source has timestamps of its own, which are kept"
-    if isinstance(reader, ImageFolderReader) and reader.bad:
+    if reader.bad:
         yield f"{_images(reader)} cannot be read: their neighbours are shown in their place"
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
@@ -76,7 +76,7 @@ def before_work(
         )
 
 
-def after_work(reader: VideoReader | ImageFolderReader, choice: Choice, *, deinterlaced: bool) -> Iterator[str]:
+def after_work(reader: Source, choice: Choice, *, deinterlaced: bool) -> Iterator[str]:
     """What was found while reading; `deinterlaced`: whether any frame was interlaced."""
     if reader.transparent_later and not choice.alpha:
         yield "the source becomes transparent in parts: the output shows the colours beneath"
@@ -84,7 +84,7 @@ def after_work(reader: VideoReader | ImageFolderReader, choice: Choice, *, deint
         yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
     if deinterlaced and not reader.interlaced:
         yield "the source is interlaced in parts: the frames of these were deinterlaced"
-    if isinstance(reader, ImageFolderReader) and reader.concealed:
+    if reader.bad and reader.concealed:
         yield f"{_images(reader)} could not be read: their neighbours are shown in their place"
     elif reader.concealed:
         yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
@@ -94,8 +94,8 @@ def after_work(reader: VideoReader | ImageFolderReader, choice: Choice, *, deint
         yield f"{reader.repaired} timestamps were missing, went back or jumped hours ahead: they were repaired"
 
 
-def _images(reader: ImageFolderReader) -> str:
-    return f"{len(reader.bad)} images ({listed(reader.bad)})"
+def _images(reader: Source) -> str:
+    return f"{len(reader.bad)} images ({listed(list(reader.bad))})"
 
 
 def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from recycle.config import TranslateSettings
 from recycle.events import Job
-from recycle.rendering.prepare import container_of, no_negative_times, open_source, render_key, renderer_of
+from recycle.rendering.prepare import container_of, no_negative_times, opened, render_key, renderer_of
 from recycle.rendering.span import WHOLE
 from recycle.rendering.stretch import Stretch, Transform
 from recycle.rendering.work import SEGMENT, open_work, share_work
-from recycle.video.decode import open_frames
 from recycle.video.encode import output_errors
-from recycle.video.source_state import SourceState
+from recycle.video.source import Source
 
 PART = 10 * SEGMENT
 """Frames of a part of a long video that is split."""
@@ -39,7 +38,7 @@ class Part:
 
 
 def split(
-    source: Path, output: Path, *, settings: TranslateSettings, key: Mapping[str, object] | None = None
+    source: Path | Source, output: Path, *, settings: TranslateSettings, key: Mapping[str, object] | None = None
 ) -> list[Part]:
     """Parts of a long video for `render_part`; none if it is short, or cannot be split.
 
@@ -47,11 +46,12 @@ def split(
     FootageError for a source that cannot be read, OutputError for an output that cannot be written.
     """
     container_of(output, settings)
-    with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
+    with opened(source, settings) as reader:
         index = reader.index()
+        whole = render_key(reader, key, settings, WHOLE, False)
     if index is None or len(index.stamps) < 2 * PART:
         return []
-    with output_errors(output), open_work(output, render_key(source, key, settings, WHOLE, False)) as work:
+    with output_errors(output), open_work(output, whole) as work:
         finished = work.stamps()
         if not work.regular() or tuple(finished) != index.stamps[: len(finished)]:
             return []  # not as the packets promise: one goes on
@@ -67,7 +67,7 @@ def split(
 
 
 def render_part(
-    source: Path,
+    source: Path | Source,
     output: Path,
     transform: Transform,
     part: Part,
@@ -80,9 +80,8 @@ def render_part(
     A part ends early where the source is not as its packets promise. `render`, when all parts have ended, does
     the rest and gives the same result as without them. Arguments and errors as for `render`.
     """
-    state = SourceState.of(source)
-    with open_source(source, settings) as reader, output_errors(output):
-        work = share_work(output, render_key(source, transform.key, settings, WHOLE, False))
+    with opened(source, settings) as reader, output_errors(output):
+        work = share_work(output, render_key(reader, transform.key, settings, WHOLE, False))
         segment, past, stamps = part.segment, part.past, part.stamps
         while stamps and (record := work.read(segment)) is not None and record.stamps == stamps[:SEGMENT]:
             segment, past, stamps = segment + 1, stamps[:SEGMENT], stamps[SEGMENT:]
@@ -99,7 +98,7 @@ def render_part(
             origin=part.origin,
             expected=stamps,
         )
-        renderer = renderer_of(reader, transform, settings, False, state)
+        renderer = renderer_of(reader, transform, settings, False)
         before = len(part.stamps) - len(stamps)
-        count = (job or Job()).counting(f"translating {source.name}", done=before, total=part.total)
+        count = (job or Job()).counting(f"translating {reader.path.name}", done=before, total=part.total)
         renderer.write(stretch, work, lambda frames: count(before + frames))

@@ -49,7 +49,7 @@ class Passage:
     """
 
     def __init__(
-        self, source: Path, forms: Mapping[int, Form], output: OutputContainer, *, shift: Fraction, span: Times
+        self, source: Path | None, forms: Mapping[int, Form], output: OutputContainer, *, shift: Fraction, span: Times
     ) -> None:
         """Add a stream to `output`, which has no packet yet, for each stream in `forms`, by their numbers in `source`.
 
@@ -72,8 +72,9 @@ class Passage:
         self._read_spans: dict[int, tuple[Fraction, Fraction]] = {}
         self._written_until: dict[int, Fraction] = {}
         self._sampled = False
-        self._input = open_container(source) if forms else None
-        if self._input is not None:
+        self._input = None
+        if forms and source is not None:
+            self._input = open_container(source)
             try:
                 self._video = video_stream(self._input, source)
                 for index, form in sorted(forms.items()):

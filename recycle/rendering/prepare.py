@@ -1,13 +1,15 @@
 """Before any frame is written: what is opened, checked, foreseen, and on what the frames will depend."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from uuid import uuid4
 
 from recycle import __version__
 from recycle.config import TranslateSettings
-from recycle.errors import OutputError
+from recycle.errors import FootageError, OutputError
 from recycle.rendering.late_start import late_start
 from recycle.rendering.notices import before_work
 from recycle.rendering.overlap import AT_ONCE
@@ -16,11 +18,9 @@ from recycle.rendering.streams import OtherStreams
 from recycle.rendering.stretch import Renderer, Transform
 from recycle.system.places import is_here
 from recycle.video.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
-from recycle.video.decode import VideoReader, open_frames
 from recycle.video.encode import Picture, output_errors
-from recycle.video.fingerprint import fingerprint, modified
-from recycle.video.images import ImageFolderReader
-from recycle.video.source_state import SourceState
+from recycle.video.kinds import open_source
+from recycle.video.source import Reading, Source
 
 _COARSEST_TIME = 2_000_000_000
 """Nanoseconds to which FAT rounds the times of files, some of them only after the file was written out."""
@@ -33,14 +33,14 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
     container = container_of(output, settings)
     with (
-        open_source(source, settings) as reader,
-        OtherStreams(source, container) as others,
+        opened(source, settings) as reader,
+        OtherStreams(reader.companions().file, container) as others,
     ):
         picture = Picture.of(reader.info)
         choice = encoder_of(reader, settings)
         with output_errors(output):
             others.prove(choice, picture)
-        moved = set_back(others, source, settings, WHOLE)
+        moved = set_back(others, settings, WHOLE)
         return list(before_work(reader, picture, choice, settings, others, moved=moved))
 
 
@@ -59,20 +59,25 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
         raise OutputError(f"cannot write {output}: {output.parent} is not a folder")
 
 
+def check_rate(source: Source) -> None:
+    """Raise FootageError, in one line, if `fps` is given for a source that has timestamps of its own."""
+    if source.ignores_fps:
+        raise FootageError(f"{source.path} has timestamps of its own: --fps is for raw streams and folders of images")
+
+
 def container_of(output: Path, settings: TranslateSettings) -> str:
     """FFmpeg's name of the container. Raises OutputError, in one line, if it does not hold the codec."""
     container = CONTAINERS[output.suffix.lower()]
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
         what = f"the transparency of {settings.codec}" if settings.alpha == "keep" else settings.codec
-        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting} does")
+        raise OutputError(f"cannot write {output}: {container} does not hold {what}; {fitting or 'nothing'} does")
     return container
 
 
-def open_source(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
-    """The source, open as these settings want it read. Raises FootageError."""
-    return open_frames(
-        source,
+def reading_of(settings: TranslateSettings) -> Reading:
+    """How these settings want a source to be read."""
+    return Reading(
         depth=16 if settings.depth == 10 else 8,
         hardware=settings.hardware,
         fps=settings.fps,
@@ -81,10 +86,23 @@ def open_source(source: Path, settings: TranslateSettings) -> VideoReader | Imag
     )
 
 
-def set_back(others: OtherStreams, source: Path, settings: TranslateSettings, span: Span) -> Fraction:
+@contextmanager
+def opened(source: Path | Source, settings: TranslateSettings) -> Iterator[Source]:
+    """The source at a path, opened as these settings want it read and closed at the end; an open one stays open.
+
+    Raises FootageError if it cannot be read.
+    """
+    if isinstance(source, Source):
+        yield source
+        return
+    with open_source(source, reading_of(settings)) as own:
+        yield own
+
+
+def set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
     """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
     moves = settings.timestamps == "zero" and span.start is None
-    return late_start(others.carried, source) if moves else Fraction(0)
+    return late_start(others.carried, others.file) if moves and others.file is not None else Fraction(0)
 
 
 def no_negative_times(origin: int) -> int:
@@ -93,35 +111,36 @@ def no_negative_times(origin: int) -> int:
 
 
 def renderer_of(
-    reader: VideoReader | ImageFolderReader,
+    reader: Source,
     transform: Transform,
     settings: TranslateSettings,
     compare: bool,
-    state: SourceState,
 ) -> Renderer:
     """What makes segments of the frames of an open source. Raises ConfigError for an encoder that does not work."""
     choice = encoder_of(reader, settings)
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
-    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, state.check)
+    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, reader.check)
 
 
-def encoder_of(reader: VideoReader | ImageFolderReader, settings: TranslateSettings) -> Choice:
+def encoder_of(reader: Source, settings: TranslateSettings) -> Choice:
     """The encoder for the pictures of an open source. Raises ConfigError for one that does not work."""
     return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def render_key(
-    source: Path, key: Mapping[str, object] | None, settings: TranslateSettings, span: Span, compare: bool
+    source: Source, key: Mapping[str, object] | None, settings: TranslateSettings, span: Span, compare: bool
 ) -> dict[str, object]:
-    """Everything that the segments of an output depend on."""
+    """Everything that the segments of an output depend on; for a live source, which cannot be resumed, a new one each
+    time. Raises FootageError if the source cannot be read any more."""
     return {
         "recycle": __version__,
         "frames": FRAMES,
         **({"fps": settings.fps} if settings.fps else {}),
-        "source": fingerprint(source),
-        "modified": modified(source) // _COARSEST_TIME,  # the fingerprint reads only samples of a file
+        "source": source.fingerprint() or uuid4().hex,
+        "modified": (source.state.modified if source.state else 0)
+        // _COARSEST_TIME,  # the fingerprint reads only samples of a file
         "transform": dict(key or {}),
         "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],

@@ -18,7 +18,7 @@ from recycle.rendering.prepare import (
     check_output,
     container_of,
     no_negative_times,
-    open_source,
+    opened,
     render_key,
     renderer_of,
     set_back,
@@ -30,7 +30,7 @@ from recycle.rendering.whole import Whole
 from recycle.rendering.work import Work, open_work
 from recycle.system.atomic import flush
 from recycle.video.encode import output_errors
-from recycle.video.source_state import SourceState
+from recycle.video.source import Source
 
 MOST_CONCEALED = 0.5
 """Part of the frames that may be lost to damage; a video with more of them is an error."""
@@ -57,7 +57,7 @@ class RenderReport:
 
 
 def render(
-    source: Path,
+    source: Path | Source,
     output: Path,
     transform: Transform,
     *,
@@ -67,7 +67,7 @@ def render(
     overwrite: bool = False,
     job: Job | None = None,
 ) -> RenderReport:
-    """Write `source` (a video, or a folder of numbered images) to `output` with its frames transformed.
+    """Write `source` (open, or the path of one) to `output` with its frames transformed.
 
     Every frame keeps its timestamp, the picture its pixel aspect; all other streams, metadata and chapters are
     carried over (see `OtherStreams`), as a trial of the whole output shows before any work; what fails in spite of that
@@ -86,39 +86,38 @@ def render(
     """
     started = time.monotonic()
     with output_errors(output):
-        check_output(source, output, overwrite=overwrite)
+        check_output(source.path if isinstance(source, Source) else source, output, overwrite=overwrite)
     container = container_of(output, settings)
-    state = SourceState.of(source)
     with (
-        open_source(source, settings) as reader,
-        OtherStreams(source, container, start=span.start, end=span.end) as others,
+        opened(source, settings) as reader,
+        OtherStreams(reader.companions().file, container, start=span.start, end=span.end) as others,
     ):
-        renderer = renderer_of(reader, transform, settings, compare, state)
+        key = render_key(reader, transform.key, settings, span, compare)
+        renderer = renderer_of(reader, transform, settings, compare)
         with output_errors(output):
             others.prove(renderer.choice, renderer.picture)
         notices: list[str] = []
         job = (job or Job()).keeping(notices)
-        moved = set_back(others, source, settings, span)
+        moved = set_back(others, settings, span)
         for notice in before_work(
             reader, renderer.picture, renderer.choice, settings, others, moved=moved, compared=compare
         ):
             job.say(notice)
         with (
             output_errors(output),
-            open_work(output, render_key(source, transform.key, settings, span, compare)) as work,
-            state.watched(spoiled=work.clear),
+            open_work(output, key) as work,
+            reader.watched(spoiled=work.clear),
         ):
-            count, earlier = _Rendering(source, output, span, renderer, others, work, job).finish(moved, overwrite)
+            count, earlier = _Rendering(output, span, renderer, others, work, job).finish(moved, overwrite)
         seconds = time.monotonic() - started
         lost = tuple(others.lost)
-        return RenderReport(source, output, count, reader.concealed, earlier, seconds, tuple(notices), lost)
+        return RenderReport(reader.path, output, count, reader.concealed, earlier, seconds, tuple(notices), lost)
 
 
 @dataclass(frozen=True)
 class _Rendering:
     """One video on its way, all beside its frames known."""
 
-    source: Path
     output: Path
     span: Span
     renderer: Renderer
@@ -132,13 +131,24 @@ class _Rendering:
         moved: seconds by which all streams are to be set back.
         """
         renderer, work, job = self.renderer, self.work, self.job
-        if work.dropped:
+        live = renderer.reader.fingerprint() is None
+        if work.dropped and live:
+            job.say(
+                f"{renderer.reader.path} is live and cannot be resumed: it begins anew, unfinished work was dropped"
+            )
+        elif work.dropped:
             job.say("unfinished work of another source, model or settings was dropped")
         work.trim()
         earlier = len(work.stamps())
         whole = work.folder / f"whole{self.output.suffix}"
+        end: BaseException | None = None
         with self._interruptible():
-            stretch = self._write()
+            try:
+                stretch = self._write()
+            except (KeyboardInterrupt, Interrupted, FootageError) as error:
+                if not live or not work.finished():
+                    raise
+                stretch, job, end = self._unfinished(), Job(), error  # what is not written now is lost
             stamps = work.stamps()
             self._check(len(stamps))
             units = self._units(stamps[0], moved)
@@ -150,6 +160,9 @@ class _Rendering:
         for notice in of_the_file(whole, renderer.picture, first_pts=stamps[0] - units, whole=self.span == WHOLE):
             job.say(notice)
         self._publish(whole, overwrite)
+        if end is not None:
+            kept = f"the {len(stamps)} frames so far are in {self.output}"
+            raise FootageError(f"{end}; {kept}") if isinstance(end, FootageError) else Interrupted(f"stopped; {kept}")
         return len(stamps), earlier
 
     @contextmanager
@@ -158,6 +171,8 @@ class _Rendering:
             yield
         except (KeyboardInterrupt, Interrupted) as stop:
             kept = len(self.work.stamps())
+            if self.renderer.reader.fingerprint() is None:
+                raise Interrupted("stopped; the source is live and cannot be resumed: nothing is kept") from stop
             kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
             raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
 
@@ -166,7 +181,7 @@ class _Rendering:
         renderer, reader, work = self.renderer, self.renderer.reader, self.work
         stretch, earlier = self._unfinished(), len(work.stamps())
         total = reader.info.frame_count if self.span == WHOLE else None
-        count = self.job.counting(f"translating {self.source.name}", done=earlier, total=total)
+        count = self.job.counting(f"translating {reader.path.name}", done=earlier, total=total)
         if not renderer.write(stretch, work, lambda frames: count(earlier + frames)):
             reader.hardware = False  # perhaps the GPU failed, and not the file: the processor tells
             again = len(work.stamps())
@@ -191,11 +206,13 @@ class _Rendering:
     def _check(self, count: int) -> None:
         if not count:
             part = "" if self.span == WHOLE else " between --start and --end"
-            raise FootageError(f"{self.source}: there is no frame{part}")
+            raise FootageError(f"{self.renderer.reader.path}: there is no frame{part}")
         concealed = self.renderer.reader.concealed
         if concealed > MOST_CONCEALED * count:
             self.work.clear()  # it would be so again
-            raise FootageError(f"{self.source}: {concealed} of its {count} frames are damaged, too many to conceal")
+            raise FootageError(
+                f"{self.renderer.reader.path}: {concealed} of its {count} frames are damaged, too many to conceal"
+            )
 
     def _units(self, first: int, moved: Fraction) -> int:
         """By how much all streams are set back, in units of the picture's time base."""

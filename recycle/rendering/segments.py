@@ -75,7 +75,7 @@ def open_stream(
     memory = io.BytesIO()
     encoder = choice.encoder
     with (
-        av.open(memory, "w", format=template_container(encoder.name)) as file,
+        av.open(memory, "w", format=template_container(encoder)) as file,
         open_container(first) as segment,
     ):
         stream = open_encoder(file, choice, picture, tag=tag).stream

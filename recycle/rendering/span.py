@@ -3,13 +3,10 @@
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
-from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
 from recycle.safe_text import brief
-from recycle.video.decode import open_frames
-from recycle.video.frame import StreamInfo
+from recycle.video.source import Source
 
 _PREVIEW = 4
 """Seconds of a preview."""
@@ -37,26 +34,18 @@ def parse_span(start: str | None, end: str | None) -> Span:
     return span
 
 
-def preview_span(source: Path, settings: TranslateSettings) -> Span:
-    """A few seconds from the middle of a video, or from its start if it is shorter.
-
-    Raises FootageError if it cannot be read.
-    """
-    info = _info(source, settings)
+def preview_span(source: Source) -> Span:
+    """A few seconds from the middle of a video, or from its start if it is shorter."""
+    info = source.info
     start = info.start
     if info.duration is not None and info.duration > _PREVIEW:
         start += (info.duration - _PREVIEW) / 2
     return Span(start if start > 0 else None, start + _PREVIEW)
 
 
-def opening_span(source: Path, settings: TranslateSettings, seconds: Fraction) -> Span:
-    """The first `seconds` of a video, whenever its clock begins. Raises FootageError if it cannot be read."""
-    return Span(None, _info(source, settings).start + seconds)
-
-
-def _info(source: Path, settings: TranslateSettings) -> StreamInfo:
-    with open_frames(source, fps=settings.fps, max_pixels=settings.max_pixels) as reader:
-        return reader.info
+def opening_span(source: Source, seconds: Fraction) -> Span:
+    """The first `seconds` of a video, whenever its clock begins."""
+    return Span(None, source.info.start + seconds)
 
 
 def _seconds(text: str | None, name: str) -> Fraction | None:

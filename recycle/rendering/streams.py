@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 
 from recycle.errors import RecycleError
@@ -24,7 +24,7 @@ from recycle.rendering.trial import Attach, Nowhere, ReadBack, kind_of, mux_tria
 from recycle.video.codecs import CONTAINERS, Choice
 from recycle.video.container import is_avif, open_container, video_stream
 from recycle.video.encode import Picture
-from recycle.video.images import listed
+from recycle.video.numbered import listed
 from recycle.video.packets import demux
 
 if TYPE_CHECKING:
@@ -55,31 +55,32 @@ class OtherStreams:
     """
 
     def __init__(
-        self, source: Path, container: str, *, start: Fraction | None = None, end: Fraction | None = None
+        self, file: Path | None, container: str, *, start: Fraction | None = None, end: Fraction | None = None
     ) -> None:
-        """Decide what becomes of the streams of `source` in `container` (FFmpeg's name).
+        """Decide what becomes of the streams of `file` (`Companions.file`) in `container` (FFmpeg's name).
 
-        Only packets from `start` to before `end`, in seconds, are taken. A folder (of images) has no other
-        streams. Raises FootageError if `source` cannot be opened.
+        Only packets from `start` to before `end`, in seconds, are taken. Raises FootageError if `file` cannot be
+        opened.
         """
+        self.file = file
         self.late: list[str] = []
         """What went wrong since the work began."""
         self.lost: list[str] = []
         """Streams that should have come along and did not, or not for the most part."""
         self.container = container
         """FFmpeg's name of the output's container."""
-        self._source = source
         self._span: Times = (start, end)
         self._forms: dict[int, list[Form]] = {}  # of each stream those that are left to try, the best first
         self._said: dict[int, str] = {}
         self._timecode: str | None = None
         self._of_timecode: list[str] = []
         self._of_labels: list[str] = []
-        self._input = None if source.is_dir() else open_container(source)
-        if self._input is not None:
-            self._video = video_stream(self._input, source)
+        self._input: InputContainer | None = None
+        if file is not None:
+            self._input = open_container(file)
+            self._video = video_stream(self._input, file)
             self._chapters = self._input.chapters()
-            _learn([stream for stream in self._input.streams if _is_unheard(stream)], source)
+            _learn([stream for stream in self._input.streams if _is_unheard(stream)], file)
             for stream in self._input.streams:
                 # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew, as it
                 # does the timecode
@@ -170,7 +171,7 @@ class OtherStreams:
             used = "animation" if is_avif(stream.container) else "first video stream"
             self._said[stream.index] = f"{name_of(stream)} is left out: only the {used} is translated"
             return
-        own = _own_form(stream, self.container, self._source)
+        own = _own_form(stream, self.container, self.file)
         self._forms[stream.index] = [*([] if own is None else [own]), *conversions(stream, self.container)]
         self._say(stream)
 
@@ -202,7 +203,7 @@ class OtherStreams:
         others = [
             suffix
             for suffix, name in CONTAINERS.items()
-            if name != self.container and _own_form(stream, name, self._source) is not None
+            if name != self.container and _own_form(stream, name, self.file) is not None
         ]
         advice = f"; {' or '.join(others)} can" if others else ""
         return f"{self.container} cannot hold it{advice}"
@@ -252,7 +253,7 @@ class OtherStreams:
             self._set_timecode(output, video, first)
             if self._chapters:
                 output.set_chapters(_moved(self._chapters, shift, self._span))
-        return Passage(self._source, forms, output, shift=shift, span=self._span)
+        return Passage(self.file, forms, output, shift=shift, span=self._span)
 
     def _goes_alone(self, index: int, form: Form) -> bool:
         """Whether all packets of a stream can be written to an output of their own."""
@@ -260,7 +261,7 @@ class OtherStreams:
         try:
             with (
                 open_output(Nowhere(), self.container, unit) as file,
-                Passage(self._source, {index: form}, file, shift=Fraction(0), span=self._span) as one,
+                Passage(self.file, {index: form}, file, shift=Fraction(0), span=self._span) as one,
             ):
                 one.finish()
                 return not one.refused[index]
@@ -347,9 +348,9 @@ def _moved(
     return moved
 
 
-def _own_form(stream: Stream, container: str, source: Path) -> Form | None:
+def _own_form(stream: Stream, container: str, source: Path | None) -> Form | None:
     """The form in which `container` takes the stream as it is; None if it does not seem to."""
-    if stream.disposition & Disposition.attached_pic and container == "matroska":
+    if stream.disposition & Disposition.attached_pic and container == "matroska" and source is not None:
         with suppress(av.FFmpegError):
             return cover_of(stream, source)
         return None

@@ -15,10 +15,9 @@ from recycle.rendering.overlap import ahead
 from recycle.rendering.segments import write_segment
 from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
-from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture
 from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
-from recycle.video.images import ImageFolderReader
+from recycle.video.source import Source
 
 _Done = tuple[int, int, Pixels, Beside]
 
@@ -68,7 +67,7 @@ class Stretch:
 class Renderer:
     """How the frames of one source become segments."""
 
-    reader: VideoReader | ImageFolderReader
+    reader: Source
     transform: Transform
     choice: Choice
     picture: Picture
@@ -125,14 +124,13 @@ class Renderer:
         if entry is None and stretch.seek and start is not None:
             index = self.reader.index(until=start)
             entry = index.entry(start) if index is not None else None
-        frames = self.reader.read(
-            lambda pts: last is None or pts > last or pts in again, start=start, end=stretch.end, entry=entry
-        )
+        frames = self.reader.read(start=start, end=stretch.end, entry=entry)
         wanted = None if self.transform.size is None else self.transform.size(self.reader.info)
         try:
             for frame in frames:
-                yield frame.develop(wanted)
-        except av.FFmpegError as error:
+                if last is None or frame.pts > last or frame.pts in again:
+                    yield frame.develop(wanted)
+        except (av.FFmpegError, OSError) as error:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
     def _pictures(self, stretch: Stretch) -> "Generator[_Done]":

@@ -17,6 +17,7 @@ from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.events import Event, Job, Observer, Progress
+from recycle.inputs import open_source
 from recycle.networks.bundle import BundleConfig
 from recycle.run_folder import RunFolder
 from recycle.runs.pipeline import street_footage
@@ -24,7 +25,6 @@ from recycle.runs.scoring import TestClip, test_clips, translation_stage
 from recycle.runs.stage import Stage
 from recycle.training.checkpoint import load_checkpoint
 from recycle.translation.translator import Translator
-from recycle.video.decode import open_frames
 from recycle.video.fingerprint import fingerprint
 
 Key = tuple[Direction, str]
@@ -294,7 +294,7 @@ def _fits(truth: Path, source: Path, job: Job) -> bool:
     if not truth.exists():
         job.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
         return False
-    with open_frames(truth) as one, open_frames(source) as other:
+    with open_source(truth) as one, open_source(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
     if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one
         shown = ["{}×{}".format(*size) for size in sizes]

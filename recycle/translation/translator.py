@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recycle import inputs as inputs  # makes every kind of source known
 from recycle.config import Precision, TranslateSettings, parse_settings
 from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
@@ -32,6 +33,7 @@ from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, WithinMemory
 from recycle.video.frame import Frame, Pixels, StreamInfo
+from recycle.video.source import Source
 
 DEFAULTS = TranslateSettings()
 
@@ -184,7 +186,7 @@ class Translator:
 
     def translate_video(
         self,
-        source: Path,
+        source: Path | Source,
         output: Path,
         *,
         to: str,
@@ -194,7 +196,7 @@ class Translator:
         overwrite: bool = False,
         job: Job | None = None,
     ) -> RenderReport:
-        """Translate the video file `source` to domain `to` and write it to `output`.
+        """Translate `source`, a path or an open source, to domain `to` and write it to `output`.
 
         Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
         length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
@@ -214,7 +216,7 @@ class Translator:
 
     def translate_part(
         self,
-        source: Path,
+        source: Path | Source,
         output: Path,
         part: Part,
         *,

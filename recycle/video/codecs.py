@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -11,7 +12,8 @@ from typing import Any
 import av
 import numpy as np
 
-from recycle.config import Codec, EncodeSettings
+from recycle.config import EncodeSettings
+from recycle.config.encoder_options import allow_codec
 from recycle.errors import ConfigError
 from recycle.system.priority import usual_priority
 from recycle.video.alpha import has_alpha
@@ -47,6 +49,8 @@ class Encoder:
     """Bits per sample and the pixel format with an alpha channel; empty: the codec has none."""
     alpha_options: tuple[tuple[str, str], ...] = ()
     """Options that this format needs."""
+    container: str = "nut"
+    """FFmpeg's name of a container that keeps its packets with their exact timestamps: 'nut' or 'mov'."""
     captions: bool = False
     """Whether it writes the closed captions (CTA-608, CTA-708) that are beside its frames."""
     tag: str | None = None
@@ -64,7 +68,7 @@ _FINER = 4
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
-ENCODERS: dict[Codec, Encoder] = {
+ENCODERS: dict[str, Encoder] = {
     "h264": Encoder(
         "libx264",
         {8: "yuv420p", 10: "yuv420p10le"},
@@ -112,6 +116,7 @@ ENCODERS: dict[Codec, Encoder] = {
         {8: "yuv422p10le", 10: "yuv422p10le"},
         None,
         options=(("profile", "hq"),),
+        container="mov",
         alpha=((8, "yuva444p10le"), (10, "yuva444p10le")),
         alpha_options=(("profile", "4444"),),
     ),
@@ -125,7 +130,7 @@ ENCODERS: dict[Codec, Encoder] = {
 }
 """`prores` is 10-bit 4:2:2 and `ffv1` lossless RGB, whatever the quality."""
 
-_HARDWARE: dict[Codec, Encoder] = {
+_HARDWARE: dict[str, Encoder] = {
     "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),), captions=True),
     "hevc": Encoder(
         "hevc_nvenc",
@@ -140,6 +145,15 @@ _HARDWARE: dict[Codec, Encoder] = {
     ),
     "av1": Encoder("av1_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 18, 63, "p5", _NVENC, options=(("rc", "vbr"),)),
 }
+
+
+def add_codec(codec: str, encoder: Encoder, *, options: Iterable[str] = ()) -> None:
+    """Make a codec known: its name in settings, its row, and further encoder options that users may set.
+
+    Options must not read or write files. Raises ValueError if the name is taken.
+    """
+    allow_codec(codec, encoder.name, options, alpha=bool(encoder.alpha))
+    ENCODERS[codec] = encoder
 
 
 @dataclass(frozen=True)
@@ -192,7 +206,7 @@ def working_hardware() -> list[str]:
     """Names of the hardware encoders that encode frames on this machine."""
     found = []
     for codec, encoder in _HARDWARE.items():
-        if not try_encoder(_choice(encoder, EncodeSettings(codec=codec), SMALL, None)):
+        if not try_encoder(_choice(encoder, EncodeSettings.model_validate({"codec": codec}), SMALL, None)):
             found.append(encoder.name)
     return found
 
@@ -233,13 +247,14 @@ def _choice(
 
 def try_encoder(choice: Choice) -> str:
     """Why the encoder does not work here, in a few words; '' if it encoded some frames."""
-    return _try(choice.encoder.name, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
+    encoder = choice.encoder
+    return _try(encoder.name, encoder.container, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
 
 
 @cache
-def _try(name: str, pixel_format: str, options: tuple[tuple[str, str], ...], bitrate: int | None) -> str:
+def _try(name: str, kept_in: str, pixel_format: str, options: tuple[tuple[str, str], ...], bitrate: int | None) -> str:
     try:
-        with av.open(io.BytesIO(), "w", format=_exact_container(name)) as container:
+        with av.open(io.BytesIO(), "w", format=kept_in) as container:
             stream: Any = container.add_stream(name, rate=Fraction(25), options=dict(options))
             stream.width, stream.height, stream.pix_fmt = 256, 256, pixel_format
             if bitrate is not None:
@@ -266,16 +281,12 @@ def segment_container(choice: Choice) -> str:
     """
     if choice.encoder.name == "libvpx-vp9" and has_alpha(choice.pixel_format):
         return "matroska"
-    return _exact_container(choice.encoder.name)
+    return choice.encoder.container
 
 
-def template_container(encoder: str) -> str:
+def template_container(encoder: Encoder) -> str:
     """FFmpeg's name of the kind of mp4 that holds an encoder's stream; none holds FFV1."""
-    return "mov" if encoder == "prores_ks" else "mp4"
-
-
-def _exact_container(encoder: str) -> str:
-    return "mov" if encoder == "prores_ks" else "nut"
+    return "mov" if encoder.container == "mov" else "mp4"
 
 
 def _asked(choice: Choice) -> str:
@@ -293,7 +304,7 @@ def takes_codec(container: str, settings: EncodeSettings) -> bool:
 
 @cache
 def _takes(container: str, name: str) -> bool:
-    encoder = next(e for e in ENCODERS.values() if e.name == name)
+    encoder = next(each for each in ENCODERS.values() if each.name == name)
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             stream: Any = trial.add_stream(name, rate=25, options=dict(encoder.options))

@@ -1,13 +1,10 @@
 """Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
 
 import av
 from av.container import InputContainer
@@ -17,7 +14,6 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
 from recycle.system.cores import cores
 from recycle.system.places import is_here
@@ -27,15 +23,15 @@ from recycle.video.colour import RgbConverter, is_hdr
 from recycle.video.conceal import Decoded, decode
 from recycle.video.container import check_size, is_raw, open_container, video_stream
 from recycle.video.deinterlace import deinterlace
-from recycle.video.frame import ASSUMED_RATE, Beside, Clock, Frame, LazyFrame, Pixels
+from recycle.video.frame import ASSUMED_RATE, Beside, Clock, LazyFrame, Pixels
 from recycle.video.hardware import decodes_alike
 from recycle.video.image_file import image_size
-from recycle.video.images import ImageFolderReader
 from recycle.video.index import Index, beyond_end, build_index
 from recycle.video.lasting import Lasting
 from recycle.video.packets import demux
 from recycle.video.projection import Projection
 from recycle.video.sidedata import lost_kinds, side_data
+from recycle.video.source import USUAL, Companions, Reading, Source
 from recycle.video.stated import frame_rate, frame_step, stream_info
 from recycle.video.turn import turn_of
 
@@ -45,119 +41,90 @@ _BYTES_PER_PIXEL = 3
 """Of decoded pictures: 1.5 for 8-bit 4:2:0, 3 for 10-bit, up to 8."""
 
 
-class VideoReader:
+class VideoReader(Source):
     """The first real video stream of one file (never a cover picture), frame by frame.
 
-    Iterating decodes from the start, each time; only the frames within the decoder are held in memory. Frames
+    Reading decodes from the start, each time; only the frames within the decoder are held in memory. Frames
     that are lost to damage are concealed (`recycle.video.conceal`). Frames come upright (rotation and
     mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
     all of the size of the first: later frames of another size are resized.
     """
 
-    damaged = 0
-    """Packets that could not be read or decoded so far, in the latest iteration."""
-    concealed = 0
-    """Frames so far that stand for one that is lost."""
-    repaired = 0
-    """Timestamps so far that were missing, not later than the one before, or hours after it."""
-    deinterlaced = 0
-    """Frames so far that were interlaced."""
-    transparent_later = False
-    """Whether frames so far turned out transparent after a first one that was not."""
-    captions_later = False
-    """Whether frames so far turned out with captions after a first one that was not."""
-    lasting: int | None = None
-    """How long the last frame is shown, in units of the time base; known when an iteration has ended."""
+    kind = "video file"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        square_pixels: bool = False,
-        depth: Literal[8, 16] = 8,
-        threads: bool = True,
-        hardware: bool = False,
-        fps: Fraction | None = None,
-        max_pixels: int = MAX_PIXELS,
-        alpha: bool = False,
-    ) -> None:
-        """Open `path`; `square_pixels` widens or narrows frames until pixels are square; the height stays.
+    def __init__(self, path: Path, reading: Reading = USUAL) -> None:
+        """Open `path`. If frames have the alpha channel beside them, the processor decodes.
 
-        `depth` 8 gives uint8, 16 uint16 over its whole range. `threads` decodes with several, which is quicker unless
-        all cores are busy. `hardware` decodes on the GPU if the first frame shows that this gives the same. `fps` is
-        the rate of a raw stream, instead of the one that it states; other files have times of their own. `alpha` gives
-        the alpha channel of a source that has one beside its frames, which the processor then decodes. Raises
-        FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures of
-        more than `max_pixels`.
+        Raises FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures
+        of more than `max_pixels`.
         """
-        self.path = path
-        self._depth = depth
-        self._max_pixels = max_pixels
-        self._threads = threads
+        super().__init__(path, reading)
         self._give_alpha = False  # while the first frame is looked at
         self._container: InputContainer | None = None
-        with open_container(path, max_pixels=max_pixels) as container:
+        with self.watched():
+            self._look()
+
+    def _look(self) -> None:
+        """Find out all that opening the file and decoding its first frame tells."""
+        path, reading = self.path, self.reading
+        with open_container(path, max_pixels=reading.max_pixels) as container:
             stream = video_stream(container, path)
             known = (stream.width, stream.height) if stream.width else image_size(path) if is_here(path) else None
-            check_size(path, *(known or (0, 0)), max_pixels)
+            check_size(path, *(known or (0, 0)), reading.max_pixels)
             self._step = frame_step(stream)
             self._lasting = Lasting(container, stream, path, step=self._step)
             first = self._first(container, stream)
-            self._see_alpha(stream, first.frame, give=alpha)
-            self.hardware = hardware and not self._give_alpha and is_here(path) and decodes_alike(path, first.frame)
-            """Whether the GPU decodes."""
+            self._see_alpha(stream, first.frame)
+            on_gpu = reading.hardware and not self._give_alpha and is_here(path)
+            self.hardware = on_gpu and decodes_alike(path, first.frame)
             self._see_picture(first.frame)
-            self._see_file(container, stream, fps)
-            self._see_size(container, stream, first, square_pixels=square_pixels)
+            self._see_file(container, stream)
+            self._see_size(container, stream, first)
             if self.raw:
-                self._space_evenly(first, fps)
+                self._space_evenly(first)
+
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        """Anything: opening it tells whether it is a video."""
+        return True
+
+    def companions(self) -> Companions:
+        """The other streams of the file."""
+        return Companions(self.path)
 
     def _first(self, container: InputContainer, stream: VideoStream) -> Decoded:
         first = next(self._decode(container, stream), None)
         if first is None:
             raise FootageError(
                 f"{self.path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
-                f"most {self._max_pixels:,} pixels (--max-pixels)?"
+                f"most {self.reading.max_pixels:,} pixels (--max-pixels)?"
             )
         return first
 
-    def _see_alpha(self, stream: VideoStream, frame: av.VideoFrame, *, give: bool) -> None:
+    def _see_alpha(self, stream: VideoStream, frame: av.VideoFrame) -> None:
         decoder = alpha_decoder(stream)
         coded = None if decoder is None else self._first_with_alpha(decoder)
         self.alpha = has_alpha(frame.format.name) or coded is not None
-        """Whether the source has an alpha channel; without `alpha`, frames show the colours that lie beneath."""
-        self._give_alpha = give and self.alpha
+        self._give_alpha = self.reading.alpha and self.alpha
         self.transparent = is_transparent(coded or frame)
-        """Whether the first frame has transparent pixels."""
         self.may_be_transparent = coded is not None
-        """Whether frames have alpha that the usual decoder does not show."""
 
     def _see_picture(self, frame: av.VideoFrame) -> None:
         self.interlaced = frame.interlaced_frame
-        """Whether the source is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
         self.bits = max(component.bits for component in frame.format.components)
-        """Bits per sample of the source."""
         self.projection = Projection.of(frame)
-        """Spherical mapping and stereo mode of the picture."""
         self.hdr = is_hdr(frame)
-        """Whether the source has a high dynamic range; its frames are tone-mapped."""
         self.lost = lost_kinds(frame, hdr=self.hdr)
-        """Data beside the pixels of the first frame that frames do not carry, in words."""
         self.captions = Type.A53_CC in side_data(frame)
-        """Whether the first frame carries closed captions."""
         self._turn = turn_of(frame)
 
-    def _see_file(self, container: InputContainer, stream: VideoStream, fps: Fraction | None) -> None:
+    def _see_file(self, container: InputContainer, stream: VideoStream) -> None:
         self.raw = is_raw(container)
-        """Whether the source is a bare stream without timestamps: its frames are evenly spaced."""
-        self.rate_assumed = self.raw and fps is None and frame_rate(stream) is None
-        """Whether the times of frames rest on ASSUMED_RATE."""
-        self.ignores_fps = fps is not None and not self.raw
-        """Whether `fps` has no effect, because the source has timestamps of its own."""
+        self.rate_assumed = self.raw and self.reading.fps is None and frame_rate(stream) is None
+        self.ignores_fps = self.reading.fps is not None and not self.raw
         self.missing = beyond_end(container, stream)
-        """Frames that the file's index names behind its end: it is cut off."""
 
-    def _see_size(self, container: InputContainer, stream: VideoStream, first: Decoded, *, square_pixels: bool) -> None:
+    def _see_size(self, container: InputContainer, stream: VideoStream, first: Decoded) -> None:
         frame = first.frame
         aspect = stream.sample_aspect_ratio or Fraction(1)
         aspect = aspect if Fraction(1, 10) <= aspect <= 10 else Fraction(1)
@@ -165,22 +132,17 @@ class VideoReader:
         width, height = frame.width, frame.height
         if self._turn.transpose:
             width, height = height, width
-        if square_pixels:
+        if self.reading.square_pixels:
             width, aspect = max(1, round(width * aspect)), Fraction(1)
-        check_size(self.path, width, height, self._max_pixels)
+        check_size(self.path, width, height, self.reading.max_pixels)
         self.info = stream_info(self.path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
 
-    def _space_evenly(self, first: Decoded, fps: Fraction | None) -> None:
+    def _space_evenly(self, first: Decoded) -> None:
         """Frames of a raw stream last two units each."""
         self._origin, self._unit = first.pts, Fraction(self._step, 2)
         self._step = 2
-        rate = fps or self.info.average_rate or ASSUMED_RATE
+        rate = self.reading.fps or self.info.average_rate or ASSUMED_RATE
         self.info = replace(self.info, time_base=1 / (2 * rate), average_rate=rate, start=Fraction(0))
-
-    def __iter__(self) -> Iterator[Frame]:
-        with closing(self.read()) as frames:
-            for frame in frames:
-                yield frame.develop()
 
     def index(self, *, until: int | None = None) -> Index | None:
         """See `recycle.video.index.build_index`. Raises FootageError if the file cannot be opened."""
@@ -188,17 +150,12 @@ class VideoReader:
             return build_index(container, video_stream(container, self.path), until=until)
 
     def read(
-        self,
-        wanted: Callable[[int], bool] = lambda pts: True,
-        *,
-        start: int | None = None,
-        end: int | None = None,
-        entry: int | None = None,
+        self, *, start: int | None = None, end: int | None = None, entry: int | None = None
     ) -> Generator[LazyFrame]:
-        """The frames from timestamp `start` to before `end` that are `wanted`; it is asked for each, in order.
+        """See `Source.read`. A frame whose pixels are not asked for is decoded and not converted, which is several
+        times as fast.
 
-        What is not wanted, or whose pixels are not asked for, is decoded and not converted, which is several times as
-        fast. Decoding begins at the key frame `entry` (see `Index.entry`), and what is damaged before `start` is then
+        Decoding begins at the key frame `entry` (see `Index.entry`), and what is damaged before `start` is then
         not counted; None: at the first frame. Raises av.FFmpegError if the file cannot be reached any more.
         """
         self.close()
@@ -207,7 +164,7 @@ class VideoReader:
         self._container = container = self._open_at(entry)
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
-        to_rgb = RgbConverter(depth=self._depth, threads=self._threads)
+        to_rgb = RgbConverter(depth=self.reading.depth, threads=self.reading.threads)
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
         latest: tuple[int, int | None] | None = None
@@ -227,8 +184,6 @@ class VideoReader:
                 self.repaired += pts != stamp and not (self.raw and stamp is None)
                 self.concealed += decoded.concealed
                 self.deinterlaced += decoded.interlaced
-                if not wanted(pts):
-                    continue
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 beside = partial(self._beside, scaler, captions, decoded)
                 yield LazyFrame(convert, pts, time_base, decoded.concealed, beside)
@@ -263,7 +218,7 @@ class VideoReader:
             return Beside(captions=text)
         width, height = self.info.width, self.info.height
         width, height = (height, width) if self._turn.transpose else (width, height)
-        alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self._depth)
+        alpha = alpha_plane(scaler, decoded.frame, width=width, height=height, depth=self.reading.depth)
         return Beside(self._turn.apply(alpha[..., None])[..., 0], text)
 
     def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
@@ -275,7 +230,7 @@ class VideoReader:
 
     def _open_at(self, entry: int | None) -> InputContainer:
         """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
-        container = open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
+        container = open_container(self.path, hardware=self.hardware, max_pixels=self.reading.max_pixels)
         if entry is None:
             return container
         stream = video_stream(container, self.path)
@@ -289,12 +244,12 @@ class VideoReader:
         if right:
             return container
         container.close()
-        return open_container(self.path, hardware=self.hardware, max_pixels=self._max_pixels)
+        return open_container(self.path, hardware=self.hardware, max_pixels=self.reading.max_pixels)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
-        stream.thread_type = "AUTO" if self._threads else "NONE"
+        stream.thread_type = "AUTO" if self.reading.threads else "NONE"
         bytes_each = max(1, _BYTES_PER_PIXEL * stream.width * stream.height)
-        if self._threads and DECODER_BYTES // bytes_each < cores():
+        if self.reading.threads and DECODER_BYTES // bytes_each < cores():
             stream.codec_context.thread_count = max(1, DECODER_BYTES // bytes_each)
 
         def damage() -> None:
@@ -306,44 +261,10 @@ class VideoReader:
         def packets() -> "Iterator[Packet[VideoStream]]":
             return self._lasting.note(demux(container, stream))
 
-        return decode(packets, decoder or stream, step=step, damage=damage, max_pixels=self._max_pixels)
+        return decode(packets, decoder or stream, step=step, damage=damage, max_pixels=self.reading.max_pixels)
 
     def close(self) -> None:
         """Close the file if an iteration left it open."""
         if self._container is not None:
             self._container.close()
             self._container = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def open_frames(
-    path: Path,
-    *,
-    square_pixels: bool = False,
-    depth: Literal[8, 16] = 8,
-    threads: bool = True,
-    hardware: bool = False,
-    fps: Fraction | None = None,
-    max_pixels: int = MAX_PIXELS,
-    alpha: bool = False,
-) -> VideoReader | ImageFolderReader:
-    """Open a video file or a folder of numbered images; arguments as of VideoReader. Raises FootageError."""
-    if path.is_dir():
-        return ImageFolderReader(path, fps=fps, depth=depth, max_pixels=max_pixels, alpha=alpha)
-    return VideoReader(
-        path,
-        square_pixels=square_pixels,
-        depth=depth,
-        threads=threads,
-        hardware=hardware,
-        fps=fps,
-        max_pixels=max_pixels,
-        alpha=alpha,
-    )

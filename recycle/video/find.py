@@ -8,8 +8,9 @@ from recycle.errors import FootageError
 from recycle.names import plain
 from recycle.system.entries import GONE, examine, refuse_special
 from recycle.system.places import is_here
-from recycle.video.images import IMAGE_SUFFIXES, natural_key, numbered_images
+from recycle.video.numbered import IMAGE_SUFFIXES, listed, natural_key, numbered_images
 from recycle.video.sniff import IMAGE, WEBP, sniff
+from recycle.video.source import added_kind
 
 VIDEO_SUFFIXES = frozenset(
     {".264", ".265", ".360", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif"}
@@ -69,6 +70,8 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Foun
                 raise FootageError(_nothing_in(path, found))
         elif path.is_file():
             taken = [path]
+        elif kind := added_kind(path):
+            raise FootageError(f"{path} ({kind.kind}) is no file: it can be translated, and nothing else")
         else:
             raise FootageError(_absent(path))
         for source in taken:
@@ -80,6 +83,30 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Foun
 def find_sources(inputs: Sequence[Path]) -> list[Path]:
     """`find_footage`, for callers that need the sources alone."""
     return find_footage(inputs).sources
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The numbered images that make a folder one video, in numeric order; everything asks this.
+
+    Raises FootageError, in one line, if it cannot be read or is no such folder: if it holds none, if each is an
+    animation of its own, if they have the names of the videos beside them, or if one alone lies beside videos.
+    """
+    found = Found()
+    try:
+        images = numbered_images(folder)
+        numbered = _unless_animations(folder, images)
+        others = [path for path in folder.iterdir() if path not in numbered and not path.name.startswith(".")]
+    except OSError as error:
+        raise FootageError(f"cannot read {folder}: {error.strerror}") from error
+    if not numbered:
+        raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
+    videos = [path for path in others if examine(path)[0] == "file" and _is_video(path, found)]
+    if reason := _why_no_video(numbered, videos):
+        raise FootageError(
+            f"{folder} is a folder of videos, not of numbered images: {listed(sorted(path.name for path in numbered))} "
+            f"({reason}); to translate the videos, give a folder as output"
+        )
+    return images
 
 
 def beside_images(folder: Path) -> list[str]:
@@ -182,15 +209,20 @@ def _of_folder(here: Path, files: list[Path], found: Found) -> Iterator[Path]:
     numbered = _numbered(here, files)
     videos = [path for path in files if path not in numbered and _is_video(path, found)]
     yield from videos
-    stems = {path.stem for path in videos}
-    if videos and all(path.stem in stems for path in numbered):
-        found.left_out |= dict.fromkeys(numbered, THUMBNAIL)
-    elif videos and len(numbered) == 1:
-        found.left_out |= dict.fromkeys(numbered, LONE_IMAGE)
+    if reason := _why_no_video(numbered, videos):
+        found.left_out |= dict.fromkeys(numbered, reason)
     elif numbered:
         if videos:
             found.mixed.append(here)
         yield here
+
+
+def _why_no_video(numbered: frozenset[Path], videos: list[Path]) -> str:
+    """Why numbered images are no video, because of the videos beside them; '' if they are one, or there are none."""
+    stems = {path.stem for path in videos}
+    if videos and numbered and all(path.stem in stems for path in numbered):
+        return THUMBNAIL
+    return LONE_IMAGE if videos and len(numbered) == 1 else ""
 
 
 def _numbered(here: Path, files: list[Path]) -> frozenset[Path]:
@@ -198,10 +230,13 @@ def _numbered(here: Path, files: list[Path]) -> frozenset[Path]:
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
         return frozenset()
     try:
-        images = frozenset(numbered_images(here))
+        return _unless_animations(here, numbered_images(here))
     except OSError:  # reading them will tell
         return frozenset(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    return frozenset() if images and is_here(here) and all(map(_is_animated, images)) else images
+
+
+def _unless_animations(folder: Path, images: list[Path]) -> frozenset[Path]:
+    return frozenset() if images and is_here(folder) and all(map(_is_animated, images)) else frozenset(images)
 
 
 def _is_animated(path: Path) -> bool:
@@ -214,7 +249,7 @@ def _is_animated(path: Path) -> bool:
 def _is_video(path: Path, found: Found) -> bool:
     """Whether a file is a video; what it is instead, or why it cannot be read, is added to `found`."""
     suffix = path.suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
+    if suffix in VIDEO_SUFFIXES or added_kind(path):
         return True
     if suffix in UNFINISHED:
         found.left_out[path] = INCOMPLETE

@@ -6,7 +6,7 @@ from pathlib import Path
 from recycle.errors import FootageError
 from recycle.system.entries import refuse_special
 from recycle.system.places import is_here
-from recycle.video.images import numbered_images
+from recycle.video.numbered import numbered_images
 
 _CHUNK = 1 << 20
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +63,11 @@ class LazyFrame:
     beside: Callable[[], Beside] = lambda: NOTHING
     """Makes what belongs to the frame beside its pixels."""
 
+    @classmethod
+    def of(cls, pixels: Pixels, pts: int, time_base: Fraction) -> Self:
+        """A picture that is there already, (H, W, 3) RGB: such as one that was drawn or received."""
+        return cls(partial(sized, pixels), pts, time_base)
+
     @property
     def seconds(self) -> Fraction:
         """The presentation time in seconds, exactly."""
@@ -79,25 +86,33 @@ class LazyFrame:
         return Frame(self.pixels(size), self.pts, self.time_base, self.concealed, self.beside())
 
 
+def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
+    """RGB at `size` (width, height), without aliasing; None: as it is. `rough` makes no difference."""
+    if size is None or size == (pixels.shape[1], pixels.shape[0]):
+        return pixels
+    how = cv2.INTER_AREA if size[0] * size[1] < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=pixels.dtype)
+
+
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a reader delivers."""
+    """What a source delivers."""
 
     width: int
     height: int
     """Size of the delivered frames in pixels: upright, and with square pixels if they were asked for."""
     time_base: Fraction
-    average_rate: Fraction | None
+    average_rate: Fraction | None = None
     """Frames per second; None if unknown or absurd."""
-    sample_aspect_ratio: Fraction
+    sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a delivered pixel over its height; 1 if unknown."""
-    start: Fraction
+    start: Fraction = Fraction(0)
     """Seconds at which the first frame is shown."""
-    duration: Fraction | None
+    duration: Fraction | None = None
     """Seconds from `start` to the end, as the file claims."""
-    frame_count: int | None
+    frame_count: int | None = None
     """Estimated number of frames, from the file's claims."""
-    rotation: int
+    rotation: int = 0
     """Counter-clockwise degrees by which the stored picture is turned to stand upright (already done)."""
 
 

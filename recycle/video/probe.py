@@ -1,6 +1,7 @@
-"""What a video file holds, and what about it needs care."""
+"""What a video file, or another source, holds, and what about it needs care."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +18,12 @@ from recycle.errors import FootageError
 from recycle.names import plain
 from recycle.video.colour import colour_of
 from recycle.video.container import open_container, video_stream
-from recycle.video.decode import VideoReader
 from recycle.video.frame import ASSUMED_RATE
+from recycle.video.kinds import open_source
+from recycle.video.numbered import listed
 from recycle.video.packets import demux
 from recycle.video.shots import ShotFinder
+from recycle.video.source import Reading, Source
 from recycle.video.stated import frame_rate
 
 _SAMPLE = 300
@@ -75,17 +78,19 @@ class ColourFacts(BaseModel):
 
 
 class VideoInfo(BaseModel):
-    """A video file; `model_dump_json` gives it as JSON."""
+    """A video file or another source; `model_dump_json` gives it as JSON."""
 
     model_config = ConfigDict(frozen=True)
     path: str
     container: str
+    """FFmpeg's name of a file's container; what it is, for another source, such as 'folder of images'."""
     size: int
     """Bytes."""
     duration_seconds: float | None
     """As the file claims."""
     start_seconds: float
     streams: tuple[StreamFacts, ...]
+    """Of a file; no other source has any."""
     width: int
     height: int
     """Size of the upright picture in its own pixels."""
@@ -112,53 +117,100 @@ class VideoInfo(BaseModel):
     """What needs care, one line each."""
 
 
-def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
-    """Facts about a video file. `cuts` decodes all of it: to find cuts, count frames and find damage.
+@dataclass(frozen=True)
+class _Seen:
+    """What decoding all frames showed; nothing of it where cuts were not looked for."""
 
-    Raises FootageError, in one line, if the file cannot be read as a video, or has pictures of more than `max_pixels`.
+    times: tuple[Fraction, ...]
+    """Of the frames that can be decoded, in seconds."""
+    starts: tuple[int, ...]
+    """Numbers of the frames with which shots begin."""
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """See `VideoInfo.cuts`."""
+        return tuple(round(float(self.times[start]), 3) for start in self.starts[1:])
+
+
+def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
+    """Facts about a video file, a folder of numbered images or another source.
+
+    `cuts` decodes all of it, unless it is live: to find cuts, count frames and find damage.
+
+    Raises FootageError, in one line, if it cannot be read, or has pictures of more than `max_pixels`.
     """
-    reader = VideoReader(path, max_pixels=max_pixels)
-    times: list[Fraction] = []
-    starts: list[int] = []
-    if cuts:
-        finder = ShotFinder()
-        for frame in reader:
-            if not frame.concealed:
-                finder.add(frame.pixels)
-                times.append(frame.seconds)
-        starts = finder.finish()
-    with open_container(path, max_pixels=max_pixels) as container:
-        stream = video_stream(container, path)
-        variable = _varies(times or _packet_times(container, stream), 1 / (reader.info.average_rate or ASSUMED_RATE))
-    with open_container(path, max_pixels=max_pixels) as container:
-        stream = video_stream(container, path)
-        first, used = _first_frame(container, stream, path), stream.index
-        info = VideoInfo(
-            path=plain(str(path)),
-            container=container.format.name,
-            size=path.stat().st_size,
-            duration_seconds=None if reader.info.duration is None else float(reader.info.duration),
-            start_seconds=float(reader.info.start),
-            streams=tuple(_stream_facts(s) for s in container.streams),
-            width=reader.info.width,
-            height=reader.info.height,
-            rate=_rate(reader.info.average_rate if reader.raw else frame_rate(stream), times),
-            rate_is=("assumed" if reader.rate_assumed else "stated") if reader.raw else None,
-            variable_rate=variable,
-            rotation=reader.info.rotation,
-            sample_aspect_ratio=str(reader.info.sample_aspect_ratio),
-            pixel_format=first.format.name,
-            bit_depth=max(component.bits for component in first.format.components),
-            colour=_colour_facts(first),
-            interlaced=first.interlaced_frame or reader.deinterlaced > 0,
-            interlaced_frames=reader.deinterlaced if cuts else None,
-            frames=len(times) if cuts else None,
-            cuts=tuple(round(float(times[start]), 3) for start in starts[1:]) if cuts else None,
-            notices=(),
-        )
-    lasting = (reader.lasting or 0) * reader.info.time_base
-    notices = (*_notices(info, times, lasting, reader.damaged, used), *_beside(reader))
-    return info.model_copy(update={"notices": notices})
+    with open_source(path, Reading(max_pixels=max_pixels)) as source:
+        seen = _decode(source) if cuts and source.seekable else None
+        file = source.companions().file
+        info, used = _of_frames(source, seen), 0
+        if file is not None:
+            info, used = _with_file(info, source, seen, file)
+        lasting = (source.lasting or 0) * source.info.time_base
+        times = list(seen.times) if seen else []
+        notices = (*_notices(info, times, lasting, source, used), *_beside(source))
+        return info.model_copy(update={"notices": notices})
+
+
+def _decode(source: Source) -> _Seen:
+    times, finder = [], ShotFinder()
+    for frame in source:
+        if not frame.concealed:
+            finder.add(frame.pixels)
+            times.append(frame.seconds)
+    return _Seen(tuple(times), tuple(finder.finish()))
+
+
+def _of_frames(source: Source, seen: _Seen | None) -> VideoInfo:
+    """What the frames of any source tell."""
+    info, times = source.info, list(seen.times) if seen else []
+    rate = info.average_rate
+    return VideoInfo(
+        path=plain(str(source.path)),
+        container=source.kind,
+        size=sum(file.size for file in source.state.files.values()) if source.state else 0,
+        duration_seconds=None if info.duration is None else float(info.duration),
+        start_seconds=float(info.start),
+        streams=(),
+        width=info.width,
+        height=info.height,
+        rate=_rate(rate, [] if source.raw else times),
+        rate_is=("assumed" if source.rate_assumed else "stated") if source.raw else None,
+        variable_rate=not source.raw and _varies(times, 1 / (rate or ASSUMED_RATE)),
+        rotation=info.rotation,
+        sample_aspect_ratio=str(info.sample_aspect_ratio),
+        pixel_format="rgba" if source.alpha else "rgb24",
+        bit_depth=source.bits,
+        colour=ColourFacts(
+            matrix="rgb", matrix_assumed=False, range="full", range_assumed=False, primaries=None, transfer=None
+        ),
+        interlaced=source.interlaced or source.deinterlaced > 0,
+        interlaced_frames=None if seen is None else source.deinterlaced,
+        frames=None if seen is None else len(times),
+        cuts=None if seen is None else seen.cuts,
+        notices=(),
+    )
+
+
+def _with_file(info: VideoInfo, source: Source, seen: _Seen | None, file: Path) -> tuple[VideoInfo, int]:
+    """What the media file itself tells besides, and the number of the stream that is used."""
+    times, rate = list(seen.times) if seen else [], source.info.average_rate
+    with open_container(file, max_pixels=source.reading.max_pixels) as container:
+        stream = video_stream(container, file)
+        variable = _varies(times or _packet_times(container, stream), 1 / (rate or ASSUMED_RATE))
+    with open_container(file, max_pixels=source.reading.max_pixels) as container:
+        stream = video_stream(container, file)
+        first = _first_frame(container, stream, file)
+        facts = {
+            "container": container.format.name,
+            "size": file.stat().st_size,
+            "streams": tuple(_stream_facts(s) for s in container.streams),
+            "rate": _rate(rate if source.raw else frame_rate(stream), times),
+            "variable_rate": variable,
+            "pixel_format": first.format.name,
+            "bit_depth": max(component.bits for component in first.format.components),
+            "colour": _colour_facts(first),
+        }
+        return info.model_copy(update=facts), stream.index
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
@@ -231,7 +283,7 @@ def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
     )
 
 
-def _beside(reader: VideoReader) -> Iterator[str]:
+def _beside(reader: Source) -> Iterator[str]:
     if reader.transparent or reader.may_be_transparent:
         yield "transparent in parts: a translated video shows the colours beneath, unless --alpha keep"
     if reader.captions or reader.captions_later:
@@ -243,7 +295,7 @@ def _beside(reader: VideoReader) -> Iterator[str]:
         yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
 
 
-def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged: int, used: int) -> Iterator[str]:
+def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, source: Source, used: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
         yield f"stored turned by {info.rotation}°: frames are turned upright"
@@ -265,17 +317,20 @@ def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, damaged:
     if info.colour.matrix_assumed:
         yield f"no colour matrix is stated: {info.colour.matrix} is assumed"
     if info.rate_is == "assumed":
-        yield f"the stream states no frame rate: {ASSUMED_RATE} frames/s are assumed, unless translated with --fps"
+        what = "the stream states no frame rate" if info.streams else "images have no frame rate"
+        yield f"{what}: {ASSUMED_RATE} frames/s are assumed, unless translated with --fps"
     if info.interlaced and info.frames and info.interlaced_frames not in (None, info.frames):
         yield f"interlaced in parts ({info.interlaced_frames} of {info.frames} frames): these are deinterlaced"
     elif info.interlaced:
         yield "interlaced: frames are deinterlaced"
     if kinds.count("video") > 1:
         yield f"{kinds.count('video')} video streams: stream {used} is used"
-    if "audio" not in kinds:
+    if kinds and "audio" not in kinds:
         yield "no audio"
-    if damaged:
-        yield f"{damaged} damaged packets: what they show is lost, or wrong"
+    if source.bad:
+        yield f"{len(source.bad)} images cannot be read ({listed(list(source.bad))}): their neighbours are shown"
+    elif source.damaged:
+        yield f"{source.damaged} damaged packets: what they show is lost, or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
         span = float(times[-1] - times[0] + lasting)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +11,7 @@ import av
 
 from recycle.errors import FootageError
 from recycle.video.fingerprint import fingerprint
-from recycle.video.images import listed, numbered_images
+from recycle.video.numbered import listed, numbered_images
 
 _ROUNDINGS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which network and FAT file systems round times, at once or when they have written a file out."""
@@ -21,7 +22,9 @@ class SourceChanged(FootageError):
 
 
 @dataclass(frozen=True)
-class _Facts:
+class Facts:
+    """What tells one version of a file from another without reading it."""
+
     size: int
     modified: int
     """Nanoseconds."""
@@ -29,11 +32,12 @@ class _Facts:
     """Of the inode."""
 
     @classmethod
-    def of(cls, path: Path) -> "_Facts":
+    def of(cls, path: Path) -> "Facts":
+        """Raises OSError."""
         facts = path.stat()
         return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
-    def like(self, other: "_Facts") -> bool:
+    def like(self, other: "Facts") -> bool:
         """Whether size and time are the same, but for the rounding of a time."""
         return self.size == other.size and any(
             self.modified // unit == other.modified // unit and (not self.modified % unit or not other.modified % unit)
@@ -46,24 +50,30 @@ class SourceState:
     """A file or a folder of numbered images, as it was when this was made."""
 
     path: Path
-    fingerprint: str
-    """As `recycle.video.fingerprint.fingerprint`."""
-    files: dict[str, _Facts]
+    files: dict[str, Facts]
     """The file, or the images, by name."""
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Raises FootageError if the source cannot be read."""
-        try:
-            files = _files(path)
-        except OSError as error:
-            raise FootageError(f"cannot read {path}: {error.strerror}") from error
-        return cls(path, fingerprint(path), files)
+        """With its fingerprint. Raises FootageError if the source cannot be read."""
+        state = cls(path, files_of(path))
+        _ = state.fingerprint
+        return state
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """As `recycle.video.fingerprint.fingerprint`, when it was first asked for. Raises as it."""
+        return fingerprint(self.path)
+
+    @property
+    def modified(self) -> int:
+        """As `recycle.video.fingerprint.modified`."""
+        return 0 if self.path.is_dir() else next(iter(self.files.values())).modified
 
     def check(self) -> None:
         """Raise SourceChanged, in one line, if the source is not as it was."""
         try:
-            now = _files(self.path)
+            now = _facts(self.path)
         except OSError as error:
             raise SourceChanged(f"{self.path} was removed while it was read ({error.strerror})") from error
         if self.path.is_dir():
@@ -97,7 +107,7 @@ class SourceState:
             spoiled()
             raise
 
-    def _check_images(self, now: dict[str, _Facts]) -> None:
+    def _check_images(self, now: dict[str, Facts]) -> None:
         before = self.files
         for what, names in (
             ("were added", now.keys() - before.keys()),
@@ -111,6 +121,14 @@ class SourceState:
                 )
 
 
-def _files(path: Path) -> dict[str, _Facts]:
+def files_of(path: Path) -> dict[str, Facts]:
+    """The facts about the file `path`, or about its numbered images. Raises FootageError if it cannot be read."""
+    try:
+        return _facts(path)
+    except OSError as error:
+        raise FootageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _facts(path: Path) -> dict[str, Facts]:
     found = numbered_images(path) if path.is_dir() else [path]
-    return {file.name: _Facts.of(file) for file in found}
+    return {file.name: Facts.of(file) for file in found}

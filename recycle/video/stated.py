@@ -10,8 +10,9 @@ from av.video.stream import VideoStream
 from recycle.errors import FootageError
 from recycle.video.container import is_raw, open_container, video_stream
 from recycle.video.frame import ASSUMED_RATE, StreamInfo
-from recycle.video.images import numbered_images
 from recycle.video.lasting import states_the_end
+from recycle.video.numbered import numbered_images
+from recycle.video.source import added_kind
 
 _MAX_RATE = 480
 
@@ -32,18 +33,12 @@ def frame_step(stream: VideoStream) -> int:
     return max(1, round(1 / ((frame_rate(stream) or ASSUMED_RATE) * stream.time_base)))
 
 
-def check_rate(path: Path, fps: Fraction | None) -> None:
-    """Raise FootageError, in one line, if `fps` is given for a file that has timestamps of its own."""
-    if fps is None or path.is_dir():
-        return
-    with open_container(path) as container:
-        if not is_raw(container):
-            raise FootageError(f"{path} has timestamps of its own: --fps is for raw streams and folders of images")
-
-
 def estimate_frames(path: Path) -> int | None:
     """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
     try:
+        if kind := added_kind(path):
+            with kind(path) as source:
+                return source.info.frame_count
         if path.is_dir():
             return len(numbered_images(path))
         with open_container(path) as container:

@@ -1,12 +1,14 @@
 """The command line as a user meets it: real processes, real files, one clear line for each mistake."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,8 @@ import torch
 from recycle.cli import main
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.video.decode import open_frames
 from recycle.video.encode import write_video
+from recycle.video.kinds import open_source
 
 COMMANDS = [
     "probe",
@@ -178,6 +180,39 @@ def test_probe_speaks_to_people_and_to_programs(video: Path) -> None:
     assert '"width":64' in recycle("probe", video, "--json", "--no-cuts").stdout
 
 
+def test_probe_looks_into_folders_and_says_what_it_leaves_out(video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "frames").mkdir(parents=True)
+    for name in ("a.mp4", "b.mkv"):
+        shutil.copy(video, folder / name)
+    for number in range(3):
+        cv2.imwrite(str(folder / "frames" / f"{number}.png"), np.full((48, 64, 3), 80 * number, np.uint8))
+    (folder / "night.street").write_text('look = "night"\nseconds = 0.5\nwidth = 64\nheight = 48')
+    (folder / "notes.txt").write_text("no video")
+    (folder / "cut off.mp4").write_bytes(b"nothing")
+
+    told = recycle("probe", folder, "--no-cuts", "--json")
+    assert [Path(json.loads(line)["path"]).name for line in told.stdout.splitlines()] == [
+        *("a.mp4", "b.mkv", "frames", "night.street"),
+    ]
+    assert told.stderr.splitlines() == [
+        f"error: {folder}/cut off.mp4 is not a readable video file, or it is cut off at its header",
+        f"{folder}: left out: notes.txt (not a video)",
+    ]
+    assert told.returncode == 1
+
+    (folder / "cut off.mp4").unlink()
+    shown = recycle("probe", folder)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        *(str(folder / name) for name in ("a.mp4", "b.mkv", "frames", "night.street")),
+        f"{folder}: left out: notes.txt (not a video)",
+    ]
+    (tmp_path / "empty").mkdir()
+    assert_one_line(recycle("probe", tmp_path / "empty"), "holds no video and no numbered images")
+
+
 def test_a_street_is_filmed_once(tmp_path: Path) -> None:
     arguments = ("street", "night.mp4", "--look", "night", "--seconds", "0.5", "--width", "64", "--height", "48")
     assert recycle(*arguments, cwd=tmp_path).returncode == 0
@@ -330,7 +365,7 @@ def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:
     write_video(film, (np.full((48, 64, 3), 2 * i, np.uint8) for i in range(100)), fps=10)
     result = recycle("translate", film, tmp_path / "out.mp4", "--model", "identity", "--to", "b", "--preview")
     assert result.returncode == 0, result.stderr
-    with open_frames(tmp_path / "out.mp4") as reader:
+    with open_source(tmp_path / "out.mp4") as reader:
         frames = [frame.pixels for frame in reader]
     assert len(frames) == 40
     assert frames[0].shape == (48, 128, 3)

@@ -14,8 +14,9 @@ from recycle.evaluation import page as pages
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.playable import plays_in_browsers
 from recycle.evaluation.report import PREVIEW_LIMIT, write_report
-from recycle.video.decode import VideoReader, open_frames
+from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
+from recycle.video.kinds import open_source
 from tests.evaluation.conftest import Page
 
 METRICS = {
@@ -158,7 +159,7 @@ def test_what_browsers_cannot_play_is_copied(
     linked = [video["src"] for video in Page(path).of("video")]
     assert linked[:2] == ["report-videos/00-images.mp4", "report-videos/01-old.mp4"]
     for source, copy, embedded_copy in zip((images, old), linked, embedded, strict=False):
-        with open_frames(source) as before, VideoReader(tmp_path / copy) as after:
+        with open_source(source) as before, VideoReader(tmp_path / copy) as after:
             assert [frame.seconds for frame in after] == [frame.seconds for frame in before]
         assert plays_in_browsers(tmp_path / copy)
         assert base64.b64decode(embedded_copy.split(",")[1]) == (tmp_path / copy).read_bytes()

@@ -147,9 +147,11 @@ def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: P
     """Work that was interrupted goes on with the other setting."""
     from recycle.rendering.prepare import render_key
     from recycle.rendering.span import WHOLE
+    from recycle.video.kinds import open_source
 
     other = FAST.model_copy(update={"timestamps": "source"})
-    assert render_key(broadcast, {}, FAST, WHOLE, False) == render_key(broadcast, {}, other, WHOLE, False)
+    source = open_source(broadcast)
+    assert render_key(source, {}, FAST, WHOLE, False) == render_key(source, {}, other, WHOLE, False)
 
 
 def test_the_command_line_keeps_the_clock_if_asked_to(broadcast: Path, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from recycle.video.hdr import PEAK, SDR_WHITE, Transfer, to_standard
+from recycle.video.source import Reading
 from tests.translation.conftest import MakeVideo
 from tests.video.conftest import write
 
@@ -126,7 +127,7 @@ def test_ten_bits_are_kept_when_asked(tmp_path: Path, codec: Any) -> None:
     settings = TranslateSettings(codec=codec, depth=10, crf=None if codec in ("ffv1", "prores") else 4)
     report = Translator(None, device="cpu").translate_video(source, output, to="b", settings=settings)
     assert not any("bits" in notice for notice in report.notices)
-    with VideoReader(output, depth=16) as reader:
+    with VideoReader(output, Reading(depth=16)) as reader:
         assert reader.bits == 10
         levels = np.unique(next(iter(reader)).pixels[32, :, 1])
     assert len(levels) > 1.5 * len(np.unique(ramp // 257))

@@ -61,7 +61,7 @@ def test_what_is_finished_otherwise_than_promised_is_not_split(long: Path, tmp_p
     with pytest.raises(Interrupted):
         translator.translate_video(long, output, to="b", settings=settings, job=interrupted_at(SEGMENT + 1))
     assert split(long, output, settings=settings, key=key)
-    work = share_work(output, render_key(long, key, settings, WHOLE, False))
+    work = share_work(output, render_key(VideoReader(long), key, settings, WHOLE, False))
     record = work.read(0)
     assert record is not None
     without_one = record.stamps[:5] + record.stamps[6:]

@@ -20,8 +20,9 @@ from recycle.networks.bundle import Bundle
 from recycle.rendering.render import render
 from recycle.rendering.stretch import Transform
 from recycle.translation.translator import Translator
-from recycle.video.decode import VideoReader, open_frames
+from recycle.video.decode import VideoReader
 from recycle.video.frame import Frame, StreamInfo
+from recycle.video.kinds import open_source
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
 
@@ -36,12 +37,12 @@ def identity() -> Translator:
 
 
 def times(path: Path) -> list[Fraction]:
-    with open_frames(path) as reader:
+    with open_source(path) as reader:
         return [frame.seconds for frame in reader]
 
 
 def pictures(path: Path) -> NDArray[np.uint8]:
-    with open_frames(path) as reader:
+    with open_source(path) as reader:
         return np.stack([frame.pixels for frame in reader])
 
 
@@ -266,7 +267,7 @@ def test_a_model_translates_every_frame_of_a_video(make_video: MakeVideo, bundle
     counts = [*range(len(VARIABLE) + 1), len(VARIABLE)]
     progress = [event for event in calls if isinstance(event, Progress)]
     assert progress == [Progress(f"translating {source.name}", n, len(VARIABLE)) for n in counts]
-    with open_frames(source) as reader:
+    with open_source(source) as reader:
         expected = np.stack(list(translator.translate_frames(reader, to="b", settings=chosen)))
     assert psnr(luma(expected), luma(pictures(source))) < 20  # the model does change the picture
     assert psnr(luma(expected), luma(pictures(output))) > 28  # its colours are too strong for 4:2:0

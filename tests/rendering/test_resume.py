@@ -19,7 +19,7 @@ from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.work import SEGMENT, open_work, work_folder
 from recycle.translation.translator import Translator
-from recycle.video.decode import open_frames
+from recycle.video.kinds import open_source
 from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo
 from tests.video.conftest import overwrite_quarter, raw_video
@@ -29,7 +29,7 @@ LONG = range(0, (3 * SEGMENT + 40) * 512, 512)
 
 
 def frames_of(path: Path) -> list[tuple[Fraction, bytes]]:
-    with open_frames(path) as reader:
+    with open_source(path) as reader:
         return [(frame.seconds, frame.pixels.tobytes()) for frame in reader]
 
 

@@ -37,7 +37,7 @@ def times(path: Path) -> list[Fraction]:
 
 
 def translate_preview(source: Path, output: Path) -> list[Fraction]:
-    span = preview_span(source, FAST)
+    span = preview_span(VideoReader(source))
     Translator(None, device="cpu").translate_video(source, output, to="b", settings=FAST, span=span)
     return times(output)
 
@@ -47,7 +47,7 @@ def translate_preview(source: Path, output: Path) -> list[Fraction]:
 def test_a_preview_is_of_the_middle_of_the_frames(tmp_path: Path, suffix: str, offset: int) -> None:
     source = record(tmp_path / f"source{suffix}", seconds=12, offset=offset)
     stamps = times(source)
-    span = preview_span(source, FAST)
+    span = preview_span(VideoReader(source))
     assert span.start is not None
     assert span.end == span.start + 4
     assert span.start + 2 == pytest.approx(float(stamps[0] + stamps[-1]) / 2, abs=0.2)

@@ -20,8 +20,8 @@ from recycle.runs.compare import compare, unique_names
 from recycle.runs.pipeline import learn, make_street, prepare_footage, run
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
-from recycle.video.decode import open_frames
 from recycle.video.encode import write_video
+from recycle.video.kinds import open_source
 from tests.evaluation.conftest import Page
 from tests.jobs import saying, stepping
 
@@ -146,7 +146,7 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
     (source,) = (runs[1] / "held-out").glob("a-*.mp4")
     assert clips[0] == source.read_bytes()
     frames = [shot.read(i) for shot in find_shots(runs[0] / "frames" / "a") for i in range(len(shot.files))]
-    with open_frames(source) as video:
+    with open_source(source) as video:
         for shown, frame in zip(video, frames[-4:], strict=True):
             assert np.abs(shown.pixels.astype(int) - frame.permute(1, 2, 0).numpy()).mean() < 3
     for folder, clip in zip(runs[:2], clips[1:3], strict=True):

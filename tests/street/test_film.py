@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.cli.street import LookName
 from recycle.config import Appearance
 from recycle.events import Event, Job, Progress
 from recycle.street.film import Street
@@ -42,10 +41,6 @@ def test_a_frame_does_not_depend_on_what_was_drawn_before(appearance: Appearance
     assert len(by_frames) == len(SMALL)
     for index in indices:
         np.testing.assert_array_equal(SMALL.frame(index, appearance), by_frames[index])
-
-
-def test_the_command_line_offers_every_appearance() -> None:
-    assert get_args(LookName) == APPEARANCES
 
 
 def test_a_caller_who_writes_into_a_frame_changes_no_other() -> None:

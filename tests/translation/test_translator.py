@@ -119,7 +119,8 @@ def test_a_picture_and_a_stack_of_them_come_out_as_video_does(bundle: Bundle) ->
     translator = fp32(bundle)
     wanted = np.stack(list(translator.translate_frames(frames_of(pixels), to="b")))
     stack = translator(pixels, to="b")
-    assert (stack.dtype, stack.shape) == (np.uint8, pixels.shape)
+    assert stack.dtype == np.uint8
+    assert stack.shape == pixels.shape
     np.testing.assert_array_equal(stack, wanted)
     np.testing.assert_array_equal(translator(pixels[1], to="b"), wanted[1])
     deep = translator(pixels[0].astype(np.uint16) * 257, to="b")
@@ -179,7 +180,7 @@ def test_a_stream_of_other_than_pictures_of_one_size_is_refused(
 def test_a_stream_with_settings_out_of_range_is_refused_before_it_reads(bundle: Bundle) -> None:
     for wrong in ({"latency": -1}, {"stabilise": 2.0}, {"scale": "double"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
-            fp32(bundle).stream(iter(()), to="b", **wrong)  # type: ignore[arg-type]
+            fp32(bundle).stream(iter(()), to="b", **wrong)
 
 
 @pytest.mark.parametrize("scale", ["trained", "source", 20])

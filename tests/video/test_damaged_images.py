@@ -23,6 +23,7 @@ from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.image_file import DamagedImage, image_size, read_image
 from recycle.video.images import ImageFolderReader
+from recycle.video.source import Reading
 from tests.jobs import saying
 
 Pixels = NDArray[np.uint8]
@@ -213,9 +214,9 @@ def test_a_huge_picture_in_a_few_bytes_is_refused_without_memory(tmp_path: Path,
     script = f"""
 from pathlib import Path
 from recycle.errors import FootageError
-from recycle.video.decode import open_frames
+from recycle.video.kinds import open_source
 try:
-    open_frames(Path({str(source)!r}))
+    open_source(Path({str(source)!r}))
 except FootageError as error:
     print(error)
 for line in open("/proc/self/status"):
@@ -268,7 +269,7 @@ def test_pictures_that_grow_beyond_the_bound_are_concealed(
     with VideoReader(joined) as reader:
         everything = list(reader)
         assert reader.concealed == 0
-    with VideoReader(joined, max_pixels=64 * 48) as reader:
+    with VideoReader(joined, Reading(max_pixels=64 * 48)) as reader:
         bounded = list(reader)
         assert reader.damaged > 0
     assert len(everything) == 24

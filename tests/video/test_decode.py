@@ -1,7 +1,6 @@
 """Every frame of a video comes out, upright, in its own colours, with its own timestamp."""
 
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -20,8 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.video.decode import VideoReader, open_frames
+from recycle.video.decode import VideoReader
 from recycle.video.frame import Clock, Frame, longest_pause
+from recycle.video.kinds import open_source
+from recycle.video.source import Reading
 from recycle.video.stated import estimate_frames
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +31,7 @@ Make = Callable[..., Path]
 
 
 def read(path: Path, *, square_pixels: bool = False) -> list[Frame]:
-    with VideoReader(path, square_pixels=square_pixels) as reader:
+    with VideoReader(path, Reading(square_pixels=square_pixels)) as reader:
         return list(reader)
 
 
@@ -162,7 +163,7 @@ def test_square_pixels(tmp_path: Path, make_video: Make, moving_frames: Frames, 
     path = make_video(tmp_path / "a.mp4", moving_frames(2, 64, 48), aspect=Fraction(4, 3), turn=turn)
     with VideoReader(path) as reader:
         assert reader.info.sample_aspect_ratio == (Fraction(3, 4) if turned else Fraction(4, 3))
-    with VideoReader(path, square_pixels=True) as reader:
+    with VideoReader(path, Reading(square_pixels=True)) as reader:
         shape = next(iter(reader)).pixels.shape
         assert reader.info.sample_aspect_ratio == 1
         assert shape == (reader.info.height, reader.info.width, 3)
@@ -253,7 +254,7 @@ def test_what_is_no_video_is_one_clear_line(tmp_path: Path, make_video: Make, mo
     (tmp_path / "ansi.txt").write_text("this is a text\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "header.mp4").write_bytes(video.read_bytes()[:40])
-    (tmp_path / "noise.mkv").write_bytes(os.urandom(5000))
+    (tmp_path / "noise.mkv").write_bytes(np.random.default_rng(0).bytes(5000))
     cv2.imwrite(str(tmp_path / "picture.png"), moving_frames(1)[0])
     shutil.copy(tmp_path / "picture.png", tmp_path / "picture.mp4")
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
@@ -402,7 +403,7 @@ AWKWARD = {
 @pytest.mark.parametrize("name", AWKWARD)
 def test_real_awkward_files(real_footage: Path, name: str) -> None:
     count, width, height = AWKWARD[name]
-    with open_frames(real_footage / "awkward" / name) as reader:
+    with open_source(real_footage / "awkward" / name) as reader:
         last, seen = None, 0
         for frame in reader:
             assert frame.pixels.shape == (height, width, 3)
@@ -426,7 +427,7 @@ def test_a_real_turned_film_stands_upright(real_footage: Path) -> None:
 
 def test_hardware_is_used_only_where_it_gives_the_same(tmp_path: Path, moving_frames: Any, make_video: Any) -> None:
     source = make_video(tmp_path / "source.mp4", moving_frames(6, 320, 240))
-    with VideoReader(source) as software, VideoReader(source, hardware=True) as either:
+    with VideoReader(source) as software, VideoReader(source, Reading(hardware=True)) as either:
         assert either.hardware in (False, torch.cuda.is_available())
         for a, b in zip(software, either, strict=True):
             assert a.pts == b.pts

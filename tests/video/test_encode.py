@@ -19,6 +19,7 @@ from recycle.errors import OutputError
 from recycle.video.codecs import choose_encoder
 from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors, write_video
+from recycle.video.source import Reading
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 H264 = choose_encoder(EncodeSettings())
@@ -223,7 +224,7 @@ def test_smaller_frames_are_stretched_to_the_picture(
         for number in range(3):
             encoder.write(small, number)
         encoder.close()
-    with VideoReader(tmp_path / "a.mkv", depth=depth) as reader:
+    with VideoReader(tmp_path / "a.mkv", Reading(depth=depth)) as reader:
         got = next(iter(reader)).pixels[: size[1], : size[0]] * (255 / levels)
     error = (got - wave(*size) * 255)[4:-4, 4:-4]
     assert np.abs(error).max() <= 3

@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from recycle.errors import FootageError
 from recycle.video import find
 from recycle.video.decode import VideoReader
-from recycle.video.find import beside_images, find_footage, find_sources, left_out_lines, relative_names
+from recycle.video.find import beside_images, find_footage, find_sources, images_in, left_out_lines, relative_names
 from recycle.video.fingerprint import fingerprint
+from recycle.video.kinds import open_source
+from recycle.video.probe import probe
 from recycle.video.sniff import sniff
 
 Pixels = NDArray[np.uint8]
@@ -230,3 +232,52 @@ def test_the_output_within_the_input_is_not_searched(tmp_path: Path, make_video:
     (tmp_path / "out" / "translate.json").write_text("{}")
     found = find_footage([tmp_path], without=tmp_path / "out")
     assert (found.sources, found.left_out) == ([made], {})
+
+
+ARRANGEMENTS: dict[str, tuple[list[str], bool]] = {
+    "images alone": (["1.png", "2.png", "3.png"], True),
+    "one image": (["1.png"], True),
+    "nothing": ([], False),
+    "other files": (["notes.txt"], False),
+    "images and other files": (["1.png", "2.png", "notes.txt", ".3.png"], True),
+    "images without numbers": (["a.png", "b.png"], False),
+    "images beside a video": (["1.png", "2.png", "v.mp4"], True),
+    "one image beside a video": (["1.png", "v.mp4"], False),
+    "one image beside several": (["1.png", "v.mp4", "w.mkv"], False),
+    "images with the names of videos": (["v1.png", "v2.png", "v1.mp4", "v2.mp4"], False),
+    "one more than the videos": (["v1.png", "v2.png", "v3.png", "v1.mp4", "v2.mp4"], True),
+}
+
+
+@pytest.mark.parametrize("name", ARRANGEMENTS)
+def test_all_agree_on_what_a_folder_of_images_is(
+    tmp_path: Path, make_video: Make, moving_frames: Frames, name: str
+) -> None:
+    """The search of folders (extract, train, translate to a folder), opening (translate to a file) and the probe."""
+    files, is_video = ARRANGEMENTS[name]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for file in files:
+        if file.endswith(".png"):
+            image(folder / file)
+        elif file.endswith(".txt"):
+            (folder / file).write_text("no video")
+        else:
+            make_video(folder / file, moving_frames(2))
+    try:
+        found = find_sources([folder])
+    except FootageError:
+        found = []
+    assert (folder in found) is is_video
+    if is_video:
+        images = [file for file in files if file.endswith(".png") and not file.startswith(".")]
+        assert [path.name for path in images_in(folder)] == images
+        with open_source(folder) as source:
+            assert sum(1 for _ in source) == len(images)
+        info = probe(folder)
+        assert (info.container, info.frames) == ("folder of images", len(images))
+        return
+    for read in (images_in, open_source, probe):
+        with pytest.raises(FootageError, match=str(folder)) as caught:
+            read(folder)
+        assert "\n" not in str(caught.value)

@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.video.decode import open_frames
 from recycle.video.image_file import read_image
-from recycle.video.images import ImageFolderReader, natural_key, numbered_images
+from recycle.video.images import ImageFolderReader
+from recycle.video.kinds import open_source
+from recycle.video.numbered import natural_key, numbered_images
+from recycle.video.source import Reading
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 
@@ -25,7 +27,7 @@ def test_numeric_order_and_timestamps(tmp_path: Path, moving_frames: Frames) -> 
     frames = moving_frames(12)
     for index, pixels in enumerate(frames):
         save(tmp_path / f"frame {index + 1}.png", pixels)  # "frame 10" sorts before "frame 2" as text
-    with open_frames(tmp_path) as reader:
+    with open_source(tmp_path) as reader:
         got = list(reader)
         assert isinstance(reader, ImageFolderReader)
         assert (reader.info.width, reader.info.height, reader.info.frame_count) == (64, 48, 12)
@@ -37,7 +39,7 @@ def test_numeric_order_and_timestamps(tmp_path: Path, moving_frames: Frames) -> 
 
 def test_the_rate_can_be_given(tmp_path: Path, moving_frames: Frames) -> None:
     save(tmp_path / "0.png", moving_frames(1)[0])
-    with ImageFolderReader(tmp_path, fps=Fraction(30000, 1001)) as reader:
+    with ImageFolderReader(tmp_path, Reading(fps=Fraction(30000, 1001))) as reader:
         assert next(iter(reader)).time_base == Fraction(1001, 30000)
 
 
@@ -91,7 +93,7 @@ def test_natural_order() -> None:
 
 
 def test_real_images(real_footage: Path) -> None:
-    with open_frames(real_footage / "masks" / "cows" / "masks") as reader:
+    with open_source(real_footage / "masks" / "cows" / "masks") as reader:
         masks = [frame.pixels for frame in reader]
     assert len(masks) == 104
     assert set(np.unique(masks[0])) <= {0, 255}

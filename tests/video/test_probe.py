@@ -5,11 +5,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
+from recycle.video.describe import describe
 from recycle.video.probe import VideoInfo, probe
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
@@ -130,3 +132,23 @@ def test_real_files(real_footage: Path) -> None:
     assert info.rate == pytest.approx(30, rel=0.01)  # the file claims 1000
     assert probe(awkward / "bt709_full_range.mp4", cuts=False).colour.range == "full"
     assert probe(awkward / "h265_10bits.mp4", cuts=False).bit_depth == 10
+
+
+def test_a_folder_of_images_is_probed_like_a_video(tmp_path: Path, moving_frames: Frames) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, pixels in enumerate([*moving_frames(6), *(255 - frame for frame in moving_frames(6))]):
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+    (folder / "3.png").write_bytes(b"broken")
+    info = probe(folder)
+    assert (info.width, info.height, info.rate, info.rate_is, info.frames) == (64, 48, 25.0, "assumed", 11)
+    assert (info.container, info.streams, info.pixel_format) == ("folder of images", (), "rgb24")
+    assert info.size == sum(file.stat().st_size for file in folder.iterdir())
+    assert info.cuts == (0.24,)
+    assert info.notices == (
+        "images have no frame rate: 25 frames/s are assumed, unless translated with --fps",
+        "1 images cannot be read (3.png): their neighbours are shown",
+    )
+    assert VideoInfo.model_validate_json(info.model_dump_json()) == info
+    assert probe(folder, cuts=False).frames is None
+    assert "folder of images" in describe(info)

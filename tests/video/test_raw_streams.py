@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError
-from recycle.rendering.prepare import render_key
+from recycle.rendering.prepare import check_rate, render_key
 from recycle.rendering.span import WHOLE
 from recycle.system.priority import usual_priority
 from recycle.translation.translator import Translator
-from recycle.video.decode import VideoReader, open_frames
+from recycle.video.decode import VideoReader
 from recycle.video.describe import describe
+from recycle.video.kinds import open_source
 from recycle.video.probe import probe
-from recycle.video.stated import check_rate
+from recycle.video.source import Reading
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
 Make = Callable[..., Path]
@@ -75,7 +76,7 @@ def test_frames_come_in_order_evenly_spaced_at_the_right_rate(
     frames = moving_frames(12, 128, 64)
     path = encode(tmp_path / f"a.{suffix}", frames, codec, rate, options, format)
     right = given or (rate if stated else Fraction(25))
-    with open_frames(path, fps=given) as reader:
+    with open_source(path, Reading(fps=given)) as reader:
         got = list(reader)
         assert reader.info.average_rate == right
         assert reader.rate_assumed is (given is None and not stated)
@@ -142,8 +143,8 @@ def test_a_translation_has_the_given_rate(tmp_path: Path, moving_frames: Frames,
 def test_files_with_timestamps_keep_them(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     video = make_video(tmp_path / "a.mp4", moving_frames(5))
     with pytest.raises(FootageError, match=r"a\.mp4 has timestamps of its own"):
-        check_rate(video, Fraction(30))
-    check_rate(video, None)
+        check_rate(open_source(video, Reading(fps=Fraction(30))))
+    check_rate(open_source(video))
     seconds, notices = rendered(video, tmp_path / "b.mp4", 30)  # one of a folder
     assert seconds == [Fraction(n, 25) for n in range(5)]
     assert any("--fps has no effect" in notice for notice in notices)
@@ -162,7 +163,7 @@ def test_the_rate_belongs_to_the_key_of_the_work(tmp_path: Path, moving_frames: 
     keys = []
     for fps in (None, "30", "30000/1001"):
         settings = TranslateSettings.model_validate({"fps": fps})
-        keys.append(str(render_key(images, translator.key("b", settings), settings, WHOLE, compare=False)))
+        keys.append(str(render_key(open_source(images), translator.key("b", settings), settings, WHOLE, compare=False)))
     assert len(set(keys)) == 3
 
 

@@ -1,0 +1,87 @@
+"""The procedural street as a source of frames: a small text file says which street, nothing is filmed beforehand."""
+
+import tomllib
+from collections.abc import Callable, Generator
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from recycle.config import Appearance, parse_settings
+from recycle.config.base import MANY, Settings
+from recycle.errors import ConfigError, FootageError
+from recycle.street.film import Street
+from recycle.video.frame import LazyFrame, Pixels, StreamInfo, sized
+from recycle.video.index import Index
+from recycle.video.source import USUAL, Reading, Source, numbers
+
+_LONGEST = 10_000
+"""Bytes of a file that describes a street."""
+
+
+class StreetFile(Settings):
+    """What a .street file holds, as TOML."""
+
+    look: Appearance = "day"
+    """Appearance of the street."""
+    seed: int = Field(0, ge=0, le=MANY)
+    """Another seed gives another street."""
+    width: int = Field(640, ge=32, le=4096)
+    """Width of the frames in pixels."""
+    height: int = Field(384, ge=32, le=4096)
+    """Height of the frames in pixels."""
+    fps: int = Field(24, ge=1, le=120)
+    """Frames per second."""
+    seconds: float = Field(10.0, gt=0, le=1e5)
+    """Length."""
+
+
+class StreetSource(Source):
+    """The street that a .street file describes. The index of a frame is its pts; a frame is painted when it is asked
+    for. It has no sound."""
+
+    kind = "street"
+    direct = True
+    lasting = 1
+
+    def __init__(self, path: Path, reading: Reading = USUAL) -> None:
+        """Read the description. Raises FootageError, in one line, for one that does not hold."""
+        super().__init__(path, reading)
+        try:
+            with path.open("rb") as file:
+                wanted = parse_settings(StreetFile, tomllib.loads(file.read(_LONGEST).decode()))
+        except OSError as error:
+            raise FootageError(f"cannot read {path}: {error.strerror or error}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+            raise FootageError(f"{path} describes no street: {error}") from error
+        self._film = Street(wanted.seed, wanted.width, wanted.height, wanted.fps, wanted.seconds)
+        self._look = wanted.look
+        self.ignores_fps = reading.fps is not None
+        count, rate = len(self._film), Fraction(wanted.fps)
+        self.info = StreamInfo(
+            wanted.width, wanted.height, 1 / rate, average_rate=rate, duration=count / rate, frame_count=count
+        )
+
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        """Whether the name ends in .street."""
+        return path.suffix.lower() == ".street"
+
+    def index(self, *, until: int | None = None) -> Index:
+        """Every frame is a key frame."""
+        stamps = tuple(range(len(self._film)))
+        return Index(stamps, stamps)
+
+    def read(
+        self, *, start: int | None = None, end: int | None = None, entry: int | None = None
+    ) -> Generator[LazyFrame]:
+        """See `Source.read`."""
+        for number in numbers(len(self._film), start, end):
+            paint: Callable[[], np.ndarray] = cache(partial(self._film.frame, number, self._look))
+            yield LazyFrame(partial(_shown, paint), number, self.info.time_base)
+
+
+def _shown(paint: Callable[[], np.ndarray], size: tuple[int, int] | None, rough: bool) -> Pixels:
+    return sized(paint(), size, rough)

@@ -1,0 +1,10 @@
+"""Words that the command line and the settings share: the values that an option may have. It needs no other package."""
+
+from typing import Literal
+
+Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
+"""Of the procedural street."""
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
+"""Of written video; `recycle.video.codecs` has a row for each."""
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""In which networks compute."""
