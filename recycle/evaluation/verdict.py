@@ -113,7 +113,7 @@ def _judge_way(scores: Mapping[str, float], way: str) -> _Way:
     found = [finding for finding in find_failures(scores) if finding.direction == way]
     part, reason = _nearness(scores, way)
     reasons = [finding.text for finding in found]
-    if part is None or part > 0:  # else a finding says so
+    if reason:
         reasons.append(f"{NAMES[way]}: {reason}")
     if any(finding.certain for finding in found) or (part is not None and part <= 0):
         state: _State = "failed"
@@ -137,6 +137,8 @@ def _nearness(scores: Mapping[str, float], way: str) -> tuple[float | None, str]
                 parts.append((1 - own / untouched, f"{shown} {own:.3g}, the input's {untouched:.3g}"))
     if parts:
         part, figures = min(parts)
+        if part <= 0:  # a finding says so
+            return part, ""
         return part, (
             f"the translation is {min(part, 1):.0%} of the way from the untouched input to real frames of {way[1]} "
             f"({figures})"
@@ -146,10 +148,10 @@ def _nearness(scores: Mapping[str, float], way: str) -> tuple[float | None, str]
     closeness, before = scores.get(f"psnr_{way}"), scores.get(f"psnr_{way}_input")
     if closeness is not None and before is not None:
         part = 1 - 10 ** ((before - closeness) / 20)
-        return part, (
-            f"the translation is {part:.0%} of the way from the untouched input to the truth "
-            f"(PSNR {closeness:.1f} dB, the input's {before:.1f} dB)"
-        )
+        figures = f"(PSNR {closeness:.1f} dB, the input's {before:.1f} dB)"
+        if part <= 0:
+            return part, f"the translation is no nearer to the truth than the untouched input is {figures}"
+        return part, f"the translation is {part:.0%} of the way from the untouched input to the truth {figures}"
     return None, "neither the truth nor scores of real frames are there to compare with"
 
 
