@@ -66,8 +66,8 @@ def train(
     wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision)
     limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
-    task, folder = open_task(given, wishes, job or Job(), footage=footage, train=limits)
-    return learn(task, RunFolder(folder), job=job)
+    task, folder, origin = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    return learn(task, RunFolder(folder), origin=origin, job=job)
 
 
 def translate(

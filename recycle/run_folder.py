@@ -79,6 +79,16 @@ class RunFolder:
         return self.folder / "validation.json"
 
     @property
+    def health(self) -> Path:
+        """What went wrong while it trained, one line each."""
+        return self.folder / "health.log"
+
+    @property
+    def origin(self) -> Path:
+        """Which pipeline file the run belongs to."""
+        return self.folder / "origin.json"
+
+    @property
     def translated(self) -> Path:
         """Translated test videos."""
         return self.folder / "translated"

@@ -18,6 +18,8 @@ NAMES = {
     "held_out": "held-out",
     "previews": "previews",
     "validation": "validation.json",
+    "health": "health.log",
+    "origin": "origin.json",
     "translated": "translated",
     "metrics": "metrics.json",
     "lock": ".lock",

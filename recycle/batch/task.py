@@ -68,30 +68,46 @@ def is_batch(source: Path, output: Path) -> bool:
     return source.is_dir() and (output.suffix.lower() not in CONTAINERS or output.is_dir())
 
 
-def describe_plan(task: Folder, *, overwrite: bool, retry_failed: bool) -> str:
-    """What would be done, what is risky about each file, and how long it will take."""
+@dataclass(frozen=True)
+class Forecast:
+    """What a translation of a folder would do."""
+
+    lines: tuple[str, ...]
+    """Of each file what would be done with it, and what of it will be lost or changed; last, the sums."""
+    failing: int
+    """Files that would fail, as far as one can tell without decoding all of them."""
+
+
+def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
+    """What would be done, what is risky about each file, what will fail, and how long it will take.
+
+    Damage within a video shows only when all of it is decoded, and is not foreseen. Raises FootageError if the folder
+    holds nothing, OutputError if the record of the output folder is damaged.
+    """
     ledger = Ledger(task.out)
     found = task.survey(ledger)
     plans = plan(found.jobs, ledger, task.key(), overwrite=overwrite, retry_failed=retry_failed)
-    lines, hopeless = [], 0
+    lines, counts = [], {"translate": 0, "skip": 0, "fail": 0}
+    possible = []
     for one in plans:
-        reason = f": {one.reason}" if one.reason else ""
-        lines.append(f"{one.action:<9} {one.job.name} -> {plain(str(one.job.output))}{reason}")
-        if one.action == "translate":
+        action, reason, notices = one.action, one.reason, []
+        if action == "translate":
             try:
-                lines += [f"          {notice}" for notice in foresee(one.job.source, one.job.output, task.settings)]
+                notices = foresee(one.job.source, one.job.output, task.settings)
+                possible.append(one)
             except (RecycleError, OSError) as error:
-                hopeless += 1
-                lines.append(f"          will fail: {plain(str(error))}")
+                action, reason = "fail", plain(str(error))
+        counts[action] += 1
+        lines.append(f"{action:<9} {one.job.name} -> {plain(str(one.job.output))}{': ' if reason else ''}{reason}")
+        lines += [f"          {notice}" for notice in notices]
     lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
     lines += found.notices()
-    frames, seconds = estimate(plans, lambda job: _measure(task, job))
+    counts["fail"] += len(found.failed)
+    frames, seconds = estimate(possible, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
-    counts = {action: sum(one.action == action for one in plans) for action in ("translate", "skip", "fail")}
-    counts["translate"] -= hopeless
-    counts["fail"] += hopeless + len(found.failed)
     total = ", ".join(f"{count} to {action}" for action, count in counts.items())
-    return "\n".join([*map(printable, lines), f"{total}; {frames} frames; time needed: {needed}"])
+    lines.append(f"{total}; {frames} frames; time needed: {needed}")
+    return Forecast(tuple(map(printable, lines)), counts["fail"])
 
 
 def _measure(task: Folder, job: FileJob) -> float:

@@ -1,6 +1,5 @@
 """The commands, in the order in which help lists them."""
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -21,7 +20,6 @@ app = typer.Typer(
     name="recycle",
     help="Translate video between two domains, learned from footage never filmed together (ReCycle-GAN).",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -30,6 +28,8 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"recycle {version('recycle')}")
         raise typer.Exit
 

@@ -19,7 +19,7 @@ def compare(
     overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put runs side by side on one page: settings that differ, the same clips, scores, curves.
+    """Put runs side by side on one page: settings that differ, the same clips, scores, curves; names the best run.
 
     Without --a and --b it shows the test clips that all runs share, or else the frames that all held out.
 
@@ -28,5 +28,7 @@ def compare(
     from recycle.runs.compare import compare as compare_runs
 
     with watched(as_json) as job:
-        compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
+        ranking = compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
+        for line in (*ranking.lines, ranking.headline):
+            job.say(line)
         job.say(f"wrote {out}   <- open this in a browser")

@@ -30,6 +30,7 @@ def distill(
     Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast
     """
     from recycle.run_folder import RunFolder, model_in
+    from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import distillation, learn
 
     task = distillation(
@@ -42,4 +43,6 @@ def distill(
     where = RunFolder(out or Path("runs") / task.name)
     with watched(as_json) as job:
         report = learn(task, where, job=job)
-        job.say(f"trained {report.step} steps; the model is in {where.model}")
+        job.say(f"trained {report.step} steps")
+        for line in model_lines(where):
+            job.say(line)

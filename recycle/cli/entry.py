@@ -18,6 +18,8 @@ from recycle.system import interrupt
 from recycle.system.places import is_remote_error
 
 _INTERRUPTED = 128 + signal.SIGINT
+_COMPLETE = "_RECYCLE_COMPLETE"
+"""Variable by which a shell asks for completions of a command line."""
 _AGAIN = "interrupted; run the same command again to continue"
 
 
@@ -38,8 +40,10 @@ def main() -> None:
 
 
 def _main() -> None:
+    if _COMPLETE in os.environ:  # typer ignores values that it cannot check while it completes a word
+        sys.modules["pydantic"] = None  # type: ignore[assignment]  # an import of it fails, and takes no time
     try:
-        code = app(_with_addresses(sys.argv[1:]) or ["--help"], standalone_mode=False)
+        code = app(_with_addresses(sys.argv[1:]) or ["--help"], prog_name="recycle", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)

@@ -1,5 +1,6 @@
 """What commands print: lines, errors, the events of a job, and what became of many files."""
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recycle.safe_text import shown
+from recycle.safe_text import redact, shown
 
 if TYPE_CHECKING:
     from recycle.events import Job
@@ -28,6 +29,12 @@ def print_error(message: str) -> None:
     line = shown(" ".join(message.split()))
     with suppress(OSError, ValueError):
         sys.stderr.write(f"error: {line[:_LONGEST]}{'…' if len(line) > _LONGEST else ''}\n")
+
+
+def command_line() -> str:
+    """The command as it was typed, without secrets; a very long one is cut."""
+    line = redact(shlex.join(["recycle", *sys.argv[1:]]))
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 
 
 @contextmanager

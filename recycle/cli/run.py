@@ -22,7 +22,7 @@ from recycle.cli.options import (
     Sharded,
     Steps,
 )
-from recycle.cli.output import watched
+from recycle.cli.output import command_line, watched
 from recycle.cli.task import planned
 
 
@@ -54,6 +54,7 @@ def run(
     Example: recycle run my-task.toml --out runs/my-task
     """
     from recycle.runs.choice import Wishes, open_task
+    from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import run as run_pipeline
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
@@ -63,7 +64,7 @@ def run(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json) as job:
-        task, folder = open_task(
+        task, folder, origin = open_task(
             pipeline,
             wishes,
             job,
@@ -72,8 +73,9 @@ def run(
             translate=machine,
             evaluate={"features": features, "device": device},
         )
-        where = run_pipeline(task, folder, job=job)
-        job.say(f"model       {where.model}")
+        where = run_pipeline(task, folder, origin=origin, command=command_line(), job=job)
+        for line in model_lines(where):
+            job.say(line)
         job.say(f"translated  {where.translated}")
         job.say(f"scores      {where.metrics}")
         job.say(f"report      {where.report}   <- open this in a browser")

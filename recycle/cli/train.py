@@ -48,6 +48,7 @@ def train(
     """
     from recycle.run_folder import RunFolder
     from recycle.runs.choice import Wishes, open_task
+    from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import learn
 
     footage = {"a": a, "b": b}
@@ -56,12 +57,11 @@ def train(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json) as job:
-        task, folder = open_task(
+        task, folder, origin = open_task(
             pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
         )
         where = RunFolder(folder)
-        report = learn(task, where, job=job)
-        job.say(
-            f"trained {report.step} steps; the model is in {where.model}, the best by its score in {where.best}, "
-            f"previews in {where.previews}"
-        )
+        report = learn(task, where, origin=origin, job=job)
+        job.say(f"trained {report.step} steps; look at {where.previews}")
+        for line in model_lines(where):
+            job.say(line)

@@ -73,7 +73,7 @@ def translate(
     include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done, and what would fail.")] = False,
     watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
     at_once: AtOnce = None,
     cluster: Cluster = None,
@@ -85,7 +85,8 @@ def translate(
 
     Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
     continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
-    each. The exit code is 1 if anything failed, and 3 if all is written but sound, subtitles or data were lost.
+    each. The exit code is 1 if anything failed, or would fail in a dry run, and 3 if all is written but sound,
+    subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 
@@ -138,7 +139,7 @@ def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], as_json: b
 
 def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
     from recycle.batch.ledger import LEDGER, open_ledger
-    from recycle.batch.task import Folder, describe_plan, open_engine, translate_all, watch_folder
+    from recycle.batch.task import Folder, forecast, open_engine, translate_all, watch_folder
 
     include, exclude = (tuple(given[name] or ()) for name in ("--include", "--exclude"))
     translator = task.translator()
@@ -146,7 +147,11 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
     folder = Folder(task.source, task.output, translator, to, task.settings, include, exclude)
     again = {"overwrite": task.overwrite, "retry_failed": given["--retry-failed"]}
     if given["--dry-run"]:
-        show(describe_plan(folder, **again), lines=True)
+        foreseen = forecast(folder, **again)
+        for line in foreseen.lines:
+            show(line)
+        if foreseen.failing:
+            raise typer.Exit(1)
         return
     with watched(as_json) as job:
         with (

@@ -77,7 +77,7 @@ def shipped_pipelines() -> list[Path]:
 
 def find_pipeline(name: Path) -> Path:
     """`name` itself if it is a file, else the shipped pipeline of that name. Raises ConfigError if neither."""
-    if name.exists() or name.suffix:
+    if name.suffix or (name.exists() and not name.is_dir()):
         return name
     shipped = {path.stem: path for path in shipped_pipelines()}
     if str(name) not in shipped:

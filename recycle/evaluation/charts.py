@@ -27,6 +27,8 @@ class Line:
     raw: str
     smooth: str
     last: str
+    dot: tuple[float, float] | None
+    """The place of its only point; None: there are more."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,15 @@ def _chart(title: str, group: Sequence[tuple[str, int, Sequence[tuple[int, float
     x_scale = (WIDTH - LEFT - RIGHT) / last
     y_scale = (HEIGHT - TOP - BOTTOM) / (y_ticks[-1] - y_ticks[0])
 
-    def place(points: NDArray[np.float64]) -> str:
+    def place(points: NDArray[np.float64]) -> list[tuple[float, float]]:
         x, y = LEFT + points[:, 0] * x_scale, HEIGHT - BOTTOM - (points[:, 1] - y_ticks[0]) * y_scale
-        pairs = [f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)]
-        return "M" + "L".join(pairs if len(pairs) > 1 else 2 * pairs)  # one point is a dot
+        return list(zip(x.round(1).tolist(), y.round(1).tolist(), strict=True))
+
+    def path(points: NDArray[np.float64]) -> str:
+        return "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in place(points))
 
     lines = tuple(
-        Line(label, colour, place(v), place(s), f"{s[-1, 1]:.3g}")
+        Line(label, colour, path(v), path(s), f"{s[-1, 1]:.3g}", place(v)[0] if len(v) == 1 else None)
         for (label, colour, _), v, s in zip(group, values, smooth, strict=True)
     )
     x_labels = tuple((LEFT + t * x_scale, _step(t)) for t in _ticks(0.0, last, 4) if t <= 1.01 * last)

@@ -1,7 +1,6 @@
 """Several training runs on one page: what differs in their settings, videos in step, scores and curves."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,14 @@ from typing import Any
 
 from recycle.evaluation import table
 from recycle.evaluation.charts import overlaid
+from recycle.evaluation.findings import NAMES
 from recycle.evaluation.page import VideoRow, write_page
+from recycle.evaluation.ranking import Ranking, alike
 from recycle.evaluation.table import Figure
 
 TEMPLATE = "compare.html.jinja"
-DIRECTIONS = {"ab": "a → b", "ba": "b → a"}
 NONE = "–"
 DIFFERS = "differs"
-_ALIKE = 1e-3  # relative difference up to which two figures are of the same video, decoded on two machines
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class ComparedRun:
     """Not that of another run."""
     steps: str
     """How far it is trained, in words."""
+    model: str
+    """Which of its models is shown and scored."""
     notes: Sequence[str]
     """What to know before comparing it."""
     settings: Mapping[str, Any]
@@ -67,7 +68,7 @@ class ScoreRow:
     truth: str
 
 
-def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[VideoRow]) -> bool:
+def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[VideoRow], ranking: Ranking) -> bool:
     """Write the page to `path` (atomically); `rows` are the clips through each run's model.
 
     The result and the errors are those of recycle.evaluation.page.write_page.
@@ -78,6 +79,7 @@ def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[
         TEMPLATE,
         title=f"{len(runs)} runs compared",
         runs=runs,
+        ranking=ranking,
         settings=setting_rows([run.settings for run in runs]),
         rows=rows,
         scores=scores,
@@ -110,7 +112,7 @@ def score_rows(runs: Sequence[Mapping[str, float]]) -> list[tuple[Figure, list[S
     keys = {key for metrics in runs for key in metrics}
     groups = []
     for name, figure in table.figures(keys):
-        names = {name: ""} if name in keys else {f"{name}_{short}": way for short, way in DIRECTIONS.items()}
+        names = {name: ""} if name in keys else {f"{name}_{short}": way for short, way in NAMES.items()}
         rows = [_score_row(key, way, figure, runs) for key, way in names.items() if key in keys]
         if rows:
             groups.append((figure, rows))
@@ -137,14 +139,14 @@ def _setting(value: Any) -> str:
 
 def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[str, float]]) -> ScoreRow:
     untouched, truth = ([metrics.get(f"{key}_{twin}") for metrics in runs] for twin in ("input", "truth"))
-    alike = _alike(untouched)
+    same = alike(untouched)
     shown = [None if (value := metrics.get(key)) is None else _rounded(value, figure) for metrics in runs]
-    best = _best([value for value in shown if value is not None], figure) if alike else None
+    best = _best([value for value in shown if value is not None], figure) if same else None
     cells = tuple(
         RunScore(
             table.text(metrics.get(key), figure),
             best=value is not None and value == best,
-            untouched="" if alike or own is None else table.text(own, figure),
+            untouched="" if same or own is None else table.text(own, figure),
         )
         for metrics, value, own in zip(runs, shown, untouched, strict=True)
     )
@@ -162,12 +164,7 @@ def _rounded(value: float, figure: Figure) -> float:
     return round(value * figure.scale, figure.digits)
 
 
-def _alike(values: Sequence[float | None]) -> bool:
-    known = [value for value in values if value is not None]
-    return all(math.isclose(value, known[0], rel_tol=_ALIKE, abs_tol=1e-9) for value in known)
-
-
 def _shared(values: Sequence[float | None], figure: Figure) -> str:
-    if not _alike(values):
+    if not alike(values):
         return DIFFERS
     return table.text(next((value for value in values if value is not None), None), figure)

@@ -1,6 +1,7 @@
 """Failures that the scores give away, in plain words."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 COLLAPSED = 0.4
 """`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
@@ -9,36 +10,57 @@ COPIED = 0.4
 LOST = 0.7
 """`structure` below which, and below the truth's where that is known, lost content is reported."""
 
-_NAMES = {"ab": "a → b", "ba": "b → a"}
+NAMES = {"ab": "a → b", "ba": "b → a"}
+"""The directions as people read them."""
+
+
+class Finding(NamedTuple):
+    """A failure of one direction."""
+
+    direction: str
+    text: str
+    certain: bool = True
+    """Whether the figures alone show it; else a person has to look."""
 
 
 def findings(scores: Mapping[str, float]) -> list[str]:
     """One line for each failure among the scores of recycle.evaluation.evaluate; empty where there is none."""
-    lines = []
-    for direction, name in _NAMES.items():
-        kept = scores.get(f"collapse_{direction}")
-        if kept is not None and kept < COLLAPSED:
-            lines.append(
-                f"{name}: perceptual mode collapse: frames that differ give nearly the same output "
-                f"({kept:.2f} of the diversity that is due is left; below {COLLAPSED:g} is too little)"
-            )
-        ratio = scores.get(f"memorisation_{direction}")
-        if ratio is not None and ratio < COPIED:
-            lines.append(
-                f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
-                f"them as real unseen frames are (below {COPIED:g} is too near)"
-            )
-        lines += _nearness(scores, direction, name)
-        kept, due = scores.get(f"structure_{direction}"), scores.get(f"structure_{direction}_truth", 1.0)
-        if kept is not None and kept < min(LOST, due):
-            lines.append(
-                f"{name}: the content was not kept: {kept:.2f} of the structure of the input is left (below "
-                f"{min(LOST, due):.2g} is too little, unless the other domain is drawn otherwise, as label maps are)"
-            )
-    return lines
+    return [finding.text for finding in find_failures(scores)]
 
 
-def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterator[str]:
+def find_failures(scores: Mapping[str, float]) -> list[Finding]:
+    """The failures of `findings` with their directions."""
+    return [finding for direction, name in NAMES.items() for finding in _of_direction(scores, direction, name)]
+
+
+def _of_direction(scores: Mapping[str, float], direction: str, name: str) -> Iterator[Finding]:
+    kept = scores.get(f"collapse_{direction}")
+    if kept is not None and kept < COLLAPSED:
+        yield Finding(
+            direction,
+            f"{name}: perceptual mode collapse: frames that differ give nearly the same output "
+            f"({kept:.2f} of the diversity that is due is left; below {COLLAPSED:g} is too little)",
+        )
+    ratio = scores.get(f"memorisation_{direction}")
+    if ratio is not None and ratio < COPIED:
+        yield Finding(
+            direction,
+            f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
+            f"them as real unseen frames are (below {COPIED:g} is too near)",
+        )
+    yield from _nearness(scores, direction, name)
+    kept, truth = scores.get(f"structure_{direction}"), scores.get(f"structure_{direction}_truth")
+    due = LOST if truth is None else min(LOST, truth)
+    if kept is not None and kept < due:
+        yield Finding(
+            direction,
+            f"{name}: the content was not kept: {kept:.2f} of the structure of the input is left (below "
+            f"{due:.2g} is too little, unless the other domain is drawn otherwise, as label maps are)",
+            certain=truth is not None,
+        )
+
+
+def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterator[Finding]:
     """Whether the translation is nearer to real frames of its domain than the input was that nobody touched."""
     farther = []
     for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
@@ -46,7 +68,8 @@ def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterato
         if value is not None and untouched is not None and value >= untouched:
             farther.append(f"{shown} {value:.3g}, the input's {untouched:.3g}")
     if farther:
-        yield (
+        yield Finding(
+            direction,
             f"{name}: the translation is no nearer to real frames of {direction[1]} than the untouched input is "
-            f"({'; '.join(farther)})"
+            f"({'; '.join(farther)})",
         )

@@ -1,4 +1,4 @@
-"""The report: one HTML page with videos in step, scores, loss curves and previews."""
+"""The report: one HTML page with a verdict, videos in step, scores, loss curves and previews."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from recycle.evaluation.charts import charts
-from recycle.evaluation.findings import findings
 from recycle.evaluation.page import VideoRow, data_uri, write_page
 from recycle.evaluation.table import score_rows
+from recycle.evaluation.verdict import Verdict, judge
 
 PREVIEW_LIMIT = 12
 
@@ -23,13 +23,16 @@ def write_report(
     neighbours: Mapping[str, Path] | None = None,
     previews: Sequence[Path] = (),
     facts: Mapping[str, str] | None = None,
+    command: str = "",
+    verdict: Verdict | None = None,
 ) -> None:
     """Write the page to `path` (atomically): one file that needs no network and no other file.
 
     metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
     recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
     recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
-    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title.
+    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the verdict. command: what made the page, empty
+    if unknown. verdict: what the page begins with; None: that of the metrics alone.
 
     The page holds its videos and is a third larger than they are; very large ones are linked (see
     recycle.evaluation.page.write_page): it must then be moved together with them.
@@ -40,10 +43,11 @@ def write_report(
         path,
         "report.html.jinja",
         title=title,
+        verdict=verdict or judge(metrics),
         facts=facts or {},
+        command=command,
         rows=rows,
         scores=score_rows(metrics),
-        findings=findings(metrics),
         neighbours=[(name, data_uri(picture)) for name, picture in (neighbours or {}).items()],
         charts=charts(curves),
         previews=[(picture.stem, data_uri(picture)) for picture in _thin(previews)],

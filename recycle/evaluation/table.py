@@ -94,6 +94,10 @@ FIGURES: Mapping[str, Figure] = {
 }
 
 
+STEP = "step"
+"""Key, among the scores, of the training steps of the model that was scored: no figure."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One direction of one figure, as text; `wins`: the translation is better than the untouched input."""
@@ -148,7 +152,7 @@ def score_lines(metrics: Mapping[str, float]) -> list[str]:
 
 def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
     """The names of the figures that `keys` of metrics stand for, and how they are shown; in the order of rows."""
-    names = {_figure_of(key) for key in keys}
+    names = {_figure_of(key) for key in keys if key != STEP}
     known = [name for name in FIGURES if name in names]
     unknown = sorted(name for name in names if name not in FIGURES)
     return [(name, FIGURES.get(name, Figure(name.replace("_", " "), "", "", ""))) for name in known + unknown]

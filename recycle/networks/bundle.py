@@ -17,11 +17,12 @@ from recycle.domains import AB, DIRECTIONS, LETTERS, Names
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.both_ways import BothWays
 from recycle.networks.weights import check_finite, misfit, read_header
-from recycle.run_folder import IDENTITY
+from recycle.run_folder import IDENTITY, RunFolder
 from recycle.system.atomic import atomic_path, write_text
 
 _LARGEST_CONFIG = 1 << 20
 """Bytes."""
+_GIVE = "give the folder of a run, such as runs/demo, or of a model, such as runs/demo/model"
 
 
 class BundleConfig(Settings):
@@ -78,14 +79,8 @@ def load_bundle(folder: Path) -> Bundle:
     settings. Raises BundleError, in one line, if a file is missing, damaged, or of another model than its config says,
     and for weights that are not finite or give no finite picture.
     """
+    config = read_config(folder)
     config_file, weights_file = folder / "config.json", folder / "model.safetensors"
-    for file in (config_file, weights_file):
-        if not file.is_file():
-            raise BundleError(
-                f"{folder} is neither a run nor a model bundle: it has no {file.name}; give the folder of a run, or "
-                "its folder 'model'"
-            )
-    config = read_config(config_file)
     try:
         expected = _shapes(config)
     except ConfigError as error:
@@ -111,11 +106,22 @@ def load_bundle(folder: Path) -> Bundle:
 def names_of(model: str | Path) -> Names:
     """What people call the domains of the bundle in a folder, or of the model that changes nothing. Raises
     BundleError where there is no bundle."""
-    return LETTERS if str(model) == IDENTITY else read_config(Path(model) / "config.json").domains
+    return LETTERS if str(model) == IDENTITY else read_config(Path(model)).domains
 
 
-def read_config(file: Path) -> BundleConfig:
-    """The settings of a bundle. Raises BundleError, in one line, for a file that is no such thing."""
+def read_config(folder: Path) -> BundleConfig:
+    """What the bundle in `folder` says of itself; its weights are not read. Raises BundleError if it is no bundle."""
+    if not folder.is_dir():
+        raise BundleError(f"there is no model {folder}; {_GIVE}")
+    for file in (folder / "config.json", folder / "model.safetensors"):
+        if not file.is_file():
+            if RunFolder(folder).pipeline.is_file():
+                raise BundleError(f"the run {folder} has no model yet; train it with 'recycle train', or {_GIVE}")
+            raise BundleError(f"{folder} is neither a run nor a model bundle: it has no {file.name}; {_GIVE}")
+    return _read_config(folder / "config.json")
+
+
+def _read_config(file: Path) -> BundleConfig:
     try:
         with file.open("rb") as opened:
             content = opened.read(_LARGEST_CONFIG + 1)

@@ -1,5 +1,6 @@
 """Before any frame is written: what is opened, checked, foreseen, and on what the frames will depend."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,7 +31,12 @@ FRAMES = 3
 
 
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
-    """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
+    """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it.
+
+    An output that is there is taken for one that may be replaced. Damage within the video shows only in decoding.
+    """
+    check_output(source, output, overwrite=True)
+    _check_place(output)
     container = container_of(output, settings)
     with (
         opened(source, settings) as reader,
@@ -63,6 +69,17 @@ def check_rate(source: Source) -> None:
     """Raise FootageError, in one line, if `fps` is given for a source that has timestamps of its own."""
     if source.ignores_fps:
         raise FootageError(f"{source.path} has timestamps of its own: --fps is for raw streams and folders of images")
+
+
+def _check_place(output: Path) -> None:
+    """Raise OutputError, in one line, if the folder of `output` cannot be made or written to."""
+    if not is_here(output):
+        return
+    place = next(parent for parent in output.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise OutputError(f"cannot write {output}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {output}: this user may not write to {place}")
 
 
 def container_of(output: Path, settings: TranslateSettings) -> str:

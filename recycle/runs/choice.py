@@ -4,14 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
+from recycle.config import Pipeline, Precision, TrainSettings, find_pipeline, load_pipeline, parse_settings
 from recycle.dataset.survey import survey
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.run_folder import RunFolder
 from recycle.runs.machine import gpu_of, this_machine
+from recycle.runs.origin import check, origin_of
 from recycle.runs.pipeline import open_pipeline
 from recycle.runs.preset import Choice, choose
 from recycle.safe_text import printable
@@ -59,6 +60,16 @@ class Wishes:
             raise ConfigError("give either a number of steps or of hours, not both")
         given = {"hours": self.hours, "steps": self.steps}
         parse_settings(TrainSettings, {name: value for name, value in given.items() if value is not None})
+
+
+class Task(NamedTuple):
+    """What is to be trained, and where."""
+
+    pipeline: Pipeline
+    folder: Path
+    """Of the run."""
+    origin: str | None
+    """The pipeline file, as `recycle.runs.origin.origin_of` writes it; None: settings from Python."""
 
 
 def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
@@ -112,17 +123,20 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
     return open_pipeline(file, **changes)
 
 
-def open_task(
-    pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]
-) -> tuple[Pipeline, Path]:
-    """The pipeline that was given, or that of a file, or else the chosen one, with changes; and the run's folder.
+def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]) -> Task:
+    """The pipeline that was given, or that of a file, or else the chosen one, with changes.
 
-    Raises as `open_pipeline` and `open_chosen`.
+    Raises as `open_pipeline` and `open_chosen`, and ConfigError where the run's folder belongs to another file.
     """
     if pipeline is None:
-        return open_chosen(wishes, job=job, **changes), wishes.folder
-    task = open_pipeline(pipeline, **changes)
-    return task, wishes.out or Path("runs") / task.name
+        task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
+        origin: str | None = origin_of(RunFolder(folder).chosen)
+    else:
+        task = open_pipeline(pipeline, **changes)
+        folder = wishes.out or Path("runs") / task.name
+        origin = None if isinstance(pipeline, Pipeline) else origin_of(find_pipeline(pipeline))
+    check(RunFolder(folder), origin)
+    return Task(task, folder, origin)
 
 
 def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:

@@ -12,14 +12,16 @@ from pydantic import ValidationError
 
 from recycle.config import FootageSettings, Settings, TranslateSettings
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
-from recycle.evaluation.compare import DIRECTIONS, TEMPLATE, ComparedRun, write_comparison
+from recycle.evaluation.compare import NONE, TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import Direction
+from recycle.evaluation.findings import NAMES
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
+from recycle.evaluation.ranking import Ranking, rank
 from recycle.events import Event, Job, Observer, Progress
 from recycle.inputs import open_source
 from recycle.networks.bundle import BundleConfig
-from recycle.run_folder import RunFolder
+from recycle.run_folder import RunFolder, is_bundle, model_in
 from recycle.runs.pipeline import street_footage
 from recycle.runs.scoring import TestClip, test_clips, translation_stage
 from recycle.runs.stage import Stage
@@ -40,8 +42,8 @@ def compare(
     b: Sequence[Path] = (),
     overwrite: bool = False,
     job: Job | None = None,
-) -> None:
-    """Write the page `out` about the runs in `folders`, finished or not.
+) -> Ranking:
+    """Write the page `out` about the runs in `folders`, finished or not; returns which of them is the best.
 
     Shows the videos `a` and `b`, or else the test clips that all runs share, or else the frames that all held out.
     Clips that a run has translated with its present model are taken as they are. Only a page that this function
@@ -74,12 +76,14 @@ def compare(
         truth = shown.truths.get((clip.direction, fingerprint(clip.source)))
         row += [("truth", truth)] if truth else []
         name = "held-out frames" if shown.held_out else clip.source.name
-        rows.append(VideoRow(f"{DIRECTIONS[clip.direction]}: {name}", row))
-    if write_comparison(out, compared, rows=rows):
+        rows.append(VideoRow(f"{NAMES[clip.direction]}: {name}", row))
+    ranking = rank({run.name: run.metrics for run in compared})
+    if write_comparison(out, compared, rows=rows, ranking=ranking):
         for stage in made:
             stage.remove()
         with suppress(OSError):  # something else is in it
             work.rmdir()
+    return ranking
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
@@ -107,10 +111,15 @@ class TrainedRun:
     """Its Pipeline as JSON, maybe of another version of recycle."""
 
     @cached_property
+    def model(self) -> Path | None:
+        """Its best model, or its last one where there is no best; None if it has none yet."""
+        found = model_in(self.where.folder)
+        return found if is_bundle(found) else None
+
+    @cached_property
     def weights(self) -> str | None:
-        """Fingerprint of its model; None if it has none yet."""
-        file = self.where.model / "model.safetensors"
-        return fingerprint(file) if file.is_file() else None
+        """Fingerprint of that model."""
+        return None if self.model is None else fingerprint(self.model / "model.safetensors")
 
     @cached_property
     def tests(self) -> dict[Key, TestClip]:
@@ -134,7 +143,7 @@ class TrainedRun:
 
         None if it has no model yet.
         """
-        if self.weights is None:
+        if self.model is None or self.weights is None:
             return None
         settings = self._group(TranslateSettings, "translate")
         own = self.tests.get((clip.direction, fingerprint(clip.source)))
@@ -143,7 +152,7 @@ class TrainedRun:
         settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
         with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
             if stage.needed:
-                Translator.from_pretrained(self.where.model).translate_video(
+                Translator.from_pretrained(self.model).translate_video(
                     clip.source,
                     clip.translated,
                     to=clip.to,
@@ -167,7 +176,7 @@ class TrainedRun:
         """What the page tells of it."""
         hours, planned = (self.settings["train"].get(name) for name in ("hours", "steps"))
         length = f"steps in {hours:g} h" if hours else f"of {planned} steps"
-        step = self._step()
+        step = None if self.model is None else self._step(self.where.model)
         metrics, notes = self._metrics(), []
         if step is None:
             notes.append("no model yet")
@@ -175,13 +184,14 @@ class TrainedRun:
             notes.append("training is not finished")
         if not metrics:
             notes.append("no scores yet")
-        elif self._scores_are_old():
-            notes.append("its scores are of an earlier state of its model")
+        elif old := self._old_scores():
+            notes.append(old)
         clips, reasons = self._all_tests
         notes += [*reasons, *(f"{clip.source.name} is not there" for clip in clips if not clip.source.exists())]
         return ComparedRun(
             name=self.name,
-            steps="–" if step is None else f"{step} {length}",
+            steps=NONE if step is None else f"{step} {length}",
+            model=self._shown_model(),
             notes=notes,
             settings=self.settings,
             metrics=metrics,
@@ -206,11 +216,18 @@ class TrainedRun:
         except ValidationError:
             return model()
 
-    def _step(self) -> int | None:
+    def _step(self, model: Path) -> int | None:
         try:
-            return BundleConfig.model_validate_json((self.where.model / "config.json").read_bytes()).step
+            return BundleConfig.model_validate_json((model / "config.json").read_bytes()).step
         except (OSError, ValidationError):
             return None
+
+    def _shown_model(self) -> str:
+        """Which of its models is shown, in words."""
+        if self.model is None:
+            return NONE
+        kind = "best" if self.model == self.where.best else "last"
+        return f"{kind}, step {self._step(self.model)}"
 
     def _metrics(self) -> dict[str, float]:
         if not self.where.metrics.is_file():
@@ -218,10 +235,16 @@ class TrainedRun:
         metrics = _read_json(self.where.metrics)
         return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
-    def _scores_are_old(self) -> bool:
-        """Whether its model has changed since the clips were translated that the scores are of."""
+    def _old_scores(self) -> str:
+        """Of which model its scores are where that is not the one shown; empty where it is."""
         stamps = [_read_json(file) for file in self.where.stamps.glob("*.json")]
-        return any(stamp.get("model") != self.weights for stamp in stamps)
+        others = {stamp.get("model") for stamp in stamps} - {self.weights}
+        if not others:
+            return ""
+        last = self.where.model / "model.safetensors"
+        if last.is_file() and others == {fingerprint(last)}:
+            return "its scores are of its last model; 'recycle run' scores the best one"
+        return "its scores are of an earlier state of its model"
 
 
 def _check_output(out: Path, overwrite: bool) -> None:
@@ -282,7 +305,7 @@ def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job
     if held_out := not chosen:
         shared = {key: file for key, file in runs[0].held_out.items() if all(key in run.held_out for run in runs)}
         chosen = {(way, fingerprint(file)): file for (way, _), file in shared.items()}
-        if runs[0].paired and len(chosen) == len(DIRECTIONS):
+        if runs[0].paired and len(chosen) == len(NAMES):
             known = dict(zip(chosen, reversed(chosen.values()), strict=True))
     truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, job)}
     test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in ("ab", "ba"))

@@ -8,7 +8,6 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-import recycle
 from recycle.config import (
     FootageSettings,
     Pipeline,
@@ -21,15 +20,14 @@ from recycle.config import (
 from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
 from recycle.dataset.glance import is_extracted
+from recycle.domains import Domain
 from recycle.errors import ConfigError, FootageError
-from recycle.evaluation.curves import read_scalars
-from recycle.evaluation.evaluate import Direction
-from recycle.evaluation.page import VideoRow
-from recycle.evaluation.report import write_report
 from recycle.events import Job, ignore
-from recycle.networks.bundle import BundleConfig, check_networks, load_bundle
-from recycle.run_folder import RunFolder
-from recycle.runs.scoring import TestClip, evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
+from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
+from recycle.run_folder import RunFolder, model_in
+from recycle.runs.origin import claim
+from recycle.runs.outcome import write_run_report
+from recycle.runs.scoring import evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
 from recycle.runs.stage import Stage
 from recycle.safe_text import printable
 from recycle.street.film import Street
@@ -95,11 +93,15 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     return parse_pipeline(data, where=f"distillation of {model}")
 
 
-def run(pipeline: Pipeline, folder: Path, *, job: Job | None = None) -> RunFolder:
+def run(
+    pipeline: Pipeline, folder: Path, *, origin: str | None = None, command: str = "", job: Job | None = None
+) -> RunFolder:
     """Footage → frames → training → translation of the test clips → scores → report, all in `folder`.
 
     What is done already is skipped, so that an interrupted run continues when it is called again. Training alone uses
-    several devices. Raises RecycleError subclasses of the stages; Interrupted where the job is cancelled.
+    several devices. The best model translates, or the last one where there is no best (`model_in`). origin: see
+    `recycle.runs.origin`. command: what the user typed, for the report. Raises RecycleError subclasses of the stages;
+    Interrupted where the job is cancelled.
     """
     job = job or Job()
     where = RunFolder(folder)
@@ -112,13 +114,27 @@ def run(pipeline: Pipeline, folder: Path, *, job: Job | None = None) -> RunFolde
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
+            once(fabric, lambda: claim(where, origin))
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
-            train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
-        clips = translate_tests(footage, pipeline.translate, str(where.model), where, job=job)
-        scores = evaluate_tests(pipeline, clips, where, trained={"a": shots_a, "b": shots_b}, job=job)
-        _report(pipeline, clips, scores, where)
+            trained = train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
+        model = model_in(where.folder)
+        shots: dict[Domain, Sequence[Shot]] = {"a": shots_a, "b": shots_b}
+        clips = translate_tests(footage, pipeline.translate, str(model), where, job=job)
+        scores = evaluate_tests(pipeline, clips, where, trained=shots, step=read_config(model).step, job=job)
+        verdict = write_run_report(
+            pipeline,
+            where,
+            model=model,
+            trained=trained,
+            clips=clips,
+            scores=scores,
+            footage=footage,
+            shots=shots,
+            command=command,
+        )
+        job.say(verdict.headline)
     return where
 
 
@@ -188,14 +204,15 @@ def prepare_footage(
     return footage, both[0], both[1]
 
 
-def learn(pipeline: Pipeline, where: RunFolder, *, job: Job | None = None) -> TrainReport:
+def learn(pipeline: Pipeline, where: RunFolder, *, origin: str | None = None, job: Job | None = None) -> TrainReport:
     """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for.
 
-    Raises as `prepare_footage` and `train`; Interrupted where the job is cancelled.
+    origin: see `recycle.runs.origin`. Raises as `prepare_footage` and `train`; Interrupted where the job is cancelled.
     """
     job = job or Job()
     _check_networks(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
+        once(fabric, lambda: claim(where, origin))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, job=own, fabric=fabric)
 
@@ -203,28 +220,3 @@ def learn(pipeline: Pipeline, where: RunFolder, *, job: Job | None = None) -> Tr
 def _check_networks(pipeline: Pipeline) -> None:
     """Raise ConfigError for networks that cannot be built, before the footage is prepared."""
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)
-
-
-def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, float], where: RunFolder) -> None:
-    names: dict[Direction, str] = {"ab": "a → b", "ba": "b → a"}
-    rows = []
-    for clip in clips:
-        videos = [("source", clip.source), ("translated", clip.translated)]
-        videos += [("truth", clip.truth)] if clip.truth else []
-        rows.append(VideoRow(f"{names[clip.direction]}: {clip.source.name}", [*videos, ("back again", clip.back)]))
-    facts = {
-        "steps": str(load_bundle(where.model).config.step),
-        "generator": pipeline.networks.generator.description,
-        "training size": "{1}×{0}".format(*pipeline.train.size),
-        "recycle": recycle.__version__,
-    }
-    write_report(
-        where.report,
-        title=pipeline.name,
-        rows=rows,
-        metrics=scores,
-        curves=read_scalars(where.logs),
-        neighbours={names[d]: file for d in names if (file := where.neighbours(d)).is_file()},
-        previews=sorted(where.previews.glob("*.png")),
-        facts=facts,
-    )

@@ -18,8 +18,10 @@ from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
 from recycle.evaluation.street_features import cache_file, street_network
+from recycle.evaluation.table import STEP
 from recycle.events import Job
 from recycle.names import plain
+from recycle.networks.bundle import read_config
 from recycle.rendering.prepare import foresee
 from recycle.run_folder import IDENTITY, RunFolder
 from recycle.runs.stage import Stage
@@ -162,9 +164,12 @@ def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = N
     """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
 
     `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises
-    FootageError where there is nothing to score, Interrupted where the job is cancelled, and as what it calls.
+    FootageError where there is nothing to score, BundleError where `model` is no bundle, Interrupted where the job is
+    cancelled, and as what it calls.
     """
     job = job or Job()
+    if model != IDENTITY:
+        read_config(Path(model))
     prepare_features(task.evaluate, job=job)
     where = RunFolder(folder)
     learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
@@ -172,7 +177,8 @@ def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = N
     clips = translate_tests(task.footage, task.translate, model, where, job=job)
     if not clips:
         raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
-    return evaluate_tests(task, clips, where, trained=trained, job=job)
+    step = None if model == IDENTITY else read_config(Path(model)).step
+    return evaluate_tests(task, clips, where, trained=trained, step=step, job=job)
 
 
 def evaluate_tests(
@@ -181,18 +187,21 @@ def evaluate_tests(
     where: RunFolder,
     *,
     trained: Mapping[Domain, Sequence[Shot]],
+    step: int | None = None,
     job: Job,
 ) -> dict[str, float]:
     """Score the translated test videos, write metrics.json, and say what failed.
 
-    trained: the frames that the model learned from; beside the scores, a picture for each direction shows those that
-    are nearest to the translation.
+    step: training steps of the model that translated them; it is recorded among the scores. trained: the frames that
+    the model learned from; beside the scores, a picture for each direction shows those that are nearest to the
+    translation.
     """
     settings = pipeline.evaluate
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
     folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
     network = [settings.features] if isinstance(settings.features, Path) else []
-    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *network]]}
+    files = [fingerprint(path) for path in [*videos, *folders, *network]]
+    key = {"settings": settings.model_dump(), "files": files, "step": step}
     directions: dict[Direction, list[ClipSet]] = {}
     for clip in clips:
         clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
@@ -212,6 +221,7 @@ def evaluate_tests(
                 translated = [clip.translated for clip in clips if clip.direction == direction]
                 gallery = galleries[_target(direction)]
                 write_neighbours(picture, translated, gallery, max_frames=settings.max_frames)
+            scores |= {} if step is None else {STEP: float(step)}
             write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
     result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
     for line in findings(result):

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +30,8 @@ def scratch_folder() -> Path:
     Where somebody else took its name in the temporary directory, it is the next of its names that is free or ours.
     Raises OutputError if there is none.
     """
+    import tempfile  # every command imports this module; most make no such folder
+
     base = Path(tempfile.gettempdir()) / f"recycle-{os.geteuid()}"
     reason: object = ""
     for number in range(_CHOICES):

@@ -1,7 +1,8 @@
-"""The curves of a run, as TensorBoard reads them."""
+"""The curves of a run, as TensorBoard reads them, and the faults that it noticed."""
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from recycle.events import Job
+from recycle.run_folder import RunFolder
 from recycle.system.disk import explain
 
 
@@ -62,3 +64,18 @@ class Logs:
         """Print the error of a thread, but for TensorBoard's, which is raised at the next call as well."""
         if not type(failure.thread).__module__.startswith("tensorboard"):
             self._before(failure)
+
+
+def keep_fault(where: RunFolder, text: str) -> None:
+    """Append a line to the faults of a run. A disk that does not take it stops no training."""
+    with suppress(OSError), where.health.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(" ".join(text.split()) + "\n")
+
+
+def read_faults(where: RunFolder) -> list[str]:
+    """The faults that a run has noticed, in order and once each; none of a run of an earlier version."""
+    try:
+        lines = where.health.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return list(dict.fromkeys(lines))

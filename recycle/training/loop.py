@@ -26,7 +26,7 @@ from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
 from recycle.training.clock import awaited
 from recycle.training.lock import alone_in
-from recycle.training.logs import Logs
+from recycle.training.logs import Logs, keep_fault
 from recycle.training.matching import Matches
 from recycle.training.memory import Portions, plan
 from recycle.training.processes import any_of, average, on_devices
@@ -50,6 +50,8 @@ class TrainReport:
     resumed_from: int
     model: Path
     notices: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """Time that the run has trained, earlier calls included."""
 
 
 def train(
@@ -100,6 +102,8 @@ def _train(
         study(run, domains, job)
         run.save()
     if fabric.is_global_zero:
+        if not resumed:
+            run.where.health.unlink(missing_ok=True)
         with writing(run.where.pipeline):
             write_text(run.where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
     report = TrainReport(run.step, run.step, run.where.model)
@@ -107,6 +111,7 @@ def _train(
     for text in changes:
         noted.say(text)
     if run.tick().over:
+        report.seconds = run.clock.seconds
         return report
     if run.step:
         left = run.clock.left()
@@ -128,7 +133,7 @@ def _train(
             _Training(run, domains, matches, review, portions, logs, stop, noted).run_on()
     if review and (advice := review.scores.advice()):
         noted.say(advice)
-    report.step = run.step
+    report.step, report.seconds = run.step, run.clock.seconds
     return report
 
 
@@ -174,7 +179,7 @@ class _Training:
             # Here the error is gone, and with it what its frames held.
             release(run.fabric.device)
             run.roll_back(reason, kind)
-            self.job.say(
+            self._warn(
                 f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
                 f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
             )
@@ -223,7 +228,13 @@ class _Training:
             if run.reliance.update(float(predicting), float(copying)):
                 self.job.say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
         for text in run.health.observe(report, a, b, part):
-            self.job.say(f"step {run.step}: {text}")
+            self._warn(f"step {run.step}: {text}")
+
+    def _warn(self, text: str) -> None:
+        """Say what goes wrong; the line is kept in the run's folder, for the report."""
+        self.job.say(text)
+        if self.logs is not None:
+            keep_fault(self.run.where, text)
 
     def _log(self, report: StepReport, rate: float) -> dict[str, float]:
         """The losses of a step that is logged; none of any other."""

@@ -90,20 +90,23 @@ class Scores:
         The best bundle is kept whatever its step, but by a run that begins: its folder may hold those of another.
         """
         fresh = cls(file, held_out=held_out, kind=kind)
-        if step == 0:
+        found = cls.read(file)
+        if step == 0 or found.best is None or list(found.held_out or held_out) != list(held_out):
             return fresh
+        if found.kind != kind:
+            return replace(fresh, outdated=True)
+        return replace(fresh, by_step={n: score for n, score in found.by_step.items() if n <= step}, best=found.best)
+
+    @classmethod
+    def read(cls, file: Path) -> "Scores":
+        """What a file holds; no scores where it is not there or was edited by hand."""
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
-            scores = {int(key): float(value) for key, value in data["scores"].items() if int(key) <= step}
+            scores = {int(key): float(value) for key, value in data["scores"].items()}
             best = (int(data["best"]["step"]), float(data["best"]["score"]))
-            if list(data.get("held_out", held_out)) != list(held_out):
-                return fresh
-            if data.get("kind", "") != kind:
-                return replace(fresh, outdated=True)
+            return cls(file, scores, best, [str(name) for name in data.get("held_out", ())], str(data.get("kind", "")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # A run's first call, or edited by hand.
-            return fresh
-        return replace(fresh, by_step=scores, best=best)
+            return cls(file)
 
     def add(self, step: int, score: float) -> bool:
         """Take the score of a step, and write the file; True if it is the best so far."""
@@ -119,18 +122,24 @@ class Scores:
                 write_text(self.file, json.dumps(content, indent=2) + "\n")
         return bool(better)
 
-    def advice(self) -> str | None:
-        """At the end of a run: that more steps will not help, where the last third of it did not."""
+    @property
+    def improved_late(self) -> bool | None:
+        """Whether the score fell by the part GAIN or more in the last third of the run; None: too few to tell."""
         steps = sorted(self.by_step)
         if self.best is None or len(steps) < LEAST_SCORES:
             return None
         early = [self.by_step[step] for step in steps if step <= steps[-1] * 2 / 3]
         late = [self.by_step[step] for step in steps if step > steps[-1] * 2 / 3]
-        if not early or not late or min(late) < (1 - GAIN) * min(early):
+        return None if not early or not late else min(late) < (1 - GAIN) * min(early)
+
+    def advice(self) -> str | None:
+        """At the end of a run: that more steps will not help, where the last third of it did not."""
+        if self.best is None or self.improved_late is not False:
             return None
         step, score = self.best
+        now = self.by_step[max(self.by_step)]
         return (
-            f"the validation score was best at step {step} ({score:.3f}; now {self.by_step[steps[-1]]:.3f}) and did "
+            f"the validation score was best at step {step} ({score:.3f}; now {now:.3f}) and did "
             "not improve in the last third of the run: more steps will not help; use the bundle in model-best, and for "
             "a better one add footage, or try a wider networks.generator or other losses.weights"
         )

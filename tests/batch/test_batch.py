@@ -258,11 +258,11 @@ def run_folder(task: Folder, *, at_once: int = 1, overwrite: bool = False) -> Ba
 def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     told = recycle(tree, out, "--dry-run", "--exclude", "deep/*")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 1, told.stderr  # as the run itself
     assert not out.exists()
     lines = told.stdout.splitlines()
     assert f"translate 6.avi -> {out / '6.mp4'}" in lines
-    assert any(line.strip().startswith("will fail: ") and "zero.mp4 is empty" in line for line in lines)
+    assert any(line.startswith("fail      zero.mp4 -> ") and "zero.mp4 is empty" in line for line in lines)
     assert not any("deep" in line for line in lines)
     assert re.fullmatch(r"6 to translate, 0 to skip, 3 to fail; \d+ frames; time needed: about 0:\d\d:\d\d", lines[-1])
 

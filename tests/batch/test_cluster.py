@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,20 @@ import pytest
 
 from recycle.batch import cluster
 from recycle.batch.cluster import ATTEMPTS, connect
+from recycle.batch.engine import BatchReport
 from recycle.batch.ledger import LEDGER
+from recycle.batch.task import Folder, open_engine, translate_all
+from recycle.batch.threads import Threads
 from recycle.cli.entry import _with_addresses
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError
+from recycle.events import Event, FileState, Job
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.parts import PART
 from recycle.rendering.work import SEGMENT
+from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
+from tests.jobs import cancelled_from_outside
 from tests.translation.conftest import MakeVideo
 
 pytest.importorskip("ray")
@@ -187,6 +194,54 @@ def test_ctrl_c_leaves_a_state_to_continue(make_video: MakeVideo, tmp_path: Path
     assert code == 0, errors
     assert {entry["state"] for entry in entries(out).values()} == {"done"}
     assert sorted(path.name for path in out.iterdir()) == ["1.mp4", "2.mp4", "3.mp4", LEDGER]
+
+
+def test_a_batch_is_cancelled_from_another_thread_and_goes_on_to_the_uninterrupted_result(
+    make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    (tmp_path / "in").mkdir()
+    long = make_video(stamps=range(0, 400 * 512, 512), size=(48, 64))
+    for name in ("1.mp4", "2.mp4", "3.mp4"):
+        shutil.copy(long, tmp_path / "in" / name)
+    settings = TranslateSettings(preset="ultrafast", device="cpu")
+    whole = Folder(tmp_path / "in", tmp_path / "whole", Translator(bundle, device="cpu"), "b", settings)
+    translate_all(
+        whole,
+        engine=Threads(whole.translator, "b", settings, at_once=1),
+        overwrite=False,
+        retry_failed=False,
+    )
+    task = replace(whole, out=tmp_path / "out")
+
+    def work(job: Job) -> BatchReport:
+        with open_engine(task, overwrite=False, at_once=2, cluster=address) as engine:
+            return translate_all(task, engine=engine, overwrite=False, retry_failed=False, job=job)
+
+    seen, outcome = cancelled_from_outside(
+        work, lambda event: isinstance(event, FileState) and event.state == "running" and event.done > SEGMENT
+    )
+    assert len(outcome) == 1
+    left = re.fullmatch(r"stopped; (\d) files are left: run the same command again to continue", outcome[0])
+    assert left
+    states = [entry["state"] for entry in entries(task.out).values()]
+    assert states.count("waiting") == int(left[1]) >= 1
+    assert set(states) <= {"waiting", "done"}
+    assert list(task.out.glob(".*/*.segment"))  # what was finished of a file is kept
+    assert [event.total for event in seen if isinstance(event, FileState) and event.state == "waiting"][:3] == [400] * 3
+
+    events: list[Event] = []
+    report = work(Job(events.append))
+    assert (len(report.done) + len(report.skipped), report.failed) == (3, [])
+    assert sorted(path.name for path in task.out.iterdir()) == ["1.mp4", "2.mp4", "3.mp4", LEDGER]
+    assert entries(task.out) == entries(whole.out)
+    begun = [event.done for event in events if isinstance(event, FileState) and event.state == "running" and event.done]
+    assert min(begun) >= SEGMENT  # and is not made again
+    for name in ("1.mp4", "2.mp4", "3.mp4"):
+        with VideoReader(whole.out / name) as a, VideoReader(task.out / name) as b:
+            for x, y in zip(a, b, strict=True):
+                assert (x.pts, x.time_base) == (y.pts, y.time_base)
+                assert np.array_equal(x.pixels, y.pixels)
 
 
 def test_no_cluster_is_one_clear_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, real files, one clear line for each mistake."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -370,3 +371,42 @@ def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:
     assert len(frames) == 40
     assert frames[0].shape == (48, 128, 3)
     assert abs(int(frames[0].mean()) - 60) <= 2  # from 3 to 7 s of 10
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["tra"], {"train", "translate"}),
+        (["translate", "--codec", ""], {"h264", "hevc", "av1", "vp9", "prores", "ffv1"}),
+        (["evaluate", "--which", "l"], {"last"}),
+        (["translate", "--to", ""], {"a", "b"}),
+        (["train", "--prec"], {"--precision"}),
+    ],
+)
+def test_the_shell_completes_commands_options_and_choices_without_torch(words: list[str], offered: set[str]) -> None:
+    code = "import sys; sys.argv = ['recycle']\nfrom recycle.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "print(*(bool(sys.modules.get(name)) for name in ('torch', 'pydantic', 'cv2', 'rich')))"
+    asked = {
+        "_RECYCLE_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["recycle", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **asked}
+    )
+    *lines, modules = result.stdout.splitlines()
+    assert set(lines) == offered
+    assert modules == "False False False False"
+
+
+def test_completion_can_be_installed(tmp_path: Path) -> None:
+    """As a user of bash does, in a home folder of its own: the script asks the program `recycle`."""
+    environment = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    command = [sys.executable, "-m", "recycle", "--install-completion", "bash"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    scripts = [path.read_text() for path in tmp_path.rglob("recycle.sh")]
+    assert len(scripts) == 1
+    assert "_RECYCLE_COMPLETE=complete_bash" in scripts[0]
+    assert "complete -o default -F _recycle_completion recycle" in scripts[0]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recycle.config import parse_pipeline
 from recycle.evaluation.charts import overlaid
 from recycle.evaluation.compare import ComparedRun, score_rows, setting_rows, write_comparison
+from recycle.evaluation.ranking import rank
 from tests.evaluation.conftest import Page
 
 NAMES = st.text("abc_", min_size=1, max_size=3)
@@ -25,8 +26,13 @@ def pipeline(**changes: Any) -> dict[str, Any]:
 
 
 def compared(name: str, **other: Any) -> ComparedRun:
-    known: dict[str, Any] = {"steps": "1 of 2 steps", "notes": (), "settings": {}, "metrics": {}, "curves": {}}
+    known: dict[str, Any] = {"steps": "1 of 2 steps", "model": "last, step 1", "notes": ()}
+    known |= {"settings": {}, "metrics": {}, "curves": {}}
     return ComparedRun(name=name, **known | other)
+
+
+def write(path: Path, runs: list[ComparedRun]) -> None:
+    write_comparison(path, runs, rows=[], ranking=rank({run.name: run.metrics for run in runs}))
 
 
 def marks(runs: list[Mapping[str, float]], figure: str) -> list[list[bool]]:
@@ -97,11 +103,12 @@ def test_the_best_of_comparable_runs_is_marked() -> None:
 def test_runs_tested_on_other_clips_are_not_ranked(tmp_path: Path) -> None:
     first, second = {"psnr_ab": 12.0, "psnr_ab_input": 9.0}, {"psnr_ab": 13.0, "psnr_ab_input": 9.5}
     assert marks([first, second], "PSNR") == [[False, False]]
-    write_comparison(tmp_path / "c.html", [compared("x", metrics=first), compared("y", metrics=second)], rows=[])
+    write(tmp_path / "c.html", [compared("x", metrics=first), compared("y", metrics=second)])
     page = Page(tmp_path / "c.html")
+    assert page.text.index("Not comparable: the runs were tested on different clips") < page.text.index("<table")
     assert page.row("PSNR")[2:5] == ["differs", "12.00 untouched 9.00", "13.00 untouched 9.50"]
     assert "Not all runs were tested on the same clips" in page.text
-    write_comparison(tmp_path / "c.html", [compared("x", metrics=first), compared("y", metrics=first)], rows=[])
+    write(tmp_path / "c.html", [compared("x", metrics=first), compared("y", metrics=first)])
     assert "Not all runs were tested on the same clips" not in Page(tmp_path / "c.html").text
 
 
@@ -129,7 +136,7 @@ def test_curves_of_one_tag_share_a_chart_and_a_run_keeps_its_colour() -> None:
 
 def test_many_runs_can_be_told_apart(tmp_path: Path) -> None:
     runs = [compared(str(i), curves={"loss/cycle": [(1, float(i)), (2, 1.0)]}) for i in range(12)]
-    write_comparison(tmp_path / "c.html", runs, rows=[])
+    write(tmp_path / "c.html", runs)
     page = Page(tmp_path / "c.html")
     lines = [path["class"].removeprefix("smooth ") for path in page.of("path") if path["class"].startswith("smooth")]
     keys = [span["class"].removeprefix("swatch ") for span in page.of("span") if "swatch" in span.get("class", "")]
@@ -139,7 +146,7 @@ def test_many_runs_can_be_told_apart(tmp_path: Path) -> None:
 
 def test_an_empty_comparison_says_what_is_missing_and_escapes_names(tmp_path: Path) -> None:
     evil = "<script>alert('x')</script>"
-    write_comparison(tmp_path / "c.html", [compared(evil), compared("y")], rows=[])
+    write(tmp_path / "c.html", [compared(evil), compared("y")])
     page = Page(tmp_path / "c.html")
     for words in ("All settings are the same", "share no test clip", "No run has scores yet", "logged anything yet"):
         assert words in page.text

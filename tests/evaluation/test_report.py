@@ -1,7 +1,10 @@
 """The page holds all it shows, escapes what it is given, and marks what is better."""
 
 import base64
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import av
@@ -14,6 +17,7 @@ from recycle.evaluation import page as pages
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.playable import plays_in_browsers
 from recycle.evaluation.report import PREVIEW_LIMIT, write_report
+from recycle.evaluation.verdict import Verdict
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from recycle.video.kinds import open_source
@@ -116,7 +120,12 @@ def test_curves_of_both_sides_share_a_chart(tmp_path: Path) -> None:
 
 def test_a_single_point_is_visible(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", title="t", rows=[], metrics={}, curves={"loss/cycle": [(1, 2.0)]})
-    assert [path["d"].count("L") for path in Page(tmp_path / "r.html").of("path")] == [1, 1]  # no length: a round dot
+    (dot,) = Page(tmp_path / "r.html").of("circle")
+    assert float(dot["r"]) >= 3
+    assert 48 <= float(dot["cx"]) <= 368
+    assert 10 <= float(dot["cy"]) <= 182
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics={}, curves={"loss/cycle": [(1, 2.0), (2, 1.0)]})
+    assert not Page(tmp_path / "r.html").of("circle")
 
 
 def test_too_large_videos_are_linked(videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,21 +184,99 @@ def test_many_previews_are_thinned(tmp_path: Path) -> None:
     assert (shown[0], shown[-1]) == ("Preview 000", "Preview 029")
 
 
+def test_a_report_begins_with_a_verdict_then_facts_and_the_command(tmp_path: Path) -> None:
+    verdict = Verdict("failed", "Failed <here>.", ("first reason", "second reason"))
+    facts = {"date": "2026-01-02 03:04 UTC", "footage a": "/films/summer (3 shots, 60 s)"}
+    path = tmp_path / "r.html"
+    command = "recycle run --a '/films/my summer' && more"
+    write_report(path, title="t", rows=[], metrics=METRICS, curves={}, facts=facts, command=command, verdict=verdict)
+    text = Page(path).text
+    parts = (
+        "<h1>t</h1>",
+        'class="verdict failed"',
+        "Failed &lt;here&gt;.",
+        "second reason",
+        "2026-01-02",
+        "/films/summer",
+    )
+    places = [text.index(part) for part in (*parts, "recycle run --a &#39;/films/my summer&#39; &amp;&amp; more")]
+    assert places == sorted(places)
+    assert places[-1] < text.index('id="scores-title"')
+    write_report(path, title="t", rows=[], metrics={}, curves={})
+    bare = Page(path)
+    assert "The scores cannot tell: no test video was translated" in bare.text
+    assert not bare.of("pre")
+
+
+def test_on_a_phone_videos_stand_one_below_the_other(videos: list[Path], tmp_path: Path) -> None:
+    """In a real browser: no sideways scrolling at 390 pixels, and one column there but several at 1280."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("there is no browser here")
+    pictures = [tmp_path / "step-000001.png"]
+    cv2.imwrite(str(pictures[0]), np.zeros((60, 900, 3), np.uint8))
+    rows = [VideoRow("a → b", [(name, videos[0]) for name in ("source", "translated", "truth", "back again")])]
+    facts = {"footage a": "/a/very/long/path/" + "x" * 200}
+    curves = {"score/total": [(2000, 0.4)]}
+    command = "recycle run " + "y" * 300
+    write_report(
+        tmp_path / "r.html",
+        title="t",
+        rows=rows,
+        metrics=METRICS,
+        curves=curves,
+        previews=pictures,
+        facts=facts,
+        command=command,
+    )
+    found = {width: measured(browser, tmp_path / "r.html", width) for width in (390, 1280)}
+    assert found[390] == [390, 0, 4, 1]
+    assert found[1280] == [1280, 0, 1, 4]
+
+
+def measured(browser: str, page: Path, width: int) -> list[int]:
+    """Of a page in a window of that width: width of its content, elements that must be scrolled sideways, and the
+    rows and columns in which its videos stand."""
+    script = """<script>addEventListener("load", () => setTimeout(() => {
+      const places = [...document.querySelectorAll("video")].map((v) => v.getBoundingClientRect());
+      const count = (side) => new Set(places.map((place) => Math.round(place[side]))).size;
+      const wide = [...document.querySelectorAll(".row, .scroll")].filter((e) => e.scrollWidth > e.clientWidth + 1);
+      const found = [document.documentElement.scrollWidth, wide.length, count("top"), count("left")];
+      parent.postMessage(JSON.stringify(found), "*");
+    }, 300))</script>"""
+    inside, outside = page.with_name("inside.html"), page.with_name("outside.html")
+    inside.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    outside.write_text(
+        f'<iframe src="inside.html" style="border: 0; width: {width}px; height: 900px"></iframe><pre></pre>'
+        '<script>addEventListener("message", (m) => { document.querySelector("pre").textContent = m.data; })</script>'
+    )
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--dump-dom"]
+    command += [
+        "--virtual-time-budget=5000",
+        f"--user-data-dir={page.parent / 'profile'}",
+        "--window-size=1400,1000",
+        outside.as_uri(),
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    match = re.search(r"<pre>(\[.*?\])</pre>", shown)
+    assert match, shown
+    return [int(number) for number in json.loads(match[1])]
+
+
 def test_failures_stand_above_the_scores_and_neighbours_are_shown(tmp_path: Path) -> None:
     picture = tmp_path / "nearest_ab.png"
     cv2.imwrite(str(picture), np.full((8, 8, 3), 60, np.uint8))
     failed = {"collapse_ab": 0.1, "collapse_ba": 0.9, "kid_ab": -0.00123}
     write_report(tmp_path / "r.html", title="t", rows=[], metrics=failed, curves={}, neighbours={"a → b": picture})
     page = Page(tmp_path / "r.html")
-    assert len(page.of("li")) == 1
-    assert 0 < page.text.index("a → b: perceptual mode collapse") < page.text.index("<table>")
+    assert 0 < page.text.index("a → b: perceptual mode collapse") < page.text.index("<table")
     assert "b → a: perceptual" not in page.text
     assert page.row("Diversity kept")[1:5] == ["0.10", "–", "–", "0.90"]
     assert page.row("KID")[1] == "-0.0012"
     assert base64.b64decode(page.of("img")[0]["src"].split("base64,")[1]) == picture.read_bytes()
     write_report(tmp_path / "r.html", title="t", rows=[], metrics=METRICS, curves={})
     sound = Page(tmp_path / "r.html")
-    assert not sound.of("li")
+    assert "perceptual mode collapse" not in sound.text
     assert "Nearest training frames" not in sound.text
 
 

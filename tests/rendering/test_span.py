@@ -7,7 +7,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from recycle.batch.task import Folder, describe_plan
+from recycle.batch.task import Folder, forecast
 from recycle.config import TranslateSettings
 from recycle.rendering.span import preview_span
 from recycle.translation.translator import Translator
@@ -77,5 +77,5 @@ def test_the_speed_is_measured_whenever_the_clock_begins(tmp_path: Path, suffix:
     (tmp_path / "in").mkdir()
     record(tmp_path / "in" / f"late{suffix}", seconds=3, offset=offset)
     task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
-    last = describe_plan(task, overwrite=False, retry_failed=False).splitlines()[-1]
+    last = forecast(task, overwrite=False, retry_failed=False).lines[-1]
     assert "30 frames; time needed: about" in last

@@ -1,6 +1,7 @@
 """Real runs, finished and not, on one page."""
 
 import base64
+import html
 import json
 import shutil
 import sys
@@ -14,6 +15,7 @@ from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pi
 from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
+from recycle.evaluation.ranking import rank
 from recycle.events import Step
 from recycle.run_folder import RunFolder
 from recycle.runs.compare import compare, unique_names
@@ -79,12 +81,16 @@ def files(folder: Path) -> dict[Path, int]:
 def test_finished_and_killed_runs_stand_side_by_side(runs: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "compare.html"
     before = files(runs[0].parent)
-    compare(runs, out)
+    ranking = compare(runs, out)
     assert files(runs[0].parent) == before
     assert list(tmp_path.iterdir()) == [out]
     page = Page(out)
-    assert page.row("plain")[1:] == ["2 of 2 steps", ""]
-    assert page.row("killed")[1:] == ["0 of 2 steps", "training is not finished; no scores yet"]
+    assert page.row("plain")[1:] == ["2 of 2 steps", "best, step 2", ""]
+    assert page.row("killed")[1:] == ["0 of 2 steps", "last, step 0", "training is not finished; no scores yet"]
+    assert ranking.headline in html.unescape(page.text)
+    assert ranking == rank(
+        {name: json.loads((runs[i] / "metrics.json").read_text()) for i, name in enumerate(("plain", "cycle"))}
+    )
     assert page.row("losses.weights.cycle")[1:] == ["0.0", "10.0", "0.0"]
     assert page.row("train.steps")[1:] == ["2", "3", "2"]
     assert not any(row[0] == "train.size" for row in page.table)
@@ -179,11 +185,18 @@ def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tm
 def test_scores_of_an_earlier_model_are_told(runs: list[Path], tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(runs[0], again)
-    shutil.copy(runs[1] / "model" / "model.safetensors", again / "model" / "model.safetensors")
+    for model in ("model", "model-best"):
+        shutil.copy(runs[1] / model / "model.safetensors", again / model / "model.safetensors")
     compare([again, runs[0]], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
-    assert page.row("again")[2] == "its scores are of an earlier state of its model"
-    assert page.row("plain")[2] == ""
+    assert page.row("again")[3] == "its scores are of an earlier state of its model"
+    assert page.row("plain")[3] == ""
+    shutil.copy(runs[0] / "model" / "model.safetensors", again / "model" / "model.safetensors")
+    compare([again, runs[0]], tmp_path / "c.html")  # as an earlier version did, which scored the last model
+    assert (
+        Page(tmp_path / "c.html").row("again")[3]
+        == "its scores are of its last model; 'recycle run' scores the best one"
+    )
 
 
 def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> None:
@@ -192,7 +205,7 @@ def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> N
     (moved / "footage" / "test_a.mp4").unlink()
     compare([runs[1], moved], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
-    assert page.row("moved")[2] == "test_a.mp4 is not there"
+    assert page.row("moved")[3] == "test_a.mp4 is not there"
     shown = [video["aria-label"] for video in page.of("video")]
     assert shown == [f"b → a: test_b.mp4: {role}" for role in ("source", "cycle", "moved", "truth")]
 
@@ -206,7 +219,7 @@ def test_a_folder_of_test_clips_that_is_empty_now_is_told(runs: list[Path], tmp_
     (moved / "pipeline.json").write_text(json.dumps(record))
     compare([runs[1], moved], tmp_path / "c.html", a=[runs[0] / "footage" / "test_a.mp4"])
     page = Page(tmp_path / "c.html")
-    assert "clips" in page.row("moved")[2]
+    assert "clips" in page.row("moved")[3]
     assert len(page.of("video")) == 4
 
 
@@ -216,7 +229,7 @@ def test_a_run_without_a_model_leaves_its_places_empty(runs: list[Path], tmp_pat
     shutil.rmtree(bare / "model")
     compare([runs[0], bare], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
-    assert page.row("bare")[1:] == ["–", "no model yet; no scores yet"]
+    assert page.row("bare")[1:] == ["–", "–", "no model yet; no scores yet"]
     assert len(page.of("video")) == 6
     assert page.text.count("not translated yet") == 2
 
@@ -290,7 +303,7 @@ def test_what_is_no_run_is_told_in_one_line(
 
 def test_damaged_records_are_told_in_one_line(runs: list[Path], tmp_path: Path) -> None:
     for number, (name, content) in enumerate(
-        [("pipeline.json", "{"), ("metrics.json", "[1]"), ("model/model.safetensors", "no weights")]
+        [("pipeline.json", "{"), ("metrics.json", "[1]"), ("model-best/model.safetensors", "no weights")]
     ):
         broken = tmp_path / str(number)
         shutil.copytree(runs[0], broken)

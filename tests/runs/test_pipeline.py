@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.errors import FootageError
+from recycle.dataset.clips import find_shots
+from recycle.errors import BundleError, FootageError
 from recycle.evaluation import street_features
 from recycle.run_folder import RunFolder
+from recycle.runs.outcome import model_lines
 from recycle.runs.pipeline import open_pipeline, prepare_footage, run
 from recycle.runs.scoring import score_model
 from recycle.video.decode import VideoReader
@@ -62,7 +65,7 @@ def test_a_run_makes_all_that_it_promises(finished: RunFolder) -> None:
     names = {path.name for path in finished.translated.glob("*.mp4")}
     assert names == {"test_a_ab.mp4", "test_a_ab_back.mp4", "test_b_ba.mp4", "test_b_ba_back.mp4"}
     scores = json.loads(finished.metrics.read_text())
-    assert scores.keys() >= PROMISED
+    assert scores.keys() >= PROMISED | {"step"}
     assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
     page = finished.report.read_text()
     assert page.count("<video") >= 6
@@ -90,12 +93,52 @@ def test_a_second_run_makes_nothing_anew(finished: RunFolder) -> None:
     assert all(name.startswith(told) for name in changed), changed
 
 
-def test_more_training_translates_and_scores_anew(finished: RunFolder, tmp_path: Path) -> None:
-    before = files(finished.translated)
-    scores = finished.metrics.read_text()
-    run(task(steps=4), finished.folder)
-    assert files(finished.translated)["test_a_ab.mp4"] != before["test_a_ab.mp4"]
-    assert finished.metrics.read_text() != scores
+def test_the_best_model_is_translated_scored_and_named(finished: RunFolder, tmp_path: Path) -> None:
+    """More training translates and scores anew where it made a better model, and not where it made a worse one."""
+    where = RunFolder(shutil.copytree(finished.folder, tmp_path / "run"))
+    first, scores = files(where.translated), json.loads(where.metrics.read_text())
+    assert scores["step"] == 2
+
+    def train_on(steps: int, best: float) -> str:
+        record = json.loads(where.validation.read_text())
+        record["best"]["score"] = best
+        where.validation.write_text(json.dumps(record))
+        said: list[str] = []
+        run(task(steps=steps), where.folder, job=saying(said), command="recycle run small")
+        assert [json.loads((model / "config.json").read_text())["step"] for model in (where.model,)] == [steps]
+        return "\n".join([*said, *model_lines(where)])
+
+    told = train_on(3, best=-9.0)  # nothing is better than that
+    assert files(where.translated) == first
+    assert json.loads(where.metrics.read_text()) == scores
+    assert f"model       {where.best}   <- of step 2, with the best validation score; the last one, of step 3" in told
+    assert f"recycle translate INPUT OUTPUT --model {where.folder} --to b" in told
+    page = where.report.read_text()
+    assert "model-best: of step 2, with the best validation score; the last one, of step 3, is in model" in page
+    assert '<pre class="command"><code>recycle run small</code></pre>' in page
+
+    told = train_on(4, best=99.0)
+    assert files(where.translated)["test_a_ab.mp4"] != first["test_a_ab.mp4"]
+    again = json.loads(where.metrics.read_text())
+    assert again["step"] == 4
+    assert again["psnr_ab"] != scores["psnr_ab"]
+    shutil.rmtree(where.best)
+    assert f"model       {where.model}   <- the last one, of step 4" in model_lines(where)
+
+
+def test_the_report_begins_with_the_verdict_and_tells_of_footage_and_time(finished: RunFolder) -> None:
+    page = finished.report.read_text()
+    head = page[page.index("<h1>") : page.index('id="videos-title"')]
+    assert head.index('class="verdict') < head.index("<dt>date</dt>")
+    assert re.search(r"<dd>20\d\d-\d\d-\d\d \d\d:\d\d ", head)
+    assert re.search(r"<dt>duration of training</dt><dd>0:\d\d:\d\d for 2 steps</dd>", head)
+    shots = {domain: find_shots(finished.frames / domain) for domain in "ab"}
+    for domain in "ab":
+        frames = sum(len(shot.files) for shot in shots[domain])
+        assert frames == 32
+        assert f"{finished.footage / domain}.mp4 (1 shot, 32 frames, 4 s)" in head or "shots, 32 frames, 4 s)" in head
+        assert f"{finished.footage / f'test_{domain}.mp4'} (1 clip, 1 s)" in head
+    assert "with 1 of them there is no trend to see" in head
 
 
 def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: RunFolder) -> None:
@@ -178,9 +221,21 @@ def test_a_missing_test_clip_or_model_is_told_before_any_work(tmp_path: Path) ->
     with pytest.raises(FootageError, match=r"no file or folder .*nosuch\.mp4"):
         run(pipeline, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
-    for clip, model in ((tmp_path / "nosuch.mp4", "identity"), (film, "nosuch")):
-        with pytest.raises(FootageError, match=r"cannot read .*nosuch"):
-            score_model(parse_pipeline({"footage": {"test_a": clip}}, where="test"), model, tmp_path)
+    with pytest.raises(FootageError, match=r"cannot read .*nosuch"):
+        score_model(
+            parse_pipeline({"footage": {"test_a": tmp_path / "nosuch.mp4"}}, where="test"), "identity", tmp_path
+        )
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    RunFolder(unfinished).pipeline.touch()
+    for model, words in (
+        (tmp_path / "nosuch", f"there is no model {tmp_path / 'nosuch'}; give the folder of a run, such as runs/demo"),
+        (unfinished, "has no model yet; train it with 'recycle train', or give the folder of a run"),
+        (tmp_path, "is neither a run nor a model bundle: it has no config.json; give the folder of a run"),
+    ):
+        with pytest.raises(BundleError, match=re.escape(words)):
+            score_model(parse_pipeline({"footage": {"test_a": film}}, where="test"), str(model), tmp_path / "scores")
+    assert not (tmp_path / "scores").exists()
 
 
 def test_footage_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:

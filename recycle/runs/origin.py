@@ -1,0 +1,96 @@
+"""Which pipeline file a run's folder belongs to: a copy of the file does not continue its original's run by accident.
+
+The record, `origin.json`, names the file by its absolute path and by its path from the run's folder, so that a project
+may be moved or copied as a whole. A shipped pipeline is named by its name. A folder without a record, of an earlier
+version of recycle or of settings from Python, is taken over by the first file that continues it.
+"""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from recycle.config import shipped_pipelines
+from recycle.errors import ConfigError
+from recycle.names import original, plain
+from recycle.run_folder import RunFolder
+from recycle.system.atomic import write_text
+from recycle.system.disk import writing
+
+
+def origin_of(file: Path) -> str:
+    """How a pipeline file is named: a shipped one by its name, another one by its absolute path, as plain text."""
+    with suppress(OSError):
+        shipped = next((own for own in shipped_pipelines() if file.samefile(own)), None)
+        if shipped is not None:
+            return shipped.stem
+    return plain(str(file.absolute()))
+
+
+def check(where: RunFolder, origin: str | None) -> None:
+    """Raise ConfigError if the run's folder belongs to another pipeline file that is still there."""
+    recorded = _recorded(where)
+    if origin is None or recorded is None or not _began(where):
+        return
+    owner = _owner(where, recorded)
+    if owner is None or owner == origin or _same(owner, origin):
+        return
+    if any(_same(candidate, origin) for candidate in _candidates(where, recorded)):
+        return
+    raise ConfigError(
+        f"{where.folder} is the run of the pipeline {owner}, not of {origin}; give another --out folder or another "
+        f"name in the file; to continue that run with this file, remove {where.origin}"
+    )
+
+
+def claim(where: RunFolder, origin: str | None) -> None:
+    """Record to which pipeline file the run's folder belongs. Raises as `check`, and OutputError."""
+    check(where, origin)
+    if origin is None:
+        return
+    relative = os.path.relpath(original(origin), where.folder.resolve()) if _is_path(origin) else origin
+    content = json.dumps({"pipeline": origin, "relative": plain(relative)}, indent=2) + "\n"
+    with suppress(OSError, ValueError):
+        if where.origin.read_text(encoding="utf-8") == content:
+            return
+    with writing(where.origin):
+        write_text(where.origin, content)
+
+
+def _began(where: RunFolder) -> bool:
+    """Whether the folder holds anything that another pipeline would spoil or spoil itself by."""
+    return any(path.exists() for path in (where.checkpoint, where.frames, where.footage))
+
+
+def _recorded(where: RunFolder) -> dict[str, str] | None:
+    """The record of a run's folder; None if there is none, or one that cannot be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads(where.origin.read_text(encoding="utf-8"))
+        return {"pipeline": str(content["pipeline"]), "relative": str(content["relative"])}
+    return None
+
+
+def _candidates(where: RunFolder, recorded: dict[str, str]) -> list[str]:
+    """The files that the record may mean, the one beside the folder first."""
+    if not _is_path(recorded["pipeline"]):
+        return [recorded["pipeline"]]
+    beside = where.folder.resolve() / original(recorded["relative"])
+    return [plain(os.path.normpath(beside)), recorded["pipeline"]]
+
+
+def _owner(where: RunFolder, recorded: dict[str, str]) -> str | None:
+    """The file that the record means and that is there; None: it was moved or removed, and the run is free."""
+    found = _candidates(where, recorded)
+    return next((own for own in found if not _is_path(own) or Path(original(own)).is_file()), None)
+
+
+def _same(one: str, other: str) -> bool:
+    if not (_is_path(one) and _is_path(other)):
+        return one == other
+    with suppress(OSError):
+        return Path(original(one)).samefile(original(other))
+    return False
+
+
+def _is_path(origin: str) -> bool:
+    return Path(origin).is_absolute()

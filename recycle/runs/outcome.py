@@ -1,0 +1,146 @@
+"""What a run came to: its report, and which of its models to use."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import recycle
+from recycle.config import FootageSettings, Pipeline
+from recycle.dataset.clips import Shot
+from recycle.domains import DOMAINS, Domain
+from recycle.errors import FootageError
+from recycle.evaluation.curves import read_scalars
+from recycle.evaluation.findings import NAMES
+from recycle.evaluation.page import VideoRow
+from recycle.evaluation.report import write_report
+from recycle.evaluation.verdict import Learning, Verdict, judge
+from recycle.names import plain
+from recycle.networks.bundle import read_config
+from recycle.run_folder import RunFolder, model_in
+from recycle.runs.scoring import TestClip
+from recycle.training.logs import read_faults
+from recycle.training.loop import TrainReport
+from recycle.training.validation import Scores
+from recycle.video.kinds import open_source
+
+_PATHS = 3
+"""Paths of a side's footage that a report names."""
+
+
+def model_lines(where: RunFolder) -> list[str]:
+    """Which model of a trained run to use, and the command that translates with it."""
+    chosen = model_in(where.folder)
+    folder = shlex.quote(plain(str(where.folder)))
+    return [
+        f"model       {chosen}   <- {_described(where, chosen)}",
+        f"translate   recycle translate INPUT OUTPUT --model {folder} --to b   (or --to a)",
+    ]
+
+
+def write_run_report(
+    pipeline: Pipeline,
+    where: RunFolder,
+    *,
+    model: Path,
+    trained: TrainReport,
+    clips: Sequence[TestClip],
+    scores: dict[str, float],
+    footage: FootageSettings,
+    shots: dict[Domain, Sequence[Shot]],
+    command: str = "",
+) -> Verdict:
+    """Write the page of a run, whose `model` made the `clips`; returns the verdict that it begins with.
+
+    footage: the paths that were trained on; shots: what was extracted of them. command: what the user typed, if known.
+    """
+    rows = []
+    for clip in clips:
+        videos = [("source", clip.source), ("translated", clip.translated)]
+        videos += [("truth", clip.truth)] if clip.truth else []
+        rows.append(VideoRow(f"{NAMES[clip.direction]}: {clip.source.name}", [*videos, ("back again", clip.back)]))
+    verdict = judge(scores, _learning(where))
+    write_report(
+        where.report,
+        title=pipeline.name,
+        rows=rows,
+        metrics=scores,
+        curves=read_scalars(where.logs),
+        neighbours={NAMES[d]: file for d in NAMES if (file := where.neighbours(d)).is_file()},
+        previews=sorted(where.previews.glob("*.png")),
+        facts={
+            "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+            "duration of training": f"{timedelta(seconds=round(trained.seconds))} for {trained.step} steps",
+            "model": f"{model.name}: {_described(where, model)}",
+            **_footage_facts(footage, shots, clips),
+            "generator": pipeline.networks.generator.description,
+            "training size": "{1}×{0}".format(*pipeline.train.size),
+            "recycle": recycle.__version__,
+        },
+        command=command,
+        verdict=verdict,
+    )
+    return verdict
+
+
+def _described(where: RunFolder, model: Path) -> str:
+    """Of which step a run's model is, and why it is chosen."""
+    step, last = read_config(model).step, read_config(where.model).step
+    if model == where.model:
+        return f"the last one, of step {step}"
+    return f"of step {step}, with the best validation score; the last one, of step {last}, is in {where.model.name}"
+
+
+def _learning(where: RunFolder) -> Learning:
+    scores = Scores.read(where.validation)
+    faults = read_faults(where)
+    return Learning(
+        scores.best,
+        scores.by_step[max(scores.by_step)] if scores.by_step else None,
+        len(scores.by_step),
+        scores.improved_late,
+        relative=bool(scores.kind),
+        faults=faults,
+    )
+
+
+def _footage_facts(
+    footage: FootageSettings, shots: dict[Domain, Sequence[Shot]], clips: Sequence[TestClip]
+) -> dict[str, str]:
+    """The footage by what it served for: paths, and how much there is of it."""
+    facts = {}
+    for domain, paths in zip(DOMAINS, (footage.a, footage.b), strict=True):
+        own = shots[domain]
+        frames = sum(len(shot.files) for shot in own)
+        seconds = sum(len(shot.files) * shot.interval for shot in own)
+        length = f", {seconds:.4g} s" if all(shot.interval for shot in own) else ""
+        facts[f"footage {domain}"] = f"{_named(paths)} ({_count(len(own), 'shot')}, {frames} frames{length})"
+    for domain, way in (("a", "ab"), ("b", "ba")):
+        sources = [clip.source for clip in clips if clip.direction == way]
+        if sources:
+            facts[f"test clips {domain}"] = f"{_named(sources)} ({_count(len(sources), 'clip')}{_length(sources)})"
+    return facts
+
+
+def _named(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
+    return ", ".join(plain(str(path)) for path in paths[:_PATHS]) + more
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _length(sources: Sequence[Path]) -> str:
+    """Seconds of all videos together, as they claim; empty where one does not."""
+    seconds = 0.0
+    for source in sources:
+        try:
+            with open_source(source) as reader:
+                duration = reader.info.duration
+        except FootageError:
+            duration = None
+        if duration is None:
+            return ""
+        seconds += float(duration)
+    return f", {seconds:.4g} s"
