@@ -7,6 +7,7 @@ import typer
 
 from recycle.cli.options import AsJson, DeviceChange, Hours, PrecisionChange, RunPath, Steps
 from recycle.cli.output import watched
+from recycle.cli.task import make_way
 
 
 def distill(
@@ -29,6 +30,7 @@ def distill(
 
     Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast
     """
+    notice = make_way()
     from recycle.run_folder import RunFolder, model_in
     from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import distillation, learn
@@ -41,7 +43,7 @@ def distill(
         train={"steps": steps, "hours": hours, "device": device, "precision": precision},
     )
     where = RunFolder(out or Path("runs") / task.name)
-    with watched(as_json) as job:
+    with watched(as_json, notice) as job:
         report = learn(task, where, job=job)
         job.say(f"trained {report.step} steps")
         for line in model_lines(where):

@@ -38,13 +38,16 @@ def command_line() -> str:
 
 
 @contextmanager
-def watched(as_json: bool) -> "Iterator[Job]":
-    """A job that is shown to a person or, as JSON lines, to a program."""
+def watched(as_json: bool, notice: str | None = None) -> "Iterator[Job]":
+    """A job that is shown to a person or, as JSON lines, to a program; it starts with a notice, if there is one."""
     from recycle.cli.terminal import JsonLines, Terminal
     from recycle.events import Job
 
     with JsonLines() if as_json else Terminal() as observe:
-        yield Job(observe)
+        job = Job(observe)
+        if notice is not None:
+            job.say(notice)
+        yield job
 
 
 def conclude(

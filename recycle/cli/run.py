@@ -23,7 +23,7 @@ from recycle.cli.options import (
     Steps,
 )
 from recycle.cli.output import command_line, watched
-from recycle.cli.task import planned
+from recycle.cli.task import make_way, planned
 
 
 def run(
@@ -53,6 +53,7 @@ def run(
 
     Example: recycle run my-task.toml --out runs/my-task
     """
+    notice = make_way()
     from recycle.runs.choice import Wishes, open_task
     from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import run as run_pipeline
@@ -63,7 +64,7 @@ def run(
     wishes = Wishes(footage, out, hours, steps, device, precision)
     if planned(pipeline, wishes, plan, gpu):
         return
-    with watched(as_json) as job:
+    with watched(as_json, notice) as job:
         task, folder, origin = open_task(
             pipeline,
             wishes,

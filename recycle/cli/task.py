@@ -1,4 +1,4 @@
-"""What a training without a pipeline file would do, on the command line."""
+"""What the commands that train do first."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,18 @@ from recycle.cli.output import show
 
 if TYPE_CHECKING:
     from recycle.runs.choice import Wishes
+
+_BUSY = (
+    "other programs keep this machine busy, so threads sleep while they wait; if they will end soon, interrupt, set "
+    "OMP_WAIT_POLICY=active and run the same command again"
+)
+
+
+def make_way() -> str | None:
+    """Choose how the threads of a training wait, before torch is loaded; a notice if they make way for others."""
+    from recycle.system.waiting import choose_waiting
+
+    return _BUSY if choose_waiting() else None
 
 
 def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | None) -> bool:

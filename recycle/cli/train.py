@@ -17,7 +17,7 @@ from recycle.cli.options import (
     Steps,
 )
 from recycle.cli.output import watched
-from recycle.cli.task import planned
+from recycle.cli.task import make_way, planned
 
 
 def train(
@@ -46,6 +46,7 @@ def train(
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
+    notice = make_way()
     from recycle.run_folder import RunFolder
     from recycle.runs.choice import Wishes, open_task
     from recycle.runs.outcome import model_lines
@@ -56,7 +57,7 @@ def train(
     wishes = Wishes(footage, out, hours, steps, device, precision)
     if planned(pipeline, wishes, plan, gpu):
         return
-    with watched(as_json) as job:
+    with watched(as_json, notice) as job:
         task, folder, origin = open_task(
             pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
         )
