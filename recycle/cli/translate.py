@@ -187,8 +187,9 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
     from recycle.batch.task import Folder, translate_file
     from recycle.rendering.prepare import check_rate, opened
 
-    with opened(task.source, task.settings) as opened_source:
-        check_rate(opened_source)
+    if task.settings.fps is not None:
+        with opened(task.source, task.settings) as opened_source:
+            check_rate(opened_source)
     translator = task.translator()
     refuse(part, "are not for a cluster")
     to = translator.domains.find(task.to)

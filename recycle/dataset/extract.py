@@ -25,6 +25,7 @@ from recycle.system.lock import only_one
 from recycle.system.workers import run_all
 from recycle.video.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.video.fingerprint import content, fingerprint, is_unchanged
+from recycle.video.source import Source, add_source, added_kinds
 from recycle.video.stated import estimate_frames
 
 LOCK = ".recycle.lock"
@@ -56,6 +57,8 @@ class _Task:
     target: Path
     settings: ExtractSettings
     threads: bool = True
+    kinds: tuple[type[Source], ...] = field(default_factory=added_kinds)
+    """Kinds of source that the worker must know."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,8 @@ def _run(tasks: list[_Task], workers: int | None, what: str, job: Job) -> list[t
 
 def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
     """Extract one source; runs in a worker process. Whatever is wrong with the source becomes a `failure`."""
+    for kind in reversed(task.kinds):
+        add_source(kind)
     try:
         frames, notices = extract_source(
             task.source, task.target, task.fingerprint, task.settings, count, threads=task.threads

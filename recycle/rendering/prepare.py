@@ -151,13 +151,13 @@ def render_key(
 ) -> dict[str, object]:
     """Everything that the segments of an output depend on; for a live source, which cannot be resumed, a new one each
     time. Raises FootageError if the source cannot be read any more."""
+    modified = source.state.modified if source.state else 0
     return {
         "recycle": __version__,
         "frames": FRAMES,
         **({"fps": settings.fps} if settings.fps else {}),
         "source": source.fingerprint() or uuid4().hex,
-        "modified": (source.state.modified if source.state else 0)
-        // _COARSEST_TIME,  # the fingerprint reads only samples of a file
+        "modified": modified // _COARSEST_TIME,  # the fingerprint reads only samples of a file
         "transform": dict(key or {}),
         "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],

@@ -141,14 +141,14 @@ class _Rendering:
         work.trim()
         earlier = len(work.stamps())
         whole = work.folder / f"whole{self.output.suffix}"
-        end: BaseException | None = None
+        cause: BaseException | None = None
         with self._interruptible():
             try:
                 stretch = self._write()
             except (KeyboardInterrupt, Interrupted, FootageError) as error:
                 if not live or not work.finished():
                     raise
-                stretch, job, end = self._unfinished(), Job(), error  # what is not written now is lost
+                stretch, job, cause = self._unfinished(), Job(), error  # what is not written now is lost
             stamps = work.stamps()
             self._check(len(stamps))
             units = self._units(stamps[0], moved)
@@ -160,9 +160,11 @@ class _Rendering:
         for notice in of_the_file(whole, renderer.picture, first_pts=stamps[0] - units, whole=self.span == WHOLE):
             job.say(notice)
         self._publish(whole, overwrite)
-        if end is not None:
+        if cause is not None:
             kept = f"the {len(stamps)} frames so far are in {self.output}"
-            raise FootageError(f"{end}; {kept}") if isinstance(end, FootageError) else Interrupted(f"stopped; {kept}")
+            raise (
+                FootageError(f"{cause}; {kept}") if isinstance(cause, FootageError) else Interrupted(f"stopped; {kept}")
+            )
         return len(stamps), earlier
 
     @contextmanager

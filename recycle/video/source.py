@@ -199,6 +199,11 @@ def add_source(kind: type[Source]) -> None:
         _ADDED.insert(0, kind)
 
 
+def added_kinds() -> tuple[type[Source], ...]:
+    """All kinds that were added, for a process that starts anew: it adds them from the last to the first."""
+    return tuple(_ADDED)
+
+
 def added_kind(path: Path) -> type[Source] | None:
     """The kind that takes `path`, of those that were added; None: a file or a folder of images, if anything."""
     return next((kind for kind in _ADDED if kind.takes(path)), None)

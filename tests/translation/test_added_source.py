@@ -63,13 +63,17 @@ def test_a_source_from_outside_is_translated_and_resumed(colours: Path, bundle: 
     assert frames_of(output) == frames_of(whole)
 
 
-def test_a_source_from_outside_is_extracted_and_probed(colours: Path, tmp_path: Path) -> None:
-    report = extract([colours], tmp_path / "frames", ExtractSettings(short_side=None, format="png"))
-    (folder,) = (path.parent for path in (tmp_path / "frames").glob("*/manifest.json"))
-    manifest = read_manifest(folder)
-    assert manifest is not None
+def test_a_source_from_outside_is_extracted_by_several_processes(colours: Path, tmp_path: Path) -> None:
+    other = tmp_path / "b.colours"
+    other.write_text("9 9 9\n250 9 9\n")
+    report = extract([colours, other], tmp_path / "frames", ExtractSettings(short_side=None, format="png"), workers=2)
     assert not report.failed
-    assert [frame.pts for frame in manifest.frames] == list(range(SEGMENT + 30))
+    found = {path.parent.name[0]: read_manifest(path.parent) for path in (tmp_path / "frames").glob("*/manifest.json")}
+    stamps = {name: [frame.pts for frame in manifest.frames] for name, manifest in found.items() if manifest}
+    assert stamps == {"a": list(range(SEGMENT + 30)), "b": [0, 1]}
+
+
+def test_a_source_from_outside_is_probed(colours: Path) -> None:
     info = probe(colours)
     assert (info.container, info.frames, info.rate, info.streams) == ("list of colours", SEGMENT + 30, 10.0, ())
 
