@@ -51,7 +51,7 @@ def test_what_went_part_of_the_way_is_judged_by_the_training(learning: Learning 
     [{"kid_ab": 4.1}, {"collapse_ab": 0.1}, {"memorisation_ab": 0.1}, {"structure_ab": 0.2, "structure_ab_truth": 0.9}],
 )
 def test_a_failure_that_the_scores_show_is_one(failure: Mapping[str, float]) -> None:
-    scores = kid("ab", 0.1) | failure
+    scores = {**kid("ab", 0.1), **failure}
     stood, fell = judge(scores, STOOD), judge(scores, FELL)
     assert (stood.tone, stood.headline) == ("failed", "Failed (a → b).")
     assert stood.reasons[0].startswith("a → b: ")
