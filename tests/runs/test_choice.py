@@ -63,9 +63,9 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert "summer-winter: chosen for this footage, for a CPU" in said
     assert f"wrote {file.relative_to(tmp_path)}" in said
     assert (folder / "model" / "model.safetensors").is_file()
-    *_, model, command = said.splitlines()
+    *_, model, translation = said.splitlines()
     assert re.fullmatch(r"model       runs/summer-winter/model(-best)?   <- .*of step \d+.*", model)
-    assert command.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to b ")
+    assert translation.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to b ")
     chosen = load_pipeline(file)
     assert chosen.train.size == (32, 32)
     assert chosen.train.hours == 0.0012
