@@ -103,7 +103,7 @@ def _headline(worst: _State, learning: Learning) -> tuple[Tone, str]:
     if learning.improving:
         return "unfinished", "Unfinished: the model was still improving when training ended"
     if worst == "failed":
-        return "failed", "Failed"
+        return "failed", "Failed, or not trained for long enough" if learning.improving is None else "Failed"
     if learning.improving is False:
         return "failed", "Translated in part only, and the model had stopped improving"
     return "unfinished", "Translated in part only; too few validation scores to tell whether longer training helps"

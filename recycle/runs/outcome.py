@@ -88,6 +88,8 @@ def _described(where: RunFolder, model: Path) -> str:
     step, last = read_config(model).step, read_config(where.model).step
     if model == where.model:
         return f"the last one, of step {step}"
+    if step == last:
+        return f"of step {step}, the last one, which has the best validation score too"
     return f"of step {step}, with the best validation score; the last one, of step {last}, is in {where.model.name}"
 
 

@@ -65,6 +65,19 @@ def test_a_missing_file_and_an_unknown_name_are_told() -> None:
         find_pipeline(Path("nosuch"))
 
 
+def test_a_folder_does_not_hide_the_shipped_pipeline_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = find_pipeline(Path("demo"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert find_pipeline(Path("demo")) == shipped
+    (tmp_path / "fast").write_text('name = "mine"\n')
+    assert find_pipeline(Path("fast")) == Path("fast")
+    with pytest.raises(ConfigError, match=r"no pipeline '\.'; give a TOML file, or one that ships: "):
+        find_pipeline(Path())
+
+
 def test_footage_paths_are_relative_to_the_pipeline_file(tmp_path: Path) -> None:
     pipeline = load_pipeline(write(tmp_path, "[footage]\na = 'videos/x'\nb = ['/abs/y', 'z']"))
     assert pipeline.footage.a == (tmp_path / "videos/x",)

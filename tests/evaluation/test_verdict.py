@@ -56,6 +56,8 @@ def test_a_failure_that_the_scores_show_is_one(failure: Mapping[str, float]) -> 
     assert (stood.tone, stood.headline) == ("failed", "Failed (a → b).")
     assert stood.reasons[0].startswith("a → b: ")
     assert fell.tone == "unfinished"
+    few = judge(scores, FEW)
+    assert (few.tone, few.headline) == ("failed", "Failed, or not trained for long enough (a → b).")
 
 
 def test_what_the_scores_cannot_know_is_not_claimed() -> None:

@@ -63,6 +63,9 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert "summer-winter: chosen for this footage, for a CPU" in said
     assert f"wrote {file.relative_to(tmp_path)}" in said
     assert (folder / "model" / "model.safetensors").is_file()
+    *_, model, translation = said.splitlines()
+    assert re.fullmatch(r"model       runs/summer-winter/model(-best)?   <- .*of step \d+.*", model)
+    assert translation.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to b ")
     chosen = load_pipeline(file)
     assert chosen.train.size == (32, 32)
     assert chosen.train.hours == 0.0012
@@ -160,6 +163,22 @@ def test_a_folder_of_another_pipeline_file_is_left_alone(
     error = recycle("train", "--a", footage[0], "--b", footage[1], "--out", "out", code=1)
     assert "out holds a training of another pipeline file" in error
     assert not (tmp_path / "out" / "pipeline.toml").exists()
+
+
+def test_a_chosen_run_is_not_continued_with_another_file(
+    footage: tuple[Path, Path], tmp_path: Path, recycle: Command
+) -> None:
+    sides = ("--a", footage[0], "--b", footage[1])
+    plan = recycle("train", *sides, "--plan", "--hours", 0.0003, "--device", "cpu")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pipeline.toml").write_text(small(plan))
+    recycle("train", *sides, "--device", "cpu", "--out", "out")
+    recycle("train", "out/pipeline.toml", "--device", "cpu", "--out", "out")  # the same file, named
+    (tmp_path / "copy.toml").write_text(small(plan))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    error = recycle("train", "copy.toml", "--device", "cpu", "--out", "out", code=1)
+    assert f"out is the run of the pipeline {tmp_path}/out/pipeline.toml, not of {tmp_path}/copy.toml" in error
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
 def test_runs_are_named_by_their_footage(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:

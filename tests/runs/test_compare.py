@@ -283,6 +283,31 @@ def test_truth_of_another_size_is_left_out(runs: list[Path], tmp_path: Path) -> 
     assert "it is 32×32 pixels, the source 64×64" in told
 
 
+def test_the_command_names_the_best_run(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [Path(shutil.copytree(run, tmp_path / run.name)) for run in runs[:2]]
+    for folder, kid in zip(folders, (2.0, 0.5), strict=True):
+        scores = json.loads((folder / "metrics.json").read_text())
+        scores |= {f"kid_{way}{twin}": value for way in ("ab", "ba") for twin, value in (("", kid), ("_input", 4.0))}
+        sound = {
+            key: value for key, value in scores.items() if not key.startswith(("collapse", "structure", "kid_mid"))
+        }
+        (folder / "metrics.json").write_text(json.dumps(sound))
+    monkeypatch.setattr(sys, "argv", ["recycle", "compare", *map(str, folders), "--out", str(tmp_path / "c.html")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    *_, head, first, second, headline, wrote = capsys.readouterr().out.splitlines()
+    assert head.split() == ["run", "KID", "a", "→", "b", "KID", "b", "→", "a", "mean"]
+    assert (first.split()[0], second.split()[0]) == ("cycle", "plain")
+    assert headline.startswith(
+        "Best: cycle, by KID (mean of both directions, lower is better): cycle 0.5000, plain 2.0000"
+    )
+    assert wrote.startswith("wrote ")
+    assert headline in html.unescape((tmp_path / "c.html").read_text())
+
+
 def test_what_is_no_run_is_told_in_one_line(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

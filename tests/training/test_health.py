@@ -11,8 +11,10 @@ import torch
 
 from recycle.config import parse_pipeline
 from recycle.dataset.clips import Shot, find_shots
+from recycle.run_folder import RunFolder
 from recycle.training import clock, loop
 from recycle.training.health import Health
+from recycle.training.logs import read_faults
 from recycle.training.loop import take_step, train
 from recycle.training.step import StepReport
 from tests.training.test_clock import Time
@@ -98,6 +100,7 @@ def test_a_training_that_goes_wrong_is_told_so_once(told: str, both: list[list[S
     notices = warnings(both, tmp_path, **CAUSES[told])
     assert sum(told in notice for notice in notices) == 1, notices
     assert all(notice.startswith("step ") for notice in notices), notices
+    assert read_faults(RunFolder(tmp_path)) == notices
 
 
 def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from recycle.dataset.clips import Shot, find_shots
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Judgement, PatchDiscriminator
+from recycle.run_folder import RunFolder
+from recycle.training.logs import read_faults
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
@@ -434,7 +436,8 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     finally:
         handle.remove()
     assert report.step == 9
-    assert any("went back to the last checkpoint, step 3, and go on at 0.5 of" in text for text in report.notices)
+    told = [text for text in report.notices if "went back to the last checkpoint, step 3, and go on at 0.5 of" in text]
+    assert read_faults(RunFolder(tmp_path)) == told != []
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     rates = [group["lr"] for group in state["optimiser_translators"]["param_groups"]]
     assert rates == [pytest.approx(learning_rate(8, TrainSettings(steps=9)) / 2)] * 2
@@ -442,6 +445,11 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["slowing"] == 0.5
     weights = load_file(tmp_path / "model" / "model.safetensors")
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
+    assert read_faults(RunFolder(tmp_path)) == told  # a report of the run that went on still tells of it
+    for file in tmp_path.glob("checkpoint*.pt"):
+        file.unlink()
+    run(pipeline(steps=1), footage, tmp_path)
+    assert read_faults(RunFolder(tmp_path)) == []  # another run
 
 
 def test_shots_are_read_as_rgb(tmp_path: Path) -> None:
