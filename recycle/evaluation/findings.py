@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
+
 COLLAPSED = 0.4
 """`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
 COPIED = 0.4
@@ -9,13 +11,12 @@ COPIED = 0.4
 LOST = 0.7
 """`structure` below which, and below the truth's where that is known, lost content is reported."""
 
-_NAMES = {"ab": "a → b", "ba": "b → a"}
 
-
-def findings(scores: Mapping[str, float]) -> list[str]:
-    """One line for each failure among the scores of recycle.evaluation.evaluate; empty where there is none."""
+def findings(scores: Mapping[str, float], names: Names = LETTERS) -> list[str]:
+    """One line for each failure among the scores of recycle.evaluation.evaluate; names: of the domains."""
     lines = []
-    for direction, name in _NAMES.items():
+    for d in DIRECTIONS:
+        direction, name = d.name, names.way(d)
         kept = scores.get(f"collapse_{direction}")
         if kept is not None and kept < COLLAPSED:
             lines.append(
@@ -28,7 +29,7 @@ def findings(scores: Mapping[str, float]) -> list[str]:
                 f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
                 f"them as real unseen frames are (below {COPIED:g} is too near)"
             )
-        lines += _nearness(scores, direction, name)
+        lines += _nearness(scores, d, names)
         kept, due = scores.get(f"structure_{direction}"), scores.get(f"structure_{direction}_truth", 1.0)
         if kept is not None and kept < min(LOST, due):
             lines.append(
@@ -38,15 +39,15 @@ def findings(scores: Mapping[str, float]) -> list[str]:
     return lines
 
 
-def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterator[str]:
+def _nearness(scores: Mapping[str, float], d: Direction, names: Names) -> Iterator[str]:
     """Whether the translation is nearer to real frames of its domain than the input was that nobody touched."""
     farther = []
     for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
-        value, untouched = (scores.get(f"{figure}_{direction}{twin}") for twin in ("", "_input"))
+        value, untouched = (scores.get(f"{figure}_{d.name}{twin}") for twin in ("", "_input"))
         if value is not None and untouched is not None and value >= untouched:
             farther.append(f"{shown} {value:.3g}, the input's {untouched:.3g}")
     if farther:
         yield (
-            f"{name}: the translation is no nearer to real frames of {direction[1]} than the untouched input is "
-            f"({'; '.join(farther)})"
+            f"{names.way(d)}: the translation is no nearer to real frames of {names.of(d.target)} than the untouched "
+            f"input is ({'; '.join(farther)})"
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recycle.domains import DIRECTIONS, LETTERS, Names
 from recycle.evaluation.charts import charts
 from recycle.evaluation.findings import findings
 from recycle.evaluation.page import VideoRow, data_uri, write_page
@@ -23,13 +24,15 @@ def write_report(
     neighbours: Mapping[str, Path] | None = None,
     previews: Sequence[Path] = (),
     facts: Mapping[str, str] | None = None,
+    names: Names = LETTERS,
 ) -> None:
     """Write the page to `path` (atomically): one file that needs no network and no other file.
 
     metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
     recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
     recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
-    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title.
+    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title. names: of the
+    domains.
 
     The page holds its videos and is a third larger than they are; very large ones are linked (see
     recycle.evaluation.page.write_page): it must then be moved together with them.
@@ -43,9 +46,10 @@ def write_report(
         facts=facts or {},
         rows=rows,
         scores=score_rows(metrics),
-        findings=findings(metrics),
+        ways=[names.way(d) for d in DIRECTIONS],
+        findings=findings(metrics, names),
         neighbours=[(name, data_uri(picture)) for name, picture in (neighbours or {}).items()],
-        charts=charts(curves),
+        charts=charts(curves, names),
         previews=[(picture.stem, data_uri(picture)) for picture in _thin(previews)],
         left_out=max(0, len(previews) - PREVIEW_LIMIT),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
 from recycle.dataset.survey import survey
+from recycle.domains import DOMAINS
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.run_folder import RunFolder
@@ -36,7 +37,7 @@ class Wishes:
     @property
     def name(self) -> str:
         """Of the task: 'orange-skull' for footage/orange and skull.mp4."""
-        first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in ("a", "b")]
+        first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in DOMAINS]
         names = [_own_name(path) for path in first]
         if names[0] == names[1]:  # as of camel/frames and cows/frames
             names = [_own_name(path.absolute().parent) for path in first]
@@ -49,7 +50,7 @@ class Wishes:
 
     def check(self) -> None:
         """Raise ConfigError where footage is not named, or where time is given twice or out of range."""
-        lacking = [f"--{domain}" for domain in ("a", "b") if not self.footage.get(domain)]
+        lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(
                 f"without a pipeline file both --a and --b are needed ({' and '.join(lacking)} not given), such as: "
@@ -73,7 +74,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
     return choose(
-        survey(footage["a"], footage["b"]),
+        survey(*(footage[domain] for domain in DOMAINS)),
         machine,
         name=wishes.name,
         footage=footage,

@@ -21,9 +21,9 @@ from recycle.config import (
 from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
 from recycle.dataset.glance import is_extracted
+from recycle.domains import DIRECTIONS, DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.evaluation.curves import read_scalars
-from recycle.evaluation.evaluate import Direction
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.events import Job, ignore
@@ -79,6 +79,7 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     kept = own.model_dump() if isinstance(own, ResNetSettings) else {"skip": getattr(own, "skip", False)}
     data: dict[str, Any] = {
         "name": re.sub(r"[/\\]", "_", printable(teacher.name))[:90] + "-fast",
+        "domains": teacher.domains,
         "extract": {"short_side": teacher.short_side},
         "networks": {"generator": kept | {"width": width, "blocks": blocks}},
         "losses": {"weights": {"adversarial": 0, "distillation": 1}},
@@ -117,7 +118,9 @@ def run(pipeline: Pipeline, folder: Path, *, job: Job | None = None) -> RunFolde
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
             train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
         clips = translate_tests(footage, pipeline.translate, str(where.model), where, job=job)
-        scores = evaluate_tests(pipeline, clips, where, trained={"a": shots_a, "b": shots_b}, job=job)
+        scores = evaluate_tests(
+            pipeline, clips, where, trained=dict(zip(DOMAINS, (shots_a, shots_b), strict=True)), job=job
+        )
         _report(pipeline, clips, scores, where)
     return where
 
@@ -171,15 +174,16 @@ def prepare_footage(
     if footage.street is not None:
         footage = make_street(footage.street, where.footage, paired=footage.paired, job=job)
     both = []
-    for domain, paths in (("a", footage.a), ("b", footage.b)):
+    for domain in DOMAINS:
+        paths, called = footage.learned(domain), pipeline.domains.of(domain)
         if not paths:
             raise FootageError(
-                f"no footage for domain {domain}; name it in the pipeline file as footage.{domain} or by --{domain}"
+                f"no footage for domain {called}; name it in the pipeline file as footage.{domain} or by --{domain}"
             )
         if all(is_extracted(path) for path in paths):
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
-        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {domain}")
+        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {called}")
         for path, reason in report.failed:
             job.say(f"skipped {path}: {reason}")
         for notice in report.notices:
@@ -206,12 +210,11 @@ def _check_networks(pipeline: Pipeline) -> None:
 
 
 def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, float], where: RunFolder) -> None:
-    names: dict[Direction, str] = {"ab": "a → b", "ba": "b → a"}
-    rows = []
+    names, rows = pipeline.domains, []
     for clip in clips:
         videos = [("source", clip.source), ("translated", clip.translated)]
         videos += [("truth", clip.truth)] if clip.truth else []
-        rows.append(VideoRow(f"{names[clip.direction]}: {clip.source.name}", [*videos, ("back again", clip.back)]))
+        rows.append(VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("back again", clip.back)]))
     facts = {
         "steps": str(load_bundle(where.model).config.step),
         "generator": pipeline.networks.generator.description,
@@ -224,7 +227,8 @@ def _report(pipeline: Pipeline, clips: Sequence[TestClip], scores: dict[str, flo
         rows=rows,
         metrics=scores,
         curves=read_scalars(where.logs),
-        neighbours={names[d]: file for d in names if (file := where.neighbours(d)).is_file()},
+        neighbours={names.way(d): file for d in DIRECTIONS if (file := where.neighbours(d.name)).is_file()},
         previews=sorted(where.previews.glob("*.png")),
         facts=facts,
+        names=names,
     )

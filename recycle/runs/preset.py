@@ -15,6 +15,7 @@ from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Side, Survey
+from recycle.domains import DOMAINS
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.training.memory import Reckoning, reckon
@@ -149,7 +150,7 @@ def choose(
 
 
 def _check(facts: Survey) -> None:
-    for domain, side in (("a", facts.a), ("b", facts.b)):
+    for domain, side in zip(DOMAINS, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
                 f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, better some "
@@ -293,7 +294,8 @@ def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[st
         data["train"]["augment"] = {"colour": 0}
         reasons["train.augment.colour"] = meaning
     if [each.street_labels for each in sides].count(True) == 1:
-        data["evaluate"] = {"label_domain": "a" if facts.a.street_labels else "b", "palette": "street"}
+        of_labels = next(domain for domain, side in zip(DOMAINS, sides, strict=True) if side.street_labels)
+        data["evaluate"] = {"label_domain": of_labels, "palette": "street"}
         reasons["evaluate.palette"] = "its colours are the street's"
     few = min(each.frames for each in sides) < FEW_CLIPS
     if few or not facts.labelled:
