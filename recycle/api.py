@@ -144,6 +144,7 @@ def evaluate(
     trained_a: Paths = (),
     trained_b: Paths = (),
     labels: str | None = None,
+    palette: AnyPath = "street",
     features: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
@@ -153,8 +154,9 @@ def evaluate(
 
     a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
     trained_b: extracted frames that the model learned from, to find copies of them. labels: the domain that holds label
-    maps of the street, by its letter or name. features: whose features FID and KID compare, "lite2", "street", "none"
-    or a file of weights; None: "lite2". Returns the scores by name, which docs/measurements/metrics.md explains.
+    maps, by its letter or name; palette: their colours, "street" or a text file with a line `R G B name` for each
+    label. features: whose features FID and KID compare, "lite2", "street", "none" or a file of weights; None: "lite2".
+    Returns the scores by name, which docs/measurements/metrics.md explains.
 
     Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted after `job.cancel()`.
     """
@@ -163,11 +165,15 @@ def evaluate(
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
-        "evaluate": {"label_domain": labels, "palette": "street" if labels else None, "device": device}
+        "evaluate": {"label_domain": labels, "palette": _palette(palette) if labels else None, "device": device}
         | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def _palette(palette: AnyPath) -> str | Path:
+    return "street" if palette == "street" else Path(palette)
 
 
 def _paths(paths: Paths) -> list[Path]:

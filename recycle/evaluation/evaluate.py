@@ -19,9 +19,9 @@ from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid
 from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
-from recycle.evaluation.metrics import Palette, Pixels
+from recycle.evaluation.metrics import Pixels
+from recycle.evaluation.palette import Palette, open_palette
 from recycle.events import Job
-from recycle.street.film import LABELS
 from recycle.video.decode import open_frames
 from recycle.video.flow import optical_flow
 from recycle.video.shots import CutDetector
@@ -83,16 +83,17 @@ def evaluate(
 
     `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
-    Raises FootageError where the videos of a clip do not correspond, Interrupted where the job is cancelled.
+    Raises FootageError where the videos of a clip do not correspond, ConfigError for a palette that cannot be read,
+    Interrupted where the job is cancelled.
     """
     if settings.features is not None and features is None:
         features = open_features(settings.features, device=settings.device)
     describes = set(filter(None, (features, *(gallery.describe for gallery in (trained or {}).values()))))
+    palette = None if settings.palette is None else open_palette(settings.palette)
     tallies: dict[Direction, Tally] = {}
     count = (job or Job()).counting("evaluating")
     for d, clips in directions.items():
-        into_labels = settings.palette is not None and settings.label_domain == d.target
-        tally = tallies[d] = Tally(palette=LABELS if into_labels else None, describes=describes)
+        tally = tallies[d] = Tally(palette=palette if d.target == settings.label_domain else None, describes=describes)
         for clip in clips:
             for _ in tally.add(clip, settings.max_frames):
                 count.add(1)

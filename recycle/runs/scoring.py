@@ -17,6 +17,7 @@ from recycle.evaluation.inception import load_inception
 from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
+from recycle.evaluation.palette import open_palette
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.events import Job
 from recycle.names import plain
@@ -177,8 +178,8 @@ def evaluate_tests(
     settings = pipeline.evaluate
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
     folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
-    network = [settings.features] if isinstance(settings.features, Path) else []
-    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *network]]}
+    own = [path for path in (settings.features, settings.palette) if isinstance(path, Path)]
+    key = {"settings": settings.model_dump(), "files": [fingerprint(path) for path in [*videos, *folders, *own]]}
     directions: dict[Direction, list[ClipSet]] = {}
     for clip in clips:
         clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
@@ -207,6 +208,8 @@ def evaluate_tests(
 
 def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
     """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.palette is not None:
+        open_palette(settings.palette)
     if settings.features is not None:
         find_device(settings.device)
     if isinstance(settings.features, Path):
