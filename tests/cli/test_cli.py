@@ -117,7 +117,7 @@ def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Pat
 
 def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
     result = recycle("translate", video, tmp_path / "out.mp4", "--model", model, "--to", "c")
-    assert_one_line(result, "--to", "'c'", "'a', 'b'", code=2)
+    assert_one_line(result, "there is no domain 'c'; give a or b")
 
 
 def test_an_output_that_exists_is_kept(tmp_path: Path, video: Path, model: Path) -> None:

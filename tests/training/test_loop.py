@@ -24,6 +24,7 @@ from recycle.dataset.clips import Shot, find_shots
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Judgement, PatchDiscriminator
+from recycle.training.headings import heading
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
@@ -256,7 +257,8 @@ def test_a_finished_run_has_a_model_previews_and_curves(uninterrupted: Path, foo
     assert names == {f"step-00000{n}.{kind}" for n in (4, 8, 9) for kind in ("png", "mp4")}
     picture = cv2.imread(str(uninterrupted / "previews" / "step-000009.png"))
     assert picture is not None
-    assert picture.shape == (2 * 3 * 20, 4 * 24, 3)  # two directions of three times, four panels
+    band = heading([""], 6 * 24).shape[0]
+    assert picture.shape == (2 * (band + 3 * 6 * 20), 4 * 6 * 24, 3)  # two directions of three times, enlarged
     report = run(pipeline(), footage, uninterrupted)
     assert report.step == report.resumed_from == 9
 
