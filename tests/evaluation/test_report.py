@@ -106,6 +106,7 @@ def test_domains_are_called_by_their_names(tmp_path: Path) -> None:
     assert "summer → winter: perceptual mode collapse" in page.text
     assert re.search(r"</span>summer 0\.5<.*</span>winter 0\.25<", page.text)
     assert "</span>summer → winter 2<" in page.text
+    assert re.search(r"score/content.*</span>winter → summer 1<", page.text)
     assert "a → b" not in page.text
 
 
