@@ -44,6 +44,7 @@ def train(
     *,
     a: Paths = (),
     b: Paths = (),
+    domains: Sequence[str] | None = None,
     out: AnyPath | None = None,
     hours: float | None = None,
     steps: int | None = None,
@@ -55,15 +56,16 @@ def train(
 
     pipeline: settings, the path of a pipeline file, or the name of a shipped one; None: chosen for the footage and this
     machine, as `recycle train --a … --b …` does, and written to pipeline.toml in `out`. a, b: videos, folders of videos
-    or of images; none: those of the pipeline. out: the run's folder; None: a folder in runs/. hours or steps: how long
-    to train, in place of what the pipeline says. The report names the bundle that was trained.
+    or of images; none: those of the pipeline. domains: two names for them, such as `["summer", "winter"]`. out: the
+    run's folder; None: a folder in runs/. hours or steps: how long to train, in place of what the pipeline says. The
+    report names the bundle that was trained.
 
     Raises ConfigError for settings that do not fit, FootageError for footage that cannot be trained on, OutputError for
     a folder that cannot be written or is in use, BundleError for a damaged checkpoint, Interrupted after `job.cancel()`
     from any thread: the run is saved.
     """
     footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision)
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
     limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
     task, folder, origin = open_task(given, wishes, job or Job(), footage=footage, train=limits)
@@ -144,6 +146,7 @@ def evaluate(
     trained_a: Paths = (),
     trained_b: Paths = (),
     labels: str | None = None,
+    palette: AnyPath = "street",
     features: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
@@ -153,8 +156,9 @@ def evaluate(
 
     a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
     trained_b: extracted frames that the model learned from, to find copies of them. labels: the domain that holds label
-    maps of the street, by its letter or name. features: whose features FID and KID compare, "lite2", "street", "none"
-    or a file of weights; None: "lite2". Returns the scores by name, which docs/measurements/metrics.md explains.
+    maps, by its letter or name; palette: their colours, "street" or a text file with a line `R G B name` for each
+    label. features: whose features FID and KID compare, "lite2", "street", "none" or a file of weights; None: "lite2".
+    Returns the scores by name, which docs/measurements/metrics.md explains.
 
     Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted after `job.cancel()`.
     """
@@ -163,11 +167,15 @@ def evaluate(
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
-        "evaluate": {"label_domain": labels, "palette": "street" if labels else None, "device": device}
+        "evaluate": {"label_domain": labels, "palette": _palette(palette) if labels else None, "device": device}
         | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def _palette(palette: AnyPath) -> str | Path:
+    return "street" if palette == "street" else Path(palette)
 
 
 def _paths(paths: Paths) -> list[Path]:

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycle.domains import DIRECTIONS
 from recycle.inputs import open_source
 from recycle.run_folder import RunFolder
+from recycle.training.headings import heading
 
 Image = NDArray[np.uint8]
 
@@ -27,10 +29,8 @@ BAND = 22
 """Pixels of the line of text above each row."""
 QUALITY = {"moving": 42, "still": 80}
 """Of WebP, 1 to 100: the moving picture must stay below 1.5 MB."""
-PREVIEW_COLUMNS = ("real", "translated", "translated back")
-PREVIEW_ROWS = 6
-SHOWN_ROWS = (0, 3)
-"""The first row of each direction in a preview."""
+COLUMNS, ROWS = 3, 3
+"""Of each direction in a preview of a model without predictors."""
 
 
 def frames(video: Path) -> list[Image]:
@@ -71,15 +71,11 @@ def moving(run: Path) -> list[Image]:
 
 
 def still(preview: Path) -> Image:
-    """One row of each direction, without the column of predictions."""
+    """The headings and the first row of each direction."""
     picture = np.asarray(cv2.cvtColor(cv2.imread(str(preview)), cv2.COLOR_BGR2RGB), np.uint8)
-    height, width = picture.shape[0] // PREVIEW_ROWS, picture.shape[1] // (len(PREVIEW_COLUMNS) + 1)
-    rows = []
-    for number in SHOWN_ROWS:
-        strip = picture[number * height : (number + 1) * height]
-        cells = tuple(enlarged(strip[:, n * width : (n + 1) * width]) for n in range(len(PREVIEW_COLUMNS)))
-        rows.append(row(cells, PREVIEW_COLUMNS))
-    return np.concatenate(rows)
+    band = heading([""], picture.shape[1] // COLUMNS).shape[0]
+    halves = np.split(picture, len(DIRECTIONS))
+    return enlarged(np.concatenate([half[: band + (len(half) - band) // ROWS] for half in halves]))
 
 
 def main(source: Path, picture: Path) -> None:

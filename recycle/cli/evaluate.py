@@ -17,6 +17,9 @@ def evaluate(
     truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
     truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
     labels: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain that holds label maps.")] = None,
+    palette: Annotated[
+        str, typer.Option(metavar="street|FILE", help="Their colours; a FILE has a line 'R G B name' for each label.")
+    ] = "street",
     features: Features = None,
     trained_a: Annotated[
         list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")
@@ -33,11 +36,15 @@ def evaluate(
     """
     from recycle.api import evaluate as score
     from recycle.evaluation.table import score_lines
+    from recycle.networks.bundle import names_of
     from recycle.run_folder import RunFolder
 
+    if palette != "street" and not labels:
+        raise typer.BadParameter("--palette is for label maps; give their domain by --labels")
     with watched(as_json) as job:
+        bundle = bundle_of(model, which)
         scores = score(
-            bundle_of(model, which),
+            bundle,
             out,
             a=a or (),
             b=b or (),
@@ -46,11 +53,12 @@ def evaluate(
             trained_a=trained_a or (),
             trained_b=trained_b or (),
             labels=labels,
+            palette=palette,
             features=features,
             device=device,
             precision=precision,
             job=job,
         )
-        for line in score_lines(scores):
+        for line in score_lines(scores, names_of(bundle)):
             job.say(line)
         job.say(f"wrote {RunFolder(out).metrics}")

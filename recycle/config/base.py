@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from recycle.domains import LETTERS, Names
+from recycle.domains import DIRECTIONS, DOMAINS, LETTERS, Names
 from recycle.names import original, plain
 from recycle.safe_text import brief, printable
 from recycle.vocabulary import Appearance as Appearance
@@ -56,15 +56,15 @@ def two_names(value: object) -> Names:
     Raises ValueError for anything else.
     """
     named = list(value) if isinstance(value, list | tuple) else []
-    right = len(named) == len(LETTERS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
+    right = len(named) == len(DOMAINS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
     if not right:
         raise ValueError(
             f'two names of at most {LONGEST_NAME} letters A-Z, digits, - and _ are expected, such as ["summer", '
             f'"winter"], got {brief(value)}'
         )
     plain = [each.lower() for each in named]
-    taken = {*LETTERS, "ab", "ba"}
-    for own, letter in zip(plain, LETTERS, strict=True):
+    taken = {*DOMAINS, *(d.name for d in DIRECTIONS)}
+    for own, letter in zip(plain, DOMAINS, strict=True):
         if own in taken - {letter}:
             raise ValueError(f"'{own}' cannot be the name of domain {letter}: it means something else; choose another")
     if len(set(plain)) < len(plain):
@@ -81,9 +81,9 @@ DomainNames = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "string", "pattern": f"^{_NAME.pattern}$"},
-            "minItems": 2,
-            "maxItems": 2,
+            "prefixItems": [{"type": "string", "pattern": f"^{_NAME.pattern}$"}] * len(DOMAINS),
+            "minItems": len(DOMAINS),
+            "maxItems": len(DOMAINS),
         }
     ),
 ]

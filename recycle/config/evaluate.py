@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from recycle.config.base import Place, Settings, Word
 from recycle.domains import Domain
@@ -16,10 +16,12 @@ def _none(value: object) -> object:
 class EvaluateSettings(Settings):
     """What is scored, and how."""
 
-    palette: Literal["street"] | None = None
-    """Colours of the label maps. Adds the paper's scores MP, AC and IoU. Needs `label_domain`."""
-    label_domain: Domain | None = None
-    """The domain that holds label maps. Needs `palette`."""
+    palette: Literal["street"] | Place | None = None
+    """Colours of the label maps. Adds the paper's scores MP, AC and IoU. Needs `label_domain`. 'street': those of the
+    procedural street. A path, relative to the pipeline file: a text file with a line `R G B name` for each label, such
+    as `128 64 128 road`; empty lines and lines that begin with # are skipped."""
+    label_domain: Annotated[Domain, WithJsonSchema({"type": "string"})] | None = None
+    """The domain that holds label maps, by its letter or by its name in `domains`. Needs `palette`."""
     max_frames: int = Field(200, ge=2, le=1_000_000)
     """Number of frames to score in each test clip."""
     features: Annotated[Literal["lite2", "street"] | Place | None, BeforeValidator(_none)] = "lite2"

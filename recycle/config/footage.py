@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from recycle.config.base import MANY, MAX_PIXELS, Appearance, MaxPixels, Pixel, Places, Settings
+from recycle.domains import DIRECTIONS, Direction, Domain
 
 
 class StreetSettings(Settings):
@@ -53,6 +54,18 @@ class FootageSettings(Settings):
     """The footage of b shows the true counterparts of the footage of a, frame by frame and in the same order. Training
     then learns from pairs, with the objective of pix2pix unless `losses.weights` is set."""
 
+    def learned(self, domain: Domain) -> tuple[Path, ...]:
+        """Training footage of a domain."""
+        return getattr(self, domain)
+
+    def tests(self, d: Direction) -> tuple[Path, ...]:
+        """Unseen videos to translate in a direction."""
+        return getattr(self, f"test_{d.source}")
+
+    def truths(self, d: Direction) -> tuple[Path, ...]:
+        """The true counterparts of `tests`."""
+        return getattr(self, f"truth_{d.name}")
+
     @model_validator(mode="before")
     @classmethod
     def _one_path_is_a_list_of_one(cls, data: Any) -> Any:
@@ -64,9 +77,11 @@ class FootageSettings(Settings):
     def _street_or_files(self) -> Self:
         if self.street is not None and (self.a or self.b or self.test_a or self.test_b):
             raise ValueError("give either 'street' or paths (a, b, test_a, test_b), not both")
-        for test, truth in (("test_a", "truth_ab"), ("test_b", "truth_ba")):
-            if getattr(self, truth) and not getattr(self, test):
-                raise ValueError(f"'{truth}' are the true counterparts of '{test}', which are not given")
+        for d in DIRECTIONS:
+            if self.truths(d) and not self.tests(d):
+                raise ValueError(
+                    f"'truth_{d.name}' are the true counterparts of 'test_{d.source}', which are not given"
+                )
         return self
 
 

@@ -33,9 +33,7 @@ def load_pipeline(path: Path) -> Pipeline:
         for name, value in pipeline.footage
         if isinstance(value, tuple) and value
     }
-    features = pipeline.evaluate.features
-    if isinstance(features, Path):
-        features = path.parent / features.expanduser()
+    evaluate = {name: path.parent / value.expanduser() for name, value in pipeline.evaluate if isinstance(value, Path)}
     teacher = pipeline.train.teacher
     if teacher is not None:
         teacher = path.parent / teacher.expanduser()
@@ -43,7 +41,7 @@ def load_pipeline(path: Path) -> Pipeline:
         update={
             "footage": pipeline.footage.model_copy(update=paths),
             "train": pipeline.train.model_copy(update={"teacher": teacher}),
-            "evaluate": pipeline.evaluate.model_copy(update={"features": features}),
+            "evaluate": pipeline.evaluate.model_copy(update=evaluate),
         }
     )
 

@@ -9,12 +9,15 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from recycle.domains import DIRECTIONS, DOMAINS, LETTERS, Names
+
 WIDTH, HEIGHT = 380, 210
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
 """Size and margins of a chart in SVG units."""
 
 _LOSS = "loss/"
-_SIDES = {"": "", "a": "a", "b": "b", "ab": "a → b", "ba": "b → a"}
+_SIDES = (*(d.name for d in DIRECTIONS), *DOMAINS)
+"""Parts of the tags that belong to a direction or a domain."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +44,46 @@ class Chart:
     y_ticks: tuple[tuple[float, str], ...]
 
 
-def charts(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[Chart]:
+def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LETTERS) -> list[Chart]:
     """One chart per quantity, losses first; tags that differ by `_a`, `_b`, `_ab` or `_ba` share one.
 
-    Steps count from 0. Curves without points are left out.
+    So do those of scores, such as `score/ab_content`.
+    names: of the domains. Steps count from 0. Curves without points are left out.
     """
     tags = [(*_split(tag), points) for tag, points in curves.items() if points]
     tags.sort(key=lambda tag: _order(*tag[:2]))
     groups = groupby(tags, key=lambda tag: tag[0])
-    return [_chart(_title(t), [(label, i, p) for i, (_, label, p) in enumerate(group)]) for t, group in groups]
+    return [
+        _chart(_title(t), [(_side(end, names), i, p) for i, (_, end, p) in enumerate(group)]) for t, group in groups
+    ]
 
 
-def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> list[Chart]:
+def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], names: Names = LETTERS) -> list[Chart]:
     """One chart per tag, losses first, with a line for each run that has it.
 
-    `runs`: name → curves. The number of a run's colour is its place in `runs`, in every chart.
+    `runs`: name → curves; `names`: of the domains. The number of a run's colour is its place in `runs`, in every chart.
     """
     tags = {tag: _split(tag) for curves in runs.values() for tag, points in curves.items() if points}
     found = []
     for tag, parts in sorted(tags.items(), key=lambda item: _order(*item[1])):
         lines = [(name, i, curves[tag]) for i, (name, curves) in enumerate(runs.items()) if curves.get(tag)]
-        found.append(_chart(f"{_title(parts[0])} {_SIDES[parts[1]]}".rstrip(), lines))
+        found.append(_chart(f"{_title(parts[0])} {_side(parts[1], names)}".rstrip(), lines))
     return found
 
 
 def _split(tag: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(.+)_(ab|ba|a|b)", tag)
+    sides = "|".join(_SIDES)
+    if match := re.fullmatch(rf"(.+/)({sides})_(.+)", tag):
+        return match[1] + match[3], match[2]
+    match = re.fullmatch(rf"(.+)_({sides})", tag)
     return (match[1], match[2]) if match else (tag, "")
+
+
+def _side(ending: str, names: Names) -> str:
+    """The direction or the domain that the ending of a tag stands for."""
+    shown: dict[str, str] = {"": ""} | {each: names.of(each) for each in DOMAINS}
+    shown |= {d.name: names.way(d) for d in DIRECTIONS}
+    return shown[ending]
 
 
 def _order(quantity: str, side: str) -> tuple[bool, str, str]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recycle.domains import DIRECTIONS, LETTERS, Names
 from recycle.evaluation import table
 from recycle.evaluation.charts import overlaid
-from recycle.evaluation.findings import NAMES
 from recycle.evaluation.page import VideoRow, write_page
 from recycle.evaluation.ranking import Ranking, alike
 from recycle.evaluation.table import Figure
@@ -68,12 +68,19 @@ class ScoreRow:
     truth: str
 
 
-def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[VideoRow], ranking: Ranking) -> bool:
-    """Write the page to `path` (atomically); `rows` are the clips through each run's model.
+def write_comparison(
+    path: Path,
+    runs: Sequence[ComparedRun],
+    *,
+    rows: Sequence[VideoRow],
+    ranking: Ranking,
+    names: Names = LETTERS,
+) -> bool:
+    """Write the page to `path` (atomically); `rows` are the clips through each run's model, `names` the domains'.
 
     The result and the errors are those of recycle.evaluation.page.write_page.
     """
-    scores = score_rows([run.metrics for run in runs])
+    scores = score_rows([run.metrics for run in runs], names)
     return write_page(
         path,
         TEMPLATE,
@@ -84,7 +91,7 @@ def write_comparison(path: Path, runs: Sequence[ComparedRun], *, rows: Sequence[
         rows=rows,
         scores=scores,
         other_clips=any(row.untouched == DIFFERS for _, group in scores for row in group),
-        charts=overlaid({run.name: run.curves for run in runs}),
+        charts=overlaid({run.name: run.curves for run in runs}, names),
     )
 
 
@@ -103,8 +110,9 @@ def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
     return rows
 
 
-def score_rows(runs: Sequence[Mapping[str, float]]) -> list[tuple[Figure, list[ScoreRow]]]:
-    """The rows of the table of scores, by figure; `runs` are metrics, empty where a run has none.
+def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> list[tuple[Figure, list[ScoreRow]]]:
+    """The rows of the table of scores, by figure; `runs` are metrics, empty where a run has none; `names`: of the
+    domains.
 
     The best of each row is marked, unless the untouched input's figures tell that the runs were tested on
     other clips.
@@ -112,8 +120,8 @@ def score_rows(runs: Sequence[Mapping[str, float]]) -> list[tuple[Figure, list[S
     keys = {key for metrics in runs for key in metrics}
     groups = []
     for name, figure in table.figures(keys):
-        names = {name: ""} if name in keys else {f"{name}_{short}": way for short, way in NAMES.items()}
-        rows = [_score_row(key, way, figure, runs) for key, way in names.items() if key in keys]
+        ways = {name: ""} if name in keys else {f"{name}_{d.name}": names.way(d) for d in DIRECTIONS}
+        rows = [_score_row(key, way, figure, runs) for key, way in ways.items() if key in keys]
         if rows:
             groups.append((figure, rows))
     return groups

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,20 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recycle.config import EvaluateSettings
-from recycle.domains import Domain
+from recycle.domains import Direction, Domain
 from recycle.errors import FootageError
 from recycle.evaluation import metrics
 from recycle.evaluation.distance import fid, kid
 from recycle.evaluation.features import Describe, Features, open_features
 from recycle.evaluation.memorisation import Gallery, memorisation
-from recycle.evaluation.metrics import Palette, Pixels
+from recycle.evaluation.metrics import Pixels
+from recycle.evaluation.palette import Palette, open_palette
 from recycle.events import Job
 from recycle.inputs import open_source
-from recycle.street.film import LABELS
 from recycle.video.flow import optical_flow
 from recycle.video.shots import CutDetector
 
-Direction = Literal["ab", "ba"]
 Video = Path | NDArray[np.uint8]
 """A video file, a folder of numbered images, or frames (T, H, W, 3) uint8 RGB."""
 
@@ -54,7 +52,7 @@ def evaluate(
     trained: Mapping[Domain, Gallery] | None = None,
     job: Job | None = None,
 ) -> dict[str, float]:
-    """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`.
+    """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`, such as `kid_ab`.
 
     The `_input` twin is the same figure with the untouched source in the place of the translation. Figures
     that do not compare with the truth have a `_truth` twin, too, where there is one.
@@ -85,42 +83,42 @@ def evaluate(
 
     `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
 
-    Raises FootageError where the videos of a clip do not correspond, Interrupted where the job is cancelled.
+    Raises FootageError where the videos of a clip do not correspond, ConfigError for a palette that cannot be read,
+    Interrupted where the job is cancelled.
     """
     if settings.features is not None and features is None:
         features = open_features(settings.features, device=settings.device)
     describes = set(filter(None, (features, *(gallery.describe for gallery in (trained or {}).values()))))
+    palette = None if settings.palette is None else open_palette(settings.palette)
     tallies: dict[Direction, Tally] = {}
     count = (job or Job()).counting("evaluating")
-    for direction, clips in directions.items():
-        into_labels = settings.palette is not None and settings.label_domain == direction[-1]
-        tally = tallies[direction] = Tally(palette=LABELS if into_labels else None, describes=describes)
+    for d, clips in directions.items():
+        tally = tallies[d] = Tally(palette=palette if d.target == settings.label_domain else None, describes=describes)
         for clip in clips:
             for _ in tally.add(clip, settings.max_frames):
                 count.add(1)
     count.finish()
     scores: dict[str, float] = {}
-    for direction, tally in tallies.items():
-        own = tally.scores() | _beside_real_frames(direction, tallies, features, trained or {})
-        scores |= {f"{figure}_{direction}{twin}": value for (figure, twin), value in own.items()}
+    for d, tally in tallies.items():
+        own = tally.scores() | _beside_real_frames(d, tallies, features, trained or {})
+        scores |= {f"{figure}_{d.name}{twin}": value for (figure, twin), value in own.items()}
     return scores
 
 
 def _beside_real_frames(
-    direction: Direction,
+    d: Direction,
     tallies: Mapping[Direction, "Tally"],
     features: Describe | None,
     trained: Mapping[Domain, Gallery],
 ) -> dict[tuple[str, str], float]:
     """The figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
-    other = tallies.get("ba" if direction == "ab" else "ab")
-    gallery = trained.get("b" if direction == "ab" else "a")
+    other, gallery = tallies.get(d.back), trained.get(d.target)
     mid = features.mid if isinstance(features, Features) else 0
     scores: dict[tuple[str, str], float | None] = {}
 
     def beside(describe: Describe) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Twins, their vectors, and those of the real frames."""
-        described = tallies[direction].vectors(describe)
+        described = tallies[d].vectors(describe)
         seen = other.vectors(describe).get("_input") if other else None
         real = described.pop("_truth", None) if seen is None else seen
         if real is not None:

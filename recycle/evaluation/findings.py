@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
+
 COLLAPSED = 0.4
 """`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
 COPIED = 0.4
@@ -10,66 +12,64 @@ COPIED = 0.4
 LOST = 0.7
 """`structure` below which, and below the truth's where that is known, lost content is reported."""
 
-NAMES = {"ab": "a → b", "ba": "b → a"}
-"""The directions as people read them."""
-
 
 class Finding(NamedTuple):
     """A failure of one direction."""
 
-    direction: str
+    direction: Direction
     text: str
     certain: bool = True
     """Whether the figures alone show it; else a person has to look."""
 
 
-def findings(scores: Mapping[str, float]) -> list[str]:
-    """One line for each failure among the scores of recycle.evaluation.evaluate; empty where there is none."""
-    return [finding.text for finding in find_failures(scores)]
+def findings(scores: Mapping[str, float], names: Names = LETTERS) -> list[str]:
+    """One line for each failure among the scores of recycle.evaluation.evaluate; names: of the domains."""
+    return [finding.text for finding in find_failures(scores, names)]
 
 
-def find_failures(scores: Mapping[str, float]) -> list[Finding]:
+def find_failures(scores: Mapping[str, float], names: Names = LETTERS) -> list[Finding]:
     """The failures of `findings` with their directions."""
-    return [finding for direction, name in NAMES.items() for finding in _of_direction(scores, direction, name)]
+    return [finding for d in DIRECTIONS for finding in _of_direction(scores, d, names)]
 
 
-def _of_direction(scores: Mapping[str, float], direction: str, name: str) -> Iterator[Finding]:
-    kept = scores.get(f"collapse_{direction}")
+def _of_direction(scores: Mapping[str, float], d: Direction, names: Names) -> Iterator[Finding]:
+    name = names.way(d)
+    kept = scores.get(f"collapse_{d.name}")
     if kept is not None and kept < COLLAPSED:
         yield Finding(
-            direction,
+            d,
             f"{name}: perceptual mode collapse: frames that differ give nearly the same output "
             f"({kept:.2f} of the diversity that is due is left; below {COLLAPSED:g} is too little)",
         )
-    ratio = scores.get(f"memorisation_{direction}")
+    ratio = scores.get(f"memorisation_{d.name}")
     if ratio is not None and ratio < COPIED:
         yield Finding(
-            direction,
+            d,
             f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
             f"them as real unseen frames are (below {COPIED:g} is too near)",
         )
-    yield from _nearness(scores, direction, name)
-    kept, truth = scores.get(f"structure_{direction}"), scores.get(f"structure_{direction}_truth")
+    yield from _nearness(scores, d, names)
+    kept, truth = scores.get(f"structure_{d.name}"), scores.get(f"structure_{d.name}_truth")
     due = LOST if truth is None else min(LOST, truth)
     if kept is not None and kept < due:
         yield Finding(
-            direction,
+            d,
             f"{name}: the content was not kept: {kept:.2f} of the structure of the input is left (below "
             f"{due:.2g} is too little, unless the other domain is drawn otherwise, as label maps are)",
             certain=truth is not None,
         )
 
 
-def _nearness(scores: Mapping[str, float], direction: str, name: str) -> Iterator[Finding]:
+def _nearness(scores: Mapping[str, float], d: Direction, names: Names) -> Iterator[Finding]:
     """Whether the translation is nearer to real frames of its domain than the input was that nobody touched."""
     farther = []
     for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
-        value, untouched = (scores.get(f"{figure}_{direction}{twin}") for twin in ("", "_input"))
+        value, untouched = (scores.get(f"{figure}_{d.name}{twin}") for twin in ("", "_input"))
         if value is not None and untouched is not None and value >= untouched:
             farther.append(f"{shown} {value:.3g}, the input's {untouched:.3g}")
     if farther:
         yield Finding(
-            direction,
-            f"{name}: the translation is no nearer to real frames of {direction[1]} than the untouched input is "
-            f"({'; '.join(farther)})",
+            d,
+            f"{names.way(d)}: the translation is no nearer to real frames of {names.of(d.target)} than the untouched "
+            f"input is ({'; '.join(farther)})",
         )

@@ -4,7 +4,7 @@ A frame is (H, W, 3) uint8 RGB everywhere, at least `SMALLEST` pixels each way. 
 averages these figures over clips.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -15,10 +15,10 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from recycle.evaluation.palette import Palette
 from recycle.video.flow import Flow, ends, optical_flow, sample
 
 Pixels = NDArray[np.uint8]
-Palette = Mapping[str, tuple[int, int, int]]
 """Class name → RGB."""
 
 SMALLEST = 16
@@ -186,9 +186,14 @@ def _edges(frame: Pixels) -> NDArray[np.float64]:
 
 
 def _nearest(frame: Pixels, palette: Palette) -> NDArray[np.intp]:
+    """For each pixel the number of the label whose colour is nearest, the first of several: (H, W)."""
     pixels = frame.astype(np.int32)
-    distance = np.stack([np.square(pixels - colour).sum(-1) for colour in palette.values()])
-    return np.asarray(distance.argmin(0))
+    nearest, least = np.zeros(frame.shape[:2], np.intp), np.full(frame.shape[:2], np.iinfo(np.int32).max)
+    for number, colour in enumerate(palette.values()):
+        distance = np.square(pixels - colour).sum(-1)
+        nearest[distance < least] = number
+        least = np.minimum(least, distance)
+    return nearest
 
 
 def _square(vectors: NDArray[Any]) -> NDArray[Any]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from recycle.evaluation.findings import NAMES, find_failures
+from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
+from recycle.evaluation.findings import find_failures
 from recycle.evaluation.table import FIGURES, Figure, text
 
 ALIKE = 1e-3
@@ -37,12 +38,12 @@ class _Place(NamedTuple):
     """The deciding figure, by direction."""
 
 
-def rank(runs: Mapping[str, Mapping[str, float]]) -> Ranking:
+def rank(runs: Mapping[str, Mapping[str, float]], names: Names = LETTERS) -> Ranking:
     """The ranking of runs by their scores (of recycle.evaluation.evaluate); those without scores have no place.
 
     KID decides, the mean of the directions that were tested; without it, PSNR against the truth. A run in which the
     scores give a failure away (recycle.evaluation.findings) comes after those without. Runs that were tested on other
-    clips or directions, or by other features, are not compared.
+    clips or directions, or by other features, are not compared. names: of the domains.
     """
     scored = {name: metrics for name, metrics in runs.items() if metrics}
     if len(scored) < 2:
@@ -51,12 +52,12 @@ def rank(runs: Mapping[str, Mapping[str, float]]) -> Ranking:
     if decisive is None or len({_ways(own, decisive) for own in scored.values()}) > 1:
         return Ranking(None, "Not comparable: no score, KID or PSNR, is there for the same directions of all runs.")
     ways = _ways(next(iter(scored.values())), decisive)
-    if not all(alike([own.get(f"{decisive}_{way}_input") for own in scored.values()]) for way in ways):
+    if not all(alike([own.get(f"{decisive}_{way.name}_input") for own in scored.values()]) for way in ways):
         return Ranking(
             None, "Not comparable: the runs were tested on different clips, or scored by different features."
         )
     places = sorted(_place(name, own, decisive, ways) for name, own in scored.items())
-    return _named(places, decisive, ways)
+    return _named(places, decisive, ways, names)
 
 
 def alike(values: Sequence[float | None]) -> bool:
@@ -65,25 +66,25 @@ def alike(values: Sequence[float | None]) -> bool:
     return all(math.isclose(value, known[0], rel_tol=ALIKE, abs_tol=1e-9) for value in known)
 
 
-def _ways(metrics: Mapping[str, float], figure: str) -> tuple[str, ...]:
+def _ways(metrics: Mapping[str, float], figure: str) -> tuple[Direction, ...]:
     """The directions in which a run has a figure."""
-    return tuple(way for way in NAMES if f"{figure}_{way}" in metrics)
+    return tuple(d for d in DIRECTIONS if f"{figure}_{d.name}" in metrics)
 
 
-def _place(name: str, metrics: Mapping[str, float], figure: str, ways: Sequence[str]) -> _Place:
-    values = tuple(metrics[f"{figure}_{way}"] for way in ways)
+def _place(name: str, metrics: Mapping[str, float], figure: str, ways: Sequence[Direction]) -> _Place:
+    values = tuple(metrics[f"{figure}_{way.name}"] for way in ways)
     distances = values if figure == "kid" else tuple(10 ** (-value / 20) for value in values)  # part of 255
     failed = any(finding.certain for finding in find_failures(metrics))
     return _Place(failed, sum(distances) / len(distances), name, values)
 
 
-def _named(places: Sequence[_Place], decisive: str, ways: Sequence[str]) -> Ranking:
+def _named(places: Sequence[_Place], decisive: str, ways: Sequence[Direction], names: Names) -> Ranking:
     figure = FIGURES[decisive]
     first, second = places[:2]
-    lines = _table(places, figure, ways)
+    lines = _table(places, figure, [names.way(d) for d in ways])
     of = f"{figure.name} (mean of both directions, {figure.better} is better)"
     if len(ways) == 1:
-        of = f"{figure.name} ({NAMES[ways[0]]}, {figure.better} is better)"
+        of = f"{figure.name} ({names.way(ways[0])}, {figure.better} is better)"
     both = f"{first.name} {_mean(first, figure)}, {second.name} {_mean(second, figure)}"
     if first.failed == second.failed and second.distance - first.distance < CLOSE * abs(second.distance):
         headline = (
@@ -100,7 +101,7 @@ def _named(places: Sequence[_Place], decisive: str, ways: Sequence[str]) -> Rank
 
 
 def _table(places: Sequence[_Place], figure: Figure, ways: Sequence[str]) -> tuple[str, ...]:
-    heads = [*(f"{figure.name} {NAMES[way]}" for way in ways), *(["mean"] if len(ways) > 1 else [])]
+    heads = [*(f"{figure.name} {way}" for way in ways), *(["mean"] if len(ways) > 1 else [])]
     lines = [f"{'run':<32}" + "".join(f"{head:>14}" for head in heads)]
     for place in places:
         values = [text(value, figure) for value in place.values] + ([_mean(place, figure)] if len(ways) > 1 else [])

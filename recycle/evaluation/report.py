@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recycle.domains import DIRECTIONS, LETTERS, Names
 from recycle.evaluation.charts import charts
 from recycle.evaluation.page import VideoRow, data_uri, write_page
 from recycle.evaluation.table import score_rows
@@ -25,6 +26,7 @@ def write_report(
     facts: Mapping[str, str] | None = None,
     command: str = "",
     verdict: Verdict | None = None,
+    names: Names = LETTERS,
 ) -> None:
     """Write the page to `path` (atomically): one file that needs no network and no other file.
 
@@ -32,7 +34,7 @@ def write_report(
     recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
     recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
     PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the verdict. command: what made the page, empty
-    if unknown. verdict: what the page begins with; None: that of the metrics alone.
+    if unknown. verdict: what the page begins with; None: that of the metrics alone. names: of the domains.
 
     The page holds its videos and is a third larger than they are; very large ones are linked (see
     recycle.evaluation.page.write_page): it must then be moved together with them.
@@ -43,13 +45,14 @@ def write_report(
         path,
         "report.html.jinja",
         title=title,
-        verdict=verdict or judge(metrics),
+        verdict=verdict or judge(metrics, names=names),
         facts=facts or {},
         command=command,
         rows=rows,
         scores=score_rows(metrics),
+        ways=[names.way(d) for d in DIRECTIONS],
         neighbours=[(name, data_uri(picture)) for name, picture in (neighbours or {}).items()],
-        charts=charts(curves),
+        charts=charts(curves, names),
         previews=[(picture.stem, data_uri(picture)) for picture in _thin(previews)],
         left_out=max(0, len(previews) - PREVIEW_LIMIT),
     )

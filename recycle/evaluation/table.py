@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from recycle.domains import DIRECTIONS, LETTERS, Names
+
 Better = Literal["higher", "lower", ""]
 
 
@@ -113,8 +115,8 @@ class ScoreRow:
     """One line of the table."""
 
     figure: Figure
-    ab: Cell
-    ba: Cell
+    cells: tuple[Cell, ...]
+    """One for each of `DIRECTIONS`."""
 
 
 def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
@@ -122,23 +124,24 @@ def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
     rows = []
     for name, figure in figures(metrics):
         if name in metrics:  # a figure without direction
-            ab, ba = Cell(text(metrics[name], figure)), Cell()
+            cells = Cell(text(metrics[name], figure)), *(Cell() for _ in DIRECTIONS[1:])
         else:
-            ab, ba = (_cell(metrics, f"{name}_{direction}", figure) for direction in ("ab", "ba"))
-        rows.append(ScoreRow(figure, ab, ba))
+            cells = tuple(_cell(metrics, f"{name}_{d.name}", figure) for d in DIRECTIONS)
+        rows.append(ScoreRow(figure, cells))
     return rows
 
 
-def score_lines(metrics: Mapping[str, float]) -> list[str]:
+def score_lines(metrics: Mapping[str, float], names: Names = LETTERS) -> list[str]:
     """The table as lines of at most 80 columns, for a terminal: of each direction that has scores, the translation's,
-    the untouched input's and the truth's."""
-    shown = [way for way in ("ab", "ba") if any(f"{name}_{way}" in metrics for name, _ in figures(metrics))]
+    the untouched input's and the truth's. names: of the domains."""
+    shown = [d for d in DIRECTIONS if any(f"{name}_{d.name}" in metrics for name, _ in figures(metrics))]
     lines, rows = [], score_rows(metrics)
-    for way in shown:
-        head = f"{way[0]} → {way[1]}"
-        lines += ["", f"{head:<36}{'translation':>12}{'input':>11}{'truth':>11}  better"]
+    for d in shown:
+        title = names.way(d)
+        above, head = ("", title) if len(title) <= 36 else (title, "")
+        lines += ["", *filter(None, [above]), f"{head:<36}{'translation':>12}{'input':>11}{'truth':>11}  better"]
         for row in rows:
-            cell: Cell = getattr(row, way)
+            cell = row.cells[DIRECTIONS.index(d)]
             if cell == Cell():
                 continue
             unit = f", {row.figure.unit}" if row.figure.unit else ""
@@ -165,7 +168,8 @@ def text(value: float | None, figure: Figure) -> str:
 
 def _figure_of(key: str) -> str:
     key = key.removesuffix("_input").removesuffix("_truth")
-    return key[:-3] if key.endswith(("_ab", "_ba")) else key
+    endings = (f"_{d.name}" for d in DIRECTIONS)
+    return next((key.removesuffix(ending) for ending in endings if key.endswith(ending)), key)
 
 
 def _cell(metrics: Mapping[str, float], key: str, figure: Figure) -> Cell:

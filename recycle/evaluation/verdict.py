@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from recycle.evaluation.findings import NAMES, find_failures
+from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
+from recycle.evaluation.findings import find_failures
 
 HALF = 0.5
 """Part of the way from the untouched input to real frames from which on a direction counts as translated. A mixture of
@@ -69,15 +70,16 @@ class _Way(NamedTuple):
     reasons: list[str]
 
 
-def judge(scores: Mapping[str, float], learning: Learning | None = None) -> Verdict:
+def judge(scores: Mapping[str, float], learning: Learning | None = None, names: Names = LETTERS) -> Verdict:
     """The verdict by the scores of recycle.evaluation.evaluate and, where known, by how the model was trained.
 
     A direction is translated well if no failure is found and the translation is at least HALF of the way from the
     untouched input to real frames: by KID of deep and of middle features, the lesser one; without KID, by the distance
-    from the truth. Without either, the verdict says that it cannot tell.
+    from the truth. Without either, the verdict says that it cannot tell. names: of the domains.
     """
     learning = learning or Learning()
-    ways = [_judge_way(scores, way) for way in NAMES if any(key.endswith(f"_{way}") for key in scores)]
+    tested = [d for d in DIRECTIONS if any(key.endswith(f"_{d.name}") for key in scores)]
+    ways = [_judge_way(scores, d, names) for d in tested]
     told = [reason for way in ways for reason in way.reasons]
     if not ways:
         headline = "The scores cannot tell: no test video was translated. Look at the previews."
@@ -109,12 +111,12 @@ def _headline(worst: _State, learning: Learning) -> tuple[Tone, str]:
     return "unfinished", "Translated in part only; too few validation scores to tell whether longer training helps"
 
 
-def _judge_way(scores: Mapping[str, float], way: str) -> _Way:
-    found = [finding for finding in find_failures(scores) if finding.direction == way]
-    part, reason = _nearness(scores, way)
+def _judge_way(scores: Mapping[str, float], d: Direction, names: Names) -> _Way:
+    found = [finding for finding in find_failures(scores, names) if finding.direction == d]
+    part, reason = _nearness(scores, d.name, names.of(d.target))
     reasons = [finding.text for finding in found]
     if reason:
-        reasons.append(f"{NAMES[way]}: {reason}")
+        reasons.append(f"{names.way(d)}: {reason}")
     if any(finding.certain for finding in found) or (part is not None and part <= 0):
         state: _State = "failed"
     elif part is None:
@@ -123,10 +125,10 @@ def _judge_way(scores: Mapping[str, float], way: str) -> _Way:
         state = "lost"
     else:
         state = "good" if part >= HALF else "part"
-    return _Way(NAMES[way], state, reasons)
+    return _Way(names.way(d), state, reasons)
 
 
-def _nearness(scores: Mapping[str, float], way: str) -> tuple[float | None, str]:
+def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float | None, str]:
     """How much of the way from the untouched input to real frames the translation has gone, and in words."""
     parts, alike = [], False
     for name, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
@@ -140,11 +142,11 @@ def _nearness(scores: Mapping[str, float], way: str) -> tuple[float | None, str]
         if part <= 0:  # a finding says so
             return part, ""
         return part, (
-            f"the translation is {min(part, 1):.0%} of the way from the untouched input to real frames of {way[1]} "
+            f"the translation is {min(part, 1):.0%} of the way from the untouched input to real frames of {target} "
             f"({figures})"
         )
     if alike:
-        return None, f"the untouched input already looks like real frames of {way[1]} to the network that compares"
+        return None, f"the untouched input already looks like real frames of {target} to the network that compares"
     closeness, before = scores.get(f"psnr_{way}"), scores.get(f"psnr_{way}_input")
     if closeness is not None and before is not None:
         part = 1 - 10 ** ((before - closeness) / 20)

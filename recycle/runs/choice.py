@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recycle.config import Pipeline, Precision, TrainSettings, find_pipeline, load_pipeline, parse_settings
+from recycle.config import (
+    Pipeline,
+    Precision,
+    TrainSettings,
+    find_pipeline,
+    load_pipeline,
+    parse_pipeline,
+    parse_settings,
+)
 from recycle.dataset.survey import survey
+from recycle.domains import DOMAINS
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.run_folder import RunFolder
@@ -33,11 +42,13 @@ class Wishes:
     steps: int | None = None
     device: str | None = None
     precision: Precision | None = None
+    domains: Sequence[str] | None = None
+    """What the domains are called; None: as in the file, or a and b."""
 
     @property
     def name(self) -> str:
         """Of the task: 'orange-skull' for footage/orange and skull.mp4."""
-        first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in ("a", "b")]
+        first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in DOMAINS]
         names = [_own_name(path) for path in first]
         if names[0] == names[1]:  # as of camel/frames and cows/frames
             names = [_own_name(path.absolute().parent) for path in first]
@@ -49,8 +60,8 @@ class Wishes:
         return self.out or Path("runs") / self.name
 
     def check(self) -> None:
-        """Raise ConfigError where footage is not named, or where time is given twice or out of range."""
-        lacking = [f"--{domain}" for domain in ("a", "b") if not self.footage.get(domain)]
+        """Raise ConfigError where footage is not named, time is given twice or out of range, or names do not fit."""
+        lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(
                 f"without a pipeline file both --a and --b are needed ({' and '.join(lacking)} not given), such as: "
@@ -58,6 +69,8 @@ class Wishes:
             )
         if self.hours is not None and self.steps is not None:
             raise ConfigError("give either a number of steps or of hours, not both")
+        if self.domains is not None:
+            parse_pipeline({"domains": self.domains}, where="the command line")
         given = {"hours": self.hours, "steps": self.steps}
         parse_settings(TrainSettings, {name: value for name, value in given.items() if value is not None})
 
@@ -84,12 +97,13 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
     return choose(
-        survey(footage["a"], footage["b"]),
+        survey(*(footage[domain] for domain in DOMAINS)),
         machine,
         name=wishes.name,
         footage=footage,
         hours=wishes.hours,
         steps=wishes.steps,
+        domains=wishes.domains,
     )
 
 
@@ -120,7 +134,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         for line in choice.head:  # training says what the footage is like
             job.say(line)
         job.say(f"wrote {file}, with the reasons")
-    return open_pipeline(file, **changes)
+    return open_pipeline(file, domains=wishes.domains, **changes)
 
 
 def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]) -> Task:
@@ -132,7 +146,7 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
         task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
         origin: str | None = origin_of(RunFolder(folder).chosen)
     else:
-        task = open_pipeline(pipeline, **changes)
+        task = open_pipeline(pipeline, domains=wishes.domains, **changes)
         folder = wishes.out or Path("runs") / task.name
         origin = None if isinstance(pipeline, Pipeline) else origin_of(find_pipeline(pipeline))
     check(RunFolder(folder), origin)

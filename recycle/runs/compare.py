@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from recycle.config import FootageSettings, Settings, TranslateSettings
+from recycle.config.base import two_names
+from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation.compare import NONE, TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
-from recycle.evaluation.evaluate import Direction
-from recycle.evaluation.findings import NAMES
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.evaluation.ranking import Ranking, rank
 from recycle.events import Event, Job, Observer, Progress
@@ -61,6 +61,7 @@ def compare(
         TrainedRun(name, RunFolder(folder), _read_settings(RunFolder(folder)))
         for name, folder in zip(unique_names(folders), folders, strict=True)
     ]
+    names = _shared_names(runs)
     shown = _shown(runs, a, b, job)
     compared = [run.compared() for run in runs]
     work = videos_folder(out)
@@ -76,9 +77,9 @@ def compare(
         truth = shown.truths.get((clip.direction, fingerprint(clip.source)))
         row += [("truth", truth)] if truth else []
         name = "held-out frames" if shown.held_out else clip.source.name
-        rows.append(VideoRow(f"{NAMES[clip.direction]}: {name}", row))
-    ranking = rank({run.name: run.metrics for run in compared})
-    if write_comparison(out, compared, rows=rows, ranking=ranking):
+        rows.append(VideoRow(f"{names.way(clip.direction)}: {name}", row))
+    ranking = rank({run.name: run.metrics for run in compared}, names)
+    if write_comparison(out, compared, rows=rows, ranking=ranking, names=names):
         for stage in made:
             stage.remove()
         with suppress(OSError):  # something else is in it
@@ -130,8 +131,8 @@ class TrainedRun:
     @cached_property
     def held_out(self) -> dict[tuple[Direction, str], Path]:
         """The clips that it did not train on, by direction and name: equal names, equal frames."""
-        ways: tuple[tuple[Direction, str], ...] = (("ab", "a"), ("ba", "b"))
-        return {(way, file.name): file for way, own in ways for file in self.where.held_out.glob(f"{own}-*.mp4")}
+        found = ((d, file) for d in DIRECTIONS for file in self.where.held_out.glob(f"{d.source}-*.mp4"))
+        return {(d, file.name): file for d, file in found}
 
     @property
     def paired(self) -> bool:
@@ -283,6 +284,15 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
+def _shared_names(runs: Sequence[TrainedRun]) -> Names:
+    """What all runs call the domains; where they differ, the letters."""
+    try:
+        first, *others = [two_names(run.settings.get("domains", LETTERS)) for run in runs]
+    except ValueError:  # of another version
+        return LETTERS
+    return first if all(each == first for each in others) else LETTERS
+
+
 class _Shown(NamedTuple):
     """The clips that the page shows."""
 
@@ -298,17 +308,17 @@ def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job
     tests = [run.tests for run in runs]
     known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
     if a or b:
-        given: dict[Direction, Sequence[Path]] = {"ab": a, "ba": b}
-        chosen = {(way, fingerprint(path)): path for way, paths in given.items() for path in paths}
+        given = zip(DIRECTIONS, (a, b), strict=True)
+        chosen = {(way, fingerprint(path)): path for way, paths in given for path in paths}
     else:
         chosen = {key: clip.source for key, clip in tests[0].items() if all(key in own for own in tests)}
     if held_out := not chosen:
         shared = {key: file for key, file in runs[0].held_out.items() if all(key in run.held_out for run in runs)}
         chosen = {(way, fingerprint(file)): file for (way, _), file in shared.items()}
-        if runs[0].paired and len(chosen) == len(NAMES):
+        if runs[0].paired and len(chosen) == len(DIRECTIONS):
             known = dict(zip(chosen, reversed(chosen.values()), strict=True))
     truths = {key: known[key] for key, path in chosen.items() if key in known and _fits(known[key], path, job)}
-    test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in ("ab", "ba"))
+    test_a, test_b = (tuple(path for key, path in chosen.items() if key[0] == way) for way in DIRECTIONS)
     return _Shown(FootageSettings(test_a=test_a, test_b=test_b), truths, held_out)
 
 

@@ -1,17 +1,16 @@
 """What a run came to: its report, and which of its models to use."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import recycle
 from recycle.config import FootageSettings, Pipeline
 from recycle.dataset.clips import Shot
-from recycle.domains import DOMAINS, Domain
+from recycle.domains import DIRECTIONS, Domain, Names
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
-from recycle.evaluation.findings import NAMES
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.evaluation.verdict import Learning, Verdict, judge
@@ -31,10 +30,10 @@ _PATHS = 3
 def model_lines(where: RunFolder) -> list[str]:
     """Which model of a trained run to use, and the command that translates with it."""
     chosen = model_in(where.folder)
-    folder = shlex.quote(plain(str(where.folder)))
+    folder, names = shlex.quote(plain(str(where.folder))), read_config(chosen).domains
     return [
         f"model       {chosen}   <- {_described(where, chosen)}",
-        f"translate   recycle translate INPUT OUTPUT --model {folder} --to b   (or --to a)",
+        f"translate   recycle translate INPUT OUTPUT --model {folder} --to {names.b}   (or --to {names.a})",
     ]
 
 
@@ -47,38 +46,39 @@ def write_run_report(
     clips: Sequence[TestClip],
     scores: dict[str, float],
     footage: FootageSettings,
-    shots: dict[Domain, Sequence[Shot]],
+    shots: Mapping[Domain, Sequence[Shot]],
     command: str = "",
 ) -> Verdict:
     """Write the page of a run, whose `model` made the `clips`; returns the verdict that it begins with.
 
     footage: the paths that were trained on; shots: what was extracted of them. command: what the user typed, if known.
     """
-    rows = []
+    names, rows = pipeline.domains, []
     for clip in clips:
         videos = [("source", clip.source), ("translated", clip.translated)]
         videos += [("truth", clip.truth)] if clip.truth else []
-        rows.append(VideoRow(f"{NAMES[clip.direction]}: {clip.source.name}", [*videos, ("back again", clip.back)]))
-    verdict = judge(scores, _learning(where))
+        rows.append(VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("back again", clip.back)]))
+    verdict = judge(scores, _learning(where), names)
     write_report(
         where.report,
         title=pipeline.name,
         rows=rows,
         metrics=scores,
         curves=read_scalars(where.logs),
-        neighbours={NAMES[d]: file for d in NAMES if (file := where.neighbours(d)).is_file()},
+        neighbours={names.way(d): file for d in DIRECTIONS if (file := where.neighbours(d.name)).is_file()},
         previews=sorted(where.previews.glob("*.png")),
         facts={
             "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
             "duration of training": f"{timedelta(seconds=round(trained.seconds))} for {trained.step} steps",
             "model": f"{model.name}: {_described(where, model)}",
-            **_footage_facts(footage, shots, clips),
+            **_footage_facts(footage, shots, clips, names),
             "generator": pipeline.networks.generator.description,
             "training size": "{1}×{0}".format(*pipeline.train.size),
             "recycle": recycle.__version__,
         },
         command=command,
         verdict=verdict,
+        names=names,
     )
     return verdict
 
@@ -107,20 +107,22 @@ def _learning(where: RunFolder) -> Learning:
 
 
 def _footage_facts(
-    footage: FootageSettings, shots: dict[Domain, Sequence[Shot]], clips: Sequence[TestClip]
+    footage: FootageSettings, shots: Mapping[Domain, Sequence[Shot]], clips: Sequence[TestClip], names: Names
 ) -> dict[str, str]:
     """The footage by what it served for: paths, and how much there is of it."""
     facts = {}
-    for domain, paths in zip(DOMAINS, (footage.a, footage.b), strict=True):
-        own = shots[domain]
+    for d in DIRECTIONS:
+        own = shots[d.source]
         frames = sum(len(shot.files) for shot in own)
         seconds = sum(len(shot.files) * shot.interval for shot in own)
         length = f", {seconds:.4g} s" if all(shot.interval for shot in own) else ""
-        facts[f"footage {domain}"] = f"{_named(paths)} ({_count(len(own), 'shot')}, {frames} frames{length})"
-    for domain, way in (("a", "ab"), ("b", "ba")):
-        sources = [clip.source for clip in clips if clip.direction == way]
+        paths = _named(footage.learned(d.source))
+        facts[f"footage {names.of(d.source)}"] = f"{paths} ({_count(len(own), 'shot')}, {frames} frames{length})"
+    for d in DIRECTIONS:
+        sources = [clip.source for clip in clips if clip.direction == d]
         if sources:
-            facts[f"test clips {domain}"] = f"{_named(sources)} ({_count(len(sources), 'clip')}{_length(sources)})"
+            length = f"{_count(len(sources), 'clip')}{_length(sources)}"
+            facts[f"test clips {names.of(d.source)}"] = f"{_named(sources)} ({length})"
     return facts
 
 

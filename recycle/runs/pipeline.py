@@ -20,7 +20,7 @@ from recycle.config import (
 from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
 from recycle.dataset.glance import is_extracted
-from recycle.domains import Domain
+from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
@@ -37,8 +37,11 @@ from recycle.training.processes import on_devices, once
 from recycle.video.find import find_sources
 
 
-def open_pipeline(pipeline: Pipeline | Path, **changes: Mapping[str, Any]) -> Pipeline:
-    """A pipeline as given, or by path or shipped name, with settings of its groups replaced where not None.
+def open_pipeline(
+    pipeline: Pipeline | Path, *, domains: Sequence[str] | None = None, **changes: Mapping[str, Any]
+) -> Pipeline:
+    """A pipeline as given, or by path or shipped name, with names of the domains and settings of its groups
+    replaced where not None.
 
     The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
     are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
@@ -48,6 +51,8 @@ def open_pipeline(pipeline: Pipeline | Path, **changes: Mapping[str, Any]) -> Pi
     else:
         path = find_pipeline(pipeline)
         where, data = str(path), load_pipeline(path).model_dump()
+    if domains is not None:
+        data["domains"] = domains
     for group, values in changes.items():
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:
@@ -77,6 +82,7 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
     kept = own.model_dump() if isinstance(own, ResNetSettings) else {"skip": getattr(own, "skip", False)}
     data: dict[str, Any] = {
         "name": re.sub(r"[/\\]", "_", printable(teacher.name))[:90] + "-fast",
+        "domains": teacher.domains,
         "extract": {"short_side": teacher.short_side},
         "networks": {"generator": kept | {"width": width, "blocks": blocks}},
         "losses": {"weights": {"adversarial": 0, "distillation": 1}},
@@ -120,7 +126,7 @@ def run(
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
             trained = train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
         model = model_in(where.folder)
-        shots: dict[Domain, Sequence[Shot]] = {"a": shots_a, "b": shots_b}
+        shots = dict(zip(DOMAINS, (shots_a, shots_b), strict=True))
         clips = translate_tests(footage, pipeline.translate, str(model), where, job=job)
         scores = evaluate_tests(pipeline, clips, where, trained=shots, step=read_config(model).step, job=job)
         verdict = write_run_report(
@@ -187,15 +193,16 @@ def prepare_footage(
     if footage.street is not None:
         footage = make_street(footage.street, where.footage, paired=footage.paired, job=job)
     both = []
-    for domain, paths in (("a", footage.a), ("b", footage.b)):
+    for domain in DOMAINS:
+        paths, called = footage.learned(domain), pipeline.domains.of(domain)
         if not paths:
             raise FootageError(
-                f"no footage for domain {domain}; name it in the pipeline file as footage.{domain} or by --{domain}"
+                f"no footage for domain {called}; name it in the pipeline file as footage.{domain} or by --{domain}"
             )
         if all(is_extracted(path) for path in paths):
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
-        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {domain}")
+        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {called}")
         for path, reason in report.failed:
             job.say(f"skipped {path}: {reason}")
         for notice in report.notices:

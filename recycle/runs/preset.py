@@ -3,7 +3,7 @@
 The rules are the constants below, from what docs/measurements measured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Side, Survey
+from recycle.domains import DOMAINS, Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.training.memory import Reckoning, reckon
@@ -101,13 +102,15 @@ def choose(
     footage: Mapping[str, Any] | None = None,
     hours: float | None = None,
     steps: int | None = None,
+    domains: Sequence[str] | None = None,
 ) -> Choice:
     """The pipeline for footage like that, on that machine, for so many hours or steps (neither: EVENING).
 
-    name and footage: what the file says of them. The same arguments give the same choice. Raises FootageError for
-    footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
+    name, footage and domains: what the file says of them. The same arguments give the same choice. Raises FootageError
+    for footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
     """
-    _check(facts)
+    names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
+    _check(facts, names)
     time = hours or EVENING
     reasons: dict[str, str] = {}
     draft = _Draft(facts, machine, time)
@@ -123,7 +126,14 @@ def choose(
         else f"a wider one would have smaller frames than {WIDE_FROM}"
     )
     reasons |= {"train.size": why, "networks.generator.width": narrow}
-    data: dict[str, Any] = {"name": name, "footage": dict(footage or {}), "extract": {}, "evaluate": {}, **chosen}
+    data: dict[str, Any] = {
+        "name": name,
+        "domains": names,
+        "footage": dict(footage or {}),
+        "extract": {},
+        "evaluate": {},
+        **chosen,
+    }
     _of_footage(facts, side, data, reasons)
     _of_networks(facts, side, data, reasons)
     train = data["train"]
@@ -143,13 +153,13 @@ def choose(
         "Change what you like: the same command goes on with this file (docs/guide/train.md).",
         f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
-    sides = f"a: {_described(facts.a)}; b: {_described(facts.b)}"
-    words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words()))
+    sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
+    words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words(names)))
     return Choice(pipeline, reasons, head, words, memory, seconds, expected)
 
 
-def _check(facts: Survey) -> None:
-    for domain, side in (("a", facts.a), ("b", facts.b)):
+def _check(facts: Survey, names: Names) -> None:
+    for domain, side in zip(names, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
                 f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, better some "
@@ -293,7 +303,8 @@ def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[st
         data["train"]["augment"] = {"colour": 0}
         reasons["train.augment.colour"] = meaning
     if [each.street_labels for each in sides].count(True) == 1:
-        data["evaluate"] = {"label_domain": "a" if facts.a.street_labels else "b", "palette": "street"}
+        of_labels = next(domain for domain, side in zip(DOMAINS, sides, strict=True) if side.street_labels)
+        data["evaluate"] = {"label_domain": of_labels, "palette": "street"}
         reasons["evaluate.palette"] = "its colours are the street's"
     few = min(each.frames for each in sides) < FEW_CLIPS
     if few or not facts.labelled:

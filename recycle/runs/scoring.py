@@ -8,15 +8,16 @@ from pathlib import Path
 
 from recycle.config import EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
 from recycle.dataset.clips import Shot, find_shots
-from recycle.domains import Domain
+from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.errors import FootageError
-from recycle.evaluation.evaluate import ClipSet, Direction, evaluate
+from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.features import describe_for_memorisation, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
 from recycle.evaluation.lite import LiteNetwork
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.neighbours import write_neighbours
+from recycle.evaluation.palette import open_palette
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.evaluation.table import STEP
 from recycle.events import Job
@@ -46,7 +47,7 @@ class TestClip:
     @property
     def to(self) -> Domain:
         """The domain that it is translated to."""
-        return _target(self.direction)
+        return self.direction.target
 
 
 def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
@@ -55,31 +56,19 @@ def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
     Raises FootageError for a folder that holds none, or where true counterparts are not as many.
     """
     clips = []
-    for direction, given, known in (
-        ("ab", footage.test_a, footage.truth_ab),
-        ("ba", footage.test_b, footage.truth_ba),
-    ):
-        sources, truths = ([one for path in paths for one in _videos(path)] for paths in (given, known))
+    for d in DIRECTIONS:
+        given = (footage.tests(d), footage.truths(d))
+        sources, truths = ([one for path in paths for one in _videos(path)] for paths in given)
         if truths and len(truths) != len(sources):
             raise FootageError(
-                f"there are {len(sources)} test videos of domain {direction[0]} and {len(truths)} true counterparts of "
+                f"there are {len(sources)} test videos of domain {d.source} and {len(truths)} true counterparts of "
                 "them; give one for each, in the same order"
             )
         for number, source in enumerate(sources):
-            stem = (
-                f"{source.stem}_{direction}"
-                if len({s.stem for s in sources}) == len(sources)
-                else f"{number}_{direction}"
-            )
-            clips.append(
-                TestClip(
-                    direction,  # type: ignore[arg-type]
-                    source,
-                    truths[number] if truths else None,
-                    folder / f"{stem}.mp4",
-                    folder / f"{stem}_back.mp4",
-                )
-            )
+            unique = len({s.stem for s in sources}) == len(sources)
+            stem = f"{source.stem if unique else number}_{d.name}"
+            truth = truths[number] if truths else None
+            clips.append(TestClip(d, source, truth, folder / f"{stem}.mp4", folder / f"{stem}_back.mp4"))
     return clips
 
 
@@ -120,10 +109,9 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
     model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
     translator: Translator | None = None
     for clip in clips:
-        origin: Domain = "a" if clip.to == "b" else "b"
         for source, output, to in (
             (clip.source, clip.translated, clip.to),
-            (clip.translated, clip.back, origin),
+            (clip.translated, clip.back, clip.direction.source),
         ):
             with translation_stage(source, output, to, model_key, settings) as stage:
                 if not stage.needed:
@@ -172,8 +160,7 @@ def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = N
         read_config(Path(model))
     prepare_features(task.evaluate, job=job)
     where = RunFolder(folder)
-    learned: dict[Domain, tuple[Path, ...]] = {"a": task.footage.a, "b": task.footage.b}
-    trained = {domain: [shot for path in paths for shot in find_shots(path)] for domain, paths in learned.items()}
+    trained = {each: [shot for path in task.footage.learned(each) for shot in find_shots(path)] for each in DOMAINS}
     clips = translate_tests(task.footage, task.translate, model, where, job=job)
     if not clips:
         raise FootageError("no clips to evaluate; give unseen videos of domain a or b by --a or --b")
@@ -199,38 +186,40 @@ def evaluate_tests(
     settings = pipeline.evaluate
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
     folders = sorted({shot.files[0].parent for shots in trained.values() for shot in shots})
-    network = [settings.features] if isinstance(settings.features, Path) else []
-    files = [fingerprint(path) for path in [*videos, *folders, *network]]
+    own = [path for path in (settings.features, settings.palette) if isinstance(path, Path)]
+    files = [fingerprint(path) for path in [*videos, *folders, *own]]
     key = {"settings": settings.model_dump(), "files": files, "step": step}
     directions: dict[Direction, list[ClipSet]] = {}
     for clip in clips:
         clip_set = ClipSet(clip.source, clip.translated, clip.back, clip.truth, name=clip.source.name)
         directions.setdefault(clip.direction, []).append(clip_set)
-    pictures = {direction: where.neighbours(direction) for direction in directions if trained[_target(direction)]}
+    pictures = {d: where.neighbours(d.name) for d in directions if trained[d.target]}
     with _alone(where), Stage("metrics", key, [where.metrics, *pictures.values()], where.folder) as stage:
         if stage.needed:
             named = settings.features
             features = None if named is None else open_features(named, device=settings.device)
             describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
-            for domain in map(_target, pictures):
-                what = f"looking at training frames of {domain}"
-                galleries[domain] = Gallery.of(trained[domain], describe, job=job, what=what)
+            for d in pictures:
+                what = f"looking at training frames of {pipeline.domains.of(d.target)}"
+                galleries[d.target] = Gallery.of(trained[d.target], describe, job=job, what=what)
             scores = evaluate(directions, settings, features=features, trained=galleries, job=job)
-            for direction, picture in pictures.items():
-                translated = [clip.translated for clip in clips if clip.direction == direction]
-                gallery = galleries[_target(direction)]
+            for d, picture in pictures.items():
+                translated = [clip.translated for clip in clips if clip.direction == d]
+                gallery = galleries[d.target]
                 write_neighbours(picture, translated, gallery, max_frames=settings.max_frames)
             scores |= {} if step is None else {STEP: float(step)}
             write_text(where.metrics, json.dumps(scores, indent=2) + "\n")
     result: dict[str, float] = json.loads(where.metrics.read_text(encoding="utf-8"))
-    for line in findings(result):
+    for line in findings(result, pipeline.domains):
         job.say(line)
     return result
 
 
 def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
     """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    if settings.palette is not None:
+        open_palette(settings.palette)
     if settings.features is not None:
         find_device(settings.device)
     if isinstance(settings.features, Path):
@@ -239,7 +228,3 @@ def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
         LiteNetwork()
     elif settings.features == "street" and not cache_file().exists():
         street_network(job=job)
-
-
-def _target(direction: Direction) -> Domain:
-    return "b" if direction == "ab" else "a"

@@ -1,8 +1,10 @@
-"""Held-out clips, and previews on them: real | translated | back again | predicted, as a picture and as a video."""
+"""Held-out clips, and previews on them: real, translated, back again and predicted, as a picture and as a video."""
 
 import hashlib
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,12 +12,34 @@ import torch
 from torch import Tensor
 
 from recycle.dataset.clips import Shot
-from recycle.domains import Domain
+from recycle.domains import DIRECTIONS, Direction, Domain, Names
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.system.atomic import atomic_path
 from recycle.system.disk import writing
+from recycle.training.headings import heading
 from recycle.video.encode import write_video
+
+LEAST_WIDTH = 128
+"""Pixels of a column; smaller frames are enlarged by a whole factor, so that their heading can be read."""
+
+
+class Columns(NamedTuple):
+    """What a model makes of a held-out clip: (T, 3, H, W) each, in [-1, 1], on the CPU."""
+
+    real: Tensor
+    translated: Tensor
+    back: Tensor
+    """The translation, translated back."""
+    predicted: Tensor | None = None
+    """The predictor's view of the translation, P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t; its first P frames are the
+    translation's. None: there is no predictor, or no frame for it."""
+
+    def labelled(self, d: Direction, names: Names) -> dict[str, Tensor]:
+        """The columns that are there, by their headings."""
+        source, target = names.of(d.source), names.of(d.target)
+        shown = {source: self.real, f"→ {target}": self.translated, f"back to {source}": self.back}
+        return shown if self.predicted is None else shown | {"predicted": self.predicted}
 
 
 def held_out_clip(shot: Shot) -> Tensor:
@@ -41,27 +65,22 @@ def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
 
 
 @torch.no_grad()
-def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dict[str, Tensor]:
-    """Rows "a → b" and "b → a": (T, 3, H, 4·W) in [-1, 1], real | translated | back again | predicted.
+def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dict[Direction, Columns]:
+    """What the bundle makes of clips a, b: (T, 3, H, W) in [-1, 1], on its device.
 
-    a, b: (T, 3, H, W) in [-1, 1], on the bundle's device; batch_size: frames that are translated at once.
-    "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t;
-    its first frames, and all without predictors, repeat the translation.
+    batch_size: frames that are translated at once.
     """
     rows = {}
-    directions = (
-        ("a → b", a, bundle.gen_ab, bundle.gen_ba, bundle.pred_b),
-        ("b → a", b, bundle.gen_ba, bundle.gen_ab, bundle.pred_a),
-    )
-    for name, real, there, back, predictor in directions:
+    for d, real in zip(DIRECTIONS, (a, b), strict=True):
+        there, back, predictor = bundle.generator(d), bundle.generator(d.back), bundle.predictor(d)
         fake = torch.cat([_through(there, batch) for batch in real.split(batch_size)])
         again = torch.cat([_through(back, batch) for batch in fake.split(batch_size)])
-        ahead = fake.clone()
-        past = bundle.config.networks.predictor.past
+        ahead, past = None, bundle.config.networks.predictor.past
         if predictor is not None and len(fake) > past:
             windows = fake.unfold(0, past, 1)[:-1].movedim(-1, 1)  # (T−past, past, 3, H, W)
-            ahead[past:] = torch.cat([predictor(batch) for batch in windows.split(batch_size)])
-        rows[name] = torch.cat((real, fake, again, ahead), dim=-1).float().cpu()
+            ahead = torch.cat([fake[:past], *(predictor(batch) for batch in windows.split(batch_size))])
+        columns = [clip.float().cpu() for clip in (real, fake, again, ahead) if clip is not None]
+        rows[d] = Columns(*columns)
     return rows
 
 
@@ -69,22 +88,33 @@ def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
     return at_any_size(generator, frames, multiple=generator.multiple, least=generator.least_side)
 
 
-def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_frames: int = 3) -> np.ndarray:
-    """Write `path`.png (a few times of each row) and `path`.mp4 (rows one below the other, in step).
+def write_preview(
+    rows: Mapping[Direction, Columns], names: Names, path: Path, *, fps: int = 12, still_frames: int = 3
+) -> np.ndarray:
+    """Write `path`.png (a few times of each direction) and `path`.mp4 (both directions, in step), with headings.
 
     Returns the picture, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
     """
-    clips = [pixels(row) for row in rows.values()]
+    heads, clips = zip(*(_row(columns.labelled(d, names)) for d, columns in rows.items()), strict=True)
     picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
-    picture = _stack([frame for clip, pick in zip(clips, picks, strict=True) for frame in clip[pick]])
+    picture = _stack([image for n, head in enumerate(heads) for image in (head, *clips[n][picks[n]])])
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
         temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not tell of a full disk
     length = max(len(clip) for clip in clips)
-    video = (_stack([clip[t % len(clip)] for clip in clips]) for t in range(length))
+    pairs = list(zip(heads, clips, strict=True))
+    video = (_stack([image for head, clip in pairs for image in (head, clip[t % len(clip)])]) for t in range(length))
     with writing(path.with_suffix(".mp4")):
         write_video(path.with_suffix(".mp4"), video, fps=fps)
     return picture
+
+
+def _row(columns: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """The heading of a direction's columns, (h, W, 3), and its clip, (T, H, W, 3), uint8 RGB."""
+    frames = pixels(torch.cat(list(columns.values()), dim=-1))
+    width = frames.shape[2] // len(columns)
+    factor = -(-LEAST_WIDTH // width)
+    return heading(list(columns), factor * width), frames.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def pixels(frames: Tensor) -> np.ndarray:

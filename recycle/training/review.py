@@ -4,18 +4,16 @@ import numpy as np
 from torch import Tensor
 
 from recycle.dataset.clips import Split
-from recycle.domains import Domain
+from recycle.domains import BY_TARGET, DOMAINS, Direction
 from recycle.events import Job
 from recycle.events import Review as Reviewed
 from recycle.system.devices import is_out_of_memory
 from recycle.system.disk import writing
 from recycle.system.memory import release
 from recycle.training.logs import Logs
-from recycle.training.preview import held_out_clip, held_out_name, preview, write_held_out, write_preview
+from recycle.training.preview import Columns, held_out_clip, held_out_name, preview, write_held_out, write_preview
 from recycle.training.run import Run, write_bundle
 from recycle.training.validation import Scores, Validator
-
-DOMAINS: tuple[Domain, Domain] = ("a", "b")
 
 
 class Review:
@@ -45,7 +43,7 @@ class Review:
         folder = self._run.where.held_out
         with writing(folder):
             folder.mkdir(exist_ok=True)
-        for old in folder.glob("[ab]-*.mp4"):
+        for old in folder.glob(f"[{''.join(DOMAINS)}]-*.mp4"):
             if old.name not in held_out:
                 old.unlink()
         for name, (own, clip) in held_out.items():
@@ -63,10 +61,9 @@ class Review:
         if rows is None:
             return
         stem = run.where.preview(step)
-        picture = write_preview(rows, stem)
+        picture = write_preview(rows, run.pipeline.domains, stem)
         self._logs.add_image("preview", np.ascontiguousarray(picture), step)
-        fake_b, fake_a = (row.chunk(4, dim=-1)[1] for row in rows.values())
-        scores = self._validate(fake_a, fake_b)
+        scores = self._validate(*(rows[d].translated for d in BY_TARGET))
         for name, value in scores.items():
             self._logs.add_scalar(f"score/{name}", value, step)
         if self.scores.add(step, scores["total"]):
@@ -75,7 +72,7 @@ class Review:
             write_bundle(bundle, run.where.best)
         self._job.emit(Reviewed(step, scores["total"], stem.with_suffix(".png")))
 
-    def _rows(self) -> dict[str, Tensor] | None:
+    def _rows(self) -> dict[Direction, Columns] | None:
         run = self._run
         while self._batch_size:
             try:

@@ -292,9 +292,8 @@ def _of_another_version(checkpoint: Path) -> BundleError:
 def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Single settings by their dotted names."""
     for key, value in settings.items():
-        if (
-            isinstance(value, dict) and value.keys() != PerDirection.model_fields.keys()
-        ):  # a weight per direction is one setting
+        weights = isinstance(value, dict) and value.keys() == PerDirection.model_fields.keys()  # one setting
+        if isinstance(value, dict) and not weights:
             yield from _leaves(value, f"{above}{key}.")
         elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             yield from _leaves({str(number): each for number, each in enumerate(value)}, f"{above}{key}.")

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from recycle.config import Appearance, EvaluateSettings
+from recycle.domains import AB, BA
 from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.features import Features, describe_broadly, describe_for_memorisation, open_features
 from recycle.evaluation.lite import LINES, WIDEST, LiteNetwork
@@ -63,7 +64,7 @@ def test_real_frames_score_best_the_input_worst_and_half_of_both_between(lite: F
     settings = EvaluateSettings()
     assert settings.features == "lite2"
     scores = {
-        name: evaluate({"ab": [ClipSet(day, made)], "ba": [ClipSet(other, other)]}, settings, features=lite)
+        name: evaluate({AB: [ClipSet(day, made)], BA: [ClipSet(other, other)]}, settings, features=lite)
         for name, made in (("real", night), ("half", half), ("input", day))
     }
     for figure in ("kid_ab", "kid_mid_ab", "fid_ab"):

@@ -1,0 +1,65 @@
+"""Lines of text above the columns of a picture, in proportion to these, so that they can be read at any scale."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+ARROW = "→ "
+"""Drawn as lines where a text begins with it: the fonts of some versions of OpenCV have ASCII alone."""
+EM = 128
+"""Pixels of a column's width for which the lengths below are."""
+LINE, MARGIN, ARROW_LENGTH = 19, 4, 17
+SIZES = (0.5, 0.46, 0.42)
+"""Of letters: the first with which all texts fit."""
+GROUND, INK = (0, 0, 0), (235, 235, 235)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def heading(texts: Sequence[str], width: int) -> Image:
+    """Texts side by side, each `width` pixels wide: RGB (H, len(texts) · width, 3), H even.
+
+    All have the size at which the longest fits; where none of SIZES suffices, texts are broken at their last space,
+    and then drawn as small as it takes.
+    """
+    broken = [[text] if _is_one_word(text) else text.rsplit(" ", 1) for text in texts]
+    tries = [(lines, size) for lines in ([[text] for text in texts], broken) for size in SIZES]
+    lines, size = next((one for one in tries if _widest(*one, width) <= width), tries[-1])
+    size = min(size, size * width / _widest(lines, size, width))
+    height = 2 * round(LINE * max(map(len, lines)) * width / EM / 2)
+    return np.concatenate([_cell(own, size, (height, width)) for own in lines], axis=1)
+
+
+def _is_one_word(text: str) -> bool:
+    return " " not in text.removeprefix(ARROW)
+
+
+def _cell(lines: Sequence[str], size: float, shape: tuple[int, int]) -> Image:
+    height, width = shape
+    cell, unit = np.full((height, width, 3), GROUND, np.uint8), width / EM
+    for number, line in enumerate(reversed(lines)):
+        x, y = round(MARGIN * unit), height - round((number + 0.35) * LINE * unit)
+        if line.startswith(ARROW):
+            middle, tip = y - round(9 * size * unit), x + round((ARROW_LENGTH - 6) * unit)
+            cv2.arrowedLine(cell, (x, middle), (tip, middle), INK, _thickness(width), cv2.LINE_AA, tipLength=0.4)
+            x += round(ARROW_LENGTH * unit)
+        text = line.removeprefix(ARROW)
+        cv2.putText(cell, text, (x, y), FONT, size * unit, INK, _thickness(width), cv2.LINE_AA)
+    return cell
+
+
+def _widest(texts: Sequence[Sequence[str]], size: float, width: int) -> int:
+    """Pixels that the longest line takes."""
+    unit = width / EM
+    widths = []
+    for line in (line for lines in texts for line in lines):
+        (pixels, _), _ = cv2.getTextSize(line.removeprefix(ARROW), FONT, size * unit, _thickness(width))
+        widths.append(pixels + round((2 * MARGIN + ARROW_LENGTH * line.startswith(ARROW)) * unit))
+    return max(widths)
+
+
+def _thickness(width: int) -> int:
+    return max(1, round(width / EM))
