@@ -26,14 +26,13 @@ def street(
 
     Example: recycle street night.mp4 --look night --seed 7
     """
-    from recycle.config import StreetSettings, parse_settings
+    from recycle.config import FilmSettings, parse_settings
     from recycle.street.film import Street
 
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists; give --overwrite to replace it")
-    checked = parse_settings(
-        StreetSettings, {"seed": seed, "width": width, "height": height, "fps": fps, "seconds": seconds}
-    )
+    chosen = {"look": look, "seed": seed, "seconds": seconds, "width": width, "height": height, "fps": fps}
+    checked = parse_settings(FilmSettings, chosen)
     film = Street(checked.seed, checked.width, checked.height, checked.fps, checked.seconds)
     with watched(as_json) as job:
         film.write(out, look, job=job)

@@ -26,6 +26,7 @@ from recycle.config.base import (
     Word,
     unless_letters,
 )
+from recycle.config.commands import DistillSettings, FilmSettings
 from recycle.config.evaluate import EvaluateSettings
 from recycle.config.footage import ExtractSettings, FootageSettings, StreetSettings
 from recycle.config.load import (
@@ -71,10 +72,12 @@ __all__ = [
     "Codec",
     "Differentiable",
     "DiscriminatorSettings",
+    "DistillSettings",
     "DomainNames",
     "EncodeSettings",
     "EvaluateSettings",
     "ExtractSettings",
+    "FilmSettings",
     "FolderName",
     "FootageSettings",
     "GeneratorSettings",

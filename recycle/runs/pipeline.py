@@ -9,6 +9,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from recycle.config import (
+    DistillSettings,
     FootageSettings,
     Pipeline,
     ResNetSettings,
@@ -16,6 +17,7 @@ from recycle.config import (
     find_pipeline,
     load_pipeline,
     parse_pipeline,
+    parse_settings,
 )
 from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
@@ -73,9 +75,10 @@ def open_pipeline(
 def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str, Any]) -> Pipeline:
     """A pipeline that trains generators of that width and depth to repeat the translations of the bundle `model`.
 
-    changes: settings of its groups; None: as they are. Raises BundleError if `model` is no bundle, ConfigError for
-    settings that do not fit.
+    changes: settings of the pipeline's groups; None: as they are. Raises BundleError if `model` is no bundle,
+    ConfigError for settings that do not fit.
     """
+    small = parse_settings(DistillSettings, {"width": width, "blocks": blocks})
     teacher = load_bundle(model).config
     side = teacher.short_side // 4 * 4
     own = teacher.networks.generator
@@ -84,14 +87,12 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
         "name": re.sub(r"[/\\]", "_", printable(teacher.name))[:90] + "-fast",
         "domains": teacher.domains,
         "extract": {"short_side": teacher.short_side},
-        "networks": {"generator": kept | {"width": width, "blocks": blocks}},
+        "networks": {"generator": kept | small.model_dump(include={"width", "blocks"})},
         "losses": {"weights": {"adversarial": 0, "distillation": 1}},
         "train": {
             "teacher": model.absolute(),
             "size": (side, side),
-            "steps": 5000,
-            "learning_rate": 1e-3,
-            "preview_every": 500,
+            **small.model_dump(include={"steps", "learning_rate", "preview_every"}),
         },
     }
     for group, values in changes.items():
