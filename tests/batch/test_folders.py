@@ -207,7 +207,7 @@ def test_a_false_record_of_an_old_version_is_mended_when_asked(video: Path, tmp_
     run(task)
     done = Ledger(task.out).get("good.mp4")
     moment = (task.out / "good.mp4").stat().st_mtime_ns
-    reason = f"another recycle is at work on {task.out / 'good.mp4'}; wait for it, or stop it"
+    reason = f"another recycle process is writing {task.out / 'good.mp4'}; wait for it, or stop it"
     Ledger(task.out).set({"good.mp4": Entry(state="failed", key=done.key, reason=reason)})
     assert [why for _, why in run(task).failed] == [
         f"{task.out / 'good.mp4'} exists and is not of this folder's translation; give --overwrite to replace it"

@@ -67,7 +67,7 @@ CASES = [
         streams=(("video", "h264", "und"),),
         seconds=1.001,
         psnr=40.5,
-        notices=("161×121 becomes 162×122, its last column or row repeated: yuv420p has even sizes only",),
+        notices=("161×121 becomes 162×122, its last column or row repeated: yuv420p requires even sizes",),
     ),
     Expected(  # full range; a test card: hard edges between the purest colours, too sharp for 4:2:0: see LIMITS
         "bt709_full_range.mp4",
@@ -120,7 +120,7 @@ CASES = [
         psnr=44.5,
         notices=(
             "the source is transparent in parts: the output shows the colours beneath",
-            "314×273 becomes 314×274, its last column or row repeated: yuv420p has even sizes only",
+            "314×273 becomes 314×274, its last column or row repeated: yuv420p requires even sizes",
         ),
     ),
     Expected(  # lies on its side; begins at 0.226 s; nearly black, and green by one level: see LIMITS

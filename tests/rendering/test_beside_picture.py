@@ -401,7 +401,7 @@ def test_light_levels_go_with_the_high_dynamic_range(tmp_path: Path) -> None:
     subprocess.run([*command, str(source)], check=True, stdin=subprocess.DEVNULL, capture_output=True)
     for codec in ("h264", "hevc"):
         notices = translate(source, tmp_path / f"{codec}.mp4", settings={"codec": codec})
-        assert "the source has a high dynamic range: it is tone-mapped to standard" in notices
+        assert "the source has a high dynamic range: it is tone-mapped to the standard range" in notices
         assert not [notice for notice in notices if "light" in notice]
         with av.open(str(tmp_path / f"{codec}.mp4")) as file:
             kinds = side_data(next(file.decode(video=0))).keys()

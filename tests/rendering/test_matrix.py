@@ -285,7 +285,7 @@ def test_high_dynamic_range_becomes_standard(tmp_path: Path) -> None:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     report = Translator(None, device="cpu").translate_video(source, output, to="b")
-    assert "the source has a high dynamic range: it is tone-mapped to standard" in report.notices
+    assert "the source has a high dynamic range: it is tone-mapped to the standard range" in report.notices
     with VideoReader(output) as reader:
         shown = next(iter(reader)).pixels
     assert 190 < shown[32, 32].mean() < 245

@@ -135,7 +135,7 @@ def test_a_source_from_before_zero_is_delayed_as_a_whole(
     report = identity.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
     delay = -times(source)[0]
     assert report.notices == (
-        f"all times are {float(delay):.3f} s later, for this container cannot hold times before 0",
+        f"all times are {float(delay):.3f} s later, because this container cannot hold negative times",
     )
     assert times(tmp_path / "out.mp4") == [time + delay for time in times(source)]
     for (_, before), (_, after) in zip(other_packets(source), other_packets(tmp_path / "out.mp4"), strict=True):
@@ -368,7 +368,7 @@ def test_a_transform_that_loses_frames_is_an_error(make_video: MakeVideo, tmp_pa
     def losing(frames: Iterator[Frame], info: StreamInfo) -> Iterator[NDArray[np.uint8]]:
         return (frame.pixels for frame in list(frames)[:-1])
 
-    with pytest.raises(RuntimeError, match="gave 19 pictures for 20 frames"):
+    with pytest.raises(RuntimeError, match="returned 19 pictures for 20 frames"):
         render(make_video(), tmp_path / "out.mp4", Transform(losing), settings=FAST)
     assert names(tmp_path) == ["source.mp4"]
 

@@ -89,7 +89,7 @@ def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundl
     said: list[str] = []
     report = translator.translate_video(source, output, to="a", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert said == ["unfinished work of another source, model or settings was dropped"]
+    assert said == ["unfinished work was deleted, because the source, the model or the settings changed"]
     fresh = tmp_path / "fresh.mp4"
     translator.translate_video(source, fresh, to="a", settings=FAST)
     assert frames_of(output) == frames_of(fresh)
@@ -109,7 +109,7 @@ def test_work_of_a_source_that_was_changed_in_place_is_dropped_and_told(tmp_path
     said: list[str] = []
     report = translator.translate_video(source, output, to="b", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert "unfinished work of another source, model or settings was dropped" in said
+    assert "unfinished work was deleted, because the source, the model or the settings changed" in said
     translator.translate_video(source, tmp_path / "fresh.mp4", to="b", settings=FAST)
     assert frames_of(output) == frames_of(tmp_path / "fresh.mp4")
 
@@ -126,7 +126,7 @@ def test_another_container_takes_over_the_work(make_video: MakeVideo, bundle: Bu
 
 def test_two_at_once_on_one_output_is_refused(make_video: MakeVideo, tmp_path: Path) -> None:
     source, output = make_video(), tmp_path / "out.mp4"
-    with open_work(output, {}), pytest.raises(OutputError, match="another recycle is at work on"):
+    with open_work(output, {}), pytest.raises(OutputError, match="another recycle process is writing"):
         Translator(None, device="cpu").translate_video(source, output, to="b", settings=FAST)
 
 
@@ -223,7 +223,7 @@ def test_an_output_that_appears_meanwhile_is_kept_and_the_work_too(make_video: M
         if isinstance(event, Progress) and event.done == SEGMENT:
             output.write_bytes(b"precious")
 
-    with pytest.raises(OutputError, match="has appeared meanwhile"):
+    with pytest.raises(OutputError, match="was created by another process meanwhile"):
         translator.translate_video(source, output, to="b", settings=FAST, job=Job(another))
     assert output.read_bytes() == b"precious"
     report = translator.translate_video(source, output, to="b", settings=FAST, overwrite=True)

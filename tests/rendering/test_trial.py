@@ -229,9 +229,7 @@ def test_drop_frame_timecode_counts_every_frame_once(first: int, frames: int) ->
 def test_a_timecode_that_cannot_be_counted_on_is_left_out_of_a_part_and_told(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:v", "timecode=noon")
     report = translate(source, tmp_path / "part.mkv", span=parse_span("0.2", None))
-    assert of_streams(report) == [
-        "the timecode noon is left out: it does not say at which time a part of the file begins"
-    ]
+    assert of_streams(report) == ["the timecode noon is left out: it cannot be advanced to the start of the part"]
     assert timecode_of(tmp_path / "part.mkv") is None
     report = translate(source, tmp_path / "whole.mov")
     assert of_streams(report) == ["the timecode noon is left out: it cannot be held by mov"]
