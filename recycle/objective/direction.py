@@ -6,19 +6,20 @@ from recycle.config import DirectionName, Domain
 
 
 class Direction(NamedTuple):
-    """From one domain to the other: the generator gen_{name}, and disc_{target} and pred_{target} that go with it."""
+    """A direction of translation, by the generator gen_{name}; its discriminators and predictor are those of
+    `target`."""
 
     source: Domain
     target: Domain
 
     @property
     def name(self) -> DirectionName:
-        """Such as "ab"."""
+        """The name, such as "ab"."""
         return "ab" if self.source == "a" else "ba"
 
     @property
     def back(self) -> "Direction":
-        """The other direction."""
+        """The opposite direction."""
         return Direction(self.target, self.source)
 
 

@@ -1,4 +1,4 @@
-"""Generators, predictors and what else one side of the game trains."""
+"""Generators, predictors and the networks of terms, which train together against the discriminators."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from recycle.objective.terms import Crops, Term, terms_of
 
 
 class Translators(nn.Module):
-    """gen_ab, gen_ba, pred_a, pred_b, and the networks that terms bring, such as the projectors of PatchNCE.
+    """gen_ab, gen_ba, pred_a, pred_b, and the networks that terms add, such as the projectors of PatchNCE.
 
-    Every network sees all its frames of a step in as few batches as the data flow allows: `there`, the generators on
-    real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm keep
-    the frames of a batch independent, so the result is that of one frame at a time.
+    Every network computes all its frames of a step in as few batches as the data flow allows: `there`, the generators
+    on real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm
+    keep the frames of a batch independent, so the result equals that of one frame at a time.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -45,7 +45,7 @@ class Translators(nn.Module):
         return self.gen_ab if d == AB else self.gen_ba
 
     def generators(self) -> list[nn.Parameter]:
-        """Parameters of the generators and of the terms' networks, which one optimiser trains."""
+        """Parameters of the generators and of the terms' networks, for one optimiser."""
         networks = (self.gen_ab, self.gen_ba, *(getattr(self, name) for name in self._further))
         return [p for network in networks for p in network.parameters()]
 
@@ -55,27 +55,27 @@ class Translators(nn.Module):
 
     @property
     def studies(self) -> bool:
-        """Whether a term looks at the footage before the first step."""
+        """Whether a term analyses the footage before the first step."""
         return any(term.studies for term in self.terms)
 
     def study(self, crops: Crops) -> None:
-        """Let the terms look at the footage, before the first step."""
+        """Let the terms analyse the footage before the first step."""
         for term in self.terms:
             if term.studies:
                 term.study(crops, self)
 
     def forward(self, a: Tensor, b: Tensor, *, recycle: bool = True) -> Made:
-        """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → what the terms need of them; read it by `Pass`.
+        """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → the results that the terms need; read them with `Pass`.
 
-        recycle: whether the predictors are relied on; without, they only see real frames, and all T translated
-        frames are the generators'.
+        `recycle` states whether predictors are in use. If not, they take only real frames, and all T translated frames
+        come from the generators.
         """
         p = Pass(a, b)
         terms = {d: [t for t in self.terms if t.weight(d) and (recycle or not t.relies_on_predictors)] for d in BOTH}
         ahead = {d: any(t.relies_on_predictors for t in terms[d]) for d in BOTH}
 
         def first(d: Direction) -> Tensor:
-            """The frames that are translated one by one: the last one is the predictor's, unless a term needs it."""
+            """The frames to translate one by one; the last one comes from the predictor unless a term needs it."""
             real = p.real(d.source)
             return real[:, :-1] if ahead[d] and not any(t.whole for t in terms[d]) else real
 
@@ -97,7 +97,7 @@ class Translators(nn.Module):
         return p.made
 
     def _predict(self, d: Direction, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Predictions in the target of `d`, from translated and from real frames, in one call where both may teach."""
+        """Predictions in the target of `d` from translated and real frames, in one call if both train the predictor."""
         predictor = self.pred_b if d == AB else self.pred_a
         if not seen or predictor is None:
             return {}
@@ -115,7 +115,7 @@ class Translators(nn.Module):
         return made
 
     def _noisy(self, clip: Tensor) -> Tensor:
-        """Noise on the way back, where that is asked for (losses.noise_back)."""
+        """`clip` with the noise of losses.noise_back, for the way back."""
         return clip + self._noise_back * torch.randn_like(clip) if self._noise_back else clip
 
     @staticmethod

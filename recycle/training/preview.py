@@ -1,4 +1,4 @@
-"""Held-out clips, and previews on them: real | translated | back again | predicted, as a picture and as a video."""
+"""Held-out clips, and their previews (real | translated | back again | predicted) as images and videos."""
 
 import hashlib
 from fractions import Fraction
@@ -19,14 +19,14 @@ from recycle.video.encode import write_video
 
 
 def held_out_clip(shot: Shot) -> Tensor:
-    """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], H and W cut to multiples of 4."""
+    """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], with H and W cropped to multiples of 4."""
     frames = torch.stack([shot.read(i) for i in range(len(shot.files))]).float() / 127.5 - 1
     height, width = frames.shape[-2] // 4 * 4, frames.shape[-1] // 4 * 4
     return frames[..., :height, :width]
 
 
 def held_out_name(shot: Shot, domain: Domain) -> str:
-    """The file of a held-out clip: the domain and 16 hex digits of what its frames hold, by which it is known again."""
+    """File name of a held-out clip: the domain and 16 hex digits of a digest of its frames, which identifies it."""
     digest = hashlib.sha256()
     for file in shot.files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -34,7 +34,7 @@ def held_out_name(shot: Shot, domain: Domain) -> str:
 
 
 def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
-    """Write the held-out clip of `shot` as a video, at its own rate where that is one of video."""
+    """Write the held-out clip of `shot` as a video, at its own rate if that is between 1 and 120 frames per second."""
     rate = 1 / shot.interval if shot.interval else 0
     fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 120 else 12
     write_video(path, pixels(clip), fps=fps)
@@ -44,9 +44,9 @@ def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
 def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dict[str, Tensor]:
     """Rows "a → b" and "b → a": (T, 3, H, 4·W) in [-1, 1], real | translated | back again | predicted.
 
-    a, b: (T, 3, H, W) in [-1, 1], on the bundle's device; batch_size: frames that are translated at once.
-    "predicted" is the predictor's view of the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t;
-    its first frames, and all without predictors, repeat the translation.
+    a, b: (T, 3, H, W) in [-1, 1], on the bundle's device; `batch_size` frames are translated at once. "predicted" is
+    the predictor's output for the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t. Its first frames, and all
+    frames without predictors, repeat the translation.
     """
     rows = {}
     directions = (
@@ -70,16 +70,16 @@ def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
 
 
 def write_preview(rows: dict[str, Tensor], path: Path, *, fps: int = 12, still_frames: int = 3) -> np.ndarray:
-    """Write `path`.png (a few times of each row) and `path`.mp4 (rows one below the other, in step).
+    """Write `path`.png (`still_frames` frames of each row) and `path`.mp4 (rows one below the other, synchronised).
 
-    Returns the picture, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
+    Returns the image, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
     """
     clips = [pixels(row) for row in rows.values()]
     picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
     picture = _stack([frame for clip, pick in zip(clips, picks, strict=True) for frame in clip[pick]])
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
-        temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not tell of a full disk
+        temporary.write_bytes(encoded.tobytes())  # OpenCV does not report a full disk
     length = max(len(clip) for clip in clips)
     video = (_stack([clip[t % len(clip)] for clip in clips]) for t in range(length))
     with writing(path.with_suffix(".mp4")):
@@ -94,6 +94,6 @@ def pixels(frames: Tensor) -> np.ndarray:
 
 
 def _stack(images: list[np.ndarray]) -> np.ndarray:
-    """Images one below the other, the narrower ones padded with black at the right."""
+    """Images one below the other; narrower ones are padded with black at the right."""
     width = max(image.shape[1] for image in images)
     return np.concatenate([np.pad(i, ((0, 0), (0, width - i.shape[1]), (0, 0))) for i in images])

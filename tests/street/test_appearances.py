@@ -1,4 +1,4 @@
-"""All appearances show the same moments, and no map of colours leads from day to night."""
+"""All appearances show the same moments, and no colour mapping converts day to night."""
 
 from dataclasses import replace
 from functools import cache
@@ -152,8 +152,8 @@ def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, mas
     assert common[second].mean() > 0.25
 
 
-def test_what_moves_moves_in_every_appearance_alike() -> None:
-    """Where vehicles and people move between two frames, every look changes there and much less elsewhere."""
+def test_motion_is_the_same_in_every_appearance() -> None:
+    """Every appearance changes where vehicles and people move between two frames, and much less elsewhere."""
     for start in FILM.cuts():
         labels = [FILM.frame(start + k, "labels").astype(int) for k in (10, 12)]
         moving = np.zeros(labels[0].shape[:2], bool)
@@ -176,8 +176,8 @@ def paleness(frames: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scene", range(3))
-def test_no_look_moves_a_label(scene: int) -> None:
-    """Whatever stands still is painted with the same classes and glows in every look; what moves has none."""
+def test_no_appearance_changes_a_label(scene: int) -> None:
+    """Static parts have the same classes and glows in every appearance; moving parts have none."""
     plain = make_scene(5, scene, 160 / 96)
     codes = [layer.pixels[..., 3] for layer in make_layers(plain, 96)]
     for appearance in ("sunset", "rain", "snow"):
@@ -228,7 +228,7 @@ def test_snow_lies_on_the_ground_on_roofs_and_on_trees(day: np.ndarray, masks: d
     assert paleness(snow)[wall].mean() < 0.8 * paleness(day)[wall].mean()
 
 
-def test_flakes_fall(masks: dict[str, np.ndarray]) -> None:
+def test_snowflakes_fall(masks: dict[str, np.ndarray]) -> None:
     """Against the sky: the picture of the next moment fits better when it is moved down than when it is moved up."""
     film = Street(seed=0, width=320, height=192, fps=48, seconds=5)
     one, other = (luma(film.frame(index, "snow").astype(float)) for index in (20, 21))

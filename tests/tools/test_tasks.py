@@ -11,7 +11,8 @@ import torch
 
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
-from recycle.dataset.clips import Files, Shot
+from recycle.dataset.clips import Shot
+from recycle.dataset.files import Files
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, BundleConfig

@@ -1,4 +1,4 @@
-"""A run can be killed, stopped, damaged and continued; what it learns follows from the settings alone."""
+"""A run can be killed, stopped, damaged and continued; its result depends only on the settings."""
 
 import json
 import os
@@ -203,7 +203,7 @@ def test_a_killed_run_leaves_no_process_behind(footage: tuple[Path, Path], tmp_p
     wait_for_step(process, 2)
     others = descendants(process.pid)
     assert len(others) >= 4
-    with pytest.raises(OutputError, match=r"another recycle is at work in .*/run; wait for it, stop it, or give"):
+    with pytest.raises(OutputError, match=r"another recycle process is using .*/run; wait for it, stop it, or give"):
         run(pipeline(), footage, tmp_path / "run")
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -229,7 +229,7 @@ def test_a_terminal_that_closes_saves_and_stops_but_not_under_nohup(footage: tup
         signal.signal(signal.SIGHUP, before)
 
 
-def test_what_a_killed_save_left_is_removed_but_not_what_a_living_process_writes(
+def test_leftovers_of_a_killed_save_are_removed_but_not_files_of_a_running_process(
     footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     gone, living = 2**22 + 1, os.getppid()  # Linux has no greater process id than 2^22
@@ -291,7 +291,7 @@ def test_a_checkpoint_of_another_version_is_an_error_and_stays(footage: tuple[Pa
     del state["format"], state["optimiser_translators"]
     torch.save(state, checkpoint)
     older = checkpoint.read_bytes()
-    with pytest.raises(BundleError, match="is of another version of recycle; give another --out folder"):
+    with pytest.raises(BundleError, match="an incompatible version of recycle; give another --out"):
         run(pipeline(steps=2), footage, tmp_path)
     assert checkpoint.read_bytes() == older
 
@@ -349,7 +349,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
         shots = [shot for folder in b for shot in find_shots(folder)]
         task = pipeline(steps=steps, preview_every=1)
         notices = train(task, find_shots(a), shots, out).notices
-        return [notice for notice in notices if "trained on before" in notice]
+        return [notice for notice in notices if "used for training before" in notice]
 
     def held_out() -> list[str]:
         return sorted(file.name for file in (out / "held-out").iterdir())
@@ -362,7 +362,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
     assert [name[0] for name in first] == ["a", "b"]
     for steps in (4, 6):  # the second call knows it, too
         (told,) = go(steps, sources[0])
-        assert "the frames of domain b that are held out now were trained on before" in told
+        assert "the held-out frames of domain b were used for training before" in told
         assert held_out() == first[:1]
     assert scored() == {3, 4, 5, 6}, "scores of other clips do not compare"
     assert go(7, sources[0], write_frames(tmp_path / "three", 80, seed=9)) == []
@@ -370,7 +370,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
     assert scored() == {7}
 
 
-def test_a_setting_that_is_refused_by_now_does_not_hold_up_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_setting_that_became_invalid_does_not_prevent_continuing(footage: tuple[Path, Path], tmp_path: Path) -> None:
     task = parse_pipeline({**SETTINGS, "losses": {"weights": {"cycle": 1}}}, where="test")
     run(task.model_copy(update={"train": task.train.model_copy(update={"steps": 1})}), footage, tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -434,7 +434,7 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     finally:
         handle.remove()
     assert report.step == 9
-    assert any("went back to the last checkpoint, step 3, and go on at 0.5 of" in text for text in report.notices)
+    assert any("went back to the last checkpoint, step 3, to continue at 0.5 of" in text for text in report.notices)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     rates = [group["lr"] for group in state["optimiser_translators"]["param_groups"]]
     assert rates == [pytest.approx(learning_rate(8, TrainSettings(steps=9)) / 2)] * 2
@@ -491,8 +491,8 @@ def test_fp16_leaves_out_a_step_whose_gradients_overflow(footage: tuple[Path, Pa
     assert state["loss_scaler"]["scale"] == 2.0**59
 
 
-def test_footage_that_cannot_be_held_out_is_told(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_footage_that_cannot_be_held_out_is_reported(footage: tuple[Path, Path], tmp_path: Path) -> None:
     short = write_frames(tmp_path / "short", 30, seed=3)
     notices = run(pipeline(steps=1), (footage[0], short), tmp_path / "run").notices
-    assert [text for text in notices if "keep frames from training" in text] == [notices[0]]
+    assert [text for text in notices if "to hold out frames" in text] == [notices[0]]
     assert notices[0].startswith("domain b ")
