@@ -187,7 +187,7 @@ def test_startup_is_measured_from_the_command_line(tmp_path: Path, capsys: pytes
 
 def test_a_wrong_number_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--rounds", "0"]) == 1
-    assert capsys.readouterr().err == "error: --rounds is at least 1, got 0\n"
+    assert capsys.readouterr().err == "error: --rounds must be at least 1, got 0\n"
 
 
 def _counting() -> Callable[[], float]:
