@@ -32,3 +32,6 @@ class OutputError(RecycleError):
 
 class Interrupted(RecycleError):
     """The user stopped the work. Completed work is saved; the same call continues it."""
+
+    def __init__(self, message: str = "stopped; run the same command again to continue") -> None:
+        super().__init__(message)

@@ -138,7 +138,7 @@ class Job:
     def check(self) -> None:
         """Raise Interrupted if `cancel` was called."""
         if self.stopping:
-            raise Interrupted("stopped; run the same command again to continue")
+            raise Interrupted
 
     def observed_by(self, observe: Observer) -> "Job":
         """A job for a part of the work, whose events go to `observe` instead. Cancelling one job cancels both."""

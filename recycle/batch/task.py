@@ -153,7 +153,7 @@ def translate_file(
         try:
             engine.run([one], lambda _, entry: entries.append(entry), job.observed_by(observe))
         except (KeyboardInterrupt, Interrupted) as stop:
-            raise Interrupted("stopped; run the same command again to continue") from stop
+            raise Interrupted from stop
     if entries[-1].state != "done":
         raise RecycleError(entries[-1].reason)
     count(entries[-1].frames, entries[-1].frames)

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from recycle.config import NetworkSettings, Settings, parse_settings
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.registry import make_generator, make_predictor
-from recycle.networks.weights import check_finite, misfit, read_header
+from recycle.networks.weights import check_finite, damaged, misfit, read_header
 from recycle.system.atomic import atomic_path, write_text
 
 _LARGEST_CONFIG = 1 << 20
@@ -99,10 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         bundle.load_state_dict(load_file(weights_file))
     except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BundleError(
-            f"{weights_file} is damaged ({reason}); copy the bundle again or save it again with `recycle train`"
-        ) from error
+        raise damaged(weights_file, " ".join(str(error).split())[:200]) from error
     check_finite(bundle.state_dict(), weights_file)
     bundle.eval().requires_grad_(False)
     if not _gives_pictures(bundle):

@@ -109,8 +109,7 @@ def _head(width: int) -> nn.Sequential:
 def _natural_noise(count: int = 4, side: int = 128) -> Tensor:
     """Noise with the spectrum of natural images, amplitude 1/f (Field 1987), always the same: (N, 3, H, W) in [-1, 1].
 
-    The variances of its EfficientNet-Lite0 features at strides 8 to 32 equal those of real frames within a factor of
-    1.4.
+    The spread of its EfficientNet-Lite0 features at strides 8 to 32 equals that of real frames within a factor of 1.4.
     """
     random = torch.Generator().manual_seed(0)
     white = torch.fft.rfft2(torch.randn(count, 3, side, side, generator=random))

@@ -98,7 +98,7 @@ class UNetGenerator(GeneratorNetwork):
         return levels
 
     def load_pretrained(self) -> None:
-        """Give the encoder its ImageNet weights. Raises ConfigError if their package is not installed."""
+        """Load the encoder's ImageNet weights. Raises ConfigError if their package is not installed."""
         weights = pretrained_weights("lite0")
         body = self.unet.encoder.model
         body.load_state_dict({key: weights[key] for key in body.state_dict()})

@@ -50,11 +50,13 @@ def read_header(file: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {brief(str(error), 120)}"
-        raise BundleError(
-            f"{file} is damaged ({reason}); copy the bundle again or save it again with `recycle train`"
-        ) from error
+        raise damaged(file, f"{type(error).__name__}: {brief(str(error), 120)}") from error
     return tensors
+
+
+def damaged(file: Path, reason: str) -> BundleError:
+    """The error for a damaged weights file."""
+    return BundleError(f"{file} is damaged ({reason}); copy the bundle again or save it again with `recycle train`")
 
 
 def _stand_in(entry: Any) -> Tensor:

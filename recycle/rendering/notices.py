@@ -31,7 +31,7 @@ def before_work(
 ) -> Iterator[str]:
     """Notices that are known before the work starts: what will differ from the source or from the request.
 
-    `moved` is the time in seconds that is subtracted from all timestamps; `compared` tells whether the output shows the
+    `moved` is the time in seconds that is subtracted from all timestamps. `compared`: whether the output shows the
     source beside the result.
     """
     if choice.notice is not None:

@@ -142,4 +142,4 @@ def _count(units: int) -> None:
     with _counter.get_lock():
         _counter.value += units
     if _stopping.value:
-        raise Interrupted("stopped; run the same command again to continue")
+        raise Interrupted

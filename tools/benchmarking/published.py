@@ -77,7 +77,7 @@ class PublishedRecycleGAN:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _pairs(self, name: str, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Train the discriminators, with a backward pass for each pair."""
+        """Accumulate a discriminator's gradients, with a backward pass for each pair; returns the sum of the losses."""
         total = real[0].new_zeros(())
         for one, other in zip(real, fake, strict=True):
             loss = 0.5 * (self._judge(name, one, 1) + self._judge(name, other.detach(), 0))
