@@ -301,7 +301,7 @@ def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_pa
     with pytest.raises(RecycleError, match=r"train\.ema = 0\.\d+, the pipeline now says 0\.1"):
         run(pipeline(steps=2, ema=0.1), footage, tmp_path)
     lighter = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 5, "recurrent": 10}}}, where="test")
-    with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; put it"):
+    with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; restore"):
         run(lighter, footage, tmp_path)
 
 
@@ -317,16 +317,16 @@ def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tupl
     assert (out / "pipeline.json").read_bytes() == told
     for number, (more, change) in enumerate(
         (
-            ([b, other], "new: 1, gone: 0"),
-            ([other], "new: 0, gone: 1"),
-            ([tmp_path / "other-ffff0000"], "new: 1, gone: 1"),
+            ([b, other], "sources: 1, missing: 0"),
+            ([other], "sources: 0, missing: 1"),
+            ([tmp_path / "other-ffff0000"], "sources: 1, missing: 1"),
         )
     ):
         if not more[0].exists():  # the same source after a change
             other.rename(more[0])
         shots = [shot for folder in more for shot in find_shots(folder)]
         notices = train(pipeline(steps=2 + number), find_shots(a), shots, out).notices
-        assert [notice for notice in notices if f"sources that are {change}" in notice], notices
+        assert [notice for notice in notices if f"new {change}" in notice], notices
         again = train(pipeline(steps=2 + number), find_shots(a), shots, out)
         assert (again.step, again.notices) == (2 + number, [])
 
@@ -337,7 +337,7 @@ def test_a_renamed_source_is_the_same_footage(footage: tuple[Path, Path], tmp_pa
     b = b.rename(tmp_path / "berta-0123abcd")
     report = run(pipeline(steps=2), (a, b), tmp_path / "run")
     assert report.step == 2
-    assert [notice for notice in report.notices if "new: 1, gone: 1" in notice]
+    assert [notice for notice in report.notices if "sources: 1, missing: 1" in notice]
 
 
 def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path, Path], tmp_path: Path) -> None:

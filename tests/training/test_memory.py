@@ -220,7 +220,9 @@ def test_previews_that_do_not_fit_are_made_of_single_frames_or_left_out(
         with hungry(most, training=False):
             notices, _ = go(small(steps=1), footage, out)
         assert (out / "model-best").is_dir() is (out / "previews").is_dir() is kept
-        assert [text for text in notices if "do not fit into memory: from now on" in text] == ([] if kept else [notices[-1]])
+        assert [text for text in notices if "do not fit into memory: from now on" in text] == (
+            [] if kept else [notices[-1]]
+        )
         assert (out / "model" / "model.safetensors").is_file()
 
 
