@@ -34,7 +34,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster of its own with two cores: a head that outlives the commands."""
+    """A separate cluster with two cores, whose head outlives the commands."""
     script = Path(sys.executable).with_name("ray")
     port = 20000 + os.getpid() % 20000
     command = [script, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]

@@ -35,7 +35,7 @@ LATIN = os.fsdecode(b"caf\xe9.mp4")
 
 
 def command(*arguments: object) -> list[str]:
-    """As a user who may not read everything, also where the tests run as root."""
+    """As a user without access to everything, even if the tests run as root."""
     usual = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
     return [*usual, sys.executable, "-m", "recycle", *map(str, arguments)]
 
@@ -74,7 +74,7 @@ def images(folder: Path, count: int) -> None:
 
 @pytest.fixture
 def video(make_video: MakeVideo, tmp_path: Path) -> Path:
-    """One in a folder of its own."""
+    """A video in its own folder."""
     (tmp_path / "in").mkdir()
     return make_video("in/good.mp4", stamps=range(0, 10 * 512, 512))
 

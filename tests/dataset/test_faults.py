@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def domain(folder: Path, frames: Iterable[Pixels], name: str, *, repeat: int = 5, interval: float = 0.1) -> Domain:
-    """Frames as footage; each file is named `repeat` times, so that there are clips enough."""
+    """Frames as footage; each file is listed `repeat` times, so that there are enough clips."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, frame in enumerate(frames):

@@ -224,7 +224,7 @@ LIMITS = [
 
 @pytest.fixture
 def awkward(real_footage: Path) -> Path:
-    """The folder of the files; tests skip where it is absent."""
+    """The folder of the files; tests are skipped without it."""
     if not (real_footage / "awkward").is_dir():
         pytest.skip("the awkward files are not on this machine")
     return real_footage / "awkward"
@@ -247,7 +247,7 @@ def times(path: Path) -> list[Fraction]:
 
 
 def other_packets(path: Path, before: Fraction | None) -> list[tuple[str, list[Fraction], list[bytes]]]:
-    """Of each stream that is no video: its codec, and the time and bytes of each packet before a time."""
+    """Codec, and time and bytes of each packet before a time, of each stream that is not video."""
     with av.open(f"file:{path}") as file:
         others = [s for s in file.streams if s.type != "video"]
         found: dict[int, tuple[str, list[Fraction], list[bytes]]] = {}

@@ -337,7 +337,7 @@ def spherical(path: Path, shape: str, stereo: int | None = None) -> Path:
 
 
 def seen(path: Path) -> str:
-    """What FFmpeg says of a file's spherical mapping."""
+    """A file's spherical mapping as reported by FFmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)]
     said = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL).stderr
     lines = [line.partition("Spherical Mapping:")[2] for line in said.splitlines() if "Spherical Mapping:" in line]

@@ -21,7 +21,7 @@ SUBTITLES = "1\n00:00:00,200 --> 00:00:00,700\nHello\n"
 
 
 def record(path: Path, offset: str, *more: str, inputs: tuple[str, ...] = ()) -> Path:
-    """A second of picture and sound whose clock begins at `offset` seconds."""
+    """A second of video and sound whose clock starts at `offset` seconds."""
     source = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1", *inputs)
     codecs = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *source, *codecs, *more]
@@ -144,7 +144,7 @@ def test_reordered_frames_without_a_stated_start_are_shifted(tmp_path: Path) -> 
 
 
 def test_changing_the_setting_keeps_finished_work(broadcast: Path, tmp_path: Path) -> None:
-    """Work that was interrupted goes on with the other setting."""
+    """Interrupted work continues with the other setting."""
     from recycle.rendering.prepare import render_key
     from recycle.rendering.span import WHOLE
 

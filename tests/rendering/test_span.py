@@ -20,7 +20,7 @@ SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".m
 
 
 def record(path: Path, *, seconds: int, offset: int) -> Path:
-    """A video of 10 frames per second without sound whose clock begins at about `offset` seconds."""
+    """A video of 10 frames per second without sound whose clock starts at about `offset` seconds."""
     codec = {".webm": "libvpx", ".ogg": "libtheora", ".asf": "mpeg4"}.get(path.suffix, "libx264")
     speed = {"libvpx": ("-deadline", "realtime"), "libx264": ("-preset", "ultrafast")}.get(codec, ())
     source = ("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=10:d={seconds}")

@@ -236,7 +236,7 @@ def test_an_invalid_timecode_is_left_out_of_a_part_and_reported(tmp_path: Path) 
 
 
 def spoil_late(source: Path, path: Path, change: Callable[[int, bytes], bytes]) -> Path:
-    """`source` with the data of its sound changed, which is told the number of each packet."""
+    """`source` with the data of its sound changed by a function that receives the number of each packet."""
     with av.open(str(source)) as before, av.open(str(path), "w") as after:
         targets = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
         count = 0

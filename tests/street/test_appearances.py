@@ -101,7 +101,7 @@ def test_night_is_dark_but_not_black(day: np.ndarray, night: np.ndarray, masks: 
 def test_a_closed_blind_by_day_is_a_dark_window_by_night(
     day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
 ) -> None:
-    """Which windows are dark follows from what they look like by day: a linear rule tells most of them."""
+    """The appearance of windows by day determines which are dark: a linear rule predicts most of them."""
     window = inside(masks["window"])
     around = [np.roll(day, (dy, dx), (1, 2))[window] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     looks = np.concatenate([*around, np.ones((window.sum(), 1))], axis=1)
@@ -120,7 +120,7 @@ def codes(frames: np.ndarray, bits: int = 5) -> np.ndarray:
 def test_the_best_map_of_colours_misses_the_night(
     day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
 ) -> None:
-    """Even fitted to the very frames it is tried on, and all the more on another film."""
+    """Even if it is fitted to the tested frames, and more so on another film."""
     size = 1 << 15
     known = codes(day).ravel()
     count = np.bincount(known, minlength=size)
@@ -146,7 +146,7 @@ def test_the_best_map_of_colours_misses_the_night(
     ],
 )
 def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
-    """A good part of one class has a colour that the other class has more than a handful of times."""
+    """Much of one class has a colour that also occurs often in the other class."""
     first, second = codes(day, 4)[inside(masks[one])], codes(day, 4)[inside(masks[other])]
     common = np.bincount(first, minlength=1 << 12) >= 10
     assert common[second].mean() > 0.25
@@ -250,7 +250,7 @@ def test_the_thermal_picture_is_grey_and_as_warm_as_its_classes(masks: dict[str,
 
 
 def test_paint_does_not_show_in_the_thermal_picture(day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
-    """Walls of many colours by day are nearly one grey: it is no map of the day's brightness."""
+    """Walls of many colours by day have nearly one grey level, so it does not follow the day's brightness."""
     thermal, wall = shown(FILM, "thermal"), inside(masks["building"])
     assert np.std(thermal[..., 0][wall]) < 0.5 * np.std(luma(day)[wall])
     assert abs(np.corrcoef(thermal[..., 0].ravel(), luma(day).ravel())[0, 1]) < 0.6

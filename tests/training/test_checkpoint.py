@@ -90,7 +90,7 @@ class Bomb:
 
 
 def others(folder: Path) -> Iterator[bytes]:
-    """What is no checkpoint: text, numbers, pickles, and archives of torch that hold something else."""
+    """Files that are not checkpoints: text, numbers, pickles, and torch archives with other content."""
     yield from (b"", b"hello\n", b"h", b"{}", b"PK", b"PK\x05\x06" + bytes(18), bytes(5000), pickle.dumps({"step": 1}))
     for content in ([1, 2], torch.zeros(3), "text", 5, Bomb(folder / "executed"), {"step": Bomb(folder / "executed")}):
         torch.save(content, folder / "other")
@@ -130,7 +130,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(bad: float, place: Path
 
 
 def test_whenever_a_save_is_killed_two_whole_checkpoints_remain(tmp_path: Path) -> None:
-    """The process kills itself at the n-th time that it touches a file, for every n."""
+    """The process kills itself at its n-th file operation, for every n."""
     steps = set()
     for moment in range(100):
         folder = tmp_path / str(moment)
@@ -218,7 +218,7 @@ def test_a_checkpoint_with_other_content_is_a_one_line_error(
 
 
 def test_weights_that_are_not_finite_are_never_saved(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    """A bit flip in memory, say, after the last loss before a checkpoint was found to be finite."""
+    """As after a bit flip in memory between the last finite loss and a checkpoint."""
     updates = 0
 
     def poison(optimiser: torch.optim.Optimizer, arguments: Any, options: Any) -> None:

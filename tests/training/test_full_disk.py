@@ -61,7 +61,7 @@ try:
 except OutputError as error:
     print("read-only", error)
 """
-"""Trains on a small disk of its own, with so many KiB left for the second part of a run."""
+"""Trains on a separate small disk, with a given number of KiB left for the second part of a run."""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 def test_a_file_size_limit_names_the_file_and_the_run_can_be_continued(
     footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """As under a limit of the system, or on a file system of small files: the checkpoint is the largest file."""
+    """As with a system limit, or on a file system for small files; the checkpoint is the largest file."""
     folder, whole = tmp_path / "run", tmp_path / "whole"
     for out in (folder, whole):
         run(small(steps=2), footage, out)

@@ -37,7 +37,7 @@ def footage(folder: Path, seed: int, *, frames: int = 210, size: tuple[int, int]
 
 @pytest.fixture(autouse=True)
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """Time passes only where a test lets it pass: no machine is so slow that it waits for its clips."""
+    """Time passes only when a test advances it, so that a slow machine does not wait for its clips."""
     own = Time()
     monkeypatch.setattr(clock, "time", own)
     return own
@@ -50,7 +50,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[list[Shot]]:
 
 
 def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **settings: Any) -> list[str]:
-    """What a training of tiny networks with these settings said."""
+    """The notices of a training of tiny networks with these settings."""
     task = parse_pipeline(
         {
             "networks": {
@@ -135,8 +135,8 @@ def test_patience_depends_on_the_length_of_the_run(settings: int, patience: int)
 @pytest.mark.parametrize("name", ["disc_b", "clip_disc_b", "projected_disc_b"])
 @pytest.mark.parametrize(("settings", "steps"), [({"steps": 400}, 400), ({"hours": 1.0}, 400), ({"hours": 1.0}, 4000)])
 def test_a_single_runaway_discriminator_is_reported_in_time(settings: dict[str, Any], steps: int, name: str) -> None:
-    """Of domain b every patch is told and rejected; that of a plays a fair game. A run by the clock is as attentive as
-    one of as many steps, and goes on to be after it was continued."""
+    """The discriminator of b recognises every patch; that of a is balanced. A run with a time limit reports as early as
+    one with the same number of steps, also after it was continued."""
     health = Health(parse_pipeline({"train": settings}, where="test"))
     frame = torch.zeros(1, 1, 3, 16, 16)
     other = name.replace("_b", "_a")

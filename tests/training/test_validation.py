@@ -32,7 +32,7 @@ def day() -> Tensor:
 
 @pytest.fixture(scope="module")
 def night() -> Tensor:
-    """The true counterpart of `day`, which no validator sees."""
+    """The true counterpart of `day`, which validators do not use."""
     return film(0, "night")
 
 
@@ -146,7 +146,7 @@ def test_a_curve_that_is_flat_in_its_last_third_is_reported(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (5e-4, False)])
 def test_a_run_without_progress_is_reported_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
-    """Pairs of which one is the other's negative, with steps that are far too small, or that lead down to the end."""
+    """Pairs of negatives, with steps that are too small, or that improve the score until the end."""
     a, b = (write_frames(tmp_path / name, 60, seed=1) for name in "ab")
     for file in b.glob("*.png"):
         cv2.imwrite(str(file), cv2.bitwise_not(cv2.imread(str(file), cv2.IMREAD_COLOR)))
@@ -171,7 +171,7 @@ def test_scores_of_repeated_steps_are_discarded_but_not_the_best(tmp_path: Path)
 
 
 def test_scores_of_another_kind_are_discarded(tmp_path: Path) -> None:
-    """Such as those of earlier versions, whose files name none; those of paired footage are the same still."""
+    """As in files of earlier versions, which state no kind; scores of paired footage are unchanged."""
     old = Scores(tmp_path / "validation.json", held_out=["a", "b"])
     old.add(2, 0.01)
     assert "kind" not in json.loads(old.file.read_text())
