@@ -13,7 +13,7 @@ LOST = 0.7
 
 
 def findings(scores: Mapping[str, float], names: Names = LETTERS) -> list[str]:
-    """One line for each failure among the scores of recycle.evaluation.evaluate; names: of the domains."""
+    """One line for each failure among the scores of recycle.evaluation.evaluate; `names` are those of the domains."""
     lines = []
     for d in DIRECTIONS:
         direction, name = d.name, names.way(d)

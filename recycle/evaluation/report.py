@@ -31,7 +31,7 @@ def write_report(
     metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
     recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
     recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
-    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title. names: of the
+    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the title. names: those of the
     domains.
 
     The page holds its videos and is a third larger than they are; very large ones are linked (see

@@ -1,4 +1,4 @@
-"""Before any frame is written: what is opened, checked, foreseen, and on what the frames will depend."""
+"""Prepares a rendering: opens and checks its inputs, predicts its notices, and determines the key of its work."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,14 +23,15 @@ from recycle.video.images import ImageFolderReader
 from recycle.video.source_state import SourceState
 
 _COARSEST_TIME = 2_000_000_000
-"""Nanoseconds to which FAT rounds the times of files, some of them only after the file was written out."""
+"""Resolution in nanoseconds to which FAT rounds file times, sometimes only after the file was written out."""
 
 FRAMES = 3
-"""To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
+"""Increment when output changes for identical settings; it invalidates unfinished work."""
 
 
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
-    """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it."""
+    """The notices that `render` would emit before it starts. Raises FootageError, OutputError and ConfigError as
+    `render`."""
     container = container_of(output, settings)
     with (
         open_source(source, settings) as reader,
@@ -45,7 +46,11 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
-    """Raise OutputError, in one line, if `output` must not be written for `source`."""
+    """Raise OutputError if `output` must not be written for `source`.
+
+    Its suffix must be one of a known container, it must not be a folder or the source itself, and it must not exist
+    unless `overwrite` is True.
+    """
     if output.suffix.lower() not in CONTAINERS:
         raise OutputError(f"cannot write {output}: its suffix must be one of {' '.join(CONTAINERS)}")
     if output.is_dir():
@@ -60,7 +65,7 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
 
 
 def container_of(output: Path, settings: TranslateSettings) -> str:
-    """FFmpeg's name of the container. Raises OutputError, in one line, if it does not hold the codec."""
+    """FFmpeg's name of the container of `output`. Raises OutputError if that container cannot hold the codec."""
     container = CONTAINERS[output.suffix.lower()]
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
@@ -70,7 +75,7 @@ def container_of(output: Path, settings: TranslateSettings) -> str:
 
 
 def open_source(source: Path, settings: TranslateSettings) -> VideoReader | ImageFolderReader:
-    """The source, open as these settings want it read. Raises FootageError."""
+    """Open the source as `settings` require. Raises FootageError if it cannot be read."""
     return open_frames(
         source,
         depth=16 if settings.depth == 10 else 8,
@@ -82,13 +87,13 @@ def open_source(source: Path, settings: TranslateSettings) -> VideoReader | Imag
 
 
 def set_back(others: OtherStreams, source: Path, settings: TranslateSettings, span: Span) -> Fraction:
-    """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
+    """Seconds to subtract from the times of all streams; 0 for a part with a start, whose times already begin at 0."""
     moves = settings.timestamps == "zero" and span.start is None
     return late_start(others.carried, source) if moves else Fraction(0)
 
 
 def no_negative_times(origin: int) -> int:
-    """By how much timestamps are moved, of which `origin` is the first, so that none is negative."""
+    """The shift that makes the first timestamp `origin`, and so all timestamps, non-negative."""
     return max(-origin, 0)
 
 
@@ -99,7 +104,7 @@ def renderer_of(
     compare: bool,
     state: SourceState,
 ) -> Renderer:
-    """What makes segments of the frames of an open source. Raises ConfigError for an encoder that does not work."""
+    """The renderer for an open source. Raises ConfigError if the encoder does not work."""
     choice = encoder_of(reader, settings)
     picture = Picture.of(reader.info)
     if compare:
@@ -108,20 +113,20 @@ def renderer_of(
 
 
 def encoder_of(reader: VideoReader | ImageFolderReader, settings: TranslateSettings) -> Choice:
-    """The encoder for the pictures of an open source. Raises ConfigError for one that does not work."""
+    """The encoder for the frames of an open source. Raises ConfigError if it does not work."""
     return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def render_key(
     source: Path, key: Mapping[str, object] | None, settings: TranslateSettings, span: Span, compare: bool
 ) -> dict[str, object]:
-    """Everything that the segments of an output depend on."""
+    """Everything on which the segments of an output depend; unfinished work with another key is discarded."""
     return {
         "recycle": __version__,
         "frames": FRAMES,
         **({"fps": settings.fps} if settings.fps else {}),
         "source": fingerprint(source),
-        "modified": modified(source) // _COARSEST_TIME,  # the fingerprint reads only samples of a file
+        "modified": modified(source) // _COARSEST_TIME,  # the fingerprint covers only samples of a file
         "transform": dict(key or {}),
         "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],
