@@ -85,7 +85,7 @@ def translate(
 ) -> RenderReport | BatchReport:
     """Translate a video, or all videos of a folder, to a domain; the same call again continues.
 
-    to: the domain, "a" or "b" or the name that the pipeline file gave it, such as "winter".
+    to: the target domain, by its letter or by its name in the pipeline file, such as "winter".
     model: the folder of a run, whose best model it is, or of a bundle; or a Translator, which is loaded once for many
     calls. retry_failed: of a folder, try again what failed before. settings: those of `TranslateSettings`, such as
     `codec="hevc"` or `stabilise=0.8`. For a video the report is a RenderReport, for a folder a BatchReport.

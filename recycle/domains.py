@@ -1,4 +1,4 @@
-"""The two domains, the two directions between them, and what people call the domains."""
+"""The two domains, the two directions between them, and the names of the domains."""
 
 from itertools import permutations
 from typing import Literal, NamedTuple, cast, get_args
@@ -12,14 +12,14 @@ DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 
 class Direction(NamedTuple):
-    """A translation from one domain to another, and what its networks are called in bundles and checkpoints."""
+    """A direction of translation, with the names of its networks in bundles and checkpoints."""
 
     source: Domain
     target: Domain
 
     @property
     def name(self) -> DirectionName:
-        """Such as "ab"."""
+        """The name of the direction, such as "ab"."""
         return cast(DirectionName, self.source + self.target)
 
     @property
@@ -29,34 +29,34 @@ class Direction(NamedTuple):
 
     @property
     def generator(self) -> str:
-        """The generator that translates: gen_ab."""
+        """Name of the generator that translates, such as gen_ab."""
         return f"gen_{self.name}"
 
     @property
     def discriminator(self) -> str:
-        """The discriminator that judges the translations: disc_b. It belongs to the target."""
+        """Name of the discriminator of the target domain, such as disc_b."""
         return f"disc_{self.target}"
 
     @property
     def predictor(self) -> str:
-        """The predictor that continues the translations: pred_b. It belongs to the target."""
+        """Name of the predictor of the target domain, such as pred_b."""
         return f"pred_{self.target}"
 
 
 DIRECTIONS: tuple[Direction, ...] = tuple(Direction(*pair) for pair in permutations(DOMAINS, 2))
-"""In the order in which training goes through them."""
+"""Both directions, in the order in which training processes them."""
 AB, BA = DIRECTIONS
 BY_TARGET: tuple[Direction, ...] = tuple(sorted(DIRECTIONS, key=lambda d: d.target))
-"""In the order of their targets: that of predictors and discriminators."""
+"""Both directions in the order of their targets, which is the order of predictors and discriminators."""
 
 
 def into(domain: Domain) -> Direction:
-    """The direction that ends in a domain."""
+    """The direction whose target is `domain`."""
     return next(d for d in DIRECTIONS if d.target == domain)
 
 
 class Names(NamedTuple):
-    """What people call the domains, such as summer and winter. Files and networks keep the letters."""
+    """Names of the domains for the user, such as summer and winter. Files and networks keep the letters."""
 
     a: str = "a"
     b: str = "b"
@@ -70,7 +70,7 @@ class Names(NamedTuple):
         return f"{self.of(d.source)} → {self.of(d.target)}"
 
     def find(self, word: str) -> Domain:
-        """The domain that is meant by its name or by its letter. Raises ConfigError, which lists the domains."""
+        """The domain with this name or letter. Raises ConfigError with a list of the domains if there is none."""
         known: dict[str, Domain] = {**dict(zip(self, DOMAINS, strict=True)), **{each: each for each in DOMAINS}}
         if word not in known:
             pairs = zip(self, DOMAINS, strict=True)
@@ -80,4 +80,4 @@ class Names(NamedTuple):
 
 
 LETTERS = Names()
-"""The names of domains to which nobody gave others."""
+"""The default names."""

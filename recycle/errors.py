@@ -4,10 +4,10 @@ from recycle.safe_text import redact
 
 
 class RecycleError(Exception):
-    """An error whose message is one line: what is wrong, where, what was expected and how to mend it.
+    """An error whose message is one line: what is wrong, where, what was expected, and the remedy.
 
-    The command line prints the message without a traceback and exits with a non-zero code. Secrets in URLs are taken
-    out of the message at once, so that no log or record of it can hold them.
+    The command line prints the message without a traceback and exits with a non-zero code. The constructor removes
+    secrets in URLs from the message, so that no log or record contains them.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -15,11 +15,11 @@ class RecycleError(Exception):
 
 
 class FootageError(RecycleError):
-    """Footage that cannot be read, or of which there is too little."""
+    """Footage that cannot be read, or too little footage."""
 
 
 class ConfigError(RecycleError):
-    """A pipeline file or a setting that is not valid."""
+    """An invalid pipeline file, setting or argument."""
 
 
 class BundleError(RecycleError):
@@ -27,8 +27,11 @@ class BundleError(RecycleError):
 
 
 class OutputError(RecycleError):
-    """An output that must not or cannot be written."""
+    """An output that cannot be written, or that must not be replaced."""
 
 
 class Interrupted(RecycleError):
-    """The user stopped the work; what was done is saved."""
+    """The user stopped the work. Completed work is saved; the same call continues it."""
+
+    def __init__(self, message: str = "stopped; run the same command again to continue") -> None:
+        super().__init__(message)

@@ -1,13 +1,13 @@
-"""Events and jobs: how long calls report what they do, and how they are cancelled.
+"""Events and jobs: how long calls report progress, and how a caller cancels them.
 
-Every long call takes an optional `Job`. The call sends it events, and stops where the job was cancelled:
+Every long call takes an optional `Job`. The call sends events to it, and stops after `job.cancel()`:
 
     job = Job(print)
     Thread(target=translator.translate_video, args=(source, output), kwargs={"to": "b", "job": job}).start()
     ...
-    job.cancel()  # the work is saved, and the call raises Interrupted; the same call continues it
+    job.cancel()  # the call saves its work and raises Interrupted; the same call continues it
 
-Without a job, a call reports to nobody and cannot be cancelled.
+A call without a job reports nothing and cannot be cancelled.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,63 +24,70 @@ State = Literal["waiting", "running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a named piece of work has come."""
+    """The progress of one named task."""
 
     what: str
-    """The piece of work, such as "extracting" or "translating holiday.mp4"."""
+    """Name of the task, such as "extracting" or "translating holiday.mp4"."""
     done: int
-    """Units done, those of an earlier call that it continues included; at least 0."""
+    """Completed units, including those of an interrupted call that this one continues; at least 0."""
     total: int | None = None
-    """Units in all, as far as one can tell; None: unknown."""
+    """Estimated number of units; None if unknown."""
     unit: str = "frames"
+    """What is counted, in the plural."""
     detail: str = ""
+    """Further text for the progress line, such as the current losses."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One line that a user should know."""
+    """A one-line message for the user."""
 
     text: str
+    """The line, without a line break."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """One file of a folder that is translated."""
+    """The state of one file while a folder is translated."""
 
     name: str
+    """Path of the file, relative to the folder."""
     state: State
+    """Whether the file is waiting, running, done or failed."""
     detail: str = ""
-    """Why it failed, or what a user should know of it."""
+    """The error of a failed file, or notices about a finished one."""
     done: int = 0
-    """Frames done."""
+    """Frames written."""
     total: int | None = None
-    """Frames in all, as the file claims; None: unknown."""
+    """Number of frames that the file's header states; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A training step that was taken."""
+    """A completed training step."""
 
     step: int
-    """Its number, from 1; this many steps are taken."""
+    """Number of completed steps, at least 1."""
     steps: int
-    """Steps that the run will have taken at its end; reckoned, and so changing, where it trains by the clock."""
+    """Total number of steps; with a time limit, an estimate that changes during the run."""
     learning_rate: float
+    """Learning rate of this step."""
     losses: Mapping[str, float] = field(default_factory=dict)
-    """By name; empty at steps whose losses are not read, which would make a GPU wait."""
+    """Loss values by name; empty at most steps, because reading them synchronises with the GPU."""
     left: str = ""
-    """The time that is left, in words, where the run trains by the clock."""
+    """Remaining time, as text, if the run has a time limit; else ''."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """A validation during a training."""
+    """A validation during training."""
 
     step: int
+    """Number of completed steps."""
     score: float
-    """On held-out frames; lower is better."""
+    """Score on held-out frames; lower is better."""
     preview: Path
-    """A picture of what the model makes of held-out frames."""
+    """Image file of translated held-out frames."""
 
 
 Event: TypeAlias = Progress | Notice | FileState | Step | Review
@@ -88,14 +95,14 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Observe nothing."""
+    """Discard the event."""
 
 
 class Job:
-    """What a long call tells of its work, and the way to stop it; safe for threads.
+    """Receives the events of a long call, and cancels it. Thread-safe.
 
-    `observe` is called with one event at a time, in the order of the events, in the threads that work: it must be
-    quick, and what it raises ends the work.
+    `observe` is called with one event at a time, in order, from the threads that do the work. It must return quickly.
+    An exception that it raises ends the work.
     """
 
     def __init__(self, observe: Observer = ignore) -> None:
@@ -104,40 +111,43 @@ class Job:
         self._stop = Flag()
 
     def emit(self, event: Event) -> None:
-        """Tell the observer."""
+        """Pass an event to the observer."""
         with self._lock:
             self._observe(event)
 
     def say(self, text: str) -> None:
-        """Emit a notice of one line."""
+        """Emit a `Notice` with one line of text."""
         self.emit(Notice(text))
 
     def counting(self, what: str, *, total: int | None = None, done: int = 0, unit: str = "frames") -> "Count":
-        """Begin a piece of work; the returned function reports its progress, and stops it where that is wanted."""
+        """Start a task of `total` units, of which `done` are complete.
+
+        Call the returned `Count` to report progress; it raises Interrupted after a cancel.
+        """
         return Count(self, Progress(what, done, total, unit))
 
     def cancel(self) -> None:
-        """Ask the work to stop: it saves what it has done, and raises Interrupted. Returns at once."""
+        """Ask the call to save its work and raise Interrupted. Returns immediately; may be called from any thread."""
         self._stop.set()
 
     @property
     def stopping(self) -> bool:
-        """Whether `cancel` was called; work looks between steps and between frames."""
+        """Whether `cancel` was called. Long calls poll this between training steps and between frames."""
         return self._stop.is_set()
 
     def check(self) -> None:
-        """Raise Interrupted if the work is to stop."""
+        """Raise Interrupted if `cancel` was called."""
         if self.stopping:
-            raise Interrupted("stopped; run the same command again to continue")
+            raise Interrupted
 
     def observed_by(self, observe: Observer) -> "Job":
-        """A job for a part of the work: its events go to `observe` instead; to cancel either is to cancel both."""
+        """A job for a part of the work, whose events go to `observe` instead. Cancelling one job cancels both."""
         part = Job(observe)
         part._stop = self._stop
         return part
 
     def keeping(self, notices: list[str]) -> "Job":
-        """The same job, whose notices are put into a list, too."""
+        """A job that forwards all events to this one and also appends the text of each notice to `notices`."""
 
         def observe(event: Event) -> None:
             if isinstance(event, Notice):
@@ -147,7 +157,7 @@ class Job:
         return self.observed_by(observe)
 
     def about(self, name: str) -> "Job":
-        """The same job, whose notices begin with a name."""
+        """A job that forwards all events to this one and prefixes each notice with "name: "."""
 
         def observe(event: Event) -> None:
             self.emit(Notice(f"{name}: {event.text}") if isinstance(event, Notice) else event)
@@ -156,16 +166,16 @@ class Job:
 
 
 class Count:
-    """Reports the progress of one piece of work, made by `Job.counting`."""
+    """Reports the progress of one task; made by `Job.counting`."""
 
     def __init__(self, job: Job, start: Progress) -> None:
         self._job, self._last = job, start
         job.emit(start)
 
     def __call__(self, done: int, total: int | None = None, detail: str = "") -> None:
-        """So many units are done, of `total`, or of as many as it said before; a total that is too small grows.
+        """Report that `done` units are complete, and raise Interrupted after a cancel.
 
-        Raises Interrupted after a cancel.
+        `total` None keeps the previous total. A total below `done` is raised to `done`.
         """
         total = self._last.total if total is None else total
         self._last = replace(self._last, done=done, total=total and max(total, done), detail=detail)
@@ -173,10 +183,10 @@ class Count:
         self._job.check()
 
     def add(self, units: int) -> None:
-        """So many more units are done. Raises Interrupted after a cancel."""
+        """Report that `units` more units are complete. Raises Interrupted after a cancel."""
         self(self._last.done + units)
 
     def finish(self) -> None:
-        """All is done: what was done is the total."""
+        """Report the end of the task: the total becomes the number of completed units."""
         self._last = replace(self._last, total=self._last.done, detail="")
         self._job.emit(self._last)

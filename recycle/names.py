@@ -1,6 +1,7 @@
-"""File names as text. A name on a Linux disk is bytes; Python shows those that are not UTF-8 as lone surrogates.
+"""File names as text that can be encoded.
 
-Text with lone surrogates cannot be written to JSON, HTML or a terminal, so records and messages hold `plain` names.
+A file name on Linux is a sequence of bytes. Python represents bytes that are not UTF-8 as lone surrogates, which cannot
+be written to JSON, HTML or a terminal. Records and messages therefore contain `plain` names.
 """
 
 import re
@@ -9,9 +10,9 @@ _ESCAPED = re.compile(r"\\(\\|u(dc[89a-f][0-9a-f]))")
 
 
 def plain(name: str) -> str:
-    """`name` as text that can be written anywhere: byte 0xE9 that is not UTF-8 becomes the six characters `\\udce9`.
+    """`name` with each byte that is not UTF-8 written as an escape of six characters: byte 0xE9 becomes `\\udce9`.
 
-    Other names stay as they are. Different names give different text, and `original` gives the name back.
+    Other names are returned unchanged. Different names give different text; `original` is the inverse.
     """
     if name.isascii() and "\\udc" not in name:
         return name
@@ -22,7 +23,7 @@ def plain(name: str) -> str:
 
 
 def original(text: str) -> str:
-    """The name of which `plain` made `text`."""
+    """The file name for which `plain` returned `text`."""
     if "\\udc" not in text:
         return text
     return _ESCAPED.sub(lambda match: chr(int(match[2], 16)) if match[2] else "\\", text)

@@ -1,81 +1,81 @@
-"""Every path inside a run's folder, spelled once."""
+"""The paths inside a run's folder. No other module spells them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 STAMPS = ".done"
-"""Folder, beside outputs, of what is remembered of them: see `recycle.runs.stage.Stage`."""
+"""Name of the folder, beside outputs, that records which outputs are up to date; see `recycle.runs.stage.Stage`."""
 
 IDENTITY = "identity"
-"""In place of a model's folder: translates nothing."""
+"""Given instead of a model's folder, this leaves all frames as they are."""
 Which = Literal["best", "last"]
-"""Of the models of a run: the one with the best score on held-out frames, or that of the last step."""
+"""A model of a run: the one with the best score on held-out frames, or the one of the last step."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps its things."""
+    """The paths inside the folder of one run."""
 
     folder: Path
 
     @property
     def footage(self) -> Path:
-        """Footage of our own making."""
+        """Generated footage of the procedural street."""
         return self.folder / "footage"
 
     @property
     def frames(self) -> Path:
-        """Extracted frames, `a` and `b`."""
+        """Extracted frames, in the subfolders `a` and `b`."""
         return self.folder / "frames"
 
     @property
     def pipeline(self) -> Path:
-        """The pipeline that it was last trained with, as JSON."""
+        """JSON file of the pipeline that the run was last trained with."""
         return self.folder / "pipeline.json"
 
     @property
     def chosen(self) -> Path:
-        """The pipeline file that was chosen for it, where none was given; a person may have changed it since."""
+        """TOML file of the pipeline that was chosen automatically because none was given; the user may edit it."""
         return self.folder / "pipeline.toml"
 
     @property
     def checkpoint(self) -> Path:
-        """What training continues from."""
+        """Checkpoint from which training continues."""
         return self.folder / "checkpoint.pt"
 
     @property
     def logs(self) -> Path:
-        """Curves, as TensorBoard keeps them."""
+        """TensorBoard logs."""
         return self.folder / "logs"
 
     @property
     def model(self) -> Path:
-        """The bundle."""
+        """Bundle of the last step."""
         return self.folder / "model"
 
     @property
     def best(self) -> Path:
-        """The bundle with the best score on held-out frames."""
+        """Bundle with the best score on held-out frames."""
         return self.folder / "model-best"
 
     @property
     def held_out(self) -> Path:
-        """Clips that it does not train on, named by domain and by what they hold."""
+        """Clips that are excluded from training, named by domain and by a digest of their frames."""
         return self.folder / "held-out"
 
     @property
     def previews(self) -> Path:
-        """What the model made of held-out frames, as pictures and as videos."""
+        """Translated held-out frames, as images and videos."""
         return self.folder / "previews"
 
     def preview(self, step: int) -> Path:
-        """The preview of a step, without its suffix: .png or .mp4."""
+        """Path of the preview of a step, without its suffix (.png or .mp4)."""
         return self.previews / f"step-{step:06d}"
 
     @property
     def validation(self) -> Path:
-        """Scores on held-out frames, by step."""
+        """JSON file of the scores on held-out frames, by step."""
         return self.folder / "validation.json"
 
     @property
@@ -95,39 +95,39 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """Scores, a flat JSON object."""
+        """JSON file of the final scores: a flat object."""
         return self.folder / "metrics.json"
 
     def neighbours(self, direction: str) -> Path:
-        """Translated frames above the nearest training frames, of the direction 'ab' or 'ba'."""
+        """Image that shows translated frames above their nearest training frames; `direction` is 'ab' or 'ba'."""
         return self.folder / f"nearest_{direction}.png"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains."""
+        """Lock file of the process that trains."""
         return self.folder / ".lock"
 
     @property
     def scoring_lock(self) -> Path:
-        """Held by the process that translates test videos or scores them."""
+        """Lock file of the process that translates and scores test videos."""
         return self.folder / ".scoring.lock"
 
     @property
     def stamps(self) -> Path:
-        """What is remembered of the translated test videos."""
+        """Folder that records which translated test videos are up to date."""
         return self.translated / STAMPS
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """HTML report."""
         return self.folder / "report.html"
 
 
 def model_in(folder: Path, which: Which = "best") -> Path:
-    """The bundle that is meant by a folder: its own, or one of the run that it belongs to.
+    """The bundle at `folder`: `folder` itself if it is a bundle, else the best or last bundle of the run there.
 
-    A run has no best model before its first score; then it is the last one. A folder that is neither a run nor a bundle
-    is returned as it is.
+    If a run has no best model, because it was not scored yet, its last one is returned. A folder that is neither a run
+    nor a bundle is returned unchanged.
     """
     run = RunFolder(folder)
     models = {"best": (run.best, run.model), "last": (run.model,)}[which]
@@ -137,5 +137,5 @@ def model_in(folder: Path, which: Which = "best") -> Path:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder looks like a bundle."""
+    """Whether a folder holds the two files of a bundle, `config.json` and `model.safetensors`."""
     return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()

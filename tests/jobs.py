@@ -1,4 +1,4 @@
-"""Jobs for tests: they keep what they are told, or do something at a moment."""
+"""Jobs for tests: they record events, or act at a given moment."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from tests.processes import PATIENCE
 
 
 def saying(said: list[str]) -> Job:
-    """A job whose notices are kept."""
+    """A job that records its notices."""
     return Job().keeping(said)
 
 
 def counted(done: list[int], what: str = "") -> Job:
-    """A job that keeps the counts, but for 0, of its progress; of work whose name has `what` in it."""
+    """A job that records the counts of its progress, except 0, for tasks whose name contains `what`."""
 
     def observe(event: Event) -> None:
         if isinstance(event, Progress) and event.done and what in event.what:

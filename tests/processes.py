@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PATIENCE = 600
-"""Seconds after which a process is taken to hang: a slow machine is no failure."""
+"""Seconds after which a process counts as hanging; a slow machine must not fail the tests."""
 
 
 def descendants(process: int) -> set[int]:
@@ -20,7 +20,7 @@ def descendants(process: int) -> set[int]:
 
 
 def lives(process: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
+    """Whether a process runs; one that ended and was not reaped does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -28,7 +28,7 @@ def lives(process: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Give up only where something hangs."""
+    """Give up only if something hangs."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end

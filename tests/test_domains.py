@@ -1,4 +1,4 @@
-"""Domains and directions: what networks, files and people call them."""
+"""Domains and directions: the names of networks, and the names of domains for the user."""
 
 import string
 
@@ -102,7 +102,7 @@ def test_a_file_with_names_is_read_and_written() -> None:
 
 
 def test_the_record_of_a_pipeline_without_names_is_as_it_was_before_there_were_names() -> None:
-    """Digests of it name folders of finished work."""
+    """Folders of finished work are named by its digest."""
     assert "domains" not in Pipeline().model_dump()
     assert '"domains"' not in parse_pipeline({"domains": ["a", "b"]}, where="test").model_dump_json()
     assert '"name":"recycle","footage":{' in Pipeline().model_dump_json()

@@ -1,4 +1,4 @@
-"""Events reach their observer one at a time and in order; a job is stopped from any thread."""
+"""Events reach the observer one at a time and in order; a job can be cancelled from any thread."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def test_events_arrive_in_order_and_are_values() -> None:
         seen[0].done = 7  # type: ignore[misc,union-attr]
 
 
-def test_one_event_at_a_time_from_many_threads_each_in_its_order() -> None:
+def test_events_of_many_threads_arrive_one_at_a_time_in_order() -> None:
     inside, most, seen = 0, 0, list[Event]()
 
     def observe(event: Event) -> None:
@@ -63,7 +63,7 @@ def test_one_event_at_a_time_from_many_threads_each_in_its_order() -> None:
         assert [e.done for e in seen if isinstance(e, FileState) and e.name == str(n)] == list(range(25))
 
 
-def test_an_observer_may_speak_and_cancel() -> None:
+def test_an_observer_may_emit_and_cancel() -> None:
     seen: list[Event] = []
 
     def observe(event: Event) -> None:
@@ -110,7 +110,7 @@ def test_cancel_from_another_thread_stops_the_work_and_its_parts() -> None:
     assert part.stopping
 
 
-def test_notices_are_kept_and_named() -> None:
+def test_notices_are_collected_and_prefixed() -> None:
     seen: list[Event] = []
     kept: list[str] = []
     job = Job(seen.append).about("clip.mp4").keeping(kept)
@@ -120,6 +120,6 @@ def test_notices_are_kept_and_named() -> None:
     assert seen == [Notice("clip.mp4: it is interlaced"), Progress("x", 1)]
 
 
-def test_events_are_light() -> None:
+def test_events_import_no_heavy_package() -> None:
     code = "import sys, recycle.events; print(sorted({'torch', 'pydantic', 'rich', 'numpy', 'cv2'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

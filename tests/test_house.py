@@ -1,4 +1,4 @@
-"""The house stays tidy: small files, small functions, and a reading and writing of video that needs no torch."""
+"""Limits on the size of files and functions, and the packages for video do not need torch."""
 
 import ast
 import subprocess
@@ -13,12 +13,12 @@ MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
 
 
-def test_a_file_is_read_in_one_sitting() -> None:
+def test_no_file_exceeds_the_line_limit() -> None:
     lengths = {file.relative_to(PACKAGE).as_posix(): len(file.read_text().splitlines()) for file in FILES}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 
 
-def test_a_function_fits_on_a_screen() -> None:
+def test_no_function_exceeds_the_line_limit() -> None:
     long = {}
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
@@ -30,7 +30,7 @@ def test_a_function_fits_on_a_screen() -> None:
     assert long == {}
 
 
-def test_video_is_read_and_written_without_torch() -> None:
+def test_video_and_rendering_import_without_torch() -> None:
     own = [file.relative_to(PACKAGE.parent).with_suffix("") for file in FILES]
     modules = [".".join(path.parts) for path in own if path.parts[1] in ("video", "rendering")]
     assert "recycle.video.decode" in modules

@@ -1,4 +1,4 @@
-"""File names as text: all of them can be written, none is taken for another, and each comes back."""
+"""Every file name can be written as text, stays unique, and can be restored."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NAMES = st.one_of(
 @example("caf\udce9.mp4")
 @example("caf\\udce9.mp4")
 @example("\\\udce9")
-def test_a_name_can_be_written_and_comes_back(name: str) -> None:
+def test_a_name_can_be_written_and_restored(name: str) -> None:
     text = plain(name)
     assert text.encode("utf-8").decode("utf-8") == text
     assert original(json.loads(json.dumps(text))) == name
@@ -30,7 +30,7 @@ def test_different_names_stay_different(one: str, other: str) -> None:
     assert (plain(one) == plain(other)) == (one == other)
 
 
-def test_usual_names_stay_as_they_are() -> None:
+def test_usual_names_are_unchanged() -> None:
     for name in ("holiday.mp4", "Käse – 1.mkv", "a\\b.mp4", "", "日本.mov"):
         assert plain(name) == name
     assert plain("caf\udce9.mp4") == "caf\\udce9.mp4"

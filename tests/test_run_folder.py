@@ -1,4 +1,4 @@
-"""The paths of a run's folder are spelled once, and are those that runs of before have on disk."""
+"""The paths of a run's folder are spelled in one module and match those of existing runs."""
 
 import ast
 from pathlib import Path
@@ -28,7 +28,7 @@ NAMES = {
     "report": "report.html",
 }
 AMBIGUOUS = {".lock", "footage", "frames", "logs", "model", "translated"}
-"""Names that are words, keys or other files elsewhere, too."""
+"""Names that also occur elsewhere as words, keys or other files."""
 
 
 def test_names_on_disk_do_not_change() -> None:
@@ -39,7 +39,7 @@ def test_names_on_disk_do_not_change() -> None:
     assert where.neighbours("ab") == Path("run/nearest_ab.png")
 
 
-def test_they_are_spelled_nowhere_else() -> None:
+def test_no_other_module_spells_them() -> None:
     unmistakable = {Path(name).name for name in NAMES.values()} - AMBIGUOUS
     found = {}
     for file in Path(recycle.__file__).parent.rglob("*.py"):
@@ -50,14 +50,14 @@ def test_they_are_spelled_nowhere_else() -> None:
 
 
 def bundle(folder: Path) -> Path:
-    """Files by which a bundle is known."""
+    """Create the files that identify a bundle."""
     folder.mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (folder / name).touch()
     return folder
 
 
-def test_a_runs_folder_means_its_best_model_or_the_last(tmp_path: Path) -> None:
+def test_the_model_of_a_run_is_its_best_or_its_last(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     bundle(run.model)
     assert model_in(run.folder) == model_in(run.folder, "last") == run.model  # there is no score yet
@@ -68,7 +68,7 @@ def test_a_runs_folder_means_its_best_model_or_the_last(tmp_path: Path) -> None:
         assert model_in(own) == model_in(own, "last") == own
 
 
-def test_a_folder_without_a_model_is_left_for_the_error_that_names_it(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_returned_unchanged(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").touch()
     assert model_in(tmp_path) == tmp_path

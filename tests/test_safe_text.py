@@ -1,4 +1,4 @@
-"""Secrets and control characters never reach a terminal, a log or a record; what remains still names the file."""
+"""Secrets and control characters never reach a terminal, a log or a record; the text still identifies the file."""
 
 import io
 import json
@@ -84,12 +84,12 @@ def test_keys_of_storage_are_never_shown(text: str) -> None:
         "file:///tmp/a@b.mp4",
     ],
 )
-def test_what_holds_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.text() | st.text(alphabet="\x1b[]0m\u202e\u2066\x9b\x07\r\n\udcff a"))
-def test_nothing_that_a_terminal_obeys_is_sent(text: str) -> None:
+def test_control_characters_are_escaped(text: str) -> None:
     sent = printable(text)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in sent)
     assert not set(sent) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
@@ -98,20 +98,20 @@ def test_nothing_that_a_terminal_obeys_is_sent(text: str) -> None:
     assert printable(text, lines=True).count("\n") == text.count("\n")
 
 
-def test_it_is_seen_what_was_there() -> None:
+def test_escapes_show_the_original_characters() -> None:
     assert printable("a\x1b[31mb\nc\x9bd\u202ee\udcfff\x7f") == r"a\x1b[31mb\nc\x9bd\u202ee\xfff\x7f"
     assert printable("Größe ½ 日本 👩‍🚀 C:\\x") == "Größe ½ 日本 👩‍🚀 C:\\x"
 
 
 @given(st.dictionaries(st.text(), st.text()))
-def test_json_stays_the_same_json(data: dict[str, str]) -> None:
+def test_escaped_json_has_the_same_content(data: dict[str, str]) -> None:
     text = json.dumps(data, ensure_ascii=False, indent=1)
     sent = printable_json(text)
     assert json.loads(sent) == data
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", sent)
 
 
-def test_a_value_in_a_message_is_short() -> None:
+def test_values_in_messages_are_truncated() -> None:
     assert brief("x") == "'x'"
     assert len(brief("x" * 10**6)) < 100
     assert brief(10**5000) == "a very large int"
@@ -154,5 +154,5 @@ def test_the_live_table_shows_names_as_they_are() -> None:
     assert_harmless(screen.export_text())
 
 
-def test_an_error_of_a_setting_holds_no_secret() -> None:
+def test_a_setting_error_contains_no_secret() -> None:
     assert str(ConfigError("cannot use ftp://u:S3cret@h/x: refused")) == "cannot use ftp://***@h/x: refused"

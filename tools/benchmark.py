@@ -1,4 +1,4 @@
-"""How fast recycle is on this machine, beside the published order of work and beside what the hardware can do.
+"""Measure the speed of recycle on this machine, relative to the published order of work and to the hardware's limit.
 
 Usage, from the repository's folder:
   python -m tools.benchmark startup
@@ -9,8 +9,9 @@ Usage, from the repository's folder:
   python -m tools.benchmark parts
   python -m tools.benchmark folder
 
-Contenders take turns in one process, round after round, and ratios are taken within a round: a busy machine slows all
-alike. A table is printed; everything goes to OUT/NAME.json (OUT: runs/benchmark). `--rounds` is how often.
+Contenders take turns in one process, round after round, and ratios are computed within a round, so that other load on
+the machine slows all of them alike. The command prints a table and writes all results to OUT/NAME.json (OUT:
+runs/benchmark). `--rounds` sets the number of rounds.
 """
 
 import argparse
@@ -26,7 +27,7 @@ NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what the command line asks for; the exit status."""
+    """Run the benchmark of the command line, and return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m tools.benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,13 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for number in ("rounds", "size", "steps", "width", "frames"):
             if (value := getattr(chosen, number)) is not None and value < 1:
-                raise ConfigError(f"--{number} is at least 1, got {value}")
+                raise ConfigError(f"--{number} must be at least 1, got {value}")
         for results in _run(chosen, _say):
             print(file=sys.stderr)
             results.show()
             file = chosen.out / f"{results.benchmark.replace(' ', '-')}.json"
             results.write(file)
-            print(f"kept in {file}")
+            print(f"written to {file}")
     except RecycleError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -56,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Results]:
-    """Each imports what it needs, so that none slows another down."""
+    """The results of the chosen benchmark. Each branch imports only its own modules, so that others cannot slow it
+    down."""
     rounds, device, frames = chosen.rounds, chosen.device, chosen.frames
     if chosen.name == "startup":
         from tools.benchmarking.startup import startup

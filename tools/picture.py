@@ -1,9 +1,9 @@
-"""Make the pictures of the documentation from runs of the demo.
+"""Make the images of the documentation from runs of the demo.
 
 Usage: python -m tools.picture runs/demo docs/images/demo.webp
        python -m tools.picture runs/demo/previews/step-002000.png docs/images/preview-good.webp
 
-The first gives a moving picture of the demo's unseen clips; the second a still one, of two rows of a preview.
+The first makes an animation of the demo's unseen clips; the second a still image of two rows of a preview.
 """
 
 import sys
@@ -21,16 +21,17 @@ from recycle.training.headings import heading
 Image = NDArray[np.uint8]
 
 SECONDS = (1.0, 5.0)
-"""Part of the unseen clips that is shown."""
+"""Start and end of the part of the unseen clips that is shown."""
 ENLARGE = 2
+"""Factor by which frames are enlarged."""
 GAP = 4
-"""White pixels between pictures."""
+"""Width in pixels of the white gaps between images."""
 BAND = 22
-"""Pixels of the line of text above each row."""
+"""Height in pixels of the line of text above each row."""
 QUALITY = {"moving": 42, "still": 80}
-"""Of WebP, 1 to 100: the moving picture must stay below 1.5 MB."""
+"""WebP quality, 1 to 100; the animation must stay below 1.5 MB."""
 COLUMNS, ROWS = 3, 3
-"""Of each direction in a preview of a model without predictors."""
+"""Columns and rows of each direction in a preview of a model without predictors."""
 
 
 def frames(video: Path) -> list[Image]:
@@ -41,12 +42,12 @@ def frames(video: Path) -> list[Image]:
 
 
 def enlarged(pixels: NDArray[np.generic]) -> Image:
-    """ENLARGE times as large, with hard edges."""
+    """The image, ENLARGE times as large, with hard edges."""
     return np.asarray(cv2.resize(np.asarray(pixels), None, fx=ENLARGE, fy=ENLARGE, interpolation=0), np.uint8)
 
 
 def row(pictures: tuple[Image, ...], labels: tuple[str, ...]) -> Image:
-    """Pictures side by side, each below its label."""
+    """Images side by side, each below its label."""
     labelled = []
     for picture, label in zip(pictures, labels, strict=True):
         band = np.full((BAND, picture.shape[1], 3), 255, np.uint8)
@@ -56,7 +57,7 @@ def row(pictures: tuple[Image, ...], labels: tuple[str, ...]) -> Image:
 
 
 def moving(run: Path) -> list[Image]:
-    """Both directions of a demo: source, translation and truth of the unseen clips."""
+    """Animation of both directions of a demo: source, translation and truth of the unseen clips."""
     where = RunFolder(run)
     directions = (
         ("test_a", "test_a_ab", "test_b", ("day, unseen", "translated to night", "true night, never shown")),
@@ -79,7 +80,7 @@ def still(preview: Path) -> Image:
 
 
 def main(source: Path, picture: Path) -> None:
-    """Write the picture of a run's folder, or of a preview."""
+    """Write the image of a run's folder, or of a preview."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     quality = [cv2.IMWRITE_WEBP_QUALITY]
     if source.is_file():

@@ -1,14 +1,14 @@
-"""Train several methods for equal time on one kind of footage, and score what each makes of unseen films.
+"""Train several methods for equal time on one kind of footage, and score their translations of unseen films.
 
 Usage, from the repository's folder:
   python -m tools.reproduce --task signers --size cpu       default, published, previous × 3 seeds, on real footage
   python -m tools.reproduce --task street --size cpu --ablation   each part of the objective on or off
-  python -m tools.reproduce --size cpu                      the paper's two Viper tables, in kind (the task labels)
+  python -m tools.reproduce --size cpu                      experiments like the paper's two Viper tables (task labels)
   python -m tools.reproduce --size gpu --methods cycle,recycle --seeds 2 --seconds 600
 
 Tasks: labels (tools/reproduce.toml), and street, thermal, signers, lake-mountain, lake-highway and cows-camel
-(tools/tasks.toml). One training serves both directions. Run the same command again to continue: what is finished is
-kept in the work folder. Results: results.json, results.md and sheets.png (ablation: ablation.json and so on), and
+(tools/tasks.toml). One training serves both directions. Run the same command again to continue; finished work is kept
+in the work folder. Results: results.json, results.md and sheets.png (with --ablation: ablation.json and so on), and
 sheet.png of each run.
 """
 
@@ -41,41 +41,41 @@ from tools.reproduction.tables import facts, markdown, normalised, summarise
 from tools.reproduction.task import Bench, Scores, TrainingFootage
 
 FOOTAGE = Path(__file__).parents[2] / "shared" / "footage"
-"""Where real footage lies, where nothing else is said."""
+"""Default folder of real footage."""
 ABLATION_SEEDS = 1
 COLOURS = "colours of the target"
-"""A yardstick: see recolour.colour_transfer."""
+"""Name of a yardstick; see `recolour.colour_transfer`."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What was asked for."""
+    """The arguments of the command line."""
 
     size: str
     out: Path
     task: str = LABELS
     methods: tuple[str, ...] = ()
-    """Those of the plan to run; empty: the task's usual ones, or all of the ablation's."""
+    """Methods of the plan to run; empty: the task's usual ones, or all of the ablation's."""
     ablation: bool = False
     seeds: int | None = None
     seconds: float | None = None
-    """Of training for each run, instead of the size's."""
+    """Seconds of training per run, instead of the size's."""
     steps: int | None = None
-    """Of each run, instead of equal seconds."""
+    """Steps per run, instead of equal seconds."""
     jobs: int | None = None
-    """Runs that are trained at once. None: on the CPU one for each core, with one thread, which takes less time than
-    one after the other with several; else one."""
+    """Number of runs that train at once. None: on the CPU one per core with one thread each, which takes less time than
+    one after the other with several threads; otherwise one."""
     device: str = "auto"
     plan: Path | None = None
-    """Another than the task's own."""
+    """Plan file; None: the task's own."""
     footage: Path = FOOTAGE
-    """The folder of real footage."""
+    """Folder of real footage."""
 
 
 def reproduce(command: Command, job: Job) -> dict[str, Any]:
-    """Train and score all that is asked for and not finished yet; the content of results.json.
+    """Train and score everything requested that is not finished yet; returns the content of results.json.
 
-    Raises RecycleError; Interrupted when it was stopped, by Ctrl-C or by the job, and can be continued.
+    Raises RecycleError; Interrupted if it was stopped by Ctrl-C or the job, after which it can be continued.
     """
     began = time.perf_counter()
     task = open_task(command.task, command.size, plan=command.plan, footage=command.footage)
@@ -153,7 +153,7 @@ def _row(outcome: Outcome, command: Command) -> dict[str, Any]:
 def _yardsticks(
     bench: Bench, footage: TrainingFootage, command: Command, job: Job
 ) -> tuple[dict[str, Scores], dict[str, Scores]]:
-    """What the scores of a run are to be compared with: against the truth, and without it."""
+    """Scores for comparison with those of runs: with true frames, and without."""
     file = command.out / f"yardsticks-{bench.key}.json"
     kept: dict[str, dict[str, Scores]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if COLOURS not in kept.get("judged", {}):
@@ -185,15 +185,15 @@ def _machine(device: str, jobs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Parse, run, print the tables; an error that a user can act on is one line."""
+    """Parse the command line, run, and print the tables; user errors are one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default=LABELS, help="the kind of footage; see above")
-    parser.add_argument("--size", default="cpu", help="one of the plan's: cpu, gpu, smoke")
-    parser.add_argument("--methods", default="", help="some of the plan's, with commas between; for the ablation too")
-    parser.add_argument("--seeds", type=int, help="how many, instead of the size's (ablation: 1)")
+    parser.add_argument("--size", default="cpu", help="a size of the plan: cpu, gpu, smoke")
+    parser.add_argument("--methods", default="", help="methods of the plan, separated by commas; also with --ablation")
+    parser.add_argument("--seeds", type=int, help="number of seeds, instead of the size's (ablation: 1)")
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--seconds", type=float, help="of training for each run, instead of the size's")
-    budget.add_argument("--steps", type=int, help="of each run: equal steps instead of equal time")
+    budget.add_argument("--seconds", type=float, help="seconds of training per run, instead of the size's")
+    budget.add_argument("--steps", type=int, help="steps per run: equal steps instead of equal time")
     parser.add_argument("--ablation", action="store_true", help="the plan's ablation instead of the two tables")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help=f"folder of real footage; default: {FOOTAGE}")
     parser.add_argument("--out", type=Path, help="work folder; default: runs/reproduce-TASK-SIZE")

@@ -1,4 +1,4 @@
-"""Write the parts of the documentation that follow from the code, and the JSON schema of pipeline files.
+"""Write the generated parts of the documentation, and the JSON schema of pipeline files.
 
 Usage: python -m tools.write_reference
 
@@ -60,8 +60,8 @@ def outputs() -> dict[Path, str]:
 def pipeline_schema() -> dict[str, Any]:
     """The JSON schema of a pipeline file: pydantic's, with the docstrings of settings as descriptions.
 
-    Two rules that pydantic cannot express are added: one path may stand for a list of paths, and a file can only name
-    losses that ship.
+    Two rules that pydantic cannot express are added: a single path may replace a list of paths, and a file can only
+    contain losses that ship.
     """
     schema = Pipeline.model_json_schema()
     ours = [model for model in _models(Settings) if model.__module__.startswith("recycle.")]  # a tool may have others
@@ -79,7 +79,7 @@ def pipeline_schema() -> dict[str, Any]:
 
 
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """The docstring of each field of a settings class, its base classes included, as one line."""
+    """The docstring of each field of a settings class, including its base classes, as one line."""
     found: dict[str, str] = {}
     for each in reversed([cls for cls in model.__mro__ if issubclass(cls, Settings) and cls is not Settings]):
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
@@ -121,7 +121,7 @@ def _models(base: type[Settings]) -> Iterator[type[Settings]]:
 
 
 def _complete(part: Any, described: Mapping[str, Mapping[str, str]]) -> None:
-    """Add the docstrings to every class within a schema; drop titles, and bounds that are not JSON schema."""
+    """Add docstrings to every class within a schema; remove titles, and bounds that are not valid JSON schema."""
     if isinstance(part, list):
         for each in part:
             _complete(each, described)
@@ -139,7 +139,7 @@ def _complete(part: Any, described: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _group(name: str, default: Settings, definitions: Mapping[str, Any]) -> Iterator[str]:
-    """One table of the pipeline file, and the tables within it."""
+    """The documentation of one table of the pipeline file, and of the tables within it."""
     model = type(default)
     yield f"## `[{name}]`\n"
     yield f"{inspect.cleandoc(model.__doc__ or '')}\n"
@@ -176,7 +176,7 @@ def _fields(
 
 
 def _rows(schema: Mapping[str, Any], default: Settings, definitions: Mapping[str, Any]) -> Iterator[str]:
-    """The settings of one kind of network, without headings: kinds share names."""
+    """The settings of one kind of network, without headings, because kinds share names of settings."""
     for name, field in schema["properties"].items():
         if name != "kind":
             facts = _facts(field, getattr(default, name), definitions)
@@ -185,7 +185,7 @@ def _rows(schema: Mapping[str, Any], default: Settings, definitions: Mapping[str
 
 
 def _facts(field: Mapping[str, Any], default: object, definitions: Mapping[str, Any]) -> str:
-    """Type, range and default, in words."""
+    """Type, range and default, as text."""
     shown = default.model_dump(mode="json") if isinstance(default, Settings) else default
     value = "none" if shown is None else json.dumps(shown, ensure_ascii=False, default=str)
     return f"{_type(field, definitions)}; default: `{value}`"

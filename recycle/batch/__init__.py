@@ -1,1 +1,1 @@
-"""Whole folders of video, unattended: what is to be done, its record, and the engines that do it."""
+"""Translates whole folders of video unattended: plan, record, and engines for one machine or a cluster."""

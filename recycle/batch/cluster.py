@@ -1,6 +1,7 @@
-"""Files of a folder on a Ray cluster: one model per GPU, or per share of cores; Ray places and restarts them.
+"""Translates the files of a folder on a Ray cluster: one model per GPU or per group of cores.
 
-Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", OSDI 2018.
+Ray places the workers and restarts those that die. Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI
+Applications", OSDI 2018.
 """
 
 import os
@@ -42,11 +43,14 @@ except ImportError:
     ray = None
 
 ATTEMPTS = 3
-"""Times that a file is given to a worker before it counts as the cause of their deaths."""
+"""Number of workers that may die while translating a file before the file counts as failed."""
 
-_DEADLY = f"{ATTEMPTS} workers died over it, for want of memory perhaps; Ray's session folder has their logs"
+_DEADLY = (
+    f"{ATTEMPTS} workers died while translating it, perhaps because memory ran out; see their logs in Ray's session "
+    "folder"
+)
 _CORES = 4
-"""Cores of a worker without a GPU: more do not make one network much faster."""
+"""Cores of a worker without a GPU; more do not speed up one network much."""
 _CONNECT_SECONDS = 5.0
 _START_SECONDS = 300.0
 _REPORT_SECONDS = 0.5
@@ -54,7 +58,7 @@ _POLL_SECONDS = 0.2
 
 
 class Worker:
-    """One model in a process of its own, somewhere in the cluster."""
+    """A process with one model on a machine of the cluster; a Ray actor."""
 
     def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int) -> None:
         torch.set_num_threads(cores)
@@ -64,11 +68,12 @@ class Worker:
         self._overwrite = overwrite
 
     def lacks(self, shared: list[Any], token: Path, version: str) -> str:
-        """Why this process cannot serve; '' if it can. `token` is a file that the caller wrote."""
+        """Why this process cannot work, as the rest of a sentence; '' if it can. `token` is a file that the caller
+        wrote."""
         if version != __version__:
-            return f"has recycle {__version__}, not {version}; install one version everywhere"
+            return f"has recycle {__version__}, not {version}; install the same version on all machines"
         if not token.exists():
-            return f"does not see {token.parent}; use a file system that all machines share, or a URL"
+            return f"cannot see {token.parent}; use a file system that all machines share, or a URL"
         try:
             self._load(shared)
         except ConfigError as error:
@@ -76,13 +81,14 @@ class Worker:
         return ""
 
     def ready(self) -> None:
-        """Returns as soon as the process is there."""
+        """Return once the process has started."""
 
     def translate(self, shared: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
-        """What became of a file; or, with `split`, the parts of a long one; with `part`, None when that has ended.
+        """Translate a file and return its entry; with `split`, return the parts of a long file instead.
 
-        `shared` holds the reference of the bundle, which is fetched once, and a queue, into which (name, part,
-        frames done, total) goes on the way. What goes wrong in a part is left to whoever does the file's rest.
+        With `part`, translate only that part and return None. `shared` holds the reference of the bundle, which is
+        fetched once, and a queue that receives (name, part, frames done, total) as progress. Errors in a part are
+        ignored: the final pass over the file meets them again and reports them.
         """
         translator = self._load(shared)
         told = 0.0
@@ -116,31 +122,31 @@ class Worker:
 
 @dataclass(eq=False)
 class _File:
-    """A file in the cluster's hands."""
+    """A file that the cluster is translating."""
 
     plan: Plan
     started: float = 0.0
     parts: int = 0
-    """Parts that are not done; 0 for a file that is not split."""
+    """Number of unfinished parts; 0 if the file is not split."""
     frames: dict[int | None, int] = field(default_factory=dict)
-    """Frames done, by the first segment of each part."""
+    """Completed frames, by the first segment of each part."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What a worker does at a time: a file, or a part of it."""
+    """The unit of work of a worker: a file, or a part of one."""
 
     file: _File
     part: Part | None = None
     split: bool = False
-    """Whether the file may be split instead."""
+    """Whether the worker may return the file's parts instead of translating it."""
     deaths: int = 0
-    """Workers that died over it."""
+    """Number of workers that died while working on it."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Engine (see `recycle.batch.engine.Engine`) of the workers of a Ray cluster; made by `connect`."""
+    """Engine (see `recycle.batch.engine.Engine`) with the workers of a Ray cluster; made by `connect`."""
 
     workers: tuple[Any, ...]
     model: Any
@@ -148,16 +154,16 @@ class Cluster:
     events: Any
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
-        """Translate the file of each plan, long ones in parts; what a dying worker had is given to another.
+        """Translate the file of each plan, long ones in parts; the task of a worker that dies goes to another worker.
 
-        Begins no more when the disk has failed.
-        Segments that it had finished are not made again. Raises KeyboardInterrupt after Ctrl-C and Interrupted where
-        the job is cancelled; the workers then die with the connection.
+        Finished segments are not rendered again. After a disk failure no further file is started. Raises
+        KeyboardInterrupt after Ctrl-C, and Interrupted if the job is cancelled; the workers then end with the
+        connection.
         """
         files = {one.job.name: _File(one) for one in plans}
         waiting = deque(_Task(file, split=True) for file in files.values())
         idle = list(self.workers)
-        running: dict[Any, tuple[Any, _Task | None]] = {}  # None: the worker is starting again
+        running: dict[Any, tuple[Any, _Task | None]] = {}  # None: the worker is restarting
         try:
             while waiting or any(task for _, task in running.values()):
                 job.check()
@@ -181,10 +187,10 @@ class Cluster:
                     worker, doing = running.pop(result)
                     try:
                         answer = ray.get(result)
-                    except ray.exceptions.RayTaskError as error:  # an error of ours, or of the machine's
+                    except ray.exceptions.RayTaskError as error:  # a programming error, or one of the machine
                         idle.append(worker)
                         follow = [] if doing is None else _after_error(doing, error, changed)
-                    except ray.exceptions.RayError:  # died; Ray starts it again, here or elsewhere
+                    except ray.exceptions.RayError:  # the worker died; Ray restarts it, perhaps on another machine
                         running[worker.ready.remote()] = worker, None
                         follow = [] if doing is None else _after_death(doing, changed)
                     else:
@@ -200,13 +206,13 @@ class Cluster:
 
 
 def _after(task: _Task, answer: Entry | list[Part] | None, changed: Changed) -> list[_Task]:
-    """What is to be done after `task` gave its answer (see `Worker.translate`)."""
+    """Tasks that follow after `task` returned `answer` (see `Worker.translate`)."""
     file = task.file
     if isinstance(answer, list):
         file.parts = len(answer)
         return [_Task(file, part) for part in answer]
     if answer is not None:
-        if file.frames.keys() - {None}:  # in parts: the last step alone took less
+        if file.frames.keys() - {None}:  # translated in parts: the entry has only the time of the final pass
             answer = answer.model_copy(update={"seconds": round(time.monotonic() - file.started, 2)})
         changed(file.plan, answer)
         return []
@@ -215,7 +221,7 @@ def _after(task: _Task, answer: Entry | list[Part] | None, changed: Changed) -> 
 
 
 def _after_error(task: _Task, error: Exception, changed: Changed) -> list[_Task]:
-    """What is to be done after `task` raised what no file can be blamed for."""
+    """Tasks that follow after `task` raised an error that is not the file's fault."""
     if task.part is not None:
         return _after(task, None, changed)
     cause = getattr(error, "cause", None) or error
@@ -225,11 +231,11 @@ def _after_error(task: _Task, error: Exception, changed: Changed) -> list[_Task]
 
 
 def _after_death(task: _Task, changed: Changed) -> list[_Task]:
-    """What is to be done after the worker of `task` died."""
+    """Tasks that follow after the worker of `task` died."""
     if task.deaths + 1 < ATTEMPTS:
         return [replace(task, deaths=task.deaths + 1)]
     if task.part is not None:
-        return _after(task, None, changed)  # perhaps the file can be done as a whole
+        return _after(task, None, changed)  # the final pass over the whole file may still succeed
     changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "failed", "reason": _DEADLY}))
     return []
 
@@ -245,15 +251,15 @@ def connect(
     overwrite: bool = False,
     at_once: int | None = None,
 ) -> Iterator[Cluster]:
-    """Connect to a Ray cluster, start workers in it, and stop them at the end.
+    """Connect to a Ray cluster, start workers, and stop them at the end.
 
-    `address`: 'auto' (the cluster that this machine or RAY_ADDRESS belongs to; else one is started here, for as
-    long as it is needed), 'local' (always one started here), or HOST:PORT. `at_once` workers, by default one per
-    GPU, or one per 4 cores where there are none. Raises ConfigError, in one line, without Ray, without the
-    cluster, and if a machine in it cannot serve.
+    `address` is 'auto' (the cluster of this machine or of RAY_ADDRESS, else a temporary one on this machine), 'local'
+    (always a temporary one on this machine), or HOST:PORT. `at_once` is the number of workers; by default one per GPU,
+    or one per 4 cores without GPUs. Raises ConfigError if Ray is not installed, the cluster cannot be reached, or one
+    of its machines cannot work.
     """
     if ray is None:
-        raise ConfigError("a cluster needs Ray: pip install 'recycle[cluster]'")
+        raise ConfigError("a cluster needs Ray; run: pip install 'recycle[cluster]'")
     where = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     if where not in ("", "auto", "local"):
         _check_address(where)
@@ -272,8 +278,8 @@ def connect(
             f"cannot join the Ray cluster at '{address}': {reason}; if it has token authentication, set "
             "RAY_AUTH_MODE=token"
         ) from error
-    with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, on_term)  # Ray replaced it
+    with suppress(ValueError):  # raised outside the main thread
+        signal.signal(signal.SIGTERM, on_term)  # Ray replaced the handler
     try:
         count, resources = _share(settings, at_once)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -290,18 +296,18 @@ def connect(
 
 
 def _check_address(address: str) -> None:
-    """Raise ConfigError unless something listens at HOST:PORT; Ray itself would try for minutes."""
+    """Raise ConfigError unless HOST:PORT accepts connections; Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"there is no Ray cluster at '{address}': {error}; 'ray start --head' starts one, and tells its address"
+            f"there is no Ray cluster at '{address}': {error}; 'ray start --head' starts one and prints its address"
         ) from error
 
 
 def _share(settings: TranslateSettings, at_once: int | None) -> tuple[int, dict[str, float]]:
-    """The number of workers, and what each takes of the cluster."""
+    """The number of workers, and the resources of each."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(sum(node.get("GPU", 0) for node in nodes)) if settings.device in ("auto", "cuda") else 0
     if gpus:
@@ -320,7 +326,7 @@ def _share(settings: TranslateSettings, at_once: int | None) -> tuple[int, dict[
 
 
 def _check(workers: Sequence[Any], shared: list[Any], out: Path) -> None:
-    """Raise ConfigError unless every worker starts and sees the folder `out`."""
+    """Raise ConfigError unless every worker starts and can see the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     token = out / f".{uuid4().hex}.{socket.gethostname()}.partial"
     token.touch()
@@ -329,11 +335,11 @@ def _check(workers: Sequence[Any], shared: list[Any], out: Path) -> None:
         problems = [problem for problem in ray.get(answers, timeout=_START_SECONDS) if problem]
     except ray.exceptions.GetTimeoutError as error:
         raise ConfigError(
-            f"the cluster has no room for {len(workers)} workers, or they do not start; give a smaller --at-once"
+            f"the cluster has no resources for {len(workers)} workers, or they do not start; give a smaller --at-once"
         ) from error
     except ray.exceptions.RayError as error:
         cause = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-        raise ConfigError(f"a worker of the cluster does not start: {cause}") from error
+        raise ConfigError(f"a worker of the cluster cannot start: {cause}") from error
     finally:
         token.unlink()
     if problems:

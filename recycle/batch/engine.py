@@ -1,4 +1,4 @@
-"""The plans of a folder carried out, unattended: one bad file never stops the rest."""
+"""Carries out the plans of a folder unattended: a bad file never stops the others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,30 +24,32 @@ from recycle.video.stated import estimate_frames
 
 @dataclass
 class BatchReport:
-    """What became of a folder; names of sources, in order."""
+    """The result of translating a folder; names of sources are in order."""
 
     done: list[str] = field(default_factory=list)
+    """Files that this call translated."""
     skipped: list[str] = field(default_factory=list)
-    """Finished by an earlier call."""
+    """Files that an earlier call finished."""
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """With the reason; those that failed in an earlier call and were not tried again included."""
+    """Failed files with reasons, including failures of an earlier call that were not retried."""
     notices: list[str] = field(default_factory=list)
-    """What a person should know of the folder, such as what is left out, one line each."""
+    """Notices about the folder, such as what is left out, one line each."""
     stopped: str = ""
-    """Why not all files were tried; empty if they were."""
+    """Why not all files were tried; '' if they were."""
     lost: list[tuple[str, str]] = field(default_factory=list)
-    """Those that are done, now or before, but for streams that were lost, with these."""
+    """Finished files (of this or an earlier call) that lack streams of their source, with the names of these
+    streams."""
 
 
 Changed = Callable[[Plan, Entry], None]
-"""Called when the entry of a file has changed."""
+"""Called after the entry of a file has changed."""
 
 
 def advanced(one: Plan, job: Job) -> Job:
-    """The job of one file's translation: its progress becomes the state of the file in `job`."""
+    """The job of one file's translation; it reports progress to `job` as the state of the file."""
 
     def observe(event: Event) -> None:
-        if isinstance(event, Progress):  # notices are in the report of the file
+        if isinstance(event, Progress):  # notices are part of the file's entry
             job.emit(FileState(one.job.name, "running", done=event.done, total=event.total))
 
     return job.observed_by(observe)
@@ -57,10 +59,10 @@ class Engine(Protocol):
     """Carries out plans: `recycle.batch.threads` on this machine, `recycle.batch.cluster` on many."""
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
-        """Translate the file of each plan; `changed` is told every change of its entry, the job its frames.
+        """Translate the file of each plan; `changed` receives every change of its entry, and the job its progress.
 
-        `changed` may be called from several threads. Raises KeyboardInterrupt after Ctrl-C and Interrupted where the
-        job is cancelled, when every running file has stopped in a state that can be continued.
+        `changed` may be called from several threads. Raises KeyboardInterrupt after Ctrl-C, and Interrupted if the job
+        is cancelled, once every running file has stopped in a state that can be continued.
         """
 
 
@@ -72,11 +74,11 @@ def translate_folder(
     left_out: Mapping[str, str] | None = None,
     job: Job | None = None,
 ) -> BatchReport:
-    """Carry out `plans` (of `recycle.batch.plan`) by `engine`, and record each, and what is `left_out`, in `ledger`.
+    """Carry out `plans` (see `recycle.batch.plan`) with `engine`; record results, and what is `left_out`, in `ledger`.
 
-    When the disk fails, what it did not take stays waiting and no more files are begun. Raises OutputError if the
-    record cannot be written at the beginning, Interrupted after Ctrl-C and where the job is cancelled, when every
-    running file has stopped in a state that can be continued.
+    If the disk fails, unwritten files stay waiting and no further file is started. Raises OutputError if the record
+    cannot be written at the start; Interrupted after Ctrl-C or if the job is cancelled, once every running file has
+    stopped in a state that can be continued.
     """
     job = job or Job()
 
@@ -92,7 +94,7 @@ def translate_folder(
             ledger.set({one.job.name: entry})
         except OutputError as error:
             if not disk_failed(error):
-                raise  # else the file itself meets the same fault, and is waiting
+                raise  # otherwise the file itself meets the same disk failure and stays waiting
         show(one, entry)
 
     ledger.set({one.job.name: one.entry for one in plans}, left_out=left_out)
@@ -131,12 +133,15 @@ def _report(plans: Sequence[Plan], ledger: Ledger) -> BatchReport:
         else:
             left += 1
     if left:
-        report.stopped = f"stopped by the disk; {left} files are left: make room, then run the same command again"
+        report.stopped = (
+            f"stopped because the disk is full or failed; {left} files are left: make room, then run the same command "
+            "again"
+        )
     return report
 
 
 def awaits_disk(entry: Entry) -> bool:
-    """Whether a file was not finished because the disk failed: another run tries it again."""
+    """Whether a file is unfinished because the disk failed; the next run tries it again."""
     return entry.state == "waiting" and bool(entry.reason)
 
 
@@ -149,7 +154,7 @@ def translate_one(
     overwrite: bool,
     job: Job | None = None,
 ) -> Entry:
-    """Translate one file; what became of it. Whatever is wrong with it is in the entry and not raised."""
+    """Translate one file and return its new entry. Errors are recorded in the entry, not raised."""
     entry, file = one.entry, one.job
     source, output = file.source, file.output
     try:
@@ -168,7 +173,7 @@ def translate_one(
             reason = f"{type(error).__name__}: {error}" if is_remote_error(error) else unexpected(error)
         reason = " ".join(plain(redact(reason)).split())
         state = "waiting" if disk_failed(error) else "failed"
-        key = "" if isinstance(error, Busy) else entry.key  # the next run tries again
+        key = "" if isinstance(error, Busy) else entry.key  # without a key, the next run tries again
         return entry.model_copy(update={"state": state, "reason": reason, "key": key})
     facts = {
         "output": file.target,

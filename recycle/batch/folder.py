@@ -1,4 +1,4 @@
-"""Which files of a folder are translated, and into what."""
+"""Selects the files of a folder to translate, and names their outputs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,23 +25,23 @@ class FileJob:
     source: Path
     output: Path
     target: str
-    """Path of the output relative to the output folder, written alike."""
+    """Path of the output relative to the output folder, in the same form."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """All of a folder: what is translated, and what is not."""
+    """The contents of a folder: what is translated and what is not."""
 
     jobs: list[FileJob]
     left_out: dict[str, str]
-    """Names of what is not taken, with the reasons."""
+    """Names of entries that are left out, with reasons."""
     failed: dict[str, str]
-    """Names of what cannot be read, with the reasons."""
+    """Names of entries that cannot be read, with reasons."""
     mixed: list[str]
-    """Names of folders of which the numbered images and the videos beside them are taken."""
+    """Names of folders that hold both numbered images and videos; all of them are translated."""
 
     def notices(self) -> list[str]:
-        """What a person should know of it, one line each."""
+        """Notices about the folder, one line each."""
         return [*mixed_lines(self.mixed), *left_out_lines(self.left_out)]
 
 
@@ -54,18 +54,18 @@ def survey(
     exclude: Sequence[str] = (),
     known: Callable[[str], str] = lambda name: "",
 ) -> Survey:
-    """The videos and folders of numbered images in `folder` and below, in natural order, with their outputs.
+    """The videos and folders of numbered images in `folder` and its subfolders, in natural order, with their outputs.
 
-    The tree of `out` is that of `folder`. Patterns ('*.mkv', 'raw/*') are matched with the path and with the
-    name; without `include` all are taken. A source keeps its suffix where we write such files; else it becomes
-    .mp4, or .mkv if that cannot hold all of its streams. Of sources whose names differ in the suffix only, all but
-    the first keep it within the name of the output. `known` gives the output that a name had in an earlier run, or '':
-    it keeps that. Files within `out` are not taken.
+    The tree of `out` mirrors that of `folder`. Patterns ('*.mkv', 'raw/*') are matched against the relative path and
+    the file name; without `include` everything matches. An output keeps the suffix of its source if recycle writes such
+    files; otherwise it is .mp4, or .mkv if .mp4 cannot hold all streams. If names of sources differ only in the suffix,
+    all outputs but the first contain the suffix of their source in their names. `known` returns the output that a name
+    had in an earlier run, which it keeps, or ''. Files within `out` are ignored.
 
     Raises OutputError if `out` is `folder` or a file, FootageError if nothing is found.
     """
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; the output of a folder is a folder")
+        raise OutputError(f"{out} is a file; give a folder for the output, because the input is a folder")
     if out.resolve() == folder.resolve():
         raise OutputError(f"{out} is the input itself; give another folder for the output")
     found = find_footage([folder], without=out)
@@ -80,7 +80,7 @@ def survey(
     left_out = relative_names(found.left_out, folder)
     failed = relative_names(found.failed, folder)
     if not jobs:
-        raise FootageError(f"{folder} holds no video that the patterns take")
+        raise FootageError(f"{folder} holds no video that matches the patterns; check --include and --exclude")
     return Survey(
         jobs,
         {name: reason for name, reason in left_out.items() if wanted(original(name))},
@@ -92,12 +92,12 @@ def survey(
 def find_jobs(
     folder: Path, out: Path, settings: EncodeSettings, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> list[FileJob]:
-    """The jobs of `survey` alone."""
+    """The jobs of `survey`; same arguments and errors."""
     return survey(folder, out, settings, include=include, exclude=exclude).jobs
 
 
 def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
-    """Sources with their names, which differ. The folder itself, if it is one, has its own name."""
+    """Sources with unique names. The folder itself, if it is a source, is named after itself."""
     names = {plain(source.relative_to(folder).as_posix()) for source in sources if source != folder}
     for source in sources:
         if source != folder:
@@ -110,9 +110,9 @@ def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
 def _outputs(
     sources: dict[str, Path], out: Path, settings: EncodeSettings, known: Callable[[str], str]
 ) -> dict[str, str]:
-    """The output of each name relative to `out`, as plain text.
+    """Output of each name relative to `out`, as plain text.
 
-    No two share a name without suffix, and none has the name of a folder.
+    No two outputs differ only in their suffix, and none has the name of a folder.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -138,7 +138,7 @@ def _outputs(
 
 
 def _targets(name: str, source: Path, suffix: str) -> Iterator[str]:
-    """Names for the output of a source, the best first."""
+    """Candidate names for the output of a source, in order of preference."""
     path = PurePosixPath(name)
     if source.is_file():
         yield str(path.with_suffix(suffix))
@@ -163,16 +163,16 @@ def _suffix_of(source: Path, settings: EncodeSettings) -> str:
         facts = source.stat()
         return _mp4_or_mkv(source, facts.st_size, facts.st_mtime)
     except OSError:
-        return ".mp4"  # it will fail with its own reason
+        return ".mp4"  # translating the file will report the error
 
 
 @lru_cache(maxsize=100_000)
 def _mp4_or_mkv(source: Path, size: int, changed: float) -> str:
-    """For a file of that size and time, so that those of a watched folder are not opened again and again."""
+    """The suffix for a file of that size and time; cached, so that a watched folder's files are opened only once."""
     try:
         if source.is_dir() or added_kind(source):
             return ".mp4"
         with OtherStreams(source, "mp4") as others:
             return ".mkv" if others.notices else ".mp4"
     except FootageError:
-        return ".mp4"  # it will fail with its own reason
+        return ".mp4"  # translating the file will report the error

@@ -1,7 +1,7 @@
-"""The record of a folder's translation: `translate.json`, right at any moment.
+"""The record of a folder's translation, `translate.json`; consistent at any moment.
 
-Each file's entry is one line. A change is appended, so that it costs the same however many files there are: the last
-entry of a name counts, as JSON parsers have it. The whole is written anew, in order, when a run begins and ends.
+Each file's entry is one line. A change is appended as a new line, so that its cost does not depend on the number of
+files: JSON parsers use the last entry of a name. At the start and end of a run, the whole file is rewritten in order.
 """
 
 import hashlib
@@ -31,50 +31,54 @@ State = Literal["waiting", "running", "done", "failed"]
 _FILES = ' "files": {'
 _END = "\n }\n}\n"
 _NAMES = 100
-"""Names of what is left out for one reason that are recorded; beyond them only the number is."""
+"""Maximum number of recorded names that were left out for one reason; beyond it only the number is recorded."""
 _SPARE = 100
-"""Appended lines, more than there are files, after which the whole is written anew."""
+"""The file is rewritten when the appended lines outnumber the files by this many."""
 _UPLOAD_SECONDS = 2.0
-"""Between uploads of a record that is not on this machine."""
+"""Minimum seconds between uploads of a remote record."""
 
 
 class Entry(BaseModel):
-    """What became of one file."""
+    """The record of one file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     state: State = "waiting"
     reason: str = ""
-    """Why it failed; of a waiting file: why the disk did not take it."""
+    """Why it failed; for a waiting file, why the disk failed."""
     output: str = ""
     """Path relative to the output folder."""
     size: int = 0
-    """Bytes of the output; of a file that is to be translated: those of what is there before."""
+    """Bytes of the output; before the translation, bytes of the existing output that it will replace."""
     frames: int = 0
+    """Number of frames of the output."""
     concealed: int = 0
-    """Frames that could not be decoded and show their neighbour."""
+    """Number of frames that could not be decoded and show the nearest decoded frame instead."""
     seconds: float = 0
-    """Time that the translation took."""
+    """Duration of the translation in seconds."""
     notices: tuple[str, ...] = ()
+    """Notices about the output, one line each."""
     lost: tuple[str, ...] = ()
-    """Streams that the output should have and does not, as the notices say."""
+    """Streams that the output should have but lacks; see the notices."""
     key: str = ""
     """Digest of the source, the model and the settings."""
     modified: int = 0
-    """Time of the source's last change, in nanoseconds, when its translation began; 0 if it is not known."""
+    """Modification time of the source, in nanoseconds, when its translation began; 0 if unknown."""
     content: str = ""
-    """SHA-256 of the whole source of the finished output that is there; '' if it is not known."""
+    """SHA-256 of the complete source of the existing finished output; '' if unknown."""
     replaces: str = ""
-    """Key of the finished output that is there until this translation takes its place."""
+    """Key of the existing finished output that this translation will replace."""
 
 
 class Ledger:
-    """Entries by the plain name of the source; every change is on the disk when `set` returns. Safe for threads.
+    """Entries by the plain name of the source. Thread-safe.
 
-    On a place that is not on this machine changes are uploaded every few seconds, and by `close`.
+    `set` returns after the change is on disk. If the record is remote, changes are uploaded every few seconds and by
+    `close`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read the ledger of the output `folder`, or begin one. Raises OutputError if it is damaged."""
+        """Read the record of the output `folder`, or start a new one. Raises OutputError if it is damaged or
+        unreadable."""
         self.path = folder / LEDGER
         self._lock = Lock()
         self._files: dict[str, Entry] = {}
@@ -85,7 +89,7 @@ class Ledger:
         try:
             if self.path.exists():
                 if not self.path.is_file():
-                    raise ValueError("not a file")  # a named pipe would be read for ever
+                    raise ValueError("not a file")  # reading a named pipe would block
                 content = _parse(self.path.read_bytes().decode("utf-8", "replace"))
                 self._left_out = content.get("left_out", {})
                 self._files = {name: Entry.model_validate(entry) for name, entry in content["files"].items()}
@@ -93,22 +97,22 @@ class Ledger:
             raise OutputError(f"cannot read {self.path}: {error.strerror}; make the folder readable") from error
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
             raise OutputError(
-                f"{self.path} cannot be read as a record of translations; move it away to begin anew"
+                f"{self.path} cannot be read as a record of translations; move it away to start over"
             ) from error
 
     def get(self, name: str) -> Entry:
-        """The entry of a source; a new one if it has none. What was running when a process died is waiting."""
+        """The entry of a source, or a new one. A file that was running when its process died is returned as waiting."""
         entry = self._files.get(name, Entry())
         return entry.model_copy(update={"state": "waiting"}) if entry.state == "running" else entry
 
     def was_running(self, name: str) -> bool:
-        """Whether a process died while it worked at a file."""
+        """Whether a process died while it translated this file."""
         return self._files.get(name, Entry()).state == "running"
 
     def set(self, entries: Mapping[str, Entry], *, left_out: Mapping[str, str] | None = None) -> None:
-        """Record entries, and what of the folder is left out (names with their reasons), if anything changed.
+        """Record entries, and what is left out of the folder (names with reasons), if anything changed.
 
-        Raises OutputError if the disk does not take it; `get` knows the entries nevertheless.
+        Raises OutputError if the disk fails; `get` returns the new entries nevertheless.
         """
         with self._lock:
             changed = {name: entry for name, entry in entries.items() if self._files.get(name) != entry}
@@ -121,14 +125,14 @@ class Ledger:
                 self._save(changed if same and few else None)
 
     def close(self) -> None:
-        """Write the record in order, as far as it is not. A disk that is full leaves it right, but out of order."""
+        """Rewrite the record in order if needed. If the disk is full, the record stays correct but out of order."""
         with self._lock:
             if self._appended or self._stale:
                 with suppress(OutputError):
                     self._write()
 
     def _save(self, changed: Mapping[str, Entry] | None) -> None:
-        """Bring `changed` entries, or with None the whole, to the disk."""
+        """Write the `changed` entries, or all entries if None."""
         if not is_here(self.path):
             self._stale = True
             if changed is None or time.monotonic() - self._uploaded >= _UPLOAD_SECONDS:
@@ -143,7 +147,8 @@ class Ledger:
         self._appended, self._stale, self._uploaded = 0, False, time.monotonic()
 
     def _append(self, entries: Mapping[str, Entry]) -> bool:
-        """Add lines at the end of the file; False if it does not end as we write it. Raises OutputError."""
+        """Append lines to the file; False if the file does not end as expected. Raises OutputError if the disk
+        fails."""
         end = _END.encode()
         lines = "".join(f",\n{_line(*item)}" for item in entries.items()).encode()
         try:
@@ -169,26 +174,26 @@ class Ledger:
 
 @contextmanager
 def open_ledger(folder: Path) -> Iterator[Ledger]:
-    """The ledger of the output `folder`, which is made, for one process alone.
+    """Open the record of the output `folder`, which is created, exclusively for this process.
 
-    Outputs that are not on this machine are guarded against other processes of this machine only. Raises Busy if
-    another process translates into the folder; OutputError if it cannot be written, or if its record is damaged.
+    A remote folder is locked only against other processes of this machine. Raises Busy if another process translates
+    into the folder; OutputError if the folder cannot be written, or if its record is damaged.
     """
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; the output of a folder is a folder")
+        raise OutputError(f"{folder} is a file; give a folder for the output, because the input is a folder")
     made = not folder.exists()
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            refusal = f"another recycle is translating into {folder}; wait for it, or stop it"
+            refusal = f"another recycle process is translating into {folder}; wait for it, or stop it"
             stack.enter_context(only_one(_lock_file(folder), refusal))
         except OSError as error:
             raise OutputError(f"cannot write to {folder}: {error.strerror or error}") from error
         ledger = Ledger(folder)
         stack.callback(ledger.close)
         yield ledger
-    if made and is_here(folder):  # elsewhere, rmdir would remove what is in it
-        with suppress(OSError):  # something is in it
+    if made and is_here(folder):  # for a URL, rmdir would remove the content too
+        with suppress(OSError):  # raised if the folder is not empty
             folder.rmdir()
 
 
@@ -201,11 +206,11 @@ def _lock_file(folder: Path) -> Path:
 
 def _line(name: str, entry: Entry) -> str:
     line = f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(entry.model_dump(), ensure_ascii=False)}"
-    return line.encode("utf-8", "backslashreplace").decode()  # JSON's own escapes of lone surrogates
+    return line.encode("utf-8", "backslashreplace").decode()  # lone surrogates become JSON escapes
 
 
 def _summary(left_out: Mapping[str, str]) -> dict[str, Any]:
-    """Names by reason, some of them, with their number."""
+    """Names grouped by reason, truncated, with their number."""
     groups: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         groups.setdefault(plain(reason), []).append(plain(name))
@@ -213,7 +218,7 @@ def _summary(left_out: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """The content of the file; if its last lines are damaged, by a loss of power, without them. Raises ValueError."""
+    """Content of the file, without last lines that a power failure damaged. Raises ValueError if it is not a record."""
     try:
         content: dict[str, Any] = json.loads(text)
     except json.JSONDecodeError:
@@ -232,5 +237,5 @@ def _parse(text: str) -> dict[str, Any]:
                 break
             content["files"][name] = entry
     if content.keys() - {"version", "left_out", "files"} or content.get("version", 1) != 1:
-        raise ValueError("another version's")
+        raise ValueError("written by another version")
     return content

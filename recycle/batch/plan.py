@@ -1,4 +1,4 @@
-"""What is to be done with each file of a folder: nothing is done twice, and nothing of others is replaced."""
+"""Decides what to do with each file of a folder, so that nothing is translated twice and no other file is replaced."""
 
 import hashlib
 import json
@@ -16,18 +16,20 @@ from recycle.video.fingerprint import content, fingerprint, is_unchanged, modifi
 from recycle.video.stated import estimate_frames
 
 _CHANGED = "the source before it was changed"
-"""Stands for the key of an output whose source changed in parts that its fingerprint does not read."""
+"""Used as the key of an output whose source changed in parts that its fingerprint does not cover."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done with one job."""
+    """What to do with one job."""
 
     job: FileJob
     action: str
     """'translate', 'skip' or 'fail'."""
     reason: str
+    """Why the file is skipped or fails; '' if it is translated."""
     entry: Entry
+    """The entry to record before the plan is carried out."""
 
 
 def plan(
@@ -38,12 +40,12 @@ def plan(
     overwrite: bool = False,
     retry_failed: bool = False,
 ) -> list[Plan]:
-    """Decide, by content and settings, what is to be done.
+    """Decide for each job, by content and settings, whether to translate it, skip it or report a failure.
 
-    `key` is all that an output depends on beside its source (`Translator.key` and the encoder's settings). A
-    finished output of the same key is skipped; an output of another key, or of unknown origin, is replaced only
-    with `overwrite`; what failed is tried again with `retry_failed`, or if source or settings changed. `retry_failed`
-    also takes an output for finished that is there with all frames, although the record says that it failed.
+    `key` is everything on which an output depends beside its source (`Translator.key` and the encoder's settings). A
+    finished output with the same key is skipped; an output with another key, or of unknown origin, is replaced only
+    with `overwrite`. A failed file is retried with `retry_failed`, or if its source or the settings changed. With
+    `retry_failed`, an existing output with all frames counts as finished even if the record says that it failed.
     """
     return [_plan(job, ledger, key, overwrite, retry_failed) for job in jobs]
 
@@ -60,7 +62,7 @@ def _plan(job: FileJob, ledger: Ledger, key: dict[str, object], overwrite: bool,
 
 
 def _decide(job: FileJob, ledger: Ledger, fresh: Entry, overwrite: bool, retry_failed: bool) -> Plan:
-    """Decide by what is recorded; `fresh` is the entry of a job with this source that is not begun."""
+    """Decide by the recorded entry; `fresh` is the entry of an unstarted job with this source."""
     entry = ledger.get(job.name)
     same = entry.key == fresh.key and is_unchanged(job.source, entry.modified, "")
     if job.output.exists():
@@ -71,31 +73,31 @@ def _decide(job: FileJob, ledger: Ledger, fresh: Entry, overwrite: bool, retry_f
         if made == fresh.key or (same and entry.size != size and _was_finished(job, ledger, retry_failed)):
             frames = entry.frames if entry.state == "done" else estimate_frames(job.output) or 0
             facts = {"state": "done", "size": size, "output": job.target, "frames": frames, "key": fresh.key}
-            if entry.state != "done" or entry.modified:  # hashing all that an earlier version made would take long
+            if entry.state != "done" or entry.modified:  # hashing all outputs of an earlier version would take long
                 facts |= of_source(job, fresh.modified, entry.content if made else "")
             return Plan(job, "skip", "finished", entry.model_copy(update={**facts, "reason": "", "replaces": ""}))
         if not overwrite:
-            origin = "of another source, model or settings" if made else "not of this folder's translation"
-            reason = plain(f"{job.output} exists and is {origin}; give --overwrite to replace it")
+            origin = "was made from another source, model or settings" if made else "is not recorded as an output"
+            reason = plain(f"{job.output} exists and {origin}; give --overwrite to replace it")
             failed = fresh.model_copy(update={"state": "failed", "reason": reason})
             return Plan(job, "fail", reason, entry if made or entry.state == "done" else failed)
         fresh = fresh.model_copy(update={"size": size, "replaces": made, "content": entry.content if made else ""})
     elif entry.state == "failed" and same and not retry_failed:
-        return Plan(job, "fail", f"{entry.reason} (in an earlier run; --retry-failed tries again)", entry)
+        return Plan(job, "fail", f"{entry.reason} (in an earlier run; give --retry-failed to try again)", entry)
     return Plan(job, "translate", "", fresh)
 
 
 def _has_content(job: FileJob, entry: Entry) -> bool:
-    """Whether the source has the content of which a finished output was made, as far as that is recorded."""
+    """Whether the source still has the recorded content from which the finished output was made."""
     if entry.replaces:  # the recorded time belongs to the translation that was to replace the output
         return not entry.content or content(job.source) == entry.content
     return is_unchanged(job.source, entry.modified, entry.content)
 
 
 def of_source(job: FileJob, time: int, digest: str = "") -> dict[str, object]:
-    """What an entry records of the source that was translated, which was last changed at `time`.
+    """What an entry records about the translated source, whose modification time was `time`.
 
-    `digest` is its content, where that is known. It stays unknown if the file was changed since, or is gone.
+    `digest` is the digest of its content, computed if ''. It stays '' if the file changed since `time` or was deleted.
     """
     if time and not digest:
         with suppress(FootageError):
@@ -105,24 +107,24 @@ def of_source(job: FileJob, time: int, digest: str = "") -> dict[str, object]:
 
 
 def _made(entry: Entry, size: int) -> str:
-    """Key from which an output of `size` bytes was made by this folder's translation; '' if it was not."""
+    """Key from which this folder's translation made an output of `size` bytes; '' if it did not make it."""
     if entry.size != size:
         return ""
     return entry.key if entry.state == "done" else entry.replaces
 
 
 def _was_finished(job: FileJob, ledger: Ledger, retry_failed: bool) -> bool:
-    """Whether an output that is there was finished, and the record does not say so."""
-    if ledger.was_running(job.name):  # and the process was killed before it was recorded
+    """Whether an existing output was finished although the record does not say so."""
+    if ledger.was_running(job.name):  # the process was killed before it recorded the result
         return True
     state = ledger.get(job.name).state
-    late = state == "waiting" and not is_here(job.output)  # such a record is uploaded later
-    false = state == "failed" and retry_failed  # two processes of an old version wrote it
+    late = state == "waiting" and not is_here(job.output)  # a remote record is uploaded with a delay
+    false = state == "failed" and retry_failed  # concurrent processes of an old version recorded this wrongly
     return (late or false) and _is_whole(job)
 
 
 def _is_whole(job: FileJob) -> bool:
-    """Whether the output of a job has as many frames as its source, by their packets."""
+    """Whether the output of a job has as many frames as its source, counted by packets."""
     try:
         counts = []
         for path in (job.source, job.output):
@@ -135,9 +137,10 @@ def _is_whole(job: FileJob) -> bool:
 
 
 def estimate(plans: Sequence[Plan], measure: Callable[[FileJob], float]) -> tuple[int, float | None]:
-    """Frames that are to be translated, as the files claim, and the seconds that this will take.
+    """Number of frames to translate, as stated by the files, and the estimated duration in seconds.
 
-    `measure` gives the frames per second of a job; the first that works is taken for all. None: unknown.
+    `measure` returns the frames per second of a job; the first successful measurement is used for all jobs. The
+    duration is None if no measurement succeeds.
     """
     frames, rate = 0, None
     for one in plans:

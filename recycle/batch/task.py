@@ -1,4 +1,4 @@
-"""Folders on the command line: what would be done, all of it, and again whenever files arrive."""
+"""Folders on the command line: describes the plan, translates all files, and watches for new ones."""
 
 import hashlib
 import tempfile
@@ -30,14 +30,14 @@ from recycle.video.fingerprint import fingerprint
 from recycle.video.numbered import numbered_images
 
 _TRIAL = Fraction(2)
-"""Seconds of a video by which the speed of a translation is measured."""
+"""Seconds of video that are translated to measure the speed."""
 _SETTLED = 3.0
-"""Seconds that a file in a watched folder must not have changed before it is taken for complete."""
+"""Seconds without a change after which a file in a watched folder counts as complete."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder and how it is to be translated."""
+    """A folder and the settings for its translation."""
 
     source: Path
     out: Path
@@ -48,7 +48,8 @@ class Folder:
     exclude: tuple[str, ...] = ()
 
     def survey(self, ledger: Ledger) -> Survey:
-        """What is in the folder, with the names of outputs that `ledger` knows. Raises FootageError for nothing."""
+        """The contents of the folder, with the output names that `ledger` records. Raises FootageError if it is
+        empty."""
         return survey(
             self.source,
             self.out,
@@ -59,12 +60,13 @@ class Folder:
         )
 
     def key(self) -> dict[str, object]:
-        """All that an output depends on beside its source."""
+        """Everything on which an output depends beside its source."""
         return {**self.translator.key(self.to, self.settings), "encoder": self.settings.encoding()}
 
 
 def is_batch(source: Path, output: Path) -> bool:
-    """Whether INPUT OUTPUT of the command line are folders; a folder of images can be made one video file."""
+    """Whether INPUT and OUTPUT on the command line are folders; a folder of images may instead become one video
+    file."""
     return source.is_dir() and (output.suffix.lower() not in CONTAINERS or output.is_dir())
 
 
@@ -73,16 +75,16 @@ class Forecast:
     """What a translation of a folder would do."""
 
     lines: tuple[str, ...]
-    """Of each file what would be done with it, and what of it will be lost or changed; last, the sums."""
+    """One for each file: what would be done with it, and what of it would be lost or changed. The last ones sum up."""
     failing: int
-    """Files that would fail, as far as one can tell without decoding all of them."""
+    """Number of files that would fail, as far as this is known without decoding all of them."""
 
 
 def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
-    """What would be done, what is risky about each file, what will fail, and how long it will take.
+    """What would be done, the problems of each file, which files would fail, and the estimated time.
 
-    Damage within a video shows only when all of it is decoded, and is not foreseen. Raises FootageError if the folder
-    holds nothing, OutputError if the record of the output folder is damaged.
+    Damage within a video is found only by decoding all of it, so it is not foreseen. Raises FootageError if the folder
+    holds no footage, OutputError if the record of the output folder is damaged.
     """
     ledger = Ledger(task.out)
     found = task.survey(ledger)
@@ -111,10 +113,10 @@ def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
 
 
 def _measure(task: Folder, job: FileJob) -> float:
-    """Frames per second of the first seconds of a job, translated for nothing."""
+    """Frames per second of translating the first seconds of a job; the result is discarded."""
     with tempfile.TemporaryDirectory() as folder, opened(job.source, task.settings) as source:
         output = Path(folder) / f"trial{job.output.suffix}"
-        for _ in range(2):  # the first one warms up
+        for _ in range(2):  # the first pass warms up
             report = task.translator.translate_video(
                 source, output, to=task.to, settings=task.settings, span=opening_span(source, _TRIAL), overwrite=True
             )
@@ -123,7 +125,8 @@ def _measure(task: Folder, job: FileJob) -> float:
 
 @contextmanager
 def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: str | None) -> Iterator[Engine]:
-    """What carries out the plans: threads here, or the Ray cluster at the address `cluster`. Raises ConfigError."""
+    """The engine that carries out the plans: threads, or the Ray cluster at the address `cluster`. Raises
+    ConfigError."""
     if cluster is None:
         files = capped(at_once) if at_once else files_at_once(cores())
         yield Threads(task.translator, task.to, task.settings, overwrite, files)
@@ -147,8 +150,7 @@ def translate_file(
 ) -> Entry:
     """Translate the file `task.source` to `output` on a Ray cluster, in parts if it is long.
 
-    Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C and where the job is
-    cancelled.
+    Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C or if the job is cancelled.
     """
     file = FileJob(plain(task.source.name), task.source, output, plain(output.name))
     digest = hashlib.sha256(
@@ -167,7 +169,7 @@ def translate_file(
         try:
             engine.run([one], lambda _, entry: entries.append(entry), job.observed_by(observe))
         except (KeyboardInterrupt, Interrupted) as stop:
-            raise Interrupted("stopped; run the same command again to continue") from stop
+            raise Interrupted from stop
     if entries[-1].state != "done":
         raise RecycleError(entries[-1].reason)
     count(entries[-1].frames, entries[-1].frames)
@@ -184,10 +186,10 @@ def translate_all(
     ledger: Ledger | None = None,
     job: Job | None = None,
 ) -> BatchReport:
-    """Translate what is not yet finished of the `ready` files.
+    """Translate the unfinished files for which `ready` returns True.
 
-    `ledger` is the open one of the output folder; None: it is opened for this call. Raises as `translate_folder` and
-    `open_ledger`, and FootageError if the folder holds nothing.
+    `ledger` is the open record of the output folder; None opens it for this call. Raises the errors of
+    `translate_folder` and `open_ledger`, and FootageError if the folder holds no footage.
     """
     with nullcontext(ledger) if ledger is not None else open_ledger(task.out) as record:
         found = task.survey(record)
@@ -205,20 +207,21 @@ def translate_all(
 
 
 def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None, poll: float = 2.0) -> BatchReport:
-    """Call `run` (see `translate_all`) whenever files arrive that are complete; the sum of all calls.
+    """Call `run` (see `translate_all`) whenever new files are complete; returns the combined report.
 
-    Ends after Ctrl-C, where the job is cancelled, and when the disk fails. Raises Interrupted where a file was at work.
+    Ends after Ctrl-C, when the job is cancelled, or when the disk fails. Raises Interrupted if a file was being
+    translated.
     """
     job = job or Job()
     total, seen = BatchReport(), _Settled()
     failed: dict[str, str] = {}
-    job.say("watching; Ctrl-C ends")
+    job.say("watching for new files; press Ctrl-C to stop")
     try:
         while not job.stopping:
             try:
                 report = run(job=job, ready=seen.ready)
             except FootageError:
-                report = BatchReport()  # nothing there yet
+                report = BatchReport()  # the folder is still empty
             seen.handled()
             total.done += report.done
             total.skipped += report.skipped
@@ -240,7 +243,7 @@ def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None, pol
 
 
 class _Settled:
-    """Tells files that are complete from those that are still being written, by their not changing."""
+    """Distinguishes complete files from those that are still being written: complete files do not change."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
@@ -248,12 +251,12 @@ class _Settled:
         self._handled: dict[Path, tuple[int, int]] = {}
 
     def handled(self) -> None:
-        """What was ready has been dealt with: it is ready again only when it changes."""
+        """Mark the files that were ready as processed: they are ready again only after they change."""
         self._handled |= self._given
         self._given = {}
 
     def ready(self, source: Path) -> bool:
-        """Whether the source has been the same for a while, and is new."""
+        """Whether the source has not changed for a while and has not been processed."""
         try:
             files = numbered_images(source) if source.is_dir() else [source]
             facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
@@ -264,7 +267,7 @@ class _Settled:
         if facts != before:
             since = now
         self._seen[source] = (facts, since)
-        old = bool(facts[1]) and time.time() - facts[1] / 1e9 > 20 * _SETTLED  # has been there long before we looked
+        old = bool(facts[1]) and time.time() - facts[1] / 1e9 > 20 * _SETTLED  # written long before the watch began
         if self._handled.get(source) == facts or not (old or now - since >= _SETTLED):
             return False
         self._given[source] = facts

@@ -1,4 +1,4 @@
-"""Files of a folder on this machine, several at a time."""
+"""Translates several files of a folder at a time on this machine."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ _POLL_SECONDS = 0.2
 
 
 def files_at_once(cores: int) -> int:
-    """How many files keep a machine busy: while one is opened, joined or decoded, another is translated.
+    """Number of files that use a machine fully: while one is opened, decoded or joined, another is translated.
 
-    Two are 1.4 times as fast as one on two cores, three slower than two (docs/measurements/results.md).
+    On two cores, two files are 1.4 times as fast as one, and three are slower than two (docs/measurements/results.md).
     """
     return 1 if cores < 2 else max(2, min(4, cores // 4))
 
 
 @dataclass(frozen=True)
 class Threads:
-    """Engine (see `recycle.batch.engine.Engine`) of one model and `at_once` threads."""
+    """Engine (see `recycle.batch.engine.Engine`) with one model and `at_once` threads."""
 
     translator: Translator
     to: Domain
@@ -34,10 +34,10 @@ class Threads:
     at_once: int = 1
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
-        """Translate the file of each plan; begins no more when the disk has failed.
+        """Translate the file of each plan; after a disk failure no further file is started.
 
-        Raises KeyboardInterrupt after Ctrl-C, which cancels the job, and Interrupted where that is cancelled, when all
-        have stopped.
+        Raises KeyboardInterrupt after Ctrl-C, which cancels the job, and Interrupted if the job is cancelled, once all
+        files have stopped.
         """
         waiting = deque(plans)
 
@@ -59,7 +59,7 @@ class Threads:
                 job.cancel()
                 raise
         for future in futures:
-            future.result()  # an error of ours, not of a file
+            future.result()  # raises programming errors; errors of files are recorded in their entries
         job.check()
 
     def _translate(self, one: Plan, changed: Changed, job: Job, waiting: "deque[Plan]") -> None:

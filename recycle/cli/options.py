@@ -90,7 +90,7 @@ def pairs(options: list[str] | None) -> dict[str, str]:
 
 
 def names(text: str | None) -> list[str] | None:
-    """Of a text like "summer,winter"."""
+    """The names in a text like "summer,winter"."""
     return None if text is None else text.split(",")
 
 

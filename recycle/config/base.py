@@ -51,9 +51,9 @@ def _real_path(value: object) -> Path:
 
 
 def two_names(value: object) -> Names:
-    """Names that a command line and a picture can hold, and of which `Names.find` takes none for the other domain.
+    """Validate names of the domains: they suit a command line and an image, and `Names.find` never confuses them.
 
-    Raises ValueError for anything else.
+    Raises ValueError for other values.
     """
     named = list(value) if isinstance(value, list | tuple) else []
     right = len(named) == len(DOMAINS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
@@ -73,6 +73,7 @@ def two_names(value: object) -> Names:
 
 
 LONGEST_NAME = 20
+"""Maximum number of characters in the name of a domain."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
 DomainNames = Annotated[
     Names,
@@ -87,12 +88,14 @@ DomainNames = Annotated[
         }
     ),
 ]
-"""What people call the domains: two names, of which neither can be taken for the other domain."""
+"""Names of the domains: two names, neither of which can be mistaken for the other domain."""
 
 
 def unless_letters(written: dict[str, Any]) -> dict[str, Any]:
-    """What is written of settings, without `domains` where they are called a and b: as before they had names, so that
-    records and digests of then stay valid."""
+    """Serialised settings, without `domains` if these are a and b.
+
+    Earlier versions had no names: their records and digests stay valid.
+    """
     return {key: value for key, value in written.items() if key != "domains" or tuple(value) != LETTERS}
 
 

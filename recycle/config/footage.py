@@ -63,7 +63,7 @@ class FootageSettings(Settings):
         return getattr(self, f"test_{d.source}")
 
     def truths(self, d: Direction) -> tuple[Path, ...]:
-        """The true counterparts of `tests`."""
+        """The true counterparts of `tests(d)`."""
         return getattr(self, f"truth_{d.name}")
 
     @model_validator(mode="before")

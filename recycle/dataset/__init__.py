@@ -1,1 +1,2 @@
-"""From video files to clips: a survey, extraction into frames, and the data sets of training."""
+"""Turns video files into training clips: survey of the footage, extraction into frames, and the data sets of
+training."""

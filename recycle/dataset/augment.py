@@ -1,4 +1,4 @@
-"""Random changes of clips on the training device, the same for every frame of a clip."""
+"""Random augmentation of clips on the training device, identical for all frames of a clip."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,10 @@ from recycle.config import AugmentSettings
 
 
 class Augment(nn.Module):
-    """Random crop to the training size, flip, mild brightness, contrast and saturation (kornia)."""
+    """Random crop, horizontal flip, and mild changes of brightness, contrast and saturation (kornia).
+
+    `size` is (height, width) of the crop in pixels.
+    """
 
     def __init__(self, settings: AugmentSettings, size: tuple[int, int]) -> None:
         super().__init__()
@@ -25,7 +28,10 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def forward(self, clips: Tensor, seeds: Sequence[int]) -> Tensor:
-        """uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1]; what happens to a clip follows from its seed."""
+        """Augment clips: uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1].
+
+        `seeds` has one seed per clip; the augmentation of a clip depends only on its seed.
+        """
         changed = []
         for clip, seed in zip(clips.split(1), seeds, strict=True):
             with torch.random.fork_rng(devices=[]):
@@ -35,7 +41,7 @@ class Augment(nn.Module):
 
 
 def shrink(clips: Tensor, divisor: int) -> Tensor:
-    """(B, T, 3, H, W) with each side divided by `divisor`, by averaging."""
+    """Reduce each side of frames (B, T, 3, H, W) by the factor `divisor`, by averaging."""
     if divisor == 1:
         return clips
     small = F.avg_pool2d(clips.flatten(0, 1), divisor)

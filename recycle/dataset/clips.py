@@ -1,4 +1,4 @@
-"""Clips of extracted footage: windows of T frames, never across a cut or a gap."""
+"""Clips of extracted footage: windows of T frames that never cross a cut or a gap."""
 
 import copy
 import json
@@ -17,59 +17,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from recycle.dataset.files import Files
 from recycle.errors import FootageError
 from recycle.system.cores import capped, cores
 from recycle.system.workers import end_with_parent, without_main
 from recycle.video.image_file import read_image
 
 LOADERS = 4
-"""Processes that load clips for a GPU, where nothing else is said."""
+"""Default maximum number of processes that load clips for a GPU."""
 FEW_CLIPS = 200
-"""Below this many clips a domain is called small."""
-
-
-class Files(Sequence[Path]):
-    """Files of one folder, in order. Thirty hours are millions: each takes the bytes of its name, not of a Path."""
-
-    def __init__(self, folder: Path, names: NDArray[np.bytes_]) -> None:
-        self.folder, self._names = folder, names
-
-    @classmethod
-    def of(cls, folder: Path, names: Iterable[str]) -> "Files":
-        """The files of these names in `folder`."""
-        return cls(folder, np.array([os.fsencode(name) for name in names], dtype=np.bytes_))
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @overload
-    def __getitem__(self, index: int) -> Path: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Files": ...
-    def __getitem__(self, index: int | slice) -> "Path | Files":
-        if isinstance(index, slice):
-            return Files(self.folder, self._names[index])
-        return self.folder / os.fsdecode(bytes(self._names[index]))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Files) and self.folder == other.folder and np.array_equal(self._names, other._names)
-
-    def __hash__(self) -> int:
-        return hash((self.folder, len(self)))
+"""A domain with fewer clips than this counts as small."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """Contiguous extracted frames of one source: image files in order, all of one size."""
+    """Contiguous extracted frames of one source: image files in order, all of one size in pixels."""
 
     files: Sequence[Path]
     width: int
     height: int
     interval: float = 0.0
-    """Median seconds from one frame of the source to the next; 0: unknown."""
+    """Median seconds between consecutive frames; 0 if unknown."""
 
     def read(self, index: int) -> Tensor:
-        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, cut off or of another size."""
+        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, truncated or of another size."""
         try:
             image = read_image(self.files[index])
         except FootageError as error:
@@ -83,10 +54,10 @@ class Shot:
 
 
 def find_shots(folder: Path) -> list[Shot]:
-    """All shots below `folder`, which `recycle extract` wrote (itself or its sub-folders).
+    """All shots in the folders that `recycle extract` wrote: `folder` itself or its subfolders.
 
-    A frame that its manifest lists and that is no longer there ends the shot. Raises FootageError if there
-    is no extracted footage or a manifest is damaged.
+    A frame that the manifest lists but that no longer exists ends the shot. Raises FootageError if there is no
+    extracted footage or a manifest is damaged.
     """
     manifests = sorted(p for p in folder.glob("**/manifest.json") if not p.parent.name.startswith("."))
     if not manifests:
@@ -117,7 +88,7 @@ def _shots_of(manifest: Path) -> list[Shot]:
 
 
 def _interval(manifest: dict[str, Any]) -> float:
-    """Median seconds between frames of one shot; 0 if the manifest does not tell."""
+    """Median seconds between frames within a shot; 0 if the manifest does not state times."""
     if "time_base" not in manifest:
         return 0.0
     shots, times = (np.array([int(row[key]) for row in manifest["frames"]]) for key in ("shot", "pts"))
@@ -126,14 +97,15 @@ def _interval(manifest: dict[str, Any]) -> float:
 
 
 def spread(shots: Sequence[Shot], count: int) -> list[Tensor]:
-    """At most `count` frames, evenly spread over all shots, as Shot.read gives them."""
+    """At most `count` frames, evenly spread over all shots: uint8 RGB (3, H, W) each. Raises FootageError as
+    `Shot.read`."""
     total = sum(len(shot.files) for shot in shots)
     numbers = np.unique(np.linspace(0, total - 1, count).astype(int))
     return [shot.read(index) for shot, index in locate(shots, numbers)]
 
 
 def locate(shots: Sequence[Shot], numbers: NDArray[np.int_]) -> list[tuple[Shot, int]]:
-    """Shot and index in it of the frames of these numbers, counted over all shots."""
+    """For each frame number, counted over all shots, its shot and its index in that shot."""
     ends = np.cumsum([len(shot.files) for shot in shots])
     owners = np.searchsorted(ends, numbers, side="right")
     return [(shots[s], int(n - ends[s] + len(shots[s].files))) for s, n in zip(owners, numbers, strict=True)]
@@ -141,19 +113,20 @@ def locate(shots: Sequence[Shot], numbers: NDArray[np.int_]) -> list[tuple[Shot,
 
 @dataclass(frozen=True)
 class Split:
-    """Footage of one domain: shots to train on, and one held-out run of frames for previews."""
+    """Footage of one domain: shots for training, and one held-out run of frames for validation and previews."""
 
     train: tuple[Shot, ...]
     held_out: Shot
     unseen: bool
-    """Whether the held-out frames are not trained on."""
+    """Whether the held-out frames are excluded from training."""
 
 
 def split(shots: Sequence[Shot], held_out: int) -> Split:
-    """Hold out `held_out` frames, at most a tenth of all, at least 4: the end of the last shot that has so many, or of
-    the longest where none has.
+    """Hold out `held_out` frames, but at most a tenth of all frames.
 
-    Where there are not even 4 the last shot's are trained on too. Raises FootageError for no frames at all.
+    They are the end of the last shot that is long enough, or of the longest shot if none is. If fewer than 4 frames
+    could be held out, the end of the last shot is used for training as well. Raises FootageError if there are no
+    frames.
     """
     total = sum(len(shot.files) for shot in shots)
     if total == 0:
@@ -170,7 +143,10 @@ def split(shots: Sequence[Shot], held_out: int) -> Split:
 
 
 class Windows(Sequence[tuple[int, int]]):
-    """Every window of one span in shots: (shot, first frame), in order. Holds one number for each shot."""
+    """All windows of `span` frames in shots of the given lengths, as (shot, first frame), in order.
+
+    Stores one number per shot.
+    """
 
     def __init__(self, lengths: Iterable[int], span: int) -> None:
         counts = np.array([max(0, length - span + 1) for length in lengths], dtype=np.int64)
@@ -198,12 +174,12 @@ class Windows(Sequence[tuple[int, int]]):
         return hash(len(self))
 
     def used(self) -> list[int]:
-        """The shots that hold a window."""
+        """Indices of the shots that hold at least one window."""
         return np.flatnonzero(np.diff(self._starts)).tolist()
 
 
 class Domain:
-    """The windows of one domain, drawn in an order that depends on the seed alone."""
+    """The clips of one domain, in a random order that depends only on the seed."""
 
     def __init__(
         self,
@@ -215,8 +191,11 @@ class Domain:
         seed: int,
         called: str = "",
     ) -> None:
-        """name: its letter. called: its name in messages, the letter where none is given. strides: the least and the
-        greatest temporal stride; each clip draws one that fits into its shot.
+        """Create the clips of `frames` frames each.
+
+        `name` is the letter of the domain; `called` is its name in messages, by default the letter. `strides` is the
+        range of the temporal stride, which is drawn for each clip. Raises FootageError if no shot is long enough for a
+        clip with the smallest stride.
         """
         self.shots, self.frames, self.strides = tuple(shots), frames, strides
         span = (frames - 1) * strides[0] + 1
@@ -233,15 +212,15 @@ class Domain:
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def clip(self, number: int) -> Tensor:
-        """Sample `number` (0, 1, …): uint8 (T, 3, H, W), H and W those of the domain's smallest frames.
+        """Clip `number` (0, 1, …): uint8 (T, 3, H, W), cropped to the size of the domain's smallest frames.
 
-        Every window comes once per epoch, in an order drawn anew for each epoch.
+        Each epoch visits every window once, in a new random order.
         """
         window, random = self.draw(number)
         return self.read(*window, random)
 
     def draw(self, number: int) -> tuple[tuple[int, int, int], np.random.Generator]:
-        """Shot, first frame and stride of a sample, and the random numbers for its crop."""
+        """Shot, first frame and stride of clip `number`, and the random generator for its crop."""
         epoch, position = divmod(number, len(self.windows))
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([*self._seed, epoch]).permutation(len(self.windows))
@@ -250,7 +229,7 @@ class Domain:
         return (shot, start, self.stride(shot, start, random)), random
 
     def stride(self, shot: int, start: int, random: np.random.Generator) -> int:
-        """A temporal stride for the clip that begins there: drawn of those that fit into its shot."""
+        """Random temporal stride of a clip that starts at frame `start` of a shot, limited so that the clip fits."""
         low, high = self.strides
         if self.frames == 1 or high == low:
             return low
@@ -258,27 +237,29 @@ class Domain:
         return int(random.integers(low, min(high, fitting) + 1))
 
     def read(self, shot: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
-        """The clip that begins at a frame of a shot: uint8 (T, 3, H, W), cut to the canvas at a random place."""
+        """The clip that starts at frame `start` of a shot: uint8 (T, 3, H, W), cropped to the canvas at a random
+        position."""
         return self.cut(shot, start, stride, self.place(shot, self.canvas, random), self.canvas)
 
     def place(self, shot: int, size: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
-        """Top and left of a cut of that size (height, width) in a shot's frames, drawn at random."""
+        """Random top and left of a crop of `size` (height, width) in the frames of a shot."""
         height, width = size
         top = int(random.integers(self.shots[shot].height - height + 1))
         return top, int(random.integers(self.shots[shot].width - width + 1))
 
     def cut(self, shot: int, start: int, stride: int, place: tuple[int, int], size: tuple[int, int]) -> Tensor:
-        """The clip that begins at a frame of a shot: uint8 (T, 3, *size), cut out with its top and left at `place`."""
+        """The clip that starts at frame `start` of a shot: uint8 (T, 3, *size), cropped with its top left corner at
+        `place`."""
         clip = torch.stack([self.shots[shot].read(start + t * stride) for t in range(self.frames)])
         (top, left), (height, width) = place, size
         return clip[:, :, top : top + height, left : left + width]
 
 
 class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
-    """Sample i is the pair of the i-th clip of a and the i-th clip of b, drawn independently.
+    """Sample i is the i-th clip of a and the i-th clip of b, drawn independently; uint8 (T, 3, H, W) each.
 
-    A pure function of the seed and i, so any number of loading processes gives the same samples, and a
-    resumed run continues by starting at its step.
+    A sample depends only on the seed and i: any number of loading processes gives the same samples, and a resumed run
+    continues at its step.
     """
 
     def __init__(self, a: Domain, b: Domain, length: int) -> None:
@@ -292,12 +273,15 @@ class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
 
 
 class PairedClips(Dataset[tuple[Tensor, Tensor]]):
-    """Sample i is a clip of a and its counterpart in b: the same frames of the same shot, cut at the same place."""
+    """Sample i is a clip of a and its counterpart in b: the same frames of the same shot, cropped at the same position.
+
+    Raises FootageError if the frames of both domains differ in size.
+    """
 
     def __init__(self, a: Domain, b: Domain, length: int) -> None:
         if a.windows != b.windows or any((x.width, x.height) != (y.width, y.height) for x, y in _pairs(a, b)):
             raise FootageError(
-                "paired footage must have frames of one size on both sides; extract both with the same settings"
+                "paired footage needs frames of the same size in both domains; extract both with the same settings"
             )
         self.a, self.b, self.length = a, b, length
 
@@ -314,16 +298,16 @@ def _pairs(a: Domain, b: Domain) -> Iterator[tuple[Shot, Shot]]:
 
 
 def align(a: Sequence[Shot], b: Sequence[Shot]) -> tuple[list[Shot], list[Shot]]:
-    """Shots of paired footage, cut on both sides wherever one side is cut: the n-th frame of a is the n-th of b.
+    """Shots of paired footage, in which the n-th frame of a corresponds to the n-th frame of b.
 
-    A shot ends on both sides where a cut was found on one: cuts are easier to see by day than by night. Raises
-    FootageError where a source of a has not as many frames as its counterpart in b.
+    A shot ends in both domains where a cut was found in one: cuts are easier to detect by day than by night. Raises
+    FootageError if the domains have different numbers of sources, or corresponding sources different numbers of frames.
     """
     sources = [_by_source(shots) for shots in (a, b)]
     if len(sources[0]) != len(sources[1]):
         raise FootageError(
-            f"paired footage needs as many videos of a as of b, in the same order; a has {len(sources[0])}, "
-            f"b has {len(sources[1])}"
+            "paired footage needs the same number of videos in both domains, in the same order; "
+            f"a has {len(sources[0])}, b has {len(sources[1])}"
         )
     aligned: tuple[list[Shot], list[Shot]] = ([], [])
     for (name_a, one), (name_b, other) in zip(sources[0].items(), sources[1].items(), strict=True):
@@ -352,10 +336,9 @@ def _ends(shots: Sequence[Shot]) -> list[int]:
 
 
 def loading_processes(workers: int | None, device: torch.device, *, beside: int = 1) -> int:
-    """Processes that load clips for one device: `workers`, as far as the cores allow, or those of
-    `train.workers = None`.
+    """Number of processes that load clips for one device: `workers`, limited by the cores, or the default if None.
 
-    beside: processes that train on this machine, which share its cores.
+    `beside` is the number of training processes on this machine, which share its cores.
     """
     if workers is not None:
         return capped(workers)
@@ -371,9 +354,10 @@ def load_clips(
     workers: int,
     pin_memory: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of the samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W); can be gone through once.
+    """Batches of the samples first, first + 1, …: two uint8 tensors (B, T, 3, H, W). Can be iterated once.
 
-    every: from one batch to the next; more than `batch_size` leaves samples to other processes.
+    `every` is the distance between the first samples of consecutive batches; if it exceeds `batch_size`, other
+    processes load the samples between.
     """
     starts = range(first, len(clips), every or batch_size)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
@@ -384,7 +368,7 @@ def load_clips(
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
         worker_init_fn=_start_loading,
-        generator=torch.Generator(),  # a loader that draws its seed from the global state would disturb a resumed run
+        generator=torch.Generator(),  # drawing the seed from the global state would change a resumed run
     )
     with without_main():
         batches = iter(loader)
@@ -392,10 +376,10 @@ def load_clips(
 
 
 def _start_loading(worker: int) -> None:
-    """Leave stopping to the process that trains, which finishes its step and saves, and end where it is killed.
+    """Ignore Ctrl-C and a closing terminal in this loading process, and end when the training process ends.
 
-    Ctrl-C, or a terminal that closes, reaches all processes. The fork server and the resource tracker, of which
-    these processes hold the last ends of pipes, end with them.
+    These signals reach all processes; only the training process handles them: it finishes its step and saves. When the
+    loading processes end, so do the fork server and the resource tracker, whose pipes they hold open.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What kind of pictures footage holds, by its colours alone: label maps, those of the street, or none at all."""
+"""Classifies footage by its colours: label maps, label maps of the street, or greyscale."""
 
 from collections.abc import Sequence
 
@@ -9,33 +9,34 @@ from numpy.typing import NDArray
 from recycle.street.paint import LABELS
 
 FLAT = 3
-"""Levels of 255 by which pixels of a flat place, 3 × 3 of them, differ from those at their right and below, at most."""
+"""Maximum difference, in levels of 255, between a pixel of a flat 3 × 3 area and its right and lower neighbours."""
 LEAST_FLAT = 0.025
-"""Part of label maps that is flat, at least: the little that is flat in photographs may be of a few colours. Measured:
-0.03 and more of the street's labels 48 lines high in video of much loss (H.264, CRF 28; 0.011 at a frame per second),
-0.11 and more at 96 lines; 0.00 to 0.06 of the street by day."""
+"""Minimum proportion of flat pixels in label maps; the few flat pixels of photographs may have few colours. Measured:
+0.03 and more for the street's labels at 48 lines in strongly compressed video (H.264, CRF 28; 0.011 at one frame per
+second), 0.11 and more at 96 lines; 0.00 to 0.06 for the street by day."""
 COLOURS, NEAR, AROUND, DRAWN = 12, 5, 14, 0.79
-"""Frames are label maps where at least the part DRAWN of their flat pixels is within NEAR levels of one of COLOURS
-colours; what is within AROUND of one is no other's. Measured, where enough is flat: masks and the street's labels as
-PNG 1.00, in lossy video 0.95 to 1.00 from 96 lines on and 0.82 to 0.99 at 48; photographed and simulated footage 0.60
-at most, the street under any light 0.76, through a thermal camera 0.76, films whose colours were taken out 0.67. Of 113
-sets of frames, of all these, none is mistaken. Counting the colours of flat pixels mistakes 24, most of them grey
-films; nearness to a few colours of all pixels, flat or not, mistakes 6, all of them labels in lossy video."""
+"""Frames are label maps if at least the proportion DRAWN of their flat pixels is within NEAR levels of one of COLOURS
+colours; pixels within AROUND levels of one colour are not used for another. Measured, if enough is flat: masks and the
+street's labels as PNG 1.00, in lossy video 0.95 to 1.00 from 96 lines on and 0.82 to 0.99 at 48; photographed and
+simulated footage at most 0.60, the street under any light 0.76, through a thermal camera 0.76, films converted to grey
+0.67. None of these 113 sets of frames is misclassified. Counting the colours of flat pixels misclassifies 24, most of
+them grey films; using all pixels instead of flat ones misclassifies 6, all of them labels in lossy video."""
 CONTRAST = 50.0
-"""Standard deviation of the values below which NEAR shrinks with it: darkness is no drawing."""
+"""Standard deviation of the values below which NEAR is reduced in proportion, so that dark frames do not count as label
+maps."""
 SAMPLE = 60_000
-"""Most flat pixels that are compared."""
+"""Maximum number of flat pixels that are compared."""
 STREET = 12
-"""Levels by which nine tenths of the flat pixels differ from colours of the street's labels, at most."""
+"""Maximum difference in levels between nine tenths of the flat pixels and the nearest colour of the street's labels."""
 GREY = 3.0
-"""Levels between the highest and the lowest channel of the median frame, on average, up to which it is grey. Measured:
-films without colours 0.0, also in lossy video; the street in the rain 8.9, at night and six times as dark 4.5."""
+"""Maximum average difference in levels between the highest and lowest channel of the median greyscale frame. Measured:
+films converted to grey 0.0, also in lossy video; the street in the rain 8.9, at night and six times as dark 4.5."""
 
 Pixels = NDArray[np.uint8]
 
 
 def are_label_maps(frames: Sequence[Pixels]) -> bool:
-    """Whether RGB frames (H, W, 3) at their own size consist of flat areas of a few colours."""
+    """Whether RGB frames (H, W, 3) uint8, at their original size, consist of flat areas of a few colours."""
     flat = _flat_pixels(frames)
     if len(flat) < LEAST_FLAT * sum(frame.shape[0] * frame.shape[1] for frame in frames):
         return False
@@ -55,19 +56,19 @@ def are_label_maps(frames: Sequence[Pixels]) -> bool:
 
 
 def are_of_the_street(frames: Sequence[Pixels]) -> bool:
-    """Whether nearly all flat pixels of label maps, RGB frames (H, W, 3), have a colour of the street's labels."""
+    """Whether nearly all flat pixels of label maps, RGB (H, W, 3) uint8, have a colour of the street's labels."""
     flat = _flat_pixels(frames)[::4].astype(np.int16)
     away = np.min([np.abs(flat - np.array(colour, np.int16)).max(-1) for colour in LABELS.values()], axis=0)
     return bool(len(flat)) and float((away < STREET).mean()) > 0.9
 
 
 def have_no_colours(frames: Sequence[Pixels]) -> bool:
-    """Whether the channels of most RGB frames (H, W, 3) are about equal; smaller frames have less noise of colours."""
+    """Whether most RGB frames (H, W, 3) uint8 are grey. Reduced frames have less colour noise."""
     return float(np.median([np.ptp(frame, axis=2).mean() for frame in frames])) <= GREY
 
 
 def _flat_pixels(frames: Sequence[Pixels]) -> Pixels:
-    """Colours (N, 3) of the pixels in the midst of flat places."""
+    """Colours (N, 3) of the pixels in the middle of flat areas."""
     return np.concatenate([_flat_pixels_of(frame) for frame in frames])
 
 

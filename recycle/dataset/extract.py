@@ -1,4 +1,4 @@
-"""Video files become folders of frames with a manifest: in parallel, resumable, nothing half done."""
+"""Extracts video files into folders of frames with a manifest: in parallel, resumable and atomic."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -30,24 +30,25 @@ from recycle.video.stated import estimate_frames
 
 LOCK = ".recycle.lock"
 LONG = 1.2
-"""A source that has so many times a core's share of all frames is decoded by several threads."""
+"""A source with more than this many times one core's share of all frames is decoded by several threads."""
 
 
 @dataclass(frozen=True)
 class ExtractReport:
-    """What became of the sources."""
+    """The result of an extraction."""
 
     done: list[Path]
+    """Sources that this call extracted."""
     skipped: list[Path]
-    """Already complete from an earlier run with the same settings; frames deleted since stay deleted."""
+    """Sources that an earlier call extracted with the same settings; frames deleted since then stay deleted."""
     failed: list[tuple[Path, str]]
-    """Each with the reason, one line."""
+    """Sources that failed, each with a one-line reason."""
     folders: list[Path]
-    """Where the frames of all sources are that did not fail, in order of their names."""
+    """Folders of the frames of all sources that did not fail, sorted by name."""
     frames: int
-    """Frames written in this run."""
+    """Number of frames that this call wrote."""
     notices: list[str]
-    """What a person should know, one line each."""
+    """Notices for the user, one line each."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,17 @@ def extract(
 ) -> ExtractReport:
     """Extract the frames of all videos and image folders among `inputs` into one folder each under `out`.
 
-    A folder appears when it is complete. A second run skips what is complete, so an interrupted run goes on where it
-    stopped. Other settings replace the source's folder, unless a person deleted, changed or added files in it: then the
-    source fails and the folder stays. A source whose content changed gets a new folder beside the old one. A source
-    that cannot be read is reported and the others go on; so is what a folder holds that is no footage, in the notices.
-    Of several names of one file, and of equal files of one name, the first is taken. `workers` processes (default: one
-    per core) take one source each; 1 works in this process. The job's progress counts
-    frames decoded, under the name `what`.
+    A folder appears when it is complete. Another call skips complete folders, so it continues an interrupted one. If
+    the settings changed, the folder of a source is replaced, unless a person deleted, changed or added files in it:
+    then the source fails and the folder stays. If the content of a source changed, it gets a new folder beside the old
+    one. A source that cannot be read is reported, and the others continue. Entries of input folders that are not
+    footage are listed in the notices. Of several links to one file, and of equal files with the same name, only the
+    first is extracted. `workers` processes (default: one per core) extract one source each; 1 works in this process.
+    The job receives the number of decoded frames as the progress of the task `what`.
 
-    Raises FootageError if an input does not exist or holds nothing, or if every source fails; OutputError if
-    `out` cannot be written, or if another process extracts into it; Interrupted where the job is cancelled: the
-    frames of finished sources stay.
+    Raises FootageError if an input does not exist or holds no footage, or if every source fails; OutputError if `out`
+    cannot be written, or if another process extracts into it; Interrupted if the job is cancelled, after which finished
+    folders remain.
     """
     job = job or Job()
     found = find_footage(inputs, without=out)
@@ -104,7 +105,9 @@ def extract(
     failed.sort(key=lambda pair: order[pair[0]])
     if len(failed) == len(sources):
         first = failed[0][1]
-        raise FootageError(first if len(failed) == 1 else f"none of {len(failed)} sources worked; {first}")
+        raise FootageError(
+            first if len(failed) == 1 else f"none of {len(failed)} sources could be extracted; the first error: {first}"
+        )
     beside = left_out_lines({plain(str(path)): reason for path, reason in found.left_out.items()})
     notices = [*mixed_lines(plain(str(path)) for path in found.mixed), *beside, *notices]
     return ExtractReport(
@@ -118,13 +121,13 @@ def extract(
 
 
 def _once_each(found: Found) -> list[Path]:
-    """The sources without second names of one file, which would count twice in training; these are left out."""
+    """The sources without further names of the same file, which would count twice in training; these are left out."""
     known: set[tuple[int, int]] = set()
     sources = []
     for source in found.sources:
         try:
             facts = source.stat()
-        except OSError:  # it fails with its own reason
+        except OSError:  # extracting the source will report the error
             sources.append(source)
             continue
         if facts.st_ino and (facts.st_dev, facts.st_ino) in known:
@@ -137,20 +140,20 @@ def _once_each(found: Found) -> list[Path]:
 
 @dataclass
 class _Targets:
-    """Gives every source its folder.
+    """Assigns a folder to every source.
 
-    Its name comes from the source's fingerprint, which reads only samples of a file. If the folder of that name is of
-    another source, the name comes from the whole content.
+    The folder's name contains the source's fingerprint, which covers only samples of a file. If another source already
+    has that folder, the name contains a digest of the whole content instead.
     """
 
     out: Path
     earlier: dict[Path, Manifest]
-    """Of the folders that are there."""
+    """Manifests of the existing folders."""
     taken: dict[Path, Path] = field(default_factory=dict)
     """Sources of this call, by their folders."""
     _content: Callable[[Path], str] = field(default_factory=lambda: cache(content))
     _split: set[str] = field(init=False)
-    """Fingerprints that several contents have: one of them has a folder named by its content."""
+    """Fingerprints shared by several contents, one of which has a folder named by its content."""
 
     def __post_init__(self) -> None:
         self._split = {
@@ -163,11 +166,11 @@ class _Targets:
         if mark in self._split:
             other = self.out / folder_name(source, self._content(source))
             if other in self.earlier:
-                return other  # it stays there, even if the usual name is free now
+                return other  # it keeps that folder, even if the usual name is free now
         return usual if self._fits(usual, source, mark) else self.out / folder_name(source, self._content(source))
 
     def _fits(self, folder: Path, source: Path, mark: str) -> bool:
-        """Whether the folder is free, or of a source with the same content."""
+        """Whether the folder is free, or belongs to a source with the same content."""
         if folder in self.taken:
             return self._content(self.taken[folder]) == self._content(source)
         known = self.earlier.get(folder)
@@ -185,7 +188,7 @@ def _plan(
 ) -> tuple[list[_Task], list[tuple[Path, Path]], list[tuple[Path, str]], list[str]]:
     """Tasks, skipped sources with their folders, failed sources with reasons, and notices.
 
-    A source with the content of an earlier one, for the same folder, is left out in `found`.
+    A source whose content and folder equal those of an earlier one is added to `found.left_out`.
     """
     tasks: list[_Task] = []
     skipped: list[tuple[Path, Path]] = []
@@ -212,13 +215,13 @@ def _plan(
             if known:
                 check_untouched(target, known)
             elif target.exists():
-                raise FootageError(f"{target} exists and is no extracted footage; move it away")
+                raise FootageError(f"{target} exists and is not extracted footage; move it away")
             tasks.append(_Task(source, mark, target, settings))
         except FootageError as error:
             failed.append((source, str(error)))
             continue
         notices += [
-            f"{source} changed since its frames went to {folder}; delete that folder if it is of no more use"
+            f"{source} changed after its frames were extracted to {folder}; delete that folder if you no longer need it"
             for folder in of_source[plain(str(source.resolve()))]
             if folder != target
         ]
@@ -233,8 +236,8 @@ def _run(tasks: list[_Task], workers: int | None, what: str, job: Job) -> list[t
     workers = min(capped(workers) if workers else available, max(1, len(tasks)))
     sizes = {task.target: estimate or 0 for task, estimate in zip(tasks, estimates, strict=True)}
     share = LONG * sum(sizes.values()) / available
-    # The longest first, so that none is left for the end. Threads cost a tenth more in all: they are for sources that
-    # would outlast the others, and where there are not as many as cores.
+    # The longest sources start first, so that none of them runs alone at the end. Threads cost a tenth more time in
+    # total: only sources that would outlast the others use them, and all sources if there are fewer than cores.
     tasks = sorted(
         (replace(task, threads=workers < available or sizes[task.target] > share) for task in tasks),
         key=lambda task: -sizes[task.target],
@@ -248,7 +251,7 @@ def _run(tasks: list[_Task], workers: int | None, what: str, job: Job) -> list[t
 
 
 def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
-    """Extract one source; runs in a worker process. Whatever is wrong with the source becomes a `failure`."""
+    """Extract one source in a worker process. Any error of the source becomes a `failure`."""
     for kind in reversed(task.kinds):
         add_source(kind)
     try:
@@ -270,8 +273,8 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Make `out`, keep other processes from extracting into it, and clear it of what killed ones left half done."""
-    refusal = f"another recycle is extracting into {out}; wait for it, or stop it"
+    """Create `out`, lock it against other processes, and delete leftovers of killed ones."""
+    refusal = f"another recycle process is extracting into {out}; wait for it, or stop it"
     with ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)

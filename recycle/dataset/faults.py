@@ -1,6 +1,6 @@
-"""Faults of the footage of both domains, before training: what will spoil it, in plain words, with the remedy.
+"""Finds problems of the footage before training, and explains each with its remedy.
 
-Reads a few frames, evenly spread, so that it takes no longer for hours of footage than for seconds.
+It reads a few evenly spread frames, so that its duration does not depend on the length of the footage.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,40 +13,42 @@ from numpy.typing import NDArray
 from recycle.dataset.clips import FEW_CLIPS, Domain, Shot, spread
 
 FRAMES = 48
-"""Frames of each domain that are looked at."""
+"""Number of frames per domain that are examined."""
 THUMBNAIL = 16
-"""Side of the thumbnails that tell whether frames differ."""
+"""Side in pixels of the thumbnails that show whether frames differ."""
 STATIC = 1.5
-"""Grey levels of 255: a domain whose thumbnails' pixels deviate less than this, on average, is always the same."""
+"""In grey levels of 255: a domain counts as static if the standard deviation of thumbnail pixels over time is below
+this on average."""
 ALIKE = 4.0
-"""Grey levels of 255: domains are too alike whose `difference` is less. Two videos of one person in one room differ by
-7, two such persons by 25, two streets by day by 13, day and night by 70."""
+"""In grey levels of 255: domains with a smaller `difference` are too similar. Two videos of one person in one room
+differ by 7, two people there by 25, two streets by day by 13, day and night by 70."""
 RATE = 1.5
-"""Ratio of the times between the frames of clips from which on motion has another speed."""
+"""Ratio of frame intervals above which motion differs in speed between the domains."""
 ASPECT = 1.2
-"""Ratio of the domains' aspect ratios from which on they are framed otherwise."""
+"""Ratio of aspect ratios above which the domains are framed differently."""
 SCALE = 1.3
-"""Ratio of the domains' heights in pixels from which on things may have another size."""
+"""Ratio of frame heights in pixels above which objects may differ in size."""
 BLACK = 24
-"""Grey levels of 255 that no pixel of a black bar exceeds; lossy video leaves some noise there."""
+"""Maximum grey level of 255 in a black bar; lossy video has some noise there."""
 BAR = 0.03
-"""Part of a frame's height or width that black bars have at least, at each of two opposite sides."""
+"""Minimum size of black bars, at each of two opposite sides, as a proportion of the frame's height or width."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a few frames of a domain show."""
+    """Statistics of a few frames of a domain."""
 
     thumbnails: NDArray[np.float32]
-    """(N, THUMBNAIL, THUMBNAIL, 3), grey levels."""
+    """(N, THUMBNAIL, THUMBNAIL, 3) RGB in [0, 255]."""
     quantiles: NDArray[np.float32]
-    """(4, 64): quantiles of R, G, B and of the steps between neighbouring pixels of 64-pixel thumbnails."""
+    """(4, 64): quantiles of R, G, B and of the differences between vertically adjacent pixels of 64-pixel
+    thumbnails."""
     bars: tuple[float, float]
-    """Parts of the height, and of the width, that are black in all frames, where both opposite sides are."""
+    """Proportions of the height and of the width that are black in all frames, if both opposite sides have bars."""
 
 
 def faults(a: Domain, b: Domain, *, paired: bool) -> list[str]:
-    """What to warn of before training on these domains, one line each."""
+    """Warnings about training on these domains, one line each. Raises FootageError if a frame cannot be read."""
     looks = [look(domain.shots) for domain in (a, b)]
     return [
         *_each(a, looks[0]),
@@ -58,7 +60,7 @@ def faults(a: Domain, b: Domain, *, paired: bool) -> list[str]:
 
 
 def look(shots: Sequence[Shot]) -> Look:
-    """Look at FRAMES frames, evenly spread over all shots. Raises FootageError for one that cannot be read."""
+    """Examine FRAMES frames, evenly spread over all shots. Raises FootageError if a frame cannot be read."""
     frames = [frame.permute(1, 2, 0).numpy() for frame in spread(shots, FRAMES)]
     small, middle = (
         np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames]).astype(np.float32)
@@ -71,10 +73,10 @@ def look(shots: Sequence[Shot]) -> Look:
 
 
 def difference(a: Look, b: Look) -> float:
-    """How far two domains are apart, in grey levels of 255: of colours, edges and mean thumbnails, what differs most.
+    """How much two domains differ in colours, edges and mean thumbnails: the largest of these, in grey levels of 255.
 
-    Colours and edges are compared by the Wasserstein-1 distance of their distributions, the mean distance of their
-    quantiles; mean thumbnails tell one person from another before the same wall.
+    Colours and edges are compared by the Wasserstein-1 distance of their distributions, which is the mean distance of
+    their quantiles. Mean thumbnails distinguish two people in front of the same wall.
     """
     distances = np.abs(a.quantiles - b.quantiles).mean(1)
     means = np.abs(a.thumbnails.mean(0) - b.thumbnails.mean(0)).mean()
@@ -84,13 +86,13 @@ def difference(a: Look, b: Look) -> float:
 def _each(domain: Domain, seen: Look) -> Iterable[str]:
     if len(domain.windows) < FEW_CLIPS:
         yield (
-            f"domain {domain.called} has only {len(domain.windows)} clips; below {FEW_CLIPS} expect a model that knows "
-            "little else: add footage"
+            f"domain {domain.called} has only {len(domain.windows)} clips; below {FEW_CLIPS}, expect a model that "
+            "works only on similar footage: add footage"
         )
     if len(seen.thumbnails) > 1 and float(seen.thumbnails.std(0).mean()) < STATIC:
         yield (
-            f"all frames of domain {domain.called} look nearly the same, so the model will give that one picture "
-            "whatever it is shown; add footage in which more happens"
+            f"all frames of domain {domain.called} look nearly the same, so the model will produce that one image for "
+            "any input; add more varied footage"
         )
 
 
@@ -103,7 +105,7 @@ def _alike(a: Look, b: Look) -> Iterable[str]:
 
 
 def _timing(a: Domain, b: Domain) -> Iterable[str]:
-    if a.frames == 1:  # nothing is learned of motion
+    if a.frames == 1:  # training on single frames ignores motion
         return
     times = [_interval(domain.shots) * float(np.mean(domain.strides)) for domain in (a, b)]
     if min(times) > 0 and max(times) / min(times) > RATE:
@@ -111,8 +113,8 @@ def _timing(a: Domain, b: Domain) -> Iterable[str]:
             f"{1 / t:.3g} per second in domain {domain.called}" for t, domain in zip(times, (a, b), strict=True)
         )
         yield (
-            f"the frames of clips follow at different rates ({rates}), so that motion has another speed; extract both "
-            f"with extract.fps = {max(np.mean(domain.strides) for domain in (a, b)) / max(times):.3g}"
+            f"the clips have different frame rates ({rates}), so motion differs in speed; extract both domains with "
+            f"extract.fps = {max(np.mean(domain.strides) for domain in (a, b)) / max(times):.3g}"
         )
 
 
@@ -121,29 +123,29 @@ def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
     aspects = width_a / height_a, width_b / height_b
     sizes = f"{width_a}x{height_a} in domain {a.called}, {width_b}x{height_b} in domain {b.called}"
     if max(aspects) / min(aspects) > ASPECT:
-        yield f"the frames have different shapes ({sizes}); crop one to the shape of the other: {_cropped(a)}"
+        yield f"the frames have different aspect ratios ({sizes}); crop one domain to match the other: {_cropped(a)}"
     elif max(height_a, height_b) / min(height_a, height_b) > SCALE:
         yield (
-            f"the frames have different sizes ({sizes}), so things may differ in size too; extract both with one "
-            "extract.short_side"
+            f"the frames have different sizes ({sizes}), so objects may differ in size too; extract both domains with "
+            "the same extract.short_side"
         )
     for domain, own, other in ((a, look_a, look_b), (b, look_b, look_a)):
         for axis, side in enumerate(("above and below", "left and right")):
             if own.bars[axis] - other.bars[axis] > BAR:
                 yield (
-                    f"domain {domain.called} has black bars {side} ({own.bars[axis]:.0%} of the frame) that the other "
-                    f"domain has not, and the model will learn to paint them; cut them off: {_cropped(domain)}"
+                    f"domain {domain.called} has black bars {side} ({own.bars[axis]:.0%} of the frame), the other "
+                    f"domain has none, and the model would learn to add them; crop them: {_cropped(domain)}"
                 )
 
 
 def _cropped(domain: Domain) -> str:
-    """How to extract one domain with a crop of its own: that of a pipeline file is for both."""
+    """The commands that extract one domain with its own crop; the crop of a pipeline file applies to both domains."""
     name = domain.name
     return f"'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --{name} FOLDER"
 
 
 def _interval(shots: Sequence[Shot]) -> float:
-    """Median seconds between extracted frames, over the frames of all sources; 0: unknown."""
+    """Median seconds between extracted frames, over the frames of all sources; 0 if unknown."""
     known = [(shot.interval, len(shot.files)) for shot in shots if shot.interval]
     if not known:
         return 0.0
@@ -158,9 +160,9 @@ def _bars(frames: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
 
 
 def _black(frame: NDArray[np.uint8]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Parts of the height that are black from above and from below, and of the width from the left and right.
+    """Black proportions of a frame: of its height from above and below, of its width from the left and right.
 
-    0 for a frame that is black altogether: a fade is no bar, and (1, 1) keeps it out of the least.
+    Returns 1 for all four if the whole frame is black: a fade is not a bar, and 1 never is the minimum over frames.
     """
     ends = []
     for axis in (0, 1):

@@ -1,7 +1,7 @@
-"""A glance at the footage of one side, before anything of it is extracted or after.
+"""Samples the footage of one domain, before or after it is extracted.
 
-A few frames, evenly spread, are decoded, so that it takes no longer for hours of footage than for seconds. Nothing is
-written.
+It decodes a few evenly spread frames, so that its duration does not depend on the length of the footage, and writes
+nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,54 +23,55 @@ from recycle.video.source import Reading, Source
 from recycle.video.stated import estimate_frames
 
 SOURCES = 12
-"""Sources of a side that are opened."""
+"""Maximum number of sources that are opened per domain."""
 FRAMES = 24
-"""Frames of a side that are looked at, each with the one after it."""
+"""Number of sampled frames per domain, each with the next frame."""
 SHORT = 300
-"""Frames of a source that is decoded as a whole; a longer one is entered at its key frames."""
+"""Sources with at most this many frames are decoded completely; in longer ones, decoding starts at key frames."""
 CROP = 512
-"""Pixels, each way, of the middle of a frame that is kept at its own size."""
+"""Maximum side in pixels of the central crop that is kept at full resolution."""
 LINES = 112
-"""Pixels of the shorter side of a frame that is kept whole."""
+"""Shorter side in pixels of the reduced whole frame."""
 WIDEST = 4
-"""Longest side, in shorter sides, of such a frame."""
+"""Maximum ratio of the longer to the shorter side of the reduced whole frame."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """What is kept of one frame: RGB, (H, W, 3)."""
+    """The kept parts of one sampled frame: RGB (H, W, 3) uint8."""
 
     middle: Pixels
-    """At its own size, at most CROP pixels each way: for its exact colours."""
+    """Central crop at full resolution, at most CROP pixels per side, with exact colours."""
     whole: Pixels
-    """Its shorter side LINES long."""
+    """Whole frame, reduced to a shorter side of LINES pixels."""
     after: Pixels | None
-    """The frame after it, likewise; None: there is none in this shot or source."""
+    """The next frame, reduced likewise; None at the end of a shot or source."""
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What the footage of one side is like, by a few of its frames and by what its sources say of themselves."""
+    """Properties of the footage of one domain, from a few frames and from the headers of its sources."""
 
     width: int
+    """Width in square pixels of the upright frames of the source with the shortest side."""
     height: int
-    """Of the upright frames, in square pixels; of the source with the shortest side."""
+    """Height in square pixels of these frames."""
     fps: float
     """Frames per second, the median over the sources."""
     frames: int
-    """As the sources claim; of more than SOURCES of them, about so many."""
+    """Number of frames that the sources state; extrapolated if there are more than SOURCES sources."""
     extracted: bool
-    """Whether its frames are on disk already, at the size that they have."""
+    """Whether the frames are already extracted, at their final size."""
     glimpses: tuple[Glimpse, ...]
-    """At least one."""
+    """The sampled frames; at least one."""
 
 
 def glance(paths: Sequence[Path]) -> Glance:
-    """Look at videos, folders of videos or of images, or extracted frames.
+    """Sample videos, folders of videos or of images, or extracted frames.
 
-    Raises FootageError, in one line, for footage that does not exist, or of which nothing can be read.
+    Raises FootageError if a path does not exist, or if nothing in it can be read.
     """
     if all(is_extracted(path) for path in paths):
         shots = [shot for path in paths for shot in find_shots(path)]
@@ -94,14 +95,16 @@ def glance(paths: Sequence[Path]) -> Glance:
         rates.append(float(reader.info.average_rate or ASSUMED_RATE))
         counts.append(max(1, count))
     if not glimpses:
-        raise FootageError(problems[0] if len(looked_at) == 1 else f"nothing of {paths[0]} can be read: {problems[0]}")
+        raise FootageError(
+            problems[0] if len(looked_at) == 1 else f"none of the sources in {paths[0]} can be read: {problems[0]}"
+        )
     width, height = min(sizes, key=min)
     count = round(sum(counts) * len(sources) / len(looked_at))
     return Glance(width, height, float(np.median(rates)), count, False, tuple(glimpses))
 
 
 def glance_at_shots(shots: Sequence[Shot]) -> Glance:
-    """Look at extracted frames, at least one. Raises FootageError for one that cannot be read."""
+    """Sample extracted frames, at least one. Raises FootageError if a frame cannot be read."""
     count = sum(len(shot.files) for shot in shots)
     glimpses = []
     for shot, index in locate(shots, np.unique(np.linspace(0, count - 1, FRAMES).astype(int))):
@@ -119,7 +122,8 @@ def is_extracted(path: Path) -> bool:
 
 
 def _spread(reader: Source, total: int, count: int) -> Iterator[Glimpse]:
-    """About `count` frames of a source of about `total` (0: unknown), evenly spread, each with the one after it."""
+    """About `count` evenly spread frames of a source with about `total` frames (0: unknown), each with the next
+    frame."""
     info = reader.info
     if reader.direct:
         for start in np.unique(np.linspace(0, total - 1, count).astype(int)):
@@ -132,7 +136,7 @@ def _spread(reader: Source, total: int, count: int) -> Iterator[Glimpse]:
     for part in range(count):
         moment = info.start + info.duration * part / count
         frames = islice(reader.read(entry=int(moment / info.time_base)), 2)
-        if (first := next(frames, None)) is not None and first.pts not in seen:  # the key frame before several moments
+        if (first := next(frames, None)) is not None and first.pts not in seen:  # several moments may share a key frame
             seen.add(first.pts)
             before, after = _pixels(first), next(frames, None)
             yield _glimpse(before, None if after is None else _pixels(after))
@@ -140,7 +144,7 @@ def _spread(reader: Source, total: int, count: int) -> Iterator[Glimpse]:
 
 
 def _pairs(frames: Iterable[LazyFrame], *, every: int) -> Iterator[Glimpse]:
-    """Every so many frames one, with the one after it."""
+    """One of every `every` frames, with the next frame."""
     before: Pixels | None = None
     for number, frame in enumerate(frames):
         if before is None and number % every:
@@ -155,12 +159,12 @@ def _pairs(frames: Iterable[LazyFrame], *, every: int) -> Iterator[Glimpse]:
 
 def _glimpse(frame: Pixels, after: Pixels | None) -> Glimpse:
     top, left = (max(0, side - CROP) // 2 for side in frame.shape[:2])
-    middle = frame[top : top + CROP, left : left + CROP].copy()  # the rest of the frame is let go
+    middle = frame[top : top + CROP, left : left + CROP].copy()  # copied, so that the rest of the frame is freed
     return Glimpse(middle, _resized(frame), None if after is None else _resized(after))
 
 
 def _resized(frame: Pixels) -> Pixels:
-    """The shorter side LINES long, the other at most WIDEST times as long."""
+    """The frame with a shorter side of LINES pixels and a longer side of at most WIDEST times as many."""
     scale = LINES / min(frame.shape[:2])
     height, width = (min(round(side * scale), WIDEST * LINES) for side in frame.shape[:2])
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -17,35 +17,41 @@ class ManifestFrame(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     file: str
+    """Name of the image file in the folder."""
     shot: int
+    """Number of its shot, from 0."""
     pts: int
+    """Timestamp in the source, in units of the time base."""
 
 
 class Manifest(BaseModel):
-    """What was extracted from one source, and how."""
+    """What was extracted from one source, and with which settings."""
 
     model_config = ConfigDict(frozen=True)
     source: str
-    """Absolute path, as `recycle.names.plain` text."""
+    """Absolute path of the source, as `recycle.names.plain` text."""
     fingerprint: str
+    """`recycle.video.fingerprint.fingerprint` of the source."""
     settings: dict[str, Any]
+    """The settings of the extraction."""
     width: int
+    """Width of the extracted frames in pixels."""
     height: int
-    """Size of the extracted frames in pixels."""
+    """Height of the extracted frames in pixels."""
     rotation: int
-    """Counter-clockwise degrees that the source asked for; already applied."""
+    """Rotation of the source in degrees counter-clockwise; already applied to the frames."""
     time_base: str
     """Seconds per unit of `pts`, as a fraction: '1/12800'."""
     modified: int = 0
-    """As `recycle.video.fingerprint.modified` of the source; 0, too, if an earlier version wrote this."""
+    """`recycle.video.fingerprint.modified` of the source; 0 if unknown, as in manifests of earlier versions."""
     content: str = ""
-    """As `recycle.video.fingerprint.content` of the source; '' if an earlier version wrote this."""
+    """`recycle.video.fingerprint.content` of the source; '' in manifests of earlier versions."""
     frames: tuple[ManifestFrame, ...]
-    """In order. A listed file that is missing was deleted by hand: the shot ends there."""
+    """The extracted frames in order. If a listed file is missing because a person deleted it, the shot ends there."""
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """Manifest of an extracted source; None if `folder` is not one."""
+    """The manifest of an extracted source; None if `folder` has no valid one."""
     if not (folder / MANIFEST).is_file():
         return None
     try:
@@ -55,7 +61,8 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def folder_name(source: Path, digest: str) -> str:
-    """Name of a source's folder: its own name and 8 hex digits of `digest`, so that equal names do not collide."""
+    """Name of a source's folder: the name of the source and 8 hex digits of `digest`, so that equal names do not
+    collide."""
     name = plain(source.resolve().name if source.is_dir() else source.stem)
     name = re.sub(r"[\x00-\x1f]", "_", name.lstrip(".")) or "video"
     short = name.encode()[:180].decode("utf-8", "ignore")
@@ -63,7 +70,7 @@ def folder_name(source: Path, digest: str) -> str:
 
 
 def check_untouched(folder: Path, manifest: Manifest) -> None:
-    """Raise FootageError if a person deleted, changed or added files: such a folder is not replaced."""
+    """Raise FootageError if a person deleted, changed or added files in the folder: such a folder is not replaced."""
     written = (folder / MANIFEST).stat().st_mtime  # the manifest is written after all frames
     listed = {frame.file for frame in manifest.frames}
     found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
@@ -75,7 +82,9 @@ def check_untouched(folder: Path, manifest: Manifest) -> None:
     elif changed:
         problem = f"holds {len(changed)} frames that were changed after extraction, such as {min(changed)}"
     elif deleted:
-        problem = f"misses {deleted} frames that were deleted by hand, which extracting anew would bring back"
+        problem = f"lacks {deleted} frames that were deleted by hand, which another extraction would restore"
     else:
         return
-    raise FootageError(f"{folder} was extracted otherwise and {problem}; move it away or choose another folder")
+    raise FootageError(
+        f"{folder} was extracted with other settings and {problem}; move it away or choose another folder"
+    )

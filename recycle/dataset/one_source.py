@@ -1,4 +1,4 @@
-"""One video, or one folder of images, becomes one folder of frames in a single pass."""
+"""Extracts one video, or one folder of images, into one folder of frames in a single pass."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -40,17 +40,18 @@ def extract_source(
     *,
     threads: bool = True,
 ) -> tuple[int, list[str]]:
-    """Write the kept frames of `source` and their manifest to the folder `target`, atomically.
+    """Write the selected frames of `source` and their manifest to the folder `target`, atomically.
 
-    Returns the number of frames written and notices, one line each. `count` is told of the frames decoded;
-    `threads`: as of `Reading`.
-    Raises FootageError for a source that cannot be read, that changes meanwhile, or a crop that does not fit, OSError
-    for a target that cannot be written.
+    `fingerprint` is that of the source. `count` receives the number of frames decoded since its last call; `threads` is
+    that of `Reading`. Returns the number of frames written, and notices of one line each. Raises FootageError if the
+    source cannot be read, changes meanwhile, or is smaller than the crop; OSError if the target cannot be written.
     """
     reading = Reading(square_pixels=True, threads=threads, max_pixels=settings.max_pixels)
     with open_source(source, reading) as reader, reader.watched(), atomic_path(target) as folder:
         if reader.fingerprint() != fingerprint:
-            raise FootageError(f"{source} has changed since this began; run again when it is complete")
+            raise FootageError(
+                f"{source} changed after the extraction started; run the same command again when the file is complete"
+            )
         crop = _crop_box(source, reader.info, settings)
         size = _size(crop[2], crop[3], settings.short_side)
         folder.mkdir()
@@ -81,7 +82,7 @@ def _write_frames(
     settings: ExtractSettings,
     count: Callable[[int], None],
 ) -> tuple[list[tuple[str, int, int]], list[int]]:
-    """Name, number in the source and timestamp of each frame that is kept; numbers at which shots start."""
+    """Name, number in the source and timestamp of each written frame; and the frame numbers at which shots start."""
     rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
     duplicates = DuplicateDropper(settings.drop_duplicates)
     shots = ShotFinder(threshold=settings.cut_threshold)
@@ -106,11 +107,11 @@ def _write_frames(
 def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, reader: Source) -> Iterator[str]:
     wanted = settings.short_side
     if wanted is not None and min(size) < wanted:
-        yield f"{source}: frames stay {size[0]}×{size[1]}, smaller than the short side of {wanted}"
-    if reader.rate_assumed and reader.companions().file is not None:  # of images it is known
-        yield f"{source}: it states no frame rate: {ASSUMED_RATE} frames per second are assumed"
+        yield f"{source}: frames keep their size of {size[0]}×{size[1]}, below the short side of {wanted}"
+    if reader.rate_assumed and reader.companions().file is not None:  # images have no rate of their own
+        yield f"{source}: no frame rate is stated; {ASSUMED_RATE} frames per second are assumed"
     if reader.deinterlaced:
-        yield f"{source}: {reader.deinterlaced} frames were interlaced: they were deinterlaced"
+        yield f"{source}: {reader.deinterlaced} interlaced frames were deinterlaced"
     if reader.bad and reader.damaged:
         yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(list(reader.bad))}"
     elif reader.damaged:
@@ -130,7 +131,7 @@ def _crop_box(source: Path, info: StreamInfo, settings: ExtractSettings) -> tupl
 
 
 def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Size after shrinking to `short_side`; frames are never enlarged."""
+    """Size after reduction to `short_side`; frames are never enlarged."""
     if short_side is None or min(width, height) <= short_side:
         return width, height
     scale = short_side / min(width, height)

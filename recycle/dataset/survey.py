@@ -1,7 +1,7 @@
-"""How the two sides of a training are: of what kind, how far apart, how alike in layout. Before anything is extracted.
+"""Compares the footage of two domains before training: kind of content, distance, and similarity of layout.
 
-It looks through the network that also serves training, EfficientNet-Lite0, never through the one that judges results.
-A few frames, evenly spread, are read: it takes about as long for hours of footage as for seconds.
+It uses the features of EfficientNet-Lite0, which also serves in training, and never those of the network that scores
+results. It reads a few evenly spread frames, so that its duration does not depend on the length of the footage.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,53 +24,54 @@ from recycle.networks.features import FeatureNetwork, open_network, pooled
 from recycle.video.flow import optical_flow
 
 STRIDES = (8, 16, 32)
-"""Of the levels of features that are compared: from textures to things."""
+"""Strides of the compared feature levels, from textures to objects."""
 UNRELATED = 9.0
 """Kernel distance of unrelated footage. Measured, at these sizes: two halves of one film 0.2 to 0.5, two people in one
 room 1.8, two simulated roads 2.9, a street by day and by night 3.5, cows and a camel 5.4, a street and its label maps
 6.2, a simulated and a real road 6.6, cows and a road 7.7, a street and people in a room 9 to 10.5."""
 GRID = 7
-"""Cells, each way, in which layouts are compared."""
+"""Number of cells per side in which layouts are compared."""
 FAR, UNLIKE = 0.75, 0.2
-"""Gap from which on, and alignment below which, sides have no common layout. Measured gap and alignment: a simulated
-and a real road 0.73 and 0.26, cows and a camel 0.60 and 0.29; cows and a road 0.85 and 0.02, people and a road 1.00 and
-0.06."""
+"""Domains with a gap of at least FAR and an alignment below UNLIKE have no common layout. Measured gap and alignment:
+a simulated and a real road 0.73 and 0.26, cows and a camel 0.60 and 0.29; cows and a road 0.85 and 0.02, people and a
+road 1.00 and 0.06."""
 STILL = 5.0
-"""Grey levels by which the median pixel of a still camera's film deviates over time, at most. Measured: fixed cameras
-0.6 to 3, moving ones 17 to 39; a highway with a constant sky, 2, is told by its motion."""
+"""Maximum standard deviation over time, in grey levels, of the median pixel if the camera is fixed. Measured: fixed
+cameras 0.6 to 3, moving ones 17 to 39; a highway with a constant sky has 2 and is recognised by its motion."""
 MOVED = 0.25
-"""Pixels that the median pixel of a frame of 112 lines moves between frames of a still camera's film, at most."""
+"""Maximum motion in pixels of the median pixel between frames of 112 lines if the camera is fixed."""
 SAME = 0.5
-"""Grey levels by which near-duplicates differ on average, at most."""
+"""Maximum average difference in grey levels between near-duplicates."""
 REPEATED = 0.5
-"""Share of repeated frames of what is extracted above which it is said."""
+"""Proportion of repeated extracted frames above which there is a warning."""
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Side:
-    """What the footage of one domain is like."""
+    """Properties of the footage of one domain."""
 
     width: int
+    """Width in square pixels of the upright frames of the source with the shortest side."""
     height: int
-    """Of the upright frames, in square pixels; of the source with the shortest side."""
+    """Height in square pixels of these frames."""
     fps: float
     """Frames per second, the median over the sources."""
     frames: int
-    """As the sources claim; of many sources, about so many."""
+    """Number of frames that the sources state; extrapolated if there are many sources."""
     labels: bool = False
     """Whether it consists of flat areas of few colours, as label maps do."""
     street_labels: bool = False
-    """Whether their colours are those of the procedural street's labels."""
+    """Whether its colours are those of the procedural street's labels."""
     grey: bool = False
-    """Whether it has no colours."""
+    """Whether it is greyscale."""
     extracted: bool = False
-    """Whether its frames are on disk already, at the size that they have."""
+    """Whether its frames are already extracted, at their final size."""
     still: bool = False
-    """Whether the camera stands still."""
+    """Whether the camera is fixed."""
     duplicates: float = 0.0
-    """Share of the frames that the next one repeats."""
+    """Proportion of frames that the next frame repeats, in [0, 1]."""
 
     @property
     def short_side(self) -> int:
@@ -80,70 +81,71 @@ class Side:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at both sides shows."""
+    """The comparison of both domains."""
 
     a: Side
     b: Side
     gap: float
-    """How far the sides are apart, 0: the same, 1: as far as unrelated footage. Unbiased squared maximum mean
-    discrepancy (Gretton et al., JMLR 2012) of pooled features, kernel (xᵀy / d + 1)³ as in KID, mean over STRIDES,
-    divided by UNRELATED, within [0, 1]."""
+    """Distance of the domains in [0, 1]; 0: identical, 1: as far apart as unrelated footage. Unbiased squared maximum
+    mean discrepancy (Gretton et al., JMLR 2012) of pooled features with the kernel (xᵀy / d + 1)³ as in KID, averaged
+    over STRIDES, divided by UNRELATED and clamped."""
     aligned: float
-    """How alike the layouts are, 0: not, 1: the same: correlation of the mean feature maps, on GRID × GRID cells, less
-    each channel's mean; mean over STRIDES, at least 0."""
+    """Similarity of the layouts in [0, 1]; 0: none, 1: identical. Correlation of the mean feature maps on GRID × GRID
+    cells, after each channel's mean is subtracted, averaged over STRIDES and clamped at 0."""
 
     @property
     def labelled(self) -> bool:
-        """Whether a side holds label maps."""
+        """Whether at least one domain consists of label maps."""
         return self.a.labels or self.b.labels
 
     @property
     def unrelated(self) -> bool:
-        """Whether photographs of both sides have no common layout. Label maps may, however far they are."""
+        """Whether photographs of both domains have no common layout. Never true with label maps, which may be aligned
+        at any gap."""
         return self.gap >= FAR and self.aligned < UNLIKE and not self.labelled
 
     def in_words(self, names: Names = LETTERS) -> list[str]:
-        """What to know before training, one line each; names: of the domains."""
+        """What the user should know before training, one line each; `names` are those of the domains."""
         return list(self._lines(names))
 
     def _lines(self, names: Names) -> Iterator[str]:
         far = _grade(self.gap, ((0.08, "hardly"), (0.25, "a little"), (0.5, "clearly"), (FAR, "far")), "very far")
-        alike = _grade(self.aligned, ((UNLIKE, "not alike"), (0.5, "a little alike")), "much alike")
+        alike = _grade(self.aligned, ((UNLIKE, "not similar"), (0.5, "a little similar")), "very similar")
         yield (
-            f"the sides are {far} apart (gap {self.gap:.2f}; 1 is unrelated footage) and {alike} in layout "
+            f"the domains are {far} apart (gap {self.gap:.2f}; 1 is unrelated footage) and {alike} in layout "
             f"(aligned {self.aligned:.2f})"
         )
         if self.unrelated:
             yield (
-                "footage so different may have no true counterparts: expect colours and textures to change rather "
-                "than things, or choose footage that shows the same kinds of things in the same places"
+                "footage this different may have no true counterparts: expect changes of colours and textures rather "
+                "than of objects, or choose footage that shows the same kinds of objects in the same places"
             )
         for name, side, other in zip(names, (self.a, self.b), (self.b, self.a), strict=True):
             if side.labels:
                 yield f"domain {name} holds label maps: few colours with sharp edges"
             if side.grey:
-                invent = "" if other.grey else ", which the other direction must invent"
+                invent = "" if other.grey else "; translating it must invent them"
                 yield f"domain {name} has no colours{invent}"
             if side.still:
-                yield f"the camera of domain {name} stands still"
-            if side.extracted and side.duplicates > REPEATED:  # else extraction leaves them out
+                yield f"the camera of domain {name} is fixed"
+            if side.extracted and side.duplicates > REPEATED:  # otherwise extraction drops them
                 yield (
-                    f"{side.duplicates:.0%} of the frames of domain {name} repeat the one before: little is learned "
-                    "of motion; extract with a lower extract.fps"
+                    f"{side.duplicates:.0%} of the frames of domain {name} repeat the previous one, so little motion "
+                    "can be learned; extract with a lower extract.fps"
                 )
 
 
 def survey(a: Sequence[Path], b: Sequence[Path], *, eyes: FeatureNetwork | None = None) -> Survey:
-    """Survey the footage of both domains: videos, folders of videos or of images, or extracted frames.
+    """Compare the footage of both domains: videos, folders of videos or of images, or extracted frames.
 
-    eyes: an opened lite0, where there is one; on the CPU. Raises FootageError, in one line, for footage that does not
-    exist, or of which nothing can be read; ConfigError where the network's package is absent.
+    `eyes` is an opened lite0 on the CPU; None opens one. Raises FootageError if footage does not exist or nothing in it
+    can be read; ConfigError if the network's package is not installed.
     """
     return _compare(glance(a), glance(b), eyes or open_network("lite0"))
 
 
 def survey_shots(a: Sequence[Shot], b: Sequence[Shot], *, eyes: FeatureNetwork | None = None) -> Survey:
-    """The same of extracted frames, at least one of each side. Raises FootageError for one that cannot be read."""
+    """Compare extracted frames, at least one of each domain; otherwise as `survey`."""
     return _compare(glance_at_shots(a), glance_at_shots(b), eyes or open_network("lite0"))
 
 
@@ -198,7 +200,7 @@ def _is_still(frames: Sequence[Pixels], pairs: Sequence[tuple[Pixels, Pixels]]) 
 
 
 def _correlation(x: Tensor, y: Tensor) -> float:
-    """Of two mean feature maps (C, H, W), each channel less its mean."""
+    """Correlation of two mean feature maps (C, H, W), after each channel's mean is subtracted."""
     x, y = (level - level.mean((1, 2), keepdim=True) for level in (x, y))
     return float((x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-6))
 

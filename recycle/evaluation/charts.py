@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
 
 _LOSS = "loss/"
 _SIDES = (*(d.name for d in DIRECTIONS), *DOMAINS)
-"""Parts of the tags that belong to a direction or a domain."""
+"""Parts of a tag that denote a direction or a domain."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Chart:
 def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LETTERS) -> list[Chart]:
     """One chart per quantity, losses first; tags that differ by `_a`, `_b`, `_ab` or `_ba` share one.
 
-    So do those of scores, such as `score/ab_content`.
-    names: of the domains. Steps count from 0. Curves without points are left out.
+    So do tags of scores that differ by the direction, such as `score/ab_content`. `names` are those of the domains.
+    Steps count from 0. Curves without points are left out.
     """
     tags = [(*_split(tag), points) for tag, points in curves.items() if points]
     tags.sort(key=lambda tag: _order(*tag[:2]))
@@ -61,7 +61,8 @@ def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LET
 def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], names: Names = LETTERS) -> list[Chart]:
     """One chart per tag, losses first, with a line for each run that has it.
 
-    `runs`: name → curves; `names`: of the domains. The number of a run's colour is its place in `runs`, in every chart.
+    `runs`: name → curves; `names` are those of the domains. The number of a run's colour is its place in `runs`, in
+    every chart.
     """
     tags = {tag: _split(tag) for curves in runs.values() for tag, points in curves.items() if points}
     found = []
@@ -80,7 +81,7 @@ def _split(tag: str) -> tuple[str, str]:
 
 
 def _side(ending: str, names: Names) -> str:
-    """The direction or the domain that the ending of a tag stands for."""
+    """Label of the direction or domain that `ending` denotes; '' for ''."""
     shown: dict[str, str] = {"": ""} | {each: names.of(each) for each in DOMAINS}
     shown |= {d.name: names.way(d) for d in DIRECTIONS}
     return shown[ending]

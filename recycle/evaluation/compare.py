@@ -76,7 +76,9 @@ def write_comparison(
     ranking: Ranking,
     names: Names = LETTERS,
 ) -> bool:
-    """Write the page to `path` (atomically); `rows` are the clips through each run's model, `names` the domains'.
+    """Write the page to `path` (atomically).
+
+    `rows` are the clips through each run's model; `names` are those of the domains.
 
     The result and the errors are those of recycle.evaluation.page.write_page.
     """
@@ -111,8 +113,9 @@ def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
 
 
 def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> list[tuple[Figure, list[ScoreRow]]]:
-    """The rows of the table of scores, by figure; `runs` are metrics, empty where a run has none; `names`: of the
-    domains.
+    """The rows of the table of scores, by figure.
+
+    `runs` are metrics, empty if a run has none; `names` are those of the domains.
 
     The best of each row is marked, unless the untouched input's figures tell that the runs were tested on
     other clips.

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 
 def findings(scores: Mapping[str, float], names: Names = LETTERS) -> list[str]:
-    """One line for each failure among the scores of recycle.evaluation.evaluate; names: of the domains."""
+    """One line for each failure among the scores of recycle.evaluation.evaluate; `names` are those of the domains."""
     return [finding.text for finding in find_failures(scores, names)]
 
 

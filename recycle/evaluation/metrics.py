@@ -19,7 +19,6 @@ from recycle.evaluation.palette import Palette
 from recycle.video.flow import Flow, ends, optical_flow, sample
 
 Pixels = NDArray[np.uint8]
-"""Class name → RGB."""
 
 SMALLEST = 16
 """Least height and width of a frame that can be scored (optical flow needs 12)."""
@@ -186,7 +185,7 @@ def _edges(frame: Pixels) -> NDArray[np.float64]:
 
 
 def _nearest(frame: Pixels, palette: Palette) -> NDArray[np.intp]:
-    """For each pixel the number of the label whose colour is nearest, the first of several: (H, W)."""
+    """The number of the label with the nearest colour at each pixel, (H, W); the first one of equally near labels."""
     pixels = frame.astype(np.int32)
     nearest, least = np.zeros(frame.shape[:2], np.intp), np.full(frame.shape[:2], np.iinfo(np.int32).max)
     for number, colour in enumerate(palette.values()):

@@ -1,4 +1,4 @@
-"""The colours of label maps: those of the procedural street, or of a file."""
+"""Colours of label maps: those of the procedural street, or those of a palette file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,20 +10,21 @@ from recycle.safe_text import brief, printable
 from recycle.street.film import LABELS
 
 Palette = Mapping[str, tuple[int, int, int]]
-"""Label → its colour, R, G and B from 0 to 255."""
+"""Label → its colour (R, G, B), each from 0 to 255."""
 
 LARGEST_FILE = 1 << 16
-"""Bytes."""
+"""Maximum size of a palette file in bytes."""
 MOST_LABELS, LONGEST_LABEL = 256, 100
+"""Maximum number of labels, and maximum length of a label in characters."""
 _LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
 
 
 def open_palette(palette: Literal["street"] | Path) -> Palette:
-    """The labels of the street, or those of a text file with a line `R G B name` for each.
+    """The labels of the street, or those of a text file that has a line `R G B name` for each label.
 
-    Such a file comes with CamVid (Brostow et al. 2009) as label_colors.txt. Empty lines and lines that begin with # are
-    skipped. Raises ConfigError, in one line that names the file and the line, for anything else, for a number above 255
-    or a label or colour that comes twice; and for fewer than 2 or more than MOST_LABELS labels.
+    CamVid (Brostow et al. 2009) contains such a file, label_colors.txt. Empty lines and lines that begin with # are
+    skipped. Raises ConfigError, whose single line names the file and the line, for any other content, a number above
+    255, a repeated label or colour, fewer than 2 labels, or more than MOST_LABELS labels.
     """
     return dict(LABELS) if palette == "street" else _read(palette)
 
@@ -44,25 +45,25 @@ def _read(file: Path) -> Palette:
             raise ConfigError(f"{where}: a palette has at most {MOST_LABELS} labels; leave some out")
     if len(labels) < 2:
         raise ConfigError(
-            f"{file} is no palette: it has {len(labels)} labels and needs at least 2; write a line for each, such as "
-            "'128 64 128 road'"
+            f"{file} is not a palette: it has {len(labels)} labels and needs at least 2; write a line for each, such "
+            "as '128 64 128 road'"
         )
     return labels
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Numbers and texts of the lines that hold something."""
+    """Number and text of each line that is neither empty nor a comment."""
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigError(f"cannot read the palette {file}: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
-        raise ConfigError(f"{file} is no palette: it has more than {LARGEST_FILE >> 10} KiB")
+        raise ConfigError(f"{file} is not a palette: it has more than {LARGEST_FILE >> 10} KiB")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is no palette: it is not text in UTF-8") from error
+        raise ConfigError(f"{file} is not a palette: it is not text in UTF-8") from error
     for number, line in enumerate(lines, 1):
         if (text := line.strip()) and not text.startswith("#"):
             yield number, text

@@ -116,7 +116,7 @@ class ScoreRow:
 
     figure: Figure
     cells: tuple[Cell, ...]
-    """One for each of `DIRECTIONS`."""
+    """One cell for each of `DIRECTIONS`."""
 
 
 def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
@@ -132,8 +132,11 @@ def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
 
 
 def score_lines(metrics: Mapping[str, float], names: Names = LETTERS) -> list[str]:
-    """The table as lines of at most 80 columns, for a terminal: of each direction that has scores, the translation's,
-    the untouched input's and the truth's. names: of the domains."""
+    """The table as lines of at most 80 columns, for a terminal.
+
+    Each direction that has scores shows those of the translation, the untouched input and the truth. `names` are those
+    of the domains.
+    """
     shown = [d for d in DIRECTIONS if any(f"{name}_{d.name}" in metrics for name, _ in figures(metrics))]
     lines, rows = [], score_rows(metrics)
     for d in shown:

@@ -1,7 +1,7 @@
 """Adversarial losses on patch logits.
 
-Logits are (B, T, …): every reduction is the mean over the batch and the patches and the *sum* over the T
-frames, as the paper's formulas sum over time. All are computed in float32 or finer.
+Logits are (B, T, …). Every reduction is the mean over the batch and the patches and the *sum* over the T frames,
+because the paper's formulas sum over time. All losses are computed in float32, or in float64 for float64 inputs.
 """
 
 from collections.abc import Callable
@@ -12,25 +12,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Form = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
+"""Form of the adversarial loss."""
 
 
 def sum_over_frames(values: Tensor) -> Tensor:
-    """(B, T, …) → scalar: mean over all axes but T, sum over T."""
+    """(B, T, …) → scalar: mean over all axes except T, sum over T."""
     return at_least_float32(values).mean() * values.shape[1]
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """`values` in float32, or in float64 where they are."""
+    """`values` converted to float32; float64 stays float64."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, form: Form) -> Tensor:
-    """Loss that a discriminator minimises; D(y) = `real`, D(G(x)) = `fake`, logits (B, T, …).
+    """Loss that a discriminator minimises, a scalar; `real` = D(y) and `fake` = D(G(x)) are logits (B, T, …).
 
-    least_squares   ½ (D(y) − 1)² + ½ D(G(x))²                 Mao et al. 2017, eq. 9 (a = 0, b = c = 1)
-    minimax, non_saturating   −log σ(D(y)) − log(1 − σ(D(G(x))))   Goodfellow et al. 2014, eq. 1
-    hinge           max(0, 1 − D(y)) + max(0, 1 + D(G(x)))     Lim & Ye 2017; Miyato et al. 2018, eq. 16
-    wasserstein     D(G(x)) − D(y)                             Arjovsky et al. 2017, eq. 2
+    least_squares            ½ (D(y) − 1)² + ½ D(G(x))²            Mao et al. 2017, eq. 9 (a = 0, b = c = 1)
+    minimax, non_saturating  −log σ(D(y)) − log(1 − σ(D(G(x))))    Goodfellow et al. 2014, eq. 1
+    hinge                    max(0, 1 − D(y)) + max(0, 1 + D(G(x))) Lim & Ye 2017; Miyato et al. 2018, eq. 16
+    wasserstein              D(G(x)) − D(y)                        Arjovsky et al. 2017, eq. 2
     """
     real, fake = at_least_float32(real), at_least_float32(fake)
     match form:
@@ -45,12 +46,12 @@ def discriminator_loss(real: Tensor, fake: Tensor, form: Form) -> Tensor:
 
 
 def generator_loss(fake: Tensor, form: Form) -> Tensor:
-    """Loss that a generator minimises; D(G(x)) = `fake`, logits (B, T, …).
+    """Loss that a generator minimises, a scalar; `fake` = D(G(x)) are logits (B, T, …).
 
-    least_squares    (D(G(x)) − 1)²          Mao et al. 2017, eq. 9, without the ½, as in CycleGAN
-    minimax          log(1 − σ(D(G(x))))     Goodfellow et al. 2014, eq. 1; the paper's L_g
-    non_saturating   −log σ(D(G(x)))         Goodfellow et al. 2014, section 3
-    hinge, wasserstein   −D(G(x))            Lim & Ye 2017; Arjovsky et al. 2017
+    least_squares       (D(G(x)) − 1)²         Mao et al. 2017, eq. 9, without the ½, as in CycleGAN
+    minimax             log(1 − σ(D(G(x))))    Goodfellow et al. 2014, eq. 1; the paper's L_g
+    non_saturating      −log σ(D(G(x)))        Goodfellow et al. 2014, section 3
+    hinge, wasserstein  −D(G(x))               Lim & Ye 2017; Arjovsky et al. 2017
     """
     fake = at_least_float32(fake)
     match form:
@@ -65,10 +66,11 @@ def generator_loss(fake: Tensor, form: Form) -> Tensor:
 
 
 def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
-    """(‖∇D(ŷ)‖₂ − 1)² at ŷ = mix·y + (1 − mix)·G(x), mean over the frames.
+    """(‖∇D(ŷ)‖₂ − 1)² at ŷ = mix·y + (1 − mix)·G(x), averaged over the frames.
+
+    real, fake: (N, 3, H, W); mix: (N, 1, 1, 1) uniform in [0, 1]; `judge` returns logits (N, …).
 
     Source: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
-    real, fake: (N, 3, H, W); mix: (N, 1, 1, 1) uniform in [0, 1]; `judge` gives logits (N, …).
     """
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     logits = at_least_float32(judge(between)).reshape(len(between), -1).mean(1)
@@ -77,10 +79,11 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tens
 
 
 def r1_penalty(judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """½ ‖∇D(y)‖², mean over the frames: what γ multiplies in the R1 penalty.
+    """½ ‖∇D(y)‖², averaged over the frames: the R1 penalty without its factor γ.
+
+    real: (N, C, H, W); `judge` returns logits (N, …), whose mean over each frame is D(y).
 
     Source: Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", eq. 9.
-    real: (N, C, H, W); `judge` gives logits (N, …), of which each frame's mean is D(y).
     """
     real = real.detach().requires_grad_()
     logits = at_least_float32(judge(real)).reshape(len(real), -1).mean(1)

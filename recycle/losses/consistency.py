@@ -1,8 +1,8 @@
 """Losses that compare frames with frames: cycle, recycle, recurrent, identity, unsupervised, paired.
 
-Clips are (B, T, 3, H, W) in [-1, 1]. ‖·‖² of the formulas is the mean over batch, channels and pixels,
-of squares ("l2") or of absolute values ("l1", the original code's choice); sums over time are sums.
-The functions cover one direction; x is of the domain that the loss comes back to.
+Clips are (B, T, 3, H, W) in [-1, 1]; all losses are scalars. ‖·‖² of the formulas is the mean over batch, channels and
+pixels of squares ("l2") or of absolute values ("l1", as in the original code); sums over time are sums. Each function
+covers one direction; x is the clip to which the translation is compared.
 """
 
 from typing import Literal
@@ -12,6 +12,7 @@ from torch import Tensor
 from recycle.losses.adversarial import at_least_float32, sum_over_frames
 
 Distance = Literal["l1", "l2"]
+"""Distance between frames: mean absolute ("l1") or mean squared ("l2") difference."""
 
 
 def frame_distance(x: Tensor, y: Tensor, distance: Distance) -> Tensor:
@@ -36,29 +37,34 @@ def recurrent_loss(x_next: Tensor, predicted: Tensor, distance: Distance) -> Ten
 
 
 def identity_loss(x: Tensor, same: Tensor, distance: Distance) -> Tensor:
-    """Σ_t ‖x_t − G_X(x_t)‖; `same` = G_X(x): a frame already in X stays as it is (Zhu et al. 2017, 5.2)."""
+    """Σ_t ‖x_t − G_X(x_t)‖; `same` = G_X(x): a frame that is already in X stays unchanged (Zhu et al. 2017, 5.2)."""
     return frame_distance(x, same, distance)
 
 
 def unsupervised_spatial_loss(warped: Tensor, of_warped: Tensor, distance: Distance) -> Tensor:
-    """‖W(G_Y(x)) − G_Y(W(x) + Δ)‖ for a synthetic motion W and noise Δ (recycle.losses.flow).
+    """‖W(G_Y(x)) − G_Y(W(x) + Δ)‖ for a synthetic motion W and noise Δ (see `recycle.losses.flow`).
 
-    Source: Wang et al., "Learning Temporally and Semantically Consistent Unpaired Video-to-video Translation
-    Through Pseudo-Supervision From Synthetic Optical Flow" (AAAI 2022), the unsupervised spatial loss.
+    `warped` = W(G_Y(x)); `of_warped` = G_Y(W(x) + Δ). Source: Wang et al., "Learning Temporally and Semantically
+    Consistent Unpaired Video-to-video Translation Through Pseudo-Supervision From Synthetic Optical Flow" (AAAI 2022),
+    the unsupervised spatial loss.
     """
     return frame_distance(warped, of_warped, distance)
 
 
 def unsupervised_recycle_loss(warped: Tensor, back: Tensor, distance: Distance) -> Tensor:
-    """‖W(x) − G_X(W(G_Y(x)) + Δ)‖ for a synthetic motion W (Wang et al. 2022, the unsupervised recycle loss)."""
+    """‖W(x) − G_X(W(G_Y(x)) + Δ)‖ for a synthetic motion W (Wang et al. 2022, the unsupervised recycle loss).
+
+    `warped` = W(x); `back` = G_X(W(G_Y(x)) + Δ).
+    """
     return frame_distance(warped, back, distance)
 
 
 def paired_loss(truth: Tensor, translated: Tensor) -> Tensor:
-    """Σ_t ‖y_t − G_Y(x_t)‖₁, y the true counterpart of x (Isola et al. 2017, "pix2pix", eq. 3)."""
+    """Σ_t ‖y_t − G_Y(x_t)‖₁; `truth` = y, the true counterpart of x (Isola et al. 2017, "pix2pix", eq. 3)."""
     return frame_distance(truth, translated, "l1")
 
 
 def distillation_loss(taught: Tensor, translated: Tensor) -> Tensor:
-    """Σ_t ‖T_Y(x_t) − G_Y(x_t)‖₁, T_Y the teacher's generator (distillation of outputs: Hinton et al. 2015)."""
+    """Σ_t ‖T_Y(x_t) − G_Y(x_t)‖₁; `taught` = T_Y(x) by the teacher's generator (output distillation: Hinton et al.
+    2015)."""
     return frame_distance(taught, translated, "l1")

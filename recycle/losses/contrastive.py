@@ -1,4 +1,4 @@
-"""PatchNCE: what a patch becomes must tell which patch it was."""
+"""PatchNCE: each translated patch must match its source patch better than other source patches."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,17 @@ from torch.nn import functional as F
 from recycle.losses.adversarial import at_least_float32
 
 TEMPERATURE = 0.07
+"""Temperature of the softmax."""
 PATCHES = 256
-"""Patches drawn from each frame and layer."""
+"""Maximum number of patches drawn from each frame and layer."""
 
 
 def patch_nce_loss(translated: Sequence[Tensor], source: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of finding, for each patch of G(x), the patch of x at its place among those of its frame.
+    """Cross-entropy of identifying, for each patch of G(x), the patch of x at the same place among those of its frame.
 
-    translated, source: for each layer the projected patches (N, S, C) of unit length, S places of each of N
-    frames, the same places in both. Gradients flow into `translated` alone, as in CUT. Mean over patches and
-    layers.
+    translated, source: for each layer the projected patches (N, S, C) of unit length, at the same S places of N frames.
+    Gradients flow only into `translated`, as in CUT. The result is the mean over patches and layers.
+
     Source: Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation" (ECCV 2020), eq. 3.
     """
     losses = []
@@ -31,7 +32,7 @@ def patch_nce_loss(translated: Sequence[Tensor], source: Sequence[Tensor]) -> Te
 
 
 def draw_places(layer: Tensor) -> Tensor:
-    """Places of patches in (N, C, H, W): at most PATCHES indices of H·W, each at most once."""
+    """Random places of patches in a layer (N, C, H, W): at most PATCHES distinct indices of H·W, (S,) int64."""
     count = layer.shape[-2] * layer.shape[-1]
     return torch.randperm(count, device=layer.device)[:PATCHES]
 

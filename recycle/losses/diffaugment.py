@@ -1,9 +1,9 @@
-"""Differentiable augmentation of what the discriminators see.
+"""Differentiable augmentation of the discriminators' input.
 
-Source: Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (NeurIPS 2020), eq. 6–7 and
-appendix: colour, translation by up to an eighth, cutout of a square of half the side. Real and translated frames
-are changed alike in distribution, in the losses of discriminators and generators, so that what is learned is not
-the change itself. "noise" is instance noise (Sønderby et al. 2017).
+Source: Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (NeurIPS 2020), eq. 6–7 and appendix:
+colour, translation by up to an eighth, cutout of a square of half the side. Real and translated frames are augmented
+with the same distribution, in the losses of discriminators and generators, so that the generators do not learn the
+augmentation. "noise" is instance noise (Sønderby et al. 2017).
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,15 @@ import torch
 from torch import Tensor
 
 NOISE = 0.1
+"""Standard deviation of the policy "noise"."""
 
 
 def augment(frames: Tensor, policies: Sequence[str]) -> Tensor:
-    """(N, C, H, W) in [-1, 1] → the same shape; each frame is changed by its own random numbers."""
+    """(N, C, H, W) in [-1, 1] → the same shape; each frame is augmented with its own random numbers.
+
+    `policies` are applied in order: "colour", "translation", "cutout", "noise". Values may leave [-1, 1]. Raises
+    ValueError for an unknown policy.
+    """
     for policy in policies:
         match policy:
             case "colour":
@@ -40,7 +45,7 @@ def _brightness(frames: Tensor) -> Tensor:
 
 
 def _saturation(frames: Tensor) -> Tensor:
-    pixels = frames.unflatten(1, (-1, 3))  # a discriminator of clips or of pairs sees several frames
+    pixels = frames.unflatten(1, (-1, 3))  # discriminators of clips or pairs take several frames as channels
     grey = pixels.mean(2, keepdim=True)
     return ((pixels - grey) * _draw(frames, 0, 2)[:, None] + grey).flatten(1, 2)
 
@@ -51,7 +56,7 @@ def _contrast(frames: Tensor) -> Tensor:
 
 
 def _translation(frames: Tensor) -> Tensor:
-    """Shift by up to an eighth each way; what comes in is 0."""
+    """Shift by up to an eighth of the side in each direction; pixels from outside are 0."""
     count, _, height, width = frames.shape
     rows = _positions(count, height, frames.device)
     columns = _positions(count, width, frames.device)

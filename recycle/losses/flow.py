@@ -1,4 +1,4 @@
-"""Synthetic motion: smooth random flows, and frames moved along them."""
+"""Synthetic motion: smooth random flows, and frames warped by them."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,20 @@ from torch.nn import functional as F
 from recycle.losses.adversarial import at_least_float32
 
 MOTION = 0.03
-"""Standard deviation of the local motion, as a part of the short side."""
+"""Standard deviation of the local motion, as a fraction of the short side."""
 SHIFT = 0.04
-"""Largest shift of a whole frame, as a part of the short side."""
+"""Maximum shift of a whole frame, as a fraction of the short side."""
 CELLS = 3
-"""Cells of the coarse grid, per short side, at which local motion is drawn."""
+"""Number of cells per short side in the coarse grid of local motion."""
 NOISE = 0.02
-"""Least standard deviation of the noise on a moved frame; the greatest is twice this."""
+"""Minimum standard deviation of the noise on a warped frame; the maximum is twice this."""
 
 
 def synthetic_flow(frames: Tensor) -> Tensor:
-    """Draw a flow for each clip of (B, T, C, H, W): (B, 2, H, W) float32, x and y in pixels.
+    """Random flow for each clip of (B, T, C, H, W): (B, 2, H, W) float32, x and y in pixels.
 
-    A normal draw on a coarse grid, interpolated, and a shift of the whole frame: after Wang et al. (AAAI 2022),
-    section 3.3, where both are given in pixels (8 and 10 at 256); here they scale with the frame.
+    It is the sum of normal noise on a coarse grid, interpolated, and a shift of the whole frame. Source: Wang et al.
+    (AAAI 2022), section 3.3, where both are given in pixels (8 and 10 at 256); here they scale with the frame.
     """
     batch, height, width, device = frames.shape[0], *frames.shape[-2:], frames.device
     short = min(height, width)
@@ -31,10 +31,10 @@ def synthetic_flow(frames: Tensor) -> Tensor:
 
 
 def warp(clip: Tensor, flow: Tensor) -> Tensor:
-    """Move all frames of (B, T, C, H, W) along (B, 2, H, W), bilinear: out(p) = in(p + flow(p)).
+    """Warp all frames of (B, T, C, H, W) by a flow (B, 2, H, W) in pixels, bilinearly: out(p) = in(p + flow(p)).
 
-    What comes from outside of the frame is its mirror image. Places are computed in float32 or finer: in bf16 they
-    would be off by up to half a pixel.
+    Pixels outside the frame are mirrored. The result has the dtype of `clip`. Positions are computed in float32 or
+    float64: in bfloat16 they would be wrong by up to half a pixel.
     """
     frames, (height, width) = clip.shape[1], clip.shape[-2:]
     y, x = torch.meshgrid(
@@ -52,6 +52,6 @@ def warp(clip: Tensor, flow: Tensor) -> Tensor:
 
 
 def add_noise(clip: Tensor) -> Tensor:
-    """`clip` with normal noise of a strength drawn for each clip (Wang et al. 2022, section 3.3), kept in [-1, 1]."""
+    """`clip` with normal noise of a random strength per clip, clamped to [-1, 1] (Wang et al. 2022, section 3.3)."""
     strength = NOISE * (1 + torch.rand(len(clip), 1, 1, 1, 1, device=clip.device, dtype=clip.dtype))
     return (clip + strength * torch.randn_like(clip)).clamp(-1, 1)

@@ -1,1 +1,1 @@
-"""Generator, discriminator, predictor, and the bundle they are saved in."""
+"""Generators, discriminators, predictors, frozen feature networks, and the bundle in which a model is saved."""

@@ -10,7 +10,7 @@ from recycle.networks.registry import make_generator, make_predictor
 
 
 class BothWays(nn.Module):
-    """Generators and predictors under the names that bundles and checkpoints have for them: see `Direction`."""
+    """Generators and predictors, named as in bundles and checkpoints (see `Direction`)."""
 
     gen_ab: GeneratorNetwork
     gen_ba: GeneratorNetwork
@@ -18,7 +18,7 @@ class BothWays(nn.Module):
     pred_b: PredictorNetwork | None
 
     def __init__(self, networks: NetworkSettings, *, predictors: bool, pretrained: bool = False) -> None:
-        """Raises ConfigError for a network that cannot be built."""
+        """Build the networks. Raises ConfigError if a network cannot be built."""
         super().__init__()
         for d in DIRECTIONS:
             self.add_module(d.generator, make_generator(networks.generator, pretrained=pretrained))
@@ -31,6 +31,6 @@ class BothWays(nn.Module):
         return generator
 
     def predictor(self, d: Direction) -> PredictorNetwork | None:
-        """The predictor that continues the translations of a direction; None: there are no predictors."""
+        """The predictor of a direction's target domain; None if there are no predictors."""
         predictor: PredictorNetwork | None = getattr(self, d.predictor)
         return predictor

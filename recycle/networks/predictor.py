@@ -14,10 +14,10 @@ from recycle.networks.resample import Double, Halve
 
 
 class PredictorNetwork(nn.Module):
-    """Base of all predictors. A kind of predictor defines `forward`, for frames of any size."""
+    """Base class of predictors. A subclass defines `forward` for frames of any size."""
 
     multiple = 1
-    """The network works on sides that are multiples of this; it pads other frames itself."""
+    """The network pads frames internally to sides that are multiples of this."""
 
     def forward(self, past: Tensor) -> Tensor:
         """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
@@ -27,15 +27,15 @@ class PredictorNetwork(nn.Module):
 class SmpPredictor(PredictorNetwork):
     """`segmentation_models_pytorch.Unet` that predicts the change from the last frame to the next.
 
-    It starts as a copy of the last frame: the last convolution is 0 (as the last layer of residual branches in Goyal
-    et al. 2017, section 5.1), so the recycle loss has something to rely on from the first step.
+    It starts as a copy of the last frame, because its last convolution is 0 (as the last layer of residual branches in
+    Goyal et al. 2017, section 5.1); so the recycle loss has usable predictions from the first step.
 
-    Its BatchNorm is replaced by GroupNorm (Wu & He 2018), which works at batch 1 and keeps the frames of a
-    batch independent. Weights are never downloaded.
+    Its BatchNorm is replaced by GroupNorm (Wu & He 2018), which works at batch size 1 and keeps the frames of a batch
+    independent. Weights are never downloaded. Raises ConfigError for an unknown encoder.
     """
 
     def __init__(self, settings: SmpSettings) -> None:
-        import segmentation_models_pytorch as smp  # takes seconds, and other predictors do without
+        import segmentation_models_pytorch as smp  # takes seconds, and other predictors do not need it
 
         super().__init__()
         check_encoder(settings)
@@ -116,7 +116,7 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
 
 
 def check_encoder(settings: SmpSettings) -> None:
-    """Raise ConfigError for all but the architectures that smp and timm bring: other names load from elsewhere."""
+    """Raise ConfigError unless the encoder's architecture is part of smp or timm; others would be downloaded."""
     import segmentation_models_pytorch as smp
     import timm
 

@@ -1,4 +1,4 @@
-"""Discriminator that looks through a frozen pretrained network."""
+"""Discriminator on the features of a frozen pretrained network."""
 
 import math
 
@@ -14,23 +14,24 @@ from recycle.networks.features import open_network
 from recycle.networks.initialise import initialise
 
 ENLARGED = 1.5
-"""The frozen network sees frames enlarged so many times: it was trained on things that are larger than those in the
-small frames of training."""
+"""Factor by which frames are enlarged for the frozen network, which was trained on larger objects than those in the
+small training frames."""
 
 
 class ProjectedDiscriminator(DiscriminatorNetwork):
-    """Judge the features that a frozen network sees, at several strides: what it cannot see, it cannot object to.
+    """Judges the features of a frozen network at several strides.
 
-    Features are mixed at random across channels (1×1) and, from coarse to fine, across scales (3×3 after bilinear
-    up-sampling); neither is trained. A head of three spectrally normalised convolutions judges each level. Of pairs and
-    clips the features of all frames are mixed together. Without the unit variance of what the heads see, the gradient
-    that reaches a generator is hundreds of times PatchGAN's.
+    Features are mixed randomly across channels (1×1) and, from coarse to fine, across scales (3×3 after bilinear
+    up-sampling); these mixtures are not trained. A head of three spectrally normalised convolutions judges each level.
+    For pairs and clips, the features of all frames are mixed together. The heads' inputs are scaled to unit variance;
+    without this, the gradient that reaches a generator is hundreds of times PatchGAN's.
 
-    Source: Sauer et al., "Projected GANs Converge Faster" (NeurIPS 2021), section 3.2, with 3×3 heads on maps in place
-    of theirs that halve the size, since here every patch is judged; and with the authors' code all logits of a frame
-    count alike, whatever their level.
+    Source: Sauer et al., "Projected GANs Converge Faster" (NeurIPS 2021), section 3.2, with 3×3 heads that keep the
+    size of the maps instead of halving it, because here every patch is judged. As in the authors' code, all logits of a
+    frame have the same weight, whatever their level.
 
-    channels: 3 for a frame, 6 for a pair of source and translation. The frozen network is no part of the state.
+    `channels`: 3 for a frame, 6 for a pair of source and translation. The frozen network is not part of the state.
+    Raises ConfigError if the network lacks one of the strides.
     """
 
     scale: Tensor
@@ -58,8 +59,10 @@ class ProjectedDiscriminator(DiscriminatorNetwork):
         self.heads = nn.ModuleList(_head(width) for _ in levels)
 
     def forward(self, frames: Tensor) -> Judgement:
-        """(N, channels, H, W) float in [-1, 1] → Judgement: the logits of all places of all levels in one map
-        (N, 1, 1, K), and the layers of the heads."""
+        """(N, channels, H, W) float in [-1, 1] → Judgement.
+
+        Its logits are one map (N, 1, 1, K) of all places of all levels; its layers are those of the heads.
+        """
         logits, layers = [], []
         for head, level in zip(self.heads, self._mixed(frames), strict=True):
             out = level
@@ -104,13 +107,13 @@ def _head(width: int) -> nn.Sequential:
 
 
 def _natural_noise(count: int = 4, side: int = 128) -> Tensor:
-    """Noise of the spectrum of natural pictures, amplitude 1/f (Field 1987), always the same: (N, 3, H, W) in [-1, 1].
+    """Noise with the spectrum of natural images, amplitude 1/f (Field 1987), always the same: (N, 3, H, W) in [-1, 1].
 
-    The features that EfficientNet-Lite0 has of it, at strides 8 to 32, vary as those of real frames to a factor of 1.4.
+    The spread of its EfficientNet-Lite0 features at strides 8 to 32 equals that of real frames within a factor of 1.4.
     """
     random = torch.Generator().manual_seed(0)
     white = torch.fft.rfft2(torch.randn(count, 3, side, side, generator=random))
     frequency = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)).clamp(min=1 / side)
     pink = torch.fft.irfft2(white / frequency, s=(side, side))
-    pink = pink + 3 * pink.mean(1, keepdim=True)  # colours go together
+    pink = pink + 3 * pink.mean(1, keepdim=True)  # natural colour channels are correlated
     return (pink / (2 * pink.std())).clamp(-1, 1)

@@ -8,10 +8,11 @@ from torch.nn import functional as F
 from recycle.networks.initialise import initialise
 
 WIDTH = 256
+"""Dimension of projected patches."""
 
 
 class Projector(nn.Module):
-    """For each layer two linear maps of each patch, with a ReLU between, to the unit sphere of 256 dimensions.
+    """Maps the patches of each layer to unit vectors of 256 dimensions, by two linear maps with a ReLU between.
 
     Source: Park et al. (ECCV 2020), section 3.2 and appendix C.
     """
@@ -24,5 +25,5 @@ class Projector(nn.Module):
         initialise(self)
 
     def forward(self, patches: Sequence[Tensor]) -> list[Tensor]:
-        """For each layer (N, S, C) → (N, S, 256) of length 1."""
+        """For each layer (N, S, C) → (N, S, 256) of norm 1."""
         return [F.normalize(head(x), dim=-1) for head, x in zip(self.heads, patches, strict=True)]

@@ -1,7 +1,7 @@
-"""From the settings of a network to the network: one entry for each kind.
+"""Creates networks from their settings; one entry per kind.
 
-A kind that ships has its settings class in `recycle.config.networks` and its entry here. `add_generator` and its two
-sisters add a kind from outside: see docs/design/add-a-generator.md.
+A built-in kind has its settings class in `recycle.config.networks` and its entry here. `add_generator`,
+`add_discriminator` and `add_predictor` register further kinds: see docs/design/add-a-generator.md.
 """
 
 from collections.abc import Callable
@@ -43,9 +43,9 @@ _PREDICTORS: dict[type[PredictorSettings], Callable[[Any], PredictorNetwork]] = 
 
 
 def make_generator(settings: GeneratorSettings, *, pretrained: bool = False) -> GeneratorNetwork:
-    """A new generator: with random weights, or with those that its kind starts training from.
+    """A new generator with random weights or, with `pretrained`, the weights from which its kind starts training.
 
-    Raises ConfigError if it cannot be built with these settings, or its weights cannot be had.
+    Raises ConfigError if it cannot be built with these settings, or if its weights are unavailable.
     """
     generator = _GENERATORS[type(settings)](settings)
     if pretrained:
@@ -54,8 +54,10 @@ def make_generator(settings: GeneratorSettings, *, pretrained: bool = False) -> 
 
 
 def make_discriminator(settings: DiscriminatorSettings, channels: int = 3) -> DiscriminatorNetwork:
-    """A new discriminator of frames with that many channels: 3 for a frame, 6 for a pair, 3 T for a clip of T frames.
-    Raises ConfigError as `make_generator`."""
+    """A new discriminator; `channels` is 3 for a frame, 6 for a pair, 3 T for a clip of T frames.
+
+    Raises ConfigError as `make_generator`.
+    """
     return _DISCRIMINATORS[type(settings)](settings, channels)
 
 
@@ -65,9 +67,9 @@ def make_predictor(settings: PredictorSettings) -> PredictorNetwork:
 
 
 def add_generator(settings: type[GeneratorSettings], network: Callable[[Any], GeneratorNetwork]) -> None:
-    """Make a kind of generator known: the class of its settings, and what makes the network of them.
+    """Register a kind of generator: its settings class, and the function that creates the network from them.
 
-    From then on pipeline files and bundles may name its `kind`. Raises ValueError if the name is taken.
+    Pipeline files and bundles can then use its `kind`. Raises ValueError if the name is taken.
     """
     GENERATORS.add(settings)
     _GENERATORS[settings] = network
@@ -76,13 +78,15 @@ def add_generator(settings: type[GeneratorSettings], network: Callable[[Any], Ge
 def add_discriminator(
     settings: type[DiscriminatorSettings], network: Callable[[Any, int], DiscriminatorNetwork]
 ) -> None:
-    """Make a kind of discriminator known; `network` takes the settings and the channels of a frame. Raises as
-    `add_generator`."""
+    """Register a kind of discriminator; `network` takes the settings and the number of input channels.
+
+    Raises ValueError if the name is taken.
+    """
     DISCRIMINATORS.add(settings)
     _DISCRIMINATORS[settings] = network
 
 
 def add_predictor(settings: type[PredictorSettings], network: Callable[[Any], PredictorNetwork]) -> None:
-    """Make a kind of predictor known. Raises as `add_generator`."""
+    """Register a kind of predictor. Raises ValueError if the name is taken."""
     PREDICTORS.add(settings)
     _PREDICTORS[settings] = network

@@ -1,4 +1,4 @@
-"""The 4 × 4 convolutions of a U-Net that halve and double the size, in the form that is fastest on the device."""
+"""The 4 × 4 convolutions of a U-Net that halve and double the size, in the fastest form for the device."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 
 
 class Halve(nn.Conv2d):
-    """`nn.Conv2d` from (B, C, H, W) to half of H and W; the same values, faster on CPUs where pixels are few.
+    """`nn.Conv2d` from (B, C, H, W) to half of H and W; the same values, faster on CPUs for few pixels.
 
-    There, with channels_last weights, it is a matrix product: a convolution reorders its weights at each call, which
-    takes longer than to compute four pixels with them.
+    There, with channels_last weights, it is computed as a matrix product: a convolution reorders its weights at each
+    call, which takes longer than computing four pixels with them.
     """
 
     def __init__(self, channels: int, out: int) -> None:
@@ -30,7 +30,7 @@ class Halve(nn.Conv2d):
 
 
 class Double(nn.ConvTranspose2d):
-    """`nn.ConvTranspose2d` from (B, C, H, W) to double H and W; the same values, and faster as Halve is."""
+    """`nn.ConvTranspose2d` from (B, C, H, W) to double H and W; the same values, faster on CPUs like `Halve`."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out, KERNEL, STRIDE, PADDING)
@@ -49,6 +49,6 @@ class Double(nn.ConvTranspose2d):
 
 
 def _as_product(x: Tensor, pixels: int, weight: Tensor) -> bool:
-    """Whether a matrix product is faster: as measured with 256 to 1024 channels and 1 to 256 pixels."""
+    """Whether a matrix product is faster, by measurements with 256 to 1024 channels and 1 to 256 pixels."""
     few = 2 * pixels < x.shape[1]
     return few and x.device.type == "cpu" and weight.is_contiguous(memory_format=torch.channels_last)

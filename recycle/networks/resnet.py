@@ -13,8 +13,9 @@ from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
 
 ENCODER = 10
-"""Modules before the first residual block."""
+"""Number of modules before the first residual block."""
 _MAPS = 8
+"""Maximum number of full-size maps of `width` channels that inference holds at once."""
 
 
 class ResidualBlock(nn.Module):
@@ -38,11 +39,10 @@ class ResidualBlock(nn.Module):
 
 
 class BlurredConvTranspose2d(nn.ConvTranspose2d):
-    """Transposed convolution, then a blur by [1 2 1] both ways, as after each up-sampling in StyleGAN.
+    """Transposed convolution, followed by a blur with [1 2 1] in both directions, as after up-sampling in StyleGAN.
 
-    Pixels of a transposed convolution are sums of unlike numbers of terms, which prints a checkerboard (Odena et
-    al. 2016); the blur mixes them again. Source: Karras et al., "A Style-Based Generator Architecture" (CVPR
-    2019), section 2.
+    Pixels of a transposed convolution are sums of different numbers of terms, which causes a checkerboard (Odena et al.
+    2016); the blur removes it. Source: Karras et al., "A Style-Based Generator Architecture" (CVPR 2019), section 2.
     """
 
     blur: Tensor
@@ -60,11 +60,11 @@ class BlurredConvTranspose2d(nn.ConvTranspose2d):
 
 
 class ResNetGenerator(GeneratorNetwork):
-    """Translate single frames between domains.
+    """The ResNet generator of CycleGAN.
 
-    Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
-    (ICCV 2017), appendix 7.2; used unchanged by ReCycle-GAN. The module order and the parameter names
-    (`model.1.weight` …) are those of the published checkpoints, so that they can be loaded as they are.
+    Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (ICCV 2017),
+    appendix 7.2; ReCycle-GAN uses it unchanged. Module order and parameter names (`model.1.weight` …) are those of the
+    published checkpoints, so that these can be loaded directly.
     """
 
     multiple = 4
@@ -97,8 +97,8 @@ class ResNetGenerator(GeneratorNetwork):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
 
-        Frames may be of a higher precision than the weights: a skip adds them as they are. What noise has put out of
-        range is translated as it is, too; a skip adds the end of the range for it.
+        Frames may have a higher precision than the weights: a skip connection adds them unrounded. Values that noise
+        moved out of range are passed to the network unchanged; the skip connection clamps them.
         """
         change = self.model[:-1](frames.to(next(self.parameters()).dtype))
         if not self.skip:
@@ -106,8 +106,11 @@ class ResNetGenerator(GeneratorNetwork):
         return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
 
     def features(self, frames: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) → the frames, and what the encoder makes of them after each halving and at two residual
-        blocks: (B, `feature_channels[i]`, H', W'), the layers of the contrastive loss (Park et al. 2020)."""
+        """The frames, the encoder's maps after each halving, and its maps at two residual blocks.
+
+        (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W'): the layers of the contrastive loss (Park et al.
+        2020).
+        """
         layers, out = [frames], frames
         for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
             out = module(out)
@@ -115,12 +118,13 @@ class ResNetGenerator(GeneratorNetwork):
         return layers
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
-        """Memory that a frame of (height, width) takes on its way through, roughly: at most 8 maps of its size and as
-        many channels as the network is wide are held at once."""
+        """Estimated memory in bytes for a frame of `size` (height, width): at most 8 full-size maps of `width`
+        channels."""
         return _MAPS * self.width * dtype.itemsize * size[0] * size[1]
 
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> "ResNetGenerator":
-        """As for every generator; in reduced precision on a CPU the last convolution is split (see `split`)."""
+        """A frozen copy, as for every generator; in reduced precision on a CPU the last convolution is split (see
+        `split`)."""
         ready = super().for_inference(device, dtype)
         assert isinstance(ready, ResNetGenerator)
         if device.type == "cpu" and dtype != torch.float32:

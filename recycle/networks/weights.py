@@ -1,4 +1,4 @@
-"""Files of weights, looked at before they are loaded: what they hold, and whether it can be of use."""
+"""Checks weights files before and after they are loaded."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from recycle.errors import BundleError
 from recycle.safe_text import brief
 
 _LONGEST_HEADER = 16 << 20
-"""Bytes; that of the largest network that the settings allow has a hundredth of it."""
+"""Maximum length of a header in bytes; the largest network that the settings allow needs a hundredth of it."""
 _TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -27,13 +27,13 @@ _TYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""safetensors' names."""
+"""dtypes by safetensors' names."""
 
 
 def read_header(file: Path) -> dict[str, Tensor]:
-    """Names of the tensors in a .safetensors file, each with an empty stand-in of its shape and type.
+    """Names of the tensors in a .safetensors file, each with a tensor of its shape and dtype on the meta device.
 
-    Reads the header alone. Raises BundleError, in one line, if it is damaged or does not fit the size of the file.
+    Reads only the header. Raises BundleError if the header is damaged or does not match the size of the file.
     """
     try:
         with file.open("rb") as opened:
@@ -46,15 +46,17 @@ def read_header(file: Path) -> dict[str, Tensor]:
         tensors = {name: _stand_in(entry) for name, entry in header.items()}
         held = sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
         if held != size - 8 - length:
-            raise ValueError(f"it should hold {held} bytes of weights and holds {size - 8 - length}")
+            raise ValueError(f"expected {held} bytes of weights, found {size - 8 - length}")
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {brief(str(error), 120)}"
-        raise BundleError(
-            f"{file} is damaged ({reason}); copy the bundle again or save it anew by `recycle train`"
-        ) from error
+        raise damaged(file, f"{type(error).__name__}: {brief(str(error), 120)}") from error
     return tensors
+
+
+def damaged(file: Path, reason: str) -> BundleError:
+    """The error for a damaged weights file."""
+    return BundleError(f"{file} is damaged ({reason}); copy the bundle again or save it again with `recycle train`")
 
 
 def _stand_in(entry: Any) -> Tensor:
@@ -65,9 +67,9 @@ def _stand_in(entry: Any) -> Tensor:
 
 
 def misfit(expected: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str:
-    """The first difference between what a network needs and what a file holds, in a few words; '' if there is none.
+    """The first difference between the weights that a network expects and those in a file; '' if there is none.
 
-    Floats of any precision serve as each other.
+    Floating-point types of any precision match each other.
     """
     for name, tensor in expected.items():
         if name not in held:
@@ -75,16 +77,16 @@ def misfit(expected: Mapping[str, Tensor], held: Mapping[str, Tensor]) -> str:
         if held[name].shape != tensor.shape:
             return f"'{name}' has the shape {tuple(held[name].shape)}, not {tuple(tensor.shape)}"
         if held[name].dtype != tensor.dtype and not (held[name].is_floating_point() and tensor.is_floating_point()):
-            return f"'{name}' is of {held[name].dtype}, not {tensor.dtype}"
+            return f"'{name}' has the type {held[name].dtype}, not {tensor.dtype}"
     extra = sorted(held.keys() - expected.keys())
-    return f"{brief(extra[0])} is too much" if extra else ""
+    return f"{brief(extra[0])} is unexpected" if extra else ""
 
 
 def check_finite(weights: Mapping[str, Tensor], file: Path) -> None:
-    """Raise BundleError, in one line that names the tensor, for weights that are not finite."""
+    """Raise BundleError, naming the tensor, if weights are not finite."""
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BundleError(
-                f"{file} holds weights that are not finite, in '{name}': the training that wrote it had failed; use "
-                "an earlier model, such as 'model-best' of its run"
+                f"{file} holds weights that are not finite, in '{name}', because its training failed; use an earlier "
+                "model, such as 'model-best' of its run"
             )

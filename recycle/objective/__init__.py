@@ -1,1 +1,2 @@
-"""The objective of training: what the networks are shown, and what they are told to make better."""
+"""The objective of training: the passes of frames through the networks, and the losses of generators and
+discriminators."""

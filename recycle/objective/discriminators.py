@@ -1,4 +1,4 @@
-"""The discriminators of a training, and what they are shown."""
+"""The discriminators of a training, and their inputs."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,15 @@ from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
 
 Side = Mapping[str, Tensor]
-"""Discriminator's name → what it judges: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
+"""Inputs by the name of the discriminator: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
 
 
 class Discriminators(nn.Module):
     """disc_a and disc_b, which judge frames, and clip_disc_a and clip_disc_b, which judge clips (temporal loss).
 
-    Those of another kind than PatchGAN have its name before theirs, such as projected_disc_a. With paired footage all
-    that judge frames are conditional: they judge a frame together with its source (Isola et al. 2017, eq. 1). The
-    discriminators of clips see their T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its
+    Discriminators of a kind other than PatchGAN have the kind as a prefix, such as projected_disc_a. With paired
+    footage, all that judge frames are conditional: they take a frame together with its source (Isola et al. 2017, eq.
+    1). The discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its
     warping.
     """
 
@@ -30,13 +30,13 @@ class Discriminators(nn.Module):
         self.augmentation = pipeline.losses.augment
         self.past = pipeline.networks.predictor.past
         self.sees_predictions = pipeline.losses.prediction.judged != "no"
-        """Whether predictions from real frames are shown as fakes."""
+        """Whether predictions from real frames are judged as translated frames."""
         self.conditional = pipeline.footage.paired
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
         self.weights: dict[str, float] = {}
-        """Weight of each in the generators' objective, beside that of the loss."""
-        self._alone: set[str] = set()  # those that must not see real and translated frames in one batch
+        """Weight of each discriminator in the generators' objective, in addition to the weight of the loss."""
+        self._alone: set[str] = set()  # those that must not take real and translated frames in one batch
         self._judged: dict[str, tuple[Domain, bool]] = {}  # domain, and whether it judges clips
 
         def add(name: str, settings: DiscriminatorSettings, channels: int, domain: Domain, *, clips: bool) -> None:
@@ -56,13 +56,13 @@ class Discriminators(nn.Module):
                 add(name, networks.of_clips, channels, d.target, clips=True)
 
     def of(self, domain: Domain, *, clips: bool) -> list[str]:
-        """Names of those that judge single frames, or clips, of a domain."""
+        """Names of the discriminators that judge single frames, or clips, of a domain."""
         return [name for name, judged in self._judged.items() if judged == (domain, clips)]
 
     def forward(self, *sides: Side) -> list[dict[str, Judgement]]:
-        """What every discriminator thinks of each side (such as real and translated): logits are (B, N, …).
+        """The judgement of every discriminator for each side, such as real and translated; logits are (B, N, …).
 
-        The sides go through in one batch where the network allows it.
+        All sides are computed in one batch if the network allows it.
         """
         judged: list[dict[str, Judgement]] = [{} for _ in sides]
         for name, network in self.networks.items():
@@ -83,6 +83,6 @@ class Discriminators(nn.Module):
 
 
 def _split(judgement: Judgement, counts: list[int]) -> list[Judgement]:
-    """Divide along the frames."""
+    """Split a judgement along the frames."""
     parts = [tuple(x.split(counts, dim=1) for x in part) for part in judgement]
     return [Judgement(*(tuple(x[i] for x in part) for part in parts)) for i in range(len(counts))]

@@ -1,4 +1,4 @@
-"""Kinds of places, such as sky, road and verge, that a frozen network tells apart in both domains without labels."""
+"""Kinds of places, such as sky, road and verge, which a frozen network distinguishes in both domains without labels."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,18 +14,19 @@ from recycle.networks.features import FeatureNetwork
 from recycle.networks.projected import ENLARGED
 
 KINDS = 12
+"""Number of kinds."""
 STRIDE = 16
-"""Of the features by which places are told apart; frames are enlarged before."""
+"""Stride of the features that distinguish places; frames are enlarged first."""
 ROUNDS = 30
-"""Of k-means."""
+"""Iterations of k-means."""
 LEAST_SHARE = 0.005
-"""A kind has colours in a domain where at least this part of the places is of it."""
+"""A kind has colours in a domain if at least this proportion of the places belongs to it."""
 FREE = 2.0
-"""Range of a kind's colours where the domain does not show it: all of [-1, 1]."""
+"""Range of a kind's colours in a domain that does not show it: all of [-1, 1] is allowed."""
 
 
 class Places(NamedTuple):
-    """The places of N real frames of a domain, all on the CPU."""
+    """The places of N real frames of a domain, on the CPU."""
 
     colours: Tensor
     """(N, H', W', 3) in [-1, 1]."""
@@ -36,17 +37,17 @@ class Places(NamedTuple):
 class Kinds(nn.Module):
     """Kinds of places and, for each domain, the colours of each kind.
 
-    Kinds are found by spherical k-means (Dhillon & Modha 2001) on features of both domains together. Each domain's
-    features are first centred and divided by their deviations, since the averages hold what tells the domains apart,
-    such as light and texture. All that is found lies in buffers, which a checkpoint holds.
+    Kinds are found by spherical k-means (Dhillon & Modha 2001) on features of both domains together. The features of
+    each domain are first centred and divided by their standard deviations, because their averages hold what
+    distinguishes the domains, such as light and texture. The results are buffers, so that checkpoints contain them.
     """
 
     def __init__(self, eyes: FeatureNetwork, size: tuple[int, int]) -> None:
-        """eyes: a network with features at stride 16. size: height and width of the frames at full size."""
+        """`eyes` is a network with features at stride 16; `size` is the (height, width) of the frames at full size."""
         super().__init__()
-        self._eyes = [eyes]  # in a list, so that it is no submodule
+        self._eyes = [eyes]  # in a list, so that it is not a submodule
         self._level = eyes.strides.index(STRIDE)
-        self._size = [round(ENLARGED * side) for side in size]  # of shrunk frames, too
+        self._size = [round(ENLARGED * side) for side in size]  # reduced frames are enlarged to this size, too
         (channels,) = eyes.channels_at([STRIDE])
         self.mean: Tensor
         self.deviation: Tensor
@@ -61,13 +62,13 @@ class Kinds(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor, domain: Domain) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') integers below KINDS."""
+        """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') int64 in [0, KINDS)."""
         number = DOMAINS.index(domain)
         vectors = directions(self._features(frames), self.mean[number], self.deviation[number])
         return (vectors @ self.centres.T).argmax(-1)
 
     def colours_of(self, kinds: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the colours that places of these kinds have in a domain: (…, 3) each."""
+        """Mean and standard deviation of the colours of these kinds of places in a domain: (…, 3) each."""
         number = DOMAINS.index(domain)
         return self.colours[number][kinds], self.ranges[number][kinds]
 
@@ -83,7 +84,7 @@ class Kinds(nn.Module):
 
     @torch.no_grad()
     def learn(self, a: Places, b: Places) -> None:
-        """Find the kinds, and their colours in each domain; the same for the same places."""
+        """Find the kinds and their colours in each domain; deterministic for given places."""
         sides = (a, b)
         flat = [side.features.flatten(0, -2) for side in sides]
         mean, deviation = map(torch.stack, zip(*map(statistics, flat), strict=True))
@@ -108,25 +109,25 @@ class Kinds(nn.Module):
 
 
 def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C) → mean and standard deviation of each channel, (C,) each; no deviation is next to 0."""
+    """(N, C) → mean and standard deviation of each channel, (C,) each; no deviation is close to 0."""
     spread = features.std(0, correction=0)
     return features.mean(0), spread.clamp_min(1e-3 * float(spread.mean()) + 1e-12)
 
 
 def directions(features: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """How features (…, C) differ from their domain's mean, in its deviations, scaled to norm 1."""
+    """Deviation of features (…, C) from their domain's mean, in its standard deviations, scaled to norm 1."""
     return F.normalize((features - mean) / deviation, dim=-1)
 
 
 def _balanced(sides: list[Tensor]) -> Tensor:
-    """As many places of each side, drawn at random, in one."""
+    """The same number of random places from each domain, concatenated."""
     random = torch.Generator().manual_seed(0)
     count = min(len(side) for side in sides)
     return torch.cat([side[torch.randperm(len(side), generator=random)[:count]] for side in sides])
 
 
 def _clustered(vectors: Tensor) -> Tensor:
-    """(N, C) of norm 1 → the centres of their clusters, (KINDS, C) of norm 1."""
+    """Cluster centres, (KINDS, C) of norm 1, of vectors (N, C) of norm 1."""
     random = torch.Generator().manual_seed(0)
     centres = vectors[torch.randint(len(vectors), (KINDS,), generator=random)]
     for _ in range(ROUNDS):

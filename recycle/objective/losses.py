@@ -20,7 +20,7 @@ Parts = Mapping[Direction, Tensor]
 def generator_losses(
     terms: Sequence[Term], discriminators: Discriminators, p: Pass, settings: LossSettings
 ) -> dict[str, Parts]:
-    """Each term's loss by name and direction, without weights. discriminators: frozen."""
+    """The unweighted loss of each term, by name and direction; `discriminators` must be frozen."""
     seen = Seen(p, discriminators, predictions=settings.prediction.judged == "opposed")
     losses: dict[str, Parts] = {}
     for term in terms:
@@ -32,17 +32,17 @@ def generator_losses(
 
 
 def both(losses: Mapping[str, Parts]) -> Losses:
-    """The sum of each loss over its directions."""
+    """Each loss, summed over its directions."""
     return {name: _sum(parts) for name, parts in losses.items()}
 
 
 def weighed(losses: Mapping[str, Parts], terms: Sequence[Term]) -> Losses:
-    """Each loss as it counts."""
+    """Each loss multiplied by its weight and summed over its directions."""
     by_name = {term.name: term for term in terms}
     result = {}
     for name, parts in losses.items():
         weights = {d: by_name[name].weight(d) for d in parts}
-        if len(set(weights.values())) == 1:  # the order of rounding of one weight for both
+        if len(set(weights.values())) == 1:  # keep the rounding of one weight for both directions
             result[name] = next(iter(weights.values())) * _sum(parts)
         else:
             result[name] = _sum({d: weights[d] * parts[d] for d in parts})

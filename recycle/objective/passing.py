@@ -1,4 +1,4 @@
-"""One pass of real clips through generators and predictors: the frames of all terms in as few calls as possible."""
+"""One pass of real clips through generators and predictors: all terms' frames in as few network calls as possible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,10 @@ from torch import Tensor
 from recycle.domains import DOMAINS, Direction, Domain
 
 Made = dict[str, Any]
-"""What a pass made, by "DIRECTION/NAME"; a plain dict of tensors, in which DistributedDataParallel finds them."""
+"""Results of a pass, by "DIRECTION/NAME"; a plain dict of tensors, because DistributedDataParallel searches it for
+them."""
 CLIP = "clip"
-"""Name of the real frames of a direction that its generator translated one by one: (B, N, 3, H, W), N is T or T−1."""
+"""Name of the translated frames: (B, N, 3, H, W), translated one by one; N is T or T−1."""
 AHEAD = "ahead"
 """Name of the predictions from translated frames: (B, T−P, 3, H, W) after P past frames."""
 NEXT = "next"
@@ -21,7 +22,7 @@ NEXT = "next"
 
 @dataclass(frozen=True)
 class Pass:
-    """Real clips a, b (B, T, 3, H, W) in [-1, 1], and what the networks made of them so far."""
+    """Real clips a, b (B, T, 3, H, W) in [-1, 1], and what the networks computed from them so far."""
 
     a: Tensor
     b: Tensor
@@ -33,26 +34,26 @@ class Pass:
         return (self.a, self.b)[DOMAINS.index(domain)]
 
     def put(self, d: Direction, name: str, value: Any) -> None:
-        """Keep what was made."""
+        """Store a result."""
         self.made[f"{d.name}/{name}"] = value
 
     def get(self, d: Direction, name: str) -> Any:
-        """What was made under that name; None if no term asked for it."""
+        """The result of that name; None if no term requested it."""
         return self.made.get(f"{d.name}/{name}")
 
     def clip(self, d: Direction) -> Tensor:
-        """Translated frames, (B, N, 3, H, W): see CLIP."""
+        """Translated frames, (B, N, 3, H, W); see CLIP."""
         clip: Tensor = self.made[f"{d.name}/{CLIP}"]
         return clip
 
     def source(self, d: Direction) -> Tensor:
-        """The real frames that `clip` is the translation of."""
+        """The real frames of which `clip` is the translation."""
         return self.real(d.source)[:, : self.clip(d).shape[1]]
 
     def features(self, d: Direction, name: str, clip: Tensor, eyes: Any, strides: Sequence[int]) -> list[Tensor]:
-        """What the frozen network `eyes` makes of a clip (B, N, 3, H, W), at these strides: (B·N, C, H/s, W/s) each.
+        """Features of a clip (B, N, 3, H, W) by the frozen network `eyes`, at these strides: (B·N, C, H/s, W/s) each.
 
-        It looks once at the clip of a name, however many terms ask.
+        They are computed once per name, however many terms request them.
         """
         key = f"{d.name}/{name}"
         if key not in self._features:
@@ -61,13 +62,13 @@ class Pass:
         return [levels[stride] for stride in strides]
 
     def shown(self, d: Direction) -> Tensor:
-        """The translation, (B, T, 3, H, W), whose last frame is the predictor's where predictors are relied on."""
+        """The translation, (B, T, 3, H, W); its last frame is the predictor's if predictors are in use."""
         clip, ahead = self.clip(d), self.get(d, AHEAD)
         return clip if ahead is None else torch.cat((clip[:, : self.a.shape[1] - 1], ahead[:, -1:]), dim=1)
 
 
 def call(network: Callable[[Tensor], Any], frames: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All of `frames`, (B, ·, …) each, through `network` in one call; the results by the same names."""
+    """Apply `network` to all `frames`, (B, ·, …) each, in one call; returns the results by the same names."""
     if not frames:
         return {}
     outs = per_frame(network, torch.cat(list(frames.values()), dim=1))

@@ -1,4 +1,4 @@
-"""What the discriminators are shown as real and as translated, and their losses."""
+"""The discriminators' real and translated inputs, and the discriminators' losses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,13 +14,14 @@ from recycle.objective.discriminators import Discriminators, Side
 from recycle.objective.passing import CLIP, NEXT, Pass
 
 Losses = dict[str, Tensor]
+"""Scalar losses by name."""
 
 R1_EVERY = 16
-"""Steps from one R1 penalty to the next, which then counts 16 times (Karras et al. 2020, StyleGAN2, appendix B)."""
+"""Steps between R1 penalties, each of which is multiplied by this (Karras et al. 2020, StyleGAN2, appendix B)."""
 
 
 def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
-    """What each discriminator is shown as real: as many frames as fake_side shows as translated."""
+    """The real input of each discriminator, with as many frames as `fake_side`."""
     past = discriminators.past
     frames = {d.target: p.real(d.target) for d in DIRECTIONS}
     shown = {domain: torch.cat((x, x[:, past:]), dim=1) if predictions else x for domain, x in frames.items()}
@@ -28,7 +29,7 @@ def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
 
 
 def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
-    """What each discriminator is shown as translated, with or without predictions from real frames."""
+    """The translated input of each discriminator, with or without predictions from real frames."""
     shown, clips = {}, {}
     for d in DIRECTIONS:
         frames, ahead = p.shown(d), p.get(d, NEXT)
@@ -38,7 +39,11 @@ def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
 
 
 def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], clips: Mapping[Any, Tensor]) -> Side:
-    """shown: (B, N, 3, H, W), N = T, or T and T−P predictions; clips: (B, T, 3, H, W) where clips are judged."""
+    """Arrange frames for each discriminator.
+
+    `shown`: (B, N, 3, H, W), with N = T, or T plus T−P predictions; `clips`: (B, T, 3, H, W) for discriminators of
+    clips.
+    """
     side: dict[str, Tensor] = {}
     for d in DIRECTIONS:
         frames, source = shown[d.target], p.real(d.source)
@@ -54,11 +59,11 @@ def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], 
 def discriminator_losses(
     discriminators: Any, real: Side, fake: Side, settings: LossSettings, *, step: int = 0
 ) -> tuple[Losses, Losses]:
-    """The loss of each discriminator on real and on translated (detached, pooled) frames; and its measures.
+    """The loss of each discriminator on real and translated (detached, pooled) frames; and its measures.
 
-    These are NAME_accuracy, the part of all patches that it judges rightly, and NAME_rejection, the generator's loss
-    for a frame against it.
-    discriminators: Discriminators, or what Fabric made of them. The R1 penalty comes at every R1_EVERY-th step.
+    The measures are NAME_accuracy, the proportion of patches that it classifies correctly, and NAME_rejection, the
+    generator's loss per frame against it. `discriminators` is a Discriminators, or its Fabric wrapper. The R1 penalty
+    is added at every R1_EVERY-th step.
     """
     losses: Losses = {}
     measures: Losses = {}
@@ -82,7 +87,7 @@ def discriminator_losses(
 
 
 def bare(module: Any) -> Any:
-    """A module as it was before Fabric wrapped it."""
+    """The module inside its Fabric wrapper; an unwrapped module is returned unchanged."""
     return module.module if is_wrapped(module) else module
 
 
@@ -92,5 +97,5 @@ def _logit(network: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def mean(values: Iterable[Tensor]) -> Tensor:
-    """The mean of scalars."""
+    """The mean of scalar tensors."""
     return torch.stack(list(values)).mean()

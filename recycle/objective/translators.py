@@ -1,4 +1,4 @@
-"""Generators, predictors and what else one side of the game trains."""
+"""Generators, predictors and the networks of terms, which train together against the discriminators."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from recycle.objective.terms import Crops, Term, terms_of
 
 
 class Translators(BothWays):
-    """Generators, predictors, and the networks that terms bring, such as the projectors of PatchNCE.
+    """Generators, predictors, and the networks that terms add, such as the projectors of PatchNCE.
 
-    Every network sees all its frames of a step in as few batches as the data flow allows: `there`, the generators on
-    real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm keep
-    the frames of a batch independent, so the result is that of one frame at a time.
+    Every network computes all its frames of a step in as few batches as the data flow allows: `there`, the generators
+    on real frames; `ahead`, the predictors; `back`, the generators on translated frames. InstanceNorm and GroupNorm
+    keep the frames of a batch independent, so the result equals that of one frame at a time.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -37,7 +37,7 @@ class Translators(BothWays):
                 self._further.append(name)
 
     def generators(self) -> list[nn.Parameter]:
-        """Parameters of the generators and of the terms' networks, which one optimiser trains."""
+        """Parameters of the generators and of the terms' networks, for one optimiser."""
         networks = (*map(self.generator, DIRECTIONS), *(getattr(self, name) for name in self._further))
         return [p for network in networks for p in network.parameters()]
 
@@ -48,20 +48,20 @@ class Translators(BothWays):
 
     @property
     def studies(self) -> bool:
-        """Whether a term looks at the footage before the first step."""
+        """Whether a term analyses the footage before the first step."""
         return any(term.studies for term in self.terms)
 
     def study(self, crops: Crops) -> None:
-        """Let the terms look at the footage, before the first step."""
+        """Let the terms analyse the footage before the first step."""
         for term in self.terms:
             if term.studies:
                 term.study(crops, self)
 
     def forward(self, a: Tensor, b: Tensor, *, recycle: bool = True) -> Made:
-        """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → what the terms need of them; read it by `Pass`.
+        """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → the results that the terms need; read them with `Pass`.
 
-        recycle: whether the predictors are relied on; without, they only see real frames, and all T translated
-        frames are the generators'.
+        `recycle` states whether predictors are in use. If not, they take only real frames, and all T translated frames
+        come from the generators.
         """
         p = Pass(a, b)
         counted = [t for t in self.terms if recycle or not t.relies_on_predictors]
@@ -69,7 +69,7 @@ class Translators(BothWays):
         ahead = {d: any(t.relies_on_predictors for t in terms[d]) for d in DIRECTIONS}
 
         def first(d: Direction) -> Tensor:
-            """The frames that are translated one by one: the last one is the predictor's, unless a term needs it."""
+            """The frames to translate one by one; the last one comes from the predictor unless a term needs it."""
             real = p.real(d.source)
             return real[:, :-1] if ahead[d] and not any(t.whole for t in terms[d]) else real
 
@@ -91,7 +91,7 @@ class Translators(BothWays):
         return p.made
 
     def _predict(self, d: Direction, seen: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Predictions in the target of `d`, from translated and from real frames, in one call where both may teach."""
+        """Predictions in the target of `d` from translated and real frames, in one call if both train the predictor."""
         predictor = self.predictor(d)
         if not seen or predictor is None:
             return {}
@@ -109,7 +109,7 @@ class Translators(BothWays):
         return made
 
     def _noisy(self, clip: Tensor) -> Tensor:
-        """Noise on the way back, where that is asked for (losses.noise_back)."""
+        """`clip` with the noise of losses.noise_back, for the way back."""
         return clip + self._noise_back * torch.randn_like(clip) if self._noise_back else clip
 
     @staticmethod

@@ -1,1 +1,1 @@
-"""From a video file to a video file by any transform of its frames: resumable, with all that goes with the picture."""
+"""Resumable rendering: applies a transform to every frame of a video and keeps its sound, subtitles and metadata."""

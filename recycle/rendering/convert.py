@@ -1,4 +1,4 @@
-"""The forms in which sound, subtitles and data go into a container: copied, or converted into what it can hold."""
+"""Copies sound, subtitles and data into a container, or converts them to a format that it can hold."""
 
 import ctypes
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from recycle.video.container import open_container
 from recycle.video.packets import demux
 
 _USUAL = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""FFmpeg's default layout for a number of channels."""
+"""FFmpeg's default channel layout for each number of channels."""
 _BACK = {"SL": "BL", "SR": "BR"}
 
 _SOUND = {"mp4": ("aac",), "mov": ("aac",), "matroska": ("aac",), "webm": ("libopus",)}
-"""Codecs of each container, the best first."""
+"""Audio codecs of each container, in order of preference."""
 _LOSSLESS = {"mov": ("alac",), "matroska": ("flac",)}
-"""Codecs to try first for a source that is lossless."""
+"""Audio codecs to try first for a lossless source."""
 _LAYOUTS = {
     "aac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"),
     "libopus": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
     "alac": ("mono", "stereo", "3.0", "4.0", "5.0", "5.1"),
 }
-"""Layouts that every decoder of the codec knows, by their number of channels."""
+"""Channel layouts that every decoder of the codec supports, by number of channels."""
 _BITS_PER_CHANNEL = {"aac": 128_000, "libopus": 96_000}
 _OPUS_RATE = 48_000
 
@@ -42,7 +42,7 @@ _COVERS = {
     "gif": ("gif", "image/gif"),
     "tiff": ("tif", "image/tiff"),
 }
-"""Suffix and MIME type of the pictures that FFmpeg reads from an attached file."""
+"""File suffix and MIME type of the image formats that FFmpeg reads from an attached file."""
 
 
 class Damaged(Exception):
@@ -50,36 +50,36 @@ class Damaged(Exception):
 
 
 class Carrier(Protocol):
-    """One stream on its way into an output."""
+    """Converts the packets of one stream while it is copied into an output."""
 
     target: Stream
     """The stream of the output."""
 
     def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        """What becomes of a packet of the source; None: what is left at the end.
+        """Packets to write for one packet of the source; None flushes the remaining packets at the end.
 
-        Raises Damaged if it cannot be decoded; if it cannot be encoded, anything.
+        Raises Damaged if the packet cannot be decoded, and any exception of the encoder if it cannot be encoded.
         """
 
 
 class Form(Protocol):
-    """A way in which a stream can go into a container."""
+    """A way to store a stream in a container."""
 
     @property
-    def told(self) -> str:
-        """What the stream becomes, in words; '' if it stays as it is."""
+    def description(self) -> str:
+        """The new format, as text for the user; '' if the stream is copied unchanged."""
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
-        """Add a stream to `output` for `stream`. May raise anything."""
+        """Add a stream to `output` for `stream` of the source. May raise any exception."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Packets are taken over as they are."""
+    """Copies packets unchanged."""
 
     layout: str | None = None
-    """Channel layout of sound that has a channel count only."""
-    told = ""
+    """Channel layout to set if the sound states only a number of channels; None keeps the layout."""
+    description = ""
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
@@ -91,12 +91,12 @@ class Copy:
 
 @dataclass(frozen=True)
 class Cover:
-    """A cover picture becomes an attached file, as Matroska holds it."""
+    """Stores a cover picture as an attached file, as Matroska does."""
 
     data: bytes
     name: str
     mime_type: str
-    told = ""
+    description = ""
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
@@ -105,7 +105,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Sound:
-    """Sound is decoded and encoded anew."""
+    """Decodes sound and encodes it again."""
 
     codec: str
     rate: int
@@ -113,10 +113,10 @@ class Sound:
     format: str
     """Sample format of the encoder."""
     channels: int
-    """Channels of the source."""
+    """Number of channels of the source."""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """See `Form`."""
         mixed = av.AudioLayout(self.layout).nb_channels < self.channels
         return f"{self.codec}, its {self.channels} channels mixed to {self.layout}" if mixed else self.codec
@@ -134,12 +134,12 @@ class Sound:
 
 @dataclass(frozen=True)
 class Text:
-    """Subtitles are written anew in another format of text."""
+    """Converts subtitles to another text format."""
 
     codec: str
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """See `Form`."""
         return self.codec
 
@@ -149,16 +149,16 @@ class Text:
 
 
 def copy_of(stream: Stream) -> Copy:
-    """The stream as it is; sound that has a channel count and no layout is taken to have the usual one."""
+    """Copy the stream unchanged; sound that states only a number of channels gets FFmpeg's default layout."""
     own = _layout_of(stream)
     layout = None if own is None else _usual_layout(own)
     return Copy(None if layout is None or layout == own else layout.name)
 
 
 def cover_of(stream: Stream, source: Path) -> Cover | None:
-    """The cover picture that `stream` of `source` is; None if Matroska's readers do not know its format.
+    """The cover picture in `stream` of the file `source`; None if Matroska readers do not support its format.
 
-    Raises FootageError or av.FFmpegError if it cannot be read.
+    Raises FootageError or av.FFmpegError if the picture cannot be read.
     """
     context = stream.codec_context
     suffix, mime_type = _COVERS.get("" if context is None else context.name, ("", ""))
@@ -170,7 +170,7 @@ def cover_of(stream: Stream, source: Path) -> Cover | None:
 
 
 def conversions(stream: Stream, container: str) -> list[Form]:
-    """Forms to try in turn if `container` (FFmpeg's name) cannot hold `stream` as it is; none if there is none."""
+    """Forms to try in order if `container` (FFmpeg's name) cannot hold `stream` unchanged; empty if none exists."""
     context: Any = stream.codec_context
     if context is None:
         return []
@@ -187,10 +187,11 @@ def conversions(stream: Stream, container: str) -> list[Form]:
 
 
 def _layout_of(stream: Stream) -> av.AudioLayout | None:
-    """Layout of sound; None if its channels are in an order of their own, and of all other streams.
+    """Channel layout of sound; None if its channels have a custom order, and for streams that are not sound.
 
-    PyAV frees the memory of such an order twice, which ends the process, as soon as a layout object of it is no longer
-    used, those of decoded frames included: this one is kept for ever, and such sound can only be copied.
+    PyAV frees the memory of a custom order twice as soon as any layout object of it is released, including those of
+    decoded frames; this ends the process. Such a layout object is therefore never released, and such sound can only be
+    copied.
     """
     context: Any = stream.codec_context
     if stream.type != "audio" or context is None:
@@ -203,7 +204,8 @@ def _layout_of(stream: Stream) -> av.AudioLayout | None:
 
 
 def _usual_layout(layout: av.AudioLayout) -> av.AudioLayout | None:
-    """The layout, or the usual one for its number of channels if it names none; None if there is no usual one."""
+    """The layout, or the default layout for its number of channels if it names no speakers; None if no default
+    exists."""
     if _speakers(layout) != {"NONE"}:
         return layout
     return av.AudioLayout(_USUAL[layout.nb_channels]) if layout.nb_channels in _USUAL else None
@@ -221,10 +223,11 @@ def _sound(codec: str, source: Any, layout: str, channels: int) -> Sound:
 
 
 def _layouts(codec: str, own: av.AudioLayout) -> list[str]:
-    """Layouts of `codec` that hold all channels of `own`, the best first.
+    """Layouts of `codec` that hold all channels of `own`, in order of preference.
 
-    The same; the same with speakers at the back for those at the sides; one with more channels, of which some are
-    silent; at last the same again, for encoders that describe it in a way that few decoders know.
+    First the same layout; then the same with back speakers for side speakers; then larger layouts, whose additional
+    channels are silent; finally the same layout again, for encoders that describe it in a way that few decoders
+    support.
     """
     speakers = _speakers(own)
     behind = {name if _BACK.get(name) in speakers else _BACK.get(name, name) for name in speakers}
@@ -244,7 +247,7 @@ def _decoded(decode: Any, packet: "Packet[Any] | None") -> Any:
         return decode(packet)
     except MemoryError:
         raise
-    except Exception as error:  # PyAV adds those of Python, as for text that is no UTF-8
+    except Exception as error:  # PyAV also raises Python's exceptions, such as UnicodeDecodeError
         raise Damaged(str(error)) from error
 
 
@@ -258,7 +261,7 @@ class _Copied:
 
 
 class _Attached:
-    """An attached file is in the header: there is no packet of it."""
+    """An attached file is part of the header and has no packets."""
 
     def __init__(self, target: Stream) -> None:
         self.target = target
@@ -278,7 +281,7 @@ class _Converted:
     def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
         for frame in _decoded(self._source.decode, packet):
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if kind != self._kind:  # a resampler takes frames of one kind only
+            if kind != self._kind:  # a resampler accepts frames of one kind only
                 yield from self._encoded(self._resampler.resample(None))
                 self._kind, self._resampler = kind, self._to_encoder()
             yield from self._encoded(self._resampler.resample(frame))
@@ -292,7 +295,7 @@ class _Converted:
     def _encoded(self, frames: "list[av.AudioFrame]") -> "Iterator[Packet[Any]]":
         unit = Fraction(1, self._encoder.sample_rate)
         for frame in frames:
-            if frame.pts is not None and frame.time_base is not None:  # the encoder takes frames of one unit only
+            if frame.pts is not None and frame.time_base is not None:  # the encoder accepts one time base only
                 frame.pts = round(frame.pts * frame.time_base / unit)
             frame.time_base = unit
             yield from self.target.encode(frame)
@@ -304,7 +307,7 @@ class _Lines:
         self._unit = Fraction(1, 1000)
         target: Any = output.add_stream(codec)
         self.target = target
-        stream.codec_context.open(strict=False)  # only an open decoder tells the styles
+        stream.codec_context.open(strict=False)  # only an open decoder provides the styles
         target.codec_context.subtitle_header = stream.codec_context.subtitle_header
         target.time_base = target.codec_context.time_base = self._unit
 

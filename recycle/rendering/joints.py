@@ -1,4 +1,4 @@
-"""Sound and other streams beside their picture, where recordings were joined end to end."""
+"""Keeps sound and other streams aligned with the picture where recordings were concatenated."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,15 +13,15 @@ from recycle.video.packets import stamp_of
 from recycle.video.stated import frame_step
 
 _BACK = Fraction(1, 2)
-"""Seconds by which the time of sound may go back without a jump."""
+"""Seconds by which the timestamps of sound may decrease without counting as a discontinuity."""
 _STORED_BEFORE = 500
-"""Packets of a stream that may be stored before the picture of the piece to which they belong."""
+"""Maximum number of packets of a stream that may be stored before the first picture of their recording."""
 
 
 class Joints:
-    """Moves the packets of all streams as the picture's `Clock` moves the picture, by its decoding timestamps.
+    """Shifts the packets of all streams by the same amounts as the video's `Clock`, using decoding timestamps.
 
-    Where the picture does not jump, nothing is moved.
+    Without a discontinuity in the video, no packet is shifted.
     """
 
     def __init__(self, video: VideoStream) -> None:
@@ -32,12 +32,12 @@ class Joints:
         self._clock = Clock(second)
         self._pause = longest_pause(second) * self._unit
         self._now = Fraction(0)
-        self._shifts = [Fraction(0)]  # of the present piece and the one before, in seconds
+        self._shifts = [Fraction(0)]  # in seconds, of the current recording and the one before
         self._latest: dict[int, Fraction] = {}
         self._early: dict[int, list[Packet[Stream]]] = {}
 
     def picture(self, packet: "Packet[Any]") -> "Iterator[Packet[Stream]]":
-        """See where the picture is; gives the packets that waited for it to jump."""
+        """Advance the video clock by a video packet; at a discontinuity, yield the buffered packets, shifted."""
         stamp = packet.dts
         if stamp is None or packet.is_discard or packet.is_corrupt or (packet.pts is not None and stamp > packet.pts):
             return
@@ -50,10 +50,11 @@ class Joints:
                 early.clear()
 
     def other(self, packet: "Packet[Stream]") -> "Iterator[Packet[Stream]]":
-        """What to write, moved, when a packet of another stream is read.
+        """Yield the packets to write, shifted, after a packet of another stream was read.
 
-        One that jumps waits: its picture may be about to jump as well. If its stream goes on as before instead,
-        its time was wrong: it comes without one.
+        A packet with a discontinuity is buffered, because the video may be about to have the same one. If the stream
+        continues at its previous times instead, the timestamps of the buffered packets were wrong, and these are
+        yielded without timestamps.
         """
         if packet.is_discard or stamp_of(packet) is None:
             yield packet
@@ -62,7 +63,7 @@ class Joints:
         time = self._place(packet)
         last = self._latest.get(index, time)
         early = self._early.setdefault(index, [])
-        if packet.stream.type in ("subtitle", "data"):  # few, at any time
+        if packet.stream.type in ("subtitle", "data"):  # sparse: gaps are normal
             yield self._moved(packet)
         elif last - _BACK <= time <= last + self._pause:
             for wrong in early:
@@ -76,7 +77,8 @@ class Joints:
                 yield from self.rest()
 
     def rest(self) -> "Iterator[Packet[Stream]]":
-        """What waits still: no picture came with it, so it follows on what was before."""
+        """Yield the packets that are still buffered; they continue directly after the previous packet of their
+        stream."""
         for index, early in self._early.items():
             if early:
                 first, last = early[0], early[-1]
@@ -86,7 +88,7 @@ class Joints:
                 early.clear()
 
     def _place(self, packet: "Packet[Stream]") -> Fraction:
-        """Its time in seconds: of the two pieces, the one nearer to the picture."""
+        """Time of a packet in seconds, shifted as the recording that puts it nearer to the current picture."""
         time = _time(packet)
         return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
 

@@ -1,4 +1,4 @@
-"""Languages, titles, roles and tags: how a container writes them, and which of them it loses."""
+"""Languages, titles, roles and tags: how containers write them, and which of them they lose."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,17 @@ from av.stream import Disposition, Stream
 from recycle.safe_text import brief
 
 _OWN_CODES = {"swe": "sve", "hrv": "hr ", "srp": "sr ", "fao": "fo ", "pan": "pa "}
-"""Codes of languages that FFmpeg reads from QuickTime, and writes there, in a spelling of its own."""
+"""Language codes that FFmpeg reads from and writes to QuickTime files in a non-standard spelling."""
 _QUICKTIME = {
     **{"sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "nld": "dut", "kat": "geo", "deu": "ger"},
     **{"ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel"},
     **{"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"},
     **_OWN_CODES,
 }
-"""ISO 639-2 codes that FFmpeg's table of QuickTime languages has by another name."""
+"""ISO 639-2 codes that have another name in FFmpeg's table of QuickTime languages."""
 _OTHER_CODES = {"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"}
 _USUAL_HANDLERS = {"SoundHandler", "VideoHandler", "SubtitleHandler", "DataHandler"}
-"""Names that FFmpeg gives to tracks without a name."""
+"""Names that FFmpeg gives to unnamed tracks."""
 _ROLES = (
     Disposition.dub,
     Disposition.original,
@@ -39,12 +39,12 @@ _TECHNICAL = re.compile(
     r"|mediafoundationversion|metadatacreator|(has|can).*|last(key)?.*timestamp|.*size|creation_?time|timecode"
     r"|major_brand|minor_version|compatible_brands|encoder"
 )
-"""Keys, in lower case, of what ASF, MXF, FLV and mp4 say of a file itself: its makers did not write these."""
+"""Lower-case keys of tags in ASF, MXF, FLV and mp4 files that describe the file itself; no author wrote them."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is said of one stream."""
+    """Language, title and roles of one stream."""
 
     language: str | None
     title: str | None
@@ -52,11 +52,11 @@ class Labels:
 
     @classmethod
     def of(cls, stream: Stream) -> "Labels":
-        """Those of a stream of an output, or of a file that was read."""
+        """The labels of a stream, of an output or of a file that was read."""
         return cls(stream.metadata.get("language"), _title(stream.metadata), stream.disposition)
 
     def missing(self, found: Stream) -> list[str]:
-        """What a reader of the output does not find, in words."""
+        """Descriptions of the labels that are missing from `found`, the same stream as read from the output."""
         lost = [role.name or "" for role in _ROLES if role & self.roles and not role & found.disposition]
         language = found.metadata.get("language")
         if self.language not in (None, "", "und") and _code(self.language) != _code(language):
@@ -68,7 +68,7 @@ class Labels:
 
 
 def written_as(metadata: Mapping[str, str], container: str) -> dict[str, str]:
-    """The metadata of a stream as `container` (FFmpeg's name) takes them: mp4 and mov have their own ways."""
+    """The metadata of a stream as `container` (FFmpeg's name) expects them; mp4 and mov use special keys and codes."""
     written = {key: value for key, value in metadata.items() if key != "name"}
     title = _title(metadata)
     if title:
@@ -83,7 +83,7 @@ def written_as(metadata: Mapping[str, str], container: str) -> dict[str, str]:
 
 
 def missing_tags(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
-    """Keys of the tags of a file that a reader of the output does not find, but for those of no user."""
+    """Keys of the tags in `wanted` that are missing from `found`, except technical ones."""
     held = {_plain(key) for key in found}
     for key, value in wanted.items():
         if value and _plain(key) not in held and not _TECHNICAL.fullmatch(_plain(key)):
@@ -96,12 +96,12 @@ def _title(metadata: Mapping[str, str]) -> str | None:
 
 
 def _plain(key: str) -> str:
-    """A key without its language, as in title-eng, which FFmpeg gives beside the same without."""
+    """The key in lower case without its language suffix, as in title-eng; FFmpeg gives both forms."""
     return re.sub(r"-[a-z]{3}$", "", key.lower())
 
 
 def _code(language: str | None) -> str:
-    """One code for each language that ISO 639-2 has two codes for."""
+    """One code for each language that has two codes in ISO 639-2."""
     language = (language or "").split("\0")[0]
     same = {**{other: code for code, other in _QUICKTIME.items()}, **_OTHER_CODES}
     return same.get(language, language)

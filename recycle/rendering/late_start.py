@@ -1,4 +1,4 @@
-"""A clock that begins late, as that of a broadcast, set back so that the file begins at 0."""
+"""Shifts a clock that starts late, such as that of a broadcast, so that the file starts at 0."""
 
 from collections.abc import Iterable, Set
 from contextlib import suppress
@@ -14,18 +14,18 @@ from recycle.video.container import open_container
 from recycle.video.packets import demux
 
 LATE = Fraction(10)
-"""Seconds from which on a start is the recorder's clock, and no delay that somebody wants."""
+"""Start times from this many seconds on are taken for the clock of a recorder; earlier ones for an intended delay."""
 _FINE = Fraction(1, 100)
 _FIRST = 40
-"""Packets among which the first to be shown is."""
+"""Number of packets that always include the first frame in presentation order."""
 
 
 def late_start(streams: Iterable[Stream], source: Path) -> Fraction:
-    """The seconds by which all of `streams`, the picture first, have to be moved back so that the earliest starts at 0.
+    """Seconds to subtract from the times of all `streams`, the video first, so that the earliest starts at 0.
 
-    0 if it starts before LATE. The result is a multiple of the unit of every stream, so that their offsets stay
-    exact; where the units have no fine multiple in common, it is one of the picture's unit. Raises FootageError if
-    `source`, their file, cannot be opened.
+    Returns 0 if it starts before LATE. The result is a multiple of the time base of every stream, so that relative
+    times stay exact; if these have no common multiple below 0.01 s, it is a multiple of the video's time base. Raises
+    FootageError if `source`, the file of the streams, cannot be opened.
     """
     timed = [stream for stream in streams if not stream.disposition & Disposition.attached_pic and stream.time_base]
     starts = [s.start_time * s.time_base for s in timed if s.start_time is not None and s.time_base]
@@ -40,7 +40,7 @@ def late_start(streams: Iterable[Stream], source: Path) -> Fraction:
 
 
 def _first_times(source: Path, wanted: Set[int]) -> list[Fraction]:
-    """When streams begin, in seconds, that FFmpeg states no start of, as of a few reordered pictures in Matroska."""
+    """Start times, in seconds, of streams for which FFmpeg states none, such as reordered video in Matroska."""
     times: list[Fraction] = []
     if wanted:
         with suppress(av.FFmpegError), open_container(source) as container:

@@ -1,4 +1,4 @@
-"""What a user should know of an output, one line each."""
+"""Notices about an output: one line for each difference from the source or the request."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,7 +16,7 @@ from recycle.video.sidedata import TIMECODES
 from recycle.video.source import Source
 
 _REORDERED = 40
-"""Packets among which the first frame to be shown is."""
+"""Number of packets that always include the first frame in presentation order."""
 
 
 def before_work(
@@ -29,9 +29,10 @@ def before_work(
     moved: Fraction = Fraction(0),
     compared: bool = False,
 ) -> Iterator[str]:
-    """What will not be as in the source, or as asked.
+    """Notices that are known before the work starts: what will differ from the source or from the request.
 
-    `moved`: seconds by which all streams are set back; `compared`: the source is shown beside the result.
+    `moved` is the time in seconds that is subtracted from all timestamps. `compared`: whether the output shows the
+    source beside the result.
     """
     if choice.notice is not None:
         yield choice.notice
@@ -50,7 +51,7 @@ def before_work(
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
-        yield "the source has a high dynamic range: it is tone-mapped to standard"
+        yield "the source has a high dynamic range: it is tone-mapped to the standard range"
     lost = [kind for kind in reader.lost if not (kind == TIMECODES and others.has_timecode)]
     lost += reader.projection.lost
     if reader.captions and not choice.encoder.captions:
@@ -66,32 +67,32 @@ def before_work(
     if right or bottom:
         yield (
             f"{picture.width}×{picture.height} becomes {picture.width + right}×{picture.height + bottom}, its last "
-            f"column or row repeated: {choice.pixel_format} has even sizes only"
+            f"column or row repeated: {choice.pixel_format} requires even sizes"
         )
     yield from others.notices
     if moved:
         yield (
-            f"the source's clock starts at {float(moved):.3f} s: all streams are moved together to start at 0; "
-            "--timestamps source keeps their times"
+            f"the source starts at {float(moved):.3f} s: all streams are shifted together to start at 0; "
+            "--timestamps source keeps the original times"
         )
 
 
 def after_work(reader: Source, choice: Choice, *, deinterlaced: bool) -> Iterator[str]:
-    """What was found while reading; `deinterlaced`: whether any frame was interlaced."""
+    """Notices about what was found while reading; `deinterlaced`: whether any frame was interlaced."""
     if reader.transparent_later and not choice.alpha:
         yield "the source becomes transparent in parts: the output shows the colours beneath"
     if reader.captions_later and not choice.encoder.captions:
         yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
     if deinterlaced and not reader.interlaced:
-        yield "the source is interlaced in parts: the frames of these were deinterlaced"
+        yield "the source is interlaced in parts: these frames were deinterlaced"
     if reader.bad and reader.concealed:
         yield f"{_images(reader)} could not be read: their neighbours are shown in their place"
     elif reader.concealed:
         yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
     elif reader.damaged:
-        yield f"{reader.damaged} damaged packets of the video: pictures near them may be wrong"
+        yield f"{reader.damaged} packets of the video are damaged: frames near them may be wrong"
     if reader.repaired:
-        yield f"{reader.repaired} timestamps were missing, went back or jumped hours ahead: they were repaired"
+        yield f"{reader.repaired} timestamps were missing, decreased or jumped ahead by hours: they were repaired"
 
 
 def _images(reader: Source) -> str:
@@ -99,7 +100,11 @@ def _images(reader: Source) -> str:
 
 
 def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:
-    """What the finished file says of itself that is not as in the source."""
+    """Notices about the finished file `path`, whose timestamps may differ from the source.
+
+    `first_pts` is the expected first timestamp in units of the picture's time base; `whole` is False for a part of a
+    video.
+    """
     with open_container(path) as container:
         video = video_stream(container, path)
         unit = video.time_base
@@ -110,4 +115,4 @@ def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) ->
             yield f"times are rounded to {float(unit):g} s, this container's unit; .mp4 keeps them exactly"
         late = min(stamps) * unit - first_pts * picture.time_base
         if abs(late) >= unit and whole:
-            yield f"all times are {float(late):.3f} s later, for this container cannot hold times before 0"
+            yield f"all times are {float(late):.3f} s later, because this container cannot hold negative times"

@@ -1,4 +1,4 @@
-"""Work that runs ahead in a thread, so that decoding, networks and encoding overlap."""
+"""Runs an iterator ahead in a thread, so that decoding, networks and encoding overlap."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -7,9 +7,9 @@ from threading import Condition, Event, Thread
 from typing import TypeVar
 
 AT_ONCE = 8
-"""Frames that a device is given at once, and that one stage may be ahead of the next, where nothing else is said."""
+"""Default number of frames per batch, and the maximum by which one stage may be ahead of the next."""
 HELD_BYTES = 256 << 20
-"""Bytes of the items that one stage may be ahead of the next: eight frames up to 4K, two of 8K."""
+"""Maximum bytes of items by which one stage may be ahead of the next: eight frames up to 4K, two of 8K."""
 
 T = TypeVar("T")
 
@@ -17,11 +17,11 @@ T = TypeVar("T")
 def ahead(
     source: Iterable[T], depth: int, *, size: Callable[[T], int] = lambda item: 0, most: int = HELD_BYTES
 ) -> Generator[T, None, None]:
-    """Yield the items of `source`, which a thread takes at most `depth` items ahead of their use.
+    """Yield the items of `source`, which a thread reads up to `depth` items ahead.
 
-    If their `size` in bytes is given, it also takes no more than `most` bytes ahead, but always one item. An exception
-    of `source` is raised here, after the items before it. Close this generator (contextlib.closing) to end the thread
-    early: it stops before its next item, and is always joined.
+    If `size` returns the bytes of an item, the thread also reads at most `most` bytes ahead, but always at least one
+    item. An exception of `source` is raised here after the items before it. Close this generator (contextlib.closing)
+    to end the thread early: it stops before its next item, and is always joined.
     """
     items: Queue[tuple[T, int] | BaseException | None] = Queue(depth)
     stop = Event()
@@ -29,7 +29,7 @@ def ahead(
 
     def work() -> None:
         iterator = iter(source)
-        expected = 0  # an item is as large as the one before, in all likelihood
+        expected = 0  # an item most likely has the size of the previous one
         try:
             while True:
                 budget.take(expected)
@@ -43,7 +43,7 @@ def ahead(
                 budget.give(expected - actual)
                 expected = actual
                 items.put((item, actual))
-                del item  # else it stays in memory until the next is ready
+                del item  # otherwise it stays in memory until the next item is ready
             items.put(None)
         except BaseException as error:
             items.put(error)
@@ -69,7 +69,7 @@ def ahead(
 
 
 class _Budget:
-    """Bytes that may be held: as many as are allowed, or those of one item that is larger."""
+    """A limit on the bytes held at once; a single item may exceed it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -77,13 +77,13 @@ class _Budget:
         self._changed = Condition()
 
     def take(self, size: int) -> None:
-        """Wait until `size` bytes are free, or all are."""
+        """Wait until `size` bytes are available or no item is held, then reserve them."""
         with self._changed:
             self._changed.wait_for(lambda: self._held <= 0 or self._held + size <= self._most)
             self._held += size
 
     def give(self, size: int) -> None:
-        """Free them."""
+        """Release `size` bytes."""
         with self._changed:
             self._held -= size
             self._changed.notify_all()

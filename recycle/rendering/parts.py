@@ -1,4 +1,4 @@
-"""Parts of a long video, rendered at the same time by several processes or machines."""
+"""Splits a long video into parts that several processes or machines render at the same time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,36 +14,36 @@ from recycle.video.encode import output_errors
 from recycle.video.source import Source
 
 PART = 10 * SEGMENT
-"""Frames of a part of a long video that is split."""
+"""Number of frames in a part."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a long video that is rendered by itself; timestamps in units of the source's time base."""
+    """A part of a long video that is rendered separately; timestamps are in units of the source's time base."""
 
     segment: int
     """Number of its first segment."""
     stamps: tuple[int, ...]
-    """Timestamps that its frames are to have."""
+    """Expected timestamps of its frames."""
     past: tuple[int, ...]
-    """Those of the frames before."""
+    """Timestamps of the preceding frames, at most one segment."""
     end: int | None
-    """That of the frame behind it."""
+    """Timestamp of the first frame after the part; None at the end of the video."""
     origin: int
-    """That of the first frame of the video."""
+    """Timestamp of the first frame of the video."""
     entry: int | None
-    """That of the key frame at which decoding begins."""
+    """Timestamp of the key frame at which decoding starts; None if unknown."""
     total: int
-    """Frames of the video."""
+    """Number of frames of the video."""
 
 
 def split(
     source: Path | Source, output: Path, *, settings: TranslateSettings, key: Mapping[str, object] | None = None
 ) -> list[Part]:
-    """Parts of a long video for `render_part`; none if it is short, or cannot be split.
+    """Split a long video into parts for `render_part`; empty if it is short or cannot be split.
 
-    What `render` had finished of it is not in them, and unfinished work of another key is removed. Raises
-    FootageError for a source that cannot be read, OutputError for an output that cannot be written.
+    Frames that an earlier `render` finished are not included. Unfinished work with another key is deleted. Raises
+    FootageError if the source cannot be read, OutputError if the output cannot be written.
     """
     container_of(output, settings)
     with opened(source, settings) as reader:
@@ -54,7 +54,7 @@ def split(
     with output_errors(output), open_work(output, whole) as work:
         finished = work.stamps()
         if not work.regular() or tuple(finished) != index.stamps[: len(finished)]:
-            return []  # not as the packets promise: one goes on
+            return []  # decoded timestamps differ from the index: continue in one process
     parts = []
     stamps = index.stamps
     for first in range(len(finished) // PART * PART, len(stamps), PART):
@@ -75,10 +75,11 @@ def render_part(
     settings: TranslateSettings,
     job: Job | None = None,
 ) -> None:
-    """Write one part (see `split`) of the segments of `output`, at the same time as others write others.
+    """Write the segments of one part (see `split`) of `output`, while other processes write other parts.
 
-    A part ends early where the source is not as its packets promise. `render`, when all parts have ended, does
-    the rest and gives the same result as without them. Arguments and errors as for `render`.
+    The part ends early where decoded timestamps differ from the index, or where the source is damaged. Call `render`
+    after all parts have ended: it renders what is missing, and the result equals that of `render` alone. Arguments and
+    errors are those of `render`.
     """
     with opened(source, settings) as reader, output_errors(output):
         work = share_work(output, render_key(reader, transform.key, settings, WHOLE, False))

@@ -1,4 +1,4 @@
-"""One passage of the packets of a file's sound, subtitles and data into an output."""
+"""Copies the packets of a file's sound, subtitles and data into an output."""
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
@@ -20,18 +20,18 @@ from recycle.video.container import open_container, video_stream
 from recycle.video.packets import demux, stamp_of
 
 Times = tuple[Fraction | None, Fraction | None]
-"""From when to before when, in seconds; None: from the start, to the end."""
+"""Start and end of a span in seconds, end exclusive; None: the start or the end of the file."""
 
 _MAX_READ_FAILURES = 16
 _INTERLEAVING = Fraction(10)
-"""Seconds by which streams of a file may be stored apart."""
+"""Maximum distance in seconds between streams as stored in a file."""
 _SAMPLE = 8
-"""Packets of each stream that a sample holds."""
+"""Packets of each stream in a sample."""
 _SAMPLE_READ = 400
-"""Packets of the file among which they are sought."""
+"""Maximum number of packets of the file that are read for a sample."""
 _SAMPLE_BYTES = 16 * 2**20
 _EARLY = Fraction(1)
-"""Seconds by which sound may end before its last packet: decoders and encoders hold less."""
+"""Seconds by which sound may end before its last packet; decoders and encoders buffer less than this."""
 
 
 class StreamFailure(Exception):
@@ -43,29 +43,30 @@ class StreamFailure(Exception):
 
 
 class Passage:
-    """Reads the file anew, beside the video's reader, so that neither waits for the other and memory stays constant.
+    """Copies or converts the other streams of a file into an output.
 
-    Packets that are damaged are passed over and counted.
+    It opens the file separately from the video's reader, so that neither waits for the other and memory stays constant.
+    Damaged packets are skipped and counted.
     """
 
     def __init__(
         self, source: Path | None, forms: Mapping[int, Form], output: OutputContainer, *, shift: Fraction, span: Times
     ) -> None:
-        """Add a stream to `output`, which has no packet yet, for each stream in `forms`, by their numbers in `source`.
+        """Add a stream to `output`, which has no packet yet, for each stream in `forms` (by number in `source`).
 
-        All packets are delayed by `shift` seconds; those outside `span` are left out. Raises FootageError if the file
-        cannot be opened, StreamFailure for a stream that `output` refuses.
+        All packets are delayed by `shift` seconds; packets outside `span` are skipped. Raises FootageError if the file
+        cannot be opened, StreamFailure if `output` rejects a stream.
         """
         self.late: list[str] = []
-        """What went wrong."""
+        """Notices about what went wrong."""
         self.lost: list[int] = []
-        """Streams of which most is missing."""
+        """Numbers of the streams of which most is missing."""
         self.written: Counter[int] = Counter()
-        """Packets written, by stream."""
+        """Number of packets written, by stream."""
         self.refused: Counter[int] = Counter()
-        """Packets that could not be encoded or written, by stream."""
+        """Number of packets that could not be encoded or written, by stream."""
         self.damaged: Counter[int] = Counter()
-        """Packets that could not be decoded, by stream."""
+        """Number of packets that could not be decoded, by stream."""
         self._output, self._shift, self._span = output, shift, span
         self._carriers: dict[int, Carrier] = {}
         self._last: dict[int, int] = {}
@@ -92,9 +93,9 @@ class Passage:
         return {index: carrier.target for index, carrier in self._carriers.items()}
 
     def copy_until(self, seconds: Fraction | None) -> None:
-        """Write all packets up to the source's time `seconds`; None: all that remain.
+        """Write all packets up to the source's time `seconds`; None writes all remaining packets.
 
-        Raises av.FFmpegError if the output cannot be written, StreamFailure if it refuses a stream.
+        Raises av.FFmpegError if the output cannot be written, StreamFailure if it rejects a stream.
         """
         if not self._begun:
             self._begun, self._next = True, next(self._packets, None)
@@ -103,9 +104,9 @@ class Passage:
             self._next = next(self._packets, None)
 
     def sample(self) -> None:
-        """Write only the first packets of each stream, wherever the span begins.
+        """Write only the first packets of each stream, regardless of the span.
 
-        Raises as `copy_until`, and StreamFailure for a stream that `output` refuses.
+        Raises the errors of `copy_until`, and StreamFailure for a stream that `output` rejects.
         """
         self._sampled, self._span = True, (None, None)
         self._drain()
@@ -114,9 +115,9 @@ class Passage:
                 raise StreamFailure(index, f"none of its first {count} packets can be carried over")
 
     def finish(self) -> None:
-        """Write all packets that remain, and sum up what is missing.
+        """Write all remaining packets, and collect notices about what is missing.
 
-        Raises as `copy_until`, and StreamFailure for a stream of which nothing could be written.
+        Raises the errors of `copy_until`, and StreamFailure for a stream of which nothing could be written.
         """
         self._drain()
         for index, count in (self.refused + self.damaged).items():
@@ -126,7 +127,7 @@ class Passage:
         for index, (begin, end) in self._read_spans.items():
             if self._carriers[index].target.type == "audio":
                 if not self.written[index]:
-                    raise StreamFailure(index, "nothing of it could be decoded")
+                    raise StreamFailure(index, "it could not be decoded")
                 early = end - self._written_until[index]
                 if early > _EARLY:
                     self._miss(index, f"{{}} ends {float(early):.1f} s early", 2 * early > end - begin)
@@ -190,7 +191,7 @@ class Passage:
         return enough or seen.total() >= _SAMPLE_READ or size >= _SAMPLE_BYTES
 
     def _miss(self, index: int, notice: str, most: bool) -> None:
-        """Say what is missing of a stream; `most`: whether most of it is."""
+        """Add a notice about missing parts of a stream; `most`: whether most of it is missing."""
         self.late.append(notice.format(self._name(index)))
         if most and index not in self.lost:
             self.lost.append(index)
@@ -209,7 +210,7 @@ class Passage:
             raise
         except Damaged:
             self.damaged[index] += 1
-        except Exception:  # an encoder may raise many kinds; none may stop the picture
+        except Exception:  # encoders raise many types; none may stop the video
             self.refused[index] += 1
 
     def _mux(self, packet: "Packet[Any]", index: int) -> None:
@@ -218,14 +219,14 @@ class Passage:
         stamp = stamp_of(packet)
         dts = stamp + shift if stamp is not None else self._last.get(index, 0)
         if target.type in ("subtitle", "data") or target.disposition & Disposition.attached_pic:
-            dts = max(dts, 0)  # what began before a clock that is set back: at once
-        if index in self._last:  # muxers refuse times that go back, and repeat only for subtitles
+            dts = max(dts, 0)  # shifted to before 0: show it at once
+        if index in self._last:  # muxers reject decreasing times, and accept equal ones only for subtitles
             unit = target.time_base or packet.time_base
             step = 0 if target.type in ("subtitle", "data") else max(1, ceil(unit / packet.time_base))
             dts = max(dts, self._last[index] + step)
         packet.dts = self._last[index] = dts
         packet.pts = dts if packet.pts is None else max(packet.pts + shift, dts)
-        if target.type == "data" and not packet.duration:  # mp4 counts no packet without a duration
+        if target.type == "data" and not packet.duration:  # mp4 ignores packets without a duration
             packet.duration = max(1, ceil((target.time_base or packet.time_base) / packet.time_base))
         packet.stream = target
         self._written_until[index] = dts * packet.time_base
@@ -245,14 +246,14 @@ class Passage:
 
 
 def name_of(stream: Stream) -> str:
-    """A stream, for a notice."""
+    """Description of a stream for messages, such as "stream 1 (audio, aac)"."""
     own = getattr(stream, "name", None) if stream.type == "data" else None
     codec = stream.codec_context.name if stream.codec_context is not None else own or "unknown codec"
     return f"stream {stream.index} ({stream.type}, {codec})"
 
 
 def is_of_the_disk(error: Exception) -> bool:
-    """Whether an error of writing is the disk's or the system's, and no fault of what is written."""
+    """Whether a write error was caused by the disk or the system, and not by the data."""
     return isinstance(error, OSError | MemoryError)
 
 
@@ -269,7 +270,7 @@ def _opened(form: Form, stream: Stream, output: OutputContainer) -> Carrier:
 
 
 def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:
-    """Let text vanish at the end of the span: else it would make the output longer than its picture."""
+    """Limit the duration of a subtitle to the end of the span; otherwise the output would outlast its video."""
     if end is not None and packet.stream.type == "subtitle" and packet.duration:
         packet.duration = min(packet.duration, round((end - _time(packet)) / packet.time_base))
 

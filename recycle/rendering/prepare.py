@@ -1,4 +1,4 @@
-"""Before any frame is written: what is opened, checked, foreseen, and on what the frames will depend."""
+"""Prepares a rendering: opens and checks its inputs, predicts its notices, and determines the key of its work."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -24,16 +24,17 @@ from recycle.video.kinds import open_source
 from recycle.video.source import Reading, Source
 
 _COARSEST_TIME = 2_000_000_000
-"""Nanoseconds to which FAT rounds the times of files, some of them only after the file was written out."""
+"""Resolution in nanoseconds to which FAT rounds file times, sometimes only after the file was written out."""
 
 FRAMES = 3
-"""To be raised when the same settings come to give other frames: unfinished work of before is then dropped."""
+"""Increment when output changes for identical settings; it invalidates unfinished work."""
 
 
 def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str]:
-    """The notices that `render` gives before any work. Raises FootageError, OutputError or ConfigError as it.
+    """The notices that `render` would emit before it starts. Raises FootageError, OutputError and ConfigError as
+    `render`.
 
-    An output that is there is taken for one that may be replaced. Damage within the video shows only in decoding.
+    An existing output counts as one that may be replaced. Damage within the video is found only by decoding.
     """
     check_output(source, output, overwrite=True)
     _check_place(output)
@@ -51,7 +52,11 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
 
 
 def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
-    """Raise OutputError, in one line, if `output` must not be written for `source`."""
+    """Raise OutputError if `output` must not be written for `source`.
+
+    Its suffix must be one of a known container, it must not be a folder or the source itself, and it must not exist
+    unless `overwrite` is True.
+    """
     if output.suffix.lower() not in CONTAINERS:
         raise OutputError(f"cannot write {output}: its suffix must be one of {' '.join(CONTAINERS)}")
     if output.is_dir():
@@ -83,7 +88,7 @@ def _check_place(output: Path) -> None:
 
 
 def container_of(output: Path, settings: TranslateSettings) -> str:
-    """FFmpeg's name of the container. Raises OutputError, in one line, if it does not hold the codec."""
+    """FFmpeg's name of the container of `output`. Raises OutputError if that container cannot hold the codec."""
     container = CONTAINERS[output.suffix.lower()]
     if not takes_codec(container, settings):
         fitting = " or ".join(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
@@ -93,7 +98,7 @@ def container_of(output: Path, settings: TranslateSettings) -> str:
 
 
 def reading_of(settings: TranslateSettings) -> Reading:
-    """How these settings want a source to be read."""
+    """How a source is read with these settings."""
     return Reading(
         depth=16 if settings.depth == 10 else 8,
         hardware=settings.hardware,
@@ -105,7 +110,7 @@ def reading_of(settings: TranslateSettings) -> Reading:
 
 @contextmanager
 def opened(source: Path | Source, settings: TranslateSettings) -> Iterator[Source]:
-    """The source at a path, opened as these settings want it read and closed at the end; an open one stays open.
+    """Open the source at a path as `settings` require, and close it at the end; an open source stays open.
 
     Raises FootageError if it cannot be read.
     """
@@ -117,13 +122,13 @@ def opened(source: Path | Source, settings: TranslateSettings) -> Iterator[Sourc
 
 
 def set_back(others: OtherStreams, settings: TranslateSettings, span: Span) -> Fraction:
-    """Seconds by which all streams are moved back; a cut-out with a start begins at 0 by itself."""
+    """Seconds to subtract from the times of all streams; 0 for a part with a start, whose times already begin at 0."""
     moves = settings.timestamps == "zero" and span.start is None
     return late_start(others.carried, others.file) if moves and others.file is not None else Fraction(0)
 
 
 def no_negative_times(origin: int) -> int:
-    """By how much timestamps are moved, of which `origin` is the first, so that none is negative."""
+    """The shift that makes the first timestamp `origin`, and so all timestamps, non-negative."""
     return max(-origin, 0)
 
 
@@ -133,7 +138,7 @@ def renderer_of(
     settings: TranslateSettings,
     compare: bool,
 ) -> Renderer:
-    """What makes segments of the frames of an open source. Raises ConfigError for an encoder that does not work."""
+    """The renderer for an open source. Raises ConfigError if the encoder does not work."""
     choice = encoder_of(reader, settings)
     picture = Picture.of(reader.info)
     if compare:
@@ -142,22 +147,24 @@ def renderer_of(
 
 
 def encoder_of(reader: Source, settings: TranslateSettings) -> Choice:
-    """The encoder for the pictures of an open source. Raises ConfigError for one that does not work."""
+    """The encoder for the frames of an open source. Raises ConfigError if it does not work."""
     return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def render_key(
     source: Source, key: Mapping[str, object] | None, settings: TranslateSettings, span: Span, compare: bool
 ) -> dict[str, object]:
-    """Everything that the segments of an output depend on; for a live source, which cannot be resumed, a new one each
-    time. Raises FootageError if the source cannot be read any more."""
+    """Everything on which the segments of an output depend; unfinished work with another key is discarded.
+
+    A live source cannot be resumed, so its key is new each time. Raises FootageError if the source cannot be read.
+    """
     modified = source.state.modified if source.state else 0
     return {
         "recycle": __version__,
         "frames": FRAMES,
         **({"fps": settings.fps} if settings.fps else {}),
         "source": source.fingerprint() or uuid4().hex,
-        "modified": modified // _COARSEST_TIME,  # the fingerprint reads only samples of a file
+        "modified": modified // _COARSEST_TIME,  # the fingerprint covers only samples of a file
         "transform": dict(key or {}),
         "encoder": settings.encoding(),
         "span": [span.start and str(span.start), span.end and str(span.end)],

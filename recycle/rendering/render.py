@@ -1,4 +1,4 @@
-"""From a video file to a video file: decode, transform, encode; everything else comes along unchanged."""
+"""Renders a video file: decodes, transforms and encodes its frames, and carries over everything else unchanged."""
 
 import time
 from collections.abc import Iterator
@@ -33,27 +33,27 @@ from recycle.video.encode import output_errors
 from recycle.video.source import Source
 
 MOST_CONCEALED = 0.5
-"""Part of the frames that may be lost to damage; a video with more of them is an error."""
+"""Maximum proportion of frames that may be lost to damage; a video with more is an error."""
 
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What became of one video."""
+    """The result of rendering one video."""
 
     source: Path
     output: Path
     frames: int
-    """Frames written: as many as the source holds."""
+    """Number of frames written; equal to the number of frames in the source."""
     concealed: int
-    """Of these, frames that could not be decoded: their neighbours are shown in their place."""
+    """How many of these could not be decoded and show the nearest decoded frame instead."""
     resumed: int
-    """Of these, frames that an earlier, interrupted call had finished."""
+    """How many of these an earlier, interrupted call had finished."""
     seconds: float
-    """Time taken, by the wall clock."""
+    """Wall-clock time in seconds."""
     notices: tuple[str, ...]
-    """What a user should know of the output, one line each; empty if nothing was lost."""
+    """Differences between the source and the output that the user should know, one line each."""
     lost: tuple[str, ...] = ()
-    """Streams that were to come along and did not, or not for the most part, as their notices say."""
+    """Streams that should have been carried over and are missing, entirely or for the most part; see their notices."""
 
 
 def render(
@@ -69,20 +69,20 @@ def render(
 ) -> RenderReport:
     """Write `source` (open, or the path of one) to `output` with its frames transformed.
 
-    Every frame keeps its timestamp, the picture its pixel aspect; all other streams, metadata and chapters are
-    carried over (see `OtherStreams`), as a trial of the whole output shows before any work; what fails in spite of that
-    is left out, and in the report's `lost`. `span` cuts out a part; `compare` puts the source at the left of the
-    result. Decoding, `transform` and encoding run at the same time, each at most AT_ONCE frames ahead of the next, so
-    that memory does not grow with the length.
+    Frames keep their timestamps and pixel aspect ratio. All other streams, metadata and chapters are carried over (see
+    `OtherStreams`); a trial of the whole output shows before the work which of them the container cannot hold. A stream
+    that fails later is left out and listed in the report's `lost`. `span` selects a part of the video; `compare` shows
+    the source to the left of the result. Decoding, `transform` and encoding run concurrently, each at most AT_ONCE
+    frames ahead of the next, so that memory does not grow with the length.
 
-    The frames are kept in segments beside the output until it is complete: the same call, with the same
-    `transform.key`, goes on where one was interrupted or killed. The output appears when it is complete, or not at
-    all; its folder is made. The job is told of notices as soon as they are known, and of the frames written.
+    Finished frames are kept in segments beside the output until it is complete: the same call, with the same
+    `transform.key`, continues interrupted work. The output appears only when it is complete; its folder is created. The
+    job receives notices as soon as they are known, and the number of frames written.
 
-    Raises FootageError for a source that cannot be read, changes while it is read, holds nothing in `span`, or is
-    damaged beyond MOST_CONCEALED; OutputError for an output that exists (without `overwrite`), is the source, has an
-    unknown suffix, or cannot be written; ConfigError for encoder settings that do not work; Interrupted after Ctrl-C
-    and where the job is cancelled; and whatever `transform` raises.
+    Raises FootageError if the source cannot be read, changes while it is read, has no frame in `span`, or has more
+    damaged frames than MOST_CONCEALED allows; OutputError if the output exists (without `overwrite`), is the source,
+    has an unknown suffix, or cannot be written; ConfigError if the encoder settings do not work; Interrupted after
+    Ctrl-C or if the job is cancelled; and any exception of `transform`.
     """
     started = time.monotonic()
     with output_errors(output):
@@ -116,7 +116,7 @@ def render(
 
 @dataclass(frozen=True)
 class _Rendering:
-    """One video on its way, all beside its frames known."""
+    """One video while it is rendered."""
 
     output: Path
     span: Span
@@ -126,18 +126,19 @@ class _Rendering:
     job: Job
 
     def finish(self, moved: Fraction, overwrite: bool) -> tuple[int, int]:
-        """Write what is left, and the output; its frames, and those of them that were finished before.
+        """Write the remaining segments and the output; returns the number of frames, and how many were finished before.
 
-        moved: seconds by which all streams are to be set back.
+        `moved` is the time in seconds that is subtracted from all timestamps.
         """
         renderer, work, job = self.renderer, self.work, self.job
         live = renderer.reader.fingerprint() is None
         if work.dropped and live:
             job.say(
-                f"{renderer.reader.path} is live and cannot be resumed: it begins anew, unfinished work was dropped"
+                f"unfinished work was deleted, because {renderer.reader.path} is live and cannot be resumed; it starts "
+                "anew"
             )
         elif work.dropped:
-            job.say("unfinished work of another source, model or settings was dropped")
+            job.say("unfinished work was deleted, because the source, the model or the settings changed")
         work.trim()
         earlier = len(work.stamps())
         whole = work.folder / f"whole{self.output.suffix}"
@@ -179,13 +180,13 @@ class _Rendering:
             raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
 
     def _write(self) -> Stretch:
-        """Write the segments that are left."""
+        """Write the remaining segments."""
         renderer, reader, work = self.renderer, self.renderer.reader, self.work
         stretch, earlier = self._unfinished(), len(work.stamps())
         total = reader.info.frame_count if self.span == WHOLE else None
         count = self.job.counting(f"translating {reader.path.name}", done=earlier, total=total)
         if not renderer.write(stretch, work, lambda frames: count(earlier + frames)):
-            reader.hardware = False  # perhaps the GPU failed, and not the file: the processor tells
+            reader.hardware = False  # perhaps the GPU failed, and not the file: decode on the CPU to find out
             again = len(work.stamps())
             stretch = self._unfinished()
             renderer.write(stretch, work, lambda frames: count(again + frames))
@@ -193,7 +194,7 @@ class _Rendering:
         return stretch
 
     def _unfinished(self) -> Stretch:
-        """What is left of a video. Where all was regular so far, decoding begins where it stopped."""
+        """The remaining frames. If no frame was repaired so far, decoding starts near the first of them."""
         span, unit, past = self.span, self.renderer.reader.info.time_base, self.work.stamps()
         return Stretch(
             start=None if span.start is None else ceil(span.start / unit),
@@ -201,7 +202,7 @@ class _Rendering:
             past=past,
             segment=self.work.finished(),
             seek=self.work.regular(),
-            shift=no_negative_times if span.start is None else neg,  # a cut-out begins at 0
+            shift=no_negative_times if span.start is None else neg,  # a part starts at 0
             origin=past[0] if past else None,
         )
 
@@ -211,25 +212,28 @@ class _Rendering:
             raise FootageError(f"{self.renderer.reader.path}: there is no frame{part}")
         concealed = self.renderer.reader.concealed
         if concealed > MOST_CONCEALED * count:
-            self.work.clear()  # it would be so again
+            self.work.clear()  # another attempt would fail in the same way
             raise FootageError(
                 f"{self.renderer.reader.path}: {concealed} of its {count} frames are damaged, too many to conceal"
             )
 
     def _units(self, first: int, moved: Fraction) -> int:
-        """By how much all streams are set back, in units of the picture's time base."""
+        """The shift of all streams to earlier times, in units of the picture's time base."""
         unit = self.renderer.picture.time_base
-        if moved and first * unit < moved - LATE:  # a damaged file states a start that no frame has
-            self.job.say(f"the picture starts at {float(first * unit):.3f} s: the times of all streams are kept")
+        if moved and first * unit < moved - LATE:  # the header of a damaged file states a wrong start
+            self.job.say(f"the video starts at {float(first * unit):.3f} s: the times of all streams are kept")
             return 0
         return int(moved / unit)
 
     def _publish(self, whole: Path, overwrite: bool) -> None:
-        """Give the complete file the name of the output."""
+        """Rename the complete file to the output."""
         output = self.output
         flush(whole)
         if output.exists() and not overwrite:
-            raise OutputError(f"{output} has appeared meanwhile; --overwrite replaces it, without translating anew")
+            raise OutputError(
+                f"{output} was created by another process meanwhile; give --overwrite to replace it; "
+                "the finished frames are reused"
+            )
         self.renderer.check()
         whole.replace(output)
         flush(output.parent)

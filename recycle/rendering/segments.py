@@ -1,4 +1,4 @@
-"""Encoded video in segments: each written by an encoder of its own, joined without encoding again."""
+"""Encodes video in segments, each with its own encoder, and joins them without encoding again."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ _GLOBAL_HEADER = av.codec.context.Flags.global_header
 
 
 def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *, tag: bool = False) -> VideoEncoder:
-    """The encoder of every segment, and of the header of the file that they are joined into.
+    """The encoder of each segment, and of the header of the joined file.
 
-    `tag`: mark the codec as mp4 and mov players expect it.
+    `tag` marks the codec as mp4 and mov players expect it.
     """
     encoder = VideoEncoder(container, choice, picture)
     encoder.stream.codec_context.flags |= _GLOBAL_HEADER
@@ -41,17 +41,17 @@ def open_encoder(container: OutputContainer, choice: Choice, picture: Picture, *
 def open_output(
     file: str | io.IOBase, container: str, picture: Picture, *, spherical: bool = False
 ) -> Iterator[OutputContainer]:
-    """An output of the format `container` (FFmpeg's name), which is complete when the body ends.
+    """Open an output of the format `container` (FFmpeg's name); it is complete when the body ends.
 
-    `spherical`: it holds a spherical mapping or a stereo mode. Raises av.FFmpegError if the file cannot be written. An
-    error of the body is not hidden by one that it causes at the end.
+    `spherical`: whether it has a spherical mapping or a stereo mode. Raises av.FFmpegError if the file cannot be
+    written. An exception of the body takes precedence over one that it causes when the file is closed.
     """
     in_mp4 = container in ("mp4", "mov")
     options = mp4_options(picture.time_base) if in_mp4 else {}
     if in_mp4 and spherical:
-        options["strict"] = "unofficial"  # else FFmpeg leaves these out
+        options["strict"] = "unofficial"  # otherwise FFmpeg omits the boxes
     if not isinstance(file, str):
-        options.pop("movflags", None)  # it would read what is in memory by name
+        options.pop("movflags", None)  # faststart would open a file in memory by its name
     output = av.open(cast(Any, file), "w", format=container, container_options=options)
     try:
         yield output
@@ -65,10 +65,10 @@ def open_output(
 def open_stream(
     container: OutputContainer, choice: Choice, picture: Picture, *, first: Path, boxes: bytes, tag: bool
 ) -> VideoStream:
-    """The stream of the joined file, with the spherical mapping and stereo mode that `boxes` (see `Projection`) state.
+    """The stream of the joined file, with the spherical mapping and stereo mode in `boxes` (see `Projection`).
 
-    PyAV copies these from the stream of a file and sets them in no other way: such a file is made in memory, of the
-    `first` segment.
+    PyAV can only copy these from the stream of a file. Such a file is therefore made in memory from the `first`
+    segment.
     """
     if not boxes:
         return open_encoder(container, choice, picture, tag=tag).stream
@@ -88,7 +88,7 @@ def open_stream(
         file.mux_one(packet)
     with av.open(with_boxes(memory.getvalue(), boxes)) as template:
         target = container.add_mux_stream(codec, rate=picture.rate)
-        # Filters copy all that is known of a stream; those of H.264 and HEVC bring its header into the packets' form.
+        # Filters copy all properties of a stream; those of H.264 and HEVC convert its header to Annex B, as in packets.
         header = f"{codec}_mp4toannexb" if codec in ("h264", "hevc") else "null"
         BitStreamFilterContext(header, template.streams.video[0], target)
     target.time_base = picture.time_base
@@ -96,10 +96,10 @@ def open_stream(
 
 
 def write_segment(path: Path, choice: Choice, picture: Picture, frames: Iterable[tuple[int, Pixels, Beside]]) -> None:
-    """Encode (pts, pixels, what is beside them) into `path`, atomically.
+    """Encode (pts, pixels, data beside the picture) into `path`, atomically.
 
-    The first frame is a key frame and no frame refers to another segment. Raises av.FFmpegError or OSError if
-    the file cannot be written.
+    The first frame is a key frame, and no frame refers to another segment. Raises av.FFmpegError or OSError if the file
+    cannot be written.
     """
     container = segment_container(choice)
     options = mp4_options(picture.time_base) if container == "mov" else {"avoid_negative_ts": "disabled"}
@@ -126,10 +126,10 @@ def join(
 ) -> None:
     """Mux the packets of `segments`, in order, into the stream `target` of an output.
 
-    `stamps` are the presentation times of all frames, in order. `before` is called with the time in seconds of
-    every packet before it is muxed. Segments keep presentation times only: decoding times follow from these and
-    from the depth to which the encoder reorders frames. `lasting` is the duration of the last frame, in units of
-    the time base; None: as the frame rate has it. All times become later by `moved` of these units.
+    `stamps` are the presentation times of all frames, in order. `before` is called with the decoding time in seconds of
+    every packet before it is muxed. Segments store presentation times only: decoding times are computed from these and
+    from the encoder's reorder depth. `lasting` is the duration of the last frame in units of the time base; None means
+    1 / frame rate. All times are delayed by `moved` of these units.
     """
     lasting = max(1, lasting or round(1 / picture.rate / picture.time_base))
     usual = min(lasting, stamps[-1] - stamps[-2]) if len(stamps) > 1 else lasting
@@ -137,7 +137,7 @@ def join(
     in_order = segment_container(choice) == "matroska"
     final, decoding_times = _decoding_times(segments[-1], stamps, lengths, picture)
     shown, decoding = iter(stamps), iter(decoding_times)
-    # mp4 ends with the packet that is decoded last, other containers with the one that is shown last.
+    # mp4 files end with the packet that is decoded last, other containers with the one that is shown last.
     ends = {final, stamps[-1]} if target.container.format.name in ("mp4", "mov") else {stamps[-1]}
     for pts in ends:
         lengths[pts] += lasting - usual
@@ -162,8 +162,8 @@ def _decoding_times(
 ) -> tuple[int, list[int]]:
     """The presentation time of the packet that is decoded last, and the decoding times of all packets.
 
-    These are the presentation times, as much later as frames are reordered. mp4 takes the sum of the distances for
-    the length of the video: the first ones are so early that it is right.
+    Decoding times are the presentation times, delayed by the reorder depth. mp4 computes the length of the video as the
+    sum of the distances between decoding times; the first ones are early enough to make that sum correct.
     """
     with open_container(last) as file:
         stream = file.streams.video[0]
@@ -178,6 +178,6 @@ def _decoding_times(
 
 
 def _shown(packet: "Packet[av.video.stream.VideoStream]", picture: Picture) -> int:
-    """Presentation time in units of the picture."""
+    """Presentation time in units of the picture's time base."""
     assert packet.pts is not None, "segments hold frames with timestamps"
     return round(packet.pts * packet.time_base / picture.time_base)

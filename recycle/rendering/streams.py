@@ -1,4 +1,4 @@
-"""What becomes of the sound, subtitles and whatever else accompanies the picture."""
+"""Carries over sound, subtitles and all other streams that accompany the video."""
 
 import io
 from collections import Counter
@@ -20,7 +20,7 @@ from recycle.rendering.labels import written_as
 from recycle.rendering.passage import Passage, StreamFailure, Times, is_of_the_disk, name_of
 from recycle.rendering.segments import open_output
 from recycle.rendering.timecode import KEY, advance, find_timecode, without_timecode
-from recycle.rendering.trial import Attach, Nowhere, ReadBack, kind_of, mux_trial
+from recycle.rendering.trial import Attach, NullFile, ReadBack, kind_of, mux_trial
 from recycle.video.codecs import CONTAINERS, Choice
 from recycle.video.container import is_avif, open_container, video_stream
 from recycle.video.encode import Picture
@@ -39,38 +39,38 @@ _OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encode
     "number_of_bytes",
     "variant_bitrate",
 }
-"""Tags that a new encoding makes false; mkvmerge writes some with a language behind them, such as BPS-eng."""
+"""Tags that are wrong after re-encoding; mkvmerge appends a language to some of them, as in BPS-eng."""
 _FIRST = 16
-"""Packets of sound among which one can be decoded."""
+"""Number of audio packets to try; at least one of them can be decoded."""
 
 _LONGEST = 80
-"""Characters of a tag's key that a notice shows."""
+"""Maximum number of characters of a tag's key in a notice."""
 
 
 class OtherStreams:
-    """All streams of a file but the video that is translated, on their way into an output container.
+    """All streams of a file except the translated video, and how an output container stores them.
 
-    Metadata, dispositions, chapters and the timecode come along. A stream that the container cannot hold is converted,
-    or left out where that is not possible: `notices` says so, after `prove` for certain.
+    Metadata, dispositions, chapters and the timecode are carried over. A stream that the container cannot hold is
+    converted, or left out if no conversion works; `notices` lists these cases, reliably only after `prove`.
     """
 
     def __init__(
         self, file: Path | None, container: str, *, start: Fraction | None = None, end: Fraction | None = None
     ) -> None:
-        """Decide what becomes of the streams of `file` (`Companions.file`) in `container` (FFmpeg's name).
+        """Choose a form for each stream of `file` (`Companions.file`) in `container` (FFmpeg's name).
 
-        Only packets from `start` to before `end`, in seconds, are taken. Raises FootageError if `file` cannot be
+        Only packets from `start` to before `end`, in seconds, are carried over. Raises FootageError if `file` cannot be
         opened.
         """
         self.file = file
         self.late: list[str] = []
-        """What went wrong since the work began."""
+        """Notices about what went wrong after the work started."""
         self.lost: list[str] = []
-        """Streams that should have come along and did not, or not for the most part."""
+        """Streams that should have been carried over and are missing, entirely or for the most part."""
         self.container = container
         """FFmpeg's name of the output's container."""
         self._span: Times = (start, end)
-        self._forms: dict[int, list[Form]] = {}  # of each stream those that are left to try, the best first
+        self._forms: dict[int, list[Form]] = {}  # forms left to try for each stream, in order of preference
         self._said: dict[int, str] = {}
         self._timecode: str | None = None
         self._of_timecode: list[str] = []
@@ -80,10 +80,10 @@ class OtherStreams:
             self._input = open_container(file)
             self._video = video_stream(self._input, file)
             self._chapters = self._input.chapters()
-            _learn([stream for stream in self._input.streams if _is_unheard(stream)], file)
+            _find_parameters([stream for stream in self._input.streams if _lacks_parameters(stream)], file)
             for stream in self._input.streams:
-                # mp4 keeps chapter titles in a track with one packet for each, which its muxer writes anew, as it
-                # does the timecode
+                # mp4 stores chapter titles in a track with one packet each, and the timecode in another; the muxer
+                # creates both tracks itself.
                 is_chapters = stream.type == "data" and self._chapters and stream.frames == len(self._chapters)
                 is_timecode = stream.type == "data" and stream.name is None and find_timecode(stream.metadata)
                 if stream.index != self._video.index and not is_chapters and not is_timecode:
@@ -94,32 +94,32 @@ class OtherStreams:
 
     @property
     def notices(self) -> list[str]:
-        """What cannot be carried over as it is; known before any work."""
+        """What cannot be carried over unchanged; known before the work starts."""
         return [*(self._said[index] for index in sorted(self._said)), *self._of_timecode, *self._of_labels]
 
     @property
     def has_timecode(self) -> bool:
-        """Whether the timecode of the source comes along; after `prove` for certain."""
+        """Whether the timecode of the source is carried over; final only after `prove`."""
         return self._timecode is not None
 
     @property
     def carried(self) -> list[Stream]:
-        """The streams of the source that are carried over, its video first; none of a folder of images."""
+        """The streams of the source that are carried over, after its video; empty for a folder of images."""
         return [] if self._input is None else [self._video, *map(self._stream, self._present())]
 
     def prove(self, choice: Choice, picture: Picture) -> None:
-        """Mux a trial of the whole output, encoded by `choice`, and convert or leave out what makes it fail.
+        """Mux a short trial of the whole output, encoded by `choice`; convert or leave out streams that make it fail.
 
-        Raises what the trial raises if the picture alone cannot be written.
+        Raises the exception of the trial if the video alone cannot be written.
         """
         if self._timecode is not None and self._span[0] is not None and not self._advanced(Fraction(0), picture.rate):
-            self._drop_timecode("does not say at which time a part of the file begins")
+            self._drop_timecode("cannot be advanced to the start of the part")
         trial = partial(mux_trial, self.container, choice, picture)
         try:
             muxed = trial(partial(self._attach, forms=self._present()))
         except (MemoryError, RecycleError):
             raise
-        except Exception:  # of a muxer, encoder or converter: any kind
+        except Exception:  # muxers, encoders and converters raise exceptions of any type
             muxed = self._prove_each(trial)
         if self._timecode is not None and not muxed.timecode:
             self._drop_timecode(f"cannot be held by {self.container}")
@@ -128,18 +128,18 @@ class OtherStreams:
     def attach(self, output: OutputContainer, video: Stream, *, shift: Fraction, first: Fraction) -> Passage:
         """Add the streams to `output`, which has its `video` stream and no packet yet.
 
-        All packets are delayed by `shift` seconds; `first` is the time of the first frame in the source. Raises
-        FootageError if the source cannot be read any more, StreamFailure for a stream that `output` refuses.
+        All packets are delayed by `shift` seconds; `first` is the time of the first frame in the source, in seconds.
+        Raises FootageError if the source can no longer be read, StreamFailure if `output` rejects a stream.
         """
         return self._attach(output, video, shift=shift, first=first, forms=self._present())
 
     def conclude(self, passage: Passage) -> None:
-        """Take note of what went wrong in the passage that made the output."""
+        """Collect the problems of the passage that made the output."""
         self.late += passage.late
         self.lost += [self._name(index) for index in passage.lost]
 
     def give_up(self, error: Exception) -> bool:
-        """Convert or leave out the streams that make an output fail with `error`; False if none is to blame."""
+        """Convert or leave out the streams that make an output fail with `error`; False if no stream is the cause."""
         present = self._present()
         if is_of_the_disk(error) or not present:
             return False
@@ -153,7 +153,7 @@ class OtherStreams:
             self._forms[index] = [] if form is None else [form]
             if form is None:
                 self.lost.append(self._name(index))
-            fate = "lost" if form is None else f"converted to {form.told}"
+            fate = "left out" if form is None else f"converted to {form.description}"
             self.late.append(f"{self._name(index)} is {fate}: {reason}")
         return True
 
@@ -176,18 +176,18 @@ class OtherStreams:
         self._say(stream)
 
     def _say(self, stream: Stream) -> None:
-        """Say what becomes of the stream in the first form that is left, if it does not stay as it is."""
+        """Record a notice if the first remaining form of the stream changes it or none is left."""
         forms = self._forms[stream.index]
         self._said.pop(stream.index, None)
         if not forms:
             self._said[stream.index] = f"{name_of(stream)} is left out: {self._why_not(stream)}"
-        elif forms[0].told:
+        elif forms[0].description:
             self._said[stream.index] = (
-                f"{name_of(stream)} is converted to {forms[0].told}: {self.container} cannot hold it as it is"
+                f"{name_of(stream)} is converted to {forms[0].description}: {self.container} cannot hold it as it is"
             )
 
     def _say_labels(self, muxed: ReadBack) -> None:
-        """Say which languages, titles, roles and tags a reader of the output does not find."""
+        """Record a notice about languages, titles, roles and tags that a reader of the output does not find."""
         lost = [
             f"{', '.join(labels)} of {name_of(self._video) if index is None else self._name(index)}"
             for index, labels in muxed.labels.items()
@@ -198,8 +198,8 @@ class OtherStreams:
             self._of_labels.append(f"labels that {self.container} cannot hold are left out: {'; '.join(lost)}")
 
     def _why_not(self, stream: Stream) -> str:
-        if _is_unheard(stream):
-            return "nothing of it can be decoded"
+        if _lacks_parameters(stream):
+            return "it cannot be decoded"
         others = [
             suffix
             for suffix, name in CONTAINERS.items()
@@ -209,11 +209,11 @@ class OtherStreams:
         return f"{self.container} cannot hold it{advice}"
 
     def _present(self) -> dict[int, Form]:
-        """The form of each stream that is taken along."""
+        """The form of each stream that is carried over."""
         return {index: forms[0] for index, forms in self._forms.items() if forms}
 
     def _prove_each(self, trial: Callable[[Attach], ReadBack]) -> ReadBack:
-        """Find a form of each stream, one after the other, that goes into the output with those before it."""
+        """For each stream in turn, find a form that the output accepts together with the streams before it."""
         muxed = self._prove_picture(trial)
         taken: dict[int, Form] = {}
         for index, forms in self._forms.items():
@@ -260,7 +260,7 @@ class OtherStreams:
         unit = Picture(1, 1, Fraction(25), Fraction(1, 1000))
         try:
             with (
-                open_output(Nowhere(), self.container, unit) as file,
+                open_output(NullFile(), self.container, unit) as file,
                 Passage(self.file, {index: form}, file, shift=Fraction(0), span=self._span) as one,
             ):
                 one.finish()
@@ -271,7 +271,7 @@ class OtherStreams:
             return False
 
     def _set_timecode(self, output: OutputContainer, video: Stream, first: Fraction | None) -> None:
-        """Put the timecode where the source has it: the muxers of mov and mp4 make a track of it."""
+        """Write the timecode to the same place as in the source; the muxers of mov and mp4 turn it into a track."""
         begin = self._begin()
         elapsed = Fraction(0) if first is None or begin is None else first - begin
         rate = cast("VideoStream", video).average_rate or Fraction(25)
@@ -283,13 +283,13 @@ class OtherStreams:
             metadata.update(kept if timecode is None else {**kept, KEY: timecode})
 
     def _advanced(self, elapsed: Fraction, rate: Fraction) -> str | None:
-        """The timecode `elapsed` seconds after the first frame of the source; None if it is not known."""
+        """The timecode `elapsed` seconds after the first frame of the source; None if it cannot be computed."""
         if self._timecode is None or self._span[0] is None:
             return self._timecode
         return None if self._begin() is None else advance(self._timecode, round(elapsed * rate), rate)
 
     def _begin(self) -> Fraction | None:
-        """When the video of the source begins, in seconds."""
+        """Start time of the source's video in seconds; None if unknown."""
         start, unit = self._video.start_time, self._video.time_base
         return None if start is None or unit is None else start * unit
 
@@ -305,14 +305,17 @@ class OtherStreams:
         return self._input.streams[index]
 
 
-def _is_unheard(stream: Stream) -> bool:
-    """Whether FFmpeg knows the codec of some sound and nothing else of it."""
+def _lacks_parameters(stream: Stream) -> bool:
+    """Whether FFmpeg found the codec of an audio stream but not its sample rate."""
     context = cast("AudioCodecContext | None", stream.codec_context)
     return stream.type == "audio" and context is not None and not context.sample_rate
 
 
-def _learn(streams: list[Stream], source: Path) -> None:
-    """Decode the first frame of sound that begins where FFmpeg, on opening, did not look: its rate and channels."""
+def _find_parameters(streams: list[Stream], source: Path) -> None:
+    """Set the sample rate and channels of audio that starts late in the file, by decoding its first frame.
+
+    FFmpeg reads only the beginning of a file when it opens it.
+    """
     contexts = {stream.index: cast("AudioCodecContext", stream.codec_context) for stream in streams}
     if not contexts:
         return
@@ -334,7 +337,8 @@ def _learn(streams: list[Stream], source: Path) -> None:
 def _moved(
     chapters: "list[Chapter]", shift: Fraction, span: tuple[Fraction | None, Fraction | None]
 ) -> "list[Chapter]":
-    """Chapters delayed by `shift` seconds, cut to the span; those outside it, or over before 0, are left out."""
+    """Chapters delayed by `shift` seconds and cut to the span; chapters outside it, or that end before 0, are left
+    out."""
     moved: list[Chapter] = []
     for chapter in chapters:
         unit = chapter["time_base"] or Fraction(1, 1000)
@@ -342,14 +346,14 @@ def _moved(
         first = first if span[0] is None else max(first, span[0])
         last = last if span[1] is None else min(last, span[1])
         start, end = (max(0, round((time + shift) / unit)) for time in (first, last))
-        is_a_point = chapter["start"] >= chapter["end"] and first + shift >= 0  # as some files have them
+        is_a_point = chapter["start"] >= chapter["end"] and first + shift >= 0  # some files contain such chapters
         if start < end or (is_a_point and span == (None, None)):
             moved.append({**chapter, "start": start, "end": end})
     return moved
 
 
 def _own_form(stream: Stream, container: str, source: Path | None) -> Form | None:
-    """The form in which `container` takes the stream as it is; None if it does not seem to."""
+    """The form that stores the stream unchanged in `container`; None if the container does not seem to accept it."""
     if stream.disposition & Disposition.attached_pic and container == "matroska" and source is not None:
         with suppress(av.FFmpegError):
             return cover_of(stream, source)
@@ -358,14 +362,14 @@ def _own_form(stream: Stream, container: str, source: Path | None) -> Form | Non
 
 
 def _fits(stream: Stream, container: str) -> bool:
-    """Whether `container` (FFmpeg's name) seems to take the stream: its header is tried in memory.
+    """Whether `container` (FFmpeg's name) seems to accept the stream: its header is written in memory.
 
-    So is a packet of data: FFmpeg writes data into mp4 and mov that no reader then knows.
+    For data, a packet is written and read back too: FFmpeg writes data into mp4 and mov that no reader recognises.
     """
     if stream.disposition & Disposition.attached_pic and container != "mp4":
-        return False  # mov loses cover pictures, WebM takes them for video
+        return False  # mov loses cover pictures; WebM treats them as video
     if stream.type in ("attachment", "data") and container == "webm":
-        return False  # FFmpeg writes them; no player reads such a file
+        return False  # FFmpeg writes them, but players cannot read the file
     memory = io.BytesIO()
     try:
         with av.open(memory, "w", format=container) as trial:

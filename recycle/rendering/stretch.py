@@ -1,4 +1,4 @@
-"""A stretch of a video: its frames decoded, transformed and encoded into segments, all three at the same time."""
+"""Renders a stretch of a video: decodes, transforms and encodes its frames into segments, concurrently."""
 
 import sys
 from collections import deque
@@ -24,66 +24,73 @@ _Done = tuple[int, int, Pixels, Beside]
 
 @dataclass(frozen=True)
 class Transform:
-    """What becomes of the frames of a video."""
+    """A transform of the frames of a video."""
 
     pictures: Callable[[Iterator[Frame], StreamInfo], Iterator[Pixels]]
-    """One picture out for each frame in, in order, all of one size: RGB (H, W, 3) of the frames' dtype, which is
-    stretched to the source's size when it is encoded. Runs in a thread."""
+    """Maps an iterator of frames to an iterator of pictures, one for each frame, in order.
+
+    Pictures are RGB arrays (H, W, 3) of the frames' dtype, all of one size; encoding scales them to the source's size.
+    Runs in a thread.
+    """
     key: Mapping[str, object] | None = None
-    """All that it depends on."""
+    """Everything on which the result depends, for the key of the work."""
     context: int = 0
-    """Frames before a segment that it sees again where it starts there, so that the result is that of an uninterrupted
-    call."""
+    """Number of frames before a segment that the transform reads again when it resumes there, so that the result equals
+    that of an uninterrupted call."""
     size: Callable[[StreamInfo], tuple[int, int]] | None = None
-    """Width and height at which it wants to see the frames: they are decoded to it. None: the source's."""
+    """Returns the width and height to which frames are scaled when they are decoded. None: the source's size."""
     anew: bool = False
-    """Whether it starts anew with every segment: needed where its context alone does not give the same bits, because it
-    computes frames together."""
+    """Whether to restart the transform at every segment. Needed if its context alone does not reproduce the same bits,
+    because it batches frames."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """The frames from timestamp `start` to before `end`, of which those up to `past` are finished."""
+    """The frames from timestamp `start` to before `end`; those up to the last of `past` are finished.
+
+    None for `start` or `end` means the start or the end of the video.
+    """
 
     start: int | None
     end: int | None
     past: Sequence[int] = ()
-    """Timestamps, in order, of frames in the segments before: at least as many as the transform wants to see."""
+    """Timestamps, in order, of preceding frames; at least as many as the transform's context."""
     segment: int = 0
-    """Number of the first segment to be written."""
+    """Number of the first segment to write."""
     seek: bool = True
-    """Whether decoding may begin in the midst of the file."""
+    """Whether decoding may start in the middle of the file."""
     entry: int | None = None
-    """The key frame to begin at, if known (see `Index.entry`)."""
+    """Timestamp of the key frame at which to start decoding, if known (see `Index.entry`)."""
     shift: Callable[[int], int] = lambda origin: 0
-    """By how much all timestamps are moved, if the first of the video is `origin`."""
+    """Returns the shift of all timestamps, given the first timestamp of the video."""
     origin: int | None = None
-    """The first timestamp of the video; None if it is that of this stretch."""
+    """First timestamp of the video; None if the stretch starts the video."""
     expected: tuple[int, ...] | None = None
-    """Timestamps that the frames must turn out to have; None: any."""
+    """Timestamps that the decoded frames must have; None accepts any."""
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """How the frames of one source become segments."""
+    """Renders the frames of one source into segments."""
 
     reader: Source
     transform: Transform
     choice: Choice
     picture: Picture
     compare: bool
-    """Whether the source is shown at the left; then `transform` sees, and gives, pictures of the source's size."""
+    """Whether the output shows the source at the left; `transform` then reads and returns frames of the source's
+    size."""
     depth: int
-    """Frames that each stage may be ahead of the next, at most; fewer where they take more than HELD_BYTES."""
+    """Maximum number of frames that each stage may be ahead of the next; HELD_BYTES may reduce it."""
     check: Callable[[], None] = lambda: None
-    """Called before a segment is declared finished; raises if the source is no longer what it was."""
+    """Called before a segment is recorded as finished; raises if the source has changed."""
 
     def write(self, stretch: Stretch, work: Work, written: Callable[[int], None]) -> bool:
-        """Write the segments of `stretch` into `work`, with their records; `written` is called with their frames.
+        """Write the segments of `stretch` and their records into `work`.
 
-        It ends, and gives False, at the first segment that has not the expected timestamps, or is not regular
-        where some are expected or the GPU decodes.
-        Raises FootageError for a source that cannot be read, and whatever the transform raises.
+        `written` is called with the number of frames written so far. Returns False, and stops, at the first segment
+        whose timestamps differ from the expected ones, or that is irregular while timestamps are expected or the GPU
+        decodes. Raises FootageError if the source cannot be read, and any exception of the transform.
         """
         count = 0
         with closing(self._pictures(stretch)) as pictures:
@@ -114,11 +121,11 @@ class Renderer:
         return True
 
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:
-        """The frames that the transform is to see: the context, then those that are not finished."""
+        """The frames that the transform reads: the context, then the unfinished frames."""
         last = stretch.past[-1] if stretch.past else None
         context = self.transform.context
         again = frozenset(stretch.past[len(stretch.past) - context :])
-        jump = stretch.past and (stretch.seek or stretch.expected is not None)  # else all is counted anew
+        jump = stretch.past and (stretch.seek or stretch.expected is not None)  # otherwise decode from the start
         start = stretch.past[max(0, len(stretch.past) - context - 1)] if jump else stretch.start
         entry = stretch.entry
         if entry is None and stretch.seek and start is not None:
@@ -134,13 +141,13 @@ class Renderer:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
     def _pictures(self, stretch: Stretch) -> "Generator[_Done]":
-        """(segment, pts, picture, what is beside it) of all frames that are not finished, ahead of their use."""
+        """(segment, pts, picture, data beside it) of all unfinished frames, computed ahead."""
 
         def all_segments(decoded: Iterator[Frame]) -> Iterator[_Done]:
             context = min(self.transform.context, len(stretch.past))
             past: deque[Frame] = deque(islice(decoded, context), maxlen=self.transform.context)
             segment = stretch.segment
-            # Else all go through in one stream, which never runs dry.
+            # Otherwise all frames go through in one stream, so that batches stay full.
             length = SEGMENT if self.transform.anew else sys.maxsize
             for first in decoded:
                 again = list(past)
@@ -164,7 +171,7 @@ class Renderer:
                     )
                     count += 1
                 if waiting:
-                    raise RuntimeError(f"the transform gave {count} pictures for {count + len(waiting)} frames")
+                    raise RuntimeError(f"the transform returned {count} pictures for {count + len(waiting)} frames")
                 segment += 1
 
         decoded = ahead(self._frames(stretch), self.depth, size=lambda frame: frame.pixels.nbytes)
@@ -174,5 +181,5 @@ class Renderer:
 
 
 def _twice(beside: Beside) -> Beside:
-    """For two pictures side by side."""
+    """The data for two pictures side by side."""
     return beside if beside.alpha is None else replace(beside, alpha=np.hstack((beside.alpha, beside.alpha)))

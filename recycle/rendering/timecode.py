@@ -1,30 +1,30 @@
-"""SMPTE timecode (ST 12-1): the time of day, or of a tape, at which a recording begins."""
+"""SMPTE timecode (ST 12-1): the time of day, or the tape time, at which a recording starts."""
 
 import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 KEY = "timecode"
-"""FFmpeg's name of the metadata."""
+"""FFmpeg's name of the metadata entry."""
 
 _FORM = re.compile(r"(\d\d):(\d\d):(\d\d)([:;.])(\d\d+)")
 
 
 def find_timecode(*metadata: Mapping[str, str]) -> str | None:
-    """The first timecode in these metadata, whose keys may be of any case; None if there is none."""
+    """The first timecode in these metadata; keys are matched in any case. None if there is none."""
     return next((value for data in metadata for key, value in data.items() if key.lower() == KEY), None)
 
 
 def without_timecode(metadata: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The metadata but for their timecode."""
+    """The metadata without their timecode."""
     return {key: value for key, value in metadata if key.lower() != KEY}
 
 
 def advance(timecode: str, frames: int, rate: Fraction) -> str | None:
-    """The timecode `frames` later, at `rate` frames per second; None if it cannot be counted on.
+    """The timecode `frames` later, at `rate` frames per second; None if it is invalid or does not match the rate.
 
-    `hh:mm:ss;ff` is drop-frame: the first two numbers (four at 60 frames per second) of each minute are left out,
-    but for every tenth minute.
+    `hh:mm:ss;ff` is drop-frame: the first two frame numbers (four at 60 frames per second) of each minute are skipped,
+    except in every tenth minute.
     """
     match = _FORM.fullmatch(timecode)
     base = round(rate)

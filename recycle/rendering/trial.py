@@ -1,4 +1,4 @@
-"""A trial of a whole output, muxed in memory: header, a frame, a few packets of every other stream, trailer."""
+"""Muxes a trial of a whole output in memory: header, one frame, a few packets of every other stream, trailer."""
 
 import io
 from collections import Counter
@@ -18,7 +18,7 @@ from recycle.video.codecs import Choice
 from recycle.video.encode import Picture
 
 Attach = Callable[[OutputContainer, Stream], Passage]
-"""Adds the other streams to an output that has its picture's."""
+"""Adds the other streams to an output that already has its video stream."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class ReadBack:
     timecode: bool
     """Whether it has a timecode."""
     labels: Mapping[int | None, list[str]]
-    """What is missing of the labels of a stream of the source, by its number; None: of the video."""
+    """Missing labels of each stream, by its number in the source; None: the video."""
     tags: Sequence[str]
-    """Keys of tags of the file that are missing."""
+    """Keys of the missing tags of the file."""
 
 
 def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) -> ReadBack:
-    """What a reader finds in an output whose video has one black frame; `container` is FFmpeg's name.
+    """Write a trial output whose video is one black frame, and read it back; `container` is FFmpeg's name.
 
-    Raises whatever the muxer, the encoder or a converter raises, and StreamFailure for a stream that was written and
-    that the reader does not find.
+    Raises any exception of the muxer, encoder or converters, and StreamFailure for a stream that was written but that
+    the reader does not find.
     """
     memory = io.BytesIO()
     with open_output(memory, container, picture) as file:
@@ -62,9 +62,9 @@ def mux_trial(container: str, choice: Choice, picture: Picture, attach: Attach) 
 
 
 def kind_of(stream: Stream) -> tuple[str, str | None]:
-    """Type and codec of a stream, the same for every encoder and decoder of the codec."""
+    """Type and codec of a stream, independent of the encoder or decoder in use."""
     if stream.type == "attachment":
-        return stream.type, None  # its name is that of a file
+        return stream.type, None  # an attachment has a file name and no codec
     context = stream.codec_context
     if context is None:
         return stream.type, getattr(stream, "name", None)
@@ -72,23 +72,24 @@ def kind_of(stream: Stream) -> tuple[str, str | None]:
 
 
 def _require(written: Mapping[int, tuple[str, str | None]], file: InputContainer) -> None:
-    """Some muxers write what no reader knows, as those of mp4 do with data of other containers."""
+    """Raise StreamFailure for a written stream that cannot be read: the mp4 muxer accepts data that no reader
+    recognises."""
     found = Counter(kind_of(stream) for stream in file.streams)
     for index, kind in written.items():
         if not found[kind]:
-            raise StreamFailure(index, "it is written, and cannot be read again")
+            raise StreamFailure(index, "it can be written, but not read back")
         found[kind] -= 1
 
 
 def _missing(
     labels: Mapping[int | None, tuple[str, Labels]], written: Set[int | None], file: InputContainer
 ) -> dict[int | None, list[str]]:
-    """What is missing of the labels of each stream; streams of a type keep their order."""
+    """Missing labels of each stream; streams of one type keep their order."""
     missing = {}
     for kind in ("video", "audio", "subtitle"):
         found = [stream for stream in file.streams if stream.type == kind]
         wanted = {index: label for index, (own, label) in labels.items() if own == kind}
-        if len(wanted) != len(found):  # mp4 has no track without packets
+        if len(wanted) != len(found):  # mp4 omits tracks without packets
             wanted = {index: label for index, label in wanted.items() if index in written}
         for (index, label), stream in zip(wanted.items(), found, strict=False):
             if lost := label.missing(stream):
@@ -96,31 +97,31 @@ def _missing(
     return missing
 
 
-class Nowhere(io.RawIOBase):
-    """A file that forgets what is written."""
+class NullFile(io.RawIOBase):
+    """A file that discards what is written, and keeps only its size."""
 
     def __init__(self) -> None:
         self._place = self._size = 0
 
     def seekable(self) -> bool:
-        """It is, as muxers go back to fill in lengths."""
+        """True: muxers seek back to fill in lengths."""
         return True
 
     def writable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Only the length is kept."""
+        """Count the bytes and discard them."""
         self._place += len(data)
         self._size = max(self._size, self._place)
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """As of a file of that length."""
+        """Move as in a file of that size."""
         self._place = offset + (0, self._place, self._size)[whence]
         return self._place
 
     def tell(self) -> int:
-        """As of a file."""
+        """The current position."""
         return self._place

@@ -1,4 +1,4 @@
-"""The finished segments of an output and the other streams of its source become one file."""
+"""Joins the finished segments of an output and the other streams of its source into one file."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +15,9 @@ from recycle.video.codecs import CONTAINERS
 
 @dataclass(frozen=True)
 class Whole:
-    """What becomes one file.
+    """The inputs of the joined file.
 
-    Frames of the segments are later by `shift` than in the source, and set back by `moved`, both in units of the
+    Frames in the segments are later by `shift` than in the source, and are moved back by `moved`, both in units of the
     picture's time base.
     """
 
@@ -30,14 +30,15 @@ class Whole:
     renderer: Renderer
 
     def join(self, job: Job) -> None:
-        """Write the file; a stream that makes this fail is left out. Raises Interrupted where the job is cancelled."""
+        """Write the file; streams that make this fail are converted or left out. Raises Interrupted if the job is
+        cancelled."""
         while True:
             try:
                 self._write(job)
                 return
             except RecycleError:
                 raise
-            except Exception as error:  # of a muxer, encoder or converter: any kind
+            except Exception as error:  # muxers, encoders and converters raise exceptions of any type
                 if not self.others.give_up(error):
                     raise
 

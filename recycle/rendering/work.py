@@ -1,4 +1,4 @@
-"""Work in progress: the finished segments of one output, beside it, so that a conversion goes on after anything."""
+"""Unfinished work: the finished segments of an output, stored beside it so that an interrupted call can continue."""
 
 import hashlib
 import json
@@ -14,40 +14,40 @@ from recycle.system.atomic import hidden, write_text
 from recycle.system.lock import only_one
 
 SEGMENT = 120
-"""Frames of a segment: what is lost, at most, when a conversion is killed."""
+"""Frames in a segment; at most this many are lost when a process is killed."""
 
 _KEY = "work.json"
 _LOCK = "lock"
 
 
 class Record(BaseModel):
-    """What is known of a finished segment."""
+    """Properties of a finished segment."""
 
     model_config = ConfigDict(frozen=True)
     stamps: tuple[int, ...]
     """Timestamps of its frames in the source, in order."""
     regular: bool
-    """Whether nothing of the source, up to its end, was damaged or repaired."""
+    """Whether no frame of the source, up to the end of the segment, was damaged or repaired."""
     deinterlaced: bool = False
-    """Whether any frame of the source, up to its end, was interlaced."""
+    """Whether any frame of the source, up to the end of the segment, was interlaced."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """The folder of one unfinished output. Segment n holds the frames from n · SEGMENT on, and has a record."""
+    """The folder of one unfinished output. Segment n starts at frame n · SEGMENT and has a record."""
 
     folder: Path
     dropped: bool
-    """Whether there was unfinished work of another source, model or settings, which is gone."""
+    """Whether unfinished work of another source, model or settings was deleted."""
     tag: str
-    """Stands for the key in the names of files, so that work of another is never taken for this."""
+    """Digest of the key, used in file names so that work with another key is not mistaken for this."""
 
     def segment(self, index: int) -> Path:
-        """File of a segment; it is there completely, or not at all."""
+        """Path of a segment's file, which is complete if it exists."""
         return self.folder / f"{index:06d}.{self.tag}.segment"
 
     def record(self, index: int, record: Record) -> None:
-        """Declare a segment finished."""
+        """Record a segment as finished."""
         write_text(self._record(index), record.model_dump_json())
 
     def read(self, index: int) -> Record | None:
@@ -57,12 +57,12 @@ class Work:
         return Record.model_validate_json(self._record(index).read_bytes())
 
     def forget(self, index: int) -> None:
-        """Remove a segment and its record."""
+        """Delete a segment and its record."""
         self._record(index).unlink(missing_ok=True)
         self.segment(index).unlink(missing_ok=True)
 
     def finished(self) -> int:
-        """Segments that are finished, counted from the first without a gap."""
+        """Number of finished segments before the first unfinished one."""
         return len(self._records())
 
     def stamps(self) -> list[int]:
@@ -70,7 +70,7 @@ class Work:
         return [stamp for record in self._records() for stamp in record.stamps]
 
     def regular(self) -> bool:
-        """Whether nothing of the source was damaged or repaired so far."""
+        """Whether no frame of the source was damaged or repaired so far."""
         return all(record.regular for record in self._records())
 
     def deinterlaced(self) -> bool:
@@ -78,14 +78,14 @@ class Work:
         return any(record.deinterlaced for record in self._records())
 
     def trim(self) -> None:
-        """Remove the segments behind a gap, whose numbers may not hold."""
+        """Delete the segments after the first unfinished one, because their numbers may be wrong."""
         last = self.finished()
         for path in self.folder.glob("[0-9]*.segment"):
             if int(path.name.partition(".")[0]) >= last:
                 self.forget(int(path.name.partition(".")[0]))
 
     def clear(self) -> None:
-        """Remove the folder: the output is complete, or no part of the work is of use."""
+        """Delete the folder, after the output is complete or if the work cannot be used."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _record(self, index: int) -> Path:
@@ -99,12 +99,12 @@ class Work:
 
 
 def work_folder(output: Path) -> Path:
-    """Where the unfinished work of `output` lies; the same for every container of one name."""
+    """The folder of the unfinished work of `output`; it does not depend on the container."""
     return hidden(output, ".recycle")
 
 
 def share_work(output: Path, key: Mapping[str, object]) -> Work:
-    """The work on `output`, which others do at the same time, each its own segments."""
+    """Open the work on `output` while other processes write other segments of it."""
     folder = work_folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / _KEY, _text(key))
@@ -121,13 +121,13 @@ def _text(key: Mapping[str, object]) -> str:
 
 @contextmanager
 def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
-    """Take up the work on `output`, or begin it; segments of another `key` are removed.
+    """Open or create the work on `output`; segments with another `key` are deleted.
 
-    `key` is everything that the frames depend on. When the body ends without a finished segment, nothing
-    remains. Raises Busy if another process is at work on the same output.
+    `key` is everything on which the frames depend. If no segment is finished when the body ends, the folder is deleted.
+    Raises Busy if another process works on the same output.
     """
     folder = work_folder(output)
-    refusal = f"another recycle is at work on {output}; wait for it, or stop it"
+    refusal = f"another recycle process is writing {output}; wait for it, or stop it"
     try:
         with only_one(folder / _LOCK, refusal):
             text = _text(key)
@@ -139,7 +139,7 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
                     path.unlink()
                 write_text(file, text)
             work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old), tag=_tag(key))
-            for path in folder.glob(".*.partial*"):  # of a process that was killed
+            for path in folder.glob(".*.partial*"):  # left by a killed process
                 path.unlink()
             try:
                 yield work
@@ -147,5 +147,5 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
                 if not work.finished():
                     work.clear()
     finally:
-        with suppress(OSError):  # work is in it
+        with suppress(OSError):  # not empty if work remains
             folder.rmdir()

@@ -43,7 +43,7 @@ class Wishes:
     device: str | None = None
     precision: Precision | None = None
     domains: Sequence[str] | None = None
-    """What the domains are called; None: as in the file, or a and b."""
+    """Names of the domains; None: those of the file, or a and b."""
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ class Wishes:
         return self.out or Path("runs") / self.name
 
     def check(self) -> None:
-        """Raise ConfigError where footage is not named, time is given twice or out of range, or names do not fit."""
+        """Raise ConfigError if footage is missing, time is given twice or out of range, or the names are invalid."""
         lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(

@@ -285,10 +285,10 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _shared_names(runs: Sequence[TrainedRun]) -> Names:
-    """What all runs call the domains; where they differ, the letters."""
+    """Names of the domains if they are the same in all runs, else the letters."""
     try:
         first, *others = [two_names(run.settings.get("domains", LETTERS)) for run in runs]
-    except ValueError:  # of another version
+    except ValueError:  # written by another version
         return LETTERS
     return first if all(each == first for each in others) else LETTERS
 

@@ -42,9 +42,9 @@ from recycle.video.find import find_sources
 def open_pipeline(
     pipeline: Pipeline | Path, *, domains: Sequence[str] | None = None, **changes: Mapping[str, Any]
 ) -> Pipeline:
-    """A pipeline as given, or by path or shipped name, with names of the domains and settings of its groups
-    replaced where not None.
+    """A pipeline as given, or by path or shipped name, with changes applied.
 
+    `domains` replaces the names of the domains, and `changes` the settings of groups; values of None change nothing.
     The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
     are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
     """

@@ -1,1 +1,1 @@
-"""Footage of our own making: a procedural street, its scenes, its painters and its light."""
+"""The procedural street: its scenes, painters, light, weather and sound."""

@@ -1,4 +1,4 @@
-"""The sound of a scene: the town's rumble, what drives past, steps, birds, rain."""
+"""The sound of a scene: traffic rumble, passing vehicles, steps, birds, rain."""
 
 import math
 
@@ -10,7 +10,7 @@ from recycle.street.view import LONGEST, parallax
 
 
 def scene_audio(scene: Scene, samples: int, rate: int) -> np.ndarray:
-    """Return the sound of a scene's first `samples` at `rate` per second: (samples, 2) float32 in ±0.5."""
+    """Return the sound of a scene's first `samples` at `rate` Hz: (samples, 2) float32 in ±0.5."""
     rng = np.random.default_rng([*scene.seed, 9])
     times = np.arange(samples, dtype=np.float64) / rate
     sound = 0.035 * np.stack([_noise(rng, samples, rate, 30, 190) for _ in range(2)], axis=1)
@@ -26,7 +26,7 @@ def scene_audio(scene: Scene, samples: int, rate: int) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, samples: int, rate: int, low: float, high: float) -> np.ndarray:
-    """Return noise between two frequencies in Hz, of unit root mean square."""
+    """Return band-limited noise between two frequencies in Hz, with a root mean square of 1."""
     length = 1 << max(8, (samples - 1).bit_length())
     spectrum = np.fft.rfft(rng.standard_normal(length))
     pitch = np.fft.rfftfreq(length, 1 / rate)
@@ -36,13 +36,13 @@ def _noise(rng: np.random.Generator, samples: int, rate: int, low: float, high: 
 
 
 def _pan(x: np.ndarray) -> np.ndarray:
-    """Return the gains of left and right for a place from −1 (left edge) to 1: (N, 2), of equal power."""
+    """Return the equal-power gains of left and right for positions from −1 (left edge) to 1: (N, 2)."""
     angle = (np.clip(x, -1, 1) + 1) * math.pi / 4
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def _across(scene: Scene, x: np.ndarray, y: float, times: np.ndarray) -> np.ndarray:
-    """Return where on the screen a thing at world positions `x` is: −1 the left edge, 1 the right."""
+    """Return the horizontal screen position of world positions `x`: −1 is the left edge, 1 the right."""
     camera = scene.camera.start + scene.camera.speed * times
     return (x - camera) * parallax(y) * 2 / scene.aspect
 
@@ -55,7 +55,7 @@ def _add_vehicle(
     times: np.ndarray,
     rate: int,
 ) -> None:
-    """Add what drives past: tyres and engine, loudest in front of the camera."""
+    """Add the tyres and engine of a vehicle, loudest in front of the camera."""
     across = _across(scene, vehicle.x + vehicle.speed * times, vehicle.y, times)
     near = np.exp(-0.5 * (across / 0.6) ** 2)
     if near.max() < 0.01:
@@ -71,7 +71,7 @@ def _add_vehicle(
 
 
 def _add_steps(sound: np.ndarray, rng: np.random.Generator, scene: Scene, rate: int) -> None:
-    """Add the steps of those who walk close to the camera, as their feet touch the ground."""
+    """Add the steps of people close to the camera, at the moments when their feet touch the ground."""
     click = np.exp(-np.arange(int(0.05 * rate)) / (0.009 * rate))
     for walker in scene.walkers:
         if walker.y < 0.9:
@@ -88,7 +88,7 @@ def _add_steps(sound: np.ndarray, rng: np.random.Generator, scene: Scene, rate: 
 
 
 def _add_birds(sound: np.ndarray, rng: np.random.Generator, rate: int) -> None:
-    """Add a few birds that sing from the trees."""
+    """Add a few singing birds."""
     for _ in range(int(rng.integers(1, 4))):
         t, side, pitch = (
             float(rng.uniform(0, LONGEST)),

@@ -1,4 +1,4 @@
-"""Painters of houses: walls, windows, roofs, shops, balconies, ivy."""
+"""Paints houses: walls, windows, roofs, shops, balconies, ivy."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from recycle.street.view import BASE
 from recycle.street.windows import Wall, window
 
 STOREY, GROUND = 0.118, 0.14
-"""Height of an upper storey and of the ground floor."""
+"""Height of an upper storey and of the ground floor, in frame heights."""
 _WHITE: Colour = (240, 236, 226)
 _ROOFS: tuple[Colour, ...] = ((122, 70, 56), (84, 84, 92), (106, 84, 74), (92, 100, 112))
 _SIGNS: tuple[tuple[Colour, Glow], ...] = (
@@ -54,7 +54,7 @@ def house(canvas: Canvas, rng: np.random.Generator, look: Look, left: float, wid
 
 
 def _weave(canvas: Canvas, rng: np.random.Generator, it: Wall) -> None:
-    """Give the wall its material: brick, plaster, boards or panels."""
+    """Paint the material of the wall: brick, plaster, boards or panels."""
     area = (it.left, it.top, it.right, BASE)
     rows, columns = round((BASE - it.top) / 0.004), max(2, round((it.right - it.left) / 0.004))
     field = np.ones((rows, columns), np.float32)
@@ -130,7 +130,7 @@ def _balcony(canvas: Canvas, x: float, floor: float, width: float) -> None:
 
 
 def _shop(canvas: Canvas, rng: np.random.Generator, it: Wall, columns: int) -> None:
-    """Paint a shop: a sign that shines at night, an awning, a wide window with goods, a door."""
+    """Paint a shop: a sign that glows at night, an awning, a wide window with goods, a door."""
     colour, glow = _SIGNS[int(rng.integers(len(_SIGNS)))]
     left, right, top = it.left + 0.014, it.right - 0.014, BASE - GROUND + 0.004
     canvas.rect(left, top, right, BASE, paint(mix(colour, (60, 52, 48), 0.55), "building"))
@@ -194,7 +194,7 @@ def _hall(canvas: Canvas, rng: np.random.Generator, it: Wall, columns: int) -> N
 
 
 def _ivy(canvas: Canvas, rng: np.random.Generator, it: Wall, look: Look) -> None:
-    """Let ivy climb one side of the wall."""
+    """Paint ivy on one side of the wall."""
     side = it.left + 0.02 if rng.random() < 0.5 else it.right - 0.02
     reach = float(rng.uniform(0.4, 0.85)) * (BASE - it.top)
     for k in range(70):

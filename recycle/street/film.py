@@ -1,4 +1,4 @@
-"""Footage of our own making: a procedural street, the same scenes and motion in several appearances."""
+"""The procedural street as footage: the same scenes and motion in several appearances."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from recycle.street.view import KERB_LINE, View
 from recycle.video.encode import write_video
 
 LABELS: Mapping[str, tuple[int, int, int]] = paint.LABELS
-"""Class name → RGB of the `labels` appearance."""
+"""Class name → RGB colour in the appearance `labels`."""
 
 _SHOT_SECONDS = (4.0, 6.0)
 _LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
@@ -40,7 +40,7 @@ _LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
     "thermal": thermal,
 }
 _NOISE: Mapping[Appearance, int] = {"night": 12, "thermal": 13}
-"""Number of the noise of an appearance, where it is not the day's."""
+"""Number of the random noise of an appearance, if it differs from that of the day."""
 _LABEL_COLOURS = np.zeros((16, 3), np.uint8)
 for _name, _number in LABEL_OF.items():
     _LABEL_COLOURS[_number] = LABELS[_name]
@@ -48,15 +48,15 @@ for _name, _number in LABEL_OF.items():
 
 @dataclass(frozen=True)
 class Street:
-    """A film of a street: shots of 4 to 6 seconds, each of another scene, all following from the seed.
+    """A film of a street: shots of 4 to 6 seconds, each of a different scene, all determined by the seed.
 
-    `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments under other light,
-    on other ground, `thermal` is grey by temperature (see thermal.py), and `labels` holds the class of each
-    pixel as exactly the colours of `LABELS`. By day and by night some scenes are rainy; in `rain` all are, in
-    `sunset` and `snow` none. Films of two seeds have no scene in common; the same seed at another size or rate
-    shows the same scenes.
+    `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments in different light and
+    weather; `thermal` is grey by temperature (see thermal.py); `labels` shows the class of each pixel in exactly the
+    colours of `LABELS`. By day and by night some scenes are rainy; in `rain` all are, in `sunset` and `snow` none.
+    Films of two seeds have no scene in common. The same seed at another size or rate shows the same scenes.
 
-    width, height: pixels, at least 16; fps: frames per second; seconds: length, at least one frame.
+    `width` and `height` are in pixels, at least 16; `fps` is the number of frames per second; `seconds` is the length,
+    at least one frame.
     """
 
     seed: int
@@ -69,10 +69,12 @@ class Street:
         return max(1, round(self.seconds * self.fps))
 
     def frame(self, index: int, appearance: Appearance) -> np.ndarray:
-        """Return frame `index` in [0, len) as (H, W, 3) uint8 RGB: a pure function of the street, index and
-        appearance. Raises IndexError outside that range."""
+        """Return frame `index` in [0, len) as (H, W, 3) uint8 RGB.
+
+        It depends only on the street, the index and the appearance. Raises IndexError outside that range.
+        """
         if not 0 <= index < len(self):
-            raise IndexError(f"frame {index} of a street of {len(self)} frames")
+            raise IndexError(f"frame {index} of a street of {len(self)} frames; expected 0 to {len(self) - 1}")
         starts = self.cuts()
         shot = int(np.searchsorted(starts, index, side="right")) - 1
         scene = self._scene(shot)
@@ -100,7 +102,7 @@ class Street:
     def write(self, path: Path, appearance: Appearance, *, audio: bool = True, job: Job | None = None) -> None:
         """Write the film as a video file (H.264, with AAC sound if `audio`).
 
-        Raises OutputError; Interrupted where the job is cancelled, which leaves no file.
+        Raises OutputError if the file cannot be written; Interrupted if the job is cancelled, which leaves no file.
         """
         count = (job or Job()).counting(f"filming {path.name} ({appearance})", total=len(self))
         write_video(
@@ -116,7 +118,7 @@ class Street:
 
 @dataclass(frozen=True)
 class _Stage:
-    """A scene with all that can be painted once for it."""
+    """A scene with everything that is painted only once for it."""
 
     scene: Scene
     size: tuple[int, int]
@@ -125,7 +127,7 @@ class _Stage:
     sky: Sky
 
     def frame(self, t: float, index: int, appearance: Appearance) -> np.ndarray:
-        """Return the frame at `t` seconds into the scene; `index` seeds its noise."""
+        """Return the frame at `t` seconds into the scene; `index` is the seed of its noise."""
         view = self.scene.camera.at(t, self.scene.aspect)
         picture = self.picture(view, t)
         if appearance == "labels":
@@ -141,7 +143,8 @@ class _Stage:
         return finish(lit, np.random.default_rng([*self.scene.seed, _NOISE.get(appearance, 11), index]))
 
     def picture(self, view: View, t: float) -> np.ndarray:
-        """Return what all appearances are computed from (see paint.py), `oversize` times the frame."""
+        """Return the picture from which all appearances are computed (see paint.py), `oversize` times the frame's
+        size."""
         scale = self.size[0] * self.oversize
         picture = np.zeros((scale, self.size[1] * self.oversize, 4), np.uint8)
         picture[..., 3] = LABEL_OF["sky"]
@@ -165,7 +168,7 @@ class _Stage:
 
 
 def _overlay(picture: np.ndarray, layer: Layer, view: View, scale: int) -> None:
-    """Lay the part of a layer that the camera sees over the picture, in place."""
+    """Copy the part of a layer that the camera sees onto the picture, in place."""
     matrix = layer.matrix(view, scale)
     height, width = picture.shape[:2]
     top = min(height, max(0, int(matrix[1, 2]) - 1))
@@ -179,7 +182,7 @@ def _overlay(picture: np.ndarray, layer: Layer, view: View, scale: int) -> None:
 
 @lru_cache(maxsize=4)
 def _make_stage(scene: Scene, width: int, height: int) -> _Stage:
-    """Paint a scene for one size; the last few stay in memory: one for all looks that share its colours."""
+    """Paint a scene for one size. The last few stay in memory; all appearances with the same colours share one."""
     oversize = min(4, max(1 if height > 1000 else 2, round(300 / height)))
     layers = make_layers(scene, height * oversize)
     return _Stage(scene, (height, width), oversize, layers, make_sky(scene, height, width))
@@ -187,7 +190,7 @@ def _make_stage(scene: Scene, width: int, height: int) -> _Stage:
 
 @lru_cache(maxsize=64)
 def _cuts(seed: int, length: int, fps: int) -> tuple[int, ...]:
-    """Return where shots start; none is shorter than two seconds, and none longer than a scene can be."""
+    """Return the first frame of each shot; no shot is shorter than two seconds or longer than a scene can be."""
     rng = np.random.default_rng([seed, 0])
     starts, t = [0], 0.0
     while True:

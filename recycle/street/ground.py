@@ -1,4 +1,4 @@
-"""Painters of the street itself: pavements and road, trees and lamps along the kerb, planters in front."""
+"""Paints the street itself: pavements and road, trees and lamps along the kerb, planters in front."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from recycle.street.scene import Scene, pick
 from recycle.street.view import BASE, KERB, KERB_LINE, METRE, MIDDLE, NEAR_KERB, parallax
 
 LAMP_HEIGHT, LAMP_ARM = 5.4, 0.9
-"""Of a street lamp, in metres."""
+"""Height of a street lamp and length of its arm, in metres."""
 
 
 def ground(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
-    """Paint pavements and road in perspective: what is one place of the street widens towards the camera."""
+    """Paint pavements and road in perspective."""
     look = scene.look
     road, slab = look.asphalt, look.slabs
     left, right = brush.left - 1, brush.right + 1
@@ -46,7 +46,7 @@ def ground(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
 
 
 def _across(brush: Canvas, x: float, width: float, top: float, bottom: float, fill: Paint) -> None:
-    """Paint a stripe that runs across the street at world position `x`."""
+    """Paint a stripe across the street at world position `x`."""
     brush.poly(
         [((x + dx) * parallax(y), y) for dx, y in ((0, top), (width, top), (width, bottom), (0, bottom))],
         fill,
@@ -108,7 +108,7 @@ def _lamp(brush: Canvas, x: float, size: float) -> None:
 
 
 def front(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
-    """Paint what passes right before the camera: planters and bollards, now and then."""
+    """Paint occasional planters and bollards directly in front of the camera."""
     for x, width in brush.steps(rng, 0.9, 2.2):
         if rng.random() < 0.6:
             tub = dim(pick(rng), 0.6)

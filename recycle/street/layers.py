@@ -1,4 +1,4 @@
-"""The parts of a street that stand still, each painted once for a scene as a panorama of its own depth."""
+"""The static parts of a scene, each painted once as a panorama with its own depth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ _Painter = Callable[[Panorama, np.random.Generator, Scene], None]
 
 @dataclass(frozen=True)
 class Layer:
-    """A panorama whose first pixel lies at (left, top); the camera moves it by `depth` times its own way."""
+    """A panorama whose first pixel is at (left, top); the camera moves it by `depth` times its own motion."""
 
     pixels: np.ndarray
     left: float
     top: float
     depth: float | None
-    """None: the ground, which moves by `parallax` of each row."""
+    """None for the ground, each row of which moves by its `parallax`."""
 
     def matrix(self, view: View, scale: float) -> np.ndarray:
-        """Return the (2, 3) matrix from this panorama's pixels to a frame's, `scale` pixels high."""
+        """Return the (2, 3) matrix from this panorama's pixels to those of a frame that is `scale` pixels high."""
         depth, slope = (self.depth, 0.0) if self.depth is not None else (parallax(0), parallax(1) - parallax(0))
         half = view.aspect / 2
         # x = left + px/scale − camera·(depth + slope·y) + half, y = top + py/scale, then the zoom
@@ -35,9 +35,9 @@ class Layer:
 
 
 def make_layers(scene: Scene, scale: float) -> list[Layer]:
-    """Paint the panoramas of a scene, `scale` pixels to a frame's height, the farthest first.
+    """Paint the panoramas of a scene at `scale` pixels per frame height, the farthest first.
 
-    They are, in this order: skyline, back row, houses, ground, kerb (trees and lamps), front.
+    Their order is: skyline, back row, houses, ground, kerb (trees and lamps), front.
     """
     return [
         _painted(scene, scale, 0.25, (0.05, BASE + 0.01), 2, _skyline),
@@ -62,7 +62,7 @@ def _painted(
 
 
 def _skyline(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
-    """Paint towers far off, in the haze."""
+    """Paint distant towers in the haze."""
     air = mix(scene.look.sky_low, scene.look.sky_top, 0.3)
     for x, width in brush.steps(rng, 0.08, 0.22):
         top = float(rng.uniform(0.2, 0.5))
@@ -112,7 +112,7 @@ def _back_row(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
 
 
 def _houses(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
-    """Paint the street front: houses, with a garden between them here and there."""
+    """Paint the houses, with occasional gardens between them."""
     brush.rect(brush.left - 1, BASE - 0.03, brush.right + 1, BASE + 0.1, paint((146, 142, 134), "building"))
     green = float(rng.choice([0.05, 0.15, 0.45]))
     for x, width in brush.steps(rng, 0.26, 0.56):

@@ -1,6 +1,6 @@
-"""How the street looks: the light of day, the light of night, and the air between; for more see weather.py.
+"""The light of day and night; see weather.py for other light.
 
-Lengths are in frame heights, as everywhere in the street; light is computed at the size of the frame.
+Lengths are in frame heights, as in all modules of the street; light is computed at the size of the frame.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ _AMBIENT = {
     "building": 0.23, "window": 0.19, "road": 0.21, "pavement": 0.22, "vegetation": 0.2, "vehicle": 0.11,
     "person": 0.2, "lamp": 0.3, "sky": 0.0,
 }  # fmt: skip
-"""Part of each class's colour that the night leaves, where no lamp reaches."""
+"""Proportion of each class's colour that remains visible at night without lamps."""
 
 
 def _night_table() -> np.ndarray:
-    """Return for each code its glow and, as the fourth byte, its ambient part: (256,) uint32 of 4 bytes."""
+    """Return for each code its glow and, as the fourth byte, its ambient light: (256,) uint32 of 4 bytes."""
     table = np.zeros((256, 4), np.uint8)
     for number, glow in enumerate(GLOWS.values()):
         for name, label in LABEL_OF.items():
@@ -39,7 +39,7 @@ _NIGHT_TABLE = _night_table()
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture of one moment and what lights it; `picture` is (kH, kW, 4) uint8 for a frame (H, W)."""
+    """A picture of one moment and its scene; `picture` is (kH, kW, 4) uint8 for a frame (H, W)."""
 
     picture: np.ndarray
     scene: Scene
@@ -49,30 +49,30 @@ class Shot:
     """Height and width of the frame."""
 
     def shrink(self, picture: np.ndarray) -> np.ndarray:
-        """Return (kH, kW, C) as (H, W, C) float32, each pixel the mean of those that it covers."""
+        """Return (kH, kW, C) as (H, W, C) float32; each pixel is the mean of those that it covers."""
         return cv2.resize(picture, self.size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
 
     def cover(self, *labels: str) -> np.ndarray:
-        """Return the part of each pixel that shows one of these classes: (H, W, 1) float32 in [0, 1]."""
+        """Return the proportion of each pixel that shows one of these classes: (H, W, 1) float32 in [0, 1]."""
         chosen = np.isin(np.arange(256) & 15, [LABEL_OF[name] for name in labels]).astype(np.uint8) * 255
         return self.shrink(cv2.LUT(self.picture[..., 3], chosen))[..., None] / 255
 
     def pixel(self, point: tuple[float, float]) -> tuple[float, float]:
-        """Return where a point of the screen lies in the frame: x and y in pixels, (0, 0) the first one's
-        centre."""
+        """Return the position of a screen point in the frame: x and y in pixels; (0, 0) is the centre of the first
+        pixel."""
         height, zoom, half = self.size[0], self.view.zoom, self.view.aspect / 2
         x = ((point[0] - half) * zoom + half) * height - 0.5
         return x, ((point[1] - 0.5) * zoom + 0.5 + self.view.sway) * height - 0.5
 
     def shows(self, point: tuple[float, float], glow: Glow) -> bool:
-        """Whether something that glows like this can be seen at a point of the screen, or is just outside."""
+        """Whether something with this glow is visible at a screen point, or the point is outside the frame."""
         times = self.picture.shape[0] // self.size[0]
         x, y = (round((c + 0.5) * times) for c in self.pixel(point))
         inside = 0 <= y < self.picture.shape[0] and 0 <= x < self.picture.shape[1]
         return not inside or int(self.picture[y, x, 3]) >> 4 == GLOW_OF[glow]
 
     def splat(self, field: np.ndarray, centre: tuple[float, float], spread: tuple[float, float], value: Colour) -> None:
-        """Add a soft ellipse to `field` (H, W, 3) in place; `spread`: its standard deviations."""
+        """Add a soft ellipse to `field` (H, W, 3) in place; `spread` holds its standard deviations."""
         height, width = self.size
         x, y = self.pixel(centre)
         sx, sy = (self.view.zoom * height * part for part in spread)
@@ -86,15 +86,15 @@ class Shot:
 
 
 def day(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment by day, (H, W, 3) float32 in about [0, 255]; `sky` likewise."""
+    """Return the moment by day, (H, W, 3) float32 in about [0, 255]; `sky` has the same form."""
     lit = daylight(shot, sky, shadow=0.5 if shot.scene.look.rain else 1.0)
     return wet(lit, shot.cover("road", "pavement"), 0.28) if shot.scene.look.rain else lit
 
 
 def daylight(shot: Shot, sky: np.ndarray, *, shadow: float) -> np.ndarray:
-    """Return the moment in its look's light, the ground dry and shadows `shadow` times as dark as in the sun.
+    """Return the moment in daylight on dry ground, with shadows `shadow` times as dark as in the sun.
 
-    (H, W, 3) float32 in about [0, 255]; `sky` likewise.
+    (H, W, 3) float32 in about [0, 255]; `sky` has the same form.
     """
     shade = np.zeros((*shot.size, 3), np.float32)
     for vehicle in shot.scene.vehicles:
@@ -114,7 +114,7 @@ def daylight(shot: Shot, sky: np.ndarray, *, shadow: float) -> np.ndarray:
 
 
 def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment by night, (H, W, 3) float32 in about [0, 255]; `sky` likewise."""
+    """Return the moment by night, (H, W, 3) float32 in about [0, 255]; `sky` has the same form."""
     codes = shot.shrink(_NIGHT_TABLE[shot.picture[..., 3]].view(np.uint8).reshape(*shot.picture.shape))
     glow, ambient = codes[..., :3], codes[..., 3:] / 255
     light, air = _lamps(shot)
@@ -130,7 +130,7 @@ def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
 
 
 def shoulder(light: np.ndarray) -> np.ndarray:
-    """Bend what is brighter than a camera can take, so that lamps and windows keep their colour."""
+    """Compress highlights, so that lamps and windows keep their colour."""
     over = np.maximum(light - 150, 0)
     return light - over + 105 * (1 - np.exp(over * (-1 / 105)))
 
@@ -141,7 +141,7 @@ def paler(scene: np.ndarray, part: float) -> np.ndarray:
 
 
 def _lamps(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
-    """Return the light of the street lamps on things, and in the air: (H, W, 3) float32 each."""
+    """Return the light of the street lamps on surfaces and in the air: (H, W, 3) float32 each."""
     height, width = shot.size
     light, cone = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     size = METRE * parallax(KERB_LINE)
@@ -190,7 +190,7 @@ def _headlights(shot: Shot, light: np.ndarray, air: np.ndarray) -> None:
 
 
 def _window_light(shot: Shot, glow: np.ndarray, light: np.ndarray) -> None:
-    """Let what shines light its surroundings, in place."""
+    """Add the light of glowing surfaces on their surroundings, in place."""
     light += bloom(glow, 0.04) * (0.55 / 255)
 
 
@@ -204,7 +204,7 @@ def bloom(glow: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def wet(scene: np.ndarray, ground: np.ndarray, strength: float) -> np.ndarray:
-    """Mirror what stands above the kerb in the wet ground, smeared downwards."""
+    """Mirror everything above the kerb in the wet ground, smeared downwards."""
     height = scene.shape[0]
     line = round(0.7 * height)
     mirror = np.zeros_like(scene)

@@ -1,11 +1,10 @@
-"""What the street is painted on: one picture that holds every appearance at once.
+"""The canvas of the street: one picture that contains all appearances.
 
-A picture is (H, W, 4) uint8: the red, green and blue of a surface by white light, and a code that says
-what the surface is (its label) and how it shines by itself at night (its glow). Day, night and labels are
-all computed from it, so their geometry cannot differ. Nothing is anti-aliased here: pictures are larger
-than the frames, and shrinking them smooths the edges.
+A picture is (H, W, 4) uint8: the red, green and blue of a surface in white light, and a code for its class (label) and
+its light at night (glow). Day, night and labels are computed from it, so their geometry cannot differ. Nothing is
+anti-aliased here: pictures are larger than the frames, and reducing them smooths the edges.
 
-Lengths are in units of the frame's height; x runs to the right, y downwards.
+Lengths are in frame heights; x points to the right, y downwards.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +34,7 @@ LABELS: dict[str, tuple[int, int, int]] = {
     "person": (220, 20, 60),
     "lamp": (240, 240, 240),
 }
-"""Class name → RGB, in the manner of Cityscapes."""
+"""Class name → RGB, similar to Cityscapes."""
 
 GLOWS: dict[Glow, Colour] = {
     "none": (0, 0, 0),
@@ -54,7 +53,7 @@ GLOWS: dict[Glow, Colour] = {
     "bus": (168, 158, 118),
     "far": (200, 150, 84),
 }
-"""Colour of what shines at night."""
+"""Colour of light sources at night."""
 
 LABEL_OF: dict[str, int] = {name: index + 1 for index, name in enumerate(LABELS)}
 GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
@@ -62,7 +61,7 @@ GLOW_OF: dict[str, int] = {name: index for index, name in enumerate(GLOWS)}
 
 @lru_cache(maxsize=4096)
 def paint(colour: Colour, label: Label, glow: Glow = "none") -> Paint:
-    """Return what to fill a shape with: a surface's colour in [0, 255], its class and its glow."""
+    """Return the fill of a shape: a surface's colour in [0, 255], its class and its glow."""
     r, g, b = (min(255, max(0, round(c))) for c in colour)
     return r, g, b, LABEL_OF[label] + 16 * GLOW_OF[glow]
 
@@ -79,7 +78,7 @@ def dim(colour: Colour, factor: float) -> Colour:
 
 
 class Canvas:
-    """Draws shapes into a picture whose point (0, 0) lies at pixel `offset`; a unit is `scale` pixels."""
+    """Draws shapes into a picture whose point (0, 0) is at pixel `offset`; one unit is `scale` pixels."""
 
     def __init__(self, pixels: np.ndarray, *, scale: float, offset: Point = (0.0, 0.0)) -> None:
         self.pixels = pixels
@@ -114,9 +113,9 @@ class Canvas:
         cv2.polylines(self.pixels, [path], False, fill, max(1, round(width * self._scale)), cv2.LINE_8, 4)
 
     def texture(self, area: tuple[float, float, float, float], field: np.ndarray, label: Label) -> None:
-        """Multiply the colour of everything of class `label` in a rectangle by `field`, stretched over it.
+        """Multiply the colour of class `label` in a rectangle by `field`, which is stretched over it.
 
-        `field`: (h, w) float32 of factors around 1, of any resolution.
+        `field` is (h, w) float32 with factors around 1, of any resolution.
         """
         region = self.pixels[self.box(*area)]
         if region.size == 0:
@@ -128,14 +127,14 @@ class Canvas:
 
 
 class Panorama(Canvas):
-    """A canvas over a panorama, `scale` pixels to a unit, which knows from where to where it must be painted."""
+    """A canvas for a panorama with `scale` pixels per unit; `left` and `right` bound the area to paint."""
 
     def __init__(self, pixels: np.ndarray, scale: float, left: float, top: float, right: float) -> None:
         super().__init__(pixels, scale=scale, offset=(-left * scale, -top * scale))
         self.left, self.right = left, right
 
     def steps(self, rng: np.random.Generator, low: float, high: float) -> Iterator[tuple[float, float]]:
-        """Yield left edge and width of things side by side over the whole panorama."""
+        """Yield left edge and width of adjacent objects over the whole panorama."""
         x = self.left - float(rng.uniform(0, low))
         while x < self.right:
             width = float(rng.uniform(low, high))
@@ -152,7 +151,7 @@ def crown(
     *,
     blobs: int = 60,
 ) -> None:
-    """Paint foliage: blobs, dark ones first and lit ones towards the upper left last."""
+    """Paint foliage as blobs, dark ones first and lit ones at the upper left last."""
     for k in range(blobs):
         part = k / blobs
         angle, far = float(rng.uniform(0, 2 * np.pi)), float(np.sqrt(rng.random())) * (1 - 0.35 * part)

@@ -1,4 +1,4 @@
-"""Painters of people on foot."""
+"""Paints pedestrians."""
 
 import math
 
@@ -8,7 +8,7 @@ from recycle.street.view import METRE, Place, View, disc, in_sight, place, shape
 
 
 def draw_walker(canvas: Canvas, view: View, walker: Walker, t: float) -> None:
-    """Paint a person as it walks `t` seconds into the scene; the feet do not slide."""
+    """Paint a person `t` seconds into the scene; the feet do not slide."""
     spot = place(view, walker.at(t), walker.y, walker.speed)
     if not in_sight(view, spot, 1.2):
         return
@@ -44,7 +44,7 @@ def draw_walker(canvas: Canvas, view: View, walker: Walker, t: float) -> None:
 
 
 def step_phase(walker: Walker, t: float) -> float:
-    """Return the phase of the gait in radians: a full turn is two steps of 0.7 m."""
+    """Return the phase of the gait in radians; a full turn is two steps of 0.7 m."""
     return walker.phase + 2 * math.pi * abs(walker.speed) * t / (1.4 * METRE)
 
 

@@ -1,4 +1,4 @@
-"""What is where in a street scene, and how it moves: everything that follows from the seed, nothing drawn."""
+"""The objects of a street scene and their motion, as determined by the seed; nothing is drawn here."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +13,11 @@ COLOURS: tuple[Colour, ...] = (
     (176, 88, 68), (222, 206, 172), (204, 156, 92), (150, 152, 156), (106, 126, 152),
     (122, 150, 104), (212, 156, 150), (232, 230, 224), (146, 112, 90), (92, 100, 112),
 )  # fmt: skip
-"""Of walls, of vehicles and of coats alike: colour alone does not tell what a thing is."""
+"""Shared by walls, vehicles and coats, so that colour alone does not identify an object."""
 
 Kind = Literal["car", "hatch", "van", "bus", "bicycle"]
 LENGTH: dict[Kind, float] = {"car": 4.3, "hatch": 3.7, "van": 5.0, "bus": 8.8, "bicycle": 1.8}
-"""Of each kind of vehicle, in metres."""
+"""Length of each kind of vehicle in metres."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Look:
     sky_top: Colour
     sky_low: Colour
     sun: Colour
-    """Tint of the light by day, around 1."""
+    """Tint of daylight, around 1."""
     sun_at: tuple[float, float]
-    """Place of the sun by day and of the moon by night, on the screen."""
+    """Screen position of the sun by day and of the moon by night."""
     cloud: float
     haze: float
     rain: bool
@@ -43,7 +43,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Vehicle:
-    """Something on wheels, on the lane at screen height `y`; it drives towards the sign of `speed`."""
+    """A vehicle on the lane at screen height `y`; it drives in the direction of the sign of `speed`."""
 
     kind: Kind
     colour: Colour
@@ -59,7 +59,7 @@ class Vehicle:
 
 @dataclass(frozen=True)
 class Walker:
-    """A person on foot on the pavement at screen height `y`."""
+    """A pedestrian on the pavement at screen height `y`."""
 
     x: float
     y: float
@@ -80,7 +80,7 @@ class Walker:
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene of the street; `seed` starts the random choices of those who paint it."""
+    """One scene of the street; `seed` initialises the random choices of its painters."""
 
     seed: tuple[int, int]
     aspect: float
@@ -89,19 +89,21 @@ class Scene:
     lamps: tuple[float, ...]
     trees: tuple[float, ...]
     vehicles: tuple[Vehicle, ...]
-    """The farthest from the camera first."""
+    """Vehicles, the farthest from the camera first."""
     walkers: tuple[Walker, ...]
 
     def span(self, depth: float, margin: float = 0.1) -> tuple[float, float]:
-        """Return the leftmost and rightmost place that the camera ever sees of a layer that it moves by
-        `depth` times its own way, in the layer's own coordinates."""
+        """Return the leftmost and rightmost visible position of a layer, in the layer's coordinates.
+
+        `depth` is the motion of the layer relative to the camera.
+        """
         reach = abs(self.camera.start) * depth + self.aspect / 2 + margin
         return -reach, reach
 
 
 @lru_cache(maxsize=8)
 def make_scene(seed: int, index: int, aspect: float) -> Scene:
-    """Return scene number `index` of the street of this seed, `aspect` wide."""
+    """Return scene number `index` of the street with this seed and aspect ratio."""
     rng = np.random.default_rng([seed, index, 1])
     look = _look(rng, aspect)
     speed = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.1)) if rng.random() < 0.8 else 0.0
@@ -147,7 +149,7 @@ def _look(rng: np.random.Generator, aspect: float) -> Look:
 
 
 def _kerb(rng: np.random.Generator, scene: Scene) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the world positions of lamps and trees, one after the other along the far kerb."""
+    """Return the world positions of lamps and trees along the far kerb."""
     left, right = scene.span(1.0, 0.5)
     x = left + float(rng.uniform(0, 0.3))
     leafy = rng.uniform(0.3, 0.9)
@@ -163,7 +165,7 @@ def _kerb(rng: np.random.Generator, scene: Scene) -> tuple[tuple[float, ...], tu
 
 
 def _lane(rng: np.random.Generator, scene: Scene, y: float, way: int) -> list[Vehicle]:
-    """Return the vehicles of a lane: one speed for all, and gaps that never close."""
+    """Return the vehicles of a lane, which have one speed and constant gaps."""
     bicycles = y < 0.75
     speed = way * float(rng.uniform(0.12, 0.16) if bicycles else rng.uniform(0.2, 0.32))
     reach = abs(speed) * LONGEST
@@ -181,7 +183,7 @@ def _lane(rng: np.random.Generator, scene: Scene, y: float, way: int) -> list[Ve
 
 
 def _walkers(rng: np.random.Generator, scene: Scene) -> tuple[Walker, ...]:
-    """Return the people on foot: on the far pavement first, then those close to the camera."""
+    """Return the pedestrians: first those on the far pavement, then those close to the camera."""
     walkers = []
     for y, pitch in ((0.688, 0.4), (0.972, 0.75)):
         left, right = scene.span(1.0, 0.6)

@@ -1,4 +1,4 @@
-"""Sky and weather: clouds that drift, sun, moon and stars, rain, and the noise of the sensor."""
+"""Sky and weather: drifting clouds, sun, moon and stars, rain, and sensor noise."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from recycle.street.view import BASE, View
 
 @dataclass(frozen=True)
 class Sky:
-    """The sky of one scene; all fields are float32 in [0, 255] or, the clouds, in [0, 1]."""
+    """The sky of one scene; all fields are float32 in [0, 255], the clouds in [0, 1]."""
 
     day: np.ndarray
     """(H, W, 3) without clouds."""
     night: np.ndarray
     clouds: np.ndarray
-    """(H, W + drift, 1), of which a frame shows a part."""
+    """(H, W + drift, 1); a frame shows a part of it."""
     day_cloud: np.ndarray
-    """(H, 1, 3) colour of a cloud by its height."""
+    """(H, 1, 3) colour of clouds by height."""
     night_cloud: np.ndarray
     wind: float
 
     def at(self, appearance: str, view: View, t: float) -> np.ndarray:
-        """Return the sky of one moment, by "night" or by the light that the scene's look has: (H, W, 3) float32."""
+        """Return the sky of one moment, at night or in the light of the scene: (H, W, 3) float32."""
         clear, colour = (self.night, self.night_cloud) if appearance == "night" else (self.day, self.day_cloud)
         height, width = clear.shape[:2]
         room = self.clouds.shape[1] - width
@@ -73,7 +73,7 @@ def _disc(away: np.ndarray, radius: float, height: int) -> np.ndarray:
 
 
 def _stars(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return points of light, at the same places for any size of frame."""
+    """Return points of light, at the same positions for any frame size."""
     field = np.zeros((height, width), np.float32)
     count = round(150 * width / height)
     xs, ys, power = rng.random(count) * width, rng.random(count) * height * 0.6, rng.random(count) ** 2
@@ -114,7 +114,7 @@ def add_rain(frame: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def finish(frame: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a frame as its camera gives it, uint8: darker corners and a sensor's noise."""
+    """Return a frame as uint8 with vignetting and sensor noise."""
     height, width = frame.shape[:2]
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     noise = rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(1.5)

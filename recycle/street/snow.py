@@ -1,4 +1,4 @@
-"""Snow: what of it lies on a scene, and what falls."""
+"""Snow on the ground and objects, and falling snow."""
 
 from functools import lru_cache
 
@@ -10,15 +10,15 @@ from recycle.street.view import BASE, HORIZON
 
 _SNOW = (238.0, 242.0, 250.0)
 _LANES = ((0.795, 0.016), (0.895, 0.022))
-"""Screen heights of the lanes, and how far from there their wheel tracks run."""
+"""Screen heights of the lanes, and the distance of their wheel tracks from there."""
 _FLAKES = 300
-"""In a square of one frame height."""
+"""Number of flakes in a square of one frame height."""
 _SMALLEST = 0.6
-"""Radius in pixels below which a flake grows fainter instead of smaller."""
+"""Radius in pixels below which a flake becomes fainter instead of smaller."""
 
 
 def snow(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment under snow, (H, W, 3) float32 in about [0, 255]; `sky` likewise."""
+    """Return the moment under snow, (H, W, 3) float32 in about [0, 255]; `sky` has the same form."""
     bare = paler(daylight(shot, np.zeros_like(sky), shadow=0.7), 0.25)
     rough, behind = _noise(shot), shot.cover("sky")
     white = np.asarray(_SNOW, np.float32) * (0.93 - 0.06 * rough[..., None])
@@ -29,7 +29,7 @@ def snow(shot: Shot, sky: np.ndarray) -> np.ndarray:
 
 
 def add_snow(frame: np.ndarray, seed: tuple[int, int], t: float) -> None:
-    """Add the flakes that are in the air `t` seconds into a scene to a frame (H, W, 3) float32 in place."""
+    """Add the flakes in the air `t` seconds into a scene to a frame (H, W, 3) float32, in place."""
     height, width = frame.shape[:2]
     rng = np.random.default_rng([*seed, 15])
     aspect = width / height
@@ -49,9 +49,9 @@ def add_snow(frame: np.ndarray, seed: tuple[int, int], t: float) -> None:
 
 
 def _lying(shot: Shot, bare: np.ndarray, rough: np.ndarray, sky: np.ndarray) -> np.ndarray:
-    """Return how much of each pixel is covered by snow: (H, W) float32 in [0, 1].
+    """Return the snow cover of each pixel: (H, W) float32 in [0, 1].
 
-    `bare`: the scene without snow, (H, W, 3); `rough`: noise on the ground, `sky`: where the sky is, (H, W).
+    `bare` is the scene without snow, (H, W, 3); `rough` is noise on the ground and `sky` the cover of the sky, (H, W).
     """
     lying = shot.cover("pavement")[..., 0] * np.clip(0.78 + 0.3 * rough, 0, 1)
     lying += shot.cover("road")[..., 0] * np.clip(0.62 + 0.3 * rough - _tracks(shot)[:, None], 0, 1)
@@ -66,7 +66,8 @@ def _lying(shot: Shot, bare: np.ndarray, rough: np.ndarray, sky: np.ndarray) -> 
 
 
 def _below(shot: Shot, cover: np.ndarray, depth: float) -> np.ndarray:
-    """Return how near `cover` (H, W) ends above, within `depth` frame heights: (H, W) float32 in [0, 1]."""
+    """Return the proximity of the lower edge of `cover` (H, W), within `depth` frame heights above: (H, W) in [0,
+    1]."""
     rows = depth * shot.view.zoom * shot.size[0]
     found = np.zeros_like(cover)
     for down in range(1, int(rows) + 2):
@@ -76,7 +77,7 @@ def _below(shot: Shot, cover: np.ndarray, depth: float) -> np.ndarray:
 
 
 def _tracks(shot: Shot) -> np.ndarray:
-    """Return how far wheels have cleared each row of the road: (H,) float32 in [0, 0.5]."""
+    """Return how much wheels have cleared each row of the road: (H,) float32 in [0, 0.5]."""
     y = _rows(shot)
     cleared = np.zeros_like(y)
     for lane, apart in _LANES:
@@ -86,7 +87,7 @@ def _tracks(shot: Shot) -> np.ndarray:
 
 
 def _noise(shot: Shot) -> np.ndarray:
-    """Return noise that lies still on the ground, in perspective: (H, W) float32 in about [-1, 1], 0 above it."""
+    """Return static noise on the ground, in perspective: (H, W) float32 in about [-1, 1], 0 above the ground."""
     height, width = shot.size
     y = _rows(shot)
     away = np.maximum(y - HORIZON, BASE - HORIZON - 0.02) / (BASE - HORIZON)
@@ -99,7 +100,7 @@ def _noise(shot: Shot) -> np.ndarray:
 
 
 def _rows(shot: Shot) -> np.ndarray:
-    """Return the screen height, before zoom and sway, of each row of the frame: (H,) float32."""
+    """Return the screen height of each row of the frame before zoom and sway: (H,) float32."""
     height = shot.size[0]
     rows = (np.arange(height, dtype=np.float32) + 0.5) / height
     return (rows - np.float32(0.5 + shot.view.sway)) / np.float32(shot.view.zoom) + np.float32(0.5)
@@ -107,7 +108,7 @@ def _rows(shot: Shot) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _tile(seed: tuple[int, int]) -> np.ndarray:
-    """Return noise that repeats seamlessly: (128, 256) float32 in about [-1, 1]."""
+    """Return seamlessly tiling noise: (128, 256) float32 in about [-1, 1]."""
     rng = np.random.default_rng([*seed, 16])
     field = np.zeros((128, 256), np.float32)
     for cells, power in ((16, 0.6), (4, 0.4)):

@@ -1,4 +1,4 @@
-"""The street as a thermal camera sees it: grey by temperature, so that paint, signs and colours do not show."""
+"""The street through a thermal camera: grey by temperature, without the colours of paint and signs."""
 
 import numpy as np
 
@@ -11,17 +11,17 @@ _WARMTH = {
     "sky": 0, "building": 96, "window": 58, "road": 128, "pavement": 114, "vegetation": 74, "vehicle": 88,
     "person": 220, "lamp": 150,
 }  # fmt: skip
-"""Grey level of each class's temperature; the sky's is computed."""
+"""Grey level of each class's temperature; that of the sky is computed."""
 _HOT = {"head": 226.0, "tail": 190.0, "lamp": 200.0}
-"""Grey level of what runs hot, by its glow, whatever its class."""
+"""Grey level of hot objects by their glow, whatever their class."""
 _SUNNED = 0.14
-"""Grey levels that a surface gains in the sun for each level that its colour is darker than the middle."""
+"""Grey levels that a surface gains in the sun per level by which its colour is darker than the middle."""
 _WET = 0.72
-"""Part of the ground's warmth that rain leaves."""
+"""Proportion of the ground's warmth that remains in rain."""
 
 
 def _table() -> np.ndarray:
-    """Return for each code its grey level: (256,) uint8."""
+    """Return the grey level of each code: (256,) uint8."""
     table = np.zeros(256, np.uint8)
     for number, glow in enumerate(GLOWS):
         for name, label in LABEL_OF.items():
@@ -33,10 +33,11 @@ _TABLE = _table()
 
 
 def thermal(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment by its warmth, (H, W, 3) float32 in about [0, 255], all channels equal; `sky`: that of the day.
+    """Return the moment by temperature, (H, W, 3) float32 in about [0, 255], all channels equal.
 
-    People, engines and lamps are hot, the sky and the glass that mirrors it are cold, the road is warm and warmer
-    below what drives on it; walls are warmer towards the ground. Of colours only how dark they are shows, faintly.
+    `sky` is the sky of the day. People, engines and lamps are hot; the sky and the glass that mirrors it are cold; the
+    road is warm, and warmer below vehicles; walls are warmer towards the ground. Colours influence the result only
+    faintly, by their darkness.
     """
     height = shot.size[0]
     down = (np.arange(height, dtype=np.float32)[:, None, None] + 0.5) / height
@@ -54,7 +55,7 @@ def thermal(shot: Shot, sky: np.ndarray) -> np.ndarray:
 
 
 def _exhaust(shot: Shot) -> np.ndarray:
-    """Return what engines add to the ground below them, (H, W, 1) float32 in grey levels."""
+    """Return the warmth that engines add to the ground below them, (H, W, 1) float32 in grey levels."""
     heat = np.zeros((*shot.size, 3), np.float32)
     for vehicle in shot.scene.vehicles:
         if vehicle.kind == "bicycle":

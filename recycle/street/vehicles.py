@@ -1,4 +1,4 @@
-"""Painters of what drives: cars, vans, buses, bicycles."""
+"""Paints vehicles: cars, vans, buses, bicycles."""
 
 import math
 
@@ -10,7 +10,7 @@ _TYRE, _HUB, _GLASS = (34, 34, 38), (150, 152, 156), (112, 136, 160)
 
 
 def draw_vehicle(canvas: Canvas, view: View, vehicle: Vehicle, t: float) -> None:
-    """Paint a vehicle as it stands `t` seconds into the scene."""
+    """Paint a vehicle `t` seconds into the scene."""
     spot = place(view, vehicle.at(t), vehicle.y, vehicle.speed)
     if not in_sight(view, spot, LENGTH[vehicle.kind]):
         return
@@ -24,7 +24,7 @@ def draw_vehicle(canvas: Canvas, view: View, vehicle: Vehicle, t: float) -> None
 
 
 def lamp_points(vehicle: Vehicle) -> tuple[Point, Point]:
-    """Return where head and tail lamp are, in metres forwards and upwards."""
+    """Return the positions of head and tail lamp, in metres forwards and upwards."""
     if vehicle.kind == "bicycle":
         return (0.62, 0.8), (-0.72, 0.66)
     half = LENGTH[vehicle.kind] / 2

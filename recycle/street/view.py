@@ -1,8 +1,8 @@
-"""Where things are on the screen: the geometry of the street, its camera, and a thing's own metres.
+"""The geometry of the street: perspective, camera, and metres of objects.
 
-The camera looks square at a street. World positions X run along it, in frame heights at the facades;
-a thing that stands on the ground at screen height y is moved by the camera, and is large, in proportion
-to `parallax(y)`, as the perspective of a flat ground demands.
+The camera looks at a right angle to a street. World positions X run along it, in frame heights at the facades. An
+object on the ground at screen height y moves and scales in proportion to `parallax(y)`, which is the perspective of
+flat ground.
 """
 
 import math
@@ -14,21 +14,21 @@ from recycle.street.paint import Canvas, Paint, Point
 HORIZON, BASE, KERB, MIDDLE, NEAR_KERB = 0.42, 0.66, 0.715, 0.836, 0.935
 """Screen heights: eye level, foot of the facades, far kerb, middle of the road, near kerb."""
 LONGEST = 8.0
-"""Seconds for which every scene has something to show."""
+"""Maximum length of a scene in seconds."""
 METRE = 0.043
-"""A metre at the facades."""
+"""Length of a metre at the facades, in frame heights."""
 KERB_LINE, FRONT_LINE = 0.708, 1.04
-"""Where trees and lamps stand, and what passes right before the camera."""
+"""Screen heights of trees and lamps, and of objects directly in front of the camera."""
 
 
 def parallax(y: float) -> float:
-    """Return the size and the speed of what stands on the ground at screen height y, 1 at the facades."""
+    """Return the relative size and speed of an object on the ground at screen height y; 1 at the facades."""
     return (y - HORIZON) / (BASE - HORIZON)
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera is at one moment."""
+    """The position of the camera at one moment."""
 
     x: float
     zoom: float
@@ -42,12 +42,12 @@ class View:
 
 @dataclass(frozen=True)
 class Camera:
-    """A dolly along the street with a slow zoom and a little sway."""
+    """A dolly along the street with a slow zoom and a slight sway."""
 
     start: float
     speed: float
     zoom: tuple[float, float]
-    """At the start and `LONGEST` seconds later."""
+    """Zoom at the start and `LONGEST` seconds later."""
     phase: float
 
     def at(self, t: float, aspect: float) -> View:
@@ -60,12 +60,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class Place:
-    """Metres of something on the ground, x forwards and y upwards, to the screen."""
+    """Maps metres of an object on the ground, x forwards and y upwards, to the screen."""
 
     x: float
     y: float
     forward: float
-    """Of a metre forwards, on the screen."""
+    """Length on the screen of a metre forwards."""
     up: float
 
     def __call__(self, forward: float, up: float) -> Point:
@@ -74,21 +74,21 @@ class Place:
 
 
 def place(view: View, x: float, y: float, way: float) -> Place:
-    """Return where a thing stands that faces towards the sign of `way`."""
+    """Return the place of an object that faces in the direction of the sign of `way`."""
     size = METRE * parallax(y)
     return Place(view.screen_x(x, y), y, math.copysign(size, way), size)
 
 
 def in_sight(view: View, spot: Place, metres: float) -> bool:
-    """Whether a thing `metres` long can be seen at all."""
+    """Whether an object `metres` long can be visible."""
     return abs(spot.x - view.aspect / 2) < view.aspect / 2 + metres * spot.up
 
 
 def shape(canvas: Canvas, spot: Place, points: Sequence[Point], fill: Paint) -> None:
-    """Fill a polygon given in a thing's own metres."""
+    """Fill a polygon given in an object's metres."""
     canvas.poly([spot(*point) for point in points], fill)
 
 
 def disc(canvas: Canvas, spot: Place, centre: Point, radius: float, fill: Paint) -> None:
-    """Fill a circle given in a thing's own metres."""
+    """Fill a circle given in an object's metres."""
     canvas.ellipse(spot(*centre), radius * spot.up, radius * spot.up, fill)

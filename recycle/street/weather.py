@@ -1,6 +1,6 @@
-"""Sunset, rain and snow: the looks that a scene takes on, and their light.
+"""Sunset, rain and snow: the look of a scene in each, and its light.
 
-The geometry of a scene does not depend on its look, so its labels are those of the day in any weather.
+The geometry of a scene does not depend on its look, so its labels are the same in any weather.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from recycle.street.view import BASE
 _SUN: Colour = (1.2, 0.84, 0.52)
 _DUSK: Colour = (0.62, 0.53, 0.6)
 _FLARE: Colour = (96, 48, 4)
-"""What a window that faces the low sun throws back."""
+"""Light reflected by windows that face the low sun."""
 _MIST: Colour = (142, 150, 160)
 _BEHIND_CLOUDS = (0.0, -9.0)  # outside of every frame
 
 
 def dressed(look: Look, appearance: Appearance) -> Look:
-    """Return the look of a scene of this `look` by this appearance; day, night and labels leave it alone."""
+    """Return the look of a scene in this appearance; day, night and labels do not change it."""
     if appearance == "sunset":
         return replace(
             look,
@@ -68,9 +68,9 @@ def dressed(look: Look, appearance: Appearance) -> Look:
 
 
 def sunset(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment with the sun low behind the houses across, (H, W, 3) float32; `sky` likewise.
+    """Return the moment with the sun low behind the opposite houses, (H, W, 3) float32; `sky` has the same form.
 
-    It lights the upper floors; their shade, cast by the roofs of the other side, lies over all below.
+    The sun lights the upper floors; everything below is in the shade of the opposite roofs.
     """
     lit = _sunlit(shot)[..., None]
     scene = daylight(shot, np.zeros_like(sky), shadow=2.2)
@@ -80,7 +80,7 @@ def sunset(shot: Shot, sky: np.ndarray) -> np.ndarray:
 
 
 def rain(shot: Shot, sky: np.ndarray) -> np.ndarray:
-    """Return the moment under a grey sky, the ground a mirror, (H, W, 3) float32; `sky` likewise."""
+    """Return the moment under a grey sky with mirroring ground, (H, W, 3) float32; `sky` has the same form."""
     behind = shot.cover("sky")
     scene = paler(daylight(shot, np.zeros_like(sky), shadow=0.6), 0.35)
     scene += 0.1 * (np.asarray(_MIST, np.float32) - scene) * (1 - behind)
@@ -88,7 +88,7 @@ def rain(shot: Shot, sky: np.ndarray) -> np.ndarray:
 
 
 def _sunlit(shot: Shot) -> np.ndarray:
-    """Return how much of the low sun reaches each pixel, were it on the facades: (H, W) float32 in [0, 1]."""
+    """Return the proportion of low sunlight that reaches each pixel at the facades: (H, W) float32 in [0, 1]."""
     height, width = shot.size
     zoom, half = shot.view.zoom, shot.view.aspect / 2
     x = ((np.arange(width, dtype=np.float32) + 0.5) / height - half) / zoom + shot.view.x
@@ -101,7 +101,7 @@ def _sunlit(shot: Shot) -> np.ndarray:
 
 
 def _table(power: Mapping[Glow, float]) -> np.ndarray:
-    """Return for each code what it shines, each glow by its `power` in [0, 1]: (256,) uint32 of 4 bytes."""
+    """Return the light of each code, each glow scaled by its `power` in [0, 1]: (256,) uint32 of 4 bytes."""
     table = np.zeros((256, 4), np.uint8)
     for number, (name, glow) in enumerate(GLOWS.items()):
         for label in LABEL_OF.values():
@@ -114,7 +114,7 @@ _IN_RAIN = _table({"shop": 0.3, "amber": 0.2, "bus": 0.3, "head": 0.85, "tail": 
 
 
 def _shine(shot: Shot, scene: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return the scene with what shines in it."""
+    """Return the scene with the light of its glowing surfaces added."""
     glow = shot.shrink(table[shot.picture[..., 3]].view(np.uint8).reshape(*shot.picture.shape))[..., :3]
     bright = cv2.max(cv2.max(glow[..., 0], glow[..., 1]), glow[..., 2])[..., None]
     return np.asarray(scene * (1 - np.minimum(0.6, bright / 300)) + glow + 0.5 * bloom(glow, 0.031), np.float32)

@@ -1,4 +1,4 @@
-"""Painters of windows: the cells that day and night colour most differently."""
+"""Paints windows, the parts whose colours differ most between day and night."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ def window(
     *,
     closed: float = 0.16,
 ) -> None:
-    """Paint a window. Where its blind or its shutters are closed, the room behind is dark at night."""
+    """Paint a window. If its blind or shutters are closed, it is dark at night."""
     (x, y), (w, h) = corner, size
     if it.shutters:
         wings = paint(dim(it.shutters, 0.9), "building")
@@ -53,7 +53,7 @@ def window(
 
 
 def _pane(canvas: Canvas, rng: np.random.Generator, glass: Colour, area: tuple[float, float, float, float]) -> None:
-    """Paint glass with the sky in it; the curtains tell the light of the room."""
+    """Paint glass that reflects the sky; the curtains determine the colour of the room's light."""
     left, top, right, bottom = area
     kinds: tuple[tuple[Colour | None, Glow], ...] = (
         ((236, 226, 200), "warm"), ((198, 108, 82), "amber"), (None, "warm"), ((236, 226, 200), "warm"),

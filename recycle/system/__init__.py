@@ -1,1 +1,1 @@
-"""The machine beneath: cores, memory, devices, files that appear whole, processes, places elsewhere."""
+"""Access to the machine: cores, memory, devices, atomic files, locks, worker processes and remote storage."""

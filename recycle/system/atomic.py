@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all."""
+"""Atomic writes: a file or folder appears complete or not at all."""
 
 import errno
 import hashlib
@@ -10,20 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EIO, errno.EACCES}
-"""What network shares and shared folders of virtual machines answer, which do not flush folders."""
+"""Errors of file systems that cannot flush folders, such as network shares and shared folders of virtual machines."""
 _LONGEST_NAME = 255
-"""Bytes of a name, on nearly all file systems."""
+"""Maximum length of a file name in bytes, on nearly all file systems."""
 _TEMPORARY = re.compile(r"\..*\.(\d+)\.partial(?:\..*)?", re.DOTALL)
-"""Names that atomic_path gives; the group is the process id."""
+"""Temporary names made by `atomic_path`; the group is the process id."""
 
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
-    """Give a temporary path beside `final`; on success flush it to disk and rename it to `final`.
+    """Yield a temporary path beside `final`; on success, flush it to disk and rename it to `final`.
 
-    The temporary name keeps the suffix of `final` (writers choose formats by it), starts with a dot and
-    holds the process id. If the body raises, the temporary file or folder is removed and `final` is left
-    as it was. An existing file at `final` is replaced; an existing folder is replaced by a folder.
+    The temporary name starts with a dot, contains the process id and keeps the suffix of `final`, from which writers
+    choose the format. If the body raises, the temporary file or folder is removed and `final` is unchanged. An existing
+    file at `final` is replaced; an existing folder is replaced by a folder. Missing parent folders are created. Raises
+    OSError if the path cannot be written.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = hidden(final, f".{os.getpid()}.partial{final.suffix}")
@@ -41,9 +42,9 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
 
 def hidden(final: Path, tail: str) -> Path:
-    """A hidden name beside `final`: a dot, its stem and `tail`.
+    """A hidden path beside `final`, named by a dot, the stem of `final` and `tail`.
 
-    A stem that is too long for this is cut, and a digest of it keeps the name its own.
+    A stem that would make the name too long is truncated, and a digest of it keeps the name unique.
     """
     stem, room = final.stem, _LONGEST_NAME - len(os.fsencode(f".{tail}"))
     name = os.fsencode(stem)
@@ -54,7 +55,7 @@ def hidden(final: Path, tail: str) -> Path:
 
 
 def write_text(final: Path, text: str) -> None:
-    """Write `text` to `final` atomically: as UTF-8, with a lone surrogate (of a file name) as `\\udce9`."""
+    """Write `text` to `final` atomically as UTF-8; lone surrogates (of file names) are written as `\\udce9`."""
     with atomic_path(final) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -67,9 +68,9 @@ def _remove(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk.
+    """Wait until the content of a file, or the list of names of a folder, is on disk.
 
-    Folders of file systems that cannot be flushed are passed over. Raises OSError if a file cannot be flushed.
+    Does nothing for folders on file systems that cannot flush them. Raises OSError if a file cannot be flushed.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -83,9 +84,9 @@ def flush(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders in `folder` itself that are of a process that is gone.
+    """Remove temporary files and folders that ended processes left in `folder` (not in its subfolders).
 
-    One with the id of this process is of an earlier process with that id; in a container they are often the same.
+    A leftover with the id of this process belongs to an earlier process: in containers, ids are often reused.
     """
     for path in folder.glob(".*.partial*") if folder.is_dir() else ():
         named = _TEMPORARY.fullmatch(path.name)
@@ -94,11 +95,11 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _lives(process: int) -> bool:
-    """Whether a process of this number runs; one that ended and was not yet reaped does not."""
+    """Whether a process with this id runs; a process that ended and was not reaped does not."""
     try:
         os.kill(process, 0)
         return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another user's, a system without /proc, no number of a process
+    except (OSError, OverflowError):  # another user's process, a system without /proc, or an impossible id
         return True

@@ -1,16 +1,16 @@
-"""The processor's cores."""
+"""Number of CPU cores and of worker processes."""
 
 import os
 
 MOST_FOR_EACH_CORE = 4
-"""Processes that share a core, at most: those that wait for a slow disk leave it to others."""
+"""Maximum number of processes per core. More than one is useful because some of them wait for a slow disk."""
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of CPU cores that this process may use; at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def capped(processes: int) -> int:
-    """`processes`, or as many as are of use on this machine where that is fewer."""
+    """`processes`, limited to MOST_FOR_EACH_CORE per available core."""
     return min(processes, MOST_FOR_EACH_CORE * cores())

@@ -1,4 +1,4 @@
-"""What is unforeseen: one line for the user, and a log with the traceback and what `recycle doctor` finds here."""
+"""Handles unexpected errors: one line for the user, and a log with the traceback and the output of `recycle doctor`."""
 
 import os
 import platform
@@ -18,14 +18,14 @@ from recycle.safe_text import redact, shown
 from recycle.system.private import make_private, scratch_folder
 
 _KEPT = 20
-"""Logs that remain; older ones are removed."""
+"""Number of logs that are kept; older ones are deleted."""
 _PATIENCE = 60.0
-"""Seconds for `recycle doctor`."""
+"""Timeout of `recycle doctor` in seconds."""
 _lock = threading.Lock()
 
 
 def unexpected(error: BaseException) -> str:
-    """One line on an error that nobody foresaw; a log of it is written, whose path the line gives."""
+    """Write a log of an unexpected error, and return one line that describes the error and names the log."""
     path = record(error)
     if path is not None:
         add_findings(path)
@@ -33,21 +33,25 @@ def unexpected(error: BaseException) -> str:
 
 
 def describe(error: BaseException, path: Path | None) -> str:
-    """One line on an unforeseen error with its log."""
+    """One line that describes an unexpected error and names its log; `path` None means that no log could be written."""
     reason = " ".join(redact(str(error)).split())[:300]
-    where = f"its log, to report it with, is {path}" if path else "no log of it could be written"
+    where = f"please report it together with the log {path}" if path else "its log could not be written"
     return f"unexpected {type(error).__name__}{': ' if reason else ''}{reason}; {where}"
 
 
 def record(error: BaseException) -> Path | None:
-    """Write a log with the traceback of `error`, without secrets, that only this user can read; None if it fails."""
+    """Write a log with the traceback of `error`, without secrets and readable only by this user.
+
+    Returns the path of the log, or None if it could not be written. If the environment variable RECYCLE_DEBUG is set,
+    the traceback is also printed to stderr.
+    """
     with suppress(Exception), _lock:
         folder = logs_folder()
         for old in sorted(folder.glob("crash-*.log"))[: -_KEPT + 1]:
             old.unlink(missing_ok=True)
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
-        name = f"crash-{stamp}-{nanoseconds:09d}-{os.getpid()}.log"  # the order of names is that of time
+        name = f"crash-{stamp}-{nanoseconds:09d}-{os.getpid()}.log"  # sorting by name sorts by time
         lines = "".join(traceback.format_exception(error))
         words = shlex.join(sys.argv)
         text = f"command: {words}\npython: {platform.python_version()} on {platform.platform()}\n\n{lines}\n"
@@ -60,7 +64,7 @@ def record(error: BaseException) -> Path | None:
 
 
 def add_findings(path: Path) -> None:
-    """Add what `recycle doctor` finds to the log at `path`; takes seconds."""
+    """Append the output of `recycle doctor` to the log at `path`; takes seconds."""
     with suppress(Exception), _lock:
         findings = _findings()
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -68,28 +72,31 @@ def add_findings(path: Path) -> None:
 
 
 def logs_folder() -> Path:
-    """The private folder of the logs: in $XDG_STATE_HOME/recycle, or ~/.local/state/recycle; else a temporary one."""
+    """The private folder of the logs: $XDG_STATE_HOME/recycle, else ~/.local/state/recycle, else a temporary folder.
+
+    Raises OSError or OutputError if no such folder can be created.
+    """
     base = os.environ.get("XDG_STATE_HOME", "")
     try:
         folder = (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "recycle"
         make_private(folder)
         if not os.access(folder, os.W_OK):
             raise PermissionError(folder)
-    except (OSError, RuntimeError):  # no home, or none that can be written
+    except (OSError, RuntimeError):  # no home folder, or it is not writable
         folder = scratch_folder() / "logs"
         make_private(folder)
     return folder
 
 
 def open_private(path: Path) -> Any:
-    """A new text file that only this user can read. Raises OSError if it exists."""
+    """Create a text file that only this user can read and return it open for writing. Raises OSError if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
 
 @cache
 def _findings() -> str:
-    """What `recycle doctor` prints, from a process of its own: this one may be in any state."""
+    """The output of `recycle doctor`, run in a separate process because the state of this one may be corrupt."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "recycle.doctor"],
@@ -107,7 +114,8 @@ def _findings() -> str:
 
 @contextmanager
 def watching_threads() -> Iterator[None]:
-    """While the body runs, an unforeseen error that ends a thread, or that Python ignores, is no traceback either."""
+    """While the body runs, report unexpected errors that end a thread in one line, without a traceback, and log those
+    that Python ignores."""
     before = threading.excepthook, sys.unraisablehook
 
     def ended(facts: Any) -> None:

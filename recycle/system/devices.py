@@ -1,4 +1,4 @@
-"""The device and the precision that networks run with."""
+"""Selects the device and the precision in which networks run."""
 
 from typing import Literal, get_args
 
@@ -18,17 +18,17 @@ _TOO_LARGE = (
     "bad_alloc",
     "could not create a memory",
     "could not create a primitive",
-    "unable to find an engine",  # cuDNN, where no convolution's workspace could be had
-    "32-bit index math",  # CUDA's padding, from 2^31 numbers on
+    "unable to find an engine",  # cuDNN, if no workspace could be allocated for a convolution
+    "32-bit index math",  # CUDA padding of tensors with 2^31 or more elements
 )
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def compute_dtype(device: Device, precision: Precision) -> torch.dtype:
-    """What networks compute in on `device`: float32, bfloat16 or float16; 'auto' is `best_precision`.
+    """The dtype in which networks compute on `device`: float32, bfloat16 or float16; 'auto' means `best_precision`.
 
-    Raises ConfigError for a precision that is unknown, or that the device does not compute in.
+    Raises ConfigError for an unknown precision, or for one in which the device cannot compute.
     """
     if precision == "auto":
         precision = best_precision(device)
@@ -40,9 +40,9 @@ def compute_dtype(device: Device, precision: Precision) -> torch.dtype:
 
 
 def find_device(device: str) -> Device:
-    """The kind of device that `device` means; 'auto' prefers cuda, then mps.
+    """The kind of device that `device` names; 'auto' prefers cuda, then mps, then cpu.
 
-    Raises ConfigError for one that is unknown or absent.
+    Raises ConfigError for an unknown device, or for one that this machine does not have.
     """
     present: dict[str, bool] = {
         "cuda": torch.cuda.is_available(),
@@ -58,9 +58,9 @@ def find_device(device: str) -> Device:
 
 
 def best_precision(device: str) -> Literal["fp32", "bf16"]:
-    """'bf16' where `device` has instructions for it, else 'fp32'.
+    """'bf16' if `device` has instructions for it, else 'fp32'.
 
-    These are GPUs from Ampere on, and CPUs with AVX512-BF16 or AMX.
+    GPUs from Ampere on and CPUs with AVX512-BF16 or AMX have them. Raises ConfigError as `find_device` does.
     """
     kind = find_device(device)
     if kind == "cuda":
@@ -73,7 +73,7 @@ def best_precision(device: str) -> Literal["fp32", "bf16"]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that its work was too large: for a GPU, for PyTorch's CPU allocator, or for Python."""
+    """Whether `error` reports that a GPU, PyTorch's CPU allocator or Python ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _TOO_LARGE)

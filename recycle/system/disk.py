@@ -1,4 +1,4 @@
-"""Failures of the disk, each told in one line that says what to do."""
+"""Describes disk errors in one line that includes a remedy."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ _REASONS: dict[int, tuple[str, str]] = {
     errno.EIO: ("the disk reports an input/output error", "check the disk"),
 }
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How libraries written in Rust, such as safetensors, name the number of an error of the system."""
+"""Format in which libraries written in Rust, such as safetensors, give the number of a system error."""
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -28,9 +28,9 @@ _WRITING = {errno.EIO}
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn an error of the system, raised in the body that writes `path`, into an OutputError of one line.
+    """Convert a system error, raised in the body that writes `path`, into an OutputError with a one-line message.
 
-    Libraries wrap such errors; the number of the error is looked for along the chain of causes. Other errors pass.
+    Libraries wrap system errors, so the error number is searched along the chain of causes. Other errors pass through.
     """
     try:
         yield
@@ -45,14 +45,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def explain(number: int) -> tuple[str, str]:
-    """What an error number of the system means, and what to do about it."""
+    """Meaning of a system error number, and its remedy."""
     return _REASONS.get(number, (os.strerror(number).lower(), "check the disk"))
 
 
 def disk_failed(error: BaseException) -> bool:
-    """Whether the disk is the cause of an error, and not what was to be written: it is full, read-only or broken.
+    """Whether a full, read-only or broken disk caused `error`, rather than the data that was written.
 
-    A quota counts as a full disk; an input/output error counts where it came with an OutputError.
+    An exhausted quota counts as a full disk. An input/output error counts only if `error` is an OutputError, because
+    reading footage can cause one too.
     """
     failures = _FULL | (_WRITING if isinstance(error, OutputError) else set())
     cause: BaseException | None = error
@@ -64,7 +65,7 @@ def disk_failed(error: BaseException) -> bool:
 
 
 def _number(error: BaseException | None) -> int | None:
-    """The number of the system's error that `error` is, names or was caused by; None where there is none."""
+    """The number of the system error that `error` is, names or was caused by; None if there is none."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             return error.errno

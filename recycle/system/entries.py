@@ -1,4 +1,4 @@
-"""What an entry of a folder is, found out without opening it: opening a named pipe waits for ever."""
+"""Determines the kind of a folder entry without opening it: opening a named pipe would block."""
 
 import errno
 import stat
@@ -10,7 +10,7 @@ from recycle.system.places import is_here
 
 Kind = Literal["file", "folder", "other", "unreadable"]
 
-GONE = "gone since the folder was listed"
+GONE = "deleted since the folder was listed"
 LINKED_FOLDER = "a link to a folder, which is not followed"
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -21,9 +21,10 @@ _SPECIAL = {
 
 
 def examine(path: Path) -> tuple[Kind, str]:
-    """The kind of `path` and, for what is neither a file nor a folder, what it is in a few words.
+    """The kind of `path` and, if it is neither a file nor a folder, a short description.
 
-    A link counts as the file that it leads to; one to a folder is 'other'. 'unreadable': the system refuses to tell.
+    A link to a file is 'file'; a link to a folder is 'other', because such links are not followed. 'unreadable' means
+    that the system denied access.
     """
     if not is_here(path):
         return ("folder" if path.is_dir() else "file"), ""
@@ -42,7 +43,7 @@ def examine(path: Path) -> tuple[Kind, str]:
         return ("other", LINKED_FOLDER) if linked else ("folder", "")
     if stat.S_ISREG(mode):
         return "file", ""
-    return "other", _SPECIAL.get(stat.S_IFMT(mode), "no file")
+    return "other", _SPECIAL.get(stat.S_IFMT(mode), "not a regular file")
 
 
 def refuse_special(path: Path) -> None:

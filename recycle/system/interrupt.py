@@ -1,6 +1,7 @@
-"""Ctrl-C while the command line is being imported: it ends the process at once, without a traceback.
+"""Lets Ctrl-C end the process at once, without a traceback, while the command line is imported.
 
-To be imported before all that takes long. Only the command line's own process is changed, and `allow` changes it back.
+Import this module before any module that takes long to import. It changes only the command line's own process, and
+`allow` restores the default behaviour.
 """
 
 import signal
@@ -18,6 +19,6 @@ if _ours:
 
 
 def allow() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, as is usual."""
+    """Restore the default: from now on Ctrl-C raises KeyboardInterrupt."""
     if _ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)

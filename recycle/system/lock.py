@@ -1,4 +1,4 @@
-"""Locks that keep two processes from the same work, and that end with the process that holds them."""
+"""File locks between processes, which the system releases when the holder ends."""
 
 import errno
 import fcntl
@@ -11,20 +11,21 @@ from recycle.errors import OutputError
 
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.EIO}
-"""What file systems answer that have no locks, such as some network shares."""
+"""Errors of file systems without locks, such as some network shares."""
 
 
 class Busy(OutputError):
-    """Another process is at the same work."""
+    """Another process holds the lock."""
 
 
 @contextmanager
 def only_one(file: Path, refusal: str) -> Iterator[bool]:
-    """Hold the lock `file`, which is made for it, with its folder, and removed at the end.
+    """Hold the lock `file` while the body runs.
 
-    The lock ends with this process, even after SIGKILL; the empty file that is then left does not matter. Gives False
-    on a file system without locks, where the body runs without one. Raises Busy, with the text `refusal`, if somebody
-    else holds the lock; OSError if the file cannot be made.
+    The file and its folder are created, and the file is removed at the end. The lock ends with this process, even after
+    SIGKILL; the empty file that remains then is harmless. Yields True; yields False on a file system without locks,
+    where the body runs without one. Raises Busy with the message `refusal` if another process holds the lock, and
+    OSError if the file cannot be created.
     """
     descriptor = _acquire(file, refusal)
     try:
@@ -37,17 +38,17 @@ def only_one(file: Path, refusal: str) -> Iterator[bool]:
 
 
 def _acquire(file: Path, refusal: str) -> int | None:
-    """The open and locked file; None where the file system has no locks."""
+    """Descriptor of the open and locked file; None if the file system has no locks."""
     while True:
         descriptor = _open(file)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            named = os.stat(file, follow_symlinks=False)  # noqa: PTH116 (Path.stat is of the link's target)
+            named = os.stat(file, follow_symlinks=False)  # noqa: PTH116 (same call as os.fstat)
             held = os.fstat(descriptor)
             if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino):
                 return descriptor
         except FileNotFoundError:
-            pass  # the holder before us removed the file between our opening and locking it: try again
+            pass  # the previous holder removed the file after we opened it and before we locked it: try again
         except OSError as error:
             os.close(descriptor)
             if error.errno in _HELD:
@@ -65,6 +66,6 @@ def _open(file: Path) -> int:
         return os.open(file, flags | os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError as refused:
         try:
-            return os.open(file, flags | os.O_RDONLY)  # another user's; enough to lock it
+            return os.open(file, flags | os.O_RDONLY)  # another user's file; a read-only descriptor can be locked
         except FileNotFoundError:
             raise refused from None

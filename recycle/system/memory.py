@@ -1,4 +1,4 @@
-"""Memory of a device: what is free, what was taken at most, and giving it back."""
+"""Memory of a device: free memory, peak usage, and releasing unused memory."""
 
 import gc
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 def release(device: torch.device) -> None:
-    """Give back what no tensor holds any more."""
+    """Return cached memory that no tensor uses to the system."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -16,40 +16,43 @@ def release(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had on a device; None where the system does not tell."""
+    """Bytes of memory that can still be allocated on a device; None if the system does not report it.
+
+    On a CPU this is the smaller of the machine's available memory and what the container's limit leaves.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
         if device.type == "mps":
             return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-        return min(_told("/proc/meminfo", "MemAvailable"), _allowed())
+        return min(_kilobytes("/proc/meminfo", "MemAvailable"), _allowed())
     except (OSError, KeyError, ValueError):
         return None
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Bytes of the most that was held at once so far: by tensors on a GPU, else by this process; None where the system
-    does not tell."""
+    """Peak memory usage in bytes: of tensors on a GPU, else of this process. None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        return _told("/proc/self/status", "VmHWM")
+        return _kilobytes("/proc/self/status", "VmHWM")
     except (OSError, KeyError, ValueError):
         return None
 
 
-def _told(file: str, name: str) -> int:
-    """Bytes, of a file of lines "name: number kB". Raises OSError, KeyError or ValueError where it does not tell."""
+def _kilobytes(file: str, name: str) -> int:
+    """The value, in bytes, of a line "name: number kB" of a file. Raises OSError, KeyError or ValueError if it is
+    missing."""
     facts = dict(line.split(":", 1) for line in Path(file).read_text().splitlines())
     return int(facts[name].split()[0]) * 1024
 
 
 def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that the limit of a container, if there is one, leaves to this process."""
+    """Bytes that the memory limit of the container leaves to this process; a very large number without a limit."""
     try:
         used = int((group / "memory.current").read_text())
         facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        cached = int(facts.get("inactive_file", 0))  # files that were read: given up when memory is wanted
+        cached = int(facts.get("inactive_file", 0))  # file cache: the kernel reclaims it when memory is short
         return max(0, int((group / "memory.max").read_text()) - used + cached)
-    except (OSError, ValueError):  # no such limit: 'max'
+    except (OSError, ValueError):  # no limit, which the file states as 'max'
         return 1 << 62

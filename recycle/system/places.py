@@ -1,7 +1,7 @@
-"""Paths that a person names: local ones, and any URL that fsspec knows (s3://, gs://, sftp://, …).
+"""Paths given by the user: local paths, and any URL that fsspec supports (s3://, gs://, sftp://, …).
 
-A URL is a UPath (universal-pathlib), which has the interface of pathlib.Path but is none: it has no place on this
-machine.
+A URL becomes a UPath (universal-pathlib). It has the interface of pathlib.Path but is not an instance of it, because it
+has no path on this machine.
 """
 
 import re
@@ -17,43 +17,45 @@ _LIBRARIES = {
     *("httpcore", "huggingface_hub", "yarl"),
     *("ocifs", "paramiko", "requests", "s3fs", "smbprotocol", "sshfs", "upath", "urllib3", "webdav4"),
 }
-"""Packages of file systems that fsspec knows, and what they speak with."""
+"""Packages of fsspec's file systems, and the network libraries that they use."""
 
 
 def place(text: str) -> Path:
-    """The file or folder that a word of the command line names.
+    """The file or folder that a command-line argument names.
 
-    A URL gives a UPath, which serves as a Path in all that does not need the file here. Raises ConfigError if
-    its protocol is unknown or needs a package that is missing.
+    A URL becomes a UPath, which can be used like a Path unless the file must be local. Raises ConfigError if the
+    protocol is unknown, or needs a package that is not installed.
     """
     if "://" not in text:
         return Path(text)
     try:
         from upath import UPath
     except ImportError as error:
-        raise ConfigError(f"{text} is a URL; for those: pip install 'recycle[cluster]'") from error
+        raise ConfigError(f"{text} is a URL; to use URLs, run: pip install 'recycle[cluster]'") from error
     try:
         path = UPath(text.rstrip("/") if text.rstrip("/")[-1:] not in (":", "") else text)
         _ = path.fs  # imports the file system
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system raises its own exception types
         raise ConfigError(f"cannot use {text}: {' '.join(str(error).split())}") from error
     return cast(Path, path)
 
 
 def is_here(path: Path) -> bool:
-    """Whether `path` is on a file system of this machine."""
+    """Whether `path` is on a file system of this machine, and not a URL."""
     return isinstance(path, Path)
 
 
 def is_remote_error(error: BaseException) -> bool:
-    """Whether a library of some remote file system raised `error`, or had to do with it: each has errors of its own."""
+    """Whether `error` was raised by, or passed through, a library of a remote file system; each has its own error
+    types."""
     modules = {kind.__module__ for kind in type(error).__mro__}
     modules |= {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
     return any(module.partition(".")[0] in _LIBRARIES for module in modules)
 
 
 def file_name(path: Path) -> str:
-    """The name under which a file may lie here: without the query of a URL, and never empty."""
+    """A local name for the file: without the query of a URL, without secrets, at most 200 characters and never
+    empty."""
     name = path.name
     if not is_here(path):
         name = redact(re.sub(r"[?#].*", "", name) if getattr(path, "protocol", "") in ("http", "https") else name)

@@ -1,4 +1,4 @@
-"""Threads keep the priority that they have."""
+"""Keeps the scheduling priority of threads."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def usual_priority() -> Iterator[None]:
-    """Undo it where the body makes threads of this process real-time ones, before which nothing else of a machine runs.
+    """Restore the scheduling policy of threads of this process that the body made real-time threads.
 
-    SVT-AV1 does so with its own and with the one that opens it, where it may: as root.
+    A real-time thread takes precedence over everything else on the machine. SVT-AV1 makes its own threads and the
+    thread that opens it real-time if it may, that is, as root.
     """
     if not hasattr(os, "sched_getscheduler"):
         yield
@@ -21,6 +22,6 @@ def usual_priority() -> Iterator[None]:
     finally:
         if os.sched_getscheduler(0) != policy:
             for task in Path("/proc/self/task").iterdir():
-                with suppress(OSError):  # it may have ended
+                with suppress(OSError):  # the thread may have ended
                     if os.sched_getscheduler(int(task.name)) == os.SCHED_FIFO:
                         os.sched_setscheduler(int(task.name), policy, parameters)

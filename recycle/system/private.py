@@ -1,4 +1,4 @@
-"""Folders that nobody else on this machine can read or fill."""
+"""Folders that other users of this machine can neither read nor write."""
 
 import os
 import stat
@@ -11,24 +11,26 @@ _CHOICES = 10
 
 
 def make_private(folder: Path) -> None:
-    """Make `folder`, or take the one that is there if it is ours alone: a folder and no link, which others cannot
-    write to. Its mode becomes 0700. Raises OSError if it cannot be made, or is not ours alone."""
+    """Create `folder` with mode 0700, or restrict an existing folder of this user to that mode.
+
+    Raises OSError if the folder cannot be created, is a link, belongs to another user, or was writable by others.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     facts = folder.lstat()
     ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
     if not ours:
-        raise PermissionError(f"{folder} is not a private folder of this user")
+        raise PermissionError(f"{folder} exists, but is not a private folder of this user")
     if facts.st_mode & 0o077:
         folder.chmod(0o700)
 
 
 def scratch_folder() -> Path:
-    """The private folder for temporary files that outlive this process: the same in every call, so that work goes on.
+    """The private folder for temporary files that outlive this process; always the same, so that work can be continued.
 
-    Where somebody else took its name in the temporary directory, it is the next of its names that is free or ours.
-    Raises OutputError if there is none.
+    If another user occupies its name in the temporary directory, the next free numbered name is used. Raises
+    OutputError if no name is free.
     """
     import tempfile  # every command imports this module; most make no such folder
 
@@ -42,4 +44,6 @@ def scratch_folder() -> Path:
             reason = error
             continue
         return folder
-    raise OutputError(f"cannot make a private folder for temporary files: {reason}; set TMPDIR to a folder of yours")
+    raise OutputError(
+        f"cannot create a private folder for temporary files: {reason}; set TMPDIR to a folder that you own"
+    )

@@ -1,4 +1,4 @@
-"""Files that lie elsewhere: footage is fetched before it is decoded, results are uploaded when they are complete."""
+"""Remote files: downloads footage before it is decoded, and uploads complete results."""
 
 import hashlib
 import shutil
@@ -15,12 +15,12 @@ from recycle.system.private import scratch_folder
 
 @contextmanager
 def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path]]:
-    """Local paths for `source` and `output`, to work with; these themselves where they are local.
+    """Yield local paths for `source` and `output`; a path that is already local is yielded unchanged.
 
-    What lies elsewhere is fetched into a private folder of the temporary directory, named by `key` and both paths.
-    The output is uploaded at the end, by another name first, so that it appears complete. The folder remains if
-    the body raises, so that the work can be continued on this machine. Raises FootageError or OutputError if the other
-    side cannot be reached.
+    A remote source is downloaded into a private folder of the temporary directory, named by `key` and both paths. A
+    remote output is uploaded after the body, under a temporary name first, so that it appears complete. If the body
+    raises, unfinished work remains in the folder, so that it can be continued on this machine. Raises FootageError if
+    the source cannot be downloaded, OutputError if the output cannot be uploaded.
     """
     if is_here(source) and is_here(output):
         yield source, output
@@ -47,7 +47,8 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
 
 
 def write_record(final: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `final`, here or elsewhere, so that it appears complete. Raises OutputError."""
+    """Write `text` as UTF-8 to `final`, a local path or a URL, so that it appears complete. Raises OutputError on
+    failure."""
     if is_here(final):
         try:
             write_text(final, text)
@@ -73,8 +74,8 @@ def _fetch(source: Path, local: Path) -> None:
         else:
             with atomic_path(local) as temporary:
                 _copy(source, temporary)
-    except Exception as error:  # each file system has errors of its own
-        raise FootageError(f"cannot fetch {source}: {_told(error)}") from error
+    except Exception as error:  # each file system raises its own exception types
+        raise FootageError(f"cannot download {source}: {_one_line(error)}") from error
 
 
 def _upload(local: Path, final: Path) -> None:
@@ -84,7 +85,7 @@ def _upload(local: Path, final: Path) -> None:
         _copy(local, temporary)
         temporary.rename(final)
     except Exception as error:
-        raise OutputError(f"cannot write {final}: {_told(error)}") from error
+        raise OutputError(f"cannot write {final}: {_one_line(error)}") from error
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -92,5 +93,5 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfileobj(read, write, 1 << 22)
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__} {error}".split())

@@ -1,4 +1,4 @@
-"""Runs a function over items in several processes that end with their parent."""
+"""Runs a function over items in several processes, which end with their parent."""
 
 import multiprocessing
 import os
@@ -20,12 +20,13 @@ from recycle.events import Job
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Function = Callable[[Item, Callable[[int], None]], Result]
-"""Called with an item and a function that counts units of finished work."""
+"""A function of an item and of a callback that adds to the count of completed units."""
 
 _POLL_SECONDS = 0.2
-_counter: Any = None  # the shared counter of a worker process
-_stopping: Any = None  # the shared flag that ends its item
-_busy = False  # whether a worker process has an item
+# State of a worker process: the shared counter, the shared flag that stops its item, and whether it has an item.
+_counter: Any = None
+_stopping: Any = None
+_busy = False
 
 
 def run_all(
@@ -37,18 +38,18 @@ def run_all(
     report: Callable[[int], None],
     job: Job | None = None,
 ) -> list[Result]:
-    """Results of `function` for all items, in order; one worker runs in this process.
+    """Results of `function` for all items, in order; with one worker, it runs in this process.
 
-    `function` and items must be picklable. `report` receives the units of work done since it was last called.
-    An item whose process dies gets the result `crashed`; the others are not affected. Raises Interrupted where the job
-    is cancelled: items that have not begun do not, and in those at work the count raises it, too.
+    `function` and the items must be picklable. `report` receives the number of units completed since its last call. An
+    item whose process dies gets the result `crashed`; other items are not affected. Raises Interrupted after the job is
+    cancelled: no further item starts, and the callback of running items raises it too.
     """
     job = job or Job()
     if workers <= 1:
         return [_alone(function, item, report, job) for item in items]
     results: dict[int, Result] = _run_pool(function, dict(enumerate(items)), workers, report, job)
     for index in range(len(items)):
-        if index not in results:  # its pool broke, through this item or another: try it alone
+        if index not in results:  # the pool broke because of this item or another: run it alone
             results |= _run_pool(function, {index: items[index]}, 1, report, job)
         results.setdefault(index, crashed)
     return [results[index] for index in range(len(items))]
@@ -66,14 +67,14 @@ def _alone(function: Function[Item, Result], item: Item, report: Callable[[int],
 def _run_pool(
     function: Function[Item, Result], items: dict[int, Item], workers: int, report: Callable[[int], None], job: Job
 ) -> dict[int, Result]:
-    """Results by index; those of items that were lost with a dying process are missing."""
+    """Results by index; items that were lost with a dying process are missing."""
     context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.RawValue("b", 0)  # no lock that a killed process could keep
+    counter, stop = context.Value("q", 0), context.RawValue("b", 0)  # raw: a killed process could hold a lock
     seen = 0
     results: dict[int, Result] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter, stop))
     try:
-        # Processes begin with Ctrl-C held back, as this thread has it: without a traceback while they import.
+        # Processes inherit the blocked SIGINT: Ctrl-C causes no traceback while they import.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             with without_main():
@@ -126,17 +127,17 @@ def _start_worker(counter: Any, stop: Any) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    """Ctrl-C: clean up after the item in work, or end at once."""
+    """Handle Ctrl-C: raise KeyboardInterrupt while an item is running, so that it cleans up; else end at once."""
     if _busy:
         raise KeyboardInterrupt
     os._exit(128 + signal.SIGINT)
 
 
 def end_with_parent() -> None:
-    """Have this process, which multiprocessing started, end when the one that asked for it ends, even if by SIGKILL.
+    """Make this process, started by multiprocessing, end when its parent ends, even by SIGKILL.
 
-    That process holds the other end of a pipe. PyTorch's own watch looks at the parent's process id, which is that of
-    the fork server where there is one.
+    The parent holds the other end of a pipe. PyTorch's own watcher checks the parent's process id, which is that of the
+    fork server if there is one.
     """
 
     def watch(parent: "multiprocessing.process.BaseProcess") -> None:
@@ -160,4 +161,4 @@ def _count(units: int) -> None:
     with _counter.get_lock():
         _counter.value += units
     if _stopping.value:
-        raise Interrupted("stopped; run the same command again to continue")
+        raise Interrupted

@@ -1,1 +1,1 @@
-"""The six networks, the training step, the loop around it, checkpoints and previews."""
+"""Training: the step, the loop around it, checkpoints, validation and previews."""

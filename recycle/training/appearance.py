@@ -1,4 +1,4 @@
-"""Whether translated frames look like their domain, and whether they still show what their source does."""
+"""Measures whether translated frames look like their domain, and whether they keep the content of their source."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,36 +14,39 @@ from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, pooled
 
 STRIDES = (8, 32)
-"""Of the levels of features that are compared: textures, and things."""
+"""Strides of the compared feature levels: textures, and objects."""
 LINES = (112, 224)
-"""Least and greatest number of pixels of the shorter side at which frames are compared."""
+"""Minimum and maximum shorter side in pixels at which frames are compared."""
 BATCH = 8
+"""Number of frames per forward pass."""
 LEAST_GAP = 0.5
-"""Kernel distance of both domains, at least, that counts as the whole way; two halves of one film are at 0.3 to 0.9."""
+"""Minimum kernel distance of both domains that counts as distance 1; two halves of one film are at 0.3 to 0.9."""
 BLUR = 2.0
-"""Blur of edges, in pixels of LINES[0], so that they need not lie at the very same place."""
+"""Standard deviation of the blur of edges in pixels of LINES[0], so that edges need not coincide exactly."""
 FOLLOWS = 0.3
 """Correlation from which on the output follows its source. Measured: true counterparts by night 0.34 to 0.54, as label
-maps 0.43, trained models 0.50 to 0.89; frames of the domain that have nothing to do with the source at most 0.09."""
+maps 0.43, trained models 0.50 to 0.89; unrelated frames of the domain at most 0.09."""
 MOVES = 0.05
-"""Part of the deviation of a clip's edges that must be over time, that there is anything to follow."""
+"""Minimum proportion of the standard deviation of a clip's edges that is over time; below it, nothing moves."""
 
 
 class Appearance:
-    """Real frames of one domain; tells how far others are from them, compared with untouched frames of the other."""
+    """Measures the distance of frames from the real frames of a domain, relative to untranslated frames of the other
+    domain."""
 
     def __init__(self, real: Tensor, untouched: Tensor, eyes: FeatureNetwork) -> None:
-        """real: (N, 3, H, W) of the domain; untouched: (M, 3, H, W) of the other; float in [-1, 1], on the CPU.
+        """Set the reference frames: `real` of the domain, `untouched` of the other.
 
-        They are looked at when the first distance is asked for.
+        Both are (N, 3, H, W) float in [-1, 1], on the CPU. Their features are computed when the first distance is
+        requested.
         """
         self._frames, self._untouched, self._eyes = real, untouched, eyes
 
     def distance(self, frames: Tensor) -> float:
-        """Of frames (N, 3, H, W) in [-1, 1]: about 0 for real ones, 1 as far as the untouched. Lower is better.
+        """Distance of frames (N, 3, H, W) in [-1, 1]: about 0 for real ones, 1 for untranslated ones. Lower is better.
 
-        Kernel distance (recycle.networks.distance) of pooled features, summed over STRIDES, divided by that of the
-        untouched frames, or by LEAST_GAP where those are nearer; at least 0; NaN for frames that are not finite.
+        The kernel distance (recycle.networks.distance) of pooled features, summed over STRIDES and divided by that of
+        the untranslated frames, or by LEAST_GAP if that is larger; at least 0; NaN for frames that are not finite.
         """
         return float(np.maximum(self._distance(frames), 0)) / max(self._gap, LEAST_GAP)
 
@@ -73,19 +76,20 @@ class Appearance:
 
 
 class Content:
-    """What changes in a clip over time; tells whether a translation of it follows."""
+    """The changes of a clip over time; measures whether a translation follows them."""
 
     def __init__(self, clip: Tensor) -> None:
-        """clip: (T, 3, H, W) in [-1, 1]."""
+        """`clip` is (T, 3, H, W) in [-1, 1]."""
         edges = _edges(clip)
         self._change = edges - edges.mean(0)
         self._still = len(clip) < 2 or float(self._change.std()) < MOVES * float(edges.std())
 
     def lost(self, translated: Tensor) -> float:
-        """Of the clip's translation (T, 3, H, W): 0: it follows, 1: it has nothing to do with the clip.
+        """Lost content of the clip's translation (T, 3, H, W); 0: it follows the clip, 1: it is unrelated to it.
 
-        1 − r / FOLLOWS within [0, 1], r the correlation of changes: edges of each frame, less those of the clip's mean.
-        What is the same in all frames, such as the room behind two persons, counts for neither. 0 for a still clip.
+        1 − r / FOLLOWS within [0, 1], where r is the correlation of changes: the edges of each frame minus the mean
+        edges of the clip. Constant content, such as the room behind two people, therefore has no influence. 0 for a
+        still clip.
         """
         if self._still:
             return 0.0
@@ -97,7 +101,7 @@ class Content:
 
 
 def _edges(clip: Tensor) -> NDArray[np.float32]:
-    """Blurred lengths of the gradients of luminance, (T, h, w), the shorter side LINES[0] long."""
+    """Blurred gradient magnitudes of the luminance, (T, h, w), with a shorter side of LINES[0] pixels."""
     pixels = (clip.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
     return np.stack([_edges_of(frame) for frame in pixels])
 

@@ -1,7 +1,7 @@
-"""Checkpoints: everything that a run needs to continue exactly, in one file that appears atomically.
+"""Checkpoints: everything that a run needs to continue exactly, in one file that is written atomically.
 
-The file is a zip archive as torch.save writes it, with a SHA-256 of its bytes as the archive's comment: torch.load
-itself does not notice a flipped bit. The checkpoint before the latest is kept beside it.
+The file is a zip archive as written by torch.save, with the SHA-256 of its bytes as the archive's comment, because
+torch.load does not detect flipped bits. The previous checkpoint is kept beside it.
 """
 
 import hashlib
@@ -22,27 +22,27 @@ from recycle.system.devices import is_out_of_memory
 from recycle.system.disk import writing
 
 FORMAT = 3
-"""`format` of a checkpoint that this version can continue; greater whenever an older one no longer can."""
+"""`format` of checkpoints that this version can continue; incremented when older ones become unreadable."""
 
 _UNKNOWN = "it is cut short, damaged, or not a checkpoint of recycle"
 _SEAL = re.compile(rb"recycle sha256 ([0-9a-f]{64})")
 _SEAL_SIZE = len("recycle sha256 ") + 64
 _END, _END_SIZE = b"PK\x05\x06", 22
-"""Signature and size of the record that ends a zip archive; its last two bytes are the length of a comment."""
+"""Signature and size of the record that ends a zip archive; its last two bytes are the length of the comment."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts) to `path`, atomically.
 
-    What was there becomes `previous_of(path)`. A process that is killed at any moment leaves a whole checkpoint at one
-    of the two. Raises OutputError if the file cannot be written; then both are as they were.
+    The existing checkpoint becomes `previous_of(path)`. A process that is killed at any moment leaves an intact
+    checkpoint at one of the two paths. Raises OutputError if the file cannot be written; both files are then unchanged.
     """
     with writing(path), atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             hashed: Any = _Hashed(file)
             try:
                 torch.save({**state, "format": FORMAT}, hashed)
-            except RuntimeError as error:  # torch's own, whatever the file raised
+            except RuntimeError as error:  # torch replaces the error of the file by its own
                 raise (hashed.error or error) from None
             _seal(file, hashed.digest.hexdigest())
         flush(temporary)
@@ -50,11 +50,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Load what save_checkpoint wrote, to the CPU, without running code from the file.
+    """Load what `save_checkpoint` wrote to the CPU, without executing code from the file.
 
-    A checkpoint without a SHA-256, of an older version, is checked by the CRC-32s of its archive. Raises BundleError
-    if the file is damaged or holds numbers that are not finite; the message offers the checkpoint before it where that
-    one is whole. A run never starts over silently.
+    A checkpoint of an older version without SHA-256 is checked by the CRC-32s of its archive. Raises BundleError if the
+    file is damaged or contains numbers that are not finite; the message names the previous checkpoint if that is
+    intact. A run never starts over silently.
     """
     try:
         return _read(path)
@@ -63,28 +63,28 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def previous_of(path: Path) -> Path:
-    """Where the checkpoint before the latest is kept."""
+    """Path of the previous checkpoint."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def not_finite(state: Mapping[str, Any]) -> str | None:
-    """The name of the first tensor of a run's state that holds NaN or infinity; None where all are finite.
+    """Name of the first tensor of a run's state that holds NaN or infinity; None if all are finite.
 
-    The record of what was observed (`health`) may hold anything.
+    The recorded observations (`health`) are not checked.
     """
     for name, tensor in _tensors({key: part for key, part in state.items() if key != "health"}):
-        # A sum is finite only if all terms are, and takes a tenth of the time.
+        # A sum is finite only if all terms are; computing it takes a tenth of the time.
         if tensor.is_floating_point() and not (tensor.sum().isfinite() or tensor.isfinite().all()):
             return name
     return None
 
 
 class _DamagedError(Exception):
-    """A file that is no whole checkpoint; the message says why."""
+    """A file is not an intact checkpoint; the message states why."""
 
 
 class _Hashed:
-    """A file that is written from its beginning to its end; hashes all bytes and remembers why it failed."""
+    """A file that is written sequentially; it hashes all bytes and keeps the error of a failed write."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -108,13 +108,13 @@ class _Hashed:
 
 
 def _seal(file: BinaryIO, digest: str) -> None:
-    """Append the SHA-256 of all bytes so far, as the comment of the archive that they are."""
+    """Append the SHA-256 of all bytes so far, as the comment of the zip archive."""
     file.seek(-2, os.SEEK_END)
     file.write(_SEAL_SIZE.to_bytes(2, "little") + f"recycle sha256 {digest}".encode())
 
 
 def _keep(path: Path) -> None:
-    """Make the checkpoint at `path`, if there is one, also the previous one; `path` keeps its name."""
+    """Make the checkpoint at `path`, if it exists, also the previous one; `path` keeps its name."""
     previous = previous_of(path)
     spare = previous.with_name(f".{previous.stem}.{os.getpid()}.partial{previous.suffix}")
     if not path.exists():
@@ -123,7 +123,7 @@ def _keep(path: Path) -> None:
     try:
         os.link(path, spare)
         spare.replace(previous)
-        spare.unlink(missing_ok=True)  # replace does nothing where both are names of one file
+        spare.unlink(missing_ok=True)  # replace does nothing if both are names of one file
     except OSError:  # a file system without hard links
         path.replace(previous)
 
@@ -136,9 +136,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except OSError as error:
         raise _DamagedError(error.strerror or str(error)) from error
-    except Exception as error:  # unpickling raises many kinds
+    except Exception as error:  # unpickling raises many types
         if is_out_of_memory(error):
-            raise BundleError(f"memory does not suffice to read the checkpoint {path}; end other programs") from error
+            raise BundleError(f"not enough memory to read the checkpoint {path}; close other programs") from error
         raise _DamagedError(_UNKNOWN) from error
     if not isinstance(state, dict):
         raise _DamagedError(_UNKNOWN)
@@ -148,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check(path: Path) -> None:
-    """Compare the file with its SHA-256, or the CRC-32s in its archive if it has none."""
+    """Check the file by its SHA-256, or by the CRC-32s in its archive if it has none."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _SEAL_SIZE - 2))
@@ -158,16 +158,16 @@ def _check(path: Path) -> None:
             digest = hashlib.sha256()
             for block in _blocks(file, size - _SEAL_SIZE - 2):
                 digest.update(block)
-            digest.update(bytes(2))  # the length of the comment, before there was one
+            digest.update(bytes(2))  # the length of the comment before it was added
             if digest.hexdigest().encode() != seal[1] or length != _SEAL_SIZE.to_bytes(2, "little"):
-                raise _DamagedError("it is damaged: its SHA-256 is another")
+                raise _DamagedError("it is damaged: its SHA-256 does not match")
             return
         file.seek(max(0, size - _END_SIZE))
         if file.read(4) != _END:
             raise _DamagedError(_UNKNOWN)
     with zipfile.ZipFile(path) as archive:
         if (name := archive.testzip()) is not None:
-            raise _DamagedError(f"it is damaged: the CRC-32 of {name} is another")
+            raise _DamagedError(f"it is damaged: the CRC-32 of {name} does not match")
 
 
 def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -185,11 +185,11 @@ def _way_out(path: Path) -> str:
     except _DamagedError:
         return f"{previous.name} is damaged, too: restore one from a copy, or move both away to start over"
     move = shlex.join(["mv", str(previous), str(path)])
-    return f"the one before it, of step {step}, is whole: to go on from there, run: {move} and then the same command"
+    return f"the previous checkpoint, of step {step}, is intact: to use it, run: {move} and then the same command"
 
 
 def _tensors(part: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """All tensors within dicts and lists, by their dotted names."""
+    """All tensors within dicts and lists, with their dotted names."""
     if isinstance(part, Tensor):
         yield name, part
     elif isinstance(part, Mapping):

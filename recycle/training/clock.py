@@ -1,4 +1,4 @@
-"""How far a training run has come: by its steps, or by the time that it took."""
+"""Progress of a training run, by steps or by time."""
 
 import time
 from collections import deque
@@ -11,29 +11,29 @@ from recycle.config import TrainSettings
 Item = TypeVar("Item")
 
 RECENT = 100
-"""Items over which waiting is reckoned."""
+"""Number of items over which the waiting time is averaged."""
 SAVE_AFTER = 600.0
-"""Seconds that a killed run may lose at most, and a step."""
+"""Maximum seconds of training, plus one step, that a killed run loses."""
 MARGIN = 1.5
-"""A step and what closes a run may take so much longer than before, and the run still ends in time."""
+"""Factor by which a step and the closing work may take longer than before without exceeding the time limit."""
 
 
 class Tick(NamedTuple):
-    """Where a run stands before or after a step."""
+    """The state of a run before or after a step."""
 
     part: float
-    """How much of the run is over, 0 to 1."""
+    """Completed proportion of the run, in [0, 1]."""
     over: bool
-    """Whether there is no time, or no step, left."""
+    """Whether no time or no step is left."""
     unsaved: bool = False
-    """Whether what was learned in the last SAVE_AFTER seconds is not saved yet."""
+    """Whether the last SAVE_AFTER seconds of training are not saved yet."""
 
 
 def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
-    """Each item with the part of the time, 0 to 1, that the last RECENT items were waited for.
+    """Yield each item with the proportion of time, in [0, 1], spent waiting for the last RECENT items.
 
-    The first has 0: it may have to wait until loading processes have started. Those deliver in bursts, one long wait
-    and then none, so that a mean over single items would be too low.
+    It is 0 for the first item, which may have to wait until loading processes have started. Loading processes deliver
+    in bursts, one long wait and then none, so that an average over single items would be too low.
     """
     recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
     iterator, before = iter(items), None
@@ -52,7 +52,7 @@ def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:
 
 
 class Clock:
-    """Counts the seconds of a run, those of its earlier calls included, and keeps time for what closes it."""
+    """Counts the seconds of a run, including those of earlier calls, and reserves time for the closing work."""
 
     def __init__(self, settings: TrainSettings) -> None:
         self._settings = settings
@@ -63,28 +63,28 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds that this run has trained."""
+        """Total training time of this run in seconds."""
         return self._before + time.monotonic() - self._start
 
     def tick(self, step: int) -> Tick:
-        """Where the run stands after so many steps."""
+        """The state of the run after `step` steps."""
         unsaved = time.monotonic() - self._saved > SAVE_AFTER
         if self._budget is None:
             return Tick(min(1.0, step / self._settings.steps), step >= self._settings.steps, unsaved)
         left = self._budget - self.seconds
         closing = MARGIN * sum(self._took.values())
-        # The learning rate has come down when the closing work begins, not when it ends.
+        # The learning rate reaches its end when the closing work begins, not when it ends.
         part = self.seconds / max(self._budget - closing, 1e-9)
         return Tick(min(1.0, part), left <= closing, unsaved)
 
     def total(self, step: int) -> int:
-        """Steps that the run will have taken at its end, as far as one can tell."""
+        """Total number of steps; with a time limit, an estimate."""
         return (
             self._settings.steps if self._budget is None else max(step, round(step / max(self.tick(step).part, 1e-9)))
         )
 
     def left(self) -> str:
-        """The time that is left, in words; empty where steps are counted."""
+        """Remaining time as text; '' without a time limit."""
         if self._budget is None:
             return ""
         minutes, seconds = divmod(max(0, round(self._budget - self.seconds)), 60)
@@ -93,22 +93,22 @@ class Clock:
 
     @contextmanager
     def measured(self, work: str) -> Iterator[None]:
-        """Time a step, or work that a run also ends with: preview and saving ("save")."""
+        """Measure a step, or work that also closes a run: preview and saving ("save")."""
         start = time.monotonic()
         yield
         end = time.monotonic()
         took = end - start
-        # Slow ones come back (a disk that others write to), so they are forgotten by halves.
+        # Slow ones recur (a busy disk), so that older values decay by halves.
         self._took[work] = max(took, (took + self._took.get(work, 0.0)) / 2)
         if work == "save":
             self._saved = end
 
     def state_dict(self) -> dict[str, float | dict[str, float]]:
-        """All that it remembers."""
+        """State for a checkpoint."""
         return {"seconds": self.seconds, "took": dict(self._took)}
 
     def load_state_dict(self, state: dict[str, float | dict[str, float]]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
         seconds, took = state["seconds"], state["took"]
         assert isinstance(seconds, float)
         assert isinstance(took, dict)

@@ -1,4 +1,4 @@
-"""Crops of the training size, spread over a domain's footage: what is looked at before the first step."""
+"""Crops of the training size, spread over a domain's footage, for analysis before the first step."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -11,17 +11,19 @@ from torch import Tensor
 from recycle.dataset.clips import Domain
 
 MOST = 4096
-"""Crops of each domain, at most."""
+"""Maximum number of crops per domain."""
 BATCH = 16
-"""Crops that a network sees at once: few stay in a CPU's cache."""
+"""Number of crops per forward pass; small batches stay in a CPU's cache."""
 
 Crops = NDArray[np.int64]
 """(N, 4): shot, first frame, top and left of a crop."""
 
 
 def spread_crops(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
-    """At most MOST different crops of that size (height, width), evenly spread over all windows, each at a place drawn
-    by the seed."""
+    """At most MOST distinct crops of `size` (height, width), evenly spread over all windows, at random positions.
+
+    Deterministic for a given seed.
+    """
     random = np.random.default_rng([seed, ord(domain.name[0]), 4])
     numbers = np.linspace(0, len(domain.windows), MOST, endpoint=False).astype(int)
     rows = [(*window, *domain.place(window[0], size, random)) for window in (domain.windows[int(n)] for n in numbers)]

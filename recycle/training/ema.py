@@ -1,4 +1,4 @@
-"""Moving average of a model's weights."""
+"""Exponential moving average of a model's weights."""
 
 import copy
 
@@ -11,8 +11,8 @@ from recycle.networks.bundle import Bundle
 class MovingAverage:
     """Exponential moving average w̄ ← d·w̄ + (1−d)·w of a bundle's parameters.
 
-    The decay d rises as (1 + n)/(10 + n) to its final value over the first updates n, so that short runs
-    are not held back by their initial weights (Karras et al. 2019 use the average at test time only).
+    The decay d rises as (1 + n)/(10 + n) over the first updates n to its final value, so that the initial weights do
+    not dominate short runs (Karras et al. 2019 use the average only for inference).
     """
 
     def __init__(self, bundle: Bundle, decay: float) -> None:
@@ -22,7 +22,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take the current weights of `module`, whose keys must include those averaged."""
+        """Add the current weights of `module`, which must contain all averaged keys."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
         current = dict(module.named_parameters())

@@ -1,6 +1,6 @@
-"""Lightning Fabric: the devices, the processes and the precision of training.
+"""Lightning Fabric: devices, processes and precision of training.
 
-Translation does without: importing it takes as long as importing torch.
+Translation does not use it, because importing it takes as long as importing torch.
 """
 
 import ctypes
@@ -28,30 +28,29 @@ _PRECISIONS: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 
 _LEAST_PROCESSES = 8
-"""Processes that a CPU may always have, to try out what runs on many devices."""
+"""Number of processes always allowed on a CPU, for trying out multi-device training."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 
 
 def make_fabric(
     device: str, precision: Precision, *, devices: int = 1, nodes: int = 1, find_unused: bool = False
 ) -> Fabric:
-    """A Fabric on `devices` devices of one kind on each of `nodes` machines; parameters stay float32, computing is in
-    `precision`.
+    """A Fabric on `devices` devices of one kind on each of `nodes` machines, with float32 parameters.
 
-    `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-    `best_precision`. Where there is more than one, modules become DistributedDataParallel, with `find_unused` as its
-    find_unused_parameters. Raises ConfigError for a device or precision that is unknown or absent.
+    `device` is 'auto' (the best one present), 'cpu', 'cuda' or 'mps'; computation is in `precision`, where 'auto' means
+    `best_precision`. With more than one device, modules become DistributedDataParallel; `find_unused` is its
+    find_unused_parameters. Raises ConfigError for an unknown or absent device or precision, or too many devices.
     """
     kind = find_device(device)
     if kind == "cpu":
         _keep_freed_memory()
     plugin = _PRECISIONS[compute_dtype(kind, precision)]
     present = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind == "cpu":  # a process each
+    if kind == "cpu":  # one process per device
         present = max(cores(), _LEAST_PROCESSES)
     if not 1 <= devices <= present:
-        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine has room for {present}")
+        raise ConfigError(f"cannot use {devices} devices '{kind}': this machine supports 1 to {present}")
     if devices * nodes == 1:
         return Fabric(accelerator=kind, devices=1, precision=plugin)
     strategy = DDPStrategy(find_unused_parameters=find_unused)
@@ -68,26 +67,26 @@ def make_fabric(
 
 
 def leave_inputs(fabric: Fabric) -> None:
-    """Have the modules that `fabric` sets up take their inputs as they are, in any precision.
+    """Pass inputs unconverted to the modules that `fabric` sets up.
 
-    MixedPrecision rounds all inputs to half precision. Autocast does so where a layer computes in it; a generator's
-    skip is to add frames in float32, in training as in translation.
+    MixedPrecision rounds all inputs to half precision. Autocast does this only for layers that compute in half
+    precision; a generator's skip connection must add frames in float32, in training as in translation.
     """
     precision: Any = fabric.strategy.precision
     if isinstance(precision, MixedPrecision):
-        precision.convert_input = _as_it_is  # type: ignore[method-assign]
+        precision.convert_input = _unconverted  # type: ignore[method-assign]
 
 
-def _as_it_is(data: Any) -> Any:
+def _unconverted(data: Any) -> Any:
     return data
 
 
 def _keep_freed_memory() -> None:
-    """Have the allocator of Linux give freed memory to the next tensors.
+    """Let glibc's allocator reuse freed memory for the next tensors.
 
-    By default it gives the largest back to the system, which clears hundreds of megabytes anew in every step.
+    By default it returns large blocks to the system, which then clears hundreds of megabytes in every step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # glibc's, not that of other C libraries
+    if mallopt is not None:  # other C libraries have none
         mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
         mallopt(_MMAP_THRESHOLD, 1 << 30)

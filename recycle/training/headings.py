@@ -1,4 +1,4 @@
-"""Lines of text above the columns of a picture, in proportion to these, so that they can be read at any scale."""
+"""Draws headings above the columns of an image. Text scales with the width of a column, so it is always legible."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,23 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 
 ARROW = "→ "
-"""Drawn as lines where a text begins with it: the fonts of some versions of OpenCV have ASCII alone."""
+"""Prefix of a text that is drawn as lines, because the fonts of some OpenCV versions contain only ASCII."""
 EM = 128
-"""Pixels of a column's width for which the lengths below are."""
+"""Width of a column in pixels to which the lengths below refer."""
 LINE, MARGIN, ARROW_LENGTH = 19, 4, 17
+"""Height of a line, margin at its left and right, and length of the arrow, in pixels."""
 SIZES = (0.5, 0.46, 0.42)
-"""Of letters: the first with which all texts fit."""
+"""Font scales, largest first; the first at which all texts fit is used."""
 GROUND, INK = (0, 0, 0), (235, 235, 235)
+"""Colours of background and text, RGB."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def heading(texts: Sequence[str], width: int) -> Image:
-    """Texts side by side, each `width` pixels wide: RGB (H, len(texts) · width, 3), H even.
+    """Draw texts side by side, each in a column of `width` pixels: uint8 RGB (H, len(texts) · width, 3), H even.
 
-    All have the size at which the longest fits; where none of SIZES suffices, texts are broken at their last space,
-    and then drawn as small as it takes.
+    All texts have the same size: the largest of SIZES at which the longest one fits. If none fits, each text is broken
+    at its last space. If the lines still do not fit, the text is reduced until they do.
     """
     broken = [[text] if _is_one_word(text) else text.rsplit(" ", 1) for text in texts]
     tries = [(lines, size) for lines in ([[text] for text in texts], broken) for size in SIZES]
@@ -52,7 +54,7 @@ def _cell(lines: Sequence[str], size: float, shape: tuple[int, int]) -> Image:
 
 
 def _widest(texts: Sequence[Sequence[str]], size: float, width: int) -> int:
-    """Pixels that the longest line takes."""
+    """Width in pixels of the longest line."""
     unit = width / EM
     widths = []
     for line in (line for lines in texts for line in lines):

@@ -1,7 +1,7 @@
-"""A training run watches itself: what goes wrong is told in plain words, with its cause and remedy.
+"""Monitors a training run and reports problems with their cause and remedy.
 
-A fault is told when it has lasted, and again only after it went away. How long is lasting follows from the length
-of the run: the means are taken over `Health.patience` steps, a twentieth of the run, as far as one can tell.
+A problem is reported once it has lasted, and again only after it disappeared. How long it must last depends on the
+length of the run: means are taken over `Health.patience` steps, about a twentieth of the run.
 """
 
 import re
@@ -20,55 +20,56 @@ from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.training.step import StepReport
 
 SHORTEST, LONGEST = 20, 1000
-"""Bounds of the patience, in steps."""
+"""Minimum and maximum of the patience, in steps."""
 CHECKS = 5
-"""Checks in each stretch of `patience` steps; a fault is told when so many in a row find it."""
+"""Checks per `patience` steps; a problem is reported when this many consecutive checks find it."""
 RUNAWAY = 0.97
-"""Accuracy of a discriminator from which on it tells nearly every patch; in a fair game it is well below 0.9."""
+"""Accuracy above which a discriminator classifies nearly every patch correctly; in balanced training it is well below
+0.9."""
 REJECTED: Mapping[Adversarial, float] = {
     "least_squares": 0.8,
     "minimax": -0.05,
     "non_saturating": 3.0,
     "hinge": 1.0,
 }
-"""Generator's adversarial loss for a frame from which on its frames are rejected: logits near those of a perfect
+"""Generator's adversarial loss per frame above which its frames are rejected: logits near those of a perfect
 discriminator. Wasserstein has no such level."""
 COLLAPSED = 0.1
-"""Part of the diversity of the sources, and of the real frames of the other domain, below which translated frames
-are said to have collapsed. (Night has about a third of the diversity of day.)"""
+"""Translated frames have collapsed if their diversity is below this proportion of the diversity of the sources and of
+the real frames. (Night has about a third of the diversity of day.)"""
 LEAST_DIVERSITY = 0.01
-"""Diversity of real frames, in [-1, 1], below which nothing is said of that of translated ones."""
+"""Diversity of real frames, in [-1, 1], below which the diversity of translated frames is not judged."""
 RECENT = 32
-"""Frames whose thumbnails are compared."""
+"""Number of frames whose thumbnails are compared."""
 THUMBNAIL = 8
-"""Pixels of each side of a thumbnail."""
+"""Side of a thumbnail in pixels."""
 WORSE = 1.25
-"""The predictors are worse than copying from this many times the error of copying on. (In a sound run of 500 steps it
-fell from 1.2 after a third to 1.1 at the end.)"""
+"""Predictors are worse than copying if their error exceeds that of copying by this factor. (In a good run of 500 steps
+the ratio fell from 1.2 after a third to 1.1 at the end.)"""
 WARM_UP = 6
-"""Stretches of `patience` steps that the predictors have to learn before they are judged."""
+"""Predictors are judged after this many times `patience` steps."""
 BEGINNING = 1
-"""Steps whose losses are the level at the start: what explodes may do so with the first update."""
+"""Number of first steps whose losses define the initial level; an explosion may happen with the first update."""
 EXPLODED = 10.0
-"""A loss of so many times its level at the start, or of so much where that level was below 1, has exploded."""
+"""A loss has exploded if it exceeds its initial level, or 1 if that is larger, by this factor."""
 STALL = 2
-"""Stretches of `patience` steps that are compared with as many before them: no loss moved between the two."""
+"""Two consecutive periods of this many times `patience` steps are compared to find losses that do not change."""
 STILL = 0.03
-"""Relative change of a loss below which it does not move."""
+"""Relative change of a loss below which it does not change."""
 STARVED = 0.1
-"""Part of the time that a run waits for its clips from which on it is told; 0.03 is not worth a word."""
+"""Proportion of time spent waiting for clips above which it is reported; 0.03 would not be worth a message."""
 NOISE = 3.0
-"""Standard errors of the change of a loss below which it does not move."""
+"""Change of a loss in standard errors below which it does not change."""
 
 
 class Health:
-    """Looks at every step of a run, keeps the last few, and says what is wrong."""
+    """Observes every step of a run, keeps recent values, and reports problems."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         settings = pipeline.train
         self._by_clock = settings.hours is not None
         self.patience = LONGEST if self._by_clock else _patience(settings.steps)
-        """Steps of one stretch; by the clock it follows from the steps that were taken so far."""
+        """Steps over which means are taken; with a time limit, it follows from the steps so far."""
         self._memory = 2 * STALL * self.patience
         self._losses = pipeline.losses
         self._names = pipeline.domains
@@ -79,13 +80,13 @@ class Health:
             name: deque(maxlen=RECENT) for name in (*DOMAINS, *map(_fake, DOMAINS))
         }
         self._seen = 0
-        self._checked = 0  # when faults were last looked for
+        self._checked = 0  # step of the last check
         self._lasting: dict[str, int] = {}
 
     def observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> list[str]:
-        """Take one step on real clips a, b (B, T, 3, H, W); part: how much of the run is over, 0 to 1.
+        """Observe one step on real clips a, b (B, T, 3, H, W); returns messages to report now, mostly none.
 
-        Returns what is to be said now, mostly nothing.
+        `part` is the completed proportion of the run, in [0, 1].
         """
         self._seen += 1
         values = report.losses | report.measures
@@ -106,7 +107,7 @@ class Health:
         return [text for name, text in found.items() if self._lasting[name] == CHECKS]
 
     def _faults(self, part: float) -> Iterable[tuple[str, str]]:
-        """Each fault that is there at present, by a name, and what to say of it."""
+        """Each present problem, with its key and message."""
         kinds = (re.fullmatch(rf"(.*disc)_(?:{'|'.join(DOMAINS)})_accuracy", name) for name in self._values)
         for prefix in dict.fromkeys(match[1] for match in kinds if match):
             of = "clips of " if prefix == "clip_disc" else ""
@@ -120,32 +121,32 @@ class Health:
                 continue
             yield (
                 f"{prefix} runaway",
-                f"the {_kind_of(prefix)}discriminator of {of}domain {self._both(sure)} has run away: it tells "
-                f"{max(accuracies[domain] for domain in sure):.0%} of all patches and the generator learns nothing "
+                f"the {_kind_of(prefix)}discriminator of {of}domain {self._both(sure)} has run away: it recognises "
+                f"{max(accuracies[domain] for domain in sure):.0%} of all patches, so the generator learns nothing "
                 'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
-                '"translation"] or losses.r1 = 1 and start anew',
+                '"translation"] or losses.r1 = 1, and start over',
             )
         alike = [d.target for d in DIRECTIONS if self._collapsed(d)]
         if alike:
             yield (
                 "collapse",
-                f"the translations to domain {self._both(alike)} look all alike: the generator pays no heed to its "
-                "input; raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
-                "networks.generator.skip = true, and start anew",
+                f"the translations to domain {self._both(alike)} all look alike: the generator ignores its input; "
+                "raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
+                "networks.generator.skip = true, and start over",
             )
         predicting, copying = self._mean("recurrent"), self._mean("copying")
         if self._seen > WARM_UP * self.patience and predicting > WORSE * copying:
             yield (
                 "predictor",
                 f"the predictors are worse than copying the last frame (error {predicting:.3g}, copying "
-                f"{copying:.3g}), so the recycle loss teaches little; train longer, raise train.predictor_rate or "
-                "losses.weights.recurrent, set losses.prediction.wait = true, or raise train.stride where little moves",
+                f"{copying:.3g}), so the recycle loss is of little use; train longer, raise train.predictor_rate or "
+                "losses.weights.recurrent, set losses.prediction.wait = true, or raise train.stride if little moves",
             )
         if (waiting := self._mean("waiting")) > STARVED:
             yield (
                 "starved",
                 f"training waits for its clips for {waiting:.0%} of the time; raise train.workers, put the frames on a "
-                "faster disk, or extract them at the size that is trained on (extract.short_side)",
+                "faster disk, or extract them at the training size (extract.short_side)",
             )
         grown = {
             name: self._mean(name)
@@ -156,14 +157,14 @@ class Health:
             levels = " and ".join(f"{name} ({self._early[name]:.3g} → {now:.3g})" for name, now in grown.items())
             yield (
                 "exploded",
-                f"the loss {levels} has exploded; lower train.learning_rate, or train.discriminator_rate if it is the "
-                "discriminators', or train.clip_norm, and start anew",
+                f"the loss {levels} has exploded; lower train.learning_rate, or train.discriminator_rate if it is a "
+                "discriminator's loss, or train.clip_norm, and start over",
             )
         if part <= 1 - self._decay / 2 and self._stalled():
             yield (
                 "stall",
-                "no loss moves any more: more steps will not help; look at the previews, and either stop here or "
-                "start anew with another train.learning_rate, other losses.weights or more footage",
+                "no loss changes any more: more steps will not help; look at the previews, and either stop here or "
+                "start over with another train.learning_rate, other losses.weights or more footage",
             )
 
     def _rejected(self, discriminator: str) -> bool:
@@ -171,12 +172,12 @@ class Health:
         return level is not None and self._mean(f"{discriminator}_rejection") > level
 
     def _bounded(self, name: str) -> bool:
-        """Whether a value is a loss that should not grow without end."""
+        """Whether a value is a loss that must not grow without bound."""
         critic = self._losses.adversarial == "wasserstein" and ("disc" in name or name in ("adversarial", "temporal"))
         return not critic and _is_loss(name)
 
     def _stalled(self) -> bool:
-        """Whether every loss has the same mean in both halves of what is kept, but for its noise."""
+        """Whether every loss has the same mean in both halves of the kept values, apart from noise."""
         length = STALL * self.patience
         for name, kept in self._values.items():
             if not _is_loss(name):
@@ -191,7 +192,8 @@ class Health:
         return True
 
     def _mean(self, name: str) -> float:
-        """Mean of the last stretch; NaN, which compares as false, for what this run has not."""
+        """Mean over the last `patience` steps; NaN, for which all comparisons are false, if this run has no such
+        value."""
         kept = self._values.get(name)
         return float(np.mean(list(islice(reversed(kept), self.patience)))) if kept else float("nan")
 
@@ -200,8 +202,8 @@ class Health:
         return real > LEAST_DIVERSITY and self._diversity(_fake(d.target)) < COLLAPSED * real
 
     def _diversity(self, name: str) -> float:
-        """Mean over a thumbnail's pixels of the standard deviation across recent frames, in units of [-1, 1]."""
-        kept = torch.stack([each.cpu() for each in self._thumbnails[name]])  # a resumed run has some there
+        """Standard deviation across recent thumbnails, averaged over their pixels, in units of [-1, 1]."""
+        kept = torch.stack([each.cpu() for each in self._thumbnails[name]])  # after resuming, some are on the CPU
         return float(kept.std(0, correction=0).mean()) if len(kept) >= SHORTEST else float("nan")
 
     def _both(self, domains: Iterable[Domain]) -> str:
@@ -211,7 +213,7 @@ class Health:
         return deque(values, maxlen=self._memory)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that it remembers."""
+        """State for a checkpoint."""
         return {
             "values": {name: torch.tensor(tuple(kept), dtype=torch.float64) for name, kept in self._values.items()},
             "early": dict(self._early),
@@ -222,7 +224,7 @@ class Health:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave, thumbnails on the CPU."""
+        """Restore the state of `state_dict`; thumbnails are on the CPU."""
         self._values = {name: self._kept(kept.tolist()) for name, kept in state["values"].items()}
         self._early, self._lasting, self._seen = state["early"], state["lasting"], state["seen"]
         self._checked = state.get("checked", 0)
@@ -231,21 +233,21 @@ class Health:
 
 
 def _patience(steps: int) -> int:
-    """Of a run of so many steps."""
+    """The patience of a run of `steps` steps."""
     return min(max(steps // 20, SHORTEST), LONGEST)
 
 
 def _is_loss(name: str) -> bool:
-    """Whether a value of a step is trained on."""
+    """Whether a value of a step is a training loss."""
     return name not in ("copying", "waiting") and not name.endswith(("_accuracy", "_rejection"))
 
 
 def _fake(domain: Domain) -> str:
-    """Under which the thumbnails of frames that were translated to a domain are kept."""
+    """The key of the thumbnails of frames that were translated to `domain`."""
     return f"fake_{domain}"
 
 
 def _kind_of(prefix: str) -> str:
-    """Such as "projected " of "projected_disc"; nothing for PatchGANs."""
+    """ "projected " for "projected_disc"; '' for PatchGANs."""
     kind = prefix.removesuffix("disc").removesuffix("_")
     return f"{kind} " if kind not in ("", "clip") else ""

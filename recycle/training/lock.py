@@ -1,4 +1,4 @@
-"""One training at a time in a run's folder."""
+"""Allows one training at a time in a run's folder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,21 +13,21 @@ from recycle.system.lock import only_one
 from recycle.training.processes import once
 
 _held: set[Path] = set()
-"""Folders that this process holds: what calls `train` may hold its folder already."""
+"""Folders that this process holds; the caller of `train` may already hold its folder."""
 
 
 @contextmanager
 def alone_in(folder: Path, fabric: Fabric, job: Job) -> Iterator[None]:
-    """Hold the folder of a run, which is made if it is not there; may be nested.
+    """Lock the folder of a run while the body runs; the folder is created, and calls may be nested.
 
-    All processes of a training call this; rank 0 alone takes the lock, for all. The lock ends with its process,
-    however that ends. Raises OutputError, on all, if another process holds the folder or it cannot be written.
+    All processes of a training call this; rank 0 takes the lock for all. The lock ends with its process, however that
+    ends. Raises OutputError in all processes if another process holds the folder or it cannot be written.
     """
     key = folder.resolve()
     if key in _held:
         yield
         return
-    refusal = f"another recycle is at work in {folder}; wait for it, stop it, or give another --out folder"
+    refusal = f"another recycle process is using {folder}; wait for it, stop it, or give another --out folder"
     with ExitStack() as stack:
 
         def take() -> bool:
@@ -35,7 +35,7 @@ def alone_in(folder: Path, fabric: Fabric, job: Job) -> Iterator[None]:
                 return stack.enter_context(only_one(RunFolder(folder).lock, refusal))
 
         if not once(fabric, take) and fabric.is_global_zero:
-            job.say(f"{folder} is on a file system without locks: take care that no second training runs in it")
+            job.say(f"{folder} is on a file system without locks: make sure that no other training runs in it")
         _held.add(key)
         stack.callback(_held.discard, key)
         yield

@@ -1,4 +1,4 @@
-"""The curves of a run, as TensorBoard reads them, and the faults that it noticed."""
+"""TensorBoard logs of a run, and the faults that were found while it trained."""
 
 import threading
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from recycle.system.disk import explain
 
 
 class Logs:
-    """Writes scalars and pictures by step. Where that fails, it says so once and writes no more: training is worth
-    more than its curves."""
+    """Writes scalars and images by step. After the first failed write it reports the error once and writes no more,
+    because training is more important than its curves."""
 
     def __init__(self, folder: Path, *, purge_step: int | None, job: Job) -> None:
-        """purge_step: the first step that is taken again, whose earlier entries no longer hold."""
+        """`purge_step` is the first step that is repeated, from which on earlier entries are discarded."""
         self._folder, self._job = folder, job
         self._writer: SummaryWriter | None = None
         self._before = threading.excepthook
@@ -42,7 +42,7 @@ class Logs:
         self._attempt(lambda writer: writer.add_scalar(name, value, step))
 
     def add_image(self, name: str, picture: NDArray[Any], step: int) -> None:
-        """Write a picture, uint8 RGB (H, W, 3)."""
+        """Write an image, uint8 RGB (H, W, 3)."""
         self._attempt(lambda writer: writer.add_image(name, picture, step, dataformats="HWC"))
 
     def _attempt(self, write: Callable[[SummaryWriter], None]) -> None:
@@ -50,18 +50,18 @@ class Logs:
             return
         try:
             write(self._writer)
-        except OSError as error:  # raised by TensorBoard's thread some calls ago
+        except OSError as error:  # TensorBoard's thread raised it during an earlier call
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         self._writer = None
         self._job.say(
-            f"cannot write {self._folder}: {explain(error.errno or 0)[0]}; training goes on without curves until the "
+            f"cannot write {self._folder}: {explain(error.errno or 0)[0]}; training continues without curves until the "
             "command is run again"
         )
 
     def _leave_out_writers(self, failure: threading.ExceptHookArgs) -> None:
-        """Print the error of a thread, but for TensorBoard's, which is raised at the next call as well."""
+        """Print errors of threads, except those of TensorBoard, which the next call raises again."""
         if not type(failure.thread).__module__.startswith("tensorboard"):
             self._before(failure)
 

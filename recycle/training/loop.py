@@ -1,4 +1,4 @@
-"""The training loop: clips in, a bundle out; can be stopped at any moment and continued."""
+"""The training loop, from clips to a bundle; it can be stopped at any moment and continued."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -39,19 +39,23 @@ from recycle.training.stop import Stop, stop_between_steps
 from recycle.training.study import study
 
 REVIEWS = 10
-"""Reviews that a run by the clock has at least, however slow its steps are: enough for the learning curve to speak."""
+"""Minimum number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
 
 
 @dataclass
 class TrainReport:
-    """What a call of `train` did."""
+    """The result of a call of `train`."""
 
     step: int
+    """Number of completed steps of the run."""
     resumed_from: int
+    """Step from which the call continued; 0 for a new run."""
     model: Path
+    """Folder of the bundle."""
     notices: list[str] = field(default_factory=list)
+    """Notices of this call, one line each."""
     seconds: float = 0.0
-    """Time that the run has trained, earlier calls included."""
+    """Time for which the run has trained, including earlier calls."""
 
 
 def train(
@@ -63,15 +67,17 @@ def train(
     job: Job | None = None,
     fabric: Fabric | None = None,
 ) -> TrainReport:
-    """Train on the shots of both domains, in `folder`; continue there if it holds a checkpoint.
+    """Train on the shots of both domains in `folder`; continue if it holds a checkpoint.
 
-    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the one
-    with the best score on held-out frames), `held-out/` (those), `validation.json` (the scores), `logs/` (TensorBoard)
-    and `previews/`. The job is told of each step, of reviews, and of notices, which go into the report, too. Where it
-    is cancelled, and after SIGINT, SIGTERM and SIGHUP, the run is saved between two steps and Interrupted is raised.
-    fabric: of `on_devices`, which is called here where none is given; on several devices all of them call this, and
-    rank 0 alone writes. Raises FootageError for too little footage, BundleError for a damaged checkpoint, OutputError
-    if another process trains in `folder` or a file cannot be written, RecycleError where losses stay not finite.
+    Writes `pipeline.json`, `checkpoint.pt`, `model/` (the bundle of the averaged weights), `model-best/` (the bundle
+    with the best score on held-out frames), `held-out/` (these frames), `validation.json` (the scores), `logs/`
+    (TensorBoard) and `previews/`. The job receives each step, reviews, and notices, which are also in the report. If
+    the job is cancelled, and after SIGINT, SIGTERM or SIGHUP, the run is saved between two steps and Interrupted is
+    raised. `fabric` is the result of `on_devices`, which is called here if it is None. On several devices, all
+    processes call this function, and only rank 0 writes.
+
+    Raises FootageError for too little footage, BundleError for a damaged checkpoint, OutputError if another process
+    trains in `folder` or a file cannot be written, RecycleError if losses stay infinite or NaN.
     """
     job = job or Job()
     if fabric is None:
@@ -138,17 +144,17 @@ def _train(
 
 
 def _judged(own: Split, name: DomainName, run: Run, job: Job) -> Split:
-    """A side's frames, told whether those that are held out were kept from training."""
+    """The split of one domain, marked as seen if its held-out frames were used for training."""
     called = run.pipeline.domains.of(name)
     if not own.unseen:
         job.say(
-            f"domain {called} has too little footage to keep frames from training: its previews and the validation "
-            "score are of frames that are trained on"
+            f"domain {called} has too little footage to hold out frames: its previews and validation scores use "
+            "training frames"
         )
     elif was_trained_on(own.held_out, name, run):
         job.say(
-            f"the frames of domain {called} that are held out now were trained on before its footage changed: "
-            "previews and the validation score are of frames that it knows"
+            f"the held-out frames of domain {called} were used for training before its footage changed: its previews "
+            "and validation scores use frames that the model has seen"
         )
         return replace(own, unseen=False)
     return own
@@ -156,19 +162,19 @@ def _judged(own: Split, name: DomainName, run: Run, job: Job) -> Split:
 
 @dataclass(frozen=True)
 class _Training:
-    """The steps of a run, with all that looks after them."""
+    """The steps of a run, with everything that accompanies them."""
 
     run: Run
     domains: list[Domain]
     matches: Matches | None
-    review: Review | None  # this and the logs: of rank 0 alone
+    review: Review | None  # None except on rank 0, as are the logs
     portions: Portions
     logs: Logs | None
     stop: Stop
     job: Job
 
     def run_on(self) -> None:
-        """Train until the run is over; after a step that failed, from the last checkpoint."""
+        """Train until the run is over; after a failed step, continue from the last checkpoint."""
         run = self.run
         while not run.tick().over:
             try:
@@ -176,12 +182,12 @@ class _Training:
                 continue
             except StepError as error:
                 failed, reason, kind = run.step, str(error), type(error)
-            # Here the error is gone, and with it what its frames held.
+            # After the except block, the tensors that the traceback held are freed.
             release(run.fabric.device)
             run.roll_back(reason, kind)
             self._warn(
-                f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, and go on at "
-                f"{run.slowing:.3g} of the learning rate; if this comes again, {kind.remedy}"
+                f"step {failed}: {reason}; went back to the last checkpoint, step {run.step}, to continue at "
+                f"{run.slowing:.3g} of the learning rate; if this happens again, {kind.remedy}"
             )
 
     def _steps(self) -> None:
@@ -201,7 +207,7 @@ class _Training:
             run.average.update(bare(run.model.translators))
             losses = self._log(report, rate)
             due = run.step % settings.preview_every == 0 or tick.over
-            if settings.hours is not None:  # the first tells how long the end will take
+            if settings.hours is not None:  # the first review measures how long the closing work takes
                 due = due or number == batches.first or tick.part - reviewed > 1 / REVIEWS
             if self.review and due:
                 reviewed = tick.part
@@ -215,18 +221,20 @@ class _Training:
                 raise _saved(run)
             if tick.over:
                 return
-        if stop.asked:  # while it waited for clips
-            if fabric.world_size > 1:  # the others are elsewhere, and saving takes all of them
+        if stop.asked:  # while waiting for clips
+            if fabric.world_size > 1:  # saving needs all processes, and the others are not at this point
                 raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
             raise _saved(run)
 
     def _observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> None:
-        """Say what a step shows of the run; part: how much of it is done."""
+        """Report what a step shows about the run; `part` is the completed proportion of the run."""
         run = self.run
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
             if run.reliance.update(float(predicting), float(copying)):
-                self.job.say(f"step {run.step}: the predictors are better than copying; the recycle loss begins")
+                self.job.say(
+                    f"step {run.step}: the predictors are better than copying the last frame; the recycle loss starts"
+                )
         for text in run.health.observe(report, a, b, part):
             self._warn(f"step {run.step}: {text}")
 
@@ -237,7 +245,7 @@ class _Training:
             keep_fault(self.run.where, text)
 
     def _log(self, report: StepReport, rate: float) -> dict[str, float]:
-        """The losses of a step that is logged; none of any other."""
+        """Log a step, and return its losses; {} for steps that are not logged."""
         run, logs = self.run, self.logs
         if logs is None or (run.step % run.pipeline.train.log_every != 0 and run.step != 1):
             return {}
@@ -248,7 +256,7 @@ class _Training:
 
 
 def _averaged(report: StepReport, waited: float, fabric: Fabric) -> StepReport:
-    """The report with its numbers averaged over all processes, and the seconds that the step waited for clips."""
+    """The report averaged over all processes, with the proportion of time spent waiting for clips."""
     measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
     means = average(fabric, report.losses | measures)
     return report._replace(
@@ -257,7 +265,7 @@ def _averaged(report: StepReport, waited: float, fabric: Fabric) -> StepReport:
 
 
 def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches; no more once the signal that stops the run has ended the processes that load them."""
+    """The batches, until the signal that stops the run has ended the loading processes."""
     try:
         yield from loader
     except RuntimeError:
@@ -271,9 +279,9 @@ def _saved(run: Run) -> Interrupted:
 
 
 def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> StepReport:
-    """Train on the batch of that number: clips a, b (B, T, 3, H, W) on the run's device. Raises as training_step."""
+    """Train on batch `number`: clips a, b (B, T, 3, H, W) on the run's device. Raises the errors of `training_step`."""
     settings = run.pipeline.train
-    # All that the step draws follows from its number, so a continued run draws the same, and from the process.
+    # Random numbers depend only on the step and the process, so that a continued run draws the same ones.
     draws = np.random.SeedSequence([settings.seed, number, 1, run.fabric.global_rank])
     torch.manual_seed(int(draws.generate_state(1)[0]))
     return training_step(

@@ -1,9 +1,9 @@
-"""Matched sampling: crops of both domains that show alike content, found once before training.
+"""Matched sampling: pairs of crops from both domains with similar content, found once before training.
 
-Where one domain shows more trees, its discriminator learns that trees are real, and the generator paints them into
-skies. So crops are compared by a pretrained network, and each is shown beside one of those of the other domain that are
-most like it. Source: Richter, Al Haija & Koltun, "Enhancing Photorealism Enhancement" (TPAMI 2022), section 3.4; there
-by VGG-16, in one direction, and nearer than a fixed distance.
+If one domain shows more trees, its discriminator learns that trees are real, and the generator adds trees to skies. A
+pretrained network therefore compares crops, and each crop is paired with one of the most similar crops of the other
+domain. Source: Richter, Al Haija & Koltun, "Enhancing Photorealism Enhancement" (TPAMI 2022), section 3.4, which uses
+VGG-16, one direction, and a fixed maximum distance.
 """
 
 from collections.abc import Iterator
@@ -24,29 +24,30 @@ from recycle.objective.kinds import directions, statistics
 from recycle.training.crops import Crops, pictures, spread_crops
 
 NEAREST = 10
-"""Crops of the other domain of which one is drawn beside a crop, as many as in the paper's code."""
+"""Number of most similar crops of the other domain from which one is drawn, as in the paper's code."""
 SIDE = 96
-"""Pixels of the shorter side at which the network sees a crop."""
+"""Shorter side in pixels at which the network takes a crop."""
 GRID = 3
-"""Cells along each side of a crop whose features are compared place by place: a sky is above."""
+"""Cells per side of a crop whose features are compared place by place, because a sky is at the top."""
 LEVELS = -2
-"""From this level of the network on features are compared: strides 16 and 32."""
+"""First compared feature level of the network; strides 16 and 32."""
 
 
 class Matches(NamedTuple):
-    """Crops of both domains, and for each those of the other domain that are most like it."""
+    """Crops of both domains, and the most similar crops of the other domain for each."""
 
     crops: tuple[Crops, Crops]
+    """Crops of a and of b."""
     nearest: tuple[NDArray[np.int64], NDArray[np.int64]]
-    """For a, then for b: (N, K), numbers of the other domain's crops."""
+    """For a, then for b: (N, K), indices of the other domain's crops."""
     similarity: float
-    """Mean cosine of the features of matched pairs, in [-1, 1]; that of random pairs is 0."""
+    """Mean cosine similarity of matched pairs, in [-1, 1]; random pairs have 0."""
 
 
 def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
     """Crops of a domain to choose from, spread over its footage; see `spread_crops`.
 
-    Raises FootageError where there is one alone, which leaves nothing to choose.
+    Raises FootageError if there is only one crop.
     """
     crops = spread_crops(domain, size, seed)
     if len(crops) < 2:
@@ -68,7 +69,7 @@ def find_matches(
 ) -> Matches:
     """Compare crops of both domains by the first frames of their clips.
 
-    Raises FootageError for a damaged frame, Interrupted where the job is cancelled.
+    Raises FootageError for a damaged frame, Interrupted if the job is cancelled.
     """
     network = network.to(device).to(memory_format=torch.channels_last)  # twice as fast on CPUs
     total = sum(len(own) for own in crops)
@@ -90,22 +91,22 @@ def find_matches(
 def describe(
     domain: Domain, crops: Crops, size: tuple[int, int], network: FeatureNetwork, device: torch.device
 ) -> Iterator[Tensor]:
-    """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32, those of each cell and level scaled to
-    norm 1."""
+    """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32; those of each cell and level have norm
+    1."""
     for batch in pictures(domain, crops, size):
         yield _cells(network(_resized(batch.to(device))))
 
 
 def deviations(features: Tensor) -> Tensor:
-    """(N, D) → (N, D): how each differs from the domain's average, in its standard deviations, with norm 1.
+    """(N, D) → (N, D): deviation from the domain's mean in its standard deviations, scaled to norm 1.
 
-    What tells the domains apart (their light, their texture) is in the averages, and so of no account.
+    The means contain what distinguishes the domains, such as light and texture; subtracting them leaves the content.
     """
     return directions(features, *statistics(features))
 
 
 def _resized(pictures: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) → float32 in [-1, 1], the shorter side SIDE pixels."""
+    """uint8 (N, 3, H, W) → float32 in [-1, 1] with a shorter side of SIDE pixels."""
     factor = SIDE / min(pictures.shape[-2:])
     height, width = (max(SIDE, round(side * factor)) for side in pictures.shape[-2:])
     frames = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
@@ -118,10 +119,11 @@ def _cells(levels: list[Tensor]) -> Tensor:
 
 
 class MatchedClips(UnpairedClips):
-    """Clips of both domains, cut to the training size: a share of the samples is matched, the rest as UnpairedClips.
+    """Clips of both domains, cropped to the training size; a proportion `train.match` of the samples is matched.
 
-    Of matched samples, even ones draw the crop of a, every one of the table once per epoch, and beside it one of its
-    NEAREST of b; odd ones the other way round. A pure function of the seed and the sample's number.
+    For matched samples with even numbers, the crop of a is drawn, each crop once per epoch, and paired with one of its
+    NEAREST crops of b; for odd numbers the other way round. The other samples are those of UnpairedClips. A sample
+    depends only on the seed and its number.
     """
 
     def __init__(self, a: Domain, b: Domain, length: int, matches: Matches, settings: TrainSettings) -> None:
@@ -140,8 +142,8 @@ class MatchedClips(UnpairedClips):
         return a, b
 
     def crops(self, number: int) -> tuple[tuple[list[int], list[int]] | None, np.random.Generator]:
-        """Shot, first frame, top and left of a matched sample's crops of a and of b, None for one that is not matched;
-        and the random numbers for the rest."""
+        """Shot, first frame, top and left of the crops of a and b of a sample, None if it is not matched; and its
+        random generator."""
         random = np.random.default_rng([self._seed, number, 5])
         if random.random() >= self._share:
             return None, random

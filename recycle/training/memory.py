@@ -1,4 +1,4 @@
-"""What a training step needs of memory; and a batch that does not fit is worked through in portions."""
+"""Estimates the memory of a training step, and splits batches that do not fit."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -22,27 +22,28 @@ from recycle.system.memory import free_memory, release
 from recycle.training.run import Run
 
 OPTIMISED = 4
-"""Copies of each parameter: itself, its gradient, and Adam's two moments."""
+"""Copies of each parameter: the parameter, its gradient, and Adam's two moments."""
 TRANSIENT = 1.3
-"""Most memory that a step holds at once ÷ what autograd keeps of the forward pass; measured 1.28 on the CPU."""
+"""Peak memory of a step ÷ memory that autograd keeps of the forward pass; measured 1.28 on the CPU."""
 USABLE = 0.9
-"""Part of the free memory that a step may fill: the rest is for what is not counted, and for fragmentation."""
+"""Proportion of the free memory that a step may use; the rest allows for uncounted memory and fragmentation."""
 
 T = TypeVar("T")
 
 
 class Portions:
-    """Into how many portions a batch is cut so that a step fits into memory: twice as many whenever it did not."""
+    """The number of portions into which batches are split so that a step fits into memory; doubled after each
+    failure."""
 
     def __init__(self, pipeline: Pipeline, fabric: Fabric, job: Job) -> None:
         self._settings, self._pipeline, self._fabric, self._job = pipeline.train, pipeline, fabric, job
         self.parts = 1
 
     def fit(self, step: Callable[[int], T]) -> T:
-        """Call `step(parts)`, again with more parts each time that memory does not suffice.
+        """Call `step(parts)`, with more parts each time memory runs out.
 
-        Raises RecycleError where that of a single clip does not; and at once on many devices, which would wait for
-        each other.
+        Raises RecycleError if a single clip does not fit. On several devices it raises at once, because the other
+        processes would wait.
         """
         while True:
             try:
@@ -51,20 +52,20 @@ class Portions:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else "out of memory"
-            # Here the error is gone, and with it what its frames held.
+            # After the except block, the tensors that the traceback held are freed.
             release(self._fabric.device)
             batch = self._settings.batch_size
             if self.parts >= batch or self._fabric.world_size > 1:
                 raise RecycleError(too_large(self._pipeline, self._fabric.device, self.parts) + f" ({reason})")
             self.parts = min(2 * self.parts, batch)
             self._job.say(
-                f"a batch of {batch} clips does not fit into memory: from now on each is worked through in "
-                f"{self.parts} portions, whose gradients add up; that is slower"
+                f"a batch of {batch} clips does not fit into memory: from now on each is processed in {self.parts} "
+                "portions with accumulated gradients, which is slower"
             )
 
 
 def too_large(pipeline: Pipeline, device: torch.device, parts: int) -> str:
-    """What to say where memory does not suffice."""
+    """The error message for insufficient memory."""
     settings = pipeline.train
     what = "a single clip" if parts >= settings.batch_size else f"a batch of {settings.batch_size} clips"
     height, width = settings.size
@@ -82,8 +83,8 @@ def too_large(pipeline: Pipeline, device: torch.device, parts: int) -> str:
 def step_memory(run: Run) -> tuple[int, int]:
     """Bytes that training needs on its device: for the networks, and for each clip pair of a portion.
 
-    One forward pass of the generators' and predictors' side on a clip pair of noise tells how much autograd keeps for
-    the backward pass, in the run's precision. Nothing of the run is changed by it.
+    A forward pass of the generators and predictors on one clip pair of noise, in the run's precision, measures how much
+    autograd keeps for the backward pass. The run's state does not change.
     """
     fabric = run.fabric
     translators, discriminators = bare(run.model.translators), bare(run.model.discriminators)
@@ -99,22 +100,22 @@ def step_memory(run: Run) -> tuple[int, int]:
 
 
 class Reckoning(NamedTuple):
-    """What a training step will need, reckoned without a device, without its memory and without its time."""
+    """Estimated needs of a training step, computed without the device."""
 
     networks: int
-    """Bytes, as of step_memory."""
+    """Bytes for the networks, as in `step_memory`."""
     clip: int
-    """Bytes of each clip pair."""
+    """Bytes for each clip pair."""
     operations: int
-    """Floating-point operations of the forward pass of a clip pair, a multiplication and an addition being two."""
+    """Floating-point operations of the forward pass of a clip pair; a multiply-add counts as two."""
 
 
 def reckon(pipeline: Pipeline, dtype: torch.dtype) -> Reckoning:
-    """What `step_memory` will measure in a run of this pipeline in float32, bfloat16 or float16, on any machine.
+    """What `step_memory` would measure for this pipeline in float32, bfloat16 or float16, on any machine.
 
-    The same pass goes through networks whose tensors have shapes and no values.
+    Runs the same pass with tensors that have shapes but no values. Raises ConfigError if a network cannot be built.
     """
-    from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and training itself needs neither
+    from torch._subclasses.fake_tensor import FakeTensorMode  # slow to import, and not needed for training
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.random.fork_rng(devices=[]):
@@ -137,12 +138,12 @@ def reckon(pipeline: Pipeline, dtype: torch.dtype) -> Reckoning:
 def _kept_of_a_clip(
     pipeline: Pipeline, translators: Translators, discriminators: Discriminators, device: torch.device
 ) -> int:
-    """Most bytes that a step of one clip pair of noise holds, beside the networks; these are left in another mode."""
+    """Peak bytes of a step on one clip pair of noise, without the networks, whose mode this function changes."""
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage  # held, so that no other one gets its number; no backward pass asks for it
+        kept[storage._cdata] = storage  # a reference, so that no other storage gets the same address
 
     networks = [m for side in (translators, discriminators) for m in side.modules()]
     weights = [p for m in networks for p in m.parameters(recurse=False)]
@@ -150,7 +151,7 @@ def _kept_of_a_clip(
     own = {p.untyped_storage()._cdata for p in weights}
     shape = (1, pipeline.train.frames, 3, *pipeline.train.size)
     a, b = (torch.rand(shape, device=device) * 2 - 1 for _ in range(2))
-    discriminators.eval().requires_grad_(False)  # eval: spectral norm goes on where it was
+    discriminators.eval().requires_grad_(False)  # eval: keeps the state of spectral norm
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         made = Pass(a, b, translators(a, b))
         losses = weighed(generator_losses(translators.terms, discriminators, made, pipeline.losses), translators.terms)
@@ -164,12 +165,12 @@ def _size_of(*networks: nn.Module) -> int:
 
 
 def plan(run: Run, portions: Portions, job: Job) -> None:
-    """Say in one line what a step needs and what is there, and begin with as many portions as that takes.
+    """Report the needed and the free memory in one line, and choose the initial number of portions.
 
-    Raises RecycleError where not even the measuring pass on a single clip fits.
+    Raises RecycleError if the measurement on a single clip does not fit into memory.
     """
     free, batch = free_memory(run.fabric.device), run.pipeline.train.batch_size
-    if free is not None and run.fabric.device.type == "cpu":  # which the processes of a node share
+    if free is not None and run.fabric.device.type == "cpu":  # the processes of a node share this memory
         free //= run.fabric.world_size // (run.pipeline.train.nodes or 1)
     needed = Portions(run.pipeline, run.fabric, job)
     needed.parts = batch
@@ -182,11 +183,11 @@ def plan(run: Run, portions: Portions, job: Job) -> None:
     if free is None:
         job.say(line)
         return
-    to_come = networks * (OPTIMISED - 1) // OPTIMISED  # parameters are there already, gradients and moments are not
+    to_come = networks * (OPTIMISED - 1) // OPTIMISED  # parameters exist already, gradients and moments do not
     while portions.parts < batch and to_come + -(-batch // portions.parts) * clip > USABLE * free:
         portions.parts = min(2 * portions.parts, batch)
-    many = "" if portions.parts == 1 else f", so that each batch is worked through in {portions.parts} portions"
-    portions.parts = run.fabric.broadcast(portions.parts)  # all cut their batches alike
+    many = "" if portions.parts == 1 else f", so that each batch is processed in {portions.parts} portions"
+    portions.parts = run.fabric.broadcast(portions.parts)  # all processes must split their batches alike
     job.say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
 
 

@@ -1,4 +1,4 @@
-"""Held-out clips, and previews on them: real, translated, back again and predicted, as a picture and as a video."""
+"""Held-out clips, and their previews (real | translated | back again | predicted) as images and videos."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,36 +21,38 @@ from recycle.training.headings import heading
 from recycle.video.encode import write_video
 
 LEAST_WIDTH = 128
-"""Pixels of a column; smaller frames are enlarged by a whole factor, so that their heading can be read."""
+"""Minimum width of a column in pixels; an integer factor enlarges smaller frames, so that headings are legible."""
 
 
 class Columns(NamedTuple):
-    """What a model makes of a held-out clip: (T, 3, H, W) each, in [-1, 1], on the CPU."""
+    """The columns of a preview: (T, 3, H, W) each, in [-1, 1], on the CPU."""
 
     real: Tensor
+    """The held-out clip."""
     translated: Tensor
+    """Its translation."""
     back: Tensor
     """The translation, translated back."""
     predicted: Tensor | None = None
-    """The predictor's view of the translation, P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t; its first P frames are the
-    translation's. None: there is no predictor, or no frame for it."""
+    """The predictor's output for the translated clip: P_Y(G_Y(x_{t−P}), …, G_Y(x_{t−1})) at t. Its first P frames
+    repeat the translation. None if there is no predictor, or if the clip has at most P frames."""
 
     def labelled(self, d: Direction, names: Names) -> dict[str, Tensor]:
-        """The columns that are there, by their headings."""
+        """The columns by their headings, without "predicted" if there are no predictions."""
         source, target = names.of(d.source), names.of(d.target)
         shown = {source: self.real, f"→ {target}": self.translated, f"back to {source}": self.back}
         return shown if self.predicted is None else shown | {"predicted": self.predicted}
 
 
 def held_out_clip(shot: Shot) -> Tensor:
-    """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], H and W cut to multiples of 4."""
+    """All frames of `shot` as float32 (T, 3, H, W) in [-1, 1], with H and W cropped to multiples of 4."""
     frames = torch.stack([shot.read(i) for i in range(len(shot.files))]).float() / 127.5 - 1
     height, width = frames.shape[-2] // 4 * 4, frames.shape[-1] // 4 * 4
     return frames[..., :height, :width]
 
 
 def held_out_name(shot: Shot, domain: Domain) -> str:
-    """The file of a held-out clip: the domain and 16 hex digits of what its frames hold, by which it is known again."""
+    """File name of a held-out clip: the domain and 16 hex digits of a digest of its frames, which identifies it."""
     digest = hashlib.sha256()
     for file in shot.files:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -58,7 +60,7 @@ def held_out_name(shot: Shot, domain: Domain) -> str:
 
 
 def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
-    """Write the held-out clip of `shot` as a video, at its own rate where that is one of video."""
+    """Write the held-out clip of `shot` as a video, at its own rate if that is between 1 and 120 frames per second."""
     rate = 1 / shot.interval if shot.interval else 0
     fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 120 else 12
     write_video(path, pixels(clip), fps=fps)
@@ -66,9 +68,9 @@ def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
 
 @torch.no_grad()
 def preview(bundle: Bundle, a: Tensor, b: Tensor, *, batch_size: int = 4) -> dict[Direction, Columns]:
-    """What the bundle makes of clips a, b: (T, 3, H, W) in [-1, 1], on its device.
+    """The columns of both directions, from held-out clips.
 
-    batch_size: frames that are translated at once.
+    a, b: (T, 3, H, W) in [-1, 1], on the bundle's device; `batch_size` frames are translated at once.
     """
     rows = {}
     for d, real in zip(DIRECTIONS, (a, b), strict=True):
@@ -91,16 +93,18 @@ def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
 def write_preview(
     rows: Mapping[Direction, Columns], names: Names, path: Path, *, fps: int = 12, still_frames: int = 3
 ) -> np.ndarray:
-    """Write `path`.png (a few times of each direction) and `path`.mp4 (both directions, in step), with headings.
+    """Write `path`.png (`still_frames` frames of each direction) and `path`.mp4 (both directions, synchronised).
 
-    Returns the picture, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
+    Each direction has headings with the `names` of the domains.
+
+    Returns the image, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
     """
     heads, clips = zip(*(_row(columns.labelled(d, names)) for d, columns in rows.items()), strict=True)
     picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
     picture = _stack([image for n, head in enumerate(heads) for image in (head, *clips[n][picks[n]])])
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
-        temporary.write_bytes(encoded.tobytes())  # OpenCV itself does not tell of a full disk
+        temporary.write_bytes(encoded.tobytes())  # OpenCV does not report a full disk
     length = max(len(clip) for clip in clips)
     pairs = list(zip(heads, clips, strict=True))
     video = (_stack([image for head, clip in pairs for image in (head, clip[t % len(clip)])]) for t in range(length))
@@ -110,7 +114,7 @@ def write_preview(
 
 
 def _row(columns: Mapping[str, Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """The heading of a direction's columns, (h, W, 3), and its clip, (T, H, W, 3), uint8 RGB."""
+    """Heading (h, W, 3) and frames (T, H, W, 3) of a direction's columns side by side, uint8 RGB, perhaps enlarged."""
     frames = pixels(torch.cat(list(columns.values()), dim=-1))
     width = frames.shape[2] // len(columns)
     factor = -(-LEAST_WIDTH // width)
@@ -124,6 +128,6 @@ def pixels(frames: Tensor) -> np.ndarray:
 
 
 def _stack(images: list[np.ndarray]) -> np.ndarray:
-    """Images one below the other, the narrower ones padded with black at the right."""
+    """Images one below the other; narrower ones are padded with black at the right."""
     width = max(image.shape[1] for image in images)
     return np.concatenate([np.pad(i, ((0, 0), (0, width - i.shape[1]), (0, 0))) for i in images])

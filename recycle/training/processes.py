@@ -1,8 +1,8 @@
-"""Training on many devices: one process for each, started here or by torchrun or srun; watched, and ended together.
+"""Training on many devices: one process per device, started here or by torchrun or srun; monitored, and ended together.
 
-The processes that torchrun and srun start find one another by the variables that these set. Else the first process of
-a node starts the others by repeating its own command line, with the same variables as torchrun, of which
-LOCAL_RANK > 0 tells them that they are such others.
+Processes that torchrun and srun start find each other through environment variables. Otherwise, the first process of a
+node starts the others by repeating its own command line, with the same variables as torchrun; LOCAL_RANK > 0 marks
+these other processes.
 """
 
 import os
@@ -29,27 +29,27 @@ from recycle.training.fabric import make_fabric
 T = TypeVar("T")
 
 FIRST_WORD = 3.0
-"""Seconds for which other processes leave it to rank 0 to tell of an error and to end them."""
+"""Seconds that other processes wait for rank 0 to report an error and end them."""
 
 LAST_WORD = 6.0
-"""Seconds that a process has to end by itself after another is gone: NCCL would wait for it half an hour."""
+"""Seconds that a process has to end by itself after another one ended; NCCL would wait for half an hour."""
 
 _LOST = (
-    "another process of this training is gone (its own error, if it had one, stands above); run the same command again "
-    "to continue from the last checkpoint"
+    "another process of this training ended (see its error above, if any); run the same command again to continue from "
+    "the last checkpoint"
 )
 _VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 _PARENT = "RECYCLE_PARENT"
-"""Variable that holds the process id of the one that started this one."""
+"""Environment variable with the process id of the process that started this one."""
 
 
 @contextmanager
 def on_devices(pipeline: Pipeline) -> Iterator[Fabric]:
-    """A launched Fabric on all devices that `pipeline.train` asks for; the body runs in one process for each of them.
+    """A launched Fabric on all devices that `pipeline.train` requests; the body runs in one process per device.
 
-    What follows the body is for rank 0 alone: the other processes end. An error in one process ends all; rank 0 tells
-    of it where it can. Raises ConfigError where there are not that many devices or processes, RecycleError where
-    another process is gone.
+    Code after the body runs only in rank 0; the other processes end. An error in one process ends all; rank 0 reports
+    it if it can. Raises ConfigError if there are not enough devices or processes, RecycleError if another process
+    ended.
     """
     settings, losses = pipeline.train, pipeline.losses
     devices, nodes = _world(settings)
@@ -65,7 +65,7 @@ def on_devices(pipeline: Pipeline) -> Iterator[Fabric]:
             fabric.barrier()
         except RuntimeError as error:
             if isinstance(error, torch.distributed.DistError):
-                raise RecycleError(f"the processes of this training do not reach one another: {error}") from error
+                raise RecycleError(f"the processes of this training cannot reach one another: {error}") from error
             if "gloo" not in str(error):
                 raise
             raise RecycleError(_LOST) from error
@@ -75,9 +75,9 @@ def on_devices(pipeline: Pipeline) -> Iterator[Fabric]:
 
 
 def once(fabric: Fabric, work: Callable[[], T]) -> T:
-    """What `work` gives on rank 0, on all processes; a RecycleError of it is raised on all."""
+    """The result of `work` on rank 0, in all processes; a RecycleError that it raises is raised in all processes."""
     done: tuple[T | None, RecycleError | None] = (None, None)
-    with fabric.rank_zero_first():  # unlike a broadcast it waits as long as it takes
+    with fabric.rank_zero_first():  # unlike a broadcast, it has no timeout
         if fabric.is_global_zero:
             try:
                 done = work(), None
@@ -90,7 +90,7 @@ def once(fabric: Fabric, work: Callable[[], T]) -> T:
 
 
 def average(fabric: Fabric, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The means over all processes of numbers that each process has under the same names."""
+    """The means over all processes of values that each process has under the same names."""
     if fabric.world_size == 1 or not values:
         return values
     means = fabric.all_reduce(torch.stack([value.detach().float() for value in values.values()]), reduce_op="mean")
@@ -98,33 +98,33 @@ def average(fabric: Fabric, values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def any_of(fabric: Fabric, wish: bool) -> bool:
-    """Whether any process wishes it; the same answer for all."""
+    """Whether `wish` is true in any process; the same answer in all processes."""
     if fabric.world_size == 1:
         return wish
     return bool(fabric.all_reduce(torch.tensor(float(wish), device=fabric.device), reduce_op="max"))
 
 
 def _world(settings: TrainSettings) -> tuple[int, int]:
-    """Devices of each node, and nodes: as set, else as torchrun or srun started processes, else 1."""
+    """Devices per node, and number of nodes: from the settings, else from torchrun or srun, else 1."""
     started = _started()
     given = started[1] if started else (1, 1)
     world = settings.devices or given[0], settings.nodes or given[1]
     if started and world != given:
         raise ConfigError(
-            f"{world[1]} nodes with {world[0]} devices each are asked for, but {started[0]} started {given[1]} with "
-            f"{given[0]} processes each; leave --devices and --nodes away, or have {started[0]} start as many"
+            f"{world[1]} nodes with {world[0]} devices each are requested, but {started[0]} started {given[1]} with "
+            f"{given[0]} processes each; omit --devices and --nodes, or start as many with {started[0]}"
         )
     return world
 
 
 def started_by() -> str | None:
-    """'torchrun' or 'srun' where it started several processes of this training, else None."""
+    """'torchrun' or 'srun' if it started several processes of this training, else None."""
     started = _started()
     return started[0] if started and started[1] != (1, 1) else None
 
 
 def _started() -> tuple[str, tuple[int, int]] | None:
-    """What started this process from outside, with how many on each node, and on how many nodes."""
+    """The program that started this process, with the number of processes per node and of nodes; None if none did."""
     if TorchElasticEnvironment.detect():
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         return "torchrun", (here, int(os.environ["WORLD_SIZE"]) // here)
@@ -136,7 +136,7 @@ def _started() -> tuple[str, tuple[int, int]] | None:
 
 @contextmanager
 def _ending_together(fabric: Fabric, devices: int, nodes: int) -> Iterator[None]:
-    """Starts the other processes of this node where that is left to us; an error ends all that were started."""
+    """Start the other processes of this node if nothing else does; an error ends all processes started here."""
     before = {name: os.environ.get(name) for name in _VARIABLES}
     strategy: Any = fabric.strategy
     others = [] if strategy.cluster_environment.creates_processes_externally else _start(devices, nodes)
@@ -155,7 +155,7 @@ def _ending_together(fabric: Fabric, devices: int, nodes: int) -> Iterator[None]
         raise
     finally:
         for process in others:
-            process.kill()  # does nothing to those that have ended
+            process.kill()  # no effect on processes that have ended
             process.wait()
         for name, value in before.items():
             os.environ.pop(name, None)
@@ -164,16 +164,16 @@ def _ending_together(fabric: Fabric, devices: int, nodes: int) -> Iterator[None]
 
 
 def _start(devices: int, nodes: int) -> "list[subprocess.Popen[bytes]]":
-    """Start all processes of this node but the first, which is this one."""
+    """Start all processes of this node except the first, which is this one."""
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise ConfigError(
-            f"training on {nodes} nodes is started on each of them by torchrun or srun, or with MASTER_ADDR, "
+            f"training on {nodes} nodes must be started on each node, with torchrun or srun, or with MASTER_ADDR, "
             "MASTER_PORT and NODE_RANK set; see docs/guide/gpu.md"
         )
     if nodes == 1:
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0"}
     os.environ |= {"LOCAL_RANK": "0", "WORLD_SIZE": str(devices * nodes)}
-    # In a session of their own: the keyboard's Ctrl-C reaches this process alone, which lets all stop at one step.
+    # In separate sessions, so that Ctrl-C reaches only this process, which stops all of them at the same step.
     return [
         subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:]],
@@ -193,7 +193,7 @@ def _free_port() -> int:
 
 
 def _watch(others: "list[subprocess.Popen[bytes]]", over: Event) -> None:
-    """End this process where one that it started, or that started it, is gone and it does not end by itself."""
+    """End this process if its parent or a process that it started has ended and it does not end by itself."""
     parent = int(os.environ.get(_PARENT, "0"))
     while not over.wait(0.5):
         if any(process.poll() for process in others) or parent not in (0, os.getppid()):
@@ -207,10 +207,10 @@ def _watch(others: "list[subprocess.Popen[bytes]]", over: Event) -> None:
 
 
 def _after_rank_zero(error: BaseException) -> None:
-    """Give rank 0 the time to tell of an error that it has too, and to end this process."""
+    """Give rank 0 time to report an error that it has too, and to end this process."""
     if isinstance(error, Interrupted | KeyboardInterrupt):
         raise SystemExit(130) from error
-    with suppress(ValueError):  # not in the main thread: the caller looks after signals
+    with suppress(ValueError):  # outside the main thread, the caller handles signals
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
     time.sleep(FIRST_WORD)

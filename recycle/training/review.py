@@ -1,4 +1,4 @@
-"""What a run shows of itself now and then: previews of held-out clips, and a score by which the best bundle is kept."""
+"""Reviews during training: previews of held-out clips, and a score by which the best bundle is kept."""
 
 import numpy as np
 from torch import Tensor
@@ -17,11 +17,11 @@ from recycle.training.validation import Scores, Validator
 
 
 class Review:
-    """Previews, scores and keeps the best bundle of one run."""
+    """Makes previews and scores, and keeps the best bundle of one run."""
 
     def __init__(self, run: Run, splits: list[Split], logs: Logs, job: Job) -> None:
         self._run, self._logs, self._job = run, logs, job
-        self._batch_size = 4  # 0: not even one frame fits into memory
+        self._batch_size = 4  # 0: a single frame does not fit into memory
         self._clips = [held_out_clip(own.held_out) for own in splits]
         names = [held_out_name(own.held_out, domain) for domain, own in zip(DOMAINS, splits, strict=True)]
         clips = zip(names, splits, self._clips, strict=True)
@@ -34,12 +34,12 @@ class Review:
         self.scores = Scores.load(run.where.validation, run.step, held_out=names, kind=self._validate.kind)
         if self.scores.outdated:
             job.say(
-                "the validation score measures something else than when this run began: it starts anew, and the next "
-                f"review writes {run.where.best.name}"
+                "the validation score is computed differently than when this run began: scores start over, and the "
+                f"next review writes {run.where.best.name}"
             )
 
     def _keep(self, held_out: dict[str, tuple[Split, Tensor]]) -> None:
-        """Have these clips as videos in the run's folder, and no others."""
+        """Write these clips as videos to the run's folder, and delete other clips there."""
         folder = self._run.where.held_out
         with writing(folder):
             folder.mkdir(exist_ok=True)
@@ -52,9 +52,9 @@ class Review:
                     write_held_out(own.held_out, clip, folder / name)
 
     def hold(self) -> None:
-        """Review the averaged weights as they are now, and tell the job.
+        """Review the current averaged weights, and emit the result.
 
-        Whole frames need more memory than crops: where not even one at a time fits, there is no review.
+        Whole frames need more memory than crops; if a single frame does not fit, there are no reviews.
         """
         run, step = self._run, self._run.step
         rows = self._rows()
@@ -87,8 +87,8 @@ class Review:
             if not self._batch_size:
                 sizes = " and ".join("x".join(map(str, clip.shape[-2:])) for clip in self._clips)
                 self._job.say(
-                    f"step {run.step}: the held-out frames ({sizes}) do not fit into memory whole: from now on there "
-                    f"are no previews, no validation score and no {run.where.best.name}; extract with a smaller "
+                    f"step {run.step}: whole held-out frames ({sizes}) do not fit into memory: from now on there are "
+                    f"no previews, no validation scores and no {run.where.best.name}; extract with a smaller "
                     "short_side"
                 )
         return None

@@ -34,13 +34,13 @@ from recycle.training.schedule import Reliance
 from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, RecycleGAN, StepError, loss_scaler
 
 ROLLBACKS = 3
-"""Times that a run goes back to the same checkpoint after a step that failed, before it gives up."""
+"""Number of times that a run returns to the same checkpoint after a failed step before it gives up."""
 
 _MOST = 10**15
-"""Steps of a run, at most."""
+"""Maximum number of steps of a run."""
 
 _SOURCE = re.compile("(.*)-([0-9a-f]{8})")
-"""A source's folder is named by its own name and by what it holds."""
+"""A source's folder is named by the source and a fingerprint of its content."""
 
 MAY_CHANGE = {
     "steps",
@@ -61,13 +61,14 @@ MAY_CHANGE = {
     "preview_every",
     "checkpoint_every",
 }
-"""Training settings that may differ when a run is continued."""
+"""Training settings that may change when a run is continued."""
 
 
 class Run:
-    """Networks, optimisers, averages and pools; knows how to save and to continue.
+    """Networks, optimisers, moving averages and frame pools, with methods to save and continue.
 
-    footage: the names of each domain's extracted sources; what it continues from must share some of them.
+    `footage` lists the names of each domain's extracted sources; a checkpoint must share some of them. Raises
+    ConfigError if a network cannot be built.
     """
 
     def __init__(
@@ -81,12 +82,12 @@ class Run:
         self.pipeline, self.fabric, self.where = pipeline, fabric, RunFolder(folder)
         self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
         self.earlier: dict[Domain, list[str]] = {}
-        """Sources that earlier calls trained on."""
+        """Sources on which earlier calls trained, by domain."""
         settings = pipeline.train
         self.step = 0
         self.rollbacks = 0
         self.stuck = 0  # rollbacks since the last regular checkpoint
-        self.slowing = 1.0  # of all learning rates: halved at each rollback
+        self.slowing = 1.0  # factor of all learning rates, halved at each rollback
         self.clock = Clock(settings)
         torch.manual_seed(settings.seed)
         translators = Translators(pipeline).to(memory_format=torch.channels_last)
@@ -99,7 +100,7 @@ class Run:
             short_side=short_side,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
-        self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # as the weights lie
+        self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # the layout of the weights
         leave_inputs(fabric)
         self.model = RecycleGAN(
             fabric.setup_module(translators),
@@ -109,7 +110,9 @@ class Run:
             self._adam([translators.generators(), translators.predictors()]),
             self._adam([list(discriminators.parameters())]),
         )
-        judged = [name for name in discriminators.networks if name.startswith("disc")]  # the others see present frames
+        judged = [
+            name for name in discriminators.networks if name.startswith("disc")
+        ]  # the others take only current frames
         first = settings.seed + fabric.global_rank * len(judged)
         self.pools = {name: FramePool(settings.pool_size, first + i) for i, name in enumerate(judged)}
         self.reliance = Reliance(wait=pipeline.losses.prediction.wait)
@@ -121,12 +124,12 @@ class Run:
         if not given:
             return None
         rates: dict[str, Any] = {"lr": settings.learning_rate, "betas": settings.betas}
-        if settings.sharded and self.fabric.world_size > 1:  # it does not know fused Adam's state on a GPU
+        if settings.sharded and self.fabric.world_size > 1:  # it does not support fused Adam's state on a GPU
             return self.fabric.setup_optimizers(ZeroRedundancyOptimizer(given, torch.optim.Adam, **rates))
         return self.fabric.setup_optimizers(Adam(given, **rates))
 
     def set_rate(self, rate: float) -> float:
-        """Give every optimiser its learning rate; returns the generators'."""
+        """Set the learning rates of all optimisers; returns that of the generators."""
         settings, rate = self.pipeline.train, rate * self.slowing
         for group, factor in zip(self.optimisers.translators.param_groups, (1, settings.predictor_rate), strict=False):
             group["lr"] = rate * factor
@@ -137,16 +140,16 @@ class Run:
 
     @property
     def saved(self) -> Path | None:
-        """The file that this run continues from; None for a run that begins.
+        """The file from which this run continues; None for a new run.
 
-        It is the checkpoint before the latest where that one is gone, by a person's hand or a kill between two names on
-        a file system without hard links.
+        This is the previous checkpoint if the latest is missing, deleted by a person or lost by a kill between two
+        renames on a file system without hard links.
         """
         latest = self.where.checkpoint
         return next((file for file in (latest, previous_of(latest)) if file.exists()), None)
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state of its own, by its key in the checkpoint."""
+        """Objects with a state of their own, by their keys in the checkpoint."""
         parts = {
             "translators": bare(self.model.translators),
             "discriminators": bare(self.model.discriminators),
@@ -160,17 +163,17 @@ class Run:
         return {key: part for key, part in parts.items() if part is not None}
 
     def tick(self) -> Tick:
-        """How far the run has come; on many devices, what the first one's clock says, if that is asked at all."""
+        """Progress of the run; with a time limit on several devices, that of rank 0."""
         tick = self.clock.tick(self.step)
         if self.pipeline.train.hours is None:
             return tick if self.fabric.world_size == 1 else tick._replace(unsaved=False)
         return self.fabric.broadcast(tick)
 
     def save(self) -> None:
-        """Write the bundle and the checkpoint: all processes take part, rank 0 writes, the others wait for it.
+        """Write the bundle and the checkpoint; all processes take part, and rank 0 writes.
 
-        The checkpoint comes last: what it says is done has its bundle. Raises OutputError if one cannot be written, and
-        NotFiniteError for weights or moments that are not finite: these are never saved.
+        The checkpoint is written last, so that its bundle exists. Raises OutputError if a file cannot be written,
+        NotFiniteError if weights or moments are not finite: these are never saved.
         """
         with self.clock.measured("save"):
             self._save()
@@ -178,7 +181,7 @@ class Run:
     def _save(self) -> None:
         own = {name: pool.state_dict() for name, pool in self.pools.items()}
         pools = []
-        for rank in range(self.fabric.world_size):  # one by one, so that rank 0 alone holds them all
+        for rank in range(self.fabric.world_size):  # one by one, so that only rank 0 holds all of them
             theirs = self.fabric.broadcast(own, src=rank)
             pools += [theirs] if self.fabric.is_global_zero else []
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
@@ -204,10 +207,10 @@ class Run:
         self.fabric.barrier()
 
     def load(self, *, again: bool = False) -> list[str]:
-        """Continue from the checkpoint; returns what to say of it and of footage that has changed since, one line each.
+        """Continue from the checkpoint; returns notices about it and about changed footage, one line each.
 
-        again: this call of `train` goes back, so that its time has passed. Raises RecycleError if the checkpoint is
-        damaged, of another version, of other settings or of other footage.
+        `again` states that this call of `train` rolls back, so that its time counts. Raises BundleError if the
+        checkpoint is damaged or of another version; RecycleError if it has other settings or other footage.
         """
         file = self.saved or self.where.checkpoint
         state = load_checkpoint(file)
@@ -219,11 +222,13 @@ class Run:
             if is_out_of_memory(error):
                 raise
             raise BundleError(
-                f"{file} does not hold what a run of these settings saves; restore it from a copy, or give another "
-                "--out folder"
+                f"{file} does not contain the state of a run with these settings; restore it from a copy, or give "
+                "another --out folder"
             ) from error
         if file != self.where.checkpoint:
-            notices.insert(0, f"{self.where.checkpoint} is gone; going on from the one before it, of step {self.step}")
+            notices.insert(
+                0, f"{self.where.checkpoint} is missing; continuing from the previous checkpoint, of step {self.step}"
+            )
         return notices
 
     def _restore(self, state: dict[str, Any], file: Path, *, again: bool) -> list[str]:
@@ -233,14 +238,14 @@ class Run:
         notices = _same_footage(state.get("footage", {}), self._footage, self.where.folder, self.pipeline.domains)
         self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
-            if key.startswith("optimiser"):  # a sharded one has other options
+            if key.startswith("optimiser"):  # a sharded optimiser has different options
                 own = [{**group, "params": saved["params"]} for group, saved in _groups(part, state[key])]
                 state[key]["param_groups"] = own
-            if key != "loss_scaler" or key in state:  # there is none yet where the precision was another one
+            if key != "loss_scaler" or key in state:  # missing if the run had another precision
                 part.load_state_dict(state[key])
         self.average.updates = state["average_updates"]
         for name, pool in self.pools.items():
-            pool.clear()  # a process that is new begins with empty pools
+            pool.clear()  # a new process starts with empty pools
             if self.fabric.global_rank < len(state["pools"]):
                 pool.load_state_dict(state["pools"][self.fabric.global_rank][name], self.fabric.device)
         self.step, self.rollbacks, self.slowing = int(state["step"]), int(state["rollbacks"]), float(state["slowing"])
@@ -249,10 +254,10 @@ class Run:
         return notices
 
     def roll_back(self, reason: str, kind: type[StepError]) -> None:
-        """Go back to the checkpoint; draw other clips from there, at half the learning rate where that may help.
+        """Return to the checkpoint, and continue with other clips, at half the learning rate if that may help.
 
-        Raises RecycleError after ROLLBACKS times; and at once for what one of many processes alone may have come upon:
-        the others go on, and would wait for it.
+        Raises RecycleError after ROLLBACKS attempts. On several devices it also raises for an error that only one
+        process may have, because the others would wait for it.
         """
         if kind is HalfUpdatedError and self.fabric.world_size > 1:
             raise RecycleError(f"training stopped at step {self.step}: {reason}; {kind.remedy}")
@@ -268,7 +273,7 @@ class Run:
 
 
 def _check_counts(state: dict[str, Any]) -> None:
-    """Raise ValueError for numbers that no run has; tensors are checked when the file is read."""
+    """Raise ValueError for impossible counts; tensors are checked when the file is read."""
     counts = [state["step"], state["rollbacks"], state["average_updates"]]
     fine = all(isinstance(count, int) and 0 <= count <= _MOST for count in counts) and 0 < state["slowing"] <= 1
     if not (fine and isinstance(state.get("trained_on", {}), dict) and isinstance(state.get("footage", {}), dict)):
@@ -276,7 +281,7 @@ def _check_counts(state: dict[str, Any]) -> None:
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """save_bundle; raises OutputError, in one line, if it cannot be written."""
+    """`save_bundle`, which raises OutputError if the bundle cannot be written."""
     with writing(folder / "model.safetensors"):
         save_bundle(bundle, folder)
 
@@ -286,11 +291,11 @@ def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, A
 
 
 def _of_another_version(checkpoint: Path) -> BundleError:
-    return BundleError(f"{checkpoint} is of another version of recycle; give another --out folder")
+    return BundleError(f"{checkpoint} was written by an incompatible version of recycle; give another --out folder")
 
 
 def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Single settings by their dotted names."""
+    """Individual settings by their dotted names."""
     for key, value in settings.items():
         weights = isinstance(value, dict) and value.keys() == PerDirection.model_fields.keys()  # one setting
         if isinstance(value, dict) and not weights:
@@ -304,26 +309,26 @@ def _leaves(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, An
 def _same_footage(
     saved: Mapping[Domain, Sequence[str]], now: Mapping[Domain, Sequence[str]], folder: Path, called: Names
 ) -> list[str]:
-    """What to say of changes. Raises RecycleError where no source is left, neither by name nor by what it holds."""
+    """Notices about changed sources. Raises RecycleError if no source is the same, neither by name nor by content."""
     notices = []
     for domain, names in now.items():
         before = set(saved.get(domain, names))
         if _halves(before).isdisjoint(_halves(names)):
             raise RecycleError(
                 f"{folder} was trained on other footage of domain {called.of(domain)} ({_some(before)}; now "
-                f"{_some(names)}); give another --out folder, or that footage again"
+                f"{_some(names)}); give another --out folder, or the previous footage"
             )
         new, gone = len(set(names) - before), len(before - set(names))
         if new or gone:
             notices.append(
-                f"the footage of domain {called.of(domain)} has changed since this run began: sources that are new: "
-                f"{new}, gone: {gone}; it goes on with what is there now"
+                f"the footage of domain {called.of(domain)} has changed since this run began: new sources: {new}, "
+                f"missing: {gone}; training continues with the present sources"
             )
     return notices
 
 
 def _halves(names: Collection[str]) -> set[str]:
-    """Of each source its name and its fingerprint, one of which a renamed or a changed one keeps."""
+    """Name and fingerprint of each source; a renamed source keeps one of them, a changed source the other."""
     found = (_SOURCE.fullmatch(name) for name in names)
     return {half for name, match in zip(names, found, strict=True) for half in (match.groups() if match else [name])}
 
@@ -334,7 +339,7 @@ def _some(names: Collection[str]) -> str:
 
 
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
-    # Single settings: together they need not be what today's version accepts.
+    # Compare individual settings: as a whole, the saved ones may not be valid in this version.
     old, unset, present = json.loads(saved), Pipeline().model_dump(mode="json"), new.model_dump(mode="json")
     old["networks"], unset["networks"] = _same_kinds(old.get("networks", {}), new, checkpoint), {}
     for group in ("networks", "losses", "train"):
@@ -346,12 +351,15 @@ def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
             if now[key] != value and key not in MAY_CHANGE:
                 raise RecycleError(
                     f"{checkpoint} was trained with {group}.{key} = {value}, the pipeline now says {now[key]}; "
-                    "put it back, or give another --out folder"
+                    "restore that setting, or give another --out folder"
                 )
 
 
 def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> dict[str, Any]:
-    """The settings of the networks that were saved, none left unset. Networks of another kind have other settings."""
+    """The saved settings of the networks, with defaults filled in.
+
+    Raises RecycleError if a network has another kind, because kinds have different settings.
+    """
     try:
         before = NetworkSettings.model_validate(networks)
     except ValidationError as error:
@@ -361,7 +369,7 @@ def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> di
         if was != now:
             raise RecycleError(
                 f"{checkpoint} was trained with networks.{role} of kind {was}, the pipeline now says {now}; "
-                "put it back, or give another --out folder"
+                "restore that setting, or give another --out folder"
             )
     return before.model_dump(mode="json")
 

@@ -1,4 +1,5 @@
-"""What a training draws from: the domains of both sides, matched crops, and batches in an order that a number gives."""
+"""The samples of a training: the clips of both domains, matched crops, and batches in an order that depends on the
+seed."""
 
 import sys
 from collections.abc import Iterable
@@ -23,19 +24,20 @@ from recycle.training.schedule import shrinking
 
 
 def sources_of(shots: list[Shot]) -> list[str]:
-    """Names of the folders that hold the shots' frames: of a source, and of what is in it."""
+    """Folder names of the shots' sources; each contains the source's name and a fingerprint."""
     return sorted({shot.files[0].parent.name for shot in shots})
 
 
 def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
-    """Whether an earlier call may have trained on what is held out now, because it held out other frames."""
+    """Whether an earlier call may have trained on the held-out frames, because it held out other frames."""
     known = held_out.files[0].parent.name in run.earlier.get(domain, ())
     kept = run.where.held_out
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
 def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Names = LETTERS) -> Domain:
-    """The clips of one side; names: of both. Raises FootageError for frames smaller than what is trained on."""
+    """The clips of one domain; `names` are those of both. Raises FootageError if its frames are smaller than the
+    training size."""
     domain = Domain(
         own.train,
         name=name,
@@ -54,7 +56,10 @@ def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Name
 
 
 def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
-    """Found by rank 0 for all: what is nearest must not depend on a process's rounding."""
+    """Matched crops, found by rank 0 for all processes, because rounding could make their results differ.
+
+    Raises FootageError if there is nothing to choose from, Interrupted if the job is cancelled.
+    """
     settings, fabric = run.pipeline.train, run.fabric
     a, b = domains
     crops = candidates(a, settings.size, settings.seed), candidates(b, settings.size, settings.seed)
@@ -72,16 +77,16 @@ def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
 
 
 class Batches:
-    """The batches of a run from its next step on, on its device."""
+    """The batches of a run from its next step on."""
 
     def __init__(self, run: Run, domains: list[Domain], matches: Matches | None) -> None:
         settings, fabric = run.pipeline.train, run.fabric
         self._run, self._size = run, settings.batch_size
-        # Of each step's samples:
+        # Number of samples per step, and offset of this process in them.
         self._whole, self._own = self._size * fabric.world_size, self._size * fabric.global_rank
         self._alike = run.pipeline.footage.paired or matches is not None
         self._augment = Augment(settings.augment, settings.size)
-        # After a rollback other clips are drawn: the same ones would give the same loss again.
+        # After a rollback, other clips are drawn: the same clips would reproduce the failure.
         self.first = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
         """Number of the first batch."""
         last = self.first + settings.steps - run.step if settings.hours is None else sys.maxsize // self._whole
@@ -95,14 +100,17 @@ class Batches:
             ),
             pin_memory=fabric.device.type == "cuda",
         )
-        """Clips of a and of b, as they are stored."""
+        """Clips of a and b as stored: uint8 (B, T, 3, H, W)."""
 
     def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
-        """The clips of the batch of that number on the device: changed at random, and as small as the schedule says."""
+        """The clips of batch `number` on the device, augmented and reduced as the schedule states.
+
+        Returns float32 (B, T, 3, h, w) in [-1, 1] for a and b.
+        """
         run, settings = self._run, self._run.pipeline.train
         samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)
         seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
-        if self._alike:  # flipped alike, so that places stay comparable
+        if self._alike:  # the same augmentation, so that places stay comparable
             seeds[1] = seeds[0]
         a, b = (
             self._augment(run.fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True)

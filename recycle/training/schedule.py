@@ -1,17 +1,17 @@
-"""What changes as training goes on: learning rate, resolution, and when predictors are relied on."""
+"""Schedules: learning rate, resolution, and when the recycle loss starts."""
 
 from recycle.config import TrainSettings
 
 PATIENCE = 0.98
-"""Part of the former running mean of errors that is kept at each step."""
+"""Decay of the running means of errors per step."""
 LEAST = 1e-3
-"""Part of the learning rate that is left when the time of a run that `hours` bounds is over."""
+"""Proportion of the learning rate that remains at the end of a run with a time limit."""
 
 
 def learning_rate(step: int, settings: TrainSettings, part: float = 0.0) -> float:
-    """Constant, then linear decay over the last `decay` part of the run; never 0 at a step that is taken.
+    """Learning rate of a step: constant, then linear decay over the last proportion `decay` of the run; never 0.
 
-    part: how much of the run is over, 0 to 1; of account only where `hours` bounds it instead of steps.
+    `part` is the completed proportion of the run, in [0, 1]; it is used only if `hours` limits the run.
     """
     if settings.hours is not None:
         return settings.learning_rate * min(1.0, max(1 - part, LEAST) / max(settings.decay, LEAST))
@@ -21,7 +21,10 @@ def learning_rate(step: int, settings: TrainSettings, part: float = 0.0) -> floa
 
 
 def shrinking(step: int, settings: TrainSettings, part: float = 0.0) -> int:
-    """By what the frames of this step are divided: 2^grow, 2^(grow−1) … during the first half of the run, then 1."""
+    """Divisor of the frame size at a step: 2^grow, 2^(grow−1) … during the first half of the run, then 1.
+
+    `part` is the completed proportion of the run, in [0, 1]; it is used only if `hours` limits the run.
+    """
     if not settings.grow:
         return 1
     stages = 2 * settings.grow
@@ -30,10 +33,10 @@ def shrinking(step: int, settings: TrainSettings, part: float = 0.0) -> int:
 
 
 class Reliance:
-    """Whether predictors are better than copying the last frame: then the recycle loss may begin.
+    """Whether predictors are better than copying the last frame, so that the recycle loss can start.
 
-    Compares running means of the recurrent loss and of that of copying, over about 50 steps. Once it is on it
-    stays on. The idea is joliGEN's.
+    Compares running means, over about 50 steps, of the recurrent loss and of the loss of copying. Once on, it stays on.
+    The idea is from joliGEN.
     """
 
     def __init__(self, *, wait: bool) -> None:
@@ -43,7 +46,7 @@ class Reliance:
         self.steps = 0
 
     def update(self, predicting: float, copying: float) -> bool:
-        """Take the losses of one step; True if this switched it on."""
+        """Add the losses of one step; True if this switches it on."""
         self.steps += 1
         self.predicting = _mean(self.predicting, predicting)
         self.copying = _mean(self.copying, copying)
@@ -53,11 +56,11 @@ class Reliance:
         return True
 
     def state_dict(self) -> dict[str, float | int | bool | None]:
-        """All that it remembers."""
+        """State for a checkpoint."""
         return {"on": self.on, "predicting": self.predicting, "copying": self.copying, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, float | int | bool | None]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the state of `state_dict`."""
         self.on, self.predicting, self.copying = bool(state["on"]), state["predicting"], state["copying"]
         self.steps = int(state["steps"] or 0)
 

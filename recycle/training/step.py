@@ -1,4 +1,4 @@
-"""One training step: two backward passes, one for generators and predictors, one for discriminators."""
+"""One training step: a backward pass for generators and predictors, and one for discriminators."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,16 @@ from recycle.training.adam import Adam
 from recycle.training.pool import FramePool
 
 OVERFLOWS = 30
-"""Steps in a row that fp16 may leave out before training ends; from the usual scale on it is below 1 after 17."""
+"""Maximum number of consecutive steps skipped by fp16; from the usual scale on it is below 1 after 17."""
 
 
 class StepError(Exception):
-    """A step after which a run goes back to its last checkpoint."""
+    """A step failed in a way after which a run returns to its last checkpoint."""
 
     slower = False
-    """Whether to go on at a lower learning rate."""
+    """Whether to continue at a lower learning rate."""
     remedy = ""
+    """What the user can do if the error recurs."""
 
 
 class NotFiniteError(StepError):
@@ -43,12 +44,12 @@ class NotFiniteError(StepError):
 class HalfUpdatedError(StepError):
     """Memory ran out after one side was updated and before the other was."""
 
-    remedy = "lower 'train.batch_size', 'train.size' or 'networks.generator.width', or end what else takes memory"
+    remedy = "lower 'train.batch_size', 'train.size' or 'networks.generator.width', or close other programs"
 
 
 @dataclass(frozen=True)
 class RecycleGAN:
-    """Both sides of the game, as they are or set up by Fabric."""
+    """Translators and discriminators, either plain or wrapped by Fabric."""
 
     translators: Any
     discriminators: Any
@@ -56,25 +57,26 @@ class RecycleGAN:
 
 @dataclass
 class Optimisers:
-    """One Adam for generators (its first group) and predictors (its second), one for the discriminators."""
+    """One Adam for generators (first group) and predictors (second group), and one for the discriminators."""
 
     translators: Any
     discriminators: Any
     overflows: int = 0
-    """Steps in a row, up to now, that fp16 left out."""
+    """Number of consecutive steps so far that fp16 skipped."""
 
 
 class StepReport(NamedTuple):
-    """What a step did, all detached."""
+    """The results of a step; all tensors are detached."""
 
     losses: Losses
-    """The losses of both sides by name, unweighted."""
+    """Unweighted losses of both sides, by name."""
     measures: Losses
-    """What is not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, and for each
-    discriminator what discriminator_losses measures."""
+    """Values that are not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, and the
+    measures of `discriminator_losses`."""
     fake_a: Tensor
-    """(B, T, 3, H, W)."""
+    """b translated to a, (B, T, 3, H, W)."""
     fake_b: Tensor
+    """a translated to b, (B, T, 3, H, W)."""
 
 
 def training_step(
@@ -91,13 +93,14 @@ def training_step(
     recycle: bool = True,
     parts: int = 1,
 ) -> StepReport:
-    """Train all networks on real clips a, b (B, T, 3, H, W).
+    """Train all networks on real clips a, b (B, T, 3, H, W) float in [-1, 1].
 
-    clip_norm: largest norm of each network kind's gradient, 0: any. recycle: whether predictors are relied on yet.
-    parts: the batch is worked through in so many portions, whose gradients add up. Both sides are updated at the end,
-    together; in fp16 neither is where a gradient of one overflows. Raises NotFiniteError for a bad loss or gradient,
-    RecycleError where fp16 overflows again and again, HalfUpdatedError where memory runs out between the updates.
-    Whatever else is raised, no parameter was changed.
+    `clip_norm` is the maximum norm of the gradient of each kind of network; 0 disables clipping. `recycle` states
+    whether predictors are in use. The batch is processed in `parts` portions with accumulated gradients. Both sides are
+    updated together at the end; in fp16 neither is updated if a gradient overflows.
+
+    Raises NotFiniteError for a loss or gradient that is not finite, RecycleError if fp16 overflows repeatedly,
+    HalfUpdatedError if memory runs out between the updates. After any other exception, no parameter was changed.
     """
     discriminators: Discriminators = bare(model.discriminators)
     portions = list(zip(a.chunk(parts), b.chunk(parts), strict=True))
@@ -134,19 +137,19 @@ def training_step(
 
 
 class _Fake(NamedTuple):
-    """What the generators' side made of a portion, detached."""
+    """The translations of a portion, detached."""
 
     side: Side
-    """All that discriminators may see of it."""
+    """Inputs of the discriminators."""
     a: Tensor
     b: Tensor
     predicted: bool
-    """Whether any predictor made a frame of it."""
+    """Whether a predictor made any frame of it."""
 
 
 @dataclass(frozen=True)
 class _Turn:
-    """One portion of the batch in the turn of one side: its losses, and their gradients added up."""
+    """Processes one portion of the batch for one side: computes its losses and accumulates their gradients."""
 
     model: RecycleGAN
     settings: LossSettings
@@ -155,7 +158,7 @@ class _Turn:
     def of_translators(
         self, x: Tensor, y: Tensor, *, share: float, last: bool, recycle: bool
     ) -> tuple[Losses, Losses, _Fake]:
-        """The losses as they are, as they are weighed, and what was made; share: of the portion in the batch."""
+        """Unweighted losses, weighted losses, and translations; `share` is the portion's proportion of the batch."""
         model, fabric = self.model.translators, self.fabric
         discriminators: Discriminators = bare(self.model.discriminators)
         translators: Translators = bare(model)
@@ -174,7 +177,7 @@ class _Turn:
     def of_discriminators(
         self, x: Tensor, y: Tensor, fake: Side, *, share: float, last: bool, step: int
     ) -> tuple[Losses, Losses]:
-        """The losses, and what discriminator_losses measures."""
+        """The losses, and the measures of `discriminator_losses`."""
         model, fabric = self.model.discriminators, self.fabric
         discriminators: Discriminators = bare(model)
         with fabric.no_backward_sync(model, enabled=not last):
@@ -187,7 +190,7 @@ class _Turn:
 
 
 def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:
-    """Check the losses, as they are weighed, and the gradients; clip and step."""
+    """Check the weighted losses and the gradients; clip the gradients and update both sides."""
     both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
     used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
     scaler = loss_scaler(fabric)
@@ -197,7 +200,7 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Lo
         if scaler:
             scaler.update()
     except BaseException:
-        if scaler:  # given its own scale it only forgets how far this step came
+        if scaler:  # setting its own scale only resets its state of this step
             scaler.update(scaler.get_scale())
         raise
     optimisers.overflows = 0 if fits else optimisers.overflows + 1
@@ -210,10 +213,10 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Lo
 
 
 def _clip(fabric: Fabric, used: Mapping[str, Any], clip_norm: float, losses: Losses) -> bool:
-    """Unscale and clip the gradients of these optimisers. False if in fp16 one of them is not finite.
+    """Unscale and clip the gradients of these optimisers. False if, in fp16, one of them is not finite.
 
-    Nothing before this looks at a number, so the device never waits for the next order. Gradients are the
-    means over all processes, the same in each; losses are not, but all raise or none.
+    No number is read before this point, so that the device never has to wait. Gradients are means over all processes
+    and the same in each; losses are not, but either all processes raise or none.
     """
     scaler = loss_scaler(fabric)
     groups, norms = [], []
@@ -221,7 +224,7 @@ def _clip(fabric: Fabric, used: Mapping[str, Any], clip_norm: float, losses: Los
         if scaler:
             scaler.unscale_(optimiser.optimizer)
         for group in optimiser.param_groups:
-            if gradients := [p.grad for p in group["params"] if p.grad is not None]:  # nothing may teach generators yet
+            if gradients := [p.grad for p in group["params"] if p.grad is not None]:  # generators may have no loss yet
                 norms.append(torch.nn.utils.get_total_norm(gradients))
                 groups.append((name, group["params"]))
     finite: Any = torch.isfinite(torch.stack([*losses.values(), *norms])).float()
@@ -242,8 +245,8 @@ def _clip(fabric: Fabric, used: Mapping[str, Any], clip_norm: float, losses: Los
 
 
 def _step(optimisers: Sequence[Any], scaler: Any) -> None:
-    """Let all optimisers step."""
-    for optimiser in optimisers:  # what the first step ever allocates may be too much: better now than between two
+    """Update with all optimisers."""
+    for optimiser in optimisers:  # allocate the moments first, so that memory does not run out between two updates
         if isinstance(optimiser.optimizer, Adam):
             optimiser.optimizer.prepare()
     for number, optimiser in enumerate(optimisers):
@@ -256,7 +259,7 @@ def _step(optimisers: Sequence[Any], scaler: Any) -> None:
 
 
 def loss_scaler(fabric: Fabric) -> Any:
-    """The scaler of fp16's gradients, one for both optimisers; None in any other precision."""
+    """The gradient scaler of fp16, shared by both optimisers; None in other precisions."""
     return getattr(fabric.strategy.precision, "scaler", None)
 
 

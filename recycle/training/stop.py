@@ -1,4 +1,4 @@
-"""A training stops between two steps: after a signal, or where its job is cancelled."""
+"""Stops a training between two steps, after a signal or when its job is cancelled."""
 
 import signal
 import time
@@ -20,21 +20,22 @@ class Stop:
 
     @property
     def asked(self) -> bool:
-        """Whether it is to stop after this step."""
+        """Whether to stop after this step."""
         return self.signalled or self.job.stopping
 
 
 @contextmanager
 def stop_between_steps(job: Job) -> Iterator[Stop]:
-    """SIGINT, SIGTERM and SIGHUP set a flag; another, more than a second later, interrupts at once.
+    """While the body runs, SIGINT, SIGTERM and SIGHUP set a flag.
 
-    SIGHUP comes when a terminal closes; where it is ignored, as under nohup, it stays so.
+    A second signal, more than a second later, raises KeyboardInterrupt. SIGHUP is sent when a terminal closes; if it is
+    ignored, as under nohup, it stays ignored.
     """
     stop = Stop(job)
 
     def ask(number: int, frame: Any) -> None:
         now = time.monotonic()
-        if stop.signalled and now > stop.since + 1:  # torchrun passes on what the keyboard has sent already
+        if stop.signalled and now > stop.since + 1:  # torchrun repeats the signal of the keyboard
             raise KeyboardInterrupt
         stop.signalled, stop.since = True, now
 
@@ -42,7 +43,7 @@ def stop_between_steps(job: Job) -> Iterator[Stop]:
     stopping += [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     try:
         before = {number: signal.signal(number, ask) for number in stopping}
-    except ValueError:  # not in the main thread: the caller looks after signals
+    except ValueError:  # outside the main thread, the caller handles signals
         before = {}
     try:
         yield stop

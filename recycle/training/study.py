@@ -1,4 +1,4 @@
-"""What the objective's terms learn of the footage before the first step."""
+"""Analyses the footage for terms of the objective before the first step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,14 +14,13 @@ from recycle.training.crops import pictures, spread_crops
 from recycle.training.run import Run
 
 PIXELS, FEWEST, MOST = 6_000_000, 64, 400
-"""Of each domain crops of about so many pixels are looked at, but not fewer or more crops than these."""
+"""Approximate total pixels of the crops that are analysed per domain; minimum and maximum number of crops."""
 
 
 def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
-    """Let the terms look at the footage of both domains. Rank 0 does so for all: what they find must not depend on a
-    process's rounding.
+    """Let the terms analyse the footage of both domains, on rank 0 for all, because rounding could make results differ.
 
-    Raises FootageError for a damaged frame, Interrupted where the job is cancelled.
+    Raises FootageError for a damaged frame, Interrupted if the job is cancelled.
     """
     translators = bare(run.model.translators)
     if not translators.studies:
@@ -33,7 +32,7 @@ def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
         found = spread_crops(domain, settings.size, settings.seed)
         wanted = max(FEWEST, min(MOST, PIXELS // (settings.size[0] * settings.size[1])))
         every = -(-len(found) // wanted)
-        count = job.counting(f"looking at domain {domain.called}", total=len(found[::every]), unit="crops")
+        count = job.counting(f"analysing domain {domain.called}", total=len(found[::every]), unit="crops")
         for batch in pictures(domain, found[::every], settings.size):
             yield fabric.to_device(batch).float() / 127.5 - 1
             count.add(len(batch))

@@ -1,25 +1,25 @@
-"""How good a model is while it trains: a score on held-out frames, by which the best bundle is kept.
+"""Validation score on held-out frames, by which the best bundle is kept.
 
-Lower is better. With paired footage the score is the mean absolute difference from the truth. Without a truth it is,
-of each direction and then their mean,
+Lower is better. With paired footage, the score is the mean absolute difference from the true frames. Otherwise, it is
+the mean over both directions of
 
     appearance + flicker + content
 
-appearance: how far the translated held-out frames are from real frames of the domain, 0, as part of the way of the
-untouched ones, 1 (recycle.training.appearance): the unbiased kernel distance of features of EfficientNet-Lite2, which
-serves no other purpose in training. Unlike the sliced Wasserstein distance between patches, which was the score before,
-it tells dark halos from none, and noise, blur and mere changes of colour from translations; half of the frames give
-nearly the same figure.
+appearance: distance of the translated held-out frames from real frames of the domain (0), relative to the untranslated
+frames (1); see recycle.training.appearance. It is the unbiased kernel distance of features of EfficientNet-Lite2, which
+serves no other purpose in training. Unlike the sliced Wasserstein distance between patches, the previous score, it
+detects dark halos, and distinguishes noise, blur and mere colour changes from translations; half of the frames give
+nearly the same value.
 
-flicker: the temporal warp error (Lai et al. 2018, "Learning Blind Video Temporal Consistency", eq. 9, with the mean of
-absolute differences, without its occlusion mask) of the translation, carried along by the motion of the source, in
-standard deviations of the real frames; less that of the source itself in its own, for what appears from behind
-something changes in both; at least 0.
+flicker: the temporal warp error of the translation (Lai et al. 2018, "Learning Blind Video Temporal Consistency", eq.
+9, with mean absolute differences and without its occlusion mask), warped by the motion of the source, in standard
+deviations of the real frames, minus that of the source in its own, because uncovered content changes in both; at least
+0.
 
-content: 0 where the edges of the translation change as those of its source do, up to 2 where they have nothing to do
-with them, so that a model that shows frames of the domain, whatever it is given, does not win.
+content: 0 if the edges of the translation change like those of its source, up to 2 if they are unrelated to them, so
+that a model that shows frames of the domain regardless of its input does not win.
 
-The untouched input scores about 1. Frames of other scenes never reach 0: compare scores within a run.
+The untranslated input scores about 1. Frames of other scenes never reach 0: compare scores only within a run.
 """
 
 import json
@@ -42,28 +42,29 @@ from recycle.training.appearance import Appearance, Content
 from recycle.video.flow import ends, optical_flow, sample
 
 REAL_FRAMES = 48
-"""Real frames of each domain, evenly spread over its footage, that the translated ones are compared with."""
+"""Number of real frames per domain, evenly spread over its footage, with which translated frames are compared."""
 CONTENT = 2.0
-"""What the loss of all content adds: twice as much as no translation does."""
+"""Score of losing all content: twice that of not translating."""
 KIND = "lite2"
-"""Of the scores without a truth, in `validation.json`: raise it with any change by which they do not compare."""
+"""Kind of the scores without true frames, in `validation.json`. Change it whenever new scores do not compare with old
+ones."""
 GAIN = 0.01
-"""Part by which a score must fall to count as an improvement."""
+"""Proportion by which a score must fall to count as an improvement."""
 LEAST_SCORES = 6
-"""Scores from which on a curve tells whether more steps help."""
+"""Minimum number of scores for a statement about whether more steps help."""
 
 
 class Motion:
-    """How things move in a clip; tells how much another clip of the same motion flickers."""
+    """The motion of a clip; measures the flicker of another clip with the same motion."""
 
     def __init__(self, clip: Tensor) -> None:
-        """clip: (T, 3, H, W) in [-1, 1], at least 16 pixels each way."""
+        """`clip` is (T, 3, H, W) in [-1, 1], with sides of at least 16 pixels."""
         frames = (clip.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
         self._places = [ends(optical_flow(now, before)) for before, now in pairwise(frames)]
         self.own = self.error(clip) / max(float(clip.std()), 1e-3)
 
     def error(self, clip: Tensor) -> float:
-        """Mean absolute difference of each frame from the one before it, carried along; 0 for a single frame."""
+        """Mean absolute difference of each frame from the previous one, warped by the motion; 0 for a single frame."""
         frames = clip.permute(0, 2, 3, 1).contiguous().numpy()
         pairs = zip(pairwise(frames), self._places, strict=True)
         return float(np.mean([np.abs(sample(one, places) - other).mean() for (one, other), places in pairs] or [0.0]))
@@ -71,23 +72,23 @@ class Motion:
 
 @dataclass
 class Scores:
-    """The scores of a run by step, and the best of those; kept in `validation.json`."""
+    """The scores of a run by step, and the best one; stored in `validation.json`."""
 
     file: Path
     by_step: dict[int, float] = field(default_factory=dict)
     best: tuple[int, float] | None = None
     held_out: Sequence[str] = ()
-    """Names of the clips that they are of: scores of others do not compare."""
+    """Names of the scored clips; scores of other clips do not compare."""
     kind: str = ""
-    """What they measure: scores of another kind do not compare."""
+    """Kind of the scores; scores of another kind do not compare."""
     outdated: bool = False
-    """Whether the file held scores of another kind, which were left behind."""
+    """Whether the file contained scores of another kind, which were discarded."""
 
     @classmethod
     def load(cls, file: Path, step: int, held_out: Sequence[str] = (), kind: str = "") -> "Scores":
-        """The scores of a run that continues at `step` with these clips; the steps after it will be taken again.
+        """The scores of a run that continues at `step` with these clips; later steps will be repeated.
 
-        The best bundle is kept whatever its step, but by a run that begins: its folder may hold those of another.
+        The best score is kept whatever its step, except for a new run, whose folder may contain scores of another run.
         """
         fresh = cls(file, held_out=held_out, kind=kind)
         found = cls.read(file)
@@ -109,7 +110,7 @@ class Scores:
             return cls(file)
 
     def add(self, step: int, score: float) -> bool:
-        """Take the score of a step, and write the file; True if it is the best so far."""
+        """Add the score of a step and write the file; True if it is the best so far."""
         self.by_step[step] = score
         better = np.isfinite(score) and (self.best is None or score < self.best[1])
         if better:
@@ -140,8 +141,8 @@ class Scores:
         now = self.by_step[max(self.by_step)]
         return (
             f"the validation score was best at step {step} ({score:.3f}; now {now:.3f}) and did "
-            "not improve in the last third of the run: more steps will not help; use the bundle in model-best, and for "
-            "a better one add footage, or try a wider networks.generator or other losses.weights"
+            "not improve in the last third of the run: more steps will not help; use the bundle in model-best; for a "
+            "better model, add footage, or try a wider networks.generator or other losses.weights"
         )
 
 
@@ -151,10 +152,10 @@ class Validator:
     def __init__(
         self, train: tuple[Sequence[Shot], Sequence[Shot]], held_out: tuple[Tensor, Tensor], *, paired: bool
     ) -> None:
-        """held_out: (T, 3, H, W) in [-1, 1], of a and b; paired: they show the same."""
+        """`held_out` are the clips (T, 3, H, W) in [-1, 1] of a and b; `paired`: whether they show the same."""
         self._held_out, self._paired = held_out, paired
         self.kind = "" if paired else KIND
-        """Of the scores."""
+        """Kind of the scores; see `Scores`."""
         if not paired:
             real = [_real(shots, clip) for shots, clip in zip(train, held_out, strict=True)]
             self._deviations = [max(float(frames.std()), 1e-3) for frames in real]
@@ -165,7 +166,8 @@ class Validator:
 
     @torch.no_grad()
     def __call__(self, fake_a: Tensor, fake_b: Tensor) -> dict[str, float]:
-        """Scores by name, "total" among them; fake_a: b's held-out frames translated, on the CPU; fake_b: a's."""
+        """Scores by name, including "total"; `fake_a` is the translation of b's held-out clip, `fake_b` of a's, on the
+        CPU."""
         scores: dict[str, float] = {}
         for d, fake in zip(BY_TARGET, (fake_a, fake_b), strict=True):
             name, source, target = d.name, DOMAINS.index(d.source), DOMAINS.index(d.target)
@@ -183,6 +185,6 @@ class Validator:
 
 
 def _real(shots: Sequence[Shot], held_out: Tensor) -> Tensor:
-    """Frames of the shots, evenly spread, in the size of `held_out`, and those of it: (N, 3, H, W) in [-1, 1]."""
+    """Evenly spread frames of the shots, resized to those of `held_out`, and the latter: (N, 3, H, W) in [-1, 1]."""
     frames = (frame[None].float() / 127.5 - 1 for frame in spread(shots, REAL_FRAMES))
     return torch.cat([*(F.interpolate(frame, held_out.shape[-2:], mode="area") for frame in frames), held_out])

@@ -73,7 +73,7 @@ class Translator:
 
     @property
     def domains(self) -> Names:
-        """What people call the domains; "a" and "b" mean them, too."""
+        """Names of the domains; wherever a domain is given, its letter works too."""
         return LETTERS if self.bundle is None else self.bundle.config.domains
 
     @overload
@@ -336,7 +336,7 @@ class Translator:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
     def _check(self, to: str, smoothing: bool) -> Domain:
-        """The domain that is meant. Raises ConfigError for another, or where there are no predictors to smooth with."""
+        """The domain `to`. Raises ConfigError if there is none, or if smoothing is wanted without predictors."""
         domain = self.domains.find(to)
         if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name

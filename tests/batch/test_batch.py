@@ -1,4 +1,4 @@
-"""A folder of videos: all that can be translated is, once, and the record is true."""
+"""A folder of videos: every readable file is translated once, and the record is correct."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def entries(out: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def tree(make_video: MakeVideo, tmp_path: Path) -> Path:
-    """Twelve files: two broken, one of zero bytes, one of a hostile name, two of one stem, one no video at all."""
+    """Twelve files: two broken, one empty, one with a hostile name, two with one stem, one not a video."""
     folder = tmp_path / "in"
     (folder / "deep" / "er").mkdir(parents=True)
     good = make_video()
@@ -108,27 +108,27 @@ def test_a_folder_with_bad_files_among_the_good(tree: Path, tmp_path: Path) -> N
     assert entries(out)["zero.mp4"]["state"] == "done"
 
 
-def test_other_settings_replace_only_when_asked(tree: Path, tmp_path: Path) -> None:
+def test_other_settings_replace_outputs_only_with_overwrite(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     recycle(tree, out, "--include", "2.mp4")
     assert files_of(out) == ["2.mp4", LEDGER]
     old = (out / "2.mp4").read_bytes()
     refused = recycle(tree, out, "--include", "2.mp4", "--crf", "40")
     assert refused.returncode == 1
-    assert "is of another source, model or settings; give --overwrite to replace it" in refused.stderr
+    assert "was made from another source, model or settings; give --overwrite to replace it" in refused.stderr
     assert (out / "2.mp4").read_bytes() == old
     replaced = recycle(tree, out, "--include", "2.mp4", "--crf", "40", "--overwrite")
     assert replaced.returncode == 0, replaced.stderr
     assert (out / "2.mp4").stat().st_size < len(old)
 
 
-def test_a_file_of_the_user_is_never_replaced_unasked(tree: Path, tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_replaced_only_with_overwrite(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "2.mp4").write_bytes(b"precious")
     done = recycle(tree, out, "--include", "2.mp4")
     assert done.returncode == 1
-    assert "exists and is not of this folder's translation" in done.stderr
+    assert "exists and is not recorded as an output" in done.stderr
     assert (out / "2.mp4").read_bytes() == b"precious"
 
 
@@ -143,7 +143,7 @@ def test_settings_given_by_mistake_do_not_spoil_the_record(make_video: MakeVideo
 
 
 def test_a_file_that_was_finished_and_not_yet_recorded(make_video: MakeVideo, tmp_path: Path) -> None:
-    """Killed between the two: the output is known by the file's having been at work."""
+    """The process was killed between both; the state 'running' identifies the output."""
     task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
     run_folder(task)
     ledger = Ledger(task.out)
@@ -154,18 +154,16 @@ def test_a_file_that_was_finished_and_not_yet_recorded(make_video: MakeVideo, tm
     assert Ledger(task.out).get("source.mp4").model_copy(update={"seconds": done.seconds}) == done
 
 
-def test_a_file_that_appears_where_an_output_is_waiting_is_not_taken_for_it(
-    make_video: MakeVideo, tmp_path: Path
-) -> None:
+def test_a_foreign_file_is_not_mistaken_for_a_waiting_output(make_video: MakeVideo, tmp_path: Path) -> None:
     task = Folder(make_video().parent, tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
     run_folder(task)
     done = Ledger(task.out).get("source.mp4")
     Ledger(task.out).set({"source.mp4": Entry(key=done.key)})
     assert [name for name, _ in run_folder(task).failed] == ["source.mp4"]
-    assert "is not of this folder's translation" in entries(task.out)["source.mp4"]["reason"]
+    assert "is not recorded as an output" in entries(task.out)["source.mp4"]["reason"]
 
 
-def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_copies_of_one_file_do_not_interfere(make_video: MakeVideo, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in ("x", "y", "z"):
         (folder / name).mkdir(parents=True)
@@ -177,7 +175,7 @@ def test_copies_of_one_file_elsewhere_do_not_disturb_each_other(make_video: Make
 
 
 def test_a_finished_source_that_was_changed_in_place_is_no_longer_finished(tmp_path: Path) -> None:
-    """Where its size and its fingerprint stay the same."""
+    """Its size and fingerprint stay the same."""
     task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
     video = raw_video(tmp_path / "in" / "r.avi")
     original = Path(shutil.copy2(video, tmp_path / "original"))
@@ -193,7 +191,7 @@ def test_a_finished_source_that_was_changed_in_place_is_no_longer_finished(tmp_p
     overwrite_quarter(video)
     for _ in range(2):
         ((name, reason),) = run_folder(task).failed
-        assert (name, "is of another source, model or settings; give --overwrite" in reason) == ("r.avi", True)
+        assert (name, "was made from another source, model or settings; give --overwrite" in reason) == ("r.avi", True)
         assert (task.out / "r.mp4").read_bytes() == output
     killed = plan(task.survey(Ledger(task.out)).jobs, Ledger(task.out), task.key(), overwrite=True)[0].entry
     Ledger(task.out).set({"r.avi": killed})  # before the first frame: what is there is not made of the new source
@@ -209,7 +207,7 @@ def test_a_finished_source_that_was_changed_in_place_is_no_longer_finished(tmp_p
     assert (task.out / "r.mp4").read_bytes() == output
 
 
-def test_a_change_in_place_is_seen_after_other_settings_were_given_up(tmp_path: Path) -> None:
+def test_a_change_in_place_is_detected_after_other_settings_were_tried(tmp_path: Path) -> None:
     task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
     video = raw_video(tmp_path / "in" / "r.avi")
     run_folder(task)
@@ -236,7 +234,7 @@ def test_a_record_of_an_earlier_version_counts_as_before(tmp_path: Path) -> None
     assert Ledger(task.out).get("r.avi") == old
 
 
-def test_a_failed_source_that_was_mended_in_place_is_tried_again(tmp_path: Path) -> None:
+def test_a_failed_source_that_was_repaired_in_place_is_retried(tmp_path: Path) -> None:
     task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)
     video = raw_video(tmp_path / "in" / "r.avi")
     run_folder(task)
@@ -244,7 +242,7 @@ def test_a_failed_source_that_was_mended_in_place_is_tried_again(tmp_path: Path)
     facts = {"state": "failed", "reason": "damaged"}
     Ledger(task.out).set({"r.avi": Ledger(task.out).get("r.avi").model_copy(update=facts)})
     assert [reason for _, reason in run_folder(task).failed] == [
-        "damaged (in an earlier run; --retry-failed tries again)"
+        "damaged (in an earlier run; give --retry-failed to try again)"
     ]
     overwrite_quarter(video)
     assert run_folder(task).done == ["r.avi"]
@@ -255,7 +253,7 @@ def run_folder(task: Folder, *, at_once: int = 1, overwrite: bool = False) -> Ba
     return translate_all(task, engine=engine, overwrite=overwrite, retry_failed=False)
 
 
-def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:
+def test_a_dry_run_reports_and_writes_nothing(tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     told = recycle(tree, out, "--dry-run", "--exclude", "deep/*")
     assert told.returncode == 1, told.stderr  # as the run itself
@@ -267,7 +265,7 @@ def test_a_dry_run_tells_and_does_nothing(tree: Path, tmp_path: Path) -> None:
     assert re.fullmatch(r"6 to translate, 0 to skip, 3 to fail; \d+ frames; time needed: about 0:\d\d:\d\d", lines[-1])
 
 
-def test_a_killed_batch_goes_on(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_a_killed_batch_continues(make_video: MakeVideo, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     shutil.copy(make_video(), folder / "1.mp4")
@@ -350,13 +348,13 @@ def test_names_and_patterns(tree: Path, tmp_path: Path) -> None:
     (tree / "out").mkdir()
     shutil.copy(tree / "2.mp4", tree / "out")
     assert len(find_jobs(tree, tree / "out", FAST)) == 12
-    with pytest.raises(FootageError, match="holds no video that the patterns take"):
+    with pytest.raises(FootageError, match="holds no video that matches the patterns"):
         find_jobs(tree, tmp_path / "out", FAST, include=["*.xyz"])
     with pytest.raises(OutputError, match="is the input itself"):
         find_jobs(tree, tree, FAST)
 
 
-def test_a_ledger_is_on_the_disk_at_once(tmp_path: Path) -> None:
+def test_a_ledger_is_written_immediately(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.set({"b": Entry(state="done", frames=3)})
     ledger.set({"a": Entry(state="failed", reason="why")})

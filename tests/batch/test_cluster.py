@@ -41,7 +41,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_AUTH_MODE": "disabled"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster of its own with two cores: a head that outlives the commands."""
+    """A separate cluster with two cores, whose head outlives the commands."""
     script = Path(sys.executable).with_name("ray")
     port = 20000 + os.getpid() % 20000
     command = [script, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
@@ -93,8 +93,10 @@ def workers() -> list[int]:
     return found
 
 
-def test_a_killed_worker_costs_nothing(make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str) -> None:
-    """Results and record of two workers, one of them killed in the midst of a file, are those of one machine."""
+def test_a_killed_worker_does_not_change_the_result(
+    make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str
+) -> None:
+    """Results and record of two workers, one killed during a file, equal those of one machine."""
     folder, here, there = tmp_path / "in", tmp_path / "here", tmp_path / "there"
     (folder / "deep").mkdir(parents=True)
     long = make_video(stamps=range(0, 500 * 512, 512), size=(48, 64))
@@ -128,8 +130,10 @@ def test_a_killed_worker_costs_nothing(make_video: MakeVideo, tmp_path: Path, bu
     assert (code, "0 translated, 3 already there, 1 failed" in told) == (1, True), errors
 
 
-def test_a_long_file_is_shared_out(make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str) -> None:
-    """Parts of one video, made at the same time, one of them by a worker that is killed, are one whole."""
+def test_a_long_file_is_split_between_workers(
+    make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str
+) -> None:
+    """Parts rendered concurrently, one by a worker that is killed, give the whole video."""
     folder, there = tmp_path / "in", tmp_path / "there"
     folder.mkdir()
     count = 2 * PART + 50
@@ -245,7 +249,7 @@ def test_a_batch_is_cancelled_from_another_thread_and_goes_on_to_the_uninterrupt
                 assert np.array_equal(x.pixels, y.pixels)
 
 
-def test_no_cluster_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_cluster_is_a_one_line_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match=r"there is no Ray cluster at '127.0.0.1:9': .*'ray start --head' starts one"),
         connect("127.0.0.1:9", None, to="b", settings=TranslateSettings(), out=tmp_path),
@@ -257,7 +261,7 @@ def test_no_cluster_is_one_clear_line(tmp_path: Path) -> None:
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "ray", None)
     with (
-        pytest.raises(ConfigError, match=r"a cluster needs Ray: pip install 'recycle\[cluster\]'"),
+        pytest.raises(ConfigError, match=r"a cluster needs Ray; run: pip install 'recycle\[cluster\]'"),
         connect("auto", None, to="b", settings=TranslateSettings(), out=tmp_path),
     ):
         pass

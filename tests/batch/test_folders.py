@@ -1,4 +1,4 @@
-"""Folders as they are found on real disks: odd entries, odd names, full disks and second runs."""
+"""Folders on real disks: odd entries, odd names, full disks and concurrent runs."""
 
 import json
 import os
@@ -35,7 +35,7 @@ LATIN = os.fsdecode(b"caf\xe9.mp4")
 
 
 def command(*arguments: object) -> list[str]:
-    """As a user who may not read everything, also where the tests run as root."""
+    """As a user without access to everything, even if the tests run as root."""
     usual = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
     return [*usual, sys.executable, "-m", "recycle", *map(str, arguments)]
 
@@ -74,12 +74,12 @@ def images(folder: Path, count: int) -> None:
 
 @pytest.fixture
 def video(make_video: MakeVideo, tmp_path: Path) -> Path:
-    """One in a folder of its own."""
+    """A video in its own folder."""
     (tmp_path / "in").mkdir()
     return make_video("in/good.mp4", stamps=range(0, 10 * 512, 512))
 
 
-def test_odd_entries_are_told_and_stop_nothing(video: Path, tmp_path: Path) -> None:
+def test_odd_entries_are_reported_and_skipped(video: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     os.mkfifo(folder / "pipe.mp4")
     (folder / "loop.mp4").symlink_to("loop.mp4")
@@ -131,7 +131,7 @@ def test_odd_entries_are_told_and_stop_nothing(video: Path, tmp_path: Path) -> N
     assert record(out) == found
 
 
-def test_what_must_not_be_opened_is_one_line_when_it_is_named(video: Path, tmp_path: Path) -> None:
+def test_naming_a_special_file_is_a_one_line_error(video: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     shutil.copy(video, tmp_path / LATIN)
     told = recycle("probe", tmp_path / "pipe.mp4", tmp_path / LATIN, "--json", "--no-cuts")
@@ -145,7 +145,7 @@ def test_what_must_not_be_opened_is_one_line_when_it_is_named(video: Path, tmp_p
     assert (told.returncode, told.stderr.count("is a named pipe, not a file")) == (1, 1)
 
 
-def test_names_of_outputs_never_meet_and_stay(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_names_of_outputs_are_unique_and_stable(make_video: MakeVideo, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     images(folder, 2)
     images(folder / "x", 2)
@@ -163,7 +163,7 @@ def test_names_of_outputs_never_meet_and_stay(make_video: MakeVideo, tmp_path: P
     assert (report.done, len(report.skipped), report.failed) == (["1.mov"], 10, [])
 
 
-def test_a_record_leads_to_no_place_outside_the_output(video: Path, tmp_path: Path) -> None:
+def test_a_record_cannot_write_outside_the_output_folder(video: Path, tmp_path: Path) -> None:
     for evil in ("../evil.mp4", "/tmp/evil.mp4", "sub/../../evil.mp4"):
         jobs = survey(tmp_path / "in", tmp_path / "out", FAST, known={"good.mp4": evil}.__getitem__).jobs
         assert [job.output for job in jobs] == [tmp_path / "out" / "good.mp4"]
@@ -183,9 +183,9 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(make_video: Make
         first.send_signal(signal.SIGSTOP)  # it cannot be done before the second has begun
         before = (task.out / LEDGER).read_bytes()
         second = recycle("translate", *how, "--retry-failed")
-        refusal = f"error: another recycle is translating into {task.out}; wait for it, or stop it\n"
+        refusal = f"error: another recycle process is translating into {task.out}; wait for it, or stop it\n"
         assert (second.returncode, second.stdout, second.stderr) == (1, "", refusal)
-        with pytest.raises(Busy, match="another recycle is translating into"):
+        with pytest.raises(Busy, match="another recycle process is translating into"):
             run(task)
         assert (task.out / LEDGER).read_bytes() == before
         first.send_signal(signal.SIGCONT)
@@ -201,16 +201,16 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(make_video: Make
     assert sorted(path.name for path in task.out.iterdir()) == ["0.mp4", "1.mp4", "2.mp4", LEDGER]
 
 
-def test_a_false_record_of_an_old_version_is_mended_when_asked(video: Path, tmp_path: Path) -> None:
-    """Two runs at one time said 'failed' of finished outputs."""
+def test_a_wrong_record_of_an_old_version_is_repaired_on_request(video: Path, tmp_path: Path) -> None:
+    """Concurrent runs recorded finished outputs as 'failed'."""
     task = folder_of(tmp_path)
     run(task)
     done = Ledger(task.out).get("good.mp4")
     moment = (task.out / "good.mp4").stat().st_mtime_ns
-    reason = f"another recycle is at work on {task.out / 'good.mp4'}; wait for it, or stop it"
+    reason = f"another recycle process is writing {task.out / 'good.mp4'}; wait for it, or stop it"
     Ledger(task.out).set({"good.mp4": Entry(state="failed", key=done.key, reason=reason)})
     assert [why for _, why in run(task).failed] == [
-        f"{task.out / 'good.mp4'} exists and is not of this folder's translation; give --overwrite to replace it"
+        f"{task.out / 'good.mp4'} exists and is not recorded as an output; give --overwrite to replace it"
     ]
     report = run(task, retry_failed=True)
     assert (report.skipped, report.failed) == (["good.mp4"], [])
@@ -223,7 +223,7 @@ def test_a_false_record_of_an_old_version_is_mended_when_asked(video: Path, tmp_
     assert (task.out / "good.mp4").read_bytes() == b"a file of the user's"
 
 
-def test_failed_is_not_written_over_done(video: Path, make_video: MakeVideo, tmp_path: Path) -> None:
+def test_done_is_not_replaced_by_failed(video: Path, make_video: MakeVideo, tmp_path: Path) -> None:
     task, whole = folder_of(tmp_path), video.read_bytes()
     run(task)
     done, output = Ledger(task.out).get("good.mp4"), (task.out / "good.mp4").read_bytes()
@@ -262,7 +262,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_stops_the_folder_and_the_same_command_goes_on(
+def test_a_full_disk_stops_the_folder_and_the_same_command_continues(
     make_video: MakeVideo, tmp_path: Path, small_disk: Path
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -276,7 +276,8 @@ def test_a_full_disk_stops_the_folder_and_the_same_command_goes_on(
     report = run(task)
     assert (report.done, [name for name, _ in report.failed]) == (["1.mp4"], ["2.mp4"])
     assert report.failed[0][1].endswith("No space left on device")
-    assert report.stopped == "stopped by the disk; 3 files are left: make room, then run the same command again"
+    reason = "stopped because the disk is full or failed; 3 files are left"
+    assert report.stopped == f"{reason}: make room, then run the same command again"
     assert states(small_disk)["1.mp4"] == "done"
     assert set(states(small_disk).values()) <= {"done", "waiting", "running"}
     assert not list(small_disk.rglob("*.partial*"))

@@ -1,4 +1,4 @@
-"""Translations are watched and stopped from another thread, and go on to the uninterrupted result."""
+"""Translations are observed and cancelled from another thread, and continue to the uninterrupted result."""
 
 import shutil
 from pathlib import Path

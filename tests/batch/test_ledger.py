@@ -1,4 +1,4 @@
-"""The record of a folder: right after every change, kill and loss of power, at a cost that does not grow."""
+"""The record of a folder: correct after every change, kill and power failure, at constant cost."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def states(folder: Path) -> dict[str, str]:
     return {name: entry["state"] for name, entry in content(folder)["files"].items()}
 
 
-def test_a_change_is_on_the_disk_at_once_and_costs_no_more_than_itself(tmp_path: Path) -> None:
+def test_a_change_is_written_immediately_at_constant_cost(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.set({f"{number}.mp4": Entry(key="k" * 64) for number in range(2000)})
     before = (tmp_path / LEDGER).stat()
@@ -46,7 +46,7 @@ def test_a_change_is_on_the_disk_at_once_and_costs_no_more_than_itself(tmp_path:
     assert (tmp_path / LEDGER).read_text().count('"1.mp4"') == 1
 
 
-def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
+def test_the_file_size_is_bounded(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.set({"a": DONE, "b": DONE})
     for number in range(1000):
@@ -59,7 +59,7 @@ def test_the_file_does_not_grow_without_end(tmp_path: Path) -> None:
     st.dictionaries(st.text(max_size=8) | st.binary(max_size=5).map(os.fsdecode), st.text(max_size=8), min_size=1),
     st.text(max_size=8) | st.binary(max_size=5).map(os.fsdecode),
 )
-def test_any_names_and_reasons_come_back(
+def test_any_names_and_reasons_can_be_read_back(
     tmp_path_factory: pytest.TempPathFactory, reasons: dict[str, str], added: str
 ) -> None:
     folder = tmp_path_factory.mktemp("out")
@@ -73,8 +73,8 @@ def test_any_names_and_reasons_come_back(
     assert content(folder)["left_out"] == {plain(added): {"count": 1, "names": [plain(added)]}}
 
 
-def test_a_record_whose_end_is_torn_loses_no_more_than_that(tmp_path: Path) -> None:
-    """At every byte at which a loss of power can cut it."""
+def test_a_truncated_record_loses_only_its_end(tmp_path: Path) -> None:
+    """It may be truncated at any byte."""
     ledger = Ledger(tmp_path)
     ledger.set({"a": DONE, "b": DONE})
     whole = (tmp_path / LEDGER).read_bytes()
@@ -102,16 +102,16 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"version": 2, "files": {}}', '{"version": 1, "files": {"a": {"state": "x"}}}', "null"]
 )
-def test_a_file_that_is_no_record_is_left_alone(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_record_is_unchanged(tmp_path: Path, text: str) -> None:
     (tmp_path / LEDGER).write_text(text)
-    with pytest.raises(OutputError, match="move it away to begin anew"):
+    with pytest.raises(OutputError, match="move it away to start over"):
         Ledger(tmp_path)
     assert (tmp_path / LEDGER).read_text() == text
 
 
-def test_a_named_pipe_is_no_record(tmp_path: Path) -> None:
+def test_a_named_pipe_is_not_a_record(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / LEDGER)
-    with pytest.raises(OutputError, match="move it away to begin anew"):
+    with pytest.raises(OutputError, match="move it away to start over"):
         Ledger(tmp_path)
 
 
@@ -134,7 +134,7 @@ def start_writer(folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
-def test_after_sigkill_the_record_holds_all_that_was_said(tmp_path: Path) -> None:
+def test_after_sigkill_the_record_has_all_reported_changes(tmp_path: Path) -> None:
     for attempt in range(4):
         with start_writer(tmp_path) as process:
             assert process.stdout is not None
@@ -155,13 +155,13 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path: Path) -> None
     with start_writer(tmp_path) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        refusal = f"another recycle is translating into {re.escape(str(tmp_path))}; wait for it, or stop it"
+        refusal = f"another recycle process is translating into {re.escape(str(tmp_path))}; wait for it, or stop it"
         with pytest.raises(Busy, match=refusal), open_ledger(tmp_path):
             pass
         process.kill()
 
 
-def test_a_place_elsewhere_is_guarded_on_this_machine_and_kept_up(
+def test_a_remote_record_is_locked_on_this_machine_and_uploaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("upath")
@@ -195,7 +195,7 @@ def fill(folder: Path) -> None:
             filler.write(bytes(4096))
 
 
-def test_a_full_disk_leaves_a_record_that_is_right(small_disk: Path) -> None:
+def test_a_full_disk_leaves_a_correct_record(small_disk: Path) -> None:
     ledger = Ledger(small_disk)
     ledger.set({"a": DONE, "b": DONE, "c": DONE})
     with pytest.raises(OSError, match="No space left"):

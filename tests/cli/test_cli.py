@@ -283,7 +283,7 @@ def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         (["--option", "nosuch=1"], "the encoder option 'nosuch' is not one that recycle gives to libx264"),
         (["--pixel-format", "yuv999"], "not a pixel format"),
         (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
-        (["--start", "soon"], "the start 'soon' is no time; write seconds"),
+        (["--start", "soon"], "the start 'soon' is not a time; write seconds"),
         (["--start", "5", "--end", "0:04"], "the end 0:04 is not after the start 5"),
         (["--start", "1000"], "there is no frame between --start and --end"),
     ],

@@ -1,4 +1,4 @@
-"""Clips never cross a cut or a gap, come once per epoch, and follow from the seed alone."""
+"""Clips never cross a cut or a gap, occur once per epoch, and depend only on the seed."""
 
 import json
 from collections import Counter
@@ -159,7 +159,7 @@ def test_held_out_frames_are_never_trained_on(tmp_path: Path) -> None:
     ("lengths", "shot", "count"),
     [([60, 40, 3], 1, 8), ([60, 7, 40], 2, 8), ([6, 7, 6, 60, 5], 3, 8), ([7] * 20, 19, 7)],
 )
-def test_what_is_held_out_is_the_end_of_the_last_shot_that_is_long_enough(
+def test_the_end_of_the_last_long_enough_shot_is_held_out(
     lengths: list[int], shot: int, count: int, tmp_path: Path
 ) -> None:
     shots = find_shots(write_footage(tmp_path / "x", lengths))
@@ -170,12 +170,12 @@ def test_what_is_held_out_is_the_end_of_the_last_shot_that_is_long_enough(
     assert not {file for own in halves.train for file in own.files} & set(halves.held_out.files)
 
 
-def test_too_little_footage_to_hold_out_is_known(tmp_path: Path) -> None:
+def test_too_little_footage_to_hold_out_is_detected(tmp_path: Path) -> None:
     assert not split(find_shots(write_footage(tmp_path / "x", [20, 19])), held_out=8).unseen
     assert not split(find_shots(write_footage(tmp_path / "y", [3] * 30)), held_out=8).unseen
 
 
-def test_a_folder_without_extracted_footage_says_how_to_make_it(tmp_path: Path) -> None:
+def test_the_error_for_missing_footage_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(FootageError, match="holds no extracted footage; make it with 'recycle extract"):
         find_shots(tmp_path)
 
@@ -202,7 +202,7 @@ def test_augmentation_changes_all_frames_of_a_clip_alike_and_clips_of_a_batch_di
     assert len(seen) > 20
 
 
-def test_augmentation_follows_from_its_seed_and_leaves_the_global_state_alone() -> None:
+def test_augmentation_depends_on_its_seed_and_keeps_the_global_state() -> None:
     clips = torch.randint(0, 256, (2, 3, 3, 24, 32), dtype=torch.uint8)
     augment = Augment(AugmentSettings(), (16, 16))
     state = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""Label maps and films without colours are known by their pixels, as PNG and in lossy video, real ones too."""
+"""Label maps and grey films are recognised by their pixels, as PNG and in lossy video."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def without_colours(frames: list[Pixels]) -> list[Pixels]:
 
 
 @pytest.mark.parametrize("height", [48, 96])
-def test_the_streets_labels_are_known_small_and_in_lossy_video(height: int, tmp_path: Path) -> None:
+def test_the_streets_labels_are_recognised_small_and_in_lossy_video(height: int, tmp_path: Path) -> None:
     drawn = film("labels", height)
     for frames in (drawn, lossy(drawn, tmp_path)):
         assert are_label_maps(frames)
@@ -49,8 +49,8 @@ def test_the_streets_labels_are_known_small_and_in_lossy_video(height: int, tmp_
 
 
 @pytest.mark.parametrize("look", ["day", "rain", "snow", "night", "thermal"])
-def test_no_other_look_of_the_street_is_a_label_map(look: Appearance, tmp_path: Path) -> None:
-    """Grey by temperature it has large flat areas and few colours, and is no label map."""
+def test_no_other_appearance_of_the_street_is_a_label_map(look: Appearance, tmp_path: Path) -> None:
+    """The thermal appearance has large flat areas and few colours, but is not a label map."""
     lit = film(look)
     for frames in (lit, lossy(lit, tmp_path)):
         assert not are_label_maps(frames)
@@ -67,7 +67,7 @@ def test_masks_are_label_maps_but_not_the_streets(tmp_path: Path) -> None:
         assert have_no_colours(frames)
 
 
-def test_darkness_and_noise_are_no_label_maps() -> None:
+def test_darkness_and_noise_are_not_label_maps() -> None:
     dark = [frame // 6 for frame in film("night")]
     assert not are_label_maps(dark)
     assert not have_no_colours(dark)
@@ -92,7 +92,7 @@ def test_a_few_frames_with_colours_do_not_make_a_film_colourful() -> None:
         ("masks/cows/masks", True),
     ],
 )
-def test_real_footage_with_and_without_its_colours_is_what_it_is(
+def test_real_footage_is_classified_with_and_without_its_colours(
     name: str, labels: bool, real_footage: Path, tmp_path: Path
 ) -> None:
     frames = [glimpse.middle for glimpse in glance([real_footage / name]).glimpses]

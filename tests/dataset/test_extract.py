@@ -1,4 +1,4 @@
-"""Footage becomes folders of frames: the right ones, whole folders or none, nothing of a person's lost."""
+"""Extraction writes the right frames, complete folders or none, and keeps the user's changes."""
 
 import itertools
 import json
@@ -155,7 +155,7 @@ def test_a_folder_that_a_person_edited_is_not_replaced(tmp_path: Path, video: Pa
     assert content(tmp_path / "out") == before
 
 
-def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path, video: Path) -> None:
+def test_a_foreign_folder_is_not_changed(tmp_path: Path, video: Path) -> None:
     extract([video], tmp_path / "out", WHOLE)
     ((folder, _),) = manifests(tmp_path / "out")
     (folder / "manifest.json").write_text("{}")
@@ -193,7 +193,7 @@ def names(report: ExtractReport) -> tuple[list[str], list[str]]:
 
 
 def test_sources_that_differ_where_the_fingerprint_does_not_read_are_all_extracted_once(tmp_path: Path) -> None:
-    """Whatever the order in which they are named, and whichever of them come later."""
+    """In any order of the arguments, and if some are added later."""
     a, b, c = (raw_video(tmp_path / name / "r.avi") for name in "abc")
     overwrite_quarter(b, 1, seconds=0)
     overwrite_quarter(c, 2)
@@ -259,7 +259,7 @@ def test_a_source_that_was_changed_in_place_is_extracted_again(tmp_path: Path) -
     report = extract([video], out, small)
     assert names(report) == (["in/r.avi"], [])
     assert report.notices == [
-        f"{video} changed since its frames went to {folder}; delete that folder if it is of no more use"
+        f"{video} changed after its frames were extracted to {folder}; delete that folder if you no longer need it"
     ]
     before = content(out)
     assert names(extract([video], out, small)) == ([], ["in/r.avi"])
@@ -297,7 +297,7 @@ def test_if_all_fail_it_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FootageError, match=r"1\.mp4 is not a readable video"):
         extract([tmp_path / "1.mp4"], tmp_path / "out", WHOLE)
     (tmp_path / "2.mp4").write_text("no video, too")
-    with pytest.raises(FootageError, match=r"none of 2 sources worked; .*1\.mp4 is not"):
+    with pytest.raises(FootageError, match=r"none of 2 sources could be extracted; the first error: .*1\.mp4 is not"):
         extract([tmp_path / "1.mp4", tmp_path / "2.mp4"], tmp_path / "out", WHOLE, workers=1)
 
 
@@ -322,7 +322,7 @@ def _double_or_die(item: int, count: Callable[[int], None]) -> int:
     return 2 * item
 
 
-def test_a_dying_worker_costs_its_own_item_only() -> None:
+def test_a_dying_worker_loses_only_its_own_item() -> None:
     counted: list[int] = []
     results = run_all(_double_or_die, [1, 2, 3, 4], workers=2, crashed=-1, report=counted.append)
     assert results == [2, 4, -1, 8]
@@ -362,7 +362,7 @@ def test_killed_and_run_again_equals_an_uninterrupted_run(
     assert content(out) == content(tmp_path / "reference")
 
 
-def test_what_a_running_process_works_on_is_left_alone(tmp_path: Path, video: Path) -> None:
+def test_the_files_of_a_running_process_are_kept(tmp_path: Path, video: Path) -> None:
     (tmp_path / "out").mkdir()
     with subprocess.Popen(["sleep", "30"]) as other:
         (tmp_path / "out" / f".a.{other.pid}.partial").mkdir()
@@ -391,7 +391,7 @@ def test_a_rate_is_never_exceeded(steps: list[int], fps: float) -> None:
 
 
 @given(STEPS, st.floats(0.5, 120))
-def test_no_stretch_is_left_without_frames(steps: list[int], fps: float) -> None:
+def test_no_period_has_no_frames(steps: list[int], fps: float) -> None:
     selector = RateSelector(fps, source_rate=None)
     kept = Fraction(0)
     for t in times(steps):
@@ -424,7 +424,7 @@ def test_real_footage(tmp_path: Path, real_footage: Path) -> None:
     assert sizes == {"side": (100, 133), "bear": (133, 100), "te[s": (133, 100)}
 
 
-def test_names_are_taken_once_and_odd_ones_can_be_recorded(tmp_path: Path, video: Path) -> None:
+def test_links_are_extracted_once_and_odd_names_are_recorded(tmp_path: Path, video: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(video, folder / os.fsdecode(b"caf\xe9.mp4"))
@@ -467,7 +467,9 @@ def test_a_second_extraction_into_one_folder_is_refused(
         while not list(out.glob(".*.partial")) and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(OutputError, match=r"another recycle is extracting into .*out; wait for it, or stop it"):
+        with pytest.raises(
+            OutputError, match=r"another recycle process is extracting into .*out; wait for it, or stop it"
+        ):
             extract([video], out, WHOLE, workers=1)
         assert len(list(out.glob(".*.partial"))) == 1
         process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""What spoils training is seen before it starts, in real frames; footage without fault is passed in silence."""
+"""Problems of the footage are reported before training; good footage causes no message."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def domain(folder: Path, frames: Iterable[Pixels], name: str, *, repeat: int = 5, interval: float = 0.1) -> Domain:
-    """Frames as footage; each file is named `repeat` times, so that there are clips enough."""
+    """Frames as footage; each file is listed `repeat` times, so that there are enough clips."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, frame in enumerate(frames):
@@ -46,12 +46,12 @@ def letterboxed(frame: Pixels) -> Pixels:
     return boxed
 
 
-def test_day_and_night_are_passed_in_silence(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
+def test_day_and_night_cause_no_message(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a, b = (domain(tmp_path / d, street[look], d) for d, look in (("a", "day"), ("b", "night")))
     assert faults(a, b, paired=False) == []
 
 
-def test_the_same_footage_on_both_sides_is_told_unless_it_is_paired(
+def test_the_same_footage_in_both_domains_is_reported_unless_paired(
     street: dict[str, list[Pixels]], tmp_path: Path
 ) -> None:
     a, b = (domain(tmp_path / d, street["day"][i::2], d, repeat=10) for i, d in enumerate("ab"))
@@ -59,7 +59,7 @@ def test_the_same_footage_on_both_sides_is_told_unless_it_is_paired(
     assert faults(a, b, paired=True) == []
 
 
-def test_a_domain_in_which_nothing_happens_is_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
+def test_a_static_domain_is_reported(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     still = [np.clip(street["night"][0] + random.normal(0, 5, (48, 64, 3)), 0, 255).astype(np.uint8) for _ in range(48)]
     a, b = domain(tmp_path / "a", street["day"], "a"), domain(tmp_path / "b", still, "b")
@@ -67,27 +67,27 @@ def test_a_domain_in_which_nothing_happens_is_told(street: dict[str, list[Pixels
     assert text.startswith("all frames of domain b look nearly the same")
 
 
-def test_little_footage_is_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
+def test_little_footage_is_reported(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a = domain(tmp_path / "a", street["day"], "a", repeat=4)
     b = domain(tmp_path / "b", street["night"], "b")
     (text,) = faults(a, b, paired=False)
     assert text.startswith("domain a has only 190 clips")
 
 
-def test_black_bars_on_one_side_are_told(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
+def test_black_bars_in_one_domain_are_reported(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     a = domain(tmp_path / "a", map(letterboxed, street["day"]), "a")
     b = domain(tmp_path / "b", street["night"], "b")
     (text,) = faults(a, b, paired=False)
     assert text.startswith("domain a has black bars above and below (25% of the frame)")
     assert text.endswith(
-        "cut them off: 'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --a FOLDER"
+        "crop them: 'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --a FOLDER"
     )
     both = domain(tmp_path / "c", map(letterboxed, street["night"]), "b")
     assert faults(a, both, paired=False) == []
 
 
-@pytest.mark.parametrize(("size", "fault"), [((64, 64), "different shapes"), ((96, 72), "different sizes")])
-def test_other_framing_is_told(
+@pytest.mark.parametrize(("size", "fault"), [((64, 64), "different aspect ratios"), ((96, 72), "different sizes")])
+def test_different_framing_is_reported(
     size: tuple[int, int], fault: str, street: dict[str, list[Pixels]], tmp_path: Path
 ) -> None:
     a = domain(tmp_path / "a", street["day"], "a")
@@ -96,9 +96,7 @@ def test_other_framing_is_told(
     assert f"{fault} (64x48 in domain a, {size[0]}x{size[1]} in domain b)" in text
 
 
-def test_other_frame_rates_are_told_from_the_extracted_timestamps(
-    street: dict[str, list[Pixels]], tmp_path: Path
-) -> None:
+def test_different_frame_rates_are_reported(street: dict[str, list[Pixels]], tmp_path: Path) -> None:
     """Videos of 10 and of 30 frames per second, through extraction; a stride of 3 makes them alike."""
     shots = {}
     for name, look, rate in (("a", "day", 10), ("b", "night", 30)):

@@ -1,4 +1,4 @@
-"""A glance at footage tells its size, rate and length, and keeps a little of a few frames, evenly spread."""
+"""A glance at footage gives its size, rate and length, and samples a few evenly spread frames."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_film_is_seen_as_it_is(film: Path) -> None:
+def test_a_film_is_described_correctly(film: Path) -> None:
     seen = glance([film])
     assert (seen.width, seen.height, seen.fps, seen.frames, seen.extracted) == (128, 96, 12, 12, False)
     assert len(seen.glimpses) == 12
@@ -32,7 +32,7 @@ def test_a_film_is_seen_as_it_is(film: Path) -> None:
         np.testing.assert_array_equal(before.after, after.whole)
 
 
-def test_what_is_kept_of_large_frames_is_small(tmp_path: Path) -> None:
+def test_samples_of_large_frames_are_small(tmp_path: Path) -> None:
     """The middle keeps its own pixels, the whole is smaller, and a very wide frame is not kept at its full width."""
     frame = np.zeros((700, 4000, 3), np.uint8)
     frame[250:450, 1900:2100] = (10, 200, 30)
@@ -45,7 +45,7 @@ def test_what_is_kept_of_large_frames_is_small(tmp_path: Path) -> None:
     assert glimpse.after is None
 
 
-def test_a_folder_of_images_is_seen_to_its_end(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_sampled_to_its_end(tmp_path: Path) -> None:
     for index in range(100):
         cv2.imwrite(str(tmp_path / f"{index:03d}.png"), np.full((20, 30, 3), 2 * index, np.uint8))
     seen = glance([tmp_path])
@@ -67,7 +67,7 @@ def test_the_smallest_source_gives_the_size_and_all_are_counted(tmp_path: Path) 
     assert side.frames == 16  # of three sources, two of which can be read: ⅔ of 3 × 8
 
 
-def test_a_long_video_is_seen_to_its_end_without_decoding_all_of_it(tmp_path: Path) -> None:
+def test_a_long_video_is_sampled_to_its_end_without_decoding_all(tmp_path: Path) -> None:
     """Its first frames are bright, the others dark."""
     count = 3 * SHORT
     light, dark = np.full((32, 32, 3), 200, np.uint8), np.zeros((32, 32, 3), np.uint8)
@@ -80,7 +80,7 @@ def test_a_long_video_is_seen_to_its_end_without_decoding_all_of_it(tmp_path: Pa
 
 
 def test_a_short_matroska_file_gives_no_more_frames_than_others(tmp_path: Path) -> None:
-    """Its container does not tell how many it holds."""
+    """Its container does not state the number of frames."""
     write(tmp_path / "film.mkv", moving(200))
     seen = glance([tmp_path / "film.mkv"])
     assert seen.frames == pytest.approx(200, abs=2)
@@ -98,7 +98,7 @@ def test_extracted_frames_are_taken_as_they_are(film: Path, tmp_path: Path) -> N
     assert len(seen.glimpses) == 12
 
 
-def test_footage_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_footage_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video at all")
     with pytest.raises(FootageError, match=r"broken\.mp4"):
         glance([tmp_path / "broken.mp4"])

@@ -1,4 +1,4 @@
-"""Extraction and filming are stopped from outside: what is finished stays, nothing is half there."""
+"""Cancelling extraction or filming keeps finished results and leaves no partial ones."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def endless(item: int, count: Callable[[int], None]) -> None:
         count(1)
 
 
-def test_items_that_have_not_begun_do_not_where_the_job_is_cancelled() -> None:
+def test_waiting_items_do_not_start_after_a_cancel() -> None:
     begun: list[int] = []
     job, again = Job(), Job()
 

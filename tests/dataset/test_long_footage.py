@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recycle.dataset.clips import Domain, Files, Shot, Windows
+from recycle.dataset.clips import Domain, Shot, Windows
+from recycle.dataset.files import Files
 
 HOURS = 30
 FRAMES = HOURS * 3600 * 25

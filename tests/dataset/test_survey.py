@@ -1,4 +1,4 @@
-"""How the sides are and how they relate is seen before training: in videos and images, and in extracted frames."""
+"""The survey compares both domains before training, from videos, images and extracted frames."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def test_the_gap_grows_from_the_same_to_night_to_labels(films: dict[str, Path], 
     assert night == survey(day, [films["night"]], eyes=eyes)
 
 
-def test_extracted_frames_are_seen_as_the_video_is(
+def test_extracted_frames_give_the_same_survey_as_the_video(
     films: dict[str, Path], tmp_path: Path, eyes: FeatureNetwork
 ) -> None:
     for name in ("day", "labels"):
@@ -101,9 +101,9 @@ def test_a_still_camera_grey_pictures_and_repeated_frames_are_seen(tmp_path: Pat
     assert found.b.duplicates > 0.5
     assert not found.labelled
     words = "\n".join(found.in_words())
-    assert "the camera of domain a stands still" in words
+    assert "the camera of domain a is fixed" in words
     assert "domain b has no colours" in words
-    assert "frames of domain b repeat the one before" in words
+    assert "frames of domain b repeat the previous one" in words
 
 
 def test_a_folder_of_images_is_surveyed_as_it_lies(tmp_path: Path, eyes: FeatureNetwork) -> None:
@@ -122,23 +122,25 @@ def test_masks_of_real_footage_are_label_maps_and_the_footage_is_not(real_footag
     assert not found.unrelated  # masks have a layout in common with what they are of
 
 
-def test_single_frames_are_no_obstacle(tmp_path: Path, eyes: FeatureNetwork) -> None:
+def test_single_frames_can_be_surveyed(tmp_path: Path, eyes: FeatureNetwork) -> None:
     one = kept(tmp_path / "a", film(1, "day", 1))
     found = survey_shots(one, one, eyes=eyes)
     assert (found.gap, found.a.still, found.a.duplicates) == (0, False, 0)
 
 
-def test_words_follow_the_numbers() -> None:
+def test_messages_match_the_numbers() -> None:
     near, far = (Survey(PLAIN, PLAIN, gap=gap, aligned=aligned) for gap, aligned in ((0.19, 0.67), (0.85, 0.02)))
     assert near.in_words() == [
-        "the sides are a little apart (gap 0.19; 1 is unrelated footage) and much alike in layout (aligned 0.67)"
+        "the domains are a little apart (gap 0.19; 1 is unrelated footage) and very similar in layout (aligned 0.67)"
     ]
-    assert far.in_words()[0].startswith("the sides are very far apart (gap 0.85; 1 is unrelated footage) and not alike")
-    assert far.in_words()[1].startswith("footage so different may have no true counterparts")
+    assert far.in_words()[0].startswith(
+        "the domains are very far apart (gap 0.85; 1 is unrelated footage) and not similar"
+    )
+    assert far.in_words()[1].startswith("footage this different may have no true counterparts")
     masks = replace(PLAIN, labels=True, grey=True)
     assert Survey(PLAIN, masks, gap=0.95, aligned=0.02).in_words()[1:] == [
         "domain b holds label maps: few colours with sharp edges",
-        "domain b has no colours, which the other direction must invent",
+        "domain b has no colours; translating it must invent them",
     ]
     assert Survey(masks, masks, gap=0.1, aligned=0.6).in_words()[2] == "domain a has no colours"
 

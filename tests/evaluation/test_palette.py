@@ -1,4 +1,4 @@
-"""Palette files: a line for each label; any other content is refused in one line that names the place."""
+"""Palette files: a line for each label; other content is refused by one line that names the place."""
 
 from contextlib import suppress
 from pathlib import Path

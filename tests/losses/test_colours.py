@@ -1,4 +1,4 @@
-"""Loss on the colours of kinds of places: what its formula says, and free within a range."""
+"""Loss on the colours of kinds of places: equal to its formula, and 0 within the range."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def test_the_colour_of_a_place_is_the_mean_of_its_pixels() -> None:
                 torch.testing.assert_close(found[n, row, column], pixels.mean((1, 2)))
 
 
-def test_the_loss_is_its_formula_and_nothing_within_the_range() -> None:
+def test_the_loss_equals_its_formula_and_is_0_within_the_range() -> None:
     random = torch.Generator().manual_seed(1)
     colours, wanted, ranges = (torch.rand(2, 3, 4, 3, generator=random) for _ in range(3))
     ranges = ranges / 4

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: every policy changes what it says, and passes gradients on."""
+"""Differentiable augmentation: every policy changes its aspect of the frames and passes gradients."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_a_policy_changes_each_frame_by_its_own_numbers_and_is_differentiable(po
     assert float(same.grad.abs().sum()) > 0
 
 
-def test_nothing_asked_is_nothing_done() -> None:
+def test_no_policy_changes_nothing() -> None:
     given = frames()
     assert augment(given, []) is given
 
@@ -50,7 +50,7 @@ def test_cutout_hides_at_most_a_quarter() -> None:
     assert float(hidden.mean((0, 1)).min()) > 0.02  # every place at some time
 
 
-def test_colour_keeps_what_has_no_colour_grey() -> None:
+def test_colour_keeps_grey_frames_grey() -> None:
     grey = torch.rand(8, 1, 6, 6).expand(8, 3, 6, 6)
     out = augment(grey, ["colour"])
     torch.testing.assert_close(out[:, 0], out[:, 1])

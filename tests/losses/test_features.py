@@ -1,4 +1,4 @@
-"""Losses on layers: zero for equal ones, and what their formulas say for others."""
+"""Losses on layers: zero for equal layers, else equal to their formulas."""
 
 import math
 

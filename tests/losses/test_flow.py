@@ -1,4 +1,4 @@
-"""Synthetic motion moves frames as its flow says."""
+"""Synthetic motion warps frames by its flow."""
 
 import pytest
 import torch
@@ -57,8 +57,8 @@ def test_noise_has_the_stated_strength_and_stays_in_range() -> None:
     assert float(add_noise(clip + 1).max()) <= 1
 
 
-def test_frames_of_bf16_move_as_smoothly_as_others() -> None:
-    """Places in bf16 would be off by up to half a pixel here."""
+def test_bf16_frames_are_warped_as_precisely_as_others() -> None:
+    """Positions in bf16 would be wrong by up to half a pixel here."""
     clip = torch.linspace(-1, 1, 512).expand(1, 1, 3, 16, 512)
     flow = torch.full((1, 2, 16, 512), 0.5)
     exact, moved = warp(clip, flow), warp(clip.bfloat16(), flow)

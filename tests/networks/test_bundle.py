@@ -105,14 +105,14 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 5, 0.5, 0.999])
-def test_truncated_weights_are_told(folder: Path, part: float) -> None:
+def test_truncated_weights_are_an_error(folder: Path, part: float) -> None:
     weights = folder / "model.safetensors"
     data = weights.read_bytes()
     weights.write_bytes(data[: part if isinstance(part, int) else int(len(data) * part)])
     refused(folder, "model.safetensors is damaged")
 
 
-def test_weights_of_another_model_are_told(folder: Path) -> None:
+def test_weights_of_another_model_are_an_error(folder: Path) -> None:
     data = json.loads((folder / "config.json").read_text())
     data["networks"]["generator"]["width"] = 8
     (folder / "config.json").write_text(json.dumps(data))
@@ -122,12 +122,12 @@ def test_weights_of_another_model_are_told(folder: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"format": "other"}', '{"version": 99}', '{"unknown": 1}', '{"frames": 0}']
 )
-def test_a_wrong_config_is_told(folder: Path, content: str) -> None:
+def test_a_wrong_config_is_an_error(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     refused(folder, "config.json does not describe a recycle model")
 
 
-def test_a_config_that_is_no_text_is_told(folder: Path) -> None:
+def test_a_binary_config_is_an_error(folder: Path) -> None:
     (folder / "config.json").write_bytes(b"\xff\xfe\x00")
     refused(folder, "config.json does not describe a recycle model")
 

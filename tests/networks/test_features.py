@@ -1,4 +1,4 @@
-"""Frozen feature networks: the right weights in the right places, no state of their own, and no way to the network."""
+"""Frozen feature networks: correct weights, no state, and no access to the internet."""
 
 import importlib
 import socket
@@ -177,7 +177,7 @@ def test_unknown_names_are_refused() -> None:
         open_network("timm:nosuch")
 
 
-def test_weights_that_cannot_be_downloaded_are_told_in_one_line(
+def test_weights_that_cannot_be_downloaded_are_a_one_line_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("HF_HOME", "TORCH_HOME", "HF_HUB_CACHE"):
@@ -207,7 +207,7 @@ def test_files_that_hold_no_weights(name: str, tmp_path: Path) -> None:
         torch.save(Path, file)  # code to be loaded
     else:
         file.write_bytes(b"" if name == "empty.pth" else b"no weights at all")
-    with pytest.raises(BundleError, match=f"{name} is damaged or no file of weights") as caught:
+    with pytest.raises(BundleError, match=f"{name} is damaged or not a weights file") as caught:
         open_network(file)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Bundles of somebody else: nothing is loaded from elsewhere, nothing is built in vain, each fault is one line."""
+"""Untrusted bundles: no downloads, no large allocations, and one-line errors."""
 
 import json
 import os
@@ -112,7 +112,7 @@ def test_an_unknown_encoder_is_refused_in_training_too() -> None:
         b"",
     ],
 )
-def test_any_settings_are_one_line(content: bytes, folder: Path) -> None:
+def test_any_settings_load_or_are_a_one_line_error(content: bytes, folder: Path) -> None:
     (folder / "config.json").write_bytes(content)
     message = refused(folder)
     assert "config.json" in message
@@ -157,7 +157,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_any_header_is_one_line(name: str, folder: Path) -> None:
+def test_any_header_is_a_one_line_error(name: str, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(HEADERS[name])
     message = refused(folder)
     assert "model.safetensors" in message
@@ -169,7 +169,7 @@ def test_a_sparse_file_of_terabytes_is_not_read(folder: Path) -> None:
     assert "is damaged" in refused(folder)
 
 
-def test_pipes_and_folders_are_not_waited_for(folder: Path) -> None:
+def test_pipes_and_folders_do_not_block(folder: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         kept = (folder / name).read_bytes()
         (folder / name).unlink()
@@ -203,7 +203,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(key: str, value: float,
 def test_weights_that_overflow_are_refused(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file({name: torch.full_like(tensor, 3e38) for name, tensor in weights.items()}, folder / "model.safetensors")
-    assert "so large that the pictures are not finite" in refused(folder)
+    assert "so large that the images are not finite" in refused(folder)
     double = {name: torch.full_like(tensor, 1e300, dtype=torch.float64) for name, tensor in weights.items()}
     save_file(double, folder / "model.safetensors")
     assert "not finite" in refused(folder)
@@ -243,7 +243,7 @@ def test_predictors_that_overflow_are_refused_as_generators_are(tmp_path: Path) 
         for parameter in bundle.pred_b.parameters():  # type: ignore[union-attr]
             parameter.fill_(3e38)
     save_bundle(bundle, tmp_path)
-    with pytest.raises(BundleError, match="so large that the pictures are not finite"):
+    with pytest.raises(BundleError, match="so large that the images are not finite"):
         load_bundle(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What is made ready to translate gives what was trained."""
+"""Networks prepared for inference give the values of the trained ones."""
 
 import pytest
 import torch

@@ -44,7 +44,7 @@ def small() -> ProjectedDiscriminator:
     return ProjectedDiscriminator(ProjectedSettings(width=8))
 
 
-def test_the_frozen_network_is_no_part_of_the_state_and_only_the_heads_learn(small: ProjectedDiscriminator) -> None:
+def test_the_frozen_network_is_not_in_the_state_and_only_the_heads_learn(small: ProjectedDiscriminator) -> None:
     parts = {key.split(".")[0] for key in small.state_dict()}
     mixing = {f"across_{axis}_{n}" for axis in ("channels", "scales") for n in range(3)}
     assert parts == {"heads", "scale"} | mixing
@@ -115,7 +115,7 @@ def test_pairs_are_judged_together() -> None:
         ([PATCH | {"minibatch_std": True}, PROJECTED], {}, "minibatch_std' compares the frames of a batch"),
     ],
 )
-def test_what_does_not_go_together_is_refused(discriminator: object, more: dict[str, Any], message: str) -> None:
+def test_incompatible_settings_are_an_error(discriminator: object, more: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         task(discriminator, **more)
 
@@ -127,7 +127,7 @@ def test_a_list_of_one_is_that_one_and_a_list_of_two_survives_json() -> None:
     assert NetworkSettings.model_validate_json(both.model_dump_json()) == both
 
 
-def test_a_stride_that_the_network_has_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stride_that_the_network_lacks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     eyes = open_network("lite0")
     eyes.strides = (4, 8, 16, 32, 64)
     monkeypatch.setattr("recycle.networks.projected.open_network", lambda name: eyes)

@@ -1,4 +1,4 @@
-"""Networks are told apart by their kind; those of earlier versions are as they were, and new ones come from outside."""
+"""Networks are selected by kind; earlier versions stay readable, and new kinds can be registered."""
 
 import json
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_table_without_a_kind_means_the_first_ones() -> None:
         ({"generator": 3}, r"'networks\.generator': a table of settings is expected, got 3"),
     ],
 )
-def test_a_mistake_in_a_network_is_told_in_one_line(table: dict[str, Any], message: str) -> None:
+def test_a_mistake_in_a_network_is_a_one_line_error(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         parse_pipeline({"networks": table}, where="test")
     assert "\n" not in str(caught.value)
@@ -139,7 +139,7 @@ def test_a_generator_from_outside_trains_is_saved_and_translates(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_toy")
-def test_a_size_that_a_generator_does_not_take_is_told_before_training() -> None:
+def test_an_unsupported_size_is_an_error_before_training() -> None:
     config = BundleConfig(networks=networks(generator={"kind": "toy"}), predictors=False)
     check_networks(config, size=(18, 20))
     with pytest.raises(ConfigError, match=r"'train\.size' \(18, 21\) does not suit generators of kind 'toy': .* of 2"):
@@ -147,7 +147,7 @@ def test_a_size_that_a_generator_does_not_take_is_told_before_training() -> None
 
 
 @pytest.mark.usefixtures("_toy")
-def test_the_name_of_a_kind_is_taken_once() -> None:
+def test_the_name_of_a_kind_is_unique() -> None:
     class Another(GeneratorSettings):
         kind: Literal["toy"] = "toy"
 

@@ -1,4 +1,4 @@
-"""Kinds of places are the same in both domains, whatever their colours and however much each shows of them."""
+"""Kinds of places are the same in both domains, for any colours and amounts."""
 
 import cv2
 import numpy as np

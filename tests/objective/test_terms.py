@@ -88,8 +88,8 @@ def test_a_loss_from_outside_is_one_class_and_one_entry(brightness: type[Term], 
     assert Pipeline.model_validate_json(pipeline.model_dump_json()) == pipeline
 
 
-def test_a_name_that_is_taken_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is a loss 'cycle' already"):
+def test_a_taken_name_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a loss named 'cycle' exists already"):
         add_term(type("Other", (Term,), {"name": "cycle"}))
 
 
@@ -147,7 +147,7 @@ def test_a_direction_without_weight_makes_no_call_and_no_network() -> None:
     assert calls == {"gen_ab": 1, "gen_ba": 2}  # there both ways, back one way
 
 
-def test_terms_without_weight_bring_nothing() -> None:
+def test_terms_without_weight_add_nothing() -> None:
     plain = Translators(task({"cycle": 1}))
     assert plain.eyes is None
     assert {key.split(".")[0] for key in plain.state_dict()} == {"gen_ab", "gen_ba"}
@@ -210,6 +210,6 @@ def test_self_similarity_compares_how_each_place_resembles_all_others() -> None:
     assert float(self_similarity_loss([x], [other_looks])) < 1e-9  # what looked alike does so still
 
 
-def test_a_network_that_looks_needs_a_loss_to_look_for() -> None:
+def test_a_feature_network_without_a_loss_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"'losses\.patch_nce_by' needs a weight"):
         task({"cycle": 1}, patch_nce_by="features")

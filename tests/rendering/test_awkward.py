@@ -1,4 +1,4 @@
-"""Real files that made other tools stumble: for each, what its translation with the identity must be."""
+"""Real files that other tools handled wrongly; for each, the expected output of the identity."""
 
 import struct
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ SLACK = 0.06
 
 @dataclass(frozen=True)
 class Expected:
-    """A source, and its output as told by FFmpeg itself."""
+    """A source, and its expected output as FFmpeg reports it."""
 
     name: str
     frames: int
@@ -67,7 +67,7 @@ CASES = [
         streams=(("video", "h264", "und"),),
         seconds=1.001,
         psnr=40.5,
-        notices=("161×121 becomes 162×122, its last column or row repeated: yuv420p has even sizes only",),
+        notices=("161×121 becomes 162×122, its last column or row repeated: yuv420p requires even sizes",),
     ),
     Expected(  # full range; a test card: hard edges between the purest colours, too sharp for 4:2:0: see LIMITS
         "bt709_full_range.mp4",
@@ -120,7 +120,7 @@ CASES = [
         psnr=44.5,
         notices=(
             "the source is transparent in parts: the output shows the colours beneath",
-            "314×273 becomes 314×274, its last column or row repeated: yuv420p has even sizes only",
+            "314×273 becomes 314×274, its last column or row repeated: yuv420p requires even sizes",
         ),
     ),
     Expected(  # lies on its side; begins at 0.226 s; nearly black, and green by one level: see LIMITS
@@ -224,7 +224,7 @@ LIMITS = [
 
 @pytest.fixture
 def awkward(real_footage: Path) -> Path:
-    """The folder of the files; tests skip where it is absent."""
+    """The folder of the files; tests are skipped without it."""
     if not (real_footage / "awkward").is_dir():
         pytest.skip("the awkward files are not on this machine")
     return real_footage / "awkward"
@@ -247,7 +247,7 @@ def times(path: Path) -> list[Fraction]:
 
 
 def other_packets(path: Path, before: Fraction | None) -> list[tuple[str, list[Fraction], list[bytes]]]:
-    """Of each stream that is no video: its codec, and the time and bytes of each packet before a time."""
+    """Codec, and time and bytes of each packet before a time, of each stream that is not video."""
     with av.open(f"file:{path}") as file:
         others = [s for s in file.streams if s.type != "video"]
         found: dict[int, tuple[str, list[Fraction], list[bytes]]] = {}
@@ -295,12 +295,12 @@ def difference(source: Path, output: Path) -> tuple[float, NDArray[np.float64]]:
     return float(10 * np.log10(255**2 / np.mean(errors))), np.mean(shifts, axis=0)
 
 
-def test_no_file_is_forgotten(awkward: Path) -> None:
+def test_every_file_has_an_expectation(awkward: Path) -> None:
     assert sorted(path.name for path in awkward.iterdir()) == sorted([*(case.name for case in CASES), *FAILURES])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_real_file_comes_back(awkward: Path, tmp_path: Path, case: Expected) -> None:
+def test_a_real_file_keeps_its_content(awkward: Path, tmp_path: Path, case: Expected) -> None:
     source, output = awkward / case.name, tmp_path / f"out{case.suffix}"
     report = translate(source, output, case.span, TranslateSettings())
     assert (report.frames, report.concealed, report.notices) == (case.frames, 0, case.notices)
@@ -343,7 +343,7 @@ def test_a_real_file_comes_back(awkward: Path, tmp_path: Path, case: Expected) -
 
 
 @pytest.mark.parametrize(("name", "settings", "least"), LIMITS, ids=[name for name, _, _ in LIMITS])
-def test_a_better_format_keeps_what_the_usual_one_cannot(
+def test_a_better_format_keeps_more_of_the_picture(
     awkward: Path, tmp_path: Path, name: str, settings: TranslateSettings, least: float
 ) -> None:
     translate(awkward / name, tmp_path / "out.mp4", Span(end=Fraction(1, 2)), settings)
@@ -353,7 +353,7 @@ def test_a_better_format_keeps_what_the_usual_one_cannot(
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_a_file_without_pictures_is_refused(awkward: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_without_video_is_an_error(awkward: Path, tmp_path: Path, name: str) -> None:
     source = awkward / name
     with pytest.raises(FootageError) as refusal:
         translate(source, tmp_path / "out.mp4", WHOLE_FILE, TranslateSettings())

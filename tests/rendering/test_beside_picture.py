@@ -1,4 +1,4 @@
-"""What belongs to a picture beside its colours: transparency, closed captions, spherical mapping, stereo mode."""
+"""Data beside the picture: transparency, closed captions, spherical mapping, stereo mode."""
 
 import struct
 import subprocess
@@ -106,7 +106,7 @@ def make(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", [*SOURCES, "images"])
-def test_transparency_is_told_before_the_work_and_never_claimed(tmp_path: Path, name: str) -> None:
+def test_lost_transparency_is_reported_before_the_work(tmp_path: Path, name: str) -> None:
     source, output = make(tmp_path, name), tmp_path / "out.webm"
     settings = TranslateSettings(codec="vp9", preset="8")
     assert foresee(source, output, settings).count(BENEATH) == 1
@@ -130,8 +130,8 @@ def test_transparency_is_kept(tmp_path: Path, name: str, suffix: str) -> None:
         assert other.max() > 225
 
 
-def test_what_lies_beneath_is_what_the_network_sees(tmp_path: Path, bundle: Bundle) -> None:
-    """The alpha rides beside the frames: the colours are those of a translation without it."""
+def test_the_network_gets_the_colours_beneath_transparency(tmp_path: Path, bundle: Bundle) -> None:
+    """Alpha is carried separately: the colours equal those of a translation without it."""
     source = make(tmp_path, "ffv1.mkv")
     for name, alpha in (("kept.mkv", "keep"), ("dropped.mkv", "drop")):
         translate(source, tmp_path / name, bundle, settings={"codec": "ffv1", "alpha": alpha})
@@ -232,7 +232,7 @@ def test_a_container_that_would_lose_the_alpha_is_refused_before_the_work(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["png.mov"]
 
 
-def test_an_opaque_source_is_written_as_ever(tmp_path: Path) -> None:
+def test_an_opaque_source_is_written_as_usual(tmp_path: Path) -> None:
     source = record(tmp_path / "source.mkv", "libx264", "yuv420p")
     assert not translate(source, tmp_path / "out.webm", settings=KEEPING[".webm"] | {"alpha": "keep"})[1:]
     assert not is_tagged(tmp_path / "out.webm")
@@ -240,8 +240,8 @@ def test_an_opaque_source_is_written_as_ever(tmp_path: Path) -> None:
         assert file.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
-def test_transparency_that_comes_later_is_told(tmp_path: Path) -> None:
-    """A palette always has room for it: only its pictures tell."""
+def test_transparency_that_starts_later_is_reported(tmp_path: Path) -> None:
+    """Every palette may contain a transparent colour; only the frames show whether it is used."""
     source = tmp_path / "source.mov"
     with av.open(str(source), "w") as file:
         stream: Any = file.add_stream("png", rate=25)
@@ -305,7 +305,7 @@ def frames_differ_little(one: Path, other: Path) -> bool:
         return all(np.abs(a.pixels.astype(int) - b.pixels.astype(int)).mean() < 3 for a, b in pairs)
 
 
-def test_closed_captions_that_are_lost_are_told(tmp_path: Path) -> None:
+def test_lost_closed_captions_are_reported(tmp_path: Path) -> None:
     line = "data beside the picture is left out: closed captions (h264 and hevc keep them)"
     source = captioned(tmp_path / "source.ts")
     assert line in foresee(source, tmp_path / "out.webm", TranslateSettings(codec="vp9"))
@@ -337,7 +337,7 @@ def spherical(path: Path, shape: str, stereo: int | None = None) -> Path:
 
 
 def seen(path: Path) -> str:
-    """What FFmpeg says of a file's spherical mapping."""
+    """A file's spherical mapping as reported by FFmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)]
     said = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL).stderr
     lines = [line.partition("Spherical Mapping:")[2] for line in said.splitlines() if "Spherical Mapping:" in line]
@@ -348,7 +348,7 @@ def seen(path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "codec"), [("o.mp4", "h264"), ("o.mp4", "av1"), ("o.mkv", "hevc"), ("o.webm", "vp9"), ("p.mkv", "prores")]
 )
-def test_a_spherical_video_stays_one(tmp_path: Path, shape: str, name: str, codec: str) -> None:
+def test_a_spherical_video_stays_spherical(tmp_path: Path, shape: str, name: str, codec: str) -> None:
     source, output = spherical(tmp_path / "source.mp4", shape), tmp_path / name
     expected = seen(source)
     assert shape in expected
@@ -366,7 +366,7 @@ def test_a_spherical_video_stays_one(tmp_path: Path, shape: str, name: str, code
 
 
 @pytest.mark.parametrize(("mode", "name"), [(1, "top_bottom"), (2, "left_right")])
-def test_a_stereo_video_stays_one(tmp_path: Path, mode: int, name: str) -> None:
+def test_a_stereo_video_stays_stereo(tmp_path: Path, mode: int, name: str) -> None:
     source = spherical(tmp_path / "source.mp4", "equirectangular", mode)
     translate(source, tmp_path / "out.mkv")
     with av.open(str(tmp_path / "out.mkv")) as file:
@@ -376,7 +376,7 @@ def test_a_stereo_video_stays_one(tmp_path: Path, mode: int, name: str) -> None:
     assert data[data.index(b"st3d") + 8] == mode
 
 
-def test_a_projection_that_is_lost_is_told(tmp_path: Path) -> None:
+def test_a_lost_projection_is_reported(tmp_path: Path) -> None:
     source = spherical(tmp_path / "source.mp4", "cubemap")
     line = "data beside the picture is left out: spherical mapping and stereo mode"
     assert line in foresee(source, tmp_path / "out.mkv", TranslateSettings(codec="ffv1"))
@@ -391,8 +391,8 @@ def test_a_projection_that_is_lost_is_told(tmp_path: Path) -> None:
         assert reader.info.sample_aspect_ratio == 2
 
 
-def test_light_levels_go_with_the_high_dynamic_range(tmp_path: Path) -> None:
-    """They would be false of a picture that is tone-mapped."""
+def test_light_levels_are_dropped_with_the_high_dynamic_range(tmp_path: Path) -> None:
+    """They would be wrong for a tone-mapped picture."""
     source = tmp_path / "hdr.mp4"
     light = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=0.4"]
@@ -401,7 +401,7 @@ def test_light_levels_go_with_the_high_dynamic_range(tmp_path: Path) -> None:
     subprocess.run([*command, str(source)], check=True, stdin=subprocess.DEVNULL, capture_output=True)
     for codec in ("h264", "hevc"):
         notices = translate(source, tmp_path / f"{codec}.mp4", settings={"codec": codec})
-        assert "the source has a high dynamic range: it is tone-mapped to standard" in notices
+        assert "the source has a high dynamic range: it is tone-mapped to the standard range" in notices
         assert not [notice for notice in notices if "light" in notice]
         with av.open(str(tmp_path / f"{codec}.mp4")) as file:
             kinds = side_data(next(file.decode(video=0))).keys()
@@ -427,8 +427,8 @@ def test_frames_with_data_that_pyav_does_not_know_are_read_upright(tmp_path: Pat
         assert (reader.info.width, reader.info.height) == (48, 64)
 
 
-def test_an_opaque_alpha_channel_is_no_transparency(tmp_path: Path) -> None:
-    """Of screenshots and renderings as PNG, most have a channel that says nothing; one image may differ."""
+def test_an_opaque_alpha_channel_is_not_transparency(tmp_path: Path) -> None:
+    """Most PNG screenshots and renderings have an opaque alpha channel; one image may differ."""
     folder = tmp_path / "png"
     folder.mkdir()
     for index in range(8):

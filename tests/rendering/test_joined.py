@@ -1,4 +1,4 @@
-"""Recordings joined end to end, as digital television and cameras leave them: clocks jump, streams come and go."""
+"""Concatenated recordings, as from digital television and cameras: timestamps jump, streams start and end."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -46,7 +46,7 @@ def times(path: Path, kind: str) -> list[Fraction]:
 
 @pytest.mark.parametrize("hours", [-2, 7])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_second_recording_follows_on_with_its_sound(
+def test_a_second_recording_follows_with_its_sound(
     make_video: MakeVideo, tmp_path: Path, hours: int, suffix: str
 ) -> None:
     video = make_video(stamps=STAMPS)
@@ -87,7 +87,7 @@ LONG = range(0, 20 * FRAMES * 512, 512)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_sound_that_begins_late_is_kept(make_video: MakeVideo, tmp_path: Path, suffix: str) -> None:
+def test_sound_that_starts_late_is_kept(make_video: MakeVideo, tmp_path: Path, suffix: str) -> None:
     silent = transport_stream(make_video("silent.mp4", stamps=LONG, audio=False), after=0)
     spoken = transport_stream(make_video("spoken.mp4", stamps=STAMPS), after=40)
     source, output = tmp_path / "joined.ts", tmp_path / f"out{suffix}"

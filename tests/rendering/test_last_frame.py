@@ -1,4 +1,4 @@
-"""The time for which the last picture is held: a recording that ends at rest stays as long as it is."""
+"""Duration of the last frame: a recording that ends with a long frame keeps its length."""
 
 import struct
 import subprocess
@@ -81,7 +81,7 @@ AT_REST = [TENTH * index for index in range(12)]
 
 @pytest.mark.parametrize("target", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_recording_that_ends_at_rest_keeps_its_length(tmp_path: Path, suffix: str, target: str) -> None:
+def test_a_recording_that_ends_with_a_long_frame_keeps_its_length(tmp_path: Path, suffix: str, target: str) -> None:
     source = record(tmp_path / f"source{suffix}", AT_REST, Fraction(9), sound=True)
     settings = FAST if target != ".webm" else TranslateSettings(codec="vp9", preset="8")
     output = translate(source, tmp_path / f"out{target}", settings=settings)
@@ -150,14 +150,14 @@ def record_avi(path: Path, codec: str, stated: int) -> Path:
 
 @pytest.mark.parametrize("codec", ["rawvideo", "mpeg4", "libx264"])
 @pytest.mark.parametrize(("stated", "expected"), [(10, 5), (4, 2), (3, 1.5), (1, 1.5), (2**30, 1.5)])
-def test_an_avi_holds_its_last_frame(tmp_path: Path, codec: str, stated: int, expected: float) -> None:
+def test_an_avi_keeps_the_duration_of_its_last_frame(tmp_path: Path, codec: str, stated: int, expected: float) -> None:
     source = record_avi(tmp_path / "source.avi", codec, stated)
     with VideoReader(source) as reader:
         assert len(list(reader.read())) == 3
         assert (reader.lasting or 0) * reader.info.time_base == expected - 1
 
 
-def test_an_avi_that_is_cut_off_is_not_believed(tmp_path: Path) -> None:
+def test_the_stated_length_of_a_truncated_avi_is_ignored(tmp_path: Path) -> None:
     data = record_avi(tmp_path / "source.avi", "rawvideo", 10).read_bytes()
     for end in (len(data) - 1, data.rindex(b"idx1"), data.rindex(b"idx1") - 3000):
         cut = tmp_path / "cut.avi"
@@ -178,7 +178,7 @@ def test_a_still_picture_lasts_as_long_as_it_is_shown(tmp_path: Path) -> None:
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(7)
 
 
-def test_a_cut_out_ends_where_it_is_told_to(tmp_path: Path) -> None:
+def test_a_part_ends_at_its_requested_end(tmp_path: Path) -> None:
     source = record(tmp_path / "source.mp4", AT_REST, Fraction(9))
     for end, expected in ((Fraction(5), 5), (Fraction(1, 2), 0.5), (Fraction(30), 10.1)):
         output = translate(source, tmp_path / f"{end.numerator}.mp4", span=Span(None, end))
@@ -187,7 +187,7 @@ def test_a_cut_out_ends_where_it_is_told_to(tmp_path: Path) -> None:
     assert length(tail) == pytest.approx(9.1, abs=0.001)
 
 
-def test_interrupted_work_keeps_it(tmp_path: Path) -> None:
+def test_resumed_work_keeps_the_last_duration(tmp_path: Path) -> None:
     source = record(tmp_path / "source.mp4", [TENTH * index for index in range(SEGMENT + 20)], Fraction(9))
 
     with pytest.raises(Interrupted):
@@ -204,7 +204,7 @@ def patched(path: Path, box: bytes, at: int, value: int) -> None:
     path.write_bytes(data)
 
 
-def test_a_header_that_lies_holds_no_frame(tmp_path: Path) -> None:
+def test_a_wrong_header_does_not_extend_the_last_frame(tmp_path: Path) -> None:
     honest = record(tmp_path / "source.mp4", AT_REST, TENTH)
     for name, box, at in (("mdhd", b"mdhd", 16), ("mvhd", b"mvhd", 16), ("tkhd", b"tkhd", 20)):
         liar = tmp_path / f"{name}.mp4"
@@ -219,8 +219,8 @@ def test_a_header_that_lies_holds_no_frame(tmp_path: Path) -> None:
     assert length(translate(endless, tmp_path / "out-stts.mp4")) <= 4.2
 
 
-def test_a_cut_off_file_holds_no_frame_for_what_is_gone(tmp_path: Path) -> None:
-    """The headers of a file that was cut off still state the whole length."""
+def test_a_truncated_file_does_not_extend_its_last_frame(tmp_path: Path) -> None:
+    """The headers of a truncated file still state the whole length."""
     times = [TENTH * index for index in range(60)]
     for suffix in (".mp4", ".mkv"):
         whole = record(tmp_path / f"whole{suffix}", times, TENTH)
@@ -235,7 +235,7 @@ def test_a_cut_off_file_holds_no_frame_for_what_is_gone(tmp_path: Path) -> None:
         assert length(output) <= last + 0.25
 
 
-def test_probe_believes_a_held_frame_and_no_lie(tmp_path: Path) -> None:
+def test_probe_uses_a_stated_duration_only_if_it_is_plausible(tmp_path: Path) -> None:
     held = record(tmp_path / "held.mp4", AT_REST, Fraction(9))
     assert not [notice for notice in probe(held).notices if "claims to last" in notice]
     liar = record(tmp_path / "liar.mkv", AT_REST, TENTH)

@@ -1,4 +1,4 @@
-"""A clock that begins late is set back; what begins within the first seconds stays where it is."""
+"""A clock that starts late is shifted to 0; a start within the first seconds is kept."""
 
 import struct
 import subprocess
@@ -21,7 +21,7 @@ SUBTITLES = "1\n00:00:00,200 --> 00:00:00,700\nHello\n"
 
 
 def record(path: Path, offset: str, *more: str, inputs: tuple[str, ...] = ()) -> Path:
-    """A second of picture and sound whose clock begins at `offset` seconds."""
+    """A second of video and sound whose clock starts at `offset` seconds."""
     source = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1", *inputs)
     codecs = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *source, *codecs, *more]
@@ -54,7 +54,7 @@ def broadcast(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
-def test_a_broadcast_begins_at_0(broadcast: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_broadcast_starts_at_0(broadcast: Path, tmp_path: Path, suffix: str) -> None:
     output = tmp_path / f"tv{suffix}"
     settings = VP9 if suffix == ".webm" else FAST
     said = moved(foresee(broadcast, output, settings))
@@ -81,7 +81,7 @@ def test_the_header_of_an_mp4_has_the_length_of_the_film(broadcast: Path, tmp_pa
         assert struct.unpack_from(">I", data, at + 12)[0] / scale < 1.2  # no empty edit of hours
 
 
-def test_its_own_timestamps_are_kept_if_asked_for(broadcast: Path, tmp_path: Path) -> None:
+def test_original_timestamps_are_kept_on_request(broadcast: Path, tmp_path: Path) -> None:
     for suffix in (".mp4", ".mkv"):
         output = tmp_path / f"tv{suffix}"
         notices = translate(broadcast, output, FAST.model_copy(update={"timestamps": "source"}))
@@ -99,8 +99,8 @@ def test_small_delays_are_kept(tmp_path: Path, offset: str, moves: bool) -> None
     assert starts(tmp_path / "out.mkv") == {kind: start - by for kind, start in starts(source).items()}
 
 
-def test_the_stream_that_begins_first_counts(tmp_path: Path) -> None:
-    """A picture that sets in after 12 s of sound is no late clock."""
+def test_the_first_stream_determines_the_shift(tmp_path: Path) -> None:
+    """Video that starts after 12 s of sound is not a late clock."""
     source, half = tmp_path / "source.mkv", record(tmp_path / "late.mkv", "12")
     sound = ("-f", "lavfi", "-i", "sine=d=14")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-copyts", "-i", str(half), *sound, "-map", "0:v"]
@@ -131,7 +131,7 @@ def test_subtitles_and_chapters_move_with_the_picture(tmp_path: Path) -> None:
         assert [float(c["end"] * c["time_base"]) for c in kept] == pytest.approx([0.4, 0.9], abs=0.002)
 
 
-def test_a_few_reordered_pictures_without_a_stated_start_are_set_back(tmp_path: Path) -> None:
+def test_reordered_frames_without_a_stated_start_are_shifted(tmp_path: Path) -> None:
     source = tmp_path / "source.mkv"
     picture = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=0.12", "-c:v", "libx264", "-bf", "3")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *picture, "-output_ts_offset", "20", str(source)]
@@ -143,8 +143,8 @@ def test_a_few_reordered_pictures_without_a_stated_start_are_set_back(tmp_path: 
         assert starts(tmp_path / f"out{suffix}") == {"video": 0}
 
 
-def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: Path) -> None:
-    """Work that was interrupted goes on with the other setting."""
+def test_changing_the_setting_keeps_finished_work(broadcast: Path, tmp_path: Path) -> None:
+    """Interrupted work continues with the other setting."""
     from recycle.rendering.prepare import render_key
     from recycle.rendering.span import WHOLE
     from recycle.video.kinds import open_source
@@ -154,7 +154,7 @@ def test_the_setting_is_no_reason_to_translate_anew(broadcast: Path, tmp_path: P
     assert render_key(source, {}, FAST, WHOLE, False) == render_key(source, {}, other, WHOLE, False)
 
 
-def test_the_command_line_keeps_the_clock_if_asked_to(broadcast: Path, tmp_path: Path) -> None:
+def test_the_command_line_can_keep_the_clock(broadcast: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "recycle", "translate", str(broadcast), "--model", "identity", "--to", "b"]
     for name, options in (("moved.mp4", []), ("kept.mp4", ["--timestamps", "source"])):
         result = subprocess.run(

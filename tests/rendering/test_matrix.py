@@ -1,4 +1,4 @@
-"""The test matrix of trusted video systems: every kind of source comes back as it was, seen through the identity."""
+"""Matrix of sources, codecs and containers: the identity preserves every kind of source."""
 
 import os
 import random
@@ -84,7 +84,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_source_comes_back(tmp_path: Path, street: list[NDArray[np.uint8]], case: Case) -> None:
+def test_every_source_is_preserved(tmp_path: Path, street: list[NDArray[np.uint8]], case: Case) -> None:
     height, width = case.size
     frames = [np.ascontiguousarray(np.pad(f, ((0, max(0, height - 144)), (0, 0), (0, 0)), "wrap")) for f in street]
     source = write(tmp_path / f"source{case.suffix}", [f[:height, :width] for f in frames], **case.how)
@@ -110,8 +110,8 @@ def test_every_source_comes_back(tmp_path: Path, street: list[NDArray[np.uint8]]
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "prores"])
-def test_ten_bits_are_kept_when_asked(tmp_path: Path, codec: Any) -> None:
-    """A ramp finer than 8 bits: 10 bits keep more of its levels than 8 could."""
+def test_ten_bits_are_kept_on_request(tmp_path: Path, codec: Any) -> None:
+    """Ten bits keep more levels of a fine ramp than 8 bits could."""
     ramp = np.linspace(20000, 24000, 256).round().astype(np.uint16)
     pixels = np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (64, 256, 3)))
     source = tmp_path / "source.mkv"
@@ -136,7 +136,7 @@ def test_ten_bits_are_kept_when_asked(tmp_path: Path, codec: Any) -> None:
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "prores", "ffv1"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_every_codec_in_every_container(make_video: MakeVideo, tmp_path: Path, codec: Any, suffix: str) -> None:
-    """The frames come back with their times, or one clear line says before any work which container to take."""
+    """Frames keep their times, or an error before the work names a suitable container."""
     source, output = make_video(size=(64, 64), audio=False), tmp_path / f"out{suffix}"
     settings = TranslateSettings(codec=codec, batch_size=4)
     translator = Translator(None, device="cpu")
@@ -171,8 +171,10 @@ def test_the_output_is_as_long_as_the_source(
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9"])
-def test_very_short_videos_whatever_the_memory_held_before(make_video: MakeVideo, tmp_path: Path, codec: str) -> None:
-    """x265 takes the decoding times of one or two frames from memory that it never wrote."""
+def test_very_short_videos_do_not_depend_on_uninitialised_memory(
+    make_video: MakeVideo, tmp_path: Path, codec: str
+) -> None:
+    """x265 reads the decoding times of one or two frames from uninitialised memory."""
     pairs = [(make_video(f"{n}.mp4", stamps=range(0, n * 512, 512)), tmp_path / f"out{n}.mp4") for n in (1, 2)]
     script = """
 import sys
@@ -209,7 +211,7 @@ def test_colours_stay_in_their_place(tmp_path: Path, codec: Any) -> None:
     assert abs(phase * 16 / (2 * np.pi)) < 0.1  # pixels; half a pixel where the place is wrong
 
 
-def test_transparency_is_told(tmp_path: Path) -> None:
+def test_lost_transparency_is_reported(tmp_path: Path) -> None:
     source, output = tmp_path / "source.mov", tmp_path / "out.mp4"
     with av.open(str(source), "w") as container:
         stream: Any = container.add_stream("qtrle", rate=25)
@@ -224,8 +226,8 @@ def test_transparency_is_told(tmp_path: Path) -> None:
         assert np.abs(next(iter(reader)).pixels.astype(int) - 160).max() <= 2
 
 
-def test_a_file_that_is_cut_off_is_told_before_any_work(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
-    """An index at its front still names what is lost; what is there is translated."""
+def test_a_truncated_file_is_reported_before_the_work(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
+    """An index at its start still lists the lost frames; the present ones are translated."""
     source = write(tmp_path / "source.mp4", street, options={"crf": "20", "g": "1", "bf": "0"})
     whole = tmp_path / "whole.mp4"
     Translator(None, device="cpu").translate_video(
@@ -286,7 +288,7 @@ def test_high_dynamic_range_becomes_standard(tmp_path: Path) -> None:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     report = Translator(None, device="cpu").translate_video(source, output, to="b")
-    assert "the source has a high dynamic range: it is tone-mapped to standard" in report.notices
+    assert "the source has a high dynamic range: it is tone-mapped to the standard range" in report.notices
     with VideoReader(output) as reader:
         shown = next(iter(reader)).pixels
     assert 190 < shown[32, 32].mean() < 245
@@ -336,8 +338,8 @@ def test_a_comparison_has_the_source_at_the_left(make_video: MakeVideo, tmp_path
         assert np.abs(a.pixels.astype(int) - b.pixels[:, 64:]).mean() > 20
 
 
-def test_a_lost_frame_is_concealed_and_told(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
-    """Frames whose data are gone keep their place and time, and show their neighbour."""
+def test_a_lost_frame_is_concealed_and_reported(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
+    """Lost frames keep their time and show the nearest frame."""
     source = write(tmp_path / "source.mkv", street, options={"crf": "8", "g": "1", "bf": "0"})
     damaged, output = tmp_path / "damaged.mkv", tmp_path / "out.mp4"
     with av.open(str(source)) as before, av.open(str(damaged), "w") as after:
@@ -382,8 +384,8 @@ def containers(street: list[NDArray[np.uint8]], folder: Path) -> Iterator[tuple[
         yield suffix, write(folder / f"good{suffix}", small, **how).read_bytes()  # type: ignore[arg-type]
 
 
-def test_hundreds_of_spoilt_files(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
-    """Each gives a good output or one clear error; nothing else is left."""
+def test_hundreds_of_damaged_files(tmp_path: Path, street: list[NDArray[np.uint8]]) -> None:
+    """Each gives a good output or a one-line error, and leaves no other file."""
     rng = random.Random(0)
     translator = Translator(None, device="cpu")
     settings = TranslateSettings(preset="ultrafast")

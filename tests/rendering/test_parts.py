@@ -1,4 +1,4 @@
-"""Parts of a long video, made apart from each other and in any order, are the whole."""
+"""Parts of a long video, rendered separately in any order, give the whole."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def pictures_of(path: Path) -> list[tuple[int, bytes]]:
         return [(frame.pts, frame.pixels.tobytes()) for frame in reader]
 
 
-def test_parts_in_any_order_are_the_whole(long: Path, bundle: Bundle, tmp_path: Path) -> None:
+def test_parts_in_any_order_give_the_whole(long: Path, bundle: Bundle, tmp_path: Path) -> None:
     translator = Translator(bundle, device="cpu")
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
     translator.translate_video(long, whole, to="b", settings=FAST)
@@ -55,7 +55,7 @@ def test_parts_in_any_order_are_the_whole(long: Path, bundle: Bundle, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "out.mp4", "whole.mp4"]
 
 
-def test_what_is_finished_otherwise_than_promised_is_not_split(long: Path, tmp_path: Path) -> None:
+def test_work_that_differs_from_the_index_is_not_split(long: Path, tmp_path: Path) -> None:
     translator, settings, output = Translator(None, device="cpu"), TranslateSettings(), tmp_path / "out.mp4"
     key = translator.key("b", settings)
     with pytest.raises(Interrupted):
@@ -76,8 +76,8 @@ def test_short_videos_and_wrong_containers_are_not_split(make_video: MakeVideo, 
         split(long, tmp_path / "out.webm", settings=FAST)
 
 
-def test_work_of_another_key_is_never_seen(tmp_path: Path) -> None:
-    """Two commands that fight for one output may waste work, but never mix it."""
+def test_work_with_another_key_is_ignored(tmp_path: Path) -> None:
+    """Two commands with the same output may waste work, but never mix it."""
     first = share_work(tmp_path / "out.mp4", {"model": 1})
     first.segment(0).write_bytes(b"of model 1")
     first.record(0, Record(stamps=(1, 2), regular=True))
@@ -87,7 +87,7 @@ def test_work_of_another_key_is_never_seen(tmp_path: Path) -> None:
         assert work.finished() == 0
 
 
-def test_segments_behind_a_gap_go_with_their_records(tmp_path: Path) -> None:
+def test_segments_after_a_gap_are_deleted_with_their_records(tmp_path: Path) -> None:
     work = share_work(tmp_path / "out.mp4", {})
     for index in (0, 1, 3):
         work.segment(index).write_bytes(b"x")

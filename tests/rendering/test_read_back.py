@@ -1,4 +1,4 @@
-"""What an output is said to hold can be read from it again; what is lost is said before the work."""
+"""Everything that is carried over can be read back; losses are reported before the work."""
 
 import subprocess
 from fractions import Fraction
@@ -53,7 +53,7 @@ def with_data(source: Path, path: Path, codec: str) -> Path:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 @pytest.mark.parametrize(("codec", "name"), [("timed_id3", "timed_id3"), ("klv", "klv"), ("scte_35", "bin_data")])
-def test_data_that_no_reader_finds_again_is_left_out_and_told(
+def test_data_that_cannot_be_read_back_is_left_out_and_reported(
     tmp_path: Path, codec: str, name: str, suffix: str
 ) -> None:
     plain = make(tmp_path / "plain.ts", "-c:v", "mpeg2video", "-c:a", "mp2")
@@ -68,7 +68,7 @@ def test_data_that_no_reader_finds_again_is_left_out_and_told(
         assert [stream.type for stream in file.streams] == ["video", "audio"]
 
 
-def test_data_that_readers_find_stay(tmp_path: Path) -> None:
+def test_data_that_can_be_read_back_is_kept(tmp_path: Path) -> None:
     plain = make(tmp_path / "plain.mp4", "-c:v", "mpeg4", "-c:a", "aac")
     source, output = with_data(plain, tmp_path / "source.mp4", "bin_data"), tmp_path / "out.mp4"
     assert translate(source, output).notices == ()
@@ -95,7 +95,7 @@ GERMAN, CHINESE = {"deu", "ger"}, {"zho", "chi"}
         (".mov", "forced, hearing_impaired of stream 2 (audio, opus); tag MYTAG of the file"),
     ],
 )
-def test_labels_come_along_or_are_told(tmp_path: Path, suffix: str, lost: str) -> None:
+def test_labels_are_kept_or_reported(tmp_path: Path, suffix: str, lost: str) -> None:
     source, output = make(tmp_path / "source.mkv", *LABELS), tmp_path / f"out{suffix}"
     settings = VP9 if suffix == ".webm" else FAST
     container = {".mkv": "matroska"}.get(suffix, suffix[1:])
@@ -116,7 +116,7 @@ def test_labels_come_along_or_are_told(tmp_path: Path, suffix: str, lost: str) -
         assert {key.lower() for key in file.metadata}.isdisjoint({"mytag"}) == ("MYTAG" in lost)
 
 
-def test_a_language_that_quicktime_does_not_know_is_told(tmp_path: Path) -> None:
+def test_a_language_unknown_to_quicktime_is_reported(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:a", "language=mri")
     labels = "labels that mov cannot hold are left out: language mri of stream 1 (audio, aac)"
     assert foresee(source, tmp_path / "out.mov", FAST) == [labels]
@@ -124,7 +124,7 @@ def test_a_language_that_quicktime_does_not_know_is_told(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("language", ["swe", "hrv", "fra", "ces", "jpn"])
-def test_a_language_survives_a_way_through_quicktime(tmp_path: Path, language: str) -> None:
+def test_a_language_survives_quicktime(tmp_path: Path, language: str) -> None:
     source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:a", f"language={language}")
     for before, after in ((source, tmp_path / "one.mov"), (tmp_path / "one.mov", tmp_path / "two.mp4")):
         assert [notice for notice in translate(before, after).notices if notice.startswith("labels")] == []
@@ -161,7 +161,7 @@ def covers(path: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("codec", ["png", "mjpeg"])
 @pytest.mark.parametrize("before", [".mkv", ".mp4"])
-def test_a_cover_picture_stays_one(tmp_path: Path, before: str, codec: str) -> None:
+def test_a_cover_picture_stays_a_cover(tmp_path: Path, before: str, codec: str) -> None:
     source = with_cover(tmp_path / f"source{before}", codec)
     drawn = source.with_suffix(".png" if codec == "png" else ".jpg").read_bytes()
     assert covers(source) == [drawn]

@@ -105,9 +105,7 @@ def test_timestamps_and_sound_survive_exactly(
     assert names(tmp_path) == [output.name, source.name]
 
 
-def test_matroska_is_told_to_round_and_keeps_its_own_times(
-    make_video: MakeVideo, identity: Translator, tmp_path: Path
-) -> None:
+def test_rounding_by_matroska_is_reported(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
     source = make_video(audio=False)
     first, second = tmp_path / "first.mkv", tmp_path / "second.mkv"
     report = identity.translate_video(source, first, to="b", settings=FAST)
@@ -118,7 +116,9 @@ def test_matroska_is_told_to_round_and_keeps_its_own_times(
     assert times(second) == times(first)
 
 
-def test_a_delay_that_the_container_forces_is_told(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
+def test_a_delay_forced_by_the_container_is_reported(
+    make_video: MakeVideo, identity: Translator, tmp_path: Path
+) -> None:
     """AAC in mp4 starts before 0; Matroska delays everything instead."""
     source = make_video()
     report = identity.translate_video(source, tmp_path / "out.mkv", to="b", settings=FAST)
@@ -136,7 +136,7 @@ def test_a_source_from_before_zero_is_delayed_as_a_whole(
     report = identity.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
     delay = -times(source)[0]
     assert report.notices == (
-        f"all times are {float(delay):.3f} s later, for this container cannot hold times before 0",
+        f"all times are {float(delay):.3f} s later, because this container cannot hold negative times",
     )
     assert times(tmp_path / "out.mp4") == [time + delay for time in times(source)]
     for (_, before), (_, after) in zip(other_packets(source), other_packets(tmp_path / "out.mp4"), strict=True):
@@ -161,7 +161,7 @@ def late_clock(source: Path, path: Path, *, start: int) -> Path:
     return path
 
 
-def test_metadata_languages_chapters_and_subtitles_come_along(
+def test_metadata_languages_chapters_and_subtitles_are_kept(
     make_video: MakeVideo, identity: Translator, tmp_path: Path
 ) -> None:
     source = with_extras(make_video(), tmp_path / "extras.mkv")
@@ -179,7 +179,9 @@ def test_metadata_languages_chapters_and_subtitles_come_along(
         assert titles == ["One", "Two"]
 
 
-def test_what_the_container_cannot_hold_is_told(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
+def test_streams_that_the_container_cannot_hold_are_reported(
+    make_video: MakeVideo, identity: Translator, tmp_path: Path
+) -> None:
     source = with_extras(make_video(), tmp_path / "extras.mkv")
     report = identity.translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
     assert report.notices == (
@@ -249,7 +251,7 @@ def test_the_identity_is_visually_lossless_and_shifts_no_colour(
     assert np.abs(before.mean(axis=(0, 1, 2)) - after.mean(axis=(0, 1, 2))).max() < 0.7
 
 
-def test_pixel_aspect_is_kept_and_seen(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
+def test_the_pixel_aspect_ratio_is_kept(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
     source = make_video(aspect=Fraction(4, 3))
     Translator(bundle, device="cpu").translate_video(source, tmp_path / "out.mp4", to="b", settings=FAST)
     with VideoReader(tmp_path / "out.mp4") as reader:
@@ -274,8 +276,8 @@ def test_a_model_translates_every_frame_of_a_video(make_video: MakeVideo, bundle
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduling policies here")
-def test_no_thread_is_left_a_real_time_one(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
-    """SVT-AV1 makes them so wherever it is opened: when it is tried, for each segment, and for the header."""
+def test_no_thread_keeps_real_time_priority(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
+    """SVT-AV1 sets it whenever it is opened: for the trial, each segment and the header."""
     before = os.sched_getscheduler(0)
     settings = TranslateSettings(codec="av1", preset="12")
     identity.translate_video(make_video(), tmp_path / "out.mkv", to="b", settings=settings)
@@ -305,7 +307,7 @@ def test_a_folder_of_images_is_a_source(identity: Translator, tmp_path: Path) ->
         ("x" * 300 + ".mp4", False, "cannot write .*: File name too long"),
     ],
 )
-def test_an_output_that_must_not_be_written_is_refused(
+def test_an_output_that_must_not_be_written_is_an_error(
     make_video: MakeVideo, identity: Translator, tmp_path: Path, output: str, overwrite: bool, message: str
 ) -> None:
     source = make_video()
@@ -323,7 +325,7 @@ def test_an_output_that_must_not_be_written_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_unwritable_folder_is_told(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error(make_video: MakeVideo, identity: Translator, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     with pytest.raises(OutputError, match="Permission denied"):
@@ -338,7 +340,9 @@ def test_overwriting_replaces(make_video: MakeVideo, identity: Translator, tmp_p
 
 
 @pytest.mark.parametrize("content", [b"", b"just a text", None])
-def test_a_source_that_is_no_video_leaves_nothing(identity: Translator, tmp_path: Path, content: bytes | None) -> None:
+def test_a_source_that_is_not_a_video_leaves_no_file(
+    identity: Translator, tmp_path: Path, content: bytes | None
+) -> None:
     source = tmp_path / "source.mp4"
     if content is not None:
         source.write_bytes(content)
@@ -369,12 +373,12 @@ def test_a_transform_that_loses_frames_is_an_error(make_video: MakeVideo, tmp_pa
     def losing(frames: Iterator[Frame], info: StreamInfo) -> Iterator[NDArray[np.uint8]]:
         return (frame.pixels for frame in list(frames)[:-1])
 
-    with pytest.raises(RuntimeError, match="gave 19 pictures for 20 frames"):
+    with pytest.raises(RuntimeError, match="returned 19 pictures for 20 frames"):
         render(make_video(), tmp_path / "out.mp4", Transform(losing), settings=FAST)
     assert names(tmp_path) == ["source.mp4"]
 
 
-def test_a_damaged_source_gives_what_can_be_decoded(
+def test_a_damaged_source_gives_its_decodable_frames(
     make_video: MakeVideo, identity: Translator, tmp_path: Path
 ) -> None:
     source = make_video(stamps=range(0, 60 * 512, 512))

@@ -1,4 +1,4 @@
-"""Whatever happens in the middle of a conversion, repeating the command gives the uninterrupted result."""
+"""After any interruption, repeating the command gives the uninterrupted result."""
 
 import os
 import random
@@ -39,7 +39,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
 @pytest.mark.parametrize("smoothing", [False, True])
-def test_an_interrupted_conversion_goes_on(
+def test_an_interrupted_conversion_continues(
     make_video: MakeVideo, bundle: Bundle, tmp_path: Path, codec: str, smoothing: bool
 ) -> None:
     source = make_video(stamps=LONG, size=(64, 64))  # below 64 pixels x265 itself gives another result each time
@@ -61,7 +61,7 @@ def test_an_interrupted_conversion_goes_on(
     assert names(tmp_path) == ["out.mkv", "source.mp4", "whole.mkv"]
 
 
-def test_what_was_concealed_before_is_told_after_resuming(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_frames_concealed_before_an_interruption_are_reported(make_video: MakeVideo, tmp_path: Path) -> None:
     source, damaged = make_video(stamps=LONG, size=(48, 64), audio=False), tmp_path / "damaged.mkv"
     with av.open(str(source)) as before, av.open(str(damaged), "w") as after:
         target = after.add_stream_from_template(before.streams.video[0])
@@ -81,7 +81,9 @@ def test_what_was_concealed_before_is_told_after_resuming(make_video: MakeVideo,
     assert frames_of(tmp_path / "out.mp4") == frames_of(tmp_path / "whole.mp4")
 
 
-def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
+def test_work_with_other_settings_is_deleted_and_reported(
+    make_video: MakeVideo, bundle: Bundle, tmp_path: Path
+) -> None:
     source, output = make_video(stamps=LONG, size=(32, 32)), tmp_path / "out.mp4"
     translator = Translator(bundle, device="cpu")
     with pytest.raises(Interrupted):
@@ -89,14 +91,14 @@ def test_work_of_other_settings_is_dropped_and_told(make_video: MakeVideo, bundl
     said: list[str] = []
     report = translator.translate_video(source, output, to="a", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert said == ["unfinished work of another source, model or settings was dropped"]
+    assert said == ["unfinished work was deleted, because the source, the model or the settings changed"]
     fresh = tmp_path / "fresh.mp4"
     translator.translate_video(source, fresh, to="a", settings=FAST)
     assert frames_of(output) == frames_of(fresh)
 
 
-def test_work_of_a_source_that_was_changed_in_place_is_dropped_and_told(tmp_path: Path) -> None:
-    """Where its size and its fingerprint stay the same; what only the precision of its time loses is kept."""
+def test_work_on_a_source_changed_in_place_is_deleted_and_reported(tmp_path: Path) -> None:
+    """Its size and fingerprint stay the same; a difference within the resolution of its time is ignored."""
     source, output = raw_video(tmp_path / "in" / "r.avi"), tmp_path / "out.mp4"
     os.utime(source, ns=(0, 1_700_000_001_123_456_789))
     translator = Translator(None, device="cpu")
@@ -109,12 +111,12 @@ def test_work_of_a_source_that_was_changed_in_place_is_dropped_and_told(tmp_path
     said: list[str] = []
     report = translator.translate_video(source, output, to="b", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert "unfinished work of another source, model or settings was dropped" in said
+    assert "unfinished work was deleted, because the source, the model or the settings changed" in said
     translator.translate_video(source, tmp_path / "fresh.mp4", to="b", settings=FAST)
     assert frames_of(output) == frames_of(tmp_path / "fresh.mp4")
 
 
-def test_another_container_takes_over_the_work(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
+def test_another_container_continues_the_work(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
     source = make_video(stamps=LONG, size=(32, 32), audio=False)
     translator = Translator(bundle, device="cpu")
     with pytest.raises(Interrupted):
@@ -124,14 +126,14 @@ def test_another_container_takes_over_the_work(make_video: MakeVideo, bundle: Bu
     assert len(frames_of(tmp_path / "out.mkv")) == len(LONG)
 
 
-def test_two_at_once_on_one_output_is_refused(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_two_processes_cannot_write_one_output(make_video: MakeVideo, tmp_path: Path) -> None:
     source, output = make_video(), tmp_path / "out.mp4"
-    with open_work(output, {}), pytest.raises(OutputError, match="another recycle is at work on"):
+    with open_work(output, {}), pytest.raises(OutputError, match="another recycle process is writing"):
         Translator(None, device="cpu").translate_video(source, output, to="b", settings=FAST)
 
 
 def test_a_full_disk_keeps_the_finished_segments(make_video: MakeVideo, tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk: the joined file is larger than any segment."""
+    """A file size limit simulates the disk: the joined file is larger than any segment."""
     source, output = make_video(stamps=LONG, size=(96, 128)), tmp_path / "out.mp4"
     script = f"""
 import resource, signal, sys
@@ -163,7 +165,7 @@ except OutputError as error:
     assert names(tmp_path) == ["out.mp4", "source.mp4"]
 
 
-def test_a_source_that_is_damaged_beyond_use_leaves_nothing(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_a_source_with_too_much_damage_leaves_no_file(make_video: MakeVideo, tmp_path: Path) -> None:
     source = make_video(stamps=LONG, size=(96, 128), audio=False)
     data = bytearray(source.read_bytes())
     start, stop = data.index(b"mdat") + 1500, len(data) - 100
@@ -177,7 +179,7 @@ def test_a_source_that_is_damaged_beyond_use_leaves_nothing(make_video: MakeVide
 
 
 def test_ten_kills_change_nothing(make_video: MakeVideo, bundle: Bundle, tmp_path: Path) -> None:
-    """The real command, killed at ten random moments of one conversion; then left alone."""
+    """The real command, killed at ten random moments of one conversion, then run to its end."""
     source = make_video(stamps=range(0, 8 * SEGMENT * 512, 512), size=(96, 128))
     save_bundle(bundle, tmp_path / "model")
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
@@ -215,7 +217,7 @@ def _running(work: Path, before: int, kills: int) -> bool:
     return kills % 2 == 0 or len(list(work.glob("*.segment"))) > before
 
 
-def test_an_output_that_appears_meanwhile_is_kept_and_the_work_too(make_video: MakeVideo, tmp_path: Path) -> None:
+def test_an_output_created_by_another_process_is_kept_with_the_work(make_video: MakeVideo, tmp_path: Path) -> None:
     source, output = make_video(stamps=LONG, size=(32, 32)), tmp_path / "out.mp4"
     translator = Translator(None, device="cpu")
 
@@ -223,7 +225,7 @@ def test_an_output_that_appears_meanwhile_is_kept_and_the_work_too(make_video: M
         if isinstance(event, Progress) and event.done == SEGMENT:
             output.write_bytes(b"precious")
 
-    with pytest.raises(OutputError, match="has appeared meanwhile"):
+    with pytest.raises(OutputError, match="was created by another process meanwhile"):
         translator.translate_video(source, output, to="b", settings=FAST, job=Job(another))
     assert output.read_bytes() == b"precious"
     report = translator.translate_video(source, output, to="b", settings=FAST, overwrite=True)

@@ -1,4 +1,4 @@
-"""Every sound that FFmpeg encodes here, in every layout, goes into every container: whole, or left out and told."""
+"""Every audio codec and layout goes into every container completely, or is reported as left out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ GROUPS = 4
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_every_sound_goes_into_every_container_or_is_told_before_the_work(tmp_path: Path, group: int) -> None:
+def test_every_sound_is_kept_or_reported_before_the_work(tmp_path: Path, group: int) -> None:
     tried = 0
     for sound in sources(tmp_path, ENCODERS[group::GROUPS]):
         for container in sorted(set(CONTAINERS.values())):

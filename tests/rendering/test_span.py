@@ -1,4 +1,4 @@
-"""The parts of a video that a preview and a trial take, whenever its clock begins."""
+"""The parts of a video for previews and speed measurements, wherever its clock starts."""
 
 import subprocess
 from fractions import Fraction
@@ -20,7 +20,7 @@ SUFFIXES = [".mkv", ".webm", ".nut", ".avi", ".asf", ".flv", ".ts", ".m2ts", ".m
 
 
 def record(path: Path, *, seconds: int, offset: int) -> Path:
-    """A video of 10 frames per second without sound whose clock begins at about `offset` seconds."""
+    """A video of 10 frames per second without sound whose clock starts at about `offset` seconds."""
     codec = {".webm": "libvpx", ".ogg": "libtheora", ".asf": "mpeg4"}.get(path.suffix, "libx264")
     speed = {"libvpx": ("-deadline", "realtime"), "libx264": ("-preset", "ultrafast")}.get(codec, ())
     source = ("-f", "lavfi", "-i", f"testsrc2=s=64x48:r=10:d={seconds}")
@@ -64,7 +64,7 @@ def test_a_preview_of_a_short_video_is_all_of_it(tmp_path: Path, suffix: str, of
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".nut", ".asf", ".ts", ".mp4", ".dash.mp4", ".flv"])
-def test_a_late_clock_makes_no_video_longer(tmp_path: Path, suffix: str) -> None:
+def test_a_late_clock_does_not_lengthen_a_video(tmp_path: Path, suffix: str) -> None:
     source = record(tmp_path / f"source{suffix}", seconds=12, offset=60)
     info = probe(source, cuts=False)
     assert info.duration_seconds == pytest.approx(12, abs=0.2)
@@ -73,7 +73,7 @@ def test_a_late_clock_makes_no_video_longer(tmp_path: Path, suffix: str) -> None
 
 
 @pytest.mark.parametrize(("suffix", "offset"), [(".ts", 5), (".mkv", 60)])
-def test_the_speed_is_measured_whenever_the_clock_begins(tmp_path: Path, suffix: str, offset: int) -> None:
+def test_the_speed_is_measured_wherever_the_clock_starts(tmp_path: Path, suffix: str, offset: int) -> None:
     (tmp_path / "in").mkdir()
     record(tmp_path / "in" / f"late{suffix}", seconds=3, offset=offset)
     task = Folder(tmp_path / "in", tmp_path / "out", Translator(None, device="cpu"), "b", FAST)

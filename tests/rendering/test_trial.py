@@ -1,4 +1,4 @@
-"""What cannot go into an output is known before the work; what fails in spite of that costs no picture."""
+"""Streams that an output cannot hold are known before the work; later failures never lose the video."""
 
 import gc
 import json
@@ -83,7 +83,7 @@ RECORDINGS = {
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_sound_without_a_layout_is_heard_in_the_output(tmp_path: Path, name: str, suffix: str) -> None:
-    """As cameras write it in AVI and WMV: the number of channels is known, and not which they are."""
+    """As in AVI and WMV files of cameras, which state only the number of channels."""
     source, output = make(tmp_path / name, *RECORDINGS[name]), tmp_path / f"out{suffix}"
     with av.open(str(source)) as file:
         layout, channels = file.streams.audio[0].layout.name, file.streams.audio[0].channels
@@ -110,8 +110,8 @@ def test_sound_at_any_rate_is_heard_in_the_output(tmp_path: Path, rate: int, suf
     assert pitch(samples(tmp_path / f"o{suffix}")) == pytest.approx(440, abs=4)
 
 
-def test_a_stream_that_only_the_end_of_the_file_refuses_is_told_before_the_work(tmp_path: Path) -> None:
-    """Sound of twelve channels of no known place: mp4 takes it until its last byte."""
+def test_a_stream_rejected_at_the_end_of_the_file_is_reported_before_the_work(tmp_path: Path) -> None:
+    """Sound with twelve unnamed channels: the mp4 muxer rejects it only when the file is closed."""
     sound = "anoisesrc=amplitude=0.1:sample_rate=48000"
     wide = ("-filter:a", "pan=12c|" + "|".join(f"c{n}=c0" for n in range(12)), "-c:a", "pcm_s16le")
     source = make(tmp_path / "source.nut", "-c:v", "mjpeg", *wide, sound=sound)
@@ -134,8 +134,8 @@ def test_a_stream_that_only_the_end_of_the_file_refuses_is_told_before_the_work(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
-def test_sound_whose_channels_have_an_order_of_their_own_is_copied_or_told(tmp_path: Path, suffix: str) -> None:
-    """As film and broadcast order them. PyAV frees such a layout twice, and the process ends."""
+def test_sound_with_a_custom_channel_order_is_copied_or_reported(tmp_path: Path, suffix: str) -> None:
+    """As in film and broadcast. PyAV frees such a layout twice, which would end the process."""
     swapped = ("-filter:a", "aformat=channel_layouts=stereo,channelmap=0|1:FR+FL", "-c:a", "pcm_s16le")
     source, output = make(tmp_path / "source.mov", "-c:v", "mjpeg", *swapped), tmp_path / f"out{suffix}"
     settings = TranslateSettings(codec="vp9", preset="8") if suffix == ".webm" else FAST
@@ -149,8 +149,8 @@ def test_sound_whose_channels_have_an_order_of_their_own_is_copied_or_told(tmp_p
             assert [bytes(p) for p in after.demux(audio=0)] == [bytes(p) for p in before.demux(audio=0)]
 
 
-def test_sound_that_changes_on_the_way_is_converted_to_its_end(tmp_path: Path) -> None:
-    """As where recordings were joined: at first mono, then stereo at another rate."""
+def test_sound_that_changes_its_format_is_converted_completely(tmp_path: Path) -> None:
+    """As in concatenated recordings: first mono, then stereo at another rate."""
     parts = [
         make(tmp_path / f"{n}.ts", "-c:v", "mpeg2video", "-c:a", "mp2", "-ac", str(channels), "-ar", str(rate))
         for n, (channels, rate) in enumerate([(1, 32000), (2, 48000)])
@@ -181,7 +181,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_timecode_comes_along(tmp_path: Path, name: str, suffix: str) -> None:
+def test_a_timecode_is_kept(tmp_path: Path, name: str, suffix: str) -> None:
     code = ("-metadata:s:v", "timecode=01:02:03:04") if name.endswith("mkv") else ("-timecode", "01:02:03:04")
     source = make(tmp_path / name, *SOURCES[name], *code)
     output = tmp_path / f"out{suffix}"
@@ -226,19 +226,17 @@ def test_drop_frame_timecode_counts_every_frame_once(first: int, frames: int) ->
     assert advance(written(first), frames, Fraction(30000, 1001)) == written(first + frames)
 
 
-def test_a_timecode_that_cannot_be_counted_on_is_left_out_of_a_part_and_told(tmp_path: Path) -> None:
+def test_an_invalid_timecode_is_left_out_of_a_part_and_reported(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mkv", "-c:v", "mpeg4", "-c:a", "aac", "-metadata:s:v", "timecode=noon")
     report = translate(source, tmp_path / "part.mkv", span=parse_span("0.2", None))
-    assert of_streams(report) == [
-        "the timecode noon is left out: it does not say at which time a part of the file begins"
-    ]
+    assert of_streams(report) == ["the timecode noon is left out: it cannot be advanced to the start of the part"]
     assert timecode_of(tmp_path / "part.mkv") is None
     report = translate(source, tmp_path / "whole.mov")
     assert of_streams(report) == ["the timecode noon is left out: it cannot be held by mov"]
 
 
 def spoil_late(source: Path, path: Path, change: Callable[[int, bytes], bytes]) -> Path:
-    """`source` with the data of its sound changed, which is told the number of each packet."""
+    """`source` with the data of its sound changed by a function that receives the number of each packet."""
     with av.open(str(source)) as before, av.open(str(path), "w") as after:
         targets = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
         count = 0
@@ -270,7 +268,7 @@ def second_sound(path: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 def test_a_stream_that_cannot_be_copied_to_its_end_is_converted(tmp_path: Path, two_sounds: Path, suffix: str) -> None:
-    """One packet, seconds after the trial's, that mp4 refuses; the picture and the other sound are whole."""
+    """The mp4 muxer rejects one packet after those of the trial; video and other sound are complete."""
 
     def another(number: int, data: bytes) -> bytes:
         """The packet as one of a second programme, by its `substreamid` (ETSI TS 102 366, E.1.2.2)."""
@@ -286,7 +284,7 @@ def test_a_stream_that_cannot_be_copied_to_its_end_is_converted(tmp_path: Path, 
     assert second_sound(output) == second_sound(source)
 
 
-def test_a_stream_that_is_lost_costs_no_picture_and_the_exit_code_tells(
+def test_a_lost_stream_keeps_the_video_and_sets_the_exit_code(
     tmp_path: Path, two_sounds: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(0)
@@ -324,8 +322,8 @@ def test_a_stream_that_is_lost_costs_no_picture_and_the_exit_code_tells(
         assert second_sound(output) == second_sound(bad)
 
 
-def test_a_run_foresees_what_becomes_of_its_test_clips(tmp_path: Path) -> None:
-    """Before training, which takes hours."""
+def test_a_run_predicts_the_notices_of_its_test_clips(tmp_path: Path) -> None:
+    """They are reported before training, which takes hours."""
     clip = make(tmp_path / "clip.wmv", "-c:v", "wmv2", "-c:a", "wmav2")
     footage = {"a": [clip], "b": [clip], "test_a": [clip]}
     task = parse_pipeline({"footage": footage, "translate": {"codec": "vp9"}}, where="test")

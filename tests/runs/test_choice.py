@@ -90,7 +90,7 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
 
     file.write_text(file.read_text().replace("width = 16", "width = 12", 1))
     error = recycle(*command, code=1)
-    assert "width = 16, the pipeline now says 12; put it back, or give another --out" in error
+    assert "width = 16, the pipeline now says 12; restore that setting, or give another --out" in error
 
 
 def test_a_plan_writes_nothing_and_is_a_file_to_edit_and_train_with(

@@ -144,8 +144,10 @@ def test_grey_levels_keep_their_meaning_on_either_side() -> None:
 
 def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_changes_nothing_for_it() -> None:
     near, far = (choose(Survey(SMALL, SMALL, gap, al), TWO_CORES) for gap, al in ((0.3, 0.7), (0.9, 0.02)))
-    assert "# The sides are clearly apart (gap 0.30; 1 is unrelated footage) and much alike in layout" in near.toml()
-    warning = "Footage so different may have no true counterparts"
+    assert (
+        "# The domains are clearly apart (gap 0.30; 1 is unrelated footage) and very similar in layout" in near.toml()
+    )
+    warning = "Footage this different may have no true counterparts"
     assert warning not in near.toml()
     assert f"# {warning}" in far.toml()
     assert far.pipeline == near.pipeline

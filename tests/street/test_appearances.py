@@ -1,4 +1,4 @@
-"""All appearances show the same moments, and no map of colours leads from day to night."""
+"""All appearances show the same moments, and no colour mapping converts day to night."""
 
 from dataclasses import replace
 from functools import cache
@@ -101,7 +101,7 @@ def test_night_is_dark_but_not_black(day: np.ndarray, night: np.ndarray, masks: 
 def test_a_closed_blind_by_day_is_a_dark_window_by_night(
     day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
 ) -> None:
-    """Which windows are dark follows from what they look like by day: a linear rule tells most of them."""
+    """The appearance of windows by day determines which are dark: a linear rule predicts most of them."""
     window = inside(masks["window"])
     around = [np.roll(day, (dy, dx), (1, 2))[window] for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     looks = np.concatenate([*around, np.ones((window.sum(), 1))], axis=1)
@@ -120,7 +120,7 @@ def codes(frames: np.ndarray, bits: int = 5) -> np.ndarray:
 def test_the_best_map_of_colours_misses_the_night(
     day: np.ndarray, night: np.ndarray, masks: dict[str, np.ndarray]
 ) -> None:
-    """Even fitted to the very frames it is tried on, and all the more on another film."""
+    """Even if it is fitted to the tested frames, and more so on another film."""
     size = 1 << 15
     known = codes(day).ravel()
     count = np.bincount(known, minlength=size)
@@ -146,14 +146,14 @@ def test_the_best_map_of_colours_misses_the_night(
     ],
 )
 def test_classes_share_colours_by_day(one: str, other: str, day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
-    """A good part of one class has a colour that the other class has more than a handful of times."""
+    """Much of one class has a colour that also occurs often in the other class."""
     first, second = codes(day, 4)[inside(masks[one])], codes(day, 4)[inside(masks[other])]
     common = np.bincount(first, minlength=1 << 12) >= 10
     assert common[second].mean() > 0.25
 
 
-def test_what_moves_moves_in_every_appearance_alike() -> None:
-    """Where vehicles and people move between two frames, every look changes there and much less elsewhere."""
+def test_motion_is_the_same_in_every_appearance() -> None:
+    """Every appearance changes where vehicles and people move between two frames, and much less elsewhere."""
     for start in FILM.cuts():
         labels = [FILM.frame(start + k, "labels").astype(int) for k in (10, 12)]
         moving = np.zeros(labels[0].shape[:2], bool)
@@ -176,8 +176,8 @@ def paleness(frames: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scene", range(3))
-def test_no_look_moves_a_label(scene: int) -> None:
-    """Whatever stands still is painted with the same classes and glows in every look; what moves has none."""
+def test_no_appearance_changes_a_label(scene: int) -> None:
+    """Static parts have the same classes and glows in every appearance; moving parts have none."""
     plain = make_scene(5, scene, 160 / 96)
     codes = [layer.pixels[..., 3] for layer in make_layers(plain, 96)]
     for appearance in ("sunset", "rain", "snow"):
@@ -228,7 +228,7 @@ def test_snow_lies_on_the_ground_on_roofs_and_on_trees(day: np.ndarray, masks: d
     assert paleness(snow)[wall].mean() < 0.8 * paleness(day)[wall].mean()
 
 
-def test_flakes_fall(masks: dict[str, np.ndarray]) -> None:
+def test_snowflakes_fall(masks: dict[str, np.ndarray]) -> None:
     """Against the sky: the picture of the next moment fits better when it is moved down than when it is moved up."""
     film = Street(seed=0, width=320, height=192, fps=48, seconds=5)
     one, other = (luma(film.frame(index, "snow").astype(float)) for index in (20, 21))
@@ -250,7 +250,7 @@ def test_the_thermal_picture_is_grey_and_as_warm_as_its_classes(masks: dict[str,
 
 
 def test_paint_does_not_show_in_the_thermal_picture(day: np.ndarray, masks: dict[str, np.ndarray]) -> None:
-    """Walls of many colours by day are nearly one grey: it is no map of the day's brightness."""
+    """Walls of many colours by day have nearly one grey level, so it does not follow the day's brightness."""
     thermal, wall = shown(FILM, "thermal"), inside(masks["building"])
     assert np.std(thermal[..., 0][wall]) < 0.5 * np.std(luma(day)[wall])
     assert abs(np.corrcoef(thermal[..., 0].ravel(), luma(day).ravel())[0, 1]) < 0.6

@@ -25,7 +25,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(int) - other.astype(int)).mean())
 
 
-def test_has_the_length_shape_and_type_that_it_promises() -> None:
+def test_frames_have_the_documented_length_shape_and_type() -> None:
     assert len(SMALL) == 72
     assert len(Street(0, 64, 48, 25, 0.001)) == 1
     for appearance in APPEARANCES:
@@ -43,7 +43,7 @@ def test_a_frame_does_not_depend_on_what_was_drawn_before(appearance: Appearance
         np.testing.assert_array_equal(SMALL.frame(index, appearance), by_frames[index])
 
 
-def test_a_caller_who_writes_into_a_frame_changes_no_other() -> None:
+def test_writing_into_a_frame_changes_no_other_frame() -> None:
     before = SMALL.frame(7, "labels").copy()
     SMALL.frame(7, "labels")[:] = 0
     np.testing.assert_array_equal(SMALL.frame(7, "labels"), before)

@@ -1,4 +1,4 @@
-"""What is written appears whole, also where a file system cannot flush folders."""
+"""Atomic writes appear complete, even if the file system cannot flush folders."""
 
 import errno
 import os
@@ -31,25 +31,25 @@ def write_with(failing: str, code: str, final: Path) -> "subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("code", ["EINVAL", "ENOTSUP", "EBADF", "EIO"])
-def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path: Path, code: str) -> None:
+def test_a_folder_that_cannot_be_flushed_is_accepted(tmp_path: Path, code: str) -> None:
     done = write_with("folder", code, tmp_path / "deep" / "file")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "deep" / "file").read_text() == "whole"
 
 
-def test_a_full_disk_under_a_folder_is_one(tmp_path: Path) -> None:
+def test_a_full_disk_while_flushing_a_folder_fails(tmp_path: Path) -> None:
     done = write_with("folder", "ENOSPC", tmp_path / "file")
     assert done.returncode == 1
     assert os.strerror(errno.ENOSPC) in done.stderr
 
 
 @pytest.mark.parametrize("code", ["EINVAL", "EIO"])
-def test_a_file_that_cannot_be_flushed_is_a_failure(tmp_path: Path, code: str) -> None:
+def test_a_file_that_cannot_be_flushed_fails(tmp_path: Path, code: str) -> None:
     done = write_with("file", code, tmp_path / "file")
     assert done.returncode == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_that_are_not_utf8_can_be_in_a_text(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_can_be_written(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "caf\udce9")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "caf\\udce9"

@@ -1,4 +1,4 @@
-"""No traceback reaches a user: one line with a log that holds it, and quiet ends where nobody listens."""
+"""Users see one line and a log instead of a traceback; a closed output ends the process silently."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ from recycle.video.encode import write_video
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where logs go in this test."""
+    """The folder of logs in this test."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "recycle"
 
@@ -35,7 +35,7 @@ def video(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
-    """`recycle pipelines` raises the error that a test puts in here."""
+    """`recycle pipelines` raises the error that a test puts into this list."""
     errors: list[BaseException] = []
 
     def fail() -> list[Path]:
@@ -54,7 +54,7 @@ def end(words: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 class Odd(BaseException):
-    """Of no kind that anybody expects."""
+    """An error that no code handles."""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ class Odd(BaseException):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_unforeseen_is_one_line_with_a_log(
+def test_an_unexpected_error_is_one_line_with_a_log(
     error: BaseException,
     failing: list[BaseException],
     state: Path,
@@ -107,7 +107,7 @@ def test_what_is_unforeseen_is_one_line_with_a_log(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_the_machine_refuses_is_one_line_without_a_log(
+def test_a_system_error_is_one_line_without_a_log(
     error: BaseException,
     message: str,
     code: int,
@@ -134,7 +134,7 @@ def test_an_error_of_a_remote_file_system_is_one_line(
     assert capsys.readouterr().err == "error: ClientError: no bucket s3://***@b in us-east-1\n"
 
 
-def test_without_a_place_for_a_log_the_line_says_so(
+def test_the_line_says_that_no_log_could_be_written(
     failing: list[BaseException],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -145,14 +145,14 @@ def test_without_a_place_for_a_log_the_line_says_so(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     failing.append(KeyError("x"))
     assert end(["pipelines"], monkeypatch) == 70
-    assert capsys.readouterr().err == "error: unexpected KeyError: 'x'; no log of it could be written\n"
+    assert capsys.readouterr().err == "error: unexpected KeyError: 'x'; its log could not be written\n"
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     assert end(["pipelines"], monkeypatch) == 70
     assert f"{tmp_path / 'tmp'}/recycle-{os.geteuid()}/logs/crash-" in capsys.readouterr().err
 
 
-def test_a_folder_of_logs_that_others_could_fill_is_not_used(state: Path, tmp_path: Path) -> None:
+def test_a_log_folder_that_others_can_write_is_not_used(state: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     state.parent.mkdir()
     state.symlink_to(tmp_path / "elsewhere")
@@ -164,14 +164,14 @@ def test_a_folder_of_logs_that_others_could_fill_is_not_used(state: Path, tmp_pa
 
 @pytest.mark.parametrize("start", [0, 999_999_990])
 def test_the_newest_logs_are_kept(start: int, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever part of a second has passed when they begin."""
+    """Logs within one second are ordered by their nanoseconds."""
     clock = count(1_700_000_000 * 10**9 + start)
     monkeypatch.setattr(time, "time_ns", lambda: next(clock))
     written = [crash.record(ValueError(str(number))) for number in range(25)]
     assert sorted(state.iterdir()) == written[-20:]
 
 
-def test_the_traceback_can_be_asked_for(
+def test_an_environment_variable_shows_the_traceback(
     failing: list[BaseException],
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -195,7 +195,8 @@ def test_threads_end_without_a_traceback(state: Path, capsys: pytest.CaptureFixt
         thread.start()
         thread.join()
     assert threading.excepthook is before
-    assert re.fullmatch(r"error: unexpected KeyError: 'https://\*\*\*@host'; its log, .*\n", capsys.readouterr().err)
+    line = r"error: unexpected KeyError: 'https://\*\*\*@host'; please report it .*\n"
+    assert re.fullmatch(line, capsys.readouterr().err)
 
 
 BOOM = """
@@ -212,7 +213,7 @@ def test_a_real_process_leaves_a_log_with_the_findings_of_doctor(state: Path) ->
     done = subprocess.run([sys.executable, "-c", BOOM], capture_output=True, text=True, check=False)
     assert done.returncode == 70
     assert done.stdout == ""
-    assert re.fullmatch(r"error: unexpected LookupError: of nobody's making; its log.*\n", done.stderr)
+    assert re.fullmatch(r"error: unexpected LookupError: of nobody's making; please report it .*\n", done.stderr)
     [log] = state.iterdir()
     assert "LookupError: of nobody's making" in log.read_text()
     assert re.search(r"^h264 +libx264", log.read_text(), re.MULTILINE)
@@ -226,7 +227,7 @@ def start(words: str, stdout: object, **more: object) -> "subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("words", ["pipelines demo", "--help"])
-def test_an_output_that_nobody_reads_ends_quietly(words: str) -> None:
+def test_a_closed_pipe_ends_silently(words: str) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
@@ -245,7 +246,7 @@ def test_an_output_on_a_full_disk_is_one_line(words: str) -> None:
     assert done.returncode == 1
 
 
-def test_closed_outputs_are_no_traceback(video: Path) -> None:
+def test_closed_outputs_cause_no_traceback(video: Path) -> None:
     done = start(f"probe {video} >&-", subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (0, "")
     assert start(f"probe {video}x 2>&-", subprocess.DEVNULL).returncode == 1
@@ -264,8 +265,8 @@ def test_a_terminal_without_unicode_gets_escapes(video: Path) -> None:
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.4])
-def test_ctrl_c_while_it_starts_is_no_traceback(delay: float, video: Path) -> None:
-    """From the moment that Python runs our code; before it, Python itself prints."""
+def test_ctrl_c_during_startup_causes_no_traceback(delay: float, video: Path) -> None:
+    """Tested from the moment that Python runs our code; before that, Python itself prints."""
     code = f"import sys; sys.argv = ['recycle', 'probe', {str(video)!r}]; import recycle.system.interrupt; "
     code += "print(flush=True); from recycle.cli import main; main()"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -278,7 +279,7 @@ def test_ctrl_c_while_it_starts_is_no_traceback(delay: float, video: Path) -> No
     assert process.returncode in (-signal.SIGINT, 130, 0)
 
 
-def test_no_word_at_all_is_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_arguments_print_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end([], monkeypatch) == 0
     written = capsys.readouterr()
     assert written.out.splitlines()[0].startswith("Usage: recycle")
@@ -286,8 +287,8 @@ def test_no_word_at_all_is_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 @pytest.mark.parametrize("delay", [0.3, 0.9])
-def test_ctrl_c_reaches_processes_that_extract_without_a_traceback(delay: float, video: Path, tmp_path: Path) -> None:
-    """Whatever they are doing: they are still importing, they wait, or they work."""
+def test_ctrl_c_ends_extracting_processes_without_a_traceback(delay: float, video: Path, tmp_path: Path) -> None:
+    """In every phase: while they import, wait or work."""
     for number in range(4):
         (tmp_path / f"{number}.mp4").write_bytes(video.read_bytes())
     words = ["extract", str(tmp_path), "--out", str(tmp_path / "frames"), "--workers", "2"]

@@ -9,13 +9,13 @@ from recycle.system.devices import best_precision, find_device
 from recycle.training.fabric import make_fabric
 
 
-def test_cpu_computes_in_the_asked_precision() -> None:
+def test_cpu_computes_in_the_requested_precision() -> None:
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with make_fabric("cpu", precision).autocast():  # type: ignore[arg-type]
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
-def test_auto_is_the_best_that_is_there() -> None:
+def test_auto_selects_the_best_available() -> None:
     fabric = make_fabric("auto", "auto")
     assert fabric.device.type == find_device("auto")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
@@ -26,7 +26,7 @@ def test_auto_is_the_best_that_is_there() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_an_absent_device_is_named() -> None:
+def test_an_absent_device_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"^this machine has no 'cuda' device; choose one of auto, .*cpu$"):
         make_fabric("cuda", "auto")
 
@@ -39,7 +39,7 @@ def test_an_absent_device_is_named() -> None:
         ("cpu", "fp16", "'fp16' does not run on the device 'cpu'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(device: str, precision: Precision, message: str) -> None:
+def test_impossible_combinations_are_errors(device: str, precision: Precision, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         make_fabric(device, precision)
     assert "\n" not in str(error.value)
@@ -47,16 +47,16 @@ def test_what_cannot_be_is_refused_in_one_line(device: str, precision: Precision
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_more_devices_than_there_are_is_refused() -> None:
+def test_more_devices_than_present_is_an_error() -> None:
     with pytest.raises(ConfigError, match="cannot use 99 devices 'cuda'"):
         make_fabric("cuda", "auto", devices=99)
 
 
-def test_processes_are_capped_by_the_machine() -> None:
+def test_processes_are_limited_by_the_cores() -> None:
     many = max(8, cores())
     for devices in (many + 1, 10**6):
         with pytest.raises(
-            ConfigError, match=rf"^cannot use {devices} devices 'cpu': this machine has room for {many}$"
+            ConfigError, match=rf"^cannot use {devices} devices 'cpu': this machine supports 1 to {many}$"
         ):
             make_fabric("cpu", "fp32", devices=devices)
     assert loading_processes(10**6, torch.device("cpu")) == capped(10**6) == 4 * cores()

@@ -1,4 +1,4 @@
-"""An error of the disk is one line that says what to do, however deep a library has wrapped it."""
+"""A disk error is one line with a remedy, even if a library wrapped it."""
 
 import errno
 from pathlib import Path
@@ -25,7 +25,7 @@ def fail(error: Exception, cause: Exception | None = None) -> None:
         (errno.ESTALE, "stale file handle; check the disk"),
     ],
 )
-def test_the_reason_and_the_remedy_are_told(number: int, told: str) -> None:
+def test_the_message_has_reason_and_remedy(number: int, told: str) -> None:
     plain, text = OSError(number, "anything"), f"I/O error: anything (os error {number})"
     for error, cause in ((plain, None), (ValueError("the encoder failed"), plain), (RuntimeError(text), None)):
         with pytest.raises(OutputError) as caught:
@@ -33,7 +33,7 @@ def test_the_reason_and_the_remedy_are_told(number: int, told: str) -> None:
         assert str(caught.value) == f"cannot write run/checkpoint.pt: {told} and run the same command again"
 
 
-def test_other_errors_pass() -> None:
+def test_other_errors_pass_through() -> None:
     for error in (ValueError("no"), ConfigError("no"), OSError("without a number")):
         with pytest.raises(type(error), match=r"no|without"):
             fail(error)

@@ -1,4 +1,4 @@
-"""A lock keeps others out for as long as its process lives, and leaves nothing."""
+"""A lock excludes other processes while its process lives, and leaves no file."""
 
 import errno
 import os
@@ -52,7 +52,7 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
         pass
 
 
-def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+def test_a_killed_process_releases_the_lock(tmp_path: Path) -> None:
     with holder(tmp_path / "lock") as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -63,7 +63,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", ["ENOLCK", "ENOTSUP", "ENOSYS"])
-def test_a_file_system_without_locks_does_not_stop_the_work(tmp_path: Path, code: str) -> None:
+def test_work_runs_on_a_file_system_without_locks(tmp_path: Path, code: str) -> None:
     command = [sys.executable, "-c", WITHOUT_LOCKS + HOLD, str(tmp_path / "lock"), code]
     done = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "held\n"), done.stderr
@@ -78,7 +78,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-def test_a_folder_that_may_not_be_written_is_told_as_that() -> None:
+def test_an_unwritable_folder_raises_permission_error() -> None:
     code = (
         "import os, sys; from pathlib import Path; from recycle.system.lock import only_one\n"
         "os.setuid(65533)\n"

@@ -1,4 +1,4 @@
-"""Folders that are ours alone: a link, somebody else's folder, or one that others may fill is never used."""
+"""Private folders: a link, another user's folder and a folder writable by others are never used."""
 
 import os
 import stat
@@ -43,13 +43,13 @@ HOSTILE = [link, dangling, writable_by_group, writable_by_all, of_another, Path.
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The temporary directory of a test."""
+    """The temporary directory in this test."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_what_is_not_ours_alone_is_neither_used_nor_changed(hostile: Callable[[Path], None], temporary: Path) -> None:
+def test_a_folder_that_is_not_private_is_not_touched(hostile: Callable[[Path], None], temporary: Path) -> None:
     taken = temporary / f"recycle-{os.geteuid()}"
     hostile(taken)
     before = taken.lstat()
@@ -64,7 +64,7 @@ def test_what_is_not_ours_alone_is_neither_used_nor_changed(hostile: Callable[[P
     assert scratch_folder() == folder  # so that work goes on
 
 
-def test_a_folder_of_ours_is_taken_and_closed(temporary: Path) -> None:
+def test_an_own_folder_is_used_and_made_private(temporary: Path) -> None:
     ours = temporary / f"recycle-{os.geteuid()}"
     ours.mkdir(mode=0o755)
     (ours / "kept").touch()
@@ -73,15 +73,15 @@ def test_a_folder_of_ours_is_taken_and_closed(temporary: Path) -> None:
     assert (ours / "kept").exists()
 
 
-def test_where_all_names_are_taken_it_is_one_line(temporary: Path) -> None:
+def test_if_all_names_are_taken_the_error_is_one_line(temporary: Path) -> None:
     for name in ("", *(f"-{number}" for number in range(1, 10))):
         (temporary / f"recycle-{os.geteuid()}{name}").touch()
-    with pytest.raises(OutputError, match=r"cannot make a private folder for temporary files: .*; set TMPDIR") as error:
+    with pytest.raises(OutputError, match=r"cannot create a private folder for temporary .*; set TMPDIR") as error:
         scratch_folder()
     assert "\n" not in str(error.value)
 
 
-def test_a_mode_mask_of_nothing_leaves_it_private(temporary: Path) -> None:
+def test_a_umask_of_zero_leaves_it_private(temporary: Path) -> None:
     before = os.umask(0)
     try:
         assert stat.S_IMODE(scratch_folder().stat().st_mode) == 0o700

@@ -1,4 +1,4 @@
-"""Files elsewhere, in the memory file system of fsspec: fetched, uploaded whole, and nothing left behind."""
+"""Remote files, in fsspec's memory file system: downloaded, uploaded atomically, and no leftovers."""
 
 import sys
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def work(source: Path, final: Path, name: str, error: BaseException | None = Non
             raise error
 
 
-def test_a_path_is_a_path_and_a_url_is_not() -> None:
+def test_a_local_path_is_a_path_and_a_url_is_not() -> None:
     assert place("a/b.mp4") == Path("a/b.mp4")
     assert is_here(place("a/b.mp4"))
     assert not is_here(place("memory://bucket/b.mp4"))
@@ -64,18 +64,18 @@ def test_a_path_is_a_path_and_a_url_is_not() -> None:
 
 def test_without_the_extra_a_url_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
-    with pytest.raises(ConfigError, match=r"is a URL; for those: pip install 'recycle\[cluster\]'"):
+    with pytest.raises(ConfigError, match=r"is a URL; to use URLs, run: pip install 'recycle\[cluster\]'"):
         place("memory://bucket/b.mp4")
 
 
-def test_footage_elsewhere_is_found_and_read_in_place(remote: Path, tmp_path: Path) -> None:
+def test_remote_footage_is_found_and_read(remote: Path, tmp_path: Path) -> None:
     assert find_sources([remote.parent.parent]) == [remote]
     assert fingerprint(remote) == fingerprint(tmp_path / "clip.mp4")
     with VideoReader(remote) as there, VideoReader(tmp_path / "clip.mp4") as here:
         assert [f.pixels.tobytes() for f in there] == [f.pixels.tobytes() for f in here]
 
 
-def test_work_is_done_here_and_appears_there(remote: Path, bucket: Path, scratch: Path) -> None:
+def test_work_is_local_and_the_output_remote(remote: Path, bucket: Path, scratch: Path) -> None:
     final = bucket / "out" / "clip.mp4"
     with workplace(remote, final, "key") as (source, output):
         assert source.read_bytes() == remote.read_bytes()
@@ -87,7 +87,7 @@ def test_work_is_done_here_and_appears_there(remote: Path, bucket: Path, scratch
     assert not list(scratch.rglob("*.mp4"))
 
 
-def test_begun_work_is_kept_and_taken_up_again(remote: Path, bucket: Path, scratch: Path) -> None:
+def test_unfinished_work_is_kept_and_continued(remote: Path, bucket: Path, scratch: Path) -> None:
     final = bucket / "clip.mp4"
     with pytest.raises(KeyboardInterrupt):
         work(remote, final, ".clip.recycle", KeyboardInterrupt())
@@ -102,18 +102,18 @@ def test_a_failure_before_any_work_leaves_nothing(remote: Path, bucket: Path, sc
     with pytest.raises(ValueError, match="no"):
         work(remote, bucket / "clip.mp4", "", ValueError("no"))
     assert not [path for path in scratch.rglob("*") if path.is_file()]
-    with pytest.raises(FootageError, match=r"cannot fetch memory://bucket/none\.mp4"):
+    with pytest.raises(FootageError, match=r"cannot download memory://bucket/none\.mp4"):
         work(place("memory://bucket/none.mp4"), bucket / "clip.mp4", "")
 
 
-def test_what_cannot_be_uploaded_is_kept_and_told(remote: Path, scratch: Path) -> None:
+def test_a_file_that_cannot_be_uploaded_is_kept_and_named(remote: Path, scratch: Path) -> None:
     final = place("https://127.0.0.1:9/out.mp4")
     with pytest.raises(OutputError, match=r"cannot write https://127.0.0.1:9/out.mp4: .*is kept as .*out.mp4"):
         work(remote, final, "out.mp4")
     assert [path.read_bytes() for path in scratch.rglob("out.mp4")] == [b"half"]
 
 
-def test_a_record_elsewhere_is_replaced(bucket: Path) -> None:
+def test_a_remote_record_is_replaced(bucket: Path) -> None:
     for text in ("one", "two"):
         write_record(bucket / "translate.json", text)
         assert (bucket / "translate.json").read_text() == text

@@ -1,4 +1,4 @@
-"""Processes that extract end with the one that started them, however that ends."""
+"""Worker processes end with their parent, even if it is killed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The benchmarks compare with the right thing, and say what they found."""
+"""The benchmarks compare with the right references, and report their results."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_the_published_order_makes_32_calls_and_9_backward_passes(
     assert counts == {"gen": 6, "pred": 4, "disc": 22, "backward": 9}
 
 
-def test_the_published_flow_gives_our_frames(tmp_path: Path) -> None:
+def test_the_published_flow_produces_our_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=8))
     bundle = Bundle(BundleConfig(networks=networks, predictors=False, short_side=64))
@@ -140,7 +140,7 @@ def test_contenders_take_turns_and_ratios_are_of_one_round() -> None:
     ("least", "most", "reached", "wanted"),
     [(2.0, None, True, "≥ 2"), (2.1, None, False, "≥ 2.1"), (None, 1.9, False, "≤ 1.9"), (None, None, True, "")],
 )
-def test_results_say_which_goals_are_reached(
+def test_results_state_which_goals_are_reached(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     least: float | None,
@@ -185,13 +185,13 @@ def test_startup_is_measured_from_the_command_line(tmp_path: Path, capsys: pytes
     assert "recycle --help" in capsys.readouterr().out
 
 
-def test_a_wrong_number_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_number_is_a_one_line_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--rounds", "0"]) == 1
-    assert capsys.readouterr().err == "error: --rounds is at least 1, got 0\n"
+    assert capsys.readouterr().err == "error: --rounds must be at least 1, got 0\n"
 
 
 def _counting() -> Callable[[], float]:
-    """Each turn gives its number and the process it is in."""
+    """Each turn returns its number and its process."""
     turns = iter(range(1, 100))
     return lambda: next(turns) + os.getpid() * 1000
 
@@ -200,7 +200,7 @@ def _failing() -> Callable[[], float]:
     return lambda: 1 / 0
 
 
-def test_a_contender_apart_keeps_what_it_made_in_its_own_process() -> None:
+def test_a_separate_contender_keeps_its_state_in_its_process() -> None:
     with Apart(_counting) as contender:
         process, turns = zip(*(divmod(contender(), 1000) for _ in range(3)), strict=True)
     assert turns == (1, 2, 3)
@@ -208,12 +208,12 @@ def test_a_contender_apart_keeps_what_it_made_in_its_own_process() -> None:
     assert process[0] != os.getpid()
 
 
-def test_a_contender_apart_that_fails_ends_the_benchmark() -> None:
+def test_a_separate_contender_that_fails_ends_the_benchmark() -> None:
     with Apart(_failing) as contender, pytest.raises(RuntimeError, match="process has ended"):
         contender()
 
 
-def test_memory_is_that_of_another_process(tmp_path: Path) -> None:
+def test_memory_is_measured_in_another_process(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", Street(1, 96, 64, 10, 1).frames("day"), fps=10)
     seconds, peak = translate_apart(IDENTITY, tmp_path / "clip.mp4", tmp_path / "out.mp4", "cpu")
     assert seconds > 0

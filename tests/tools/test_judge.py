@@ -1,4 +1,4 @@
-"""The judge of the benchmark, against its formulas written out, and on translations whose faults are known."""
+"""The scores of the benchmark: equal to their formulas, and correct on translations with known faults."""
 
 from itertools import pairwise
 
@@ -43,7 +43,7 @@ def untouched(frames: Clip, to: Domain) -> Clip:
     return frames
 
 
-def test_the_kernel_distance_is_its_formula() -> None:
+def test_the_kernel_distance_equals_its_formula() -> None:
     """Σ_{i≠j} k(x, x) / n(n−1) + Σ_{i≠j} k(y, y) / m(m−1) − 2 Σ k(x, y) / nm, k = (xᵀy / d + 1)³."""
     draw = torch.Generator().manual_seed(0)
     x, y = torch.randn(5, 3, generator=draw), torch.randn(7, 3, generator=draw) + 0.5
@@ -88,7 +88,7 @@ def test_structure_and_edges_are_correlations_of_gradients(films: Films) -> None
     assert edges(one, other) == pytest.approx(np.corrcoef(*lengths)[0, 1], abs=1e-6)
 
 
-def test_structure_knows_a_negative_and_edges_do_not_mind_it(films: Films) -> None:
+def test_structure_detects_a_negative_and_edges_ignore_it(films: Films) -> None:
     frame = films["a"][0].frames[0]
     assert structure(frame, frame) == edges(frame, frame) == pytest.approx(1)
     assert structure(255 - frame, frame) < -0.99
@@ -117,7 +117,7 @@ def test_frames_are_evenly_spread() -> None:
     assert {later - earlier for earlier, later in pairwise(chosen)} == {15, 16}
 
 
-def test_the_untouched_input_keeps_all_and_is_far_from_the_target(judge: Judge) -> None:
+def test_the_untranslated_input_keeps_everything_and_is_far_from_the_target(judge: Judge) -> None:
     scores = judge(untouched)
     assert set(scores) == set(FIGURES)
     for way in ("ab", "ba"):

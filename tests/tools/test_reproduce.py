@@ -1,4 +1,4 @@
-"""The reproduction of the paper's tables, end to end with networks that learn nothing, and its arithmetic."""
+"""Reproduction of the paper's tables: end to end with tiny networks, and its arithmetic."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from tools.reproduction.task import Clip
 
 
 class Quiet(Job):
-    """Shows nothing, keeps what was done, and can interrupt a training."""
+    """Prints nothing, records progress, and can interrupt a training."""
 
     def __init__(self, stop_in: str = "") -> None:
         super().__init__(self._watch)
@@ -82,13 +82,13 @@ def test_every_method_is_scored_in_both_directions_and_every_column(results: dic
     assert json.loads((work / "results.json").read_text()) == json.loads(json.dumps(results))
 
 
-def test_smoothing_by_the_predictors_is_scored_too_and_calms(results: dict[str, Any]) -> None:
+def test_smoothing_is_scored_and_reduces_flicker(results: dict[str, Any]) -> None:
     plain, smoothed = (run["scores"] for run in results["runs"][1:])
     for figure in ("labels_warp", "video_warp"):
         assert smoothed[figure]["all"] < plain[figure]["all"]
 
 
-def test_runs_at_once_score_as_those_one_after_the_other(results: dict[str, Any], work: Path, tmp_path: Path) -> None:
+def test_concurrent_runs_score_as_sequential_ones(results: dict[str, Any], work: Path, tmp_path: Path) -> None:
     for kept in work.glob("segmenter-*"):
         shutil.copy(kept, tmp_path)
     shutil.copytree(work / "frames", tmp_path / "frames")
@@ -101,7 +101,7 @@ def test_runs_at_once_score_as_those_one_after_the_other(results: dict[str, Any]
         assert one["scores"]["labels_mp"] == pytest.approx(other["scores"]["labels_mp"], abs=2)
 
 
-def test_the_yardsticks_are_what_they_say(results: dict[str, Any]) -> None:
+def test_the_yardsticks_have_the_expected_scores(results: dict[str, Any]) -> None:
     truth, source, other = (results["yardsticks"][name] for name in ("truth", "input", "another scene"))
     for column in COLUMNS:
         assert truth["labels_mp"][column] == truth["labels_iou"][column] == 100
@@ -135,7 +135,7 @@ def test_the_ablation_is_a_table_of_the_objectives(results: dict[str, Any]) -> N
         assert row.endswith(f"| {warp:.2f} |")
 
 
-def test_a_changed_method_is_another_run(work: Path) -> None:
+def test_a_changed_method_is_a_new_run(work: Path) -> None:
     plan = load_plan()
     size = plan.sizes["smoke"]
     one, same, other = (
@@ -199,12 +199,12 @@ def test_normalised_scores_means_and_spreads() -> None:
     assert summarise([{"method": "m", "scores": scored[0]}])["m"]["video_ac"]["all"]["sd"] is None
 
 
-def test_the_segmenter_speaks_the_palette() -> None:
+def test_the_segmenter_returns_palette_colours() -> None:
     assert [tuple(colour) for colour in COLOURS] == list(LABELS.values())
 
 
-def test_later_methods_are_timed_against_one_that_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine is twice as slow the second time: the new method is told in the time of the first."""
+def test_added_methods_are_timed_relative_to_a_known_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is half as fast the second time; the new method's time is converted to that of the first."""
     plan = load_plan()
     size = plan.sizes["smoke"]
     pipelines = {name: pipeline_of(size, plan.methods[name], name=name) for name in ("cycle", "recycle")}

@@ -11,7 +11,8 @@ import torch
 
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
-from recycle.dataset.clips import Files, Shot
+from recycle.dataset.clips import Shot
+from recycle.dataset.files import Files
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, BundleConfig
@@ -31,7 +32,7 @@ NAMES = ("street", "thermal", "signers", "lake-mountain", "lake-highway", "cows-
 
 
 class Quiet(Job):
-    """Shows nothing, keeps what was done."""
+    """Prints nothing, and records progress."""
 
     def __init__(self) -> None:
         super().__init__(self._watch)
@@ -72,7 +73,7 @@ def done(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
     return again, work
 
 
-def test_a_real_task_gives_the_judges_scores_of_all_its_methods(done: tuple[dict[str, Any], Path]) -> None:
+def test_a_real_task_scores_all_its_methods(done: tuple[dict[str, Any], Path]) -> None:
     results, work = done
     methods = [f"{method}{way}" for method in ("default", "published", "previous") for way in ("", ", stabilised")]
     assert [run["method"] for run in results["runs"]] == methods
@@ -105,7 +106,7 @@ def test_the_tables_of_a_real_task_show_its_scores(done: tuple[dict[str, Any], P
     assert "PSNR" not in text
 
 
-def test_a_known_truth_has_columns_of_its_own(done: tuple[dict[str, Any], Path]) -> None:
+def test_a_known_truth_has_separate_columns(done: tuple[dict[str, Any], Path]) -> None:
     results, _ = done
     psnr = {"psnr": {"ab": {"mean": 17.125, "sd": 0.25, "values": [17, 17.25]}}}
     known = results | {
@@ -175,7 +176,7 @@ def test_published_is_the_published_method() -> None:
     assert ours.train.model_dump(exclude=other) == paper.train.model_dump(exclude=other)
 
 
-def test_a_size_that_differs_in_time_alone_keeps_its_footage() -> None:
+def test_a_size_that_differs_only_in_time_keeps_its_footage() -> None:
     tasks = load_tasks()
     street = tasks.tasks["street"]
     longer = tasks.sizes["smoke"].model_copy(update={"seconds": 9.0, "seeds": 5})
@@ -187,7 +188,7 @@ def test_a_size_that_differs_in_time_alone_keeps_its_footage() -> None:
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_what_a_task_changes_of_the_default_changes_no_other_method_and_not_its_footage() -> None:
+def test_changes_of_the_default_affect_neither_other_methods_nor_the_footage() -> None:
     plan = load_tasks()
     signers, weights = plan.tasks["signers"], {}
     without = plan.model_copy(update={"tasks": {"signers": signers.model_copy(update={"default": {}})}})
@@ -251,7 +252,7 @@ def test_models_are_scored_as_they_translate_and_each_clip_is_translated_once() 
 
 @pytest.mark.skipif(not FOOTAGE.is_dir(), reason="needs the shared footage")
 @pytest.mark.parametrize("name", NAMES[2:])
-def test_the_footage_of_every_real_task_is_there(name: str) -> None:
+def test_the_footage_of_every_real_task_exists(name: str) -> None:
     settings = load_tasks().tasks[name]
     assert isinstance(settings, RealSettings)
     for place in (*settings.a, *settings.b, *settings.test_a, *settings.test_b):

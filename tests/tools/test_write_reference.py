@@ -1,4 +1,4 @@
-"""The generated pages and the JSON schema are those of the code, and the schema says what the code checks."""
+"""The generated pages and the JSON schema match the code, and the schema accepts what the code accepts."""
 
 import json
 import tomllib
@@ -81,7 +81,7 @@ def test_shipped_pipelines_name_the_schema_beside_them_and_fit_it(file: Path) ->
         ('evaluate = { features = "none" }', True),
     ],
 )
-def test_the_schema_judges_as_the_code_does(text: str, fits: bool) -> None:
+def test_the_schema_accepts_what_the_code_accepts(text: str, fits: bool) -> None:
     data = tomllib.loads(text)
     try:
         parse_pipeline(data, where="test")

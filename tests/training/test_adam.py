@@ -1,4 +1,4 @@
-"""Our Adam is torch's, however weights, gradients and moments lie in memory."""
+"""Our Adam equals torch's for any memory layout of weights, gradients and moments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,8 +39,8 @@ def test_weights_become_those_of_torchs_adam(own: Any, gradients: Sequence[Any])
 
 
 @pytest.mark.parametrize("own", FORMATS)
-def test_it_goes_on_from_the_state_of_any_other_layout(own: Any) -> None:
-    """Such as a checkpoint of weights that lay otherwise."""
+def test_it_continues_from_a_state_of_any_layout(own: Any) -> None:
+    """As in a checkpoint of weights with another layout."""
     straight, stopped = network(torch.contiguous_format), network(torch.contiguous_format)
     optimiser = torch.optim.Adam(straight.parameters(), lr=0.1)
     before = torch.optim.Adam(stopped.parameters(), lr=0.1)

@@ -1,4 +1,4 @@
-"""Real frames are near, untouched ones are the whole way off; what has nothing to do with the source is told."""
+"""Real frames have distance 0, untranslated ones 1; unrelated content is detected."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_appearance_orders_real_half_and_untouched_frames(eyes: FeatureNetwork) 
     assert few[1] == pytest.approx(look.distance((day + night) / 2), abs=0.1)
 
 
-def test_sides_that_are_alike_do_not_blow_the_distance_up(eyes: FeatureNetwork) -> None:
+def test_similar_domains_do_not_inflate_the_distance(eyes: FeatureNetwork) -> None:
     day = film(3, "day", frames=24)
     look = Appearance(day[::2], day[1::2], eyes)
     assert look.distance(day[1::2]) < 0.2
@@ -71,8 +71,8 @@ def test_content_follows_in_true_counterparts_and_not_in_other_frames() -> None:
         assert content.lost(other) > 0.6
 
 
-def test_what_stands_still_in_both_does_not_count_as_content() -> None:
-    """Two persons before one wall: the wall is the same, and the persons move otherwise."""
+def test_static_content_does_not_count() -> None:
+    """Two people in front of one wall: the wall is equal, and their motion differs."""
     wall = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wall = F.interpolate(wall, (48, 64), mode="nearest").repeat(16, 1, 1, 1)
 

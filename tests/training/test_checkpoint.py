@@ -1,4 +1,4 @@
-"""A checkpoint is whole or refused, whatever happened to its file; the one before it is kept, whenever a kill comes."""
+"""A checkpoint is intact or rejected; the previous one survives a kill at any moment."""
 
 import os
 import pickle
@@ -90,7 +90,7 @@ class Bomb:
 
 
 def others(folder: Path) -> Iterator[bytes]:
-    """What is no checkpoint: text, numbers, pickles, and archives of torch that hold something else."""
+    """Files that are not checkpoints: text, numbers, pickles, and torch archives with other content."""
     yield from (b"", b"hello\n", b"h", b"{}", b"PK", b"PK\x05\x06" + bytes(18), bytes(5000), pickle.dumps({"step": 1}))
     for content in ([1, 2], torch.zeros(3), "text", 5, Bomb(folder / "executed"), {"step": Bomb(folder / "executed")}):
         torch.save(content, folder / "other")
@@ -99,7 +99,7 @@ def others(folder: Path) -> Iterator[bytes]:
     yield (folder / "other").read_bytes()
 
 
-def test_what_is_no_checkpoint_is_refused_in_one_line_and_never_executed(place: Path, tmp_path: Path) -> None:
+def test_other_files_are_a_one_line_error_and_never_executed(place: Path, tmp_path: Path) -> None:
     for content in others(tmp_path):
         place.write_bytes(content)
         assert "restore it from a copy, or move it away to start over" in refused(place)
@@ -130,7 +130,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(bad: float, place: Path
 
 
 def test_whenever_a_save_is_killed_two_whole_checkpoints_remain(tmp_path: Path) -> None:
-    """The process kills itself at the n-th time that it touches a file, for every n."""
+    """The process kills itself at its n-th file operation, for every n."""
     steps = set()
     for moment in range(100):
         folder = tmp_path / str(moment)
@@ -175,7 +175,7 @@ def test_without_hard_links_the_previous_one_is_kept_too(place: Path, monkeypatc
     assert load_checkpoint(previous_of(place))["step"] == 2
 
 
-def test_a_damaged_checkpoint_stays_and_the_one_before_it_is_offered(
+def test_a_damaged_checkpoint_stays_and_the_previous_one_is_named(
     finished: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     out = shutil.copytree(finished, tmp_path / "it's a run")
@@ -184,7 +184,9 @@ def test_a_damaged_checkpoint_stays_and_the_one_before_it_is_offered(
     content[len(content) // 2] ^= 1
     checkpoint.write_bytes(content)
     files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(BundleError, match=r"its SHA-256 is another.*the one before it, of step 2, is whole") as error:
+    with pytest.raises(
+        BundleError, match=r"its SHA-256 does not match.*the previous checkpoint, of step 2, is intact"
+    ) as error:
         run(small(steps=4), footage, out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
     command = re.search(r"run: (mv .*) and then the same command", str(error.value))
@@ -197,7 +199,7 @@ def test_a_damaged_checkpoint_stays_and_the_one_before_it_is_offered(
     checkpoint.unlink()  # as after a kill on a file system without hard links
     report = run(small(steps=5), footage, out)
     assert (report.resumed_from, report.step) == (4, 5)
-    assert f"{checkpoint} is gone; going on from the one before it, of step 4" in report.notices
+    assert f"{checkpoint} is missing; continuing from the previous checkpoint, of step 4" in report.notices
     for path in (checkpoint, previous_of(checkpoint)):
         path.write_bytes(b"hello")
     with pytest.raises(BundleError, match=r"checkpoint\.previous\.pt is damaged, too"):
@@ -205,18 +207,18 @@ def test_a_damaged_checkpoint_stays_and_the_one_before_it_is_offered(
 
 
 @pytest.mark.parametrize("change", [{"translators": {}}, {"step": "many"}, {"pools": [{}]}, {"clock": None}])
-def test_a_checkpoint_with_other_content_is_one_line(
+def test_a_checkpoint_with_other_content_is_a_one_line_error(
     change: dict[str, Any], finished: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     saved = torch.load(finished / "checkpoint.pt", weights_only=True)
     save_checkpoint(tmp_path / "checkpoint.pt", saved | change)
-    with pytest.raises(BundleError, match="does not hold what a run of these settings saves") as error:
+    with pytest.raises(BundleError, match="does not contain the state of a run with these settings") as error:
         run(small(steps=2), footage, tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_weights_that_are_not_finite_are_never_saved(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    """A bit flip in memory, say, after the last loss before a checkpoint was found to be finite."""
+    """As after a bit flip in memory between the last finite loss and a checkpoint."""
     updates = 0
 
     def poison(optimiser: torch.optim.Optimizer, arguments: Any, options: Any) -> None:
@@ -242,12 +244,12 @@ def test_weights_that_are_not_finite_are_never_saved(footage: tuple[Path, Path],
 @pytest.mark.parametrize(
     "absurd", [{"step": -5}, {"step": 10**30}, {"rollbacks": -1}, {"slowing": 0.0}, {"slowing": nan}, {"trained_on": 7}]
 )
-def test_counts_that_no_run_has_are_one_line(
+def test_impossible_counts_are_a_one_line_error(
     absurd: dict[str, Any], finished: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Of a checkpoint that is whole, with a seal of its own."""
+    """In a checkpoint that is intact and has a valid digest."""
     shutil.copytree(finished, tmp_path / "run")
     file = tmp_path / "run" / "checkpoint.pt"
     save_checkpoint(file, torch.load(file, weights_only=True) | absurd)
-    with pytest.raises(BundleError, match="does not hold what a run of these settings saves"):
+    with pytest.raises(BundleError, match="does not contain the state of a run with these settings"):
         run(small(steps=3, checkpoint_every=1), footage, tmp_path / "run")

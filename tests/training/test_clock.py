@@ -1,4 +1,4 @@
-"""A run by the clock follows the time that it spent, ends in time with everything saved, and goes on where it was."""
+"""A run with a time limit ends in time with everything saved, and can be continued."""
 
 import itertools
 import json
@@ -73,7 +73,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return own
 
 
-def test_what_is_waited_for_is_told_as_a_part_of_the_time(time: Time) -> None:
+def test_waiting_is_measured_as_a_proportion_of_the_time(time: Time) -> None:
     def slow() -> Iterator[int]:
         for number in range(3):
             time.now += 0.1
@@ -87,7 +87,7 @@ def test_what_is_waited_for_is_told_as_a_part_of_the_time(time: Time) -> None:
     assert list(awaited([])) == []
 
 
-def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(
+def test_a_run_with_a_time_limit_ends_in_time_and_can_be_continued(
     time: Time, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Of ten seconds, at a quarter of one for each step."""
@@ -126,7 +126,7 @@ def test_a_run_by_the_clock_ends_in_time_and_goes_on_after_a_stop(
     assert again.step == again.resumed_from == report.step
 
 
-def test_time_is_kept_for_the_last_step_and_for_what_closes_the_run(time: Time) -> None:
+def test_time_is_reserved_for_the_last_step_and_the_closing_work(time: Time) -> None:
     first = Clock(TrainSettings(hours=100 / 3600))
     for work, took in (("step", 1), ("preview", 4), ("save", 10), ("save", 2), ("step", 1)):
         with first.measured(work):
@@ -146,7 +146,7 @@ def test_time_is_kept_for_the_last_step_and_for_what_closes_the_run(time: Time) 
     assert later.tick(2).part == 1.0
 
 
-def test_what_was_learned_is_saved_after_some_time_whatever_the_steps(
+def test_progress_is_saved_after_some_time_regardless_of_steps(
     time: Time, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     a, b = (find_shots(folder) for folder in footage)
@@ -174,7 +174,7 @@ def test_the_learning_rate_and_the_size_follow_the_time() -> None:
     assert learning_rate(7, TrainSettings(hours=1, decay=0, learning_rate=1.0), 0.99) == 1.0
 
 
-def test_what_closes_a_run_is_done_within_its_time(time: Time) -> None:
+def test_the_closing_work_is_done_within_the_time_limit(time: Time) -> None:
     clock = Clock(TrainSettings(hours=1))
     clock.load_state_dict({"seconds": 3600.0 - 100, "took": {"preview": 30.0, "save": 20.0}})
     assert not clock.tick(5).over

@@ -33,7 +33,7 @@ def task(teacher: Path, steps: int) -> Pipeline:
 
 
 def test_the_student_repeats_the_teacher_on_unseen_frames(tmp_path: Path) -> None:
-    """The teacher has learned the negative with two colours swapped, the student sees neither pairs nor its footage."""
+    """The teacher learned the negative with two colours swapped; the student gets neither pairs nor its footage."""
     seen = scene(1, 40)
     x = find_shots(write(tmp_path / "x", seen))
     y = find_shots(write(tmp_path / "y", [counterpart(frame) for frame in seen]))

@@ -1,4 +1,4 @@
-"""A training whose disk is full ends in one line that names the file, loses nothing, and goes on when there is room."""
+"""A training on a full disk ends with a one-line error, loses nothing, and can be continued."""
 
 import os
 import re
@@ -61,7 +61,7 @@ try:
 except OutputError as error:
     print("read-only", error)
 """
-"""Trains on a small disk of its own, with so many KiB left for the second part of a run."""
+"""Trains on a separate small disk, with a given number of KiB left for the second part of a run."""
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,7 @@ def may_mount() -> None:
 
 
 @pytest.mark.usefixtures("may_mount")
-def test_whatever_does_not_fit_on_the_disk_is_named_and_the_run_goes_on(
-    footage: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_full_disk_names_the_file_and_the_run_can_be_continued(footage: tuple[Path, Path], tmp_path: Path) -> None:
     rooms = [0, 24, 60, 250, 4000]
     (tmp_path / "disk").mkdir()
     command = ["unshare", "-rm", sys.executable, "-c", INSIDE, *map(str, (tmp_path / "disk", tmp_path, *footage))]
@@ -108,8 +106,10 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_file_that_may_not_grow_is_named_and_the_run_goes_on(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    """As under a limit of the system, or on a file system of small files: the checkpoint is the largest file."""
+def test_a_file_size_limit_names_the_file_and_the_run_can_be_continued(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """As with a system limit, or on a file system for small files; the checkpoint is the largest file."""
     folder, whole = tmp_path / "run", tmp_path / "whole"
     for out in (folder, whole):
         run(small(steps=2), footage, out)
@@ -123,7 +123,7 @@ def test_a_file_that_may_not_grow_is_named_and_the_run_goes_on(footage: tuple[Pa
     same_run(folder, whole)
 
 
-def test_logs_that_cannot_be_written_are_said_once_and_training_goes_on(
+def test_unwritable_logs_are_reported_once_and_training_continues(
     footage: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said: list[str] = []
@@ -136,11 +136,11 @@ def test_logs_that_cannot_be_written_are_said_once_and_training_goes_on(
     with Logs(tmp_path / "logs", purge_step=100, job=saying(said)) as logs:
         logs.add_scalar("loss/cycle", 0.25, 100)
     assert [text.split(": ")[0] for text in said] == [f"cannot write {tmp_path / 'logs'}"]
-    assert "training goes on without curves" in said[0]
+    assert "training continues without curves" in said[0]
     assert read_scalars(tmp_path / "logs")["loss/cycle"][-1] == (100, 0.25)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "logs").touch()  # in the way of the folder
     report = run(small(steps=1), footage, tmp_path / "run")
     assert report.step == 1
-    assert len([text for text in report.notices if "training goes on without curves" in text]) == 1
+    assert len([text for text in report.notices if "training continues without curves" in text]) == 1
     assert "Traceback" not in capfd.readouterr().err

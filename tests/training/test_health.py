@@ -1,4 +1,4 @@
-"""Tiny trainings that really go wrong are told so, by the right words, once; one that goes well is not."""
+"""Tiny trainings that fail are reported once with the right message; a good one is not."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def footage(folder: Path, seed: int, *, frames: int = 210, size: tuple[int, int]
 
 @pytest.fixture(autouse=True)
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    """Time passes only where a test lets it pass: no machine is so slow that it waits for its clips."""
+    """Time passes only when a test advances it, so that a slow machine does not wait for its clips."""
     own = Time()
     monkeypatch.setattr(clock, "time", own)
     return own
@@ -52,7 +52,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[list[Shot]]:
 
 
 def warnings(both: list[list[Shot]], folder: Path, weights: dict[str, float], **settings: Any) -> list[str]:
-    """What a training of tiny networks with these settings said."""
+    """The notices of a training of tiny networks with these settings."""
     task = parse_pipeline(
         {
             "networks": {
@@ -79,12 +79,12 @@ CAUSES: dict[str, dict[str, Any]] = {
         "discriminator_rate": 30.0,
     },
     "has exploded": {"weights": ALONE, "steps": 60, "discriminator_rate": 1e4},
-    "no loss moves any more": {
+    "no loss changes any more": {
         "weights": {**ALONE, "cycle": 10},
         **{"learning_rate": 1e-9, "batch_size": 2, "size": [20, 24], "augment": {"flip": False, "colour": 0}},
         **{"decay": 0, "steps": 100},
     },
-    "look all alike: the generator pays no heed": {
+    "all look alike: the generator ignores its input": {
         "weights": ALONE,
         **{"steps": 80, "learning_rate": 2.0, "discriminator_rate": 1e-4},
     },
@@ -96,19 +96,19 @@ CAUSES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("told", CAUSES)
-def test_a_training_that_goes_wrong_is_told_so_once(told: str, both: list[list[Shot]], tmp_path: Path) -> None:
+def test_a_failing_training_is_reported_once(told: str, both: list[list[Shot]], tmp_path: Path) -> None:
     notices = warnings(both, tmp_path, **CAUSES[told])
     assert sum(told in notice for notice in notices) == 1, notices
     assert all(notice.startswith("step ") for notice in notices), notices
     assert read_faults(RunFolder(tmp_path)) == notices
 
 
-def test_a_healthy_training_is_passed_in_silence(both: list[list[Shot]], tmp_path: Path) -> None:
+def test_a_healthy_training_causes_no_message(both: list[list[Shot]], tmp_path: Path) -> None:
     assert warnings(both, tmp_path, {**ALONE, "cycle": 10}, steps=110, learning_rate=1e-3) == []
 
 
 @pytest.mark.parametrize(("reading", "told"), [(1.0, 1), (0.1, 0)])
-def test_a_training_that_waits_for_its_clips_is_told_so(
+def test_waiting_for_clips_is_reported(
     reading: float, told: int, both: list[list[Shot]], tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step takes six seconds, and reads two frames, of which each takes `reading` seconds."""
@@ -131,15 +131,15 @@ def test_a_training_that_waits_for_its_clips_is_told_so(
 
 
 @pytest.mark.parametrize(("settings", "patience"), [(100, 20), (20_000, 1000), (8_000, 400)])
-def test_patience_follows_from_the_length_of_the_run(settings: int, patience: int) -> None:
+def test_patience_depends_on_the_length_of_the_run(settings: int, patience: int) -> None:
     assert Health(parse_pipeline({"train": {"steps": settings}}, where="test")).patience == patience
 
 
 @pytest.mark.parametrize("name", ["disc_b", "clip_disc_b", "projected_disc_b"])
 @pytest.mark.parametrize(("settings", "steps"), [({"steps": 400}, 400), ({"hours": 1.0}, 400), ({"hours": 1.0}, 4000)])
-def test_a_discriminator_that_runs_away_alone_is_told_in_time(settings: dict[str, Any], steps: int, name: str) -> None:
-    """Of domain b every patch is told and rejected; that of a plays a fair game. A run by the clock is as attentive as
-    one of as many steps, and goes on to be after it was continued."""
+def test_a_single_runaway_discriminator_is_reported_in_time(settings: dict[str, Any], steps: int, name: str) -> None:
+    """The discriminator of b recognises every patch; that of a is balanced. A run with a time limit reports as early as
+    one with the same number of steps, also after it was continued."""
     health = Health(parse_pipeline({"train": settings}, where="test"))
     frame = torch.zeros(1, 1, 3, 16, 16)
     other = name.replace("_b", "_a")

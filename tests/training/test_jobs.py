@@ -1,4 +1,4 @@
-"""A training is watched and stopped from another thread, and goes on to the uninterrupted result."""
+"""A training is observed and cancelled from another thread, and continues to the uninterrupted result."""
 
 from pathlib import Path
 

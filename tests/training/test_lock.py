@@ -1,4 +1,4 @@
-"""One training at a time in a run's folder; the hold ends with its process, however that ends."""
+"""One training at a time in a run's folder; the lock ends with its process."""
 
 import errno
 import fcntl
@@ -36,7 +36,9 @@ with only_one(Path(sys.argv[1]), "held"):
 
 
 def refusing(folder: Path) -> Any:
-    return pytest.raises(OutputError, match=f"^another recycle is at work in {folder}; wait for it, stop it, or give")
+    return pytest.raises(
+        OutputError, match=f"^another recycle process is using {folder}; wait for it, stop it, or give"
+    )
 
 
 def ways(footage: tuple[Path, Path], folder: Path) -> list[Callable[[], object]]:
@@ -50,9 +52,7 @@ def ways(footage: tuple[Path, Path], folder: Path) -> list[Callable[[], object]]
     ]
 
 
-def test_a_second_training_is_refused_before_it_reads_or_writes_until_the_first_is_gone(
-    footage: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_second_training_is_an_error_until_the_first_has_ended(footage: tuple[Path, Path], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(small(steps=1), footage, folder)
     command = [sys.executable, "-c", HOLD, str(folder / ".lock")]
@@ -74,7 +74,7 @@ def test_a_second_training_is_refused_before_it_reads_or_writes_until_the_first_
     assert (folder / "checkpoint.pt").stat().st_mtime_ns > before[folder / "checkpoint.pt"]
 
 
-def test_a_training_within_a_run_shares_its_hold_and_other_folders_are_free(tmp_path: Path) -> None:
+def test_a_training_within_a_run_shares_its_lock_and_other_folders_are_free(tmp_path: Path) -> None:
     fabric = make_fabric("cpu", "fp32")
     said: list[str] = []
     with alone_in(tmp_path / "one", fabric, saying(said)):
@@ -87,7 +87,7 @@ def test_a_training_within_a_run_shares_its_hold_and_other_folders_are_free(tmp_
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_said_and_trained_on(
+def test_a_file_system_without_locks_is_reported_and_used(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(*arguments: Any) -> None:
@@ -96,10 +96,10 @@ def test_a_file_system_without_locks_is_said_and_trained_on(
     monkeypatch.setattr(fcntl, "flock", flock)
     said: list[str] = []
     with alone_in(tmp_path, make_fabric("cpu", "fp32"), saying(said)):
-        assert said == [f"{tmp_path} is on a file system without locks: take care that no second training runs in it"]
+        assert said == [f"{tmp_path} is on a file system without locks: make sure that no other training runs in it"]
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_one_line_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot write .*file/run: .*run the same command again"):
         run(small(), footage, tmp_path / "file" / "run")

@@ -1,4 +1,4 @@
-"""A run can be killed, stopped, damaged and continued; what it learns follows from the settings alone."""
+"""A run can be killed, stopped, damaged and continued; its result depends only on the settings."""
 
 import json
 import os
@@ -207,7 +207,7 @@ def test_a_killed_run_leaves_no_process_behind(footage: tuple[Path, Path], tmp_p
     wait_for_step(process, 2)
     others = descendants(process.pid)
     assert len(others) >= 4
-    with pytest.raises(OutputError, match=r"another recycle is at work in .*/run; wait for it, stop it, or give"):
+    with pytest.raises(OutputError, match=r"another recycle process is using .*/run; wait for it, stop it, or give"):
         run(pipeline(), footage, tmp_path / "run")
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -233,7 +233,7 @@ def test_a_terminal_that_closes_saves_and_stops_but_not_under_nohup(footage: tup
         signal.signal(signal.SIGHUP, before)
 
 
-def test_what_a_killed_save_left_is_removed_but_not_what_a_living_process_writes(
+def test_leftovers_of_a_killed_save_are_removed_but_not_files_of_a_running_process(
     footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     gone, living = 2**22 + 1, os.getppid()  # Linux has no greater process id than 2^22
@@ -277,7 +277,7 @@ def test_messages_and_the_model_have_the_names_of_the_domains(footage: tuple[Pat
     few = write_frames(tmp_path / "few", 3, seed=5)
     named = parse_pipeline({**pipeline(steps=1).model_dump(), "domains": ["summer", "winter"]}, where="test")
     train(named, find_shots(footage[0]), find_shots(few), tmp_path / "run", job=saying(told))
-    assert any(text.startswith("domain winter has too little footage to keep frames") for text in told)
+    assert any(text.startswith("domain winter has too little footage to hold out frames") for text in told)
     assert any(text.startswith("domain winter has only 1 clips") for text in told)
     assert not any(re.search(r"\bdomain [ab]\b", text) for text in told)
     assert load_bundle(tmp_path / "run" / "model").config.domains == ("summer", "winter")
@@ -316,7 +316,7 @@ def test_a_checkpoint_of_another_version_is_an_error_and_stays(footage: tuple[Pa
     del state["format"], state["optimiser_translators"]
     torch.save(state, checkpoint)
     older = checkpoint.read_bytes()
-    with pytest.raises(BundleError, match="is of another version of recycle; give another --out folder"):
+    with pytest.raises(BundleError, match="an incompatible version of recycle; give another --out"):
         run(pipeline(steps=2), footage, tmp_path)
     assert checkpoint.read_bytes() == older
 
@@ -326,7 +326,7 @@ def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_pa
     with pytest.raises(RecycleError, match=r"train\.ema = 0\.\d+, the pipeline now says 0\.1"):
         run(pipeline(steps=2, ema=0.1), footage, tmp_path)
     lighter = parse_pipeline({**SETTINGS, "losses": {"weights": {"recycle": 5, "recurrent": 10}}}, where="test")
-    with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; put it"):
+    with pytest.raises(RecycleError, match=r"losses\.weights\.recycle = 10\.0, the pipeline now says 5\.0; restore"):
         run(lighter, footage, tmp_path)
 
 
@@ -342,16 +342,16 @@ def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tupl
     assert (out / "pipeline.json").read_bytes() == told
     for number, (more, change) in enumerate(
         (
-            ([b, other], "new: 1, gone: 0"),
-            ([other], "new: 0, gone: 1"),
-            ([tmp_path / "other-ffff0000"], "new: 1, gone: 1"),
+            ([b, other], "sources: 1, missing: 0"),
+            ([other], "sources: 0, missing: 1"),
+            ([tmp_path / "other-ffff0000"], "sources: 1, missing: 1"),
         )
     ):
         if not more[0].exists():  # the same source after a change
             other.rename(more[0])
         shots = [shot for folder in more for shot in find_shots(folder)]
         notices = train(pipeline(steps=2 + number), find_shots(a), shots, out).notices
-        assert [notice for notice in notices if f"sources that are {change}" in notice], notices
+        assert [notice for notice in notices if f"new {change}" in notice], notices
         again = train(pipeline(steps=2 + number), find_shots(a), shots, out)
         assert (again.step, again.notices) == (2 + number, [])
 
@@ -362,7 +362,7 @@ def test_a_renamed_source_is_the_same_footage(footage: tuple[Path, Path], tmp_pa
     b = b.rename(tmp_path / "berta-0123abcd")
     report = run(pipeline(steps=2), (a, b), tmp_path / "run")
     assert report.step == 2
-    assert [notice for notice in report.notices if "new: 1, gone: 1" in notice]
+    assert [notice for notice in report.notices if "sources: 1, missing: 1" in notice]
 
 
 def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path, Path], tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
         shots = [shot for folder in b for shot in find_shots(folder)]
         task = pipeline(steps=steps, preview_every=1)
         notices = train(task, find_shots(a), shots, out).notices
-        return [notice for notice in notices if "trained on before" in notice]
+        return [notice for notice in notices if "used for training before" in notice]
 
     def held_out() -> list[str]:
         return sorted(file.name for file in (out / "held-out").iterdir())
@@ -387,7 +387,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
     assert [name[0] for name in first] == ["a", "b"]
     for steps in (4, 6):  # the second call knows it, too
         (told,) = go(steps, sources[0])
-        assert "the frames of domain b that are held out now were trained on before" in told
+        assert "the held-out frames of domain b were used for training before" in told
         assert held_out() == first[:1]
     assert scored() == {3, 4, 5, 6}, "scores of other clips do not compare"
     assert go(7, sources[0], write_frames(tmp_path / "three", 80, seed=9)) == []
@@ -395,7 +395,7 @@ def test_frames_that_were_trained_on_are_not_held_out_later(footage: tuple[Path,
     assert scored() == {7}
 
 
-def test_a_setting_that_is_refused_by_now_does_not_hold_up_a_run(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_setting_that_became_invalid_does_not_prevent_continuing(footage: tuple[Path, Path], tmp_path: Path) -> None:
     task = parse_pipeline({**SETTINGS, "losses": {"weights": {"cycle": 1}}}, where="test")
     run(task.model_copy(update={"train": task.train.model_copy(update={"steps": 1})}), footage, tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -459,7 +459,8 @@ def test_one_bad_step_is_rolled_back(footage: tuple[Path, Path], tmp_path: Path)
     finally:
         handle.remove()
     assert report.step == 9
-    told = [text for text in report.notices if "went back to the last checkpoint, step 3, and go on at 0.5 of" in text]
+    words = "went back to the last checkpoint, step 3, to continue at 0.5 of"
+    told = [text for text in report.notices if words in text]
     assert read_faults(RunFolder(tmp_path)) == told != []
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     rates = [group["lr"] for group in state["optimiser_translators"]["param_groups"]]
@@ -522,8 +523,8 @@ def test_fp16_leaves_out_a_step_whose_gradients_overflow(footage: tuple[Path, Pa
     assert state["loss_scaler"]["scale"] == 2.0**59
 
 
-def test_footage_that_cannot_be_held_out_is_told(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_footage_that_cannot_be_held_out_is_reported(footage: tuple[Path, Path], tmp_path: Path) -> None:
     short = write_frames(tmp_path / "short", 30, seed=3)
     notices = run(pipeline(steps=1), (footage[0], short), tmp_path / "run").notices
-    assert [text for text in notices if "keep frames from training" in text] == [notices[0]]
+    assert [text for text in notices if "to hold out frames" in text] == [notices[0]]
     assert notices[0].startswith("domain b ")

@@ -191,7 +191,7 @@ def test_a_run_of_one_process_is_continued_by_two(
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
+def test_a_killed_process_ends_the_other_and_the_run_can_be_continued(
     footage: tuple[Path, Path], disturbed: str, tmp_path: Path
 ) -> None:
     """Without discriminators, and with generators that nothing teaches at first: what DistributedDataParallel must be
@@ -203,7 +203,7 @@ def test_a_process_that_is_killed_ends_the_other_and_the_run_goes_on(
     os.kill(second_process(process), signal.SIGKILL)
     (error,) = errors_of(process)
     assert process.returncode == 1
-    assert "another process of this training is gone" in error
+    assert "another process of this training ended" in error
 
     killed = read_step(out)
     last = str(killed + 4)
@@ -248,14 +248,14 @@ def test_all_processes_end_with_the_first(on_two: Path, footage: tuple[Path, Pat
         (
             {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "RANK": "0"},
             {"devices": 8},
-            "2 nodes with 8 devices each are asked for, but torchrun started 2 with 2 processes each",
+            "2 nodes with 8 devices each are requested, but torchrun started 2 with 2 processes each",
         ),
         (
             {"SLURM_NTASKS": "6", "SLURM_NTASKS_PER_NODE": "3", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "train"},
             {"nodes": 1},
-            "1 nodes with 3 devices each are asked for, but srun started 2 with 3 processes each",
+            "1 nodes with 3 devices each are requested, but srun started 2 with 3 processes each",
         ),
-        ({}, {"nodes": 2}, "on 2 nodes is started on each of them by torchrun or srun"),
+        ({}, {"nodes": 2}, "on 2 nodes must be started on each node, with torchrun or srun"),
     ],
 )
 def test_processes_that_do_not_fit_the_settings(

@@ -1,4 +1,4 @@
-"""Matched sampling shows the same content on both sides, whatever each side has most of, and follows from the seed."""
+"""Matched sampling shows similar content in both domains and depends only on the seed."""
 
 import json
 from collections import Counter
@@ -150,7 +150,7 @@ def test_a_share_of_the_samples_is_matched_and_the_rest_is_drawn_as_ever(made: M
             assert any(torch.equal(frame[:, :, x : x + SIZE], clip[0]) for x in range(SIZE * (TILES - 1) + 1))
 
 
-def test_what_is_compared_is_what_is_shown(made: Made) -> None:
+def test_compared_crops_are_the_sampled_crops(made: Made) -> None:
     clips = made.clips(20)
     augment = Augment(made.settings.augment.model_copy(update={"flip": False, "colour": 0}), (SIZE, SIZE))
     for number in range(10):
@@ -204,7 +204,7 @@ def test_whole_frames_are_matched_by_window_and_a_single_one_is_refused() -> Non
         candidates(unread([1], (32, 48)), (32, 48), 0)
 
 
-def test_what_all_of_a_domain_has_is_of_no_account() -> None:
+def test_features_common_to_a_domain_have_no_influence() -> None:
     features = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
     factor, offset = torch.rand(8) + 0.5, torch.full((8,), 9.0)
     torch.testing.assert_close(deviations(features * factor + offset), deviations(features), rtol=1e-4, atol=1e-4)
@@ -222,12 +222,12 @@ def test_what_all_of_a_domain_has_is_of_no_account() -> None:
         ({"train": {"match": 1.5}}, "less than or equal to 1"),
     ],
 )
-def test_where_it_cannot_act_it_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_settings_without_effect_are_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_pipeline(settings, where="test")
 
 
-def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path) -> None:
+def test_a_stopped_run_continues_with_the_same_samples(made: Made, tmp_path: Path) -> None:
     small = {"generator": {"width": 4, "blocks": 1}, "discriminator": {"width": 4, "layers": 2}}
     task = {"size": [SIZE, SIZE * TILES], "match": 0.8, "precision": "fp32", "device": "cpu", "preview_every": 100}
     weights, said = [], []
@@ -247,7 +247,7 @@ def test_a_stopped_run_goes_on_with_the_same_samples(made: Made, tmp_path: Path)
     assert done[:4] == [16, 20, 36, 40]
 
 
-def test_without_it_samples_are_those_of_before(made: Made) -> None:
+def test_without_matching_samples_are_unchanged(made: Made) -> None:
     clips = UnpairedClips(*made.domains, 4)
     assert [clip.shape for clip in clips[0]] == [(1, 3, SIZE, SIZE * TILES)] * 2
     for number in range(4):

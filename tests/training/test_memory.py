@@ -1,4 +1,4 @@
-"""A batch that does not fit into memory is worked through in portions; a clip that does not is one clear error."""
+"""A batch that does not fit into memory is split into portions; a clip that does not fit is an error."""
 
 import subprocess
 import sys
@@ -81,26 +81,24 @@ def small(**settings: Any) -> Pipeline:
     return parse_pipeline({**SETTINGS, "losses": losses, "train": train}, where="test")
 
 
-def test_a_batch_that_does_not_fit_is_worked_through_in_portions_with_the_same_result(
-    footage: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_batch_that_does_not_fit_is_split_with_the_same_result(footage: tuple[Path, Path], tmp_path: Path) -> None:
     roomy, _ = go(small(), footage, tmp_path / "roomy")
     with hungry(2 * 3):  # two clips of three frames fit
         notices, _ = go(small(), footage, tmp_path / "tight")
     told = [text for text in notices if text not in roomy]
     assert len(told) == 1
-    assert "each is worked through in 2 portions" in told[0]
+    assert "each is processed in 2 portions" in told[0]
     weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("roomy", "tight")]
     apart = torch.cat([(weights[0][key] - weights[1][key]).abs().flatten() for key in weights[0]])
     assert apart.mean() < 1e-5  # of steps of 2e-4; Adam makes much of the rounding of gradients that are nearly 0
 
 
-def test_a_clip_that_does_not_fit_is_one_clear_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_clip_that_does_not_fit_is_an_error(footage: tuple[Path, Path], tmp_path: Path) -> None:
     with hungry(0), pytest.raises(RecycleError, match=r"a single clip of 3 frames of 16x16 does not fit .*train\.size"):
         go(small(), footage, tmp_path)
 
 
-def test_what_a_step_needs_is_said_before_it_starts(footage: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_memory_of_a_step_is_reported_before_training(footage: tuple[Path, Path], tmp_path: Path) -> None:
     _, said = go(small(), footage, tmp_path)
     (line,) = [text for text in said if text.startswith("memory: ")]
     assert "for a batch of 4" in line
@@ -137,9 +135,7 @@ def test_the_estimate_follows_the_size_of_the_frames_and_leaves_the_run_as_it_wa
         ("fp32", {"size": [16, 16]}),  # three frames
     ],
 )
-def test_what_is_reckoned_without_computing_is_what_is_measured(
-    tmp_path: Path, precision: Any, settings: dict[str, Any]
-) -> None:
+def test_estimated_memory_equals_measured_memory(tmp_path: Path, precision: Any, settings: dict[str, Any]) -> None:
     default = {"weights": {"cycle": 2, "unsupervised_spatial": 5, "unsupervised_recycle": 2}, "noise_back": 0.1}
     train = {**SETTINGS["train"], "precision": precision, "batch_size": 1, **settings}
     networks = {"generator": {"width": 8, "blocks": 2}, "discriminator": {"width": 8, "layers": 2}}
@@ -188,7 +184,7 @@ def test_the_operations_of_a_step_are_those_of_its_convolutions() -> None:
     assert two - one == frames * (generator(8) - generator(4))
 
 
-def test_a_batch_known_not_to_fit_begins_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_known_not_to_fit_starts_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, (networks, clip) = measured(tmp_path)
     said: list[str] = []
     portions = Portions(run.pipeline, run.fabric, saying(said))
@@ -198,7 +194,7 @@ def test_a_batch_known_not_to_fit_begins_in_portions(tmp_path: Path, monkeypatch
         portions.parts = 1
         plan(run, portions, saying(said))
         assert portions.parts == parts
-    assert "worked through in 4 portions" in said[-1]
+    assert "processed in 4 portions" in said[-1]
 
 
 def test_free_memory_is_what_the_system_has() -> None:
@@ -206,7 +202,7 @@ def test_free_memory_is_what_the_system_has() -> None:
     assert free is None or 1e7 < free < 1e14
 
 
-def test_only_a_lack_of_memory_is_taken_for_one() -> None:
+def test_only_out_of_memory_errors_are_recognised_as_such() -> None:
     with pytest.raises(RuntimeError) as lacking:
         torch.empty(1 << 50, dtype=torch.uint8)
     assert is_out_of_memory(lacking.value)
@@ -224,7 +220,9 @@ def test_previews_that_do_not_fit_are_made_of_single_frames_or_left_out(
         with hungry(most, training=False):
             notices, _ = go(small(steps=1), footage, out)
         assert (out / "model-best").is_dir() is (out / "previews").is_dir() is kept
-        assert [text for text in notices if "do not fit into memory whole" in text] == ([] if kept else [notices[-1]])
+        assert [text for text in notices if "do not fit into memory: from now on" in text] == (
+            [] if kept else [notices[-1]]
+        )
         assert (out / "model" / "model.safetensors").is_file()
 
 
@@ -236,8 +234,8 @@ def test_cached_files_count_as_free_in_a_container(tmp_path: Path) -> None:
     assert _allowed(tmp_path) > 1 << 60
 
 
-def test_frozen_weights_are_no_part_of_what_a_clip_takes(tmp_path: Path) -> None:
-    """A projected discriminator of each domain looks through 13 MB of them."""
+def test_frozen_weights_do_not_count_for_a_clip(tmp_path: Path) -> None:
+    """A projected discriminator of each domain uses 13 MB of them."""
     found = []
     for strides in ([8], [8, 16, 32]):
         discriminator = {"kind": "projected", "width": 4, "strides": strides}

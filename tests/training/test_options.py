@@ -1,4 +1,4 @@
-"""Whatever a pipeline file may ask for either trains or is refused; nothing that is set does nothing."""
+"""Every accepted pipeline trains, and settings without effect are rejected."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -98,7 +98,7 @@ def with_losses(weights: dict[str, float], prediction: dict[str, Any], *, paired
     1,
 )
 @given(groups=PIPELINES | PREDICTING, parts=st.integers(1, 2))
-def test_what_is_accepted_can_be_trained(groups: dict[str, Any], parts: int) -> None:
+def test_accepted_settings_can_be_trained(groups: dict[str, Any], parts: int) -> None:
     own = {"size": [16, 16], "precision": "fp32", "device": "cpu"}
     pipeline = accepted({**groups, "train": groups["train"] | own})
     if pipeline is None:
@@ -132,6 +132,6 @@ VAIN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("told", VAIN)
-def test_a_setting_that_would_do_nothing_is_refused(told: str) -> None:
+def test_a_setting_without_effect_is_an_error(told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse_pipeline(VAIN[told], where="test")

@@ -93,7 +93,7 @@ def test_a_weight_for_pairs_without_pairs_is_an_error(tmp_path: Path) -> None:
         load_pipeline(file)
 
 
-def test_footage_that_is_no_pair_is_refused(tmp_path: Path) -> None:
+def test_footage_that_is_not_paired_is_an_error(tmp_path: Path) -> None:
     a = find_shots(write(tmp_path / "a", scene(1, 12)))
     b = find_shots(write(tmp_path / "b", scene(2, 11)))
     with pytest.raises(FootageError, match="a has 12 frames, b has 11"):

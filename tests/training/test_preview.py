@@ -1,4 +1,4 @@
-"""Previews: labelled columns, of what the networks make of a held-out clip."""
+"""Previews: columns with headings, and the frames that they show."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What changes as training goes on."""
+"""Schedules: learning rate, resolution, and the start of the recycle loss."""
 
 import itertools
 

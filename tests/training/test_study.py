@@ -1,4 +1,4 @@
-"""What is learnt of the footage before the first step is kept with the run, and the look at it can be cancelled."""
+"""The analysis of the footage before the first step is saved with the run and can be cancelled."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Shot], list[Sh
     return a, b
 
 
-def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: tuple[list[Shot], list[Shot]], tmp_path: Path) -> None:
+def test_a_continued_run_keeps_its_kinds(shots: tuple[list[Shot], list[Shot]], tmp_path: Path) -> None:
     train(PIPELINE, *shots, tmp_path / "whole")
     _, outcome = cancelled_from_outside(
         lambda job: train(PIPELINE, *shots, tmp_path / "run", job=job), lambda event: getattr(event, "step", 0) == 1
@@ -33,17 +33,15 @@ def test_a_run_that_goes_on_keeps_the_kinds_that_it_found(shots: tuple[list[Shot
     seen: list[str] = []
     job = Job(lambda event: seen.append(getattr(event, "what", "")))
     assert train(PIPELINE, *shots, tmp_path / "run", job=job).step == 3
-    assert not any(what.startswith("looking at domain") for what in seen)
+    assert not any(what.startswith("analysing domain") for what in seen)
     same_run(tmp_path / "run", tmp_path / "whole")
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["translators"]
     assert (state["kinds.ranges"] < FREE).any()
     assert not [key for key in state if "eyes" in key]
 
 
-def test_a_job_that_is_cancelled_while_it_looks_leaves_a_run_that_begins_again(
-    shots: tuple[list[Shot], list[Shot]], tmp_path: Path
-) -> None:
-    job = Job(lambda event: job.cancel() if getattr(event, "what", "") == "looking at domain b" else None)
+def test_cancelling_the_analysis_lets_the_run_start_over(shots: tuple[list[Shot], list[Shot]], tmp_path: Path) -> None:
+    job = Job(lambda event: job.cancel() if getattr(event, "what", "") == "analysing domain b" else None)
     with pytest.raises(Interrupted):
         train(PIPELINE, *shots, tmp_path / "run", job=job)
     assert not (tmp_path / "run" / "checkpoint.pt").exists()

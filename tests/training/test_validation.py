@@ -32,7 +32,7 @@ def day() -> Tensor:
 
 @pytest.fixture(scope="module")
 def night() -> Tensor:
-    """The true counterpart of `day`, which no validator sees."""
+    """The true counterpart of `day`, which validators do not use."""
     return film(0, "night")
 
 
@@ -75,7 +75,7 @@ def test_the_truth_scores_better_than_anything_else(validator: Validator, day: T
     assert found["half"] < found["untranslated"]
 
 
-def test_the_untouched_input_is_the_whole_way_off(validator: Validator, day: Tensor) -> None:
+def test_the_untranslated_input_scores_1(validator: Validator, day: Tensor) -> None:
     found = scores(validator, day, day)
     assert found["ab_appearance"] == 1
     assert found["ab_content"] == 0
@@ -135,7 +135,7 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
     assert reviews[-1].preview.is_file()
 
 
-def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
+def test_a_curve_that_is_flat_in_its_last_third_is_reported(tmp_path: Path) -> None:
     falling, flat = Scores(tmp_path / "1"), Scores(tmp_path / "2")
     for step in range(1, 10):
         falling.add(step, 1 / step)
@@ -145,8 +145,8 @@ def test_a_curve_that_is_flat_in_its_last_third_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (5e-4, False)])
-def test_a_run_that_learns_no_more_is_told_so_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
-    """Pairs of which one is the other's negative, with steps that are far too small, or that lead down to the end."""
+def test_a_run_without_progress_is_reported_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
+    """Pairs of negatives, with steps that are too small, or that improve the score until the end."""
     a, b = (write_frames(tmp_path / name, 60, seed=1) for name in "ab")
     for file in b.glob("*.png"):
         cv2.imwrite(str(file), cv2.bitwise_not(cv2.imread(str(file), cv2.IMREAD_COLOR)))
@@ -158,7 +158,7 @@ def test_a_run_that_learns_no_more_is_told_so_at_its_end(rate: float, told: bool
     assert any("did not improve in the last third of the run" in notice for notice in report.notices) == told
 
 
-def test_scores_of_steps_that_are_taken_again_are_forgotten_but_not_the_best(tmp_path: Path) -> None:
+def test_scores_of_repeated_steps_are_discarded_but_not_the_best(tmp_path: Path) -> None:
     scores = Scores(tmp_path / "validation.json")
     for step, score in ((2, 0.5), (4, float("nan")), (6, 0.3)):
         scores.add(step, score)
@@ -170,8 +170,8 @@ def test_scores_of_steps_that_are_taken_again_are_forgotten_but_not_the_best(tmp
     assert Scores.load(tmp_path / "validation.json", step=0).best is None, "another run's"
 
 
-def test_scores_of_another_kind_are_left_behind(tmp_path: Path) -> None:
-    """Such as those of earlier versions, whose files name none; those of paired footage are the same still."""
+def test_scores_of_another_kind_are_discarded(tmp_path: Path) -> None:
+    """As in files of earlier versions, which state no kind; scores of paired footage are unchanged."""
     old = Scores(tmp_path / "validation.json", held_out=["a", "b"])
     old.add(2, 0.01)
     assert "kind" not in json.loads(old.file.read_text())
@@ -193,7 +193,7 @@ def test_a_run_whose_scores_were_of_another_kind_says_so_once(tmp_path: Path) ->
     def go(steps: int) -> list[str]:
         settings = {**SETTINGS, "train": {**SETTINGS["train"], "steps": steps, "preview_every": 2}}
         report = train(parse_pipeline(settings, where="test"), a, b, tmp_path / "run")
-        return [text for text in report.notices if "measures something else" in text]
+        return [text for text in report.notices if "is computed differently" in text]
 
     assert go(2) == []
     file = tmp_path / "run" / "validation.json"

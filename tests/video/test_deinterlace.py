@@ -147,8 +147,8 @@ def test_it_is_said(film: Films, tmp_path: Path) -> None:
     settings = TranslateSettings(preset="ultrafast")
     identity = Translator.from_pretrained("identity")
     report = identity.translate_video(path, tmp_path / "o.mp4", to="b", settings=settings)
-    assert "the source is interlaced in parts: the frames of these were deinterlaced" in report.notices
+    assert "the source is interlaced in parts: these frames were deinterlaced" in report.notices
     assert report.frames == 30
     extracted = extract([path], tmp_path / "frames", ExtractSettings(short_side=None), workers=1)
-    assert any("10 frames were interlaced: they were deinterlaced" in notice for notice in extracted.notices)
+    assert any("10 interlaced frames were deinterlaced" in notice for notice in extracted.notices)
     assert not any("interlaced" in notice for notice in probe(film("p")).notices)

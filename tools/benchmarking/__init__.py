@@ -1,1 +1,1 @@
-"""What `tools/benchmark.py` times, and how."""
+"""The benchmarks of `tools/benchmark.py`."""

@@ -1,4 +1,4 @@
-"""What the hardware can do at best: floating-point operations per second of a large convolution."""
+"""The hardware's limit: floating-point operations per second of a large convolution."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +13,16 @@ from recycle.rendering.overlap import AT_ONCE
 from recycle.translation.lanes import Lanes
 
 SHAPES = ((256, 64, 8), (256, 64, 1), (512, 32, 8), (128, 128, 1))
-"""Channels, side and batch of the convolutions: the first is that of the residual blocks at 256 pixels, in a batch."""
+"""Channels, side and batch of the convolutions; the first is that of the residual blocks at 256 pixels, in a batch."""
 _AT_ONCE = 10
-"""Calls that a GPU is given before it is waited for."""
+"""Number of calls queued on a GPU before it is synchronised."""
 
 
 def convolution(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
-    """A function that runs a 3×3 convolution, and gives its seconds per floating-point operation.
+    """A function that runs a 3×3 convolution and returns its seconds per floating-point operation.
 
-    It is the best of several, tried here: of SHAPES, and on a CPU with all threads together or each with its own frame.
+    It is the fastest of several that are tried here: of SHAPES and, on a CPU, with all threads together or one frame
+    per thread.
     """
     tried = [each for shape in SHAPES for each in _arrangements(*shape, device, dtype)]
     return min(tried, key=lambda run: min(run() for _ in range(2)))
@@ -56,7 +57,7 @@ def _once(work: Callable[[], object]) -> Callable[[list[int]], None]:
 
 
 def seconds(work: Callable[[], object], device: torch.device, *, least: float) -> float:
-    """Mean seconds of one call, over calls that take at least so many seconds together."""
+    """Mean seconds of one call, over calls that take at least `least` seconds together."""
     with torch.inference_mode():
         wait_for(device)
         start, calls = time.perf_counter(), 0
@@ -69,13 +70,13 @@ def seconds(work: Callable[[], object], device: torch.device, *, least: float) -
 
 
 def wait_for(device: torch.device) -> None:
-    """Until the device has done all that it was given."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def flops(work: Callable[[], Tensor]) -> int:
-    """Floating-point operations of one call, by the shapes of its matrix products and convolutions."""
+    """Floating-point operations of one call, computed from the shapes of its matrix products and convolutions."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         work()
     return counter.get_total_flops()

@@ -1,4 +1,4 @@
-"""Frames from video: ours, the ffmpeg command that one would type, and decoding alone."""
+"""Extraction of frames: ours, an ffmpeg command as a user would type it, and decoding alone."""
 
 import os
 import shutil
@@ -23,11 +23,11 @@ from tools.benchmarking.rounds import Contender, take_turns
 
 SIZE = (1280, 720)
 RATE, KEPT = 24, 12
-"""Frames per second of the videos, and of what is kept."""
+"""Frames per second of the videos, and of the extracted frames."""
 SHORT_SIDE = 286
 EXACT = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
 LOOP = 24
-"""Frames of street that are repeated."""
+"""Number of frames of the street that are repeated."""
 
 
 def extract(*, frames: int | None, rounds: int, say: Callable[[str], None]) -> Results:
@@ -45,7 +45,7 @@ def extract(*, frames: int | None, rounds: int, say: Callable[[str], None]) -> R
         scale = f"fps={KEPT},scale={width}:{SHORT_SIDE}"
         start, end = [program, "-v", "error", "-i", "{}", "-vf"], ["-pix_fmt", "yuvj444p", "{}.%06d.jpg"]
         typed = [*start, f"{scale}:flags=area", "-q:v", "1", *end]
-        # As readers of JPEG expect it and as we shrink it: BT.601, full range, a triangle filter, exact; quality 1.
+        # The same output as ours: BT.601 and full range as JPEG readers expect, the same exact filter; quality 1.
         same = [*start, f"{scale}:flags={EXACT}:out_color_matrix=bt601:out_range=full", "-q:v", "1", "-qmin", "1", *end]
 
         def extracted() -> list[Path]:
@@ -113,7 +113,8 @@ def extract(*, frames: int | None, rounds: int, say: Callable[[str], None]) -> R
 
 
 def find_ffmpeg() -> str:
-    """The program: of the path, or of the package imageio-ffmpeg. Raises ConfigError where there is neither."""
+    """The ffmpeg program in the search path, or in the package imageio-ffmpeg. Raises ConfigError if there is
+    neither."""
     if (found := shutil.which("ffmpeg")) is not None:
         return found
     try:

@@ -1,4 +1,4 @@
-"""What a folder costs beside the translation of its files: finding, planning, the record, the table."""
+"""Cost of a folder apart from the translation of its files: search, plan, record, table."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import take_turns
 
 COUNTS = (300, 3000)
-"""Files of the two folders."""
+"""Numbers of files of the two folders."""
 MOST = 1.2
-"""Times that a file of the large folder may cost of what one of the small folder does."""
+"""Maximum ratio of the cost per file in the large folder to that in the small one."""
 
 
 class Instant:
     """An engine (see `recycle.batch.engine.Engine`) that writes an empty output for each file."""
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
-        """Every file is running, has one frame, and is done."""
+        """Report every file as running, with one frame, and as done."""
         for one in plans:
             changed(one, one.entry.model_copy(update={"state": "running"}))
             one.job.output.touch()
@@ -40,7 +40,8 @@ class Instant:
 
 
 def folder(*, rounds: int, say: Callable[[str], None], counts: tuple[int, int] = COUNTS) -> Results:
-    """Time both folders in turn, each time into a new output folder, by processor time: disks are too fitful."""
+    """Measure both folders in turn, each time with a new output folder, by processor time, because disk times vary too
+    much."""
     with TemporaryDirectory() as place:
         video = Path(place) / "video.mp4"
         write_video(video, Street(1, 64, 48, 24, 0.2).frames("day"), fps=24)

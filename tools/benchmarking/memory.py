@@ -1,4 +1,4 @@
-"""Peak memory of translating a clip, and one ten times as long, each in a process of its own."""
+"""Peak memory of translating a clip, and one ten times as long, each in a separate process."""
 
 import statistics
 import time
@@ -26,12 +26,13 @@ from tools.benchmarking.rounds import Contender, Spread, take_turns
 SIZE = (640, 384)
 RATE = 24
 LOOP = 48
-"""Frames of street that are repeated."""
+"""Number of frames of the street that are repeated."""
 TIMES = 10
 
 
 def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]) -> Results:
-    """Translate clips of `frames` and of ten times as many, by the identity and by a generator of that width."""
+    """Translate clips of `frames` and of ten times as many frames, with the identity and with a generator of
+    `width`."""
     frames = frames or 5 * SEGMENT // 2
     peaks: dict[tuple[str, int, str], list[float]] = {}
     with TemporaryDirectory() as name:
@@ -69,9 +70,9 @@ def memory(*, width: int, frames: int | None, rounds: int, device: str, say: Cal
 
 
 def translate_apart(model: str, source: Path, output: Path, device: str) -> tuple[float, dict[str, float]]:
-    """Seconds of one translation in a new process, and the bytes that it held at most, by place where any were.
+    """Seconds of one translation in a new process, and its peak memory in bytes, by place of the memory.
 
-    Raises RuntimeError where it fails.
+    Raises RuntimeError if the translation fails.
     """
     context = get_context("spawn")
     here, there = context.Pipe(duplex=False)

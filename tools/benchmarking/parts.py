@@ -1,4 +1,4 @@
-"""What single choices are worth on a CPU: each way that recycle goes beside the way that one would go first."""
+"""The gain of individual design choices on a CPU, each compared with the obvious alternative."""
 
 import copy
 import time
@@ -31,11 +31,11 @@ CPU = torch.device("cpu")
 HIGH = (1280, 720)
 PRESETS = ("medium", "veryfast", "superfast", "ultrafast")
 FRAMES = 48
-"""Of a video that is encoded."""
+"""Number of frames of the encoded video."""
 
 
 def parts(*, rounds: int, say: Callable[[str], None]) -> Results:
-    """Time them in turn, with one thread but for what shares a batch among cores."""
+    """Measure the choices in turn, with one thread, except for those that share a batch among cores."""
     torch.manual_seed(0)
     cores = torch.get_num_threads()
     with TemporaryDirectory() as folder, torch.random.fork_rng():

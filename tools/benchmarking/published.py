@@ -1,8 +1,8 @@
-"""The published order of work, written down literally: what the benchmarks compare with.
+"""Literal transcription of the published order of work, with which the benchmarks compare.
 
 Facts of the original implementation of ReCycle-GAN (Bansal et al., ECCV 2018): one frame at a time in float32, 32
-network calls and 9 backward passes in a training step; at test time four generator passes for each frame, which comes
-from a PNG file and goes to one.
+network calls and 9 backward passes in a training step; at test time four generator passes for each frame, which is read
+from a PNG file and written to one.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ Losses = dict[str, Tensor]
 
 
 class PublishedRecycleGAN:
-    """The six networks, their three optimisers, and the step in its order.
+    """The six networks, their three optimisers, and the step in the published order.
 
     The pipeline must be that of the published method: three frames, recycle and recurrent losses, predictions of real
-    frames judged without opposition. No pools, as in its scripts.
+    frames judged without opposition. Without frame pools, as in its scripts.
     """
 
     def __init__(self, pipeline: Pipeline, device: torch.device | str = "cpu") -> None:
@@ -77,7 +77,7 @@ class PublishedRecycleGAN:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _pairs(self, name: str, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-        """Each pair has a backward pass of its own."""
+        """Accumulate a discriminator's gradients, with a backward pass for each pair; returns the sum of the losses."""
         total = real[0].new_zeros(())
         for one, other in zip(real, fake, strict=True):
             loss = 0.5 * (self._judge(name, one, 1) + self._judge(name, other.detach(), 0))
@@ -91,7 +91,7 @@ class PublishedRecycleGAN:
 
 
 def as_published(module: nn.Module) -> nn.Module:
-    """Put torch's own layers in the place of ours, in `module` itself; with the same weights."""
+    """Replace our layers in `module` by PyTorch's, in place, with the same weights."""
     for name, child in module.named_children():
         if isinstance(child, InstanceNorm):
             setattr(module, name, nn.InstanceNorm2d(child.num_features))
@@ -106,10 +106,10 @@ def as_published(module: nn.Module) -> nn.Module:
 
 
 def translate_as_published(bundle: Bundle, source: Path, output: Path, folder: Path, *, passes: int = 4) -> int:
-    """Video → PNG files → one float32 pass after the other → PNG files → video; gives the number of frames.
+    """Video → PNG files → float32 passes one after the other → PNG files → video; returns the number of frames.
 
-    `bundle`: of `as_published` networks. Of the `passes` the first gives the frame; the others are what the original
-    computes beside it (there and back for both domains), and are thrown away.
+    `bundle` consists of `as_published` networks. The first of `passes` produces the frame; the others are what the
+    original computes in addition (there and back for both domains), and are discarded.
     """
     device = next(bundle.parameters()).device
     with av.open(str(source)) as container:

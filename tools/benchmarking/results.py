@@ -1,4 +1,4 @@
-"""The outcome of a benchmark: a table to read, and JSON to keep."""
+"""The results of a benchmark: a printed table, and JSON."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tools.benchmarking.rounds import Rounds, Spread
 
 @dataclass(frozen=True)
 class Goal:
-    """A ratio that was measured, and what it should be."""
+    """A measured ratio, and its goal."""
 
     name: str
     ratio: Spread
@@ -29,31 +29,31 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether the median is where it should be."""
+        """Whether the median reaches the goal."""
         return (self.least is None or self.ratio.median >= self.least) and (
             self.most is None or self.ratio.median <= self.most
         )
 
     @property
     def wanted(self) -> str:
-        """Such as '≥ 2.5'; empty where nothing is."""
+        """The goal as text, such as '≥ 2.5'; '' without a goal."""
         return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}" if self.most is not None else ""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What one benchmark found."""
+    """The results of one benchmark."""
 
     benchmark: str
     unit: str
-    """Of the work, such as 'frame'."""
+    """Unit of work, such as 'frame'."""
     rounds: Rounds
     goals: Sequence[Goal]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Whatever else was measured or set, by name."""
+    """Further measurements and settings, by name."""
 
     def show(self) -> None:
-        """Print the table."""
+        """Print the tables."""
         times = Table("", f"ms per {self.unit}", "least … most", f"{self.unit}s per second", title=self.benchmark)
         for name in self.rounds.seconds:
             time, speed = self.rounds.time(name), self.rounds.speed(name)
@@ -70,7 +70,7 @@ class Results:
             console.print(f"{name}: {fact}", highlight=False)
 
     def write(self, file: Path) -> None:
-        """Keep everything, with the machine and the command, as JSON."""
+        """Write everything, with the machine and the command, as JSON."""
         content = {
             "benchmark": self.benchmark,
             "unit": self.unit,
@@ -88,7 +88,7 @@ class Results:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and when."""
+    """The machine and the date of the measurements."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -110,5 +110,5 @@ def _processor() -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits."""
+    """The number with three significant digits."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

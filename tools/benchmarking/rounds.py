@@ -1,4 +1,4 @@
-"""Fair timing on a noisy machine: contenders take turns, and what counts is their ratio within a round."""
+"""Fair timing on a busy machine: contenders take turns, and ratios are computed within a round."""
 
 import multiprocessing
 import statistics
@@ -8,27 +8,27 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple, Self
 
 Contender = Callable[[], float]
-"""Does a piece of work and gives the seconds that one unit of it took."""
+"""Does a piece of work, and returns the seconds per unit of work."""
 
 
 class Spread(NamedTuple):
-    """A figure over several rounds."""
+    """A value over several rounds."""
 
     median: float
     low: float
-    """The least."""
+    """The minimum."""
     high: float
-    """The greatest."""
+    """The maximum."""
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread":
-        """That of at least one value."""
+        """The spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds per unit of each contender, round by round."""
+    """Seconds per unit of each contender, by round."""
 
     seconds: Mapping[str, list[float]]
 
@@ -41,15 +41,15 @@ class Rounds:
         return Spread.of([1 / seconds for seconds in self.seconds[name]])
 
     def faster(self, name: str, than: str) -> Spread:
-        """How many times as fast as another: the ratio is taken within each round."""
+        """How many times as fast one contender is as another; ratios are computed within each round."""
         pairs = zip(self.seconds[than], self.seconds[name], strict=True)
         return Spread.of([theirs / ours for theirs, ours in pairs])
 
 
 class Apart:
-    """A contender in a process of its own, which our settings of this one (allocator, threads) do not reach.
+    """A contender in a separate process, which the settings of this process (allocator, threads) do not affect.
 
-    `make` is called there, once; it must be picklable. Close it at the end, or use it as a context.
+    `make` is called once in that process and must be picklable. Close it at the end, or use it as a context manager.
     """
 
     def __init__(self, make: Callable[[], Contender]) -> None:
@@ -60,7 +60,7 @@ class Apart:
         there.close()
 
     def __call__(self) -> float:
-        """One turn. Raises RuntimeError where the process has ended; it has said why."""
+        """Take one turn. Raises RuntimeError if the process has ended; it has printed its error."""
         try:
             self._pipe.send(None)
             return float(self._pipe.recv())
@@ -88,7 +88,7 @@ def _serve(make: Callable[[], Contender], pipe: Connection) -> None:
 def take_turns(
     contenders: Mapping[str, Contender], *, rounds: int, say: Callable[[str], None] = lambda line: None
 ) -> Rounds:
-    """Time all contenders, one after the other, `rounds` times; every other round in reverse order.
+    """Measure all contenders, one after the other, `rounds` times; every other round in reverse order.
 
     Each is called once before, to warm up.
     """

@@ -1,4 +1,4 @@
-"""How long `recycle --help` takes, beside an empty Typer app."""
+"""Duration of `recycle --help`, compared with an empty Typer app."""
 
 import subprocess
 import sys
@@ -26,11 +26,11 @@ def two() -> None:
 app()
 '''
 CALLS = 5
-"""Of a contender in each round."""
+"""Number of calls of a contender in each round."""
 
 
 def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
-    """Time the processes from start to exit."""
+    """Measure the processes from start to exit."""
     with TemporaryDirectory() as folder:
         empty = Path(folder) / "empty.py"
         empty.write_text(EMPTY, encoding="utf-8")

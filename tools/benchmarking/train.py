@@ -1,4 +1,4 @@
-"""A training step: ours, the published order, and what the hardware could do."""
+"""A training step: ours, the published order, and the hardware's limit."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Apart, Contender, take_turns
 
 LEAST = {"cpu": 2.5, "cuda": 6.0}
-"""How many times as fast as the published order a step should be."""
+"""Goal for the speed of a step relative to the published order."""
 
 
 def published_pipeline(size: int, *, precision: Precision, device: str = "auto") -> Pipeline:
@@ -48,7 +48,7 @@ def published_pipeline(size: int, *, precision: Precision, device: str = "auto")
 
 
 def train(*, size: int | None, rounds: int, steps: int | None, device: str, say: Callable[[str], None]) -> Results:
-    """Time steps on resident clips, of `size` pixels (default: 128 on the CPU, 256 on a GPU)."""
+    """Measure steps on clips in memory, of `size` pixels (default: 128 on the CPU, 256 on a GPU)."""
     kind = find_device(device)
     size = size or (128 if kind == "cpu" else 256)
     steps = steps or (1 if kind == "cpu" else 10)
@@ -97,7 +97,7 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
 
 
 def _published(pipeline: Pipeline, steps: int) -> Contender:
-    """As it comes, in a process of its own."""
+    """The published order, unmodified, in a separate process."""
     device = torch.device(pipeline.train.device)
     peer = PublishedRecycleGAN(pipeline, device)
     a, b = _noise(pipeline.train.size[0], device)
@@ -117,7 +117,7 @@ def open_run(pipeline: Pipeline, folder: Path) -> Run:
 
 
 def film(folder: Path, size: int) -> list[Domain]:
-    """Clips of three frames of the street by day and by night, a tenth larger than what is trained on."""
+    """Clips of three frames of the street by day and by night, a tenth larger than the training size."""
     domains = []
     looks: tuple[Appearance, ...] = ("day", "night")
     for name, look in zip("ab", looks, strict=True):
@@ -129,7 +129,7 @@ def film(folder: Path, size: int) -> list[Domain]:
 
 
 class Turns:
-    """Turns of the training loop: clips from files, augmented, a step, its checks, and the moving average."""
+    """Turns of the training loop: clips from files, augmentation, a step, its checks, and the moving average."""
 
     def __init__(self, run: Run, domains: list[Domain], steps: int) -> None:
         self._run, settings, device = run, run.pipeline.train, run.fabric.device
@@ -141,8 +141,8 @@ class Turns:
         self._count = max(steps, 8 * self._workers)
 
     def take(self) -> float:
-        """Seconds of one."""
-        for _ in range(2 * self._workers):  # what was loaded while the others had their turns
+        """Seconds of one turn."""
+        for _ in range(2 * self._workers):  # use up clips that were loaded during the turns of others
             self._turn()
         wait_for(self._run.fabric.device)
         start = time.perf_counter()
@@ -152,7 +152,7 @@ class Turns:
         return (time.perf_counter() - start) / self._count
 
     def wait(self) -> float:
-        """Seconds in which one waits for its clips."""
+        """Seconds of one turn spent waiting for its clips."""
         for _ in range(2 * self._workers):
             self._turn()
         return sum(self._turn() for _ in range(self._count)) / self._count

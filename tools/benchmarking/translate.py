@@ -30,23 +30,23 @@ from tools.benchmarking.rounds import Contender, Spread, take_turns
 
 TRAINED = 256
 REAL_TIME = 16
-"""Width of the generator that should reach 25 frames a second."""
+"""Width of the generator that should reach 25 frames per second."""
 SIZES = {"256 px": (256, 256), "720 lines": (1280, 720)}
 """Width and height of the videos."""
 RATE = 25
 LOOP = 8
-"""Frames of street that are repeated."""
+"""Number of frames of the street that are repeated."""
 LEAST = {"cpu": (0.95, 10.0, 0.8), "cuda": (0.9, 30.0, 0.5)}
-"""How fast ours should be beside the generator, and beside the published flow; and the generator beside the best
-convolution."""
+"""Goals for our speed relative to the generator alone and to the published flow; and for the generator's speed relative
+to the best convolution."""
 
 
 def translate(
     *, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]
 ) -> Iterator[Results]:
-    """Time the translation of a clip of so many frames, one size after the other.
+    """Measure the translation of a clip of `frames` frames, one size after the other.
 
-    width: of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
+    `width` is that of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
     """
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=width, blur=width != 64))
@@ -78,7 +78,7 @@ def _at(
     loop = list(Street(1, *size, RATE, LOOP / RATE).frames("day"))
     write_video(source, islice(cycle(loop), frames), fps=RATE)
     lines, columns = network_size((size[1], size[0]), scale="trained", trained=TRAINED, pixel_aspect=Fraction(1))
-    many = 4 * max(AT_ONCE, torch.get_num_threads())  # so that lanes and batches are hardly ever at their end
+    many = 4 * max(AT_ONCE, torch.get_num_threads())  # many, so that lanes and batches stay full
     x = torch.rand(many, 3, lines, columns, device=device) * 2 - 1
 
     def from_file_to_file() -> float:
@@ -120,7 +120,7 @@ def _at(
 
 
 def _likeness(translator: Translator, peer: Bundle, frames: list[Pixels]) -> float:
-    """Peak signal-to-noise ratio of our translation of RGB frames beside the generator in float32, in dB."""
+    """Peak signal-to-noise ratio, in dB, of our translation of RGB frames relative to the generator in float32."""
     x = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).to(translator.device) / 127.5 - 1
     generator = peer.gen_ab
     with torch.inference_mode():

@@ -1,1 +1,2 @@
-"""Reproduction of the paper's Viper tables, in kind, on the procedural street; run by tools/reproduce.py."""
+"""Experiments like the paper's Viper tables, on the procedural street and on real footage; run by
+tools/reproduce.py."""

@@ -1,4 +1,4 @@
-"""Films of the procedural street as folders of PNG files, drawn once, by several processes."""
+"""Draws films of the procedural street as folders of PNG files, once, with several processes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from recycle.system.cores import cores
 from recycle.system.workers import run_all
 
 _WORTH_PROCESSES = 2000
-"""Frames from which on it pays to start processes."""
+"""Minimum number of frames for which starting processes saves time."""
 
 
 @dataclass(frozen=True)
 class Reel:
-    """A street in one appearance as a folder of PNG files with a manifest, like those of `recycle extract`, so that
-    no codec blurs its labels."""
+    """A street in one appearance as a folder of PNG files with a manifest, as written by `recycle extract`, so that no
+    codec blurs its labels."""
 
     street: Street
     appearance: Appearance
@@ -33,17 +33,17 @@ class Reel:
 
     @property
     def folder(self) -> Path:
-        """Named after all that the frames depend on."""
+        """Folder, named by a digest of everything on which the frames depend."""
         it = self.street
         return self.root / f"{self.appearance}-{it.seed}-{it.width}x{it.height}-{it.fps}fps-{it.seconds:g}s"
 
     def shots(self) -> list[Shot]:
-        """Of the folder, which must have been drawn."""
+        """Shots of the folder, which must have been drawn."""
         return find_shots(self.folder)
 
 
 def draw_all(reels: Sequence[Reel], job: Job) -> None:
-    """Draw the reels that are not there yet. Raises OutputError."""
+    """Draw the missing reels. Raises OutputError."""
     missing = [reel for reel in reels if not (reel.folder / MANIFEST).is_file()]
     if not missing:
         return
@@ -53,7 +53,9 @@ def draw_all(reels: Sequence[Reel], job: Job) -> None:
     drawn = run_all(_draw, missing, workers=workers, crashed=False, report=count.add, job=job)
     count.finish()
     if not all(drawn):
-        raise OutputError(f"a process that drew into {reels[0].root} was killed (out of memory?); run it again")
+        raise OutputError(
+            f"a process that drew into {reels[0].root} was killed (out of memory?); run the same command again"
+        )
 
 
 def _draw(reel: Reel, count: Callable[[int], None]) -> bool:

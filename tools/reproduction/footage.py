@@ -1,4 +1,4 @@
-"""The street of the task `labels`: frames to train on, as PNG files, and unseen scenes, in memory."""
+"""The street of the task `labels`: training frames as PNG files, and unseen scenes in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tools.reproduction.plan import CONDITIONS, FootageSize
 from tools.reproduction.task import Clip, TrainingFootage
 
 SEED_A, SEED_B, SEED_TEST = 1000, 2000, 3000
-"""Of the streets: either domain and the test have one for each condition, and no two have a scene in common."""
+"""Seeds of the streets: each domain and the test have one per condition, and no two have a scene in common."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Scene:
 
 
 def training_footage(size: FootageSize, folder: Path, job: Job) -> TrainingFootage:
-    """Draw what is not there yet. Domain a holds all conditions, domain b as many label maps, of other scenes."""
+    """Draw missing footage. Domain a has all conditions; domain b has the same number of label maps, of other
+    scenes."""
     streets_a, streets_b = (
         [_street(size, seed + number, size.train_seconds) for number in range(len(CONDITIONS))]
         for seed in (SEED_A, SEED_B)
@@ -47,7 +48,7 @@ def training_footage(size: FootageSize, folder: Path, job: Job) -> TrainingFoota
 
 
 def test_scenes(size: FootageSize, job: Job) -> list[Scene]:
-    """The unseen scenes: as many in each condition, each condition other ones; `window` frames of each."""
+    """The unseen scenes: the same number per condition, different ones in each; `window` frames of each scene."""
     scenes = []
     count = job.counting("drawing the unseen scenes", unit="scenes")
     for number, condition in enumerate(CONDITIONS):

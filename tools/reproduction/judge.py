@@ -1,6 +1,6 @@
-"""What a network that takes no part in training says of translations, and how much of the source they keep.
+"""Scores of translations that need no true counterpart, by a network that takes no part in training.
 
-No figure here needs a true counterpart: they are the same for every task.
+They are the same for every task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,25 +26,25 @@ from tools.reproduction.task import Clip, Films, Scores, Translate
 
 NETWORK = "lite2"
 STRIDES = {"kd_mid": 8, "kd_deep": 32}
-"""Figure → stride of the features that it compares."""
+"""Figure → stride of the compared features."""
 FRAMES, LINES = 64, 224
-"""Frames that are compared, evenly spread over all, and to how many lines they are enlarged."""
+"""Number of compared frames, evenly spread, and the height in lines to which they are enlarged."""
 _BATCH = 8
 
 Features = Mapping[str, NDArray[np.float32]]
-"""Figure of STRIDES → (N, D), each row of the norm √D."""
+"""Figure of STRIDES → (N, D), each row with norm √D."""
 
 
 def structure(translated: Pixels, source: Pixels) -> float:
-    """Correlation, in [-1, 1], of the gradients of brightness of two frames: both components of all pixels.
+    """Correlation, in [-1, 1], of the brightness gradients of two frames: both components of all pixels.
 
-    1 where every edge is kept; below 0 where dark and bright have changed places. 0 if a frame is of one colour.
+    1 if every edge is kept; below 0 if dark and bright are exchanged. 0 if a frame has a single colour.
     """
     return _correlation(_gradients(translated), _gradients(source))
 
 
 def edges(translated: Pixels, source: Pixels) -> float:
-    """As `structure`, but of the gradients' lengths: what the package calls structure (recycle.evaluation.metrics)."""
+    """As `structure`, but for gradient magnitudes; the package calls this structure (recycle.evaluation.metrics)."""
     return metrics.structure(translated, source) or 0.0
 
 
@@ -67,13 +67,13 @@ def describe(frames: Sequence[Pixels], device: str = "cpu") -> Features:
 
 
 def spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, evenly spread, the first and the last among them."""
+    """At most `most` of the numbers below `count`, evenly spread, including the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Unseen films of both domains, and the features of their frames, which translations into a domain should have."""
+    """Unseen films of both domains, and the features of their frames, which translations into a domain should match."""
 
     films: Films
     real: Mapping[Domain, Features]
@@ -81,15 +81,15 @@ class Judge:
 
     @classmethod
     def of(cls, films: Films, device: str) -> "Judge":
-        """Describe the films' own frames once, for all runs."""
+        """Compute the features of the films' own frames once, for all runs."""
         real = {domain: describe(_all([film.frames for film in own]), device) for domain, own in films.items()}
         return cls(films, real, device)
 
     def __call__(self, translate: Translate) -> Scores:
-        """Both directions: `kd_mid`, `kd_deep`, `structure`, `edges`, and `warp`.
+        """Scores of both directions: `kd_mid`, `kd_deep`, `structure`, `edges`, and `warp`.
 
         `warp` is the translation's warp error ÷ the source's own, each the mean over all pairs of consecutive frames,
-        by the source's motion; it is left out where the source's is 0. Structure and edges are means over frames.
+        by the source's motion; it is omitted if the source's is 0. Structure and edges are means over frames.
         """
         scores: Scores = {figure: {} for figure in FIGURES}
         for source, target in DIRECTIONS:
@@ -110,7 +110,7 @@ class Judge:
     def distances(self, shots: Mapping[Domain, Sequence[Shot]]) -> Scores:
         """`kd_mid` and `kd_deep` of other real frames of each target domain, as many as the films have.
 
-        What a perfect translation of them would reach.
+        A perfect translation would reach these values.
         """
         scores: Scores = {figure: {} for figure in STRIDES}
         for source, target in DIRECTIONS:
@@ -129,11 +129,11 @@ class Judge:
 
 
 FIGURES = (*STRIDES, "structure", "edges", "warp")
-"""What a Judge gives."""
+"""Names of the scores of a Judge."""
 
 
 def mean_warp_error(clips: Sequence[Clip], motions: Sequence[Sequence[Motion]]) -> float | None:
-    """Mean warp error of all pairs of consecutive frames; None where there are none or none shows anything twice."""
+    """Mean warp error of all pairs of consecutive frames; None without pairs, or if no pair shows anything twice."""
     found = [
         warp_error(clip[i], clip[i + 1], moved)
         for clip, own in zip(clips, motions, strict=True)

@@ -1,4 +1,4 @@
-"""The tables that all tasks have: each direction's distances, structure, flicker, and scores against a known truth."""
+"""Tables of all tasks: distances, structure and flicker of each direction, and scores against known true frames."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _JUDGED = {
     "warp": ("warp ÷ source's", 2),
 }
 _TRUTH = {"psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3), "warp_error": ("warp error, × 10⁻³", 2)}
-"""Figure → head of its column, and digits."""
+"""Figure → column title, and number of digits."""
 _INPUT = "untouched input"
 _LEGEND = (
     "KD: kernel distance of Lite2's features (strides 8 and 32) from unseen real frames, lower is better. Structure: "
@@ -23,7 +23,7 @@ _LEGEND = (
 
 
 def judged_page(results: Mapping[str, Any]) -> str:
-    """A table for each direction, and the single seeds."""
+    """A table for each direction, and one of single seeds."""
     parts = ["## Judged by a network that no training used\n", _LEGEND]
     for source, target in DIRECTIONS:
         parts += [f"### {source} → {target}\n", _direction(results, source + target)]

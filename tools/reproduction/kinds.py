@@ -35,7 +35,7 @@ USUAL = ("default", "published", "previous")
 
 
 def open_task(name: str, size: str, *, plan: Path | None, footage: Path) -> Task:
-    """A task at one of its plan's sizes; footage: the folder of real footage. Raises ConfigError."""
+    """A task at one of its plan's sizes; `footage` is the folder of real footage. Raises ConfigError."""
     if name == LABELS:
         return LabelsTask(load_plan(plan or PLAN), size)
     tasks = load_tasks(plan or TASKS)
@@ -48,7 +48,7 @@ def open_task(name: str, size: str, *, plan: Path | None, footage: Path) -> Task
 
 
 class _Kind(ABC):
-    """What the tasks of tools/tasks.toml have in common."""
+    """The common parts of the tasks of tools/tasks.toml."""
 
     usual = USUAL
 
@@ -63,17 +63,17 @@ class _Kind(ABC):
         overlays = {row: merged(default, change) for row, change in changes.items()}
         idle = {row for row, overlay in overlays.items() if changes[row] and overlay == default}
         self.ablation = {row: overlay for row, overlay in overlays.items() if row not in idle}
-        unlike = {"seconds": 0.0, "seeds": 0, "pipeline": {}}  # what the footage does not depend on
+        unlike = {"seconds": 0.0, "seeds": 0, "pipeline": {}}  # settings on which the footage does not depend
         plain = settings.model_copy(update={"pipeline": {}, "ablation": ()})
         self.key = digest(plain, budget.model_copy(update=unlike))
 
     def pipeline(self, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
-        """Of a method, with these settings of `train`. Raises ConfigError."""
+        """The pipeline of a method, with these settings of `train`. Raises ConfigError."""
         return pipeline_of(self.size, overlay, name=name, **train)
 
     def bench(self, training: TrainingFootage, folder: Path, device: str, job: Job) -> "FilmBench":
-        """The unseen films, and what the judge says of their own frames."""
-        job.say("looking at the unseen films")
+        """The unseen films, with the features of their own frames."""
+        job.say("analysing the unseen films")
         films = self._films(training)
         return FilmBench(films, self.key, Judge.of(films, device))
 
@@ -82,7 +82,7 @@ class _Kind(ABC):
 
 
 class StreetTask(_Kind):
-    """See the protocol Task."""
+    """See the protocol `Task`."""
 
     def __init__(self, name: str, plan: TaskPlan, settings: StreetSettings, size: str) -> None:
         super().__init__(name, plan, settings, size)
@@ -97,7 +97,7 @@ class StreetTask(_Kind):
 
 
 class RealTask(_Kind):
-    """See the protocol Task."""
+    """See the protocol `Task`."""
 
     def __init__(self, name: str, plan: TaskPlan, settings: RealSettings, size: str, root: Path) -> None:
         super().__init__(name, plan, settings, size)
@@ -113,7 +113,7 @@ class RealTask(_Kind):
 
 @dataclass(frozen=True)
 class FilmBench:
-    """See the protocol Bench."""
+    """See the protocol `Bench`."""
 
     films: Films
     key: str
@@ -121,7 +121,7 @@ class FilmBench:
     second: str = STABILISED
 
     def score(self, translate: Translate) -> Scores:
-        """Against the truth; empty for real footage."""
+        """Scores against the true frames; empty for real footage."""
         return score_truth(translate, self.films)
 
     def write_sheet(self, path: Path, translate: Translate) -> None:
@@ -129,5 +129,5 @@ class FilmBench:
         write_sheet(path, translate, self.films)
 
     def yardsticks(self) -> dict[str, Scores]:
-        """The untouched input."""
+        """The scores of the untranslated input."""
         return {"input": self.score(lambda frames, to: frames)}

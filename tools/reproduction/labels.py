@@ -1,4 +1,4 @@
-"""The task `labels`: the paper's Viper experiment in kind, the street in five conditions and its label maps."""
+"""The task `labels`: an experiment like the paper's Viper one, on the street in five conditions and its label maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tools.reproduction.ways import SMOOTHED
 
 
 class LabelsTask:
-    """See the protocol Task."""
+    """See the protocol `Task`."""
 
     name = "labels"
     usual = ("cycle", "recycle", "published", "default")
@@ -29,7 +29,7 @@ class LabelsTask:
         self.key = digest(self.size.footage)
 
     def pipeline(self, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
-        """Of a method, with these settings of `train`. Raises ConfigError."""
+        """The pipeline of a method, with these settings of `train`. Raises ConfigError."""
         return pipeline_of(self.size, overlay, name=name, **train)
 
     def training(self, folder: Path, job: Job) -> TrainingFootage:
@@ -47,11 +47,11 @@ class LabelsTask:
 
 @dataclass(frozen=True)
 class LabelsBench:
-    """See the protocol Bench."""
+    """See the protocol `Bench`."""
 
     scenes: Sequence[Scene]
     segmenter: Path
-    """Its weights."""
+    """Weights file of the segmentation network."""
     settings: SegmenterSettings
     key: str
     judge: Judge
@@ -76,7 +76,7 @@ class LabelsBench:
 
 
 def rendered(translate: Translate) -> Render:
-    """A translation in the place of a scene's true counterpart."""
+    """A translation instead of a scene's true counterpart."""
 
     def render(scene: Scene, to: Domain) -> Clip:
         return translate(scene.video if to == "b" else scene.labels, to)
@@ -85,7 +85,7 @@ def rendered(translate: Translate) -> Render:
 
 
 def films(scenes: Sequence[Scene]) -> Films:
-    """Video of every other scene, and label maps of those between: what is compared has no scene in common."""
+    """Video of every other scene, and label maps of the scenes between, so that compared films share no scene."""
     return {
         "a": [Film(scene.video, scene.motions, scene.labels) for scene in scenes[::2]],
         "b": [Film(scene.labels, scene.motions, scene.video) for scene in scenes[1::2]],

@@ -1,4 +1,4 @@
-"""What is to be run: the content of tools/reproduce.toml and tools/tasks.toml, and the pipeline of each run."""
+"""Plans of experiments: the content of tools/reproduce.toml and tools/tasks.toml, and the pipeline of each run."""
 
 import hashlib
 import tomllib
@@ -13,30 +13,30 @@ from recycle.config.networks import UNetSettings
 from recycle.errors import ConfigError
 
 PLAN = Path(__file__).parents[1] / "reproduce.toml"
-"""Of the task `labels`."""
+"""Plan of the task `labels`."""
 TASKS = PLAN.with_name("tasks.toml")
-"""Of all others."""
+"""Plan of all other tasks."""
 CONDITIONS: tuple[Appearance, ...] = ("day", "sunset", "rain", "snow", "night")
 ALL = "all"
 COLUMNS: tuple[str, ...] = (*CONDITIONS, ALL)
-"""Of the paper's tables."""
+"""Columns of the paper's tables."""
 
 Overlay = dict[str, Any]
 """A part of a pipeline file."""
 
 
 class FootageSize(Settings):
-    """How much street there is."""
+    """Amount of street footage."""
 
     width: int
     height: int
     fps: int
     train_seconds: float
-    """Of each condition for domain a; domain b has as much in all, of other scenes."""
+    """Seconds per condition for domain a; domain b has the same total, of other scenes."""
     test_seconds: float
-    """Of each condition, of scenes that nobody trained on."""
+    """Seconds per condition, of scenes that are not used for training."""
     window: int = Field(ge=2)
-    """Consecutive frames that are scored in the middle of each test scene."""
+    """Number of consecutive frames that are scored, in the middle of each test scene."""
 
 
 class SegmenterSettings(Settings):
@@ -50,23 +50,23 @@ class SegmenterSettings(Settings):
 
 
 class Budget(Settings):
-    """One scale of a task."""
+    """One size of a task."""
 
     seconds: float = Field(gt=0)
-    """Of training, for each run."""
+    """Seconds of training per run."""
     seeds: int = Field(ge=1)
     pipeline: Overlay
 
 
 class Size(Budget):
-    """One scale of the task `labels`."""
+    """One size of the task `labels`."""
 
     footage: FootageSize
     segmenter: SegmenterSettings
 
 
 class Plan(Settings):
-    """The whole file of the task `labels`."""
+    """The plan file of the task `labels`."""
 
     sizes: dict[str, Size]
     methods: dict[str, Overlay]
@@ -74,17 +74,17 @@ class Plan(Settings):
 
 
 class TaskSize(Budget):
-    """One scale of the other tasks."""
+    """One size of the other tasks."""
 
     lines: int = Field(ge=32)
-    """Height of the frames, or for upright footage their width."""
+    """Height of the frames, or their width for portrait footage, in pixels."""
     train_seconds: float = Field(gt=0)
-    """Of street for each domain; other scenes in each."""
+    """Seconds of street for each domain, of different scenes."""
     test_seconds: float = Field(gt=0)
-    """Of street for each domain, of scenes that nobody trained on."""
+    """Seconds of street for each domain, of scenes that are not used for training."""
     scored: int = Field(ge=2)
-    """Unseen frames of each domain that are scored, at most: the middle of each scene of the street, or the first ones
-    of real footage."""
+    """Maximum number of scored unseen frames per domain: the middle of each scene of the street, or the first ones of
+    real footage."""
 
 
 class StreetSettings(Settings):
@@ -94,10 +94,10 @@ class StreetSettings(Settings):
     fps: int = Field(12, ge=1)
     pipeline: Overlay = Field({})
     default: Overlay = Field({}, exclude=True)
-    """What `recycle train` chooses otherwise for this footage than the method `default` says; the footage's key does
-    not depend on it."""
+    """Settings by which the choice of `recycle train` for this footage differs from the method `default`; the footage's
+    key does not depend on them."""
     ablation: tuple[str, ...] = ()
-    """Rows of the ablation; none: all."""
+    """Rows of the ablation; empty: all."""
 
 
 class RealSettings(Settings):
@@ -106,19 +106,19 @@ class RealSettings(Settings):
     a: tuple[str, ...] = Field(min_length=1)
     b: tuple[str, ...] = Field(min_length=1)
     test_a: tuple[str, ...] = ()
-    """Unseen; none: the end of a is held out. So for b."""
+    """Unseen footage; empty: the end of a is held out. Likewise for b."""
     test_b: tuple[str, ...] = ()
     held_out: float = Field(0.2, gt=0, le=0.5)
-    """Part of the frames of each domain that is held out where there is no unseen footage."""
+    """Proportion of the frames of each domain that is held out if there is no unseen footage."""
     fps: float | None = Field(None, gt=0)
-    """At most so many frames a second."""
+    """Maximum frames per second."""
     pipeline: Overlay = Field({})
     default: Overlay = Field({}, exclude=True)
     ablation: tuple[str, ...] = ()
 
 
 class TaskPlan(Settings):
-    """The whole file of the other tasks."""
+    """The plan file of the other tasks."""
 
     sizes: dict[str, TaskSize]
     tasks: dict[str, StreetSettings | RealSettings]
@@ -148,7 +148,7 @@ def _load(kind: type[PlanKind], path: Path) -> PlanKind:
 
 
 def chosen(known: Mapping[str, Value], names: Sequence[str], kind: str) -> dict[str, Value]:
-    """Those of these names, in their order. Raises ConfigError for a name that is not known."""
+    """The entries with these names, in order. Raises ConfigError for an unknown name."""
     for name in names:
         if name not in known:
             raise ConfigError(f"the plan has no {kind} '{name}'; it has {', '.join(known)}")
@@ -156,21 +156,21 @@ def chosen(known: Mapping[str, Value], names: Sequence[str], kind: str) -> dict[
 
 
 def pipeline_of(size: Budget, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
-    """The pipeline of a method: the size's, the overlay's settings in place of its own, then those of `train`.
+    """The pipeline of a method: the size's settings, overridden by the overlay's and by those of `train`.
 
     Raises ConfigError.
     """
     rarely = {"preview_every": 10**9}
     data = merged(merged(size.pipeline, overlay), {"name": name, "train": rarely | train})
     generator = data.get("networks", {}).get("generator", {})
-    if generator.get("kind") == "unet":  # of the size's settings for ResNets, those that a U-Net has
+    if generator.get("kind") == "unet":  # the size's settings are for ResNets: keep those that a U-Net has
         known = UNetSettings.model_fields
         data["networks"]["generator"] = {key: value for key, value in generator.items() if key in known}
     return parse_pipeline(data, where=f"method '{name}'")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` in place of its own, table by table."""
+    """`base` with its values replaced by those of `over`, table by table."""
     result = dict(base)
     for key, value in over.items():
         own = result.get(key)
@@ -179,5 +179,5 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest(*settings: Settings) -> str:
-    """Eight hex digits that tell settings apart."""
+    """Eight hex digits that identify settings."""
     return hashlib.sha256("\n".join(s.model_dump_json() for s in settings).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Tasks on real footage, which lies in a folder of its own: nobody knows the true counterparts."""
+"""Tasks on real footage, whose true counterparts are unknown."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,22 +15,22 @@ from tools.reproduction.plan import RealSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage
 
 _LEAST = 2
-"""Unseen frames of a domain that can be judged."""
+"""Minimum number of unseen frames of a domain for scores."""
 
 
 def real_footage(
     name: str, settings: RealSettings, size: TaskSize, root: Path, folder: Path, job: Job
 ) -> TrainingFootage:
-    """Extract what `folder` does not hold yet; `root`: the folder of real footage.
+    """Extract footage that is missing in `folder`; `root` is the folder of real footage.
 
-    Raises ConfigError where footage is missing, FootageError where it cannot be read.
+    Raises ConfigError if footage is missing, FootageError if it cannot be read.
     """
     given = {"a": settings.a, "b": settings.b, "test_a": settings.test_a, "test_b": settings.test_b}
     missing = [place for places in given.values() for place in places if not (root / place).exists()]
     if missing:
         raise ConfigError(
-            f"the task '{name}' needs {', '.join(missing)} in the folder {root}, where they are not; name the folder "
-            "that holds them with --footage"
+            f"the task '{name}' needs {', '.join(missing)}, which {root} does not contain; give their folder with "
+            "--footage"
         )
     how = ExtractSettings(fps=settings.fps, short_side=size.lines, format="png")
     place = folder / f"{name}-{size.lines}-{settings.fps or 'all'}"
@@ -54,7 +54,7 @@ def real_footage(
 
 
 def without_end(shots: Sequence[Shot], part: float) -> tuple[list[Shot], list[Shot]]:
-    """The first frames of all shots, and the last `part` of them: both in order, a shot is cut where it must be."""
+    """The first frames of all shots, and the last `part` of them, in order; one shot may be split."""
     left = round(sum(len(shot.files) for shot in shots) * (1 - part))
     first, last = [], []
     for shot in shots:
@@ -68,7 +68,7 @@ def without_end(shots: Sequence[Shot], part: float) -> tuple[list[Shot], list[Sh
 
 
 def real_films(footage: TrainingFootage, size: TaskSize) -> Films:
-    """The first `size.scored` unseen frames of each domain, a film for each shot."""
+    """The first `size.scored` unseen frames of each domain, one film per shot."""
     films: dict[Domain, list[Film]] = {}
     for domain, shots in footage.unseen.items():
         films[domain], left = [], size.scored

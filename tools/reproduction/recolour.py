@@ -1,4 +1,4 @@
-"""A yardstick that needs no training: the colours of the target domain."""
+"""A yardstick without training: the colours of the target domain."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,20 +11,20 @@ from recycle.domains import Domain
 from tools.reproduction.task import Clip, Translate
 
 FRAMES = 64
-"""Frames of each domain whose colours are measured, evenly spread over its footage."""
+"""Number of frames of each domain whose colours are measured, evenly spread over its footage."""
 
 FLAT = 1e-2
-"""Deviation up to which footage counts as of one colour: it is only shifted."""
+"""Maximum standard deviation of footage that counts as a single colour, which is only shifted."""
 
 
 def colour_transfer(shots: Mapping[Domain, Sequence[Shot]]) -> Translate:
-    """Give every pixel the colours of the target: a translation without any learning, which cannot flicker.
+    """Give every pixel the colours of the target: a translation without learning, which cannot flicker.
 
     Each channel of CIE L*a*b* is shifted and scaled so that a frame with the mean and the standard deviation of the
-    source's footage gets those of the target's; one map for all frames.
+    source's footage gets those of the target's; one mapping for all frames.
 
     Source: Reinhard et al., "Color Transfer between Images" (IEEE CG&A 2001), eq. 10 and 11, with L*a*b* for lαβ and
-    whole domains for single pictures.
+    whole domains for single images.
     """
     looks = {domain: _look(own) for domain, own in shots.items()}
 

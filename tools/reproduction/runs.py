@@ -1,4 +1,4 @@
-"""Training runs of equal length in time, and their scores; each is kept when it is finished."""
+"""Training runs of equal duration, and their scores; finished ones are kept."""
 
 import json
 import statistics
@@ -28,13 +28,13 @@ from tools.reproduction.task import Bench, Scores, TrainingFootage
 from tools.reproduction.ways import PLAIN, translated_by, ways_of
 
 _ROUNDS, _STEPS = 2, 12
-"""Of the warm-up: the methods take turns, so that a slow moment of the machine does not fall on one alone."""
+"""Rounds and steps of the warm-up; the methods take turns, so that a slow moment of the machine affects all of them."""
 _KILLED = "a process was killed (out of memory?); run the command again, with fewer --jobs"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One method and seed."""
+    """One method with one seed."""
 
     method: str
     seed: int
@@ -43,7 +43,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Named after the settings too: a changed method is trained anew."""
+        """Folder, named by a digest of the settings, so that a changed method is trained again."""
         name = "".join(c if c.isalnum() else "-" for c in self.method)
         return self.root / f"{name}-seed{self.seed}-{digest(self.pipeline)}"
 
@@ -54,35 +54,35 @@ class Run:
 
     @property
     def done(self) -> Path:
-        """Says that it is trained, and what that took."""
+        """File that exists when the run is trained, with its steps and seconds."""
         return self.folder / "done.json"
 
     @property
     def sheet(self) -> Path:
-        """What it makes of some unseen frames."""
+        """Contact sheet of translated unseen frames."""
         return self.folder / "sheet.png"
 
     def scores(self, key: str, way: str = PLAIN) -> Path:
-        """Its scores against the truth on the bench of that key."""
+        """File of the scores against true frames on the bench with that key."""
         return self.folder / f"scores-{key}{way and f'-{way}'}.json"
 
     def judged(self, key: str, way: str = PLAIN) -> Path:
-        """Its scores without a truth."""
+        """File of the scores without true frames."""
         return self.folder / f"judged-{key}{way and f'-{way}'}.json"
 
 
 class Outcome(NamedTuple):
-    """A run as it was trained and scored."""
+    """A run with its training and its scores."""
 
     run: Run
     way: str
-    """See ways.WAYS."""
+    """A key of `ways.WAYS`."""
     taken: dict[str, Any]
     """`steps`, `seconds`, `resumed_from`, `notices`."""
     scores: Scores
-    """Against the truth."""
+    """Scores against true frames."""
     judged: Scores
-    """Without it."""
+    """Scores without true frames."""
 
 
 def step_seconds(
@@ -90,8 +90,8 @@ def step_seconds(
 ) -> dict[str, float]:
     """Seconds of a training step of each method on this machine, while `jobs` processes train.
 
-    Measured once and kept in `folder`, so that a run that goes on takes the steps that it began with. Methods that
-    come later are measured beside one that was known already, and told in its time.
+    Measured once and stored in `folder`, so that a continued run keeps its number of steps. Methods that are added
+    later are measured together with a known one, and converted to its time.
     """
     file = folder / "step-seconds.json"
     known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -108,7 +108,7 @@ def step_seconds(
 
 
 def _measure(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path, jobs: int) -> dict[str, float]:
-    """Medians, while `jobs` processes do the same, as they will in the end."""
+    """Medians while `jobs` processes run, as in training."""
     folder.mkdir(parents=True, exist_ok=True)
     warm_up = _WarmUp(pipelines, footage, folder, threads(jobs))
     found = run_all(_warm_up, [warm_up] * jobs, workers=jobs, crashed=None, report=lambda units: None)
@@ -146,7 +146,7 @@ def _warm_up(task: _WarmUp, count: Callable[[int], None]) -> dict[str, list[floa
 
 
 class _Enough(Exception):
-    """The steps of a warm-up are taken."""
+    """Raised when the warm-up has enough steps."""
 
 
 def finish(
@@ -159,10 +159,10 @@ def finish(
     device: str,
     job: Job,
 ) -> list[Outcome]:
-    """Train and score what is not finished yet, `jobs` runs at once, each in a process of its own; all outcomes.
+    """Train and score unfinished runs, `jobs` at once, each in a separate process; returns all outcomes.
 
-    twice: runs are scored in the bench's second way, too. Raises RecycleError; Interrupted when it was stopped, by
-    Ctrl-C or by the job, and can be continued.
+    `twice`: also score the runs in the bench's second way. Raises RecycleError; Interrupted if it was stopped by Ctrl-C
+    or the job, after which it can be continued.
     """
     second = bench.second if twice else None
     wanted = [(run, way) for run in runs for way in ways_of(run.pipeline, second)]
@@ -212,9 +212,9 @@ def _train_and_score(task: _Task, count: Callable[[int], None]) -> bool:
 
 
 def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> None:
-    """Train, or continue to train, unless that is done; `run.done` then has what was taken.
+    """Train or continue, unless finished; `run.done` then records steps and seconds.
 
-    Its `seconds` are those of the last call: all of them if `resumed_from` is 0.
+    Its `seconds` are those of the last call, which are all of them if `resumed_from` is 0.
     """
     if run.done.is_file():
         return
@@ -227,7 +227,7 @@ def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> 
             try:
                 count(steps)
             except Interrupted:
-                job.cancel()  # it is to save first
+                job.cancel()  # the run saves first
 
     job = Job(observe)
     report = train(run.pipeline, footage.a, footage.b, run.folder, job=job)
@@ -239,12 +239,12 @@ def _train(run: Run, footage: TrainingFootage, count: Callable[[int], None]) -> 
     }
     write_text(run.done, json.dumps(facts) + "\n")
     latest = RunFolder(run.folder).checkpoint
-    for file in (latest, previous_of(latest)):  # of use to an unfinished run alone, and large
+    for file in (latest, previous_of(latest)):  # large, and only needed by an unfinished run
         file.unlink(missing_ok=True)
 
 
 def threads(jobs: int) -> int | None:
-    """Threads of each of `jobs` processes; None: as torch likes."""
+    """Threads of each of `jobs` processes; None: PyTorch's default."""
     return max(1, cores() // jobs) if jobs > 1 else None
 
 

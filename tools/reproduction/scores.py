@@ -1,4 +1,4 @@
-"""The scores of one model of the task `labels`, or of a yardstick: both tables, flicker, and a sheet to look at."""
+"""Scores of a model of the task `labels`, or of a yardstick: both tables, flicker, and a contact sheet."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -17,17 +17,17 @@ from tools.reproduction.sheets import joined, save
 from tools.reproduction.task import Clip, Scores
 
 Render = Callable[[Scene, Domain], Clip]
-"""What is put in the place of a scene's true counterpart: video from label maps ("a"), label maps from video ("b")."""
+"""Returns the replacement of a scene's true counterpart: video from label maps ("a"), label maps from video ("b")."""
 Reader = Callable[[Clip], Clip]
-"""Reads label maps in video: the segmentation network."""
+"""Predicts label maps of video: the segmentation network."""
 
 
 def yardsticks(scenes: Sequence[Scene]) -> dict[str, Render]:
-    """What the scores of a model are to be compared with.
+    """Scores for comparison with those of a model.
 
-    `truth`: the true counterparts (its `video` scores are the ceiling of the segmentation network); `input`: the
-    source itself; `another scene`: the true counterparts of the next scene, as of a model that knows the target
-    domain and does not look at its input.
+    `truth`: the true counterparts (their `video` scores are the upper bound by the segmentation network); `input`: the
+    source itself; `another scene`: the true counterparts of the next scene, as from a model that knows the target
+    domain and ignores its input.
     """
     following = {id(one): other for one, other in zip(scenes, [*scenes[1:], scenes[0]], strict=True)}
 
@@ -77,8 +77,8 @@ def score(render: Render, scenes: Iterable[Scene], segmenter: Reader) -> Scores:
 
 
 def write_sheet(path: Path, render: Render, scenes: Sequence[Scene], segmenter: Reader) -> None:
-    """One scene of each condition a row: video | translated | true labels, then labels | translated | what the
-    segmentation network reads in it | true video."""
+    """One row per condition: video | translated | true labels, then labels | translated | labels predicted from it |
+    true video."""
     rows = []
     for condition in CONDITIONS:
         scene = next((scene for scene in scenes if scene.condition == condition), None)

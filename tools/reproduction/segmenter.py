@@ -1,7 +1,7 @@
-"""The segmentation network of the FCN score (Isola et al., CVPR 2017, §4.1): what it makes of translated frames.
+"""The segmentation network of the FCN score (Isola et al., CVPR 2017, §4.1), applied to translated frames.
 
-It is trained once, on real frames of all conditions with their label maps; the better a translated frame looks,
-the better it reads in it the label map that was translated.
+It is trained once, on real frames of all conditions with their label maps. The more realistic a translated frame is,
+the better it predicts the label map from which the frame was translated.
 """
 
 import json
@@ -26,12 +26,12 @@ from tools.reproduction.plan import FootageSize, SegmenterSettings, digest
 from tools.reproduction.task import Clip, TrainingFootage
 
 COLOURS = np.array(list(LABELS.values()), np.uint8)
-"""(classes, 3) of the label maps, in the order of LABELS."""
+"""(classes, 3) colours of the label maps, in the order of LABELS."""
 _DEPTH = 4
 
 
 class Segmenter:
-    """Frames in, label maps out."""
+    """Predicts label maps from frames."""
 
     def __init__(self, network: nn.Module, device: str) -> None:
         self._network = network.to(device).eval().requires_grad_(False)
@@ -54,7 +54,7 @@ def make_segmenter(
     device: str,
     job: Job,
 ) -> Path:
-    """The weights that `folder` holds for these settings; the network is trained if there are none."""
+    """The weights file in `folder` for these settings; trains the network if there is none."""
     weights = folder / f"segmenter-{digest(settings, size)}.safetensors"
     if weights.is_file():
         return weights
@@ -70,7 +70,7 @@ def make_segmenter(
 
 
 def open_segmenter(weights: Path, settings: SegmenterSettings, device: str) -> Segmenter:
-    """The network of weights that make_segmenter wrote."""
+    """The network with weights written by `make_segmenter`."""
     network = _network(settings)
     network.load_state_dict(load_file(weights))
     return Segmenter(network, find_device(device))
@@ -91,7 +91,7 @@ def _network(settings: SegmenterSettings) -> nn.Module:
 def _train(
     network: nn.Module, settings: SegmenterSettings, footage: TrainingFootage, device: str, job: Job
 ) -> list[float]:
-    """AdamW with one cycle of learning rate, random flips; returns the loss of each step."""
+    """Train with AdamW, one cycle of the learning rate, and random flips; returns the loss of each step."""
     fabric = make_fabric(device, "auto")
     frames, classes = read_all(footage.a), _classes(read_all(footage.labels_of_a))
     rng = np.random.default_rng(settings.seed)
@@ -125,7 +125,7 @@ def _floats(frames: Clip) -> Tensor:
 
 
 def _classes(labels: Clip) -> NDArray[np.uint8]:
-    """(T, H, W) numbers of classes from exact label colours."""
+    """(T, H, W) class numbers from exact label colours."""
     classes = np.zeros(labels.shape[:3], np.uint8)
     for number, colour in enumerate(COLOURS):
         classes[(labels == colour).all(-1)] = number

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures that a person looks at."""
+"""Contact sheets of translations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from recycle.system.atomic import atomic_path
 from tools.reproduction.task import Films, Translate
 
 ROWS = 5
-"""Moments on a sheet, evenly spread over all films."""
+"""Number of moments on a sheet, evenly spread over all films."""
 _GAP = 3
 _WIDE = 1200
-"""Pixels from which on a sheet is not enlarged."""
+"""Minimum width in pixels at which a sheet is not enlarged."""
 
 
 def write_sheet(path: Path, translate: Translate, films: Films) -> None:
-    """Moments as rows; for each direction source | translated | truth, or where none is known an unseen real frame."""
+    """Moments as rows; per direction source | translated | truth, or an unseen real frame if the truth is unknown."""
     columns: list[list[Pixels]] = []
     for source, target in DIRECTIONS:
         shown, made, beside = [], [], []
@@ -63,7 +63,7 @@ def joined(images: Sequence[Pixels], *, axis: int) -> Pixels:
 
 
 def save(path: Path, sheet: Pixels) -> None:
-    """Write a PNG file, small sheets enlarged. Raises OutputError."""
+    """Write a PNG file; small sheets are enlarged. Raises OutputError."""
     if sheet.shape[1] < _WIDE:
         sheet = np.asarray(cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST), np.uint8)
     _write(path, sheet)

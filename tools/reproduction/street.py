@@ -1,4 +1,4 @@
-"""Tasks on the procedural street in two appearances: training films of other scenes, unseen ones with their truth."""
+"""Tasks on the procedural street in two appearances: training films, and unseen films with their true counterparts."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,12 @@ from tools.reproduction.plan import StreetSettings, TaskSize
 from tools.reproduction.task import Film, Films, TrainingFootage
 
 SEEDS: dict[str, int] = {"a": 4000, "b": 5000, "test_a": 6000, "test_b": 7000}
-"""Of the four streets, which have no scene in common."""
+"""Seeds of the four streets, which have no scene in common."""
 _ASPECT = 5 / 3
 
 
 def street_footage(settings: StreetSettings, size: TaskSize, folder: Path, job: Job) -> TrainingFootage:
-    """Draw what is not there yet. Raises OutputError."""
+    """Draw missing footage. Raises OutputError."""
     one, other = (
         Reel(_street(settings, size, name, size.train_seconds), look, folder)
         for name, look in zip(("a", "b"), settings.looks, strict=True)

@@ -143,7 +143,7 @@ def _ablation(results: Mapping[str, Any]) -> str:
 
 
 def facts(results: Mapping[str, Any]) -> str:
-    """What was run, for how long, and where."""
+    """Methods, durations and machine of the runs."""
     machine, runs = results["machine"], results["runs"]
     counts = {run["method"]: run["steps"] for run in runs}
     steps = ", ".join(
@@ -161,7 +161,7 @@ def facts(results: Mapping[str, Any]) -> str:
 
 
 def cell(value: Mapping[str, Any] | None, digits: int) -> str:
-    """Mean and spread of a Summary's entry."""
+    """Mean and spread of an entry of a Summary."""
     if value is None:
         return "–"
     spread = "" if value["sd"] is None else f" ± {value['sd']:.{digits}f}"
@@ -169,6 +169,6 @@ def cell(value: Mapping[str, Any] | None, digits: int) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown."""
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What a task of the benchmark is: footage to train on, unseen films, and the scores of a translation."""
+"""The interface of a benchmark task: training footage, unseen films, and the scores of a translation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,13 +31,13 @@ class TrainingFootage:
     a: list[Shot]
     b: list[Shot]
     labels_of_a: list[Shot] = field(default_factory=list)
-    """Label maps of domain a's shots, which only the segmentation network of the task `labels` sees."""
+    """Label maps of domain a's shots, used only by the segmentation network of the task `labels`."""
     unseen: Mapping[Domain, list[Shot]] = field(default_factory=dict)
-    """Shots of real footage that nobody trains on."""
+    """Shots of real footage that are not used for training."""
 
     @property
     def shots(self) -> dict[Domain, list[Shot]]:
-        """Those to train on, by domain."""
+        """Shots for training, by domain."""
         return {"a": self.a, "b": self.b}
 
 
@@ -47,13 +47,13 @@ class Film:
 
     frames: Clip
     motions: Sequence[Motion]
-    """One for each pair of consecutive frames."""
+    """Optical flow of each pair of consecutive frames."""
     truth: Clip | None = None
-    """The same moments in the other domain, where that is known."""
+    """The same moments in the other domain, if known."""
 
     @classmethod
     def of(cls, frames: Clip, truth: Clip | None = None) -> "Film":
-        """With the motion that is seen in the frames themselves."""
+        """A film whose motion is estimated from its frames."""
         return cls(frames, tuple(motion(*pair) for pair in pairwise(frames)), truth)
 
 
@@ -61,38 +61,38 @@ Films = Mapping[Domain, Sequence[Film]]
 
 
 class Judging(Protocol):
-    """Scores that need no truth; see judge.Judge."""
+    """Scores that need no true frames; see `judge.Judge`."""
 
     def __call__(self, translate: Translate, /) -> Scores:
-        """Of both directions."""
+        """Scores of both directions."""
 
     def distances(self, shots: Mapping[Domain, Sequence[Shot]], /) -> Scores:
-        """Of real frames of the target domains."""
+        """Scores of real frames of the target domains."""
 
 
 class Bench(Protocol):
-    """What all runs of a task are scored with. It is sent to the processes that train."""
+    """The scoring of all runs of a task; sent to the training processes."""
 
     @property
     def key(self) -> str:
-        """Tells settings apart that change scores."""
+        """Identifies settings that change scores."""
 
     @property
     def judge(self) -> Judging:
-        """For the scores that need no truth."""
+        """Scores that need no true frames."""
 
     @property
     def second(self) -> str:
-        """The way (see ways.WAYS) in which runs are scored a second time."""
+        """The way (a key of `ways.WAYS`) in which runs are scored a second time."""
 
     def score(self, translate: Translate) -> Scores:
-        """Against the truth; empty where there is none."""
+        """Scores against true frames; empty if there are none."""
 
     def write_sheet(self, path: Path, translate: Translate) -> None:
-        """A contact sheet of what `translate` makes of some unseen frames."""
+        """A contact sheet of translations of some unseen frames."""
 
     def yardsticks(self) -> dict[str, Scores]:
-        """Scores against the truth of what needs no training."""
+        """Scores against true frames of references without training."""
 
 
 class Task(Protocol):
@@ -100,29 +100,29 @@ class Task(Protocol):
 
     @property
     def size(self) -> Budget:
-        """Of the plan."""
+        """Size of the plan."""
 
     @property
     def key(self) -> str:
-        """Tells settings of the footage apart."""
+        """Identifies settings of the footage."""
 
     @property
     def methods(self) -> Mapping[str, Overlay]:
-        """Of the plan."""
+        """Methods of the plan."""
 
     @property
     def usual(self) -> tuple[str, ...]:
-        """Those of the methods that run where none is named."""
+        """Methods that run by default."""
 
     @property
     def ablation(self) -> Mapping[str, Overlay]:
-        """Of the plan, in its order."""
+        """Ablation of the plan, in its order."""
 
     def pipeline(self, overlay: Overlay, *, name: str, **train: Any) -> Pipeline:
-        """Of a method, with these settings of `train`. Raises ConfigError."""
+        """The pipeline of a method, with these settings of `train`. Raises ConfigError."""
 
     def training(self, folder: Path, job: Job) -> TrainingFootage:
-        """Make what `folder` does not hold yet. Raises RecycleError."""
+        """Create footage that is missing in `folder`. Raises RecycleError."""
 
     def bench(self, training: TrainingFootage, folder: Path, device: str, job: Job) -> Bench:
-        """Make what `folder` does not hold yet. Raises RecycleError."""
+        """Create what is missing in `folder` for scoring. Raises RecycleError."""

@@ -1,4 +1,4 @@
-"""Scores against the true counterpart, for the tasks whose footage has one."""
+"""Scores against the true counterparts, for tasks whose footage has them."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from tools.reproduction.task import Films, Scores, Translate
 
 
 def score_truth(translate: Translate, films: Films) -> Scores:
-    """`psnr` (dB) and `ssim`, means over all frames, and `warp_error` (× 10⁻³, by the source's motion).
+    """`psnr` (dB) and `ssim`, averaged over all frames, and `warp_error` (× 10⁻³, by the source's motion).
 
-    For each direction whose films have a truth; empty where none has.
+    One entry per direction whose films have true counterparts; else empty.
     """
     scores: Scores = {}
     for source, target in DIRECTIONS:

@@ -1,4 +1,4 @@
-"""The ways in which a trained model is put to work before it is scored."""
+"""The ways in which a trained model translates for scoring."""
 
 from collections.abc import Mapping
 from fractions import Fraction
@@ -18,21 +18,21 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     STABILISED: {"stabilise": 1.0},
     SMOOTHED: {"smoothing": True},
 }
-"""Name → settings of `translate`. To score another way, name it here and in a Bench."""
+"""Name → settings of `translate`. To add a way of scoring, add it here and to a Bench."""
 
 
 def ways_of(pipeline: Pipeline, second: str | None) -> tuple[str, ...]:
-    """Those in which a model is scored: plainly, and in a second way, unless it lacks the predictors for that."""
+    """The ways in which a model is scored: plainly, and in the second way unless it lacks the predictors for it."""
     return (PLAIN,) if second is None or (second == SMOOTHED and not pipeline.predicts) else (PLAIN, second)
 
 
 def translated_by(translator: Translator, way: str = PLAIN) -> Translate:
-    """What a trained model makes of consecutive frames, as of a video at its own size.
+    """The translation of consecutive frames by a trained model, as of a video at its own size.
 
-    A clip that comes again is not translated again.
+    Repeated clips are translated only once.
     """
     settings = TranslateSettings(scale="source", **WAYS[way])
-    kept: dict[tuple[int, Domain], tuple[Clip, Clip]] = {}  # with the source, whose id stays taken
+    kept: dict[tuple[int, Domain], tuple[Clip, Clip]] = {}  # the source is kept, so that its id is not reused
 
     def translate(frames: Clip, to: Domain) -> Clip:
         key = id(frames), to

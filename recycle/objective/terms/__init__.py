@@ -1,6 +1,6 @@
-"""The terms of the objective: one small file per loss, and the table of all.
+"""The terms of the objective, one small file per loss, and the table of all terms.
 
-To add a loss, write a `Term` and call `add_term` with it; its name is then a key of `losses.weights`.
+To add a loss, write a `Term` and register it with `add_term`; its name is then a key of `losses.weights`.
 """
 
 from collections.abc import Iterator
@@ -48,13 +48,13 @@ TERMS: dict[str, type[Term]] = {
         Distillation,
     )
 }
-"""By their keys in `losses.weights`. Frames are gathered, and losses added up, in this order."""
+"""Terms by their keys in `losses.weights`. Frames are gathered, and losses are summed, in this order."""
 
 
 def add_term(term: type[Term]) -> None:
-    """Make a loss known under its name. Raises ValueError if another one has that name."""
+    """Register a loss under its name. Raises ValueError if another loss has that name."""
     if TERMS.setdefault(term.name, term) is not term:
-        raise ValueError(f"there is a loss '{term.name}' already")
+        raise ValueError(f"a loss named '{term.name}' exists already; give the term another name")
     if term.name not in LossWeights.model_fields:
         FURTHER.add(term.name)
 
@@ -66,10 +66,10 @@ def terms_of(pipeline: Pipeline) -> tuple[Term, ...]:
 
 
 def problems(pipeline: Pipeline) -> Iterator[str]:
-    """What the losses that have a weight say is wrong with a pipeline, one line each."""
+    """Problems of a pipeline that the losses with a weight report, one line each."""
     used = pipeline.losses.weights.used()
     for name, term in TERMS.items():
         if name in used:
             yield from term.check(pipeline)
     if pipeline.train.teacher is not None and Distillation.name not in used:
-        yield "'losses.weights.distillation' and 'train.teacher' need each other"
+        yield "'losses.weights.distillation' and 'train.teacher' need each other: set both or neither"

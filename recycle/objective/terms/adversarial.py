@@ -9,9 +9,9 @@ from recycle.objective.terms.base import Seen, Term
 
 
 class Adversarial(Term):
-    """L_g: the discriminators of frames take the translation for real (Bansal et al. 2018, eq. 1).
+    """L_g: the discriminators of frames classify the translation as real (Bansal et al. 2018, eq. 1).
 
-    The sum over the discriminators of a domain by their own weights, of each the mean over its scales.
+    The sum over the discriminators of a domain, each multiplied by its own weight and averaged over its scales.
     """
 
     name = "adversarial"

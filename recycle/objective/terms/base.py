@@ -1,4 +1,4 @@
-"""What a term of the objective is."""
+"""The interface of a term of the objective."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -21,24 +21,24 @@ Crops = Callable[[Domain], Iterable[Tensor]]
 
 
 class Term:
-    """One loss of generators and predictors: the frames that it needs, its rules for the settings, its formula.
+    """One loss of generators and predictors: the frames that it needs, its rules for the settings, and its formula.
 
     The pass gathers the frames of all terms and calls each network once per level. A term whose weight is 0 is not
-    made; one that has a weight in one direction is asked for that direction alone. To add a loss, see `add_term`.
+    created. A term with a weight in one direction is evaluated only in that direction. To add a loss, see `add_term`.
     """
 
     name: ClassVar[str]
-    """Its key in `losses.weights`."""
+    """Key of the loss in `losses.weights`."""
     whole: ClassVar[bool] = False
     """Whether it needs all T frames of a clip translated one by one, none of them predicted."""
     relies_on_predictors: ClassVar[bool] = False
-    """Whether it is left out until the predictors are good enough (losses.prediction.wait)."""
+    """Whether it is omitted until the predictors are good enough (losses.prediction.wait)."""
 
     studies: ClassVar[bool] = False
-    """Whether it looks at the footage before the first step."""
+    """Whether it analyses the footage before the first step."""
 
     sees_features: bool = False
-    """Whether it looks by the frozen feature network `losses.features`, which the translators then have as `eyes`."""
+    """Whether it uses the frozen feature network `losses.features`, which is then `eyes` of the translators."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.losses = pipeline.losses
@@ -47,19 +47,20 @@ class Term:
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """What is wrong with a pipeline in which this loss has a weight, one line each."""
+        """Problems of a pipeline in which this loss has a weight, one line each."""
         yield from ()
 
     def weight(self, d: Direction) -> float:
-        """Its weight in a direction."""
+        """Weight in a direction."""
         return self._weights[d]
 
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
-        """Networks of its own, trained with the generators, by their names in a checkpoint."""
+        """Networks of this term, trained with the generators, by their names in a checkpoint."""
         return {}
 
     def study(self, crops: Crops, translators: Any) -> None:
-        """Look at the footage before the first step; what is found must lie in buffers of its networks."""
+        """Analyse the footage before the first step. Store results in buffers of the term's networks, for
+        checkpoints."""
 
     def there(self, p: Pass, d: Direction) -> Frames:
         """Real frames for the generator of `d`."""
@@ -70,11 +71,11 @@ class Term:
         return {}
 
     def back(self, p: Pass, d: Direction) -> Frames:
-        """Frames in the target of `d` for the generator of the way back."""
+        """Frames in the target of `d` for the generator of the opposite direction."""
         return {}
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
-        """What else is to be made while the networks are at hand: tensors, or lists of them, by name."""
+        """Further results, tensors or lists of tensors by name, that need the networks."""
         return {}
 
     def loss(self, seen: "Seen", d: Direction) -> Tensor:
@@ -83,25 +84,25 @@ class Term:
 
 
 class Seen:
-    """A pass, and what the frozen discriminators think of it."""
+    """A pass, and the judgements of the frozen discriminators about it."""
 
     def __init__(self, p: Pass, discriminators: Discriminators, *, predictions: bool) -> None:
-        """predictions: whether predictions from real frames are judged as translated (losses.prediction.judged)."""
+        """`predictions`: whether predictions from real frames are judged as translated (losses.prediction.judged)."""
         self.p, self.discriminators, self._predictions = p, discriminators, predictions
 
     @cached_property
     def judged(self) -> dict[str, Judgement]:
-        """Each discriminator's judgement of what is translated."""
+        """Each discriminator's judgement of the translated frames."""
         (judged,) = self.discriminators(fake_side(self.discriminators, self.p, predictions=self._predictions))
         return judged
 
     @cached_property
     def wanted(self) -> dict[str, Judgement]:
-        """Each discriminator's judgement of as many real frames, without gradient."""
+        """Each discriminator's judgement of the same number of real frames, without gradient."""
         with torch.no_grad():
             (wanted,) = self.discriminators(real_side(self.discriminators, self.p, predictions=self._predictions))
         return wanted
 
     def judges(self, d: Direction, *, clips: bool = False) -> list[str]:
-        """Names of the discriminators in the target of `d`, of single frames or of clips."""
+        """Names of the discriminators in the target of `d`, for single frames or for clips."""
         return self.discriminators.of(d.target, clips=clips)

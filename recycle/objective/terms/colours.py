@@ -14,10 +14,10 @@ from recycle.objective.terms.base import Crops, Seen, Term
 
 
 class Colours(Term):
-    """Every kind of place has, in the translation, colours that it has in real frames of the target.
+    """Each kind of place has, in the translation, colours that it has in real frames of the target.
 
-    Discriminators compare all patches with all patches. Where one domain shows more sky, it pays for the generator to
-    give part of the sky the verge's colour. A network that was trained on photographs sees which place is sky.
+    Discriminators compare all patches with all patches. If one domain shows more sky, they reward a generator that
+    gives part of the sky the colour of the verge. A network that was trained on photographs recognises sky.
     """
 
     name = "colours"
@@ -28,23 +28,23 @@ class Colours(Term):
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
         """Frames must be large enough for several places."""
         if min(pipeline.train.size) < STRIDE:
-            yield f"'losses.weights.colours' needs frames of {STRIDE} pixels or more each way; raise 'train.size'"
+            yield f"'losses.weights.colours' needs frames of at least {STRIDE} × {STRIDE} pixels; raise 'train.size'"
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
         self._size = pipeline.train.size
 
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
-        """The kinds, which have nothing to train."""
+        """The kinds, which have no trainable parameters."""
         return {"kinds": Kinds(eyes, self._size)}
 
     def study(self, crops: Crops, translators: Any) -> None:
-        """Find the kinds of places that the domains show."""
+        """Find the kinds of places in both domains."""
         kinds: Kinds = translators.kinds
         kinds.learn(*(kinds.places(crops(domain)) for domain in DOMAINS))
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
-        """The loss itself, the sum over time."""
+        """The loss itself, summed over time."""
         kinds: Kinds = translators.kinds
         clip = p.clip(d)
         shown = kinds(p.source(d).flatten(0, 1), d.source)

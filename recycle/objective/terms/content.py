@@ -7,7 +7,7 @@ from recycle.objective.terms.by_features import ByFeatures
 
 
 class Content(ByFeatures):
-    """The translation holds the same things at the same places as its source, to a frozen feature network."""
+    """The translation has the same content at the same places as its source, by the features of a frozen network."""
 
     name = "content"
     strides = (8, 16)

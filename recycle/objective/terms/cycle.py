@@ -9,7 +9,7 @@ from recycle.objective.terms.base import Frames, Seen, Term
 
 
 class Cycle(Term):
-    """L_c: what is translated there and back is as it was, for the frames that are translated one by one."""
+    """L_c: frames that are translated there and back equal the originals, for the frames translated one by one."""
 
     name = "cycle"
 

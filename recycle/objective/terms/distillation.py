@@ -1,4 +1,4 @@
-"""Distance from a teacher's translation."""
+"""Distance to the translation of a teacher."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from recycle.objective.terms.base import Seen, Term
 
 
 class Distillation(Term):
-    """The translation is that of a trained model (Hinton et al. 2015, of outputs)."""
+    """The translation equals that of a trained model (output distillation: Hinton et al. 2015)."""
 
     name = "distillation"
     whole = True
@@ -27,9 +27,9 @@ class Distillation(Term):
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """There must be a teacher."""
+        """A teacher is required."""
         if pipeline.train.teacher is None:
-            yield "'losses.weights.distillation' and 'train.teacher' need each other"
+            yield "'losses.weights.distillation' and 'train.teacher' need each other: set both or neither"
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
         """The teacher's translation."""
@@ -41,7 +41,7 @@ class Distillation(Term):
 
 
 class Teacher:
-    """A trained model whose translations are repeated; it is neither trained nor saved."""
+    """A trained model whose translations are the target; it is neither trained nor saved."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -49,7 +49,8 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, clip: Tensor, d: Direction) -> Tensor:
-        """(B, T, 3, H, W) float in [-1, 1] → its translation, float32, computed in the precision around it."""
+        """(B, T, 3, H, W) float in [-1, 1] → its translation, float32, computed in the precision of the active
+        autocast."""
         kind = clip.device.type
         if d not in self._ready:
             dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32

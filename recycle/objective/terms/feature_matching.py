@@ -13,20 +13,20 @@ from recycle.objective.terms.base import Seen, Term
 
 
 class FeatureMatching(Term):
-    """Translated and real frames look alike to each layer of the discriminators: on average, or as pairs."""
+    """Translated and real frames match in each layer of the discriminators: on average, or as pairs."""
 
     name = "feature_matching"
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """The layers are those of the adversarial loss's discriminators."""
+        """The discriminators of the adversarial loss are required."""
         if pipeline.footage.paired and pipeline.losses.augment:
-            yield "'losses.weights.feature_matching' compares places of pairs, which 'losses.augment' moves"
+            yield "'losses.weights.feature_matching' compares places of pairs, which 'losses.augment' shifts; unset one"
         if not pipeline.losses.weights.adversarial:
             yield "'losses.weights.feature_matching' needs the discriminators of the adversarial loss"
 
     def loss(self, seen: Seen, d: Direction) -> Tensor:
-        """See `recycle.losses.features`; the sum over the discriminators of the target."""
+        """See `recycle.losses.features`; summed over the discriminators of the target."""
         compare = perceptual_loss if seen.discriminators.conditional else feature_matching_loss
         names = [*seen.judges(d), *seen.judges(d, clips=True)]
         return torch.stack([compare(_flat(seen.wanted[name]), _flat(seen.judged[name])) for name in names]).sum()

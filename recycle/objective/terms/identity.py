@@ -9,7 +9,7 @@ from recycle.objective.terms.base import Frames, Seen, Term
 
 
 class Identity(Term):
-    """A frame that is in the target already stays as it is."""
+    """A frame that is already in the target domain stays unchanged."""
 
     name = "identity"
 

@@ -1,4 +1,4 @@
-"""Distance from the true counterpart."""
+"""Distance to the true counterpart."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from recycle.objective.terms.base import Seen, Term
 
 
 class Paired(Term):
-    """The translation is the true counterpart, which paired footage has (Isola et al. 2017)."""
+    """The translation equals the true counterpart, which paired footage has (Isola et al. 2017)."""
 
     name = "paired"
     whole = True
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """Only pairs have one."""
+        """Paired footage is required."""
         if not pipeline.footage.paired:
             yield "'losses.weights.paired' needs 'footage.paired = true'"
 

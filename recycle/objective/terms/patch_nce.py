@@ -13,14 +13,14 @@ from recycle.objective.passing import CLIP, Pass
 from recycle.objective.terms.base import Seen, Term
 
 STRIDES = (4, 8, 16)
-"""Of the frozen network's layers that tell patches apart."""
+"""Strides of the frozen network's layers that distinguish patches."""
 
 
 class PatchNCE(Term):
-    """What a patch becomes must tell which patch it was (Park et al. 2020).
+    """Each translated patch must match its source patch better than other source patches (Park et al. 2020).
 
-    The features are the generator's own encoder's, as there, or a frozen network's, which cannot be bent to make it
-    easy.
+    The features are those of the generator's encoder, as in the paper, or of a frozen network, which training cannot
+    adapt to make the task easier.
     """
 
     name = "patch_nce"
@@ -30,12 +30,12 @@ class PatchNCE(Term):
         self.sees_features = pipeline.losses.patch_nce_by == "features"
 
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
-        """A projector for each direction."""
+        """One projector per direction."""
         channels = eyes.channels_at(STRIDES) if self.sees_features else generator.feature_channels
         return {f"project_{d.name}": Projector(channels) for d in DIRECTIONS if self.weight(d)}
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
-        """Projected patches (N, S, 256) of G(x) and of x, for each layer; draws their places, the same in both."""
+        """Projected patches (N, S, 256) of G(x) and of x for each layer, at the same random places."""
         if self.sees_features:
             pair = ((CLIP, p.clip(d)), ("source", p.source(d)))
             seen = (p.features(d, name, clip, translators.eyes, STRIDES) for name, clip in pair)

@@ -13,11 +13,12 @@ from recycle.objective.passing import Pass
 from recycle.objective.terms.base import Seen, Term
 
 STRIDES = (4, 8, 16)
-"""Of the frozen network's layers that are compared."""
+"""Strides of the compared layers of the frozen network."""
 
 
 class Perceptual(Term):
-    """Cycled and recycled frames look like the real ones: to the source's discriminator, or to a frozen network."""
+    """Cycled and recycled frames match the real ones by the features of the source's discriminator or of a frozen
+    network."""
 
     name = "perceptual"
 
@@ -27,23 +28,23 @@ class Perceptual(Term):
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """There must be a way back, and a network that looks."""
+        """A cycle or recycle loss and a network with features are required."""
         weights = pipeline.losses.weights
         if not (weights.cycle or weights.recycle):
-            yield "'losses.weights.perceptual' compares cycled or recycled frames: weigh one of them"
+            yield "'losses.weights.perceptual' compares cycled or recycled frames: weight 'cycle' or 'recycle' too"
         if pipeline.footage.paired:
-            yield "'losses.weights.perceptual' is for unpaired footage; feature_matching does it for pairs"
+            yield "'losses.weights.perceptual' is for unpaired footage: use 'feature_matching' for pairs"
         if not weights.adversarial and pipeline.losses.perceptual_by == "discriminator":
             yield "'losses.weights.perceptual' needs the discriminators of the adversarial loss"
 
     def _ways_back(self, p: Pass, d: Direction) -> list[tuple[str, Tensor, Tensor]]:
-        """Each way's name, real frames, and what came back of them."""
+        """Name, real frames and reconstructed frames of each way back."""
         real = p.real(d.source)
         ways = [(name, start, p.get(d, name)) for name, start in (("cycle", 0), ("recycled", self.past))]
         return [(name, real[:, start : start + back.shape[1]], back) for name, start, back in ways if back is not None]
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
-        """By the frozen network: the loss itself."""
+        """With the frozen network: the loss itself."""
         if not self.sees_features:
             return {}
 
@@ -57,7 +58,7 @@ class Perceptual(Term):
         return {"perceptual": torch.stack(losses).sum()} if losses else {}
 
     def loss(self, seen: Seen, d: Direction) -> Tensor:
-        """See `recycle.losses.features.perceptual_loss`; the sum over time and over the ways back."""
+        """See `recycle.losses.features.perceptual_loss`; summed over time and over the ways back."""
         if self.sees_features:
             found = seen.p.get(d, "perceptual")
             return seen.p.a.new_zeros(()) if found is None else found

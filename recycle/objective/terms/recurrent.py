@@ -14,13 +14,13 @@ from recycle.objective.terms.recycle import enough_frames
 
 
 class Recurrent(Term):
-    """L_τ: the predictor in the target of a direction predicts the next of real frames."""
+    """L_τ: the predictor in the target of a direction predicts the next real frame from past real frames."""
 
     name = "recurrent"
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """There must be a next frame."""
+        """A clip must have a frame after the past frames of the predictor."""
         yield from enough_frames(pipeline)
 
     def ahead(self, p: Pass, d: Direction) -> Frames:
@@ -34,6 +34,6 @@ class Recurrent(Term):
 
 @torch.no_grad()
 def copying_error(a: Tensor, b: Tensor, settings: LossSettings, past: int) -> Tensor:
-    """The recurrent loss, both directions together, of a predictor that copies the last frame."""
+    """The recurrent loss, summed over both directions, of a predictor that copies the last frame."""
     one, other = (recurrent_loss(x[:, past:], x[:, past - 1 : -1], settings.distance) for x in (a, b))
     return one + other

@@ -12,18 +12,18 @@ from recycle.objective.terms.base import Frames, Seen, Term
 
 
 class Recycle(Term):
-    """L_r: the next frame, predicted among translated ones and brought back, is the real next frame."""
+    """L_r: the next translated frame, as predicted and translated back, equals the real next frame."""
 
     name = "recycle"
     relies_on_predictors = True
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """There must be a next frame."""
+        """A clip must have a frame after the past frames of the predictor."""
         yield from enough_frames(pipeline)
 
     def ahead(self, p: Pass, d: Direction) -> Frames:
-        """Runs of translated frames but the last."""
+        """Runs of translated frames, without the last frame."""
         return {AHEAD: windows(p.clip(d)[:, : p.a.shape[1] - 1], self.past)}
 
     def back(self, p: Pass, d: Direction) -> Frames:
@@ -36,7 +36,7 @@ class Recycle(Term):
 
 
 def enough_frames(pipeline: Pipeline) -> Iterator[str]:
-    """What is wrong where a clip has no frame after those that a predictor sees."""
+    """A problem if a clip has no frame after the past frames of the predictor."""
     past, frames = pipeline.networks.predictor.past, pipeline.train.frames
     if frames <= past:
         yield (

@@ -7,7 +7,7 @@ from recycle.objective.terms.by_features import ByFeatures
 
 
 class SelfSimilarity(ByFeatures):
-    """Places that look alike in the source look alike in its translation, to a frozen feature network."""
+    """Places that look alike in the source look alike in its translation, by the features of a frozen network."""
 
     name = "self_similarity"
     strides = (4, 8)

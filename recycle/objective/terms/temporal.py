@@ -7,7 +7,7 @@ from recycle.objective.terms.adversarial import Adversarial
 
 
 class Temporal(Adversarial):
-    """Discriminators that see all T frames of a clip take the translation for real (Chu et al. 2020, "TecoGAN")."""
+    """Discriminators of all T frames of a clip classify the translation as real (Chu et al. 2020, "TecoGAN")."""
 
     name = "temporal"
     whole = True
@@ -15,6 +15,6 @@ class Temporal(Adversarial):
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
-        """One frame is no clip."""
+        """A clip must have at least two frames."""
         if pipeline.train.frames < 2:
             yield "'losses.weights.temporal' needs 'train.frames' of at least 2"

@@ -10,12 +10,12 @@ from recycle.objective.terms.base import Frames, Seen, Term
 
 
 class UnsupervisedRecycle(Term):
-    """The way back of W(G(x)) + Δ is W(x): recycle without a predictor (Wang et al. 2022)."""
+    """W(G(x)) + Δ, translated back, equals W(x): the recycle loss without a predictor (Wang et al. 2022)."""
 
     name = "unsupervised_recycle"
 
     def back(self, p: Pass, d: Direction) -> Frames:
-        """W(G(x)) + Δ for the first frame of a clip; draws W and Δ."""
+        """W(G(x)) + Δ for the first frame of a clip, with random W and Δ."""
         first = p.clip(d)[:, :1]
         motion = flow.synthetic_flow(first)
         moved = flow.add_noise(flow.warp(first, motion))

@@ -17,7 +17,7 @@ class UnsupervisedSpatial(Term):
     name = "unsupervised_spatial"
 
     def there(self, p: Pass, d: Direction) -> Frames:
-        """W(x) + Δ; draws W and Δ."""
+        """W(x) + Δ for the first frame of a clip, with random W and Δ."""
         first = p.real(d.source)[:, :1]
         motion = flow.synthetic_flow(first)
         p.put(d, "spatial motion", motion)
