@@ -44,6 +44,7 @@ def train(
     *,
     a: Paths = (),
     b: Paths = (),
+    domains: Sequence[str] | None = None,
     out: AnyPath | None = None,
     hours: float | None = None,
     steps: int | None = None,
@@ -55,15 +56,16 @@ def train(
 
     pipeline: settings, the path of a pipeline file, or the name of a shipped one; None: chosen for the footage and this
     machine, as `recycle train --a … --b …` does, and written to pipeline.toml in `out`. a, b: videos, folders of videos
-    or of images; none: those of the pipeline. out: the run's folder; None: a folder in runs/. hours or steps: how long
-    to train, in place of what the pipeline says. The report names the bundle that was trained.
+    or of images; none: those of the pipeline. domains: two names for them, such as `["summer", "winter"]`. out: the
+    run's folder; None: a folder in runs/. hours or steps: how long to train, in place of what the pipeline says. The
+    report names the bundle that was trained.
 
     Raises ConfigError for settings that do not fit, FootageError for footage that cannot be trained on, OutputError for
     a folder that cannot be written or is in use, BundleError for a damaged checkpoint, Interrupted after `job.cancel()`
     from any thread: the run is saved.
     """
     footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision)
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
     limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
     task, folder = open_task(given, wishes, job or Job(), footage=footage, train=limits)

@@ -55,11 +55,6 @@ def into(domain: Domain) -> Direction:
     return next(d for d in DIRECTIONS if d.target == domain)
 
 
-def out_of(domain: Domain) -> Direction:
-    """The direction that begins in a domain."""
-    return next(d for d in DIRECTIONS if d.source == domain)
-
-
 class Names(NamedTuple):
     """What people call the domains, such as summer and winter. Files and networks keep the letters."""
 

@@ -20,6 +20,7 @@ from recycle.cli.app import app
 from recycle.cli.entry import _with_addresses
 from recycle.config import GENERATORS, NetworkSettings, ResNetSettings, find_pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
+from recycle.domains import Names
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.objective.terms import TERMS
 
@@ -108,7 +109,11 @@ def test_toml_blocks_are_settings(page: Path) -> None:
 
 
 VIDEOS = ("walk.mp4", "day.mp4", "summer/one.mp4", "winter/two.mp4", "holiday/first.mp4", "holiday/more/second.mkv")
-MODELS = ("runs/seasons/model", "runs/seasons/model-best", "runs/demo/model")
+MODELS = {
+    "runs/seasons/model": Names("summer", "winter"),
+    "runs/seasons/model-best": Names("summer", "winter"),
+    "runs/demo/model": Names("day", "night"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +129,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=1, width=4))
     bundle = Bundle(BundleConfig(networks=networks, short_side=32, predictors=False))
-    for model in MODELS:
+    for model, names in MODELS.items():
+        bundle.config = bundle.config.model_copy(update={"domains": names})
         save_bundle(bundle, folder / model)
     return folder
 

@@ -93,10 +93,11 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
 def settings_page() -> str:
     """Every setting under a heading of its own, group by group."""
     schema = pipeline_schema()
+    groups = {name: value for name, value in Pipeline() if isinstance(value, Settings)}
     lines = [f"{SETTINGS_PAGE}\n## Top level\n"]
-    lines += _fields("", schema, Pipeline(), schema["$defs"], skip=tuple(Pipeline.model_fields)[1:])
-    for name in tuple(Pipeline.model_fields)[1:]:
-        lines += _group(name, getattr(Pipeline(), name), schema["$defs"])
+    lines += _fields("", schema, Pipeline(), schema["$defs"], skip=tuple(groups))
+    for name, group in groups.items():
+        lines += _group(name, group, schema["$defs"])
     return "\n".join(lines)
 
 

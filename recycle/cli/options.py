@@ -22,6 +22,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
 FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
 FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
+Domains = Annotated[
+    str | None, typer.Option(metavar="NAME,NAME", help="What you call a and b, such as summer,winter; see --to.")
+]
 RunPath = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
 Hours = Annotated[float | None, typer.Option(help="Train for so long by the clock, instead of in steps.")]
@@ -84,6 +87,11 @@ def pairs(options: list[str] | None) -> dict[str, str]:
             raise typer.BadParameter(f"'{text}' is not NAME=VALUE; write for example tune=film")
         found[name] = value
     return found
+
+
+def names(text: str | None) -> list[str] | None:
+    """Of a text like "summer,winter"."""
+    return None if text is None else text.split(",")
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ from recycle.cli.options import (
     AsJson,
     DeviceChange,
     Devices,
+    Domains,
     Features,
     FootageA,
     FootageB,
@@ -21,6 +22,7 @@ from recycle.cli.options import (
     RunPath,
     Sharded,
     Steps,
+    names,
 )
 from recycle.cli.output import watched
 from recycle.cli.task import planned
@@ -32,6 +34,7 @@ def run(
     b: FootageB = None,
     test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of a to translate and score.")] = None,
     test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of b to translate and score.")] = None,
+    domains: Domains = None,
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
@@ -49,7 +52,7 @@ def run(
 
     Without a pipeline file one is chosen for the footage, as by 'recycle train'.
 
-    Example: recycle run --a summer --b winter --test-a walk.mp4
+    Example: recycle run --a summer --b winter --test-a walk.mp4 --domains summer,winter
 
     Example: recycle run my-task.toml --out runs/my-task
     """
@@ -59,7 +62,7 @@ def run(
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
     many = {"devices": devices, "nodes": nodes, "sharded": sharded}
-    wishes = Wishes(footage, out, hours, steps, device, precision)
+    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains))
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json) as job:

@@ -4,6 +4,7 @@ from recycle.cli.options import (
     AsJson,
     DeviceChange,
     Devices,
+    Domains,
     FootageA,
     FootageB,
     Hours,
@@ -15,6 +16,7 @@ from recycle.cli.options import (
     RunPath,
     Sharded,
     Steps,
+    names,
 )
 from recycle.cli.output import watched
 from recycle.cli.task import planned
@@ -24,6 +26,7 @@ def train(
     pipeline: PipelineFile = None,
     a: FootageA = None,
     b: FootageB = None,
+    domains: Domains = None,
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
@@ -42,7 +45,7 @@ def train(
     where nothing is said), and written with the reasons to pipeline.toml in the run's folder. Change that file as you
     like: the same command goes on with it.
 
-    Example: recycle train --a footage/anna --b footage/ben --hours 8
+    Example: recycle train --a footage/anna --b footage/ben --domains anna,ben --hours 8
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
@@ -52,7 +55,7 @@ def train(
 
     footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
-    wishes = Wishes(footage, out, hours, steps, device, precision)
+    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains))
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json) as job:

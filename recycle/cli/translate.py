@@ -89,7 +89,7 @@ def translate(
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 
-    Example: recycle translate holiday/ holiday-b/ --model runs/signers --to b
+    Example: recycle translate holiday/ holiday-winter/ --model runs/summer-winter --to winter
     """
     look = {"scale": _scale(scale), "smoothing": smoothing, "stabilise": stabilise, "timestamps": timestamps}
     coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}

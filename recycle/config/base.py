@@ -81,7 +81,7 @@ DomainNames = Annotated[
     WithJsonSchema(
         {
             "type": "array",
-            "items": {"type": "string", "pattern": f"^{_NAME.pattern}$"},
+            "prefixItems": [{"type": "string", "pattern": f"^{_NAME.pattern}$"}] * len(DOMAINS),
             "minItems": len(DOMAINS),
             "maxItems": len(DOMAINS),
         }

@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
 
 _LOSS = "loss/"
 _SIDES = (*(d.name for d in DIRECTIONS), *DOMAINS)
-"""Endings of the tags that belong to a direction or a domain."""
+"""Parts of the tags that belong to a direction or a domain."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class Chart:
 def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LETTERS) -> list[Chart]:
     """One chart per quantity, losses first; tags that differ by `_a`, `_b`, `_ab` or `_ba` share one.
 
-    names: of the domains.
-
-    Steps count from 0. Curves without points are left out.
+    So do those of scores, such as `score/ab_content`.
+    names: of the domains. Steps count from 0. Curves without points are left out.
     """
     tags = [(*_split(tag), points) for tag, points in curves.items() if points]
     tags.sort(key=lambda tag: _order(*tag[:2]))
@@ -71,7 +70,10 @@ def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], name
 
 
 def _split(tag: str) -> tuple[str, str]:
-    match = re.fullmatch(rf"(.+)_({'|'.join(_SIDES)})", tag)
+    sides = "|".join(_SIDES)
+    if match := re.fullmatch(rf"(.+/)({sides})_(.+)", tag):
+        return match[1] + match[3], match[2]
+    match = re.fullmatch(rf"(.+)_({sides})", tag)
     return (match[1], match[2]) if match else (tag, "")
 
 

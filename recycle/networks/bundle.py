@@ -78,14 +78,8 @@ def load_bundle(folder: Path) -> Bundle:
     settings. Raises BundleError, in one line, if a file is missing, damaged, or of another model than its config says,
     and for weights that are not finite or give no finite picture.
     """
-    config_file, weights_file = folder / "config.json", folder / "model.safetensors"
-    for file in (config_file, weights_file):
-        if not file.is_file():
-            raise BundleError(
-                f"{folder} is neither a run nor a model bundle: it has no {file.name}; give the folder of a run, or "
-                "its folder 'model'"
-            )
-    config = read_config(config_file)
+    config_file, weights_file = _files(folder)
+    config = _read_config(config_file)
     try:
         expected = _shapes(config)
     except ConfigError as error:
@@ -111,11 +105,22 @@ def load_bundle(folder: Path) -> Bundle:
 def names_of(model: str | Path) -> Names:
     """What people call the domains of the bundle in a folder, or of the model that changes nothing. Raises
     BundleError where there is no bundle."""
-    return LETTERS if str(model) == IDENTITY else read_config(Path(model) / "config.json").domains
+    return LETTERS if str(model) == IDENTITY else _read_config(_files(Path(model))[0]).domains
 
 
-def read_config(file: Path) -> BundleConfig:
-    """The settings of a bundle. Raises BundleError, in one line, for a file that is no such thing."""
+def _files(folder: Path) -> tuple[Path, Path]:
+    """The settings and the weights of a bundle. Raises BundleError where one is not there."""
+    files = folder / "config.json", folder / "model.safetensors"
+    for file in files:
+        if not file.is_file():
+            raise BundleError(
+                f"{folder} is neither a run nor a model bundle: it has no {file.name}; give the folder of a run, or "
+                "its folder 'model'"
+            )
+    return files
+
+
+def _read_config(file: Path) -> BundleConfig:
     try:
         with file.open("rb") as opened:
             content = opened.read(_LARGEST_CONFIG + 1)

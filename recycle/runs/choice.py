@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_settings
+from recycle.config import Pipeline, Precision, TrainSettings, load_pipeline, parse_pipeline, parse_settings
 from recycle.dataset.survey import survey
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError
@@ -33,6 +33,8 @@ class Wishes:
     steps: int | None = None
     device: str | None = None
     precision: Precision | None = None
+    domains: Sequence[str] | None = None
+    """What the domains are called; None: as in the file, or a and b."""
 
     @property
     def name(self) -> str:
@@ -49,7 +51,7 @@ class Wishes:
         return self.out or Path("runs") / self.name
 
     def check(self) -> None:
-        """Raise ConfigError where footage is not named, or where time is given twice or out of range."""
+        """Raise ConfigError where footage is not named, time is given twice or out of range, or names do not fit."""
         lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(
@@ -58,6 +60,8 @@ class Wishes:
             )
         if self.hours is not None and self.steps is not None:
             raise ConfigError("give either a number of steps or of hours, not both")
+        if self.domains is not None:
+            parse_pipeline({"domains": self.domains}, where="the command line")
         given = {"hours": self.hours, "steps": self.steps}
         parse_settings(TrainSettings, {name: value for name, value in given.items() if value is not None})
 
@@ -80,6 +84,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
         footage=footage,
         hours=wishes.hours,
         steps=wishes.steps,
+        domains=wishes.domains,
     )
 
 
@@ -110,7 +115,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         for line in choice.head:  # training says what the footage is like
             job.say(line)
         job.say(f"wrote {file}, with the reasons")
-    return open_pipeline(file, **changes)
+    return open_pipeline(file, domains=wishes.domains, **changes)
 
 
 def open_task(
@@ -122,7 +127,7 @@ def open_task(
     """
     if pipeline is None:
         return open_chosen(wishes, job=job, **changes), wishes.folder
-    task = open_pipeline(pipeline, **changes)
+    task = open_pipeline(pipeline, domains=wishes.domains, **changes)
     return task, wishes.out or Path("runs") / task.name
 
 

@@ -39,8 +39,11 @@ from recycle.training.processes import on_devices, once
 from recycle.video.find import find_sources
 
 
-def open_pipeline(pipeline: Pipeline | Path, **changes: Mapping[str, Any]) -> Pipeline:
-    """A pipeline as given, or by path or shipped name, with settings of its groups replaced where not None.
+def open_pipeline(
+    pipeline: Pipeline | Path, *, domains: Sequence[str] | None = None, **changes: Mapping[str, Any]
+) -> Pipeline:
+    """A pipeline as given, or by path or shipped name, with names of the domains and settings of its groups
+    replaced where not None.
 
     The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
     are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
@@ -50,6 +53,8 @@ def open_pipeline(pipeline: Pipeline | Path, **changes: Mapping[str, Any]) -> Pi
     else:
         path = find_pipeline(pipeline)
         where, data = str(path), load_pipeline(path).model_dump()
+    if domains is not None:
+        data["domains"] = domains
     for group, values in changes.items():
         given = {key: value for key, value in values.items() if value is not None}
         if group == "footage" and given:

@@ -3,7 +3,7 @@
 The rules are the constants below, from what docs/measurements measured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Side, Survey
-from recycle.domains import DOMAINS
+from recycle.domains import DOMAINS, Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.training.memory import Reckoning, reckon
@@ -102,13 +102,15 @@ def choose(
     footage: Mapping[str, Any] | None = None,
     hours: float | None = None,
     steps: int | None = None,
+    domains: Sequence[str] | None = None,
 ) -> Choice:
     """The pipeline for footage like that, on that machine, for so many hours or steps (neither: EVENING).
 
-    name and footage: what the file says of them. The same arguments give the same choice. Raises FootageError for
-    footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
+    name, footage and domains: what the file says of them. The same arguments give the same choice. Raises FootageError
+    for footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
     """
-    _check(facts)
+    names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
+    _check(facts, names)
     time = hours or EVENING
     reasons: dict[str, str] = {}
     draft = _Draft(facts, machine, time)
@@ -124,7 +126,14 @@ def choose(
         else f"a wider one would have smaller frames than {WIDE_FROM}"
     )
     reasons |= {"train.size": why, "networks.generator.width": narrow}
-    data: dict[str, Any] = {"name": name, "footage": dict(footage or {}), "extract": {}, "evaluate": {}, **chosen}
+    data: dict[str, Any] = {
+        "name": name,
+        "domains": names,
+        "footage": dict(footage or {}),
+        "extract": {},
+        "evaluate": {},
+        **chosen,
+    }
     _of_footage(facts, side, data, reasons)
     _of_networks(facts, side, data, reasons)
     train = data["train"]
@@ -144,13 +153,13 @@ def choose(
         "Change what you like: the same command goes on with this file (docs/guide/train.md).",
         f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
-    sides = f"a: {_described(facts.a)}; b: {_described(facts.b)}"
-    words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words()))
+    sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
+    words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words(names)))
     return Choice(pipeline, reasons, head, words, memory, seconds, expected)
 
 
-def _check(facts: Survey) -> None:
-    for domain, side in zip(DOMAINS, (facts.a, facts.b), strict=True):
+def _check(facts: Survey, names: Names) -> None:
+    for domain, side in zip(names, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
                 f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, better some "

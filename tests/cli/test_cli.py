@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, real files, one clear line for each mistake."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -117,7 +118,25 @@ def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Pat
 
 def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
     result = recycle("translate", video, tmp_path / "out.mp4", "--model", model, "--to", "c")
-    assert_one_line(result, "--to", "'c'", "'a', 'b'", code=2)
+    assert_one_line(result, "there is no domain 'c'; give a or b")
+
+
+def test_a_domain_is_given_by_its_name(tmp_path: Path, video: Path, model: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text()) | {"domains": ["summer", "winter"]}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    chosen = ("--model", tmp_path / "model", "--preset", "ultrafast", "--to")
+    result = recycle("translate", video, tmp_path / "out.mp4", *chosen, "winter")
+    assert result.returncode == 0, result.stderr
+    assert "already there" not in result.stdout
+    films = tmp_path / "films"
+    films.mkdir()
+    shutil.copy(video, films)
+    assert recycle("translate", films, tmp_path / "outs", *chosen, "winter").returncode == 0
+    again = recycle("translate", films, tmp_path / "outs", *chosen, "b")  # the letter means the same work
+    assert "0 translated, 1 already there" in again.stdout
+    wrong = recycle("translate", films, tmp_path / "outs", *chosen, "autumn")
+    assert_one_line(wrong, "there is no domain 'autumn'; give summer (a) or winter (b)")
 
 
 def test_an_output_that_exists_is_kept(tmp_path: Path, video: Path, model: Path) -> None:
@@ -254,6 +273,8 @@ def test_wishes_that_cannot_be_met(
     [
         (["--features", "nosuch.pth"], "cannot read the feature network nosuch.pth"),
         (["--features", "street", "--device", "tpu"], "unknown device 'tpu'"),
+        (["--labels", "b", "--palette", "nosuch.txt"], "cannot read the palette nosuch.txt"),
+        (["--labels", "winter"], "there is no domain 'winter'; give a or b"),
         (["--trained-b", "nosuch"], "nosuch holds no extracted footage; make it with 'recycle extract"),
     ],
 )

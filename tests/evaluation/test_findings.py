@@ -1,5 +1,6 @@
 """Failures are told in plain words, and only they."""
 
+from recycle.domains import Names
 from recycle.evaluation.findings import COLLAPSED, COPIED, LOST, findings
 
 
@@ -37,3 +38,9 @@ def test_collapse_and_copying_are_named_with_their_direction() -> None:
     assert "0.12 of the diversity" in lines[0]
     assert lines[1].startswith("b → a: the output copies training frames")
     assert "0.20 times" in lines[1]
+
+
+def test_domains_are_called_by_their_names() -> None:
+    (line,) = findings({"kid_ba": 2.0, "kid_ba_input": 1.0}, Names("summer", "winter"))
+    assert line.startswith("winter → summer: the translation is no nearer to real frames of summer than")
+    assert findings({"collapse_ab": 0.1}, Names("summer", "winter"))[0].startswith("summer → winter: ")

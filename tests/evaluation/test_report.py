@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from recycle.domains import Names
 from recycle.errors import FootageError
 from recycle.evaluation import page as pages
 from recycle.evaluation.page import VideoRow
@@ -88,6 +89,25 @@ def test_scores_are_marked_where_they_beat_the_input(tmp_path: Path) -> None:
     assert page.row("novel figure")[1] == "42.00"
     assert not page.of("script")
     assert not page.of("svg")
+
+
+def test_domains_are_called_by_their_names(tmp_path: Path) -> None:
+    curves = {
+        "loss/disc_a": [(10, 0.5)],
+        "loss/disc_b": [(10, 0.25)],
+        "score/ba_content": [(1, 1.0)],
+        "x_ab": [(1, 2.0)],
+    }
+    names = Names("summer", "winter")
+    metrics = METRICS | {"collapse_ab": 0.1}
+    write_report(tmp_path / "r.html", title="t", rows=[], metrics=metrics, curves=curves, names=names)
+    page = Page(tmp_path / "r.html")
+    assert page.table[0][1:3] == ["summer → winter", "winter → summer"]
+    assert "summer → winter: perceptual mode collapse" in page.text
+    assert re.search(r"</span>summer 0\.5<.*</span>winter 0\.25<", page.text)
+    assert "</span>summer → winter 2<" in page.text
+    assert re.search(r"score/content.*</span>winter → summer 1<", page.text)
+    assert "a → b" not in page.text
 
 
 def test_curves_of_both_sides_share_a_chart(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from recycle.config import NetworkSettings, Pix2PixSettings, ResNetSettings
+from recycle.domains import Names
 from recycle.errors import BundleError
-from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
+from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, names_of, save_bundle
 from recycle.networks.initialise import initialise
 
 NETWORKS = NetworkSettings(
@@ -53,6 +54,24 @@ def test_saving_leaves_the_two_files_and_replaces_them(folder: Path) -> None:
     save_bundle(tiny(predictors=False), folder)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert load_bundle(folder).pred_a is None
+
+
+def test_a_bundle_keeps_the_names_of_the_domains_which_are_no_part_of_its_digest(folder: Path) -> None:
+    unnamed = load_bundle(folder)
+    assert "domains" not in json.loads((folder / "config.json").read_text())  # as earlier versions wrote
+    assert unnamed.config.domains == names_of(folder) == names_of("identity") == ("a", "b")
+    named = tiny()
+    named.config = named.config.model_copy(update={"domains": Names("summer", "winter")})
+    save_bundle(named, folder)
+    assert load_bundle(folder).config.domains == names_of(folder) == ("summer", "winter")
+    assert digest(load_bundle(folder)) == digest(unnamed)
+
+
+def test_names_that_mean_two_domains_make_no_bundle(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"domains": ["b", "a"]}))
+    with pytest.raises(BundleError, match="'b' cannot be the name of domain a"):
+        load_bundle(folder)
 
 
 def test_a_generator_has_the_published_layout() -> None:

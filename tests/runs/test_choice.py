@@ -12,6 +12,7 @@ import pytest
 
 from recycle.cli import main
 from recycle.config import load_pipeline
+from recycle.networks.bundle import names_of
 from recycle.video.encode import write_video
 
 
@@ -56,7 +57,8 @@ def small(text: str) -> str:
 def test_footage_alone_trains_and_the_same_command_goes_on(
     footage: tuple[Path, Path], tmp_path: Path, recycle: Command
 ) -> None:
-    command = ("train", "--a", footage[0], "--b", footage[1], "--hours", 0.0012, "--device", "cpu")
+    named = ("--domains", "day,night")
+    command = ("train", "--a", footage[0], "--b", footage[1], "--hours", 0.0012, "--device", "cpu", *named)
     folder = tmp_path / "runs" / "summer-winter"
     said = recycle(*command)
     file = folder / "pipeline.toml"
@@ -67,6 +69,9 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert chosen.train.size == (32, 32)
     assert chosen.train.hours == 0.0012
     assert chosen.footage.a == (footage[0],)
+    assert chosen.domains == ("day", "night")
+    assert "# Footage day: " in file.read_text()
+    assert not re.search(r"\bdomain [ab]\b", said)
     written = file.read_bytes()
     again = recycle(*command)
     assert "chosen for" not in again
@@ -75,9 +80,10 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert steps[1] >= steps[0]  # on a busy machine the seconds may end before the first step
 
     file.write_text(file.read_text().replace("[train]", "[train]\nclip_norm = 5.5"))
-    more = recycle(*command[:5], "--steps", steps[1] + 2, "--device", "cpu")
+    more = recycle(*command[:5], *("--domains", "light,dark"), "--steps", steps[1] + 2, "--device", "cpu")
     assert f"trained {steps[1] + 2} steps" in more
     assert json.loads((folder / "pipeline.json").read_text())["train"]["clip_norm"] == 5.5
+    assert names_of(folder / "model") == ("light", "dark")
 
     file.write_text(file.read_text().replace("width = 16", "width = 12", 1))
     error = recycle(*command, code=1)
@@ -137,6 +143,8 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
         "train", "--a", a, "--b", b, "--steps", 2, "--hours", 1, code=1
     )
     assert "'hours'" in recycle("train", "--a", a, "--b", b, "--hours", -1, code=1)
+    for names, problem in (("summer", "two names"), ("b,a", "'b' cannot be the name of domain a")):
+        assert f"'domains': {problem}" in recycle("train", "--a", a, "--b", b, "--domains", names, code=1)
     assert "unknown device 'tpu'" in recycle("train", "--a", a, "--b", b, "--device", "tpu", code=1)
     for gpu in ("nan", 0, 1e9):
         assert "from 1 to 1024" in recycle("train", "--a", a, "--b", b, "--plan", "--gpu", gpu, code=1)

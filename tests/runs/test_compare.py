@@ -104,6 +104,30 @@ def test_finished_and_killed_runs_stand_side_by_side(runs: list[Path], tmp_path:
     assert {"cycle over training steps", "recycle over training steps"} <= set(charts)
 
 
+@pytest.mark.parametrize(
+    ("names", "way"),
+    [
+        ((["summer", "winter"], ["summer", "winter"]), "summer → winter"),
+        ((["summer", "winter"], ["day", "night"]), "a → b"),
+        ((["summer", "winter"], None), "a → b"),
+        ((["summer", "winter"], ["b", "a"]), "a → b"),
+    ],
+)
+def test_names_that_all_runs_share_are_shown(
+    runs: list[Path], tmp_path: Path, names: tuple[list[str] | None, ...], way: str
+) -> None:
+    folders = []
+    for own, run_folder in zip(names, runs, strict=False):
+        folders.append(tmp_path / run_folder.name)
+        shutil.copytree(run_folder, folders[-1])
+        settings = json.loads((folders[-1] / "pipeline.json").read_text())
+        (folders[-1] / "pipeline.json").write_text(json.dumps(settings | ({} if own is None else {"domains": own})))
+    compare(folders, tmp_path / "c.html")
+    page = Page(tmp_path / "c.html")
+    assert page.of("video")[0]["aria-label"] == f"{way}: test_a.mp4: source"
+    assert page.row("PSNR")[1] == way
+
+
 def test_given_videos_take_the_place_of_the_test_clips(runs: list[Path], tmp_path: Path) -> None:
     film, expected = tmp_path / "film.mp4", tmp_path / "expected.mp4"
     write_video(film, (np.full((48, 64, 3), 30 * i, np.uint8) for i in range(4)), fps=8)

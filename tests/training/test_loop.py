@@ -21,13 +21,15 @@ from safetensors.torch import load_file
 
 from recycle.config import Pipeline, TrainSettings, load_pipeline, parse_pipeline
 from recycle.dataset.clips import Shot, find_shots
+from recycle.domains import Names
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Judgement, PatchDiscriminator
+from recycle.training.headings import heading
 from recycle.training.loop import TrainReport, train
 from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
-from tests.jobs import signalled_at
+from tests.jobs import saying, signalled_at
 from tests.processes import descendants, lives, wait_until
 
 SETTINGS: dict[str, Any] = {
@@ -256,7 +258,8 @@ def test_a_finished_run_has_a_model_previews_and_curves(uninterrupted: Path, foo
     assert names == {f"step-00000{n}.{kind}" for n in (4, 8, 9) for kind in ("png", "mp4")}
     picture = cv2.imread(str(uninterrupted / "previews" / "step-000009.png"))
     assert picture is not None
-    assert picture.shape == (2 * 3 * 20, 4 * 24, 3)  # two directions of three times, four panels
+    band = heading([""], 6 * 24).shape[0]
+    assert picture.shape == (2 * (band + 3 * 6 * 20), 4 * 6 * 24, 3)  # two directions of three times, enlarged
     report = run(pipeline(), footage, uninterrupted)
     assert report.step == report.resumed_from == 9
 
@@ -265,6 +268,26 @@ def test_more_steps_continue_a_finished_run(footage: tuple[Path, Path], tmp_path
     run(pipeline(steps=3), footage, tmp_path)
     report = run(pipeline(steps=5), footage, tmp_path)
     assert (report.resumed_from, report.step) == (3, 5)
+
+
+def test_messages_and_the_model_have_the_names_of_the_domains(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    told: list[str] = []
+    few = write_frames(tmp_path / "few", 3, seed=5)
+    named = parse_pipeline({**pipeline(steps=1).model_dump(), "domains": ["summer", "winter"]}, where="test")
+    train(named, find_shots(footage[0]), find_shots(few), tmp_path / "run", job=saying(told))
+    assert any(text.startswith("domain winter has too little footage to keep frames") for text in told)
+    assert any(text.startswith("domain winter has only 1 clips") for text in told)
+    assert not any(re.search(r"\bdomain [ab]\b", text) for text in told)
+    assert load_bundle(tmp_path / "run" / "model").config.domains == ("summer", "winter")
+    assert json.loads((tmp_path / "run" / "pipeline.json").read_text())["domains"] == ["summer", "winter"]
+
+
+def test_a_run_from_before_it_had_names_continues_with_names(footage: tuple[Path, Path], tmp_path: Path) -> None:
+    run(pipeline(steps=2), footage, tmp_path)
+    assert "domains" not in json.loads((tmp_path / "pipeline.json").read_text())
+    named = pipeline(steps=3).model_copy(update={"domains": Names("summer", "winter")})
+    assert run(named, footage, tmp_path).resumed_from == 2
+    assert load_bundle(tmp_path / "model").config.domains == ("summer", "winter")
 
 
 def test_the_number_of_loading_processes_changes_nothing(footage: tuple[Path, Path], tmp_path: Path) -> None:

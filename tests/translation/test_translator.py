@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from recycle.config import NetworkSettings, Pix2PixSettings, TranslateSettings
+from recycle.domains import Names
 from recycle.errors import BundleError, ConfigError, RecycleError
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.networks.resnet import ResNetGenerator
@@ -49,6 +50,21 @@ def test_each_direction_has_its_own_generator(bundle: Bundle) -> None:
     translator = fp32(bundle)
     torch.testing.assert_close(translator(clip, to="b"), bundle.gen_ab(clip))
     torch.testing.assert_close(translator(clip, to="a"), bundle.gen_ba(clip))
+
+
+def test_a_domain_is_given_by_its_letter_or_its_name(bundle: Bundle) -> None:
+    named = Bundle(bundle.config.model_copy(update={"domains": Names("summer", "winter")}))
+    named.load_state_dict(bundle.state_dict())
+    clip = torch.rand(2, 3, 32, 32)
+    translator = fp32(named)
+    assert translator.domains == ("summer", "winter")
+    torch.testing.assert_close(translator(clip, to="winter"), bundle.gen_ab(clip))
+    torch.testing.assert_close(translator(clip, to="summer"), translator(clip, to="a"))
+    pictures = noise(3, 24, 32)
+    streams = [translator.translate_frames(frames_of(pictures), to=to, settings=AT_SOURCE) for to in ("winter", "b")]
+    assert all(np.array_equal(one, other) for one, other in zip(*streams, strict=True))
+    with pytest.raises(ConfigError, match=r"no domain 'autumn'; give summer \(a\) or winter \(b\)"):
+        translator(clip, to="autumn")
 
 
 def test_frames_of_a_batch_are_independent(bundle: Bundle) -> None:

@@ -16,13 +16,13 @@ from torch.nn import functional as F
 
 from recycle.dataset.clips import Shot
 from recycle.dataset.clips import spread as spread_shots
-from recycle.domains import Domain
+from recycle.domains import DIRECTIONS, Domain
 from recycle.evaluation import metrics
 from recycle.evaluation.metrics import Motion, Pixels, warp_error
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
 from recycle.system.devices import find_device
-from tools.reproduction.task import DIRECTIONS, Clip, Films, Scores, Translate
+from tools.reproduction.task import Clip, Films, Scores, Translate
 
 NETWORK = "lite2"
 STRIDES = {"kd_mid": 8, "kd_deep": 32}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recycle.domains import DIRECTIONS
 from tools.reproduction.tables import cell, table
-from tools.reproduction.task import DIRECTIONS
 
 _JUDGED = {
     "kd_mid": ("KD, mid", 2),

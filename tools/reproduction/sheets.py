@@ -6,10 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from recycle.domains import DIRECTIONS
 from recycle.errors import OutputError
 from recycle.evaluation.metrics import Pixels
 from recycle.system.atomic import atomic_path
-from tools.reproduction.task import DIRECTIONS, Films, Translate
+from tools.reproduction.task import Films, Translate
 
 ROWS = 5
 """Moments on a sheet, evenly spread over all films."""

@@ -22,8 +22,6 @@ Translate = Callable[[Clip, Domain], Clip]
 """Translates consecutive frames to a domain."""
 Scores = dict[str, dict[str, float]]
 """Figure → column → value; columns are conditions of the street, or directions: "ab" and "ba"."""
-DIRECTIONS: tuple[tuple[Domain, Domain], ...] = (("a", "b"), ("b", "a"))
-"""Source and target."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from recycle.domains import DIRECTIONS
 from recycle.evaluation.metrics import psnr, ssim
 from tools.reproduction.judge import mean_warp_error
-from tools.reproduction.task import DIRECTIONS, Films, Scores, Translate
+from tools.reproduction.task import Films, Scores, Translate
 
 
 def score_truth(translate: Translate, films: Films) -> Scores:
