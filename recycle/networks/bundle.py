@@ -108,6 +108,14 @@ def names_of(model: str | Path) -> Names:
     return LETTERS if str(model) == IDENTITY else _read_config(_files(Path(model))[0]).domains
 
 
+def name_domains(folder: Path, names: Names) -> None:
+    """Give the domains of a saved bundle other names. Raises BundleError where there is no bundle."""
+    file, _ = _files(folder)
+    config = _read_config(file)
+    if config.domains != names:
+        write_text(file, config.model_copy(update={"domains": names}).model_dump_json(indent=2) + "\n")
+
+
 def _files(folder: Path) -> tuple[Path, Path]:
     """The settings and the weights of a bundle. Raises BundleError where one is not there."""
     files = folder / "config.json", folder / "model.safetensors"
