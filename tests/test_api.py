@@ -111,8 +111,11 @@ def test_footage_is_extracted_and_probed(films: Path, tmp_path: Path) -> None:
 
 
 def test_a_model_is_scored_against_the_truth(films: Path, model: Path, tmp_path: Path) -> None:
-    scores = evaluate(model, tmp_path / "scores", a=films / "a.mp4", truth_ab=str(films / "b.mp4"), device="cpu")
+    (tmp_path / "colours.txt").write_text("0 0 0 dark\n255 255 255 bright\n")
+    labels: dict[str, Any] = {"labels": "b", "palette": tmp_path / "colours.txt", "device": "cpu"}
+    scores = evaluate(model, tmp_path / "scores", a=films / "a.mp4", truth_ab=str(films / "b.mp4"), **labels)
     assert scores["psnr_ab"] > 0
+    assert 0 < scores["mp_ab"] <= 100
     assert (tmp_path / "scores" / "metrics.json").is_file()
 
 

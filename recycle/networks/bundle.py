@@ -111,6 +111,14 @@ def names_of(model: str | Path) -> Names:
     return LETTERS if str(model) == IDENTITY else read_config(Path(model)).domains
 
 
+def name_domains(folder: Path, names: Names) -> None:
+    """Give the domains of the bundle in `folder` other names. Raises BundleError if there is no bundle."""
+    config = read_config(folder)
+    if config.domains != names:
+        renamed = config.model_copy(update={"domains": names})
+        write_text(folder / "config.json", renamed.model_dump_json(indent=2) + "\n")
+
+
 def read_config(folder: Path) -> BundleConfig:
     """The content of config.json of the bundle in `folder`; its weights are not read. Raises BundleError if there is no
     bundle."""

@@ -1,7 +1,7 @@
 """The training loop, from clips to a bundle; it can be stopped at any moment and continued."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from recycle.dataset.faults import faults
 from recycle.dataset.survey import survey_shots
 from recycle.domains import DOMAINS
 from recycle.domains import Domain as DomainName
-from recycle.errors import Interrupted
+from recycle.errors import BundleError, Interrupted
 from recycle.events import Job, Step
+from recycle.networks.bundle import name_domains
 from recycle.objective.sides import bare
-from recycle.run_folder import RunFolder
+from recycle.run_folder import RunFolder, is_bundle
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
@@ -112,6 +113,9 @@ def _train(
             run.where.health.unlink(missing_ok=True)
         with writing(run.where.pipeline):
             write_text(run.where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
+            for model in filter(is_bundle, (run.where.model, run.where.best)):
+                with suppress(BundleError):  # a damaged one is replaced when the run is saved next
+                    name_domains(model, names)
     report = TrainReport(run.step, run.step, run.where.model)
     noted = job.keeping(report.notices)
     for text in changes:

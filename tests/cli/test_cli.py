@@ -308,6 +308,8 @@ def test_wishes_that_cannot_be_met(
     [
         (["--features", "nosuch.pth"], "cannot read the feature network nosuch.pth"),
         (["--features", "street", "--device", "tpu"], "unknown device 'tpu'"),
+        (["--labels", "b", "--palette", "nosuch.txt"], "cannot read the palette nosuch.txt"),
+        (["--labels", "winter"], "there is no domain 'winter'; give a or b"),
         (["--trained-b", "nosuch"], "nosuch holds no extracted footage; make it with 'recycle extract"),
     ],
 )

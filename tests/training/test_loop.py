@@ -290,6 +290,12 @@ def test_a_run_from_before_it_had_names_continues_with_names(footage: tuple[Path
     named = pipeline(steps=3).model_copy(update={"domains": Names("summer", "winter")})
     assert run(named, footage, tmp_path).resumed_from == 2
     assert load_bundle(tmp_path / "model").config.domains == ("summer", "winter")
+    renamed = named.model_copy(update={"domains": Names("green", "white")})
+    assert run(renamed, footage, tmp_path).resumed_from == 3  # nothing is left to train
+    for model in ("model", "model-best"):
+        assert load_bundle(tmp_path / model).config.domains == ("green", "white")
+    assert run(pipeline(steps=3), footage, tmp_path).resumed_from == 3
+    assert "domains" not in json.loads((tmp_path / "model" / "config.json").read_text())
 
 
 def test_the_number_of_loading_processes_changes_nothing(footage: tuple[Path, Path], tmp_path: Path) -> None:
