@@ -141,7 +141,7 @@ def test_a_camera_cannot_be_resumed_and_says_so(tmp_path: Path, monkeypatch: pyt
             record(output)
     assert list(work_folder(output).glob("*.segment"))
     record(output, job=saying(said))
-    assert "camera:7 is live and cannot be resumed: it begins anew, unfinished work was dropped" in said
+    assert "unfinished work was deleted, because camera:7 is live and cannot be resumed; it starts anew" in said
     assert len(frames_of(output)) == FRAMES
 
 
