@@ -119,6 +119,42 @@ def test_a_model_is_scored_against_the_truth(films: Path, model: Path, tmp_path:
     assert (tmp_path / "scores" / "metrics.json").is_file()
 
 
+def test_a_script_that_adds_a_kind_of_source_shares_it_with_its_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("""
+from fractions import Fraction
+import numpy as np
+from recycle import extract
+from recycle.video.frame import LazyFrame, StreamInfo
+from recycle.video.source import USUAL, Source, add_source, numbers
+
+
+class Grey(Source):
+    kind = "grey"
+
+    def __init__(self, path, reading=USUAL):
+        super().__init__(path, reading)
+        self.info = StreamInfo(64, 48, Fraction(1, 10), average_rate=Fraction(10), frame_count=10)
+
+    @classmethod
+    def takes(cls, path):
+        return path.suffix == ".grey"
+
+    def read(self, *, start=None, end=None, entry=None):
+        for n in numbers(10, start, end):
+            yield LazyFrame.of(np.full((48, 64, 3), 20 * n, np.uint8), n, self.info.time_base)
+
+
+add_source(Grey)
+if __name__ == "__main__":
+    print(extract(["one.grey", "two.grey"], "frames", short_side=None, workers=2).frames)
+""")
+    for name in ("one.grey", "two.grey"):
+        (tmp_path / name).write_text(name)
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == ["20"], run.stderr
+
+
 def test_a_script_needs_no_main_guard(films: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"""

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -77,7 +78,7 @@ def _run_pool(
         # Processes inherit the blocked SIGINT: Ctrl-C causes no traceback while they import.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            with without_main():
+            with without_main(function, list(items.values())):
                 futures: dict[Future[Result], int] = {
                     pool.submit(_call, function, item): index for index, item in items.items()
                 }
@@ -103,12 +104,15 @@ def _run_pool(
 
 
 @contextmanager
-def without_main() -> Iterator[None]:
+def without_main(*sent: object) -> Iterator[None]:
     """Start processes that do not run the caller's script again: it needs no `if __name__ == "__main__":`.
 
-    multiprocessing imports the parent's main module in every process that it starts, for what is defined there. What
-    our processes need is defined in this package.
+    multiprocessing imports the parent's main module in every process that it starts, for what is defined there. This
+    package's processes need it only if something that is sent to them, such as a kind of source, is defined there.
     """
+    if any(b"__main__" in pickle.dumps(each) for each in sent):
+        yield
+        return
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
