@@ -30,7 +30,8 @@ def heading(texts: Sequence[str], width: int) -> Image:
     broken = [[text] if _is_one_word(text) else text.rsplit(" ", 1) for text in texts]
     tries = [(lines, size) for lines in ([[text] for text in texts], broken) for size in SIZES]
     lines, size = next((one for one in tries if _widest(*one, width) <= width), tries[-1])
-    size = min(size, size * width / _widest(lines, size, width))
+    while _widest(lines, size, width) > width:  # margins do not shrink, and OpenCV rounds sizes: no formula is exact
+        size *= 0.95
     height = 2 * round(LINE * max(map(len, lines)) * width / EM / 2)
     return np.concatenate([_cell(own, size, (height, width)) for own in lines], axis=1)
 
