@@ -159,7 +159,7 @@ def test_a_foreign_folder_is_not_changed(tmp_path: Path, video: Path) -> None:
     extract([video], tmp_path / "out", WHOLE)
     ((folder, _),) = manifests(tmp_path / "out")
     (folder / "manifest.json").write_text("{}")
-    with pytest.raises(FootageError, match="no extracted footage"):
+    with pytest.raises(FootageError, match="is not extracted footage"):
         extract([video], tmp_path / "out", WHOLE)
 
 
@@ -170,7 +170,7 @@ def test_a_changed_source_gets_its_own_folder(
     make_video(video, moving_frames(7, shift=30))
     report = extract([video], tmp_path / "out", WHOLE)
     assert report.frames == 7
-    assert "changed since" in report.notices[0]
+    assert "changed after" in report.notices[0]
     assert len(manifests(tmp_path / "out")) == 2
 
 

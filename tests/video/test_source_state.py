@@ -194,5 +194,5 @@ def test_extraction_of_a_file_that_changed_before_it_began_fails(
     source = make_video(tmp_path / "a.mp4", moving_frames(4))
     mark = fingerprint(source)
     grow(source)
-    with pytest.raises(FootageError, match="has changed since"):
+    with pytest.raises(FootageError, match="changed after the extraction started"):
         extract_source(source, tmp_path / "a", mark, ExtractSettings(), lambda count: None)
