@@ -126,14 +126,8 @@ def choose(
         else f"a wider one would have smaller frames than {WIDE_FROM}"
     )
     reasons |= {"train.size": why, "networks.generator.width": narrow}
-    data: dict[str, Any] = {
-        "name": name,
-        "domains": names,
-        "footage": dict(footage or {}),
-        "extract": {},
-        "evaluate": {},
-        **chosen,
-    }
+    data: dict[str, Any] = {"name": name, "domains": names, "footage": dict(footage or {}), **chosen}
+    data |= {"extract": {}, "evaluate": {}}
     _of_footage(facts, side, data, reasons)
     _of_networks(facts, side, data, reasons)
     train = data["train"]
