@@ -101,7 +101,7 @@ def _not_taken(footage: FootageSettings) -> list[str]:
 
 
 def _alone(where: RunFolder) -> AbstractContextManager[bool]:
-    refusal = f"another recycle is translating or evaluating in {where.folder}; wait for it, or stop it"
+    refusal = f"another recycle process is translating or evaluating in {where.folder}; wait for it, or stop it"
     return only_one(where.scoring_lock, refusal)
 
 

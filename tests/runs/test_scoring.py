@@ -34,7 +34,9 @@ def test_a_folder_of_test_clips(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(OutputError, match=r"another recycle is translating or evaluating in .*run; wait for it"):
+        with pytest.raises(
+            OutputError, match=r"another recycle process is translating or evaluating in .*run; wait for it"
+        ):
             translate_tests(footage, settings, IDENTITY, where)
         assert not where.translated.exists()
         other.communicate("\n")
