@@ -46,7 +46,7 @@ class Encoder:
     speed: str = "preset"
     """Name of the option for the preset."""
     options: tuple[tuple[str, str], ...] = ()
-    """Options that are always set."""
+    """Options that are set by default."""
     alpha: tuple[tuple[int, str], ...] = ()
     """Pairs of bits per sample and pixel format with alpha; empty if the codec has no alpha."""
     alpha_options: tuple[tuple[str, str], ...] = ()

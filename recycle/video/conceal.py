@@ -106,15 +106,18 @@ class _Promises:
         self._unkept = False  # frames were missing although nothing was damaged
 
     def packet(self, packet: "Packet[VideoStream]") -> None:
+        """Record the timestamp of a packet, unless its frame is not meant to be shown."""
         if packet.pts is None or packet.is_discard or _is_hidden(packet):
             return
         self._latest = max(self._latest, packet.pts) if self._open else packet.pts
         heapq.heappush(self._open, packet.pts)
 
     def error(self, pts: int | None) -> None:
+        """Record an error at `pts`; None: at the latest packet."""
         self._error = max(self._latest, self._latest if pts is None else pts)
 
     def kept(self, frame: av.VideoFrame) -> Iterator[Decoded]:
+        """Yield a decoded frame, preceded by the concealed frames that are missing before it."""
         pts = frame.pts
         decoded = Decoded(frame, pts, concealed=False)
         if pts is not None:

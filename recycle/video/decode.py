@@ -58,7 +58,7 @@ class VideoReader(Source):
         has pictures of more than `reading.max_pixels`.
         """
         super().__init__(path, reading)
-        self._give_alpha = False  # while the first frame is looked at
+        self._give_alpha = False  # until the first frame has shown whether there is alpha
         self._container: InputContainer | None = None
         with self.watched():
             self._look()

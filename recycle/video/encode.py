@@ -169,7 +169,7 @@ class VideoEncoder:
         """Flush the encoder; the container stays open. Raises av.FFmpegError if the container cannot be written."""
         packets = self.stream.encode(None)
         if self.choice.encoder.name == "libx265" and self._written < X265_FRAMES:
-            for packet in packets:  # x265 gave invalid dts (see X265_FRAMES), and too few frames to reorder
+            for packet in packets:  # their dts are invalid (see X265_FRAMES); so few are not reordered
                 packet.dts = packet.pts
         self._container.mux(packets)
 

@@ -50,8 +50,8 @@ class Companions:
     """Data that accompanies the pictures of a source."""
 
     file: Path | None = None
-    """The media file whose other streams (audio, subtitles, data), chapters and tags accompany the pictures; None: no
-    such file."""
+    """The media file whose other streams (audio, subtitles, data), chapters and tags accompany the pictures; None if
+    there is none."""
 
 
 class Source(ABC):
