@@ -1,1 +1,1 @@
-"""Scores of a trained model and the report page."""
+"""Scores trained models, ranks runs, and writes the report and comparison pages."""

@@ -1,4 +1,4 @@
-"""Geometry of the pages' line charts; a template draws it as SVG."""
+"""Computes the geometry of line charts; templates draw them as SVG."""
 
 import math
 import re
@@ -17,26 +17,26 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 28
 
 _LOSS = "loss/"
 _SIDES = (*(d.name for d in DIRECTIONS), *DOMAINS)
-"""Parts of a tag that denote a direction or a domain."""
+"""Parts of a tag that stand for a direction or a domain."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: SVG path data of the raw and of the smoothed values, and its last smoothed value."""
+    """One curve: SVG path data of the raw and the smoothed values, and the last smoothed value as text."""
 
     label: str
     colour: int
-    """Number of its colour, from 0: lines of one number belong together on the page."""
+    """Number of its colour, from 0; related lines share a number across the charts of a page."""
     raw: str
     smooth: str
     last: str
     dot: tuple[float, float] | None
-    """The place of its only point; None: there are more."""
+    """Position (x, y) of its only point; None if there are more points."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One small chart: its lines and the places and labels of its ticks, in SVG units."""
+    """A small chart: its lines, and the position (in SVG units) and label of each tick."""
 
     title: str
     lines: tuple[Line, ...]
@@ -45,10 +45,11 @@ class Chart:
 
 
 def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LETTERS) -> list[Chart]:
-    """One chart per quantity, losses first; tags that differ by `_a`, `_b`, `_ab` or `_ba` share one.
+    """One chart per quantity, losses first.
 
-    So do tags of scores that differ by the direction, such as `score/ab_content`. `names` are those of the domains.
-    Steps count from 0. Curves without points are left out.
+    `curves` maps tags to (step, value) points; steps count from 0. Tags that differ only by the suffix `_a`, `_b`,
+    `_ab` or `_ba` share a chart, as do tags of scores that differ only by the direction, such as `score/ab_content`.
+    `names` are those of the domains. Curves without points are left out.
     """
     tags = [(*_split(tag), points) for tag, points in curves.items() if points]
     tags.sort(key=lambda tag: _order(*tag[:2]))
@@ -59,10 +60,10 @@ def charts(curves: Mapping[str, Sequence[tuple[int, float]]], names: Names = LET
 
 
 def overlaid(runs: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], names: Names = LETTERS) -> list[Chart]:
-    """One chart per tag, losses first, with a line for each run that has it.
+    """One chart per tag, losses first, with a line for each run that has the tag.
 
-    `runs`: name → curves; `names` are those of the domains. The number of a run's colour is its place in `runs`, in
-    every chart.
+    `runs` maps names of runs to curves (see `charts`); `names` are those of the domains. A run's colour number is its
+    position in `runs`, in every chart.
     """
     tags = {tag: _split(tag) for curves in runs.values() for tag, points in curves.items() if points}
     found = []
@@ -81,7 +82,7 @@ def _split(tag: str) -> tuple[str, str]:
 
 
 def _side(ending: str, names: Names) -> str:
-    """Label of the direction or domain that `ending` denotes; '' for ''."""
+    """Label of the direction or domain that `ending` stands for; '' for ''."""
     shown: dict[str, str] = {"": ""} | {each: names.of(each) for each in DOMAINS}
     shown |= {d.name: names.way(d) for d in DIRECTIONS}
     return shown[ending]
@@ -96,7 +97,7 @@ def _title(quantity: str) -> str:
 
 
 def _chart(title: str, group: Sequence[tuple[str, int, Sequence[tuple[int, float]]]]) -> Chart:
-    """`group`: label, number of the colour, points."""
+    """`group` has a label, colour number and points (step, value) for each line."""
     values = [np.array(points, dtype=np.float64) for _, _, points in group]
     smooth = [np.stack((v[:, 0], _smooth(v[:, 1])), axis=1) for v in values]
     last = max(1.0, *(float(v[-1, 0]) for v in values))
@@ -121,7 +122,7 @@ def _chart(title: str, group: Sequence[tuple[str, int, Sequence[tuple[int, float
 
 
 def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred moving mean over a twentieth of the points; no lag, shorter at the ends."""
+    """Centred moving mean over a twentieth of the points; the window is shorter at the ends."""
     half = len(values) // 40
     sums = np.concatenate(([0.0], np.cumsum(values)))
     ends = np.minimum(np.arange(len(values)) + half + 1, len(values))
@@ -130,7 +131,7 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _range(values: list[NDArray[np.float64]], smooth: list[NDArray[np.float64]]) -> tuple[float, float]:
-    """All smoothed values and 98 % of the raw ones; from 0 where 0 is near."""
+    """Range of all smoothed values and the central 98 % of the raw ones; starts at 0 if 0 is near."""
     raw = np.concatenate([v[:, 1] for v in values])
     seen = np.concatenate([np.percentile(raw, (1, 99)), *(s[:, 1] for s in smooth)])
     low, high = float(seen.min()), float(seen.max())
@@ -138,7 +139,7 @@ def _range(values: list[NDArray[np.float64]], smooth: list[NDArray[np.float64]])
 
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) that enclose the range."""
+    """About `count` tick values, spaced by 1, 2 or 5 times a power of ten, that enclose the range."""
     if high <= low:
         low, high = low - (abs(low) / 2 or 0.5), high + (abs(high) / 2 or 0.5)
     power = 10.0 ** math.floor(math.log10((high - low) / count))

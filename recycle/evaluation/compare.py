@@ -1,4 +1,4 @@
-"""Several training runs on one page: what differs in their settings, videos in step, scores and curves."""
+"""Writes a page that compares training runs: differing settings, synchronised videos, scores and curves."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,47 +20,47 @@ DIFFERS = "differs"
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """What the page shows of one run; a run that is unfinished lacks some."""
+    """One run on the page; parts that an unfinished run lacks are empty."""
 
     name: str
-    """Not that of another run."""
+    """Unique name of the run."""
     steps: str
-    """How far it is trained, in words."""
+    """Training progress, in words."""
     model: str
-    """Which of its models is shown and scored."""
+    """The model of the run that is shown and scored."""
     notes: Sequence[str]
-    """What to know before comparing it."""
+    """Caveats for the comparison."""
     settings: Mapping[str, Any]
-    """Its Pipeline, as JSON objects."""
+    """Its Pipeline as nested JSON objects."""
     metrics: Mapping[str, float]
-    """The flat dict of recycle.evaluation.evaluate."""
+    """The result of `recycle.evaluation.evaluate.evaluate`; empty without scores."""
     curves: Mapping[str, Sequence[tuple[int, float]]]
-    """Of recycle.evaluation.curves.read_scalars."""
+    """Tag → (step, value) points, from `recycle.evaluation.curves.read_scalars`."""
 
 
 @dataclass(frozen=True)
 class SettingRow:
-    """A setting that is not the same in all runs."""
+    """A setting that differs between runs."""
 
     path: str
-    """Such as losses.weights.recycle."""
+    """Dotted path, such as losses.weights.recycle."""
     values: tuple[str, ...]
-    """One per run."""
+    """One value per run, as text."""
 
 
 @dataclass(frozen=True)
 class RunScore:
-    """One run's cell of a row of scores."""
+    """The cell of one run in a row of scores."""
 
     value: str
     best: bool
     untouched: str
-    """The untouched input's figure, where it is not the same for all runs; else empty."""
+    """Score of the untouched input if that differs between runs; else empty."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One direction of one figure."""
+    """The scores of all runs for one figure and direction."""
 
     direction: str
     untouched: str
@@ -76,11 +76,10 @@ def write_comparison(
     ranking: Ranking,
     names: Names = LETTERS,
 ) -> bool:
-    """Write the page to `path` (atomically).
+    """Write the comparison page to `path` atomically.
 
-    `rows` are the clips through each run's model; `names` are those of the domains.
-
-    The result and the errors are those of recycle.evaluation.page.write_page.
+    `rows` are the test clips, each with one video per run's model; `names` are those of the domains. Returns and raises
+    the same as `recycle.evaluation.page.write_page`.
     """
     scores = score_rows([run.metrics for run in runs], names)
     return write_page(
@@ -98,9 +97,9 @@ def write_comparison(
 
 
 def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
-    """The settings that differ between the runs' pipelines, in the order of the first; equal ones are left out.
+    """The settings that differ between the runs' pipelines, in order of first appearance.
 
-    A setting that a run does not have, such as one of another version of recycle, counts as one that is not set.
+    A setting that a run does not have, for example because it is from another version of recycle, counts as unset.
     """
     flat = [dict(_leaves(settings)) for settings in runs]
     paths = dict.fromkeys(path for settings in flat for path in settings)
@@ -113,12 +112,10 @@ def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
 
 
 def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> list[tuple[Figure, list[ScoreRow]]]:
-    """The rows of the table of scores, by figure.
+    """The rows of the table of scores, grouped by figure.
 
-    `runs` are metrics, empty if a run has none; `names` are those of the domains.
-
-    The best of each row is marked, unless the untouched input's figures tell that the runs were tested on
-    other clips.
+    `runs` has the scores of each run, empty if a run has none; `names` are those of the domains. The best score of each
+    row is marked, unless the scores of the untouched inputs show that the runs were tested on different clips.
     """
     keys = {key for metrics in runs for key in metrics}
     groups = []
@@ -131,7 +128,7 @@ def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> l
 
 
 def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Paths and values of the settings that are set."""
+    """Yield the dotted paths and values of all settings that are set."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{above}{key}.")
@@ -165,7 +162,7 @@ def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[
 
 
 def _best(values: Sequence[float], figure: Figure) -> float | None:
-    """The best value, as shown; None where none is better than another."""
+    """The best of the rounded values; None if all are equal or the figure has no better direction."""
     if not figure.better or len(set(values)) < 2:
         return None
     return max(values) if figure.better == "higher" else min(values)

@@ -1,4 +1,4 @@
-"""Loss curves out of a TensorBoard log."""
+"""Reads loss curves from a TensorBoard log."""
 
 import math
 from collections.abc import Iterable
@@ -10,14 +10,15 @@ Curve = list[tuple[int, float]]
 """(step, value) with strictly increasing steps."""
 
 MAX_POINTS = 500
+"""Maximum number of points of a curve."""
 
 
 def read_scalars(folder: Path) -> dict[str, Curve]:
-    """Read the scalars of all event files in `folder`: tag → at most MAX_POINTS evenly taken points.
+    """Read the scalars of all event files in `folder`: tag → at most MAX_POINTS evenly spaced points.
 
-    A run that was interrupted and resumed repeats the steps after its last checkpoint: the later record
-    replaces the earlier one from the step at which it starts. Values that are not finite are left out. A
-    folder that is missing or holds no scalars gives an empty dict.
+    A resumed run repeats the steps after its last checkpoint. The later record then replaces the earlier one from the
+    step at which it begins. Values that are not finite are left out. A folder that is missing or has no scalars gives
+    an empty dict.
     """
     if not folder.is_dir():
         return {}

@@ -1,4 +1,4 @@
-"""How far two sets of pictures are apart, by their features: FID and KID through torchmetrics."""
+"""Computes FID and KID, distances between the features of two sets of pictures, with torchmetrics."""
 
 import warnings
 
@@ -8,15 +8,15 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 SUBSET = 50
-"""Pictures in each of the random subsets that KID averages, where there are as many."""
+"""Maximum number of pictures in each of the random subsets over which KID is averaged."""
 _SUBSETS = 100
 
 
 def fid(features: Tensor, real: Tensor) -> float | None:
-    """Fréchet distance (Heusel et al., NeurIPS 2017, eq. 6) of two sets of features (N, D) and (M, D).
+    """Fréchet distance (Heusel et al., NeurIPS 2017, eq. 6) between features (N, D) and `real` features (M, D).
 
-    |μ − μ'|² + tr(Σ + Σ' − 2 (Σ Σ')^½), 0 for identical sets. Too high for few pictures, the more so the fewer: compare
-    only figures of equal numbers. None for fewer than 2 pictures on a side.
+    |μ − μ'|² + tr(Σ + Σ' − 2 (Σ Σ')^½), which is 0 for identical sets. It is biased upwards, the more so the fewer
+    pictures there are: compare only values for equal numbers of pictures. None if either set has fewer than 2 pictures.
     """
     if min(len(features), len(real)) < 2:
         return None
@@ -28,17 +28,17 @@ def fid(features: Tensor, real: Tensor) -> float | None:
 
 
 def kid(features: Tensor, real: Tensor) -> float | None:
-    """Kernel distance (Bińkowski et al., ICLR 2018, §4): the unbiased squared MMD of two sets (N, D) and (M, D).
+    """Kernel distance (Bińkowski et al., ICLR 2018, §4): unbiased squared MMD of features (N, D) and (M, D).
 
-    Kernel (xᵀy / D + 1)³; mean over 100 random subsets of min(SUBSET, N, M) pictures each, always the same. About 0 for
-    two samples of one source, below it as often as above, whatever their number: the one to trust where there are few
-    pictures. Below 0 where both sets hold the same pictures. None for fewer than 2 pictures on a side.
+    The kernel is (xᵀy / D + 1)³. The result is the mean over 100 random subsets of min(SUBSET, N, M) pictures, with a
+    fixed seed. Its expectation for two samples of one distribution is 0, whatever their size, so prefer it to FID for
+    few pictures. It is negative if both sets hold the same pictures. None if either set has fewer than 2 pictures.
     """
     size = min(SUBSET, len(features), len(real))
     if size < 2:
         return None
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore", UserWarning)  # that it keeps the features, which are here already
+        warnings.simplefilter("ignore", UserWarning)  # it warns that it stores the features, which are in memory anyway
         torch.manual_seed(0)
         metric = KernelInceptionDistance(feature=_Given(features.shape[1]), subsets=_SUBSETS, subset_size=size)
         metric.update(features.double(), real=False)
@@ -48,7 +48,7 @@ def kid(features: Tensor, real: Tensor) -> float | None:
 
 
 class _Given(nn.Identity):
-    """A feature network for features that are computed already."""
+    """A stand-in for the feature network of torchmetrics, for features that are already computed."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -56,9 +56,9 @@ class _Given(nn.Identity):
 
 
 def _without_empty_directions(features: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets, float64, turned into a space of at most N + M dimensions that holds all of them.
+    """Both sets as float64, projected onto the space that they span if that has fewer than D dimensions.
 
-    The distance stays the same, and fewer pictures than features, the usual case, take seconds less.
+    The distance is unchanged. With fewer pictures than features, the usual case, it takes seconds less to compute.
     """
     both = torch.cat((features, real)).double()
     if len(both) < both.shape[1]:

@@ -1,4 +1,4 @@
-"""Scores of translated clips beside those of the untouched input, averaged over frames and clips."""
+"""Scores translated clips and, for comparison, their untouched inputs; averages over frames and clips."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,21 +27,21 @@ from recycle.video.flow import optical_flow
 from recycle.video.shots import CutDetector
 
 Video = Path | NDArray[np.uint8]
-"""A video file, a folder of numbered images, or frames (T, H, W, 3) uint8 RGB."""
+"""A video file, a folder of numbered images, or frames as uint8 RGB (T, H, W, 3)."""
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """One test clip of one direction: videos of equal size whose frames correspond one to one."""
+    """A test clip of one direction: videos of equal size whose frames correspond one to one."""
 
     source: Video
     translated: Video
     back: Video | None = None
     """The translation, translated back to the source's domain."""
     truth: Video | None = None
-    """The true counterpart of the source in the target domain."""
+    """The true counterpart of the source in the target domain (ground truth)."""
     name: str = "clip"
-    """Names the clip in errors."""
+    """Name of the clip in error messages."""
 
 
 def evaluate(
@@ -52,39 +52,40 @@ def evaluate(
     trained: Mapping[Domain, Gallery] | None = None,
     job: Job | None = None,
 ) -> dict[str, float]:
-    """Score both directions: a flat dict of `<figure>_<direction>` and `<figure>_<direction>_input`, such as `kid_ab`.
+    """Score the clips of each direction; return a flat dict such as {'kid_ab': …, 'kid_ab_input': …}.
 
-    The `_input` twin is the same figure with the untouched source in the place of the translation. Figures
-    that do not compare with the truth have a `_truth` twin, too, where there is one.
+    Keys are `<figure>_<direction>`. The twin `<figure>_<direction>_input` is the same figure for the untouched source
+    instead of the translation. Figures that are not computed against the truth also have a twin
+    `<figure>_<direction>_truth` if there is a truth. The figures are:
 
-    - always: `warp_error` (see metrics.warp_error), `diversity` (grey levels), and without twins `change`,
-      the mean absolute difference of translation and source in grey levels;
-    - always: `tof`, how far motion is from that of the truth, or without truth from the source's, in pixels
-      (see metrics.flow_difference; the reference has no twin of its own), and `collapse`, the diversity
-      divided by that of the truth, or without truth by the source's (1: as varied, near 0: perceptual mode
-      collapse; left out where the reference itself does not vary);
-    - with `back`: `cycle_error`, the mean absolute difference of `back` and source in grey levels (the twin,
-      a source that nobody translated, is 0);
+    - `warp_error` (see metrics.warp_error) and `diversity` (see metrics.diversity, in grey levels);
+    - `change`: mean absolute difference of translation and source in grey levels, without twins;
+    - `tof`: difference in motion from the truth, or from the source without a truth, in pixels (see
+      metrics.flow_difference); the reference has no twin;
+    - `collapse`: diversity divided by that of the truth, or by that of the source without a truth. 1 means equally
+      varied, near 0 means perceptual mode collapse; left out if the reference does not vary;
+    - `structure`: correlation of edges with those of the source (see metrics.structure); the source has no twin;
+    - with `back`: `cycle_error`, mean absolute difference of `back` and source in grey levels; its `_input` twin is 0;
     - with `truth`: `psnr` (dB, at most 100) and `ssim`;
-    - always: `structure`, how far edges are where those of the source are (see metrics.structure; the source has no
-      twin, for it would compare with itself);
-    - with `settings.features`: `fid` and `kid`, the distance to real frames of the target domain (see
-      recycle.evaluation.distance), and with 'lite2' also `kid_mid`, the same of features of a middle level. The real
-      frames are the sources of the other direction, or without it the truth;
-    - with `trained`, training frames by domain: `memorisation`, whether the output copies those of the target domain,
-      against the same real frames (see recycle.evaluation.memorisation);
-    - with `truth`, into `settings.label_domain`: `mp`, `ac`, `iou` in percent (see metrics.label_scores).
+    - with `truth`, for translations into `settings.label_domain`: `mp`, `ac` and `iou` in percent (see
+      metrics.label_scores);
+    - with `settings.features`: `fid` and `kid`, distances to real frames of the target domain (see
+      recycle.evaluation.distance), and for 'lite2' also `kid_mid`, the KID of features of a middle level. The real
+      frames are the sources of the other direction, or the truth without these;
+    - with `trained` (training frames by domain): `memorisation`, which shows whether the output copies training frames
+      of the target domain, relative to the same real frames (see recycle.evaluation.memorisation).
 
-    Each clip is scored up to `settings.max_frames` frames. Figures are means over all frames, or pairs of
-    consecutive frames within a shot, of a direction; label scores come from the pixel counts of all its
-    frames; diversity is the mean of its clips', weighted by their frames. A figure that nothing defines is
-    left out, such as `warp_error` of a single frame. The job's progress counts frames. Frames stream; what remains of
-    each is a vector or two of at most 14 kB, and only where `features` or `trained` ask for it.
+    At most `settings.max_frames` frames of each clip are scored. Figures are means over all frames of a direction, or
+    over all pairs of consecutive frames within a shot. Label scores are computed from the pixel counts of all frames.
+    Diversity is the mean over clips, weighted by their numbers of frames. Undefined figures are left out, such as
+    `warp_error` of a single frame.
 
-    `features` is the opened network of `settings.features`, or any other description; None: it is opened here.
+    Frames are streamed: only one or two vectors of at most 14 kB are kept of each, and only for `features` and
+    `trained`. The job's progress counts frames. `features` is the opened network of `settings.features` or another
+    description; if None, the network is opened here.
 
-    Raises FootageError where the videos of a clip do not correspond, ConfigError for a palette that cannot be read,
-    Interrupted where the job is cancelled.
+    Raises FootageError if the videos of a clip cannot be read or do not correspond, ConfigError for an unreadable
+    palette, Interrupted if the job is cancelled, and the errors of `open_features`.
     """
     if settings.features is not None and features is None:
         features = open_features(settings.features, device=settings.device)
@@ -111,13 +112,13 @@ def _beside_real_frames(
     features: Describe | None,
     trained: Mapping[Domain, Gallery],
 ) -> dict[tuple[str, str], float]:
-    """The figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
+    """Figures that compare a direction's frames with real frames of its target domain, by (figure, twin)."""
     other, gallery = tallies.get(d.back), trained.get(d.target)
     mid = features.mid if isinstance(features, Features) else 0
     scores: dict[tuple[str, str], float | None] = {}
 
     def beside(describe: Describe) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Twins, their vectors, and those of the real frames."""
+        """Yield each twin, its vectors, and the vectors of the real frames."""
         described = tallies[d].vectors(describe)
         seen = other.vectors(describe).get("_input") if other else None
         real = described.pop("_truth", None) if seen is None else seen
@@ -138,21 +139,24 @@ def _beside_real_frames(
 
 @dataclass
 class Tally:
-    """Running sums of one direction's figures, under (figure, twin): twin "" is the translation's."""
+    """Accumulates the figures of one direction by (figure, twin); twin "" is the translation."""
 
     palette: Palette | None
     describes: Collection[Describe] = ()
     values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     confusion: dict[str, Tensor] = field(default_factory=dict)
     described: dict[tuple[Describe, str], list[Tensor]] = field(default_factory=lambda: defaultdict(list))
-    """By description and twin: vectors (1, D) of all frames."""
+    """Vectors (1, D) of all frames, by description and twin."""
 
     def vectors(self, describe: Describe) -> dict[str, Tensor]:
-        """By twin: vectors (N, D) of all frames."""
+        """Vectors (N, D) of all frames, by twin."""
         return {twin: torch.cat(rows) for (own, twin), rows in self.described.items() if own == describe}
 
     def add(self, clip: ClipSet, max_frames: int) -> Iterator[None]:
-        """Score one clip frame by frame, yielding after each; memory does not grow with its length."""
+        """Score a clip frame by frame and yield after each frame.
+
+        Frames are not kept; only thumbnails and vectors are.
+        """
         cuts = CutDetector()
         thumbnails: dict[str, list[Pixels]] = defaultdict(list)
         previous: dict[str, Pixels] = {}
@@ -179,7 +183,7 @@ class Tally:
             self.values["diversity", twin] += [metrics.diversity(taken)] * len(taken)
 
     def scores(self) -> dict[tuple[str, str], float]:
-        """The means, by (figure, twin)."""
+        """Means and derived figures, by (figure, twin)."""
         scores = {name: float(np.mean(values)) for name, values in self.values.items()}
         for twin, confusion in self.confusion.items():
             named = metrics.label_scores(confusion)._asdict()
@@ -196,7 +200,7 @@ class Tally:
                 self.values["structure", twin].append(alike)
 
     def _add_motion(self, previous: dict[str, Pixels], current: dict[str, Pixels]) -> None:
-        """Scores of one pair of frames within a shot; the source's motion serves all that need it."""
+        """Add the scores of a pair of consecutive frames within a shot; the source's flow is computed once."""
         moved = metrics.motion(previous["_input"], current["_input"])
         flows = {
             twin: moved.forward if twin == "_input" else optical_flow(previous[twin], current[twin]) for twin in current
@@ -218,7 +222,10 @@ class Tally:
 
 
 def _frames(clip: ClipSet, limit: int) -> Iterator[tuple[Pixels, Pixels, Pixels | None, Pixels | None]]:
-    """Yield source, translated, back and truth in step; check that frame sizes and counts agree."""
+    """Yield corresponding frames of source, translation, back and truth.
+
+    Raises FootageError if sizes or numbers of frames differ, or there are no frames.
+    """
     roles = {
         "source": clip.source,
         "translation": clip.translated,
@@ -249,7 +256,10 @@ def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
 
 
 def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:
-    """Cut off the one row and column by which an encoder pads odd sizes; refuse any other difference."""
+    """Crop the row and column with which an encoder pads odd sizes.
+
+    Raises FootageError for any other difference in size, and for frames that are too small to score.
+    """
     height, width = size
     if min(size) < metrics.SMALLEST:
         raise FootageError(

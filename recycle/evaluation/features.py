@@ -1,4 +1,4 @@
-"""Frames as vectors, in which distances between pictures are measured: thumbnails, or a network's features."""
+"""Describes frames as vectors to measure distances between them: thumbnails or features of a network."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,38 +18,38 @@ from recycle.system.devices import find_device
 
 
 class Describe(Protocol):
-    """Turns frames, (H, W, 3) uint8 RGB of equal or different sizes, into vectors (N, D) float32 on the CPU."""
+    """Converts N frames, uint8 RGB (H, W, 3) of equal or different sizes, to vectors (N, D) float32 on the CPU."""
 
     def __call__(self, frames: Sequence[Pixels], /) -> Tensor:
-        """One row for each frame."""
+        """The vectors of `frames`, one row per frame."""
 
 
 def describe_broadly(frames: Sequence[Pixels]) -> Tensor:
-    """Thumbnails as vectors (N, 3072), so that the Euclidean distance of two is their RMS difference in grey levels."""
+    """Thumbnails as vectors (N, 3072) whose Euclidean distance is the RMS difference in grey levels."""
     pixels = np.stack([thumbnail(frame) for frame in frames]).reshape(len(frames), -1)
     return torch.from_numpy(pixels).float() / pixels.shape[1] ** 0.5
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of a network; see open_features."""
+    """A feature network on a device; see open_features."""
 
     network: StreetNetwork | InceptionNetwork | LiteNetwork
     device: str
 
     @property
     def mid(self) -> int:
-        """How many of the first features are of a middle level of the network, with a KID of their own; 0: none."""
+        """Number of leading features that are from a middle level of the network; 0 if there are none."""
         return self.network.mid if isinstance(self.network, LiteNetwork) else 0
 
     def __call__(self, frames: Sequence[Pixels], /) -> Tensor:
-        """Features (N, D): frames are resized to the network's size, averaged over areas where that is smaller."""
+        """Features (N, D) of frames resized to the network's size; shrinking averages over areas."""
         with torch.inference_mode():
             found = [self.network(batch.to(self.device)).float().cpu() for batch in self._batches(frames)]
         return torch.cat(found).clone()
 
     def _batches(self, frames: Sequence[Pixels]) -> Iterator[Tensor]:
-        """The frames (N, 3, H, W) uint8 in the network's size: all at once, where that is the same for all."""
+        """Yield batches uint8 (N, 3, H, W) in the network's size: a single one, or one per frame if sizes differ."""
         sizes = [
             self.network.size_for(*frame.shape[:2]) if isinstance(self.network, LiteNetwork) else self.network.size
             for frame in frames
@@ -60,20 +60,21 @@ class Features:
 
 
 def describe_for_memorisation(features: Features | None) -> Describe:
-    """How frames are compared with training frames: by these features, or by thumbnails where those tell copies better.
+    """The description with which to compare output and training frames: `features`, or thumbnails for lite2 and None.
 
-    Those of lite2 hang on fine texture: of signers, copies after JPEG or a blur lie as far from the training frames as
-    honest translations do, 1.8 to 4.2 times as far as unseen frames, by thumbnails 0.4 to 0.9 and 3.3.
+    lite2 depends on fine texture and does not recognise degraded copies. For footage of signers, copies after JPEG or
+    blur are 1.8 to 4.2 times as far from the training frames as unseen frames are, no nearer than genuine translations.
+    With thumbnails, copies are 0.4 to 0.9 times as far, and genuine translations 3.3 times.
     """
     return describe_broadly if features is None or features.mid else features
 
 
 def open_features(which: Literal["lite2", "street"] | Path, *, device: str = "auto") -> Features:
-    """The feature network of EvaluateSettings.features, on a device.
+    """Open the feature network for a value of EvaluateSettings.features on a device.
 
-    'street' trains on the CPU at the first use (see street_network, which shows how far it is). Raises BundleError for
-    a file that is no Inception network, ConfigError for a device or a package that is absent, OutputError if the
-    street's network cannot be kept.
+    `which` is 'lite2', 'street', or the path of Inception weights. 'street' trains its network on the CPU at the first
+    use (see street_network). Raises BundleError if a file does not hold the expected network, ConfigError if the device
+    or a package is missing, OutputError if the street's network cannot be saved.
     """
     kind = find_device(device)
     network: StreetNetwork | InceptionNetwork | LiteNetwork

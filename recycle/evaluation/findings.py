@@ -1,4 +1,4 @@
-"""Failures that the scores give away, in plain words."""
+"""Detects failures of a translation from its scores and describes them in words."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 
 COLLAPSED = 0.4
-"""`collapse` below which perceptual mode collapse is reported; the truth of other clips lies at 0.8 to 1.5."""
+"""`collapse` below which perceptual mode collapse is reported; the ground truth of other clips has 0.8 to 1.5."""
 COPIED = 0.4
 """`memorisation` below which copying is reported."""
 LOST = 0.7
-"""`structure` below which, and below the truth's where that is known, lost content is reported."""
+"""`structure` below which lost content is reported; the truth's value is the limit if it is lower."""
 
 
 class Finding(NamedTuple):
@@ -19,16 +19,16 @@ class Finding(NamedTuple):
     direction: Direction
     text: str
     certain: bool = True
-    """Whether the figures alone show it; else a person has to look."""
+    """Whether the scores prove it; if not, a person must look at the videos."""
 
 
 def findings(scores: Mapping[str, float], names: Names = LETTERS) -> list[str]:
-    """One line for each failure among the scores of recycle.evaluation.evaluate; `names` are those of the domains."""
+    """One message per failure in `scores` (of `recycle.evaluation.evaluate.evaluate`); `names` are of the domains."""
     return [finding.text for finding in find_failures(scores, names)]
 
 
 def find_failures(scores: Mapping[str, float], names: Names = LETTERS) -> list[Finding]:
-    """The failures of `findings` with their directions."""
+    """Like `findings`, with the direction and certainty of each failure."""
     return [finding for d in DIRECTIONS for finding in _of_direction(scores, d, names)]
 
 
@@ -61,7 +61,7 @@ def _of_direction(scores: Mapping[str, float], d: Direction, names: Names) -> It
 
 
 def _nearness(scores: Mapping[str, float], d: Direction, names: Names) -> Iterator[Finding]:
-    """Whether the translation is nearer to real frames of its domain than the input was that nobody touched."""
+    """Yield a finding if the translation is no nearer to real frames of its domain than the untouched input."""
     farther = []
     for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
         value, untouched = (scores.get(f"{figure}_{d.name}{twin}") for twin in ("", "_input"))

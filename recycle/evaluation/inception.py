@@ -1,4 +1,4 @@
-"""Inception v3 features, 2048 per picture, from a file of weights that the user has."""
+"""Inception v3 features, 2048 per picture, with weights from a file of the user."""
 
 import pickle
 from pathlib import Path
@@ -15,10 +15,10 @@ _UNUSED = ("AuxLogits.", "fc.")
 
 
 class InceptionNetwork(nn.Module):
-    """uint8 RGB (N, 3, 299, 299) → features (N, 2048) float32: the last average pooling of Inception v3.
+    """Maps uint8 RGB (N, 3, 299, 299) to features (N, 2048) float32: the last average pooling of Inception v3.
 
-    Szegedy et al., CVPR 2016, as torchvision builds it. Published FIDs use another network of the same shape
-    (TensorFlow's of 2015) and another resizing: do not compare with them.
+    Source: Szegedy et al., CVPR 2016, in torchvision's implementation. Published FIDs use another network of the same
+    shape (TensorFlow's of 2015) and another resize, so they are not comparable.
     """
 
     size = (299, 299)
@@ -35,9 +35,9 @@ class InceptionNetwork(nn.Module):
 
 
 def load_inception(file: Path) -> InceptionNetwork:
-    """The network with the weights of `file`, in evaluation mode on the CPU.
+    """Load the network with the weights of `file`, in evaluation mode on the CPU.
 
-    file: a state dict of torchvision's inception_v3, of torch.save or as .safetensors, with or without its
+    `file` is a state dict of torchvision's inception_v3, from torch.save or as .safetensors, with or without the
     classifiers. Raises BundleError if it cannot be read or holds anything else.
     """
     expected = "expected the state dict of torchvision's inception_v3 (.pth or .safetensors)"

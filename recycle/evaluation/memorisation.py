@@ -1,4 +1,4 @@
-"""Whether the output copies training frames: its distance to the nearest of them beside that of unseen frames."""
+"""Detects copied training frames: compares nearest distances to them of the output and of unseen real frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from recycle.evaluation.metrics import Pixels
 from recycle.events import Job
 
 GALLERY = 1000
-"""Training frames of a domain that are looked at, evenly taken."""
+"""Maximum number of training frames of a domain that are searched; they are evenly spaced."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Training frames of one domain, to find the nearest among."""
+    """Training frames of one domain, searchable for the nearest one."""
 
     frames: tuple[tuple[Shot, int], ...]
-    """Shot and index of each."""
+    """Shot and index in it, for each frame."""
     vectors: Tensor
-    """(N, D): the same frames, as `describe` sees them."""
+    """The vectors of `frames` by `describe`, (N, D) float32."""
     describe: Describe
 
     @classmethod
@@ -35,10 +35,10 @@ class Gallery:
         job: Job | None = None,
         what: str = "looking at training frames",
     ) -> "Gallery":
-        """At most GALLERY evenly taken frames of `shots`.
+        """Describe at most GALLERY evenly spaced frames of `shots`.
 
-        The job's progress counts frames, under the name `what`. Raises FootageError as Shot.read, Interrupted where the
-        job is cancelled.
+        The job's progress counts frames, under the name `what`. Raises FootageError if a frame cannot be read, and
+        Interrupted if the job is cancelled.
         """
         total = sum(len(shot.files) for shot in shots)
         frames = tuple(locate(shots, np.linspace(0, total - 1, min(total, GALLERY)).round().astype(int)))
@@ -50,23 +50,24 @@ class Gallery:
         return cls(frames, torch.cat(vectors), describe)
 
     def nearest(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """For each of the vectors (M, D): the Euclidean distance (M,) of the nearest training frame, and its number."""
+        """Euclidean distance to the nearest training frame and its index in `frames`, each (M,), for vectors (M, D)."""
         found = torch.cdist(vectors.double(), self.vectors.double()).min(1)
         return found.values, found.indices
 
     def picture(self, number: int) -> Pixels:
-        """Training frame `number`, (H, W, 3) uint8 RGB."""
+        """Training frame `number`, uint8 RGB (H, W, 3). Raises FootageError if it cannot be read."""
         return _pixels(*self.frames[number])
 
 
 def memorisation(output: Tensor, unseen: Tensor, gallery: Gallery) -> float | None:
-    """Mean distance of the output (N, D) to its nearest training frames ÷ the same for real unseen frames (M, D).
+    """Mean distance of the output (N, D) to the nearest training frames, divided by that of unseen real frames (M, D).
 
-    1: as far as frames that training never saw; far below 1: training frames are copied. That a model which copies is
-    nearer to its training set than a test set is, is the test of Meehan, Chaudhuri, Dasgupta (AISTATS 2020, "A
-    non-parametric test to detect data-copying in generative models"); they give a rank statistic, we the ratio, which
-    reads by itself. Looking at nearest training pictures: Karras et al., ICLR 2018, appendix. None where the unseen
-    frames are training frames themselves.
+    1 means as far as frames that were not used for training; far below 1 means that training frames are copied. None if
+    the unseen frames are training frames themselves, so that their distance is 0.
+
+    Source: Meehan, Chaudhuri, Dasgupta, "A non-parametric test to detect data-copying in generative models" (AISTATS
+    2020), which compares the distances of generated and test samples to the training set. It uses a rank statistic;
+    the ratio here is easier to interpret. Karras et al. (ICLR 2018, appendix) show nearest training pictures.
     """
     usual = float(gallery.nearest(unseen)[0].mean())
     return float(gallery.nearest(output)[0].mean()) / usual if usual > 0 else None

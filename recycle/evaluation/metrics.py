@@ -1,7 +1,7 @@
-"""What is measured: pure functions on single frames, pairs of frames and thumbnails.
+"""Scores of single frames, pairs of frames and thumbnails, as pure functions.
 
-A frame is (H, W, 3) uint8 RGB everywhere, at least `SMALLEST` pixels each way. `recycle.evaluation.evaluate`
-averages these figures over clips.
+All frames are uint8 RGB (H, W, 3) with at least `SMALLEST` pixels per side. `recycle.evaluation.evaluate` averages the
+scores over clips.
 """
 
 from collections.abc import Sequence
@@ -21,24 +21,24 @@ from recycle.video.flow import Flow, ends, optical_flow, sample
 Pixels = NDArray[np.uint8]
 
 SMALLEST = 16
-"""Least height and width of a frame that can be scored (optical flow needs 12)."""
+"""Minimum height and width in pixels of a frame that can be scored (optical flow needs 12)."""
 PSNR_CAP = 100.0
-"""Decibels reported for identical frames, whose PSNR is infinite, so that every score is a JSON number."""
+"""Maximum PSNR in dB, reported for identical frames: JSON has no infinity."""
 THUMBNAIL = 32
-"""Side of the thumbnails that `diversity` compares."""
+"""Side in pixels of the thumbnails that `diversity` compares."""
 _DIVERSITY_FRAMES = 64
 
 
 def psnr(frame: Pixels, truth: Pixels) -> float:
-    """Peak signal-to-noise ratio in dB, peak 255, at most PSNR_CAP. Higher is closer to the truth."""
+    """Peak signal-to-noise ratio in dB with peak 255, at most PSNR_CAP. Higher is better."""
     value = peak_signal_noise_ratio(_batch(frame), _batch(truth), data_range=255.0)
     return min(float(value), PSNR_CAP)
 
 
 def ssim(frame: Pixels, truth: Pixels) -> float:
-    """Structural similarity in [-1, 1], 1 for identical frames (Wang et al. 2004; window σ = 1.5)."""
+    """Structural similarity in [-1, 1], 1 for identical frames (Wang et al. 2004; Gaussian window, σ = 1.5)."""
     value = structural_similarity_index_measure(_batch(frame), _batch(truth), data_range=255.0)
-    assert isinstance(value, Tensor)  # a tuple only where the full image is asked for
+    assert isinstance(value, Tensor)  # torchmetrics returns a tuple only with the full image
     return float(value)
 
 
@@ -48,11 +48,11 @@ def mean_difference(frame: Pixels, other: Pixels) -> float:
 
 
 def structure(frame: Pixels, source: Pixels) -> float | None:
-    """How far edges are where the source has them: correlation of the lengths of both frames' gradients, in [-1, 1].
+    """Correlation of the gradient magnitudes of both frames, in [-1, 1]: whether edges are where the source has them.
 
-    1 for the same, about 0 for another picture; None where the source is flat, 0 where only `frame` is. Gradients are
-    of luminance, by Sobel's operator of 3 × 3. Lengths, so that light on dark counts as dark on light does. After the
-    gradient correlation of Penney et al. (IEEE TMI 1998), who take each component by itself.
+    1 for identical frames, about 0 for unrelated ones. None if the source is flat; 0 if only `frame` is flat. Gradients
+    are those of luminance by the 3 × 3 Sobel operator. Magnitudes make light on dark equivalent to dark on light. Based
+    on the gradient correlation of Penney et al. (IEEE TMI 1998), which correlates each component separately.
     """
     ours, theirs = (_edges(picture) for picture in (frame, source))
     spread = float(ours.std()), float(theirs.std())
@@ -62,21 +62,21 @@ def structure(frame: Pixels, source: Pixels) -> float | None:
 
 
 class LabelScores(NamedTuple):
-    """The three scores of the paper's Viper table, in percent (definitions: Long et al., CVPR 2015, §5)."""
+    """The three scores of the paper's Viper table in percent (definitions: Long et al., CVPR 2015, §5)."""
 
     mp: float
     """Mean pixel accuracy: correct pixels / all pixels."""
     ac: float
-    """Mean class accuracy: mean of each class's recall."""
+    """Mean class accuracy: mean recall of the classes."""
     iou: float
-    """Mean of each class's intersection over union, TP / (TP + FP + FN)."""
+    """Mean intersection over union of the classes, TP / (TP + FP + FN)."""
 
 
 def label_confusion(predicted: Pixels, truth: Pixels, palette: Palette) -> Tensor:
-    """Pixel counts (classes, classes) int64: row = true class, column = predicted class, in palette order.
+    """Confusion matrix of pixel counts, int64 (classes, classes): row = true, column = predicted, in palette order.
 
-    Each pixel, of the truth too (video codecs blur label colours), counts as the class whose colour is
-    nearest in RGB.
+    Each pixel is assigned to the class with the nearest colour in RGB. This applies to the truth as well, because video
+    codecs blur label colours.
     """
     return multiclass_confusion_matrix(
         torch.from_numpy(_nearest(predicted, palette)),
@@ -87,10 +87,10 @@ def label_confusion(predicted: Pixels, truth: Pixels, palette: Palette) -> Tenso
 
 
 def label_scores(confusion: Tensor) -> LabelScores:
-    """Scores of a confusion matrix (classes, classes), rows = truth, summed over all scored frames.
+    """Scores of a confusion matrix (classes, classes) with rows = truth, summed over all scored frames.
 
-    Class means run over the classes that occur in the truth. A class that is predicted and never true is no
-    term of its own; its pixels lower the scores of the classes that they were taken from.
+    Means over classes include only classes that occur in the truth. A class that is predicted but never true is not
+    included; its pixels still lower the scores of their true classes.
     """
     counts = confusion.double()
     correct, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
@@ -101,22 +101,22 @@ def label_scores(confusion: Tensor) -> LabelScores:
 
 
 class Motion(NamedTuple):
-    """Where each pixel of the current frame was in the previous one."""
+    """Motion of each pixel of the current frame since the previous frame."""
 
     position: NDArray[np.float32]
-    """(H, W, 2): x, y in the previous frame, in pixels."""
+    """(H, W, 2): position (x, y) in the previous frame, in pixels."""
     visible: NDArray[np.bool_]
-    """(H, W): False where the previous frame does not show the point, or the flow is not to be trusted."""
+    """(H, W): False where the previous frame does not show the point or the flow is unreliable."""
     forward: Flow
-    """(H, W, 2): the flow from the previous frame to the current one, as `optical_flow` gives it."""
+    """(H, W, 2): the flow from the previous to the current frame, from `optical_flow`."""
 
 
 def motion(previous: Pixels, current: Pixels) -> Motion:
-    """Optical flow between consecutive frames, both ways (see optical_flow).
+    """Optical flow between consecutive frames in both directions (see optical_flow), with visibility.
 
-    Visibility by forward-backward consistency and motion boundaries as in Ruder et al., GCPR 2016, eq. 5–6:
-    not visible where |w + ŵ|² > 0.01 (|w|² + |ŵ|²) + 0.5 or |∇u|² + |∇v|² > 0.01 |ŵ|² + 0.002, and where
-    the point lies outside of the previous frame.
+    Visibility is determined by forward-backward consistency and motion boundaries, as in Ruder et al., GCPR 2016,
+    eq. 5–6. A pixel is not visible where |w + ŵ|² > 0.01 (|w|² + |ŵ|²) + 0.5, where |∇u|² + |∇v|² > 0.01 |ŵ|² + 0.002,
+    or where its position is outside the previous frame.
     """
     backward, forward = optical_flow(current, previous), optical_flow(previous, current)
     height, width = current.shape[:2]
@@ -133,9 +133,9 @@ def motion(previous: Pixels, current: Pixels) -> Motion:
 def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None:
     """Temporal warp error E_warp of Lai et al., ECCV 2018: flicker that motion does not explain.
 
-    The previous frame is carried along `moved` to the current one; the mean of the squared difference of
-    values in [0, 1] over visible pixels and channels is returned. `moved` comes from the *source* video, so
-    that the untouched input and its translation are judged by the same motion. None where nothing is visible.
+    The previous frame is warped to the current one by `moved`. The result is the mean squared difference of values in
+    [0, 1] over visible pixels and channels. `moved` must be the motion of the *source* video, so that the untouched
+    input and its translation are scored with the same motion. None if no pixel is visible.
     """
     if not moved.visible.any():
         return None
@@ -145,25 +145,25 @@ def warp_error(previous: Pixels, current: Pixels, moved: Motion) -> float | None
 
 
 def flow_difference(moved: Flow, reference: Flow) -> float:
-    """tOF of TecoGAN (Chu et al., ACM TOG 2020, §4): how far the motion of two videos is apart, in pixels.
+    """tOF of TecoGAN (Chu et al., ACM TOG 2020, §4): difference in motion between two videos, in pixels.
 
-    ‖OF(b_{t−1}, b_t) − OF(g_{t−1}, g_t)‖, as the mean over all pixels of the length of the difference of two
-    flows (H, W, 2) between the same two moments. 0 for equal motion.
+    ‖OF(b_{t−1}, b_t) − OF(g_{t−1}, g_t)‖: the length of the difference of two flows (H, W, 2) between the same two
+    times, averaged over all pixels. 0 for equal motion.
     """
     return float(np.sqrt(_square(moved - reference)).mean())
 
 
 def thumbnail(frame: Pixels) -> Pixels:
-    """The frame's broad appearance: (THUMBNAIL, THUMBNAIL, 3) uint8, averaged over areas."""
+    """Shrink a frame to uint8 (THUMBNAIL, THUMBNAIL, 3) by averaging over areas."""
     small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
 
 
 def diversity(thumbnails: Sequence[Pixels]) -> float:
-    """Mean absolute difference, in grey levels, between all pairs of at most 64 evenly taken thumbnails.
+    """Mean absolute difference in grey levels between all pairs of at most 64 evenly spaced thumbnails.
 
-    Perceptual mode collapse is an output whose diversity is far below its input's: frames that differ in the
-    input differ by a few grey levels in the output. 0 for a constant video and for fewer than two frames.
+    In perceptual mode collapse, the diversity of the output is far below that of the input: frames that differ in the
+    input differ by only a few grey levels in the output. 0 for a constant video and for fewer than two frames.
     """
     if len(thumbnails) < 2:
         return 0.0
@@ -177,7 +177,7 @@ def _batch(frame: Pixels) -> Tensor:
 
 
 def _edges(frame: Pixels) -> NDArray[np.float64]:
-    """Lengths of the gradients of luminance (H, W), less their mean."""
+    """Gradient magnitudes of luminance (H, W), minus their mean."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     x, y = (cv2.Sobel(grey, cv2.CV_64F, *order) for order in ((1, 0), (0, 1)))
     length = np.hypot(x, y)
@@ -185,7 +185,7 @@ def _edges(frame: Pixels) -> NDArray[np.float64]:
 
 
 def _nearest(frame: Pixels, palette: Palette) -> NDArray[np.intp]:
-    """The number of the label with the nearest colour at each pixel, (H, W); the first one of equally near labels."""
+    """Index (H, W) of the label with the nearest colour at each pixel; the first of equally near labels."""
     pixels = frame.astype(np.int32)
     nearest, least = np.zeros(frame.shape[:2], np.intp), np.full(frame.shape[:2], np.iinfo(np.int32).max)
     for number, colour in enumerate(palette.values()):

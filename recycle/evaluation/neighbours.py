@@ -1,4 +1,4 @@
-"""A picture of translated frames above the training frames that are nearest to them."""
+"""Writes a picture of translated frames above their nearest training frames."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -14,15 +14,16 @@ from recycle.system.atomic import atomic_path
 from recycle.video.encode import output_errors
 
 COLUMNS = 6
+"""Maximum number of translated frames in the picture."""
 _HEIGHT = 120
 _GAP = 4
 
 
 def write_neighbours(path: Path, videos: Sequence[Path], gallery: Gallery, *, max_frames: int) -> None:
-    """Write a picture (PNG, atomically) of COLUMNS translated frames; below each, the nearest training frame.
+    """Write a picture of up to COLUMNS translated frames, each above its nearest training frame, atomically.
 
-    The frames are evenly taken from the first `max_frames` of the first COLUMNS videos. Raises FootageError for a video
-    that cannot be read, OutputError where nothing can be written.
+    `path` ends in .png. The frames are evenly spaced among the first `max_frames` of the first COLUMNS videos. Raises
+    FootageError if a video cannot be read, OutputError if the picture cannot be written.
     """
     shown = videos[:COLUMNS]
     each = [COLUMNS // len(shown) + (i < COLUMNS % len(shown)) for i in range(len(shown))]
@@ -38,7 +39,10 @@ def write_neighbours(path: Path, videos: Sequence[Path], gallery: Gallery, *, ma
 
 
 def _evenly(video: Path, count: int, limit: int) -> list[Pixels]:
-    """`count` frames of a video's first `limit`, the first and the last among them, or all if there are fewer."""
+    """`count` evenly spaced frames of a video's first `limit`; all if there are fewer.
+
+    The first frame is always one of them, and the last one too if `count` > 1.
+    """
     with open_source(video) as reader:
         total = sum(1 for _ in islice(reader, limit))
     chosen = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())

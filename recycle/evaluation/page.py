@@ -1,4 +1,4 @@
-"""Pages that hold all they show: one HTML file with its videos, styles and scripts."""
+"""Writes self-contained pages: HTML files with embedded videos, styles and scripts."""
 
 import base64
 import mimetypes
@@ -21,28 +21,28 @@ from recycle.system.atomic import write_text
 from recycle.video.encode import output_errors
 
 EMBED_LIMIT = 40 * 2**20
-"""Bytes of video up to which the page holds the videos themselves; above, it links to the files."""
+"""Maximum total size in bytes of embedded videos; larger videos are linked."""
 _SMALL = 200
 _WIDTH = 1184
-"""Pixels of a page that a row of videos can fill."""
-_HEAD = 4096  # bytes of a page in which its generator is named
+"""Width in pixels of a row of videos."""
+_HEAD = 4096  # bytes at the start of a page that contain its generator tag
 
 
 @dataclass(frozen=True)
 class VideoRow:
-    """Videos of equal length to be watched side by side."""
+    """Videos of equal length, shown side by side and synchronised."""
 
     title: str
     videos: Sequence[tuple[str, Path | None]]
-    """(caption, video or folder of numbered images): such as source, translated, truth. None: a place that is
-    empty yet; the first is never empty."""
+    """Pairs of a caption, such as source, translated or truth, and a video or folder of numbered images. None leaves
+    the place empty; the first is never None."""
 
 
 @dataclass(frozen=True)
 class _Video:
     caption: str
     src: str
-    """Empty: there is no video."""
+    """Data URI or relative URL; empty if there is no video."""
     width: int
     height: int
     rate: float
@@ -51,13 +51,13 @@ class _Video:
 
 
 def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context: object) -> bool:
-    """Write the page that `template`, a file beside this one, makes of `rows` and `context`, atomically.
+    """Render `template`, a file of this package, with `rows` and `context`, and write the page to `path` atomically.
 
-    The page needs no network and no other file; True. Videos above EMBED_LIMIT bytes in all are linked by
-    relative paths instead, and the page says so; False. Videos that browsers do not play are shown as H.264
-    copies, which lie in `videos_folder(path)` if linked.
+    Returns whether the videos are embedded, so that the page needs no network and no other file. If they have more than
+    EMBED_LIMIT bytes in total, they are linked by relative paths instead, and the page says so. Videos that browsers
+    cannot play are shown as H.264 copies; linked copies are in `videos_folder(path)`.
 
-    Raises FootageError for a video that cannot be read, OutputError where nothing can be written.
+    Raises FootageError if a video cannot be read, OutputError if a file cannot be written.
     """
     copies = videos_folder(path)
     files = _playable([video for row in rows for _, video in row.videos if video is not None], copies)
@@ -82,7 +82,7 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
 
 
 def is_page(path: Path, template: str) -> bool:
-    """Whether the file `path` was written by write_page with `template`."""
+    """Whether write_page wrote the file `path` with `template`; False if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return f'content="{_generator(template)}"'.encode() in file.read(_HEAD)
@@ -91,12 +91,12 @@ def is_page(path: Path, template: str) -> bool:
 
 
 def videos_folder(path: Path) -> Path:
-    """Where the videos lie that the page at `path` links to and that have no other place."""
+    """The folder of the copies of videos that the page at `path` links to."""
     return path.with_name(f"{path.stem}-videos")
 
 
 def data_uri(file: Path) -> str:
-    """A file as text that a page can hold. Raises FootageError if it cannot be read."""
+    """Encode a file as a data URI. Raises FootageError if it cannot be read."""
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     try:
         return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
@@ -109,7 +109,7 @@ def _generator(template: str) -> str:
 
 
 def _playable(videos: Sequence[Path], copies: Path) -> dict[Path, Path]:
-    """For each video, itself or a copy in the folder `copies` that browsers play."""
+    """Map each video to itself if browsers can play it, else to a playable copy written to the folder `copies`."""
     files: dict[Path, Path] = {}
     for video in videos:
         if video not in files and not plays_in_browsers(video):
@@ -120,7 +120,7 @@ def _playable(videos: Sequence[Path], copies: Path) -> dict[Path, Path]:
 
 
 def _remove_copies(folder: Path) -> None:
-    """Remove what _playable wrote, and the folder if nothing else is in it."""
+    """Remove the files that _playable wrote, and the folder if it is then empty."""
     for file in folder.glob("*.mp4"):
         if re.match(r"\d\d+-", file.name):
             file.unlink()
@@ -129,7 +129,7 @@ def _remove_copies(folder: Path) -> None:
 
 
 def _row(row: VideoRow, files: dict[Path, Path], link_from: Path | None) -> list[_Video]:
-    """A row's videos; many are shown smaller, so that they are all seen at once."""
+    """The videos of a row; the more there are, the smaller they are shown, so that all are visible."""
     fitting = max(_WIDTH // len(row.videos) - 14, 140)
     shown: list[_Video] = []
     for caption, video in row.videos:

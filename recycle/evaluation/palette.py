@@ -1,4 +1,4 @@
-"""Colours of label maps: those of the procedural street, or those of a palette file."""
+"""Reads the colours of label maps: those of the procedural street or of a palette file."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ _LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
 
 
 def open_palette(palette: Literal["street"] | Path) -> Palette:
-    """The labels of the street, or those of a text file that has a line `R G B name` for each label.
+    """The labels of the street, or of a text file that has a line `R G B name` for each label.
 
     CamVid (Brostow et al. 2009) contains such a file, label_colors.txt. Empty lines and lines that begin with # are
     skipped. Raises ConfigError, whose single line names the file and the line, for any other content, a number above

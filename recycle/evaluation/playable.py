@@ -1,4 +1,4 @@
-"""Copies of videos that browsers cannot play."""
+"""Converts videos that browsers cannot play."""
 
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_erro
 
 
 def plays_in_browsers(video: Path) -> bool:
-    """Whether browsers play it: WebM, or 8-bit 4:2:0 H.264 in mp4. Raises FootageError if unreadable."""
+    """Whether browsers can play a file: WebM, or 8-bit 4:2:0 H.264 in mp4. False for a folder of images.
+
+    Raises FootageError if the file cannot be read.
+    """
     if video.is_dir():
         return False
     with open_container(video) as container:
@@ -25,9 +28,10 @@ def plays_in_browsers(video: Path) -> bool:
 
 
 def write_playable(video: Path, copy: Path) -> None:
-    """Write the pictures of a video or folder of numbered images as H.264 mp4, with the same timestamps.
+    """Write the pictures of a video or folder of numbered images as an H.264 mp4 with the same timestamps.
 
-    Timestamps below 0 move the whole copy to start at 0. Raises FootageError or OutputError.
+    A video that starts before time 0 is shifted to start at 0. Raises FootageError if `video` cannot be read, and
+    OutputError if `copy` cannot be written.
     """
     with open_source(video) as reader, output_errors(copy), atomic_path(copy) as temporary:
         info = reader.info

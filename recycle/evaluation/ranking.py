@@ -1,4 +1,4 @@
-"""Which of several runs is the best, by which score, and when one cannot tell."""
+"""Ranks runs by their scores and names the best one, unless the scores do not allow a decision."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,40 +10,41 @@ from recycle.evaluation.findings import find_failures
 from recycle.evaluation.table import FIGURES, Figure, text
 
 ALIKE = 1e-3
-"""Relative difference up to which two figures are of the same video, decoded on two machines."""
+"""Maximum relative difference of scores that are from the same video; decoding differs slightly between machines."""
 CLOSE = 0.1
-"""Relative difference of the deciding figure below which two runs are too close to tell. Measured: the mean KID of runs
-that differ in their seed alone has a standard deviation of 1 to 12 % (three kinds of footage, 2 to 4 seeds)."""
+"""Relative difference of the deciding score below which two runs count as equal. As measured on three kinds of footage
+with 2 to 4 seeds, the mean KID of runs that differ only in their seed has a standard deviation of 1 to 12 %."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The runs in order, as far as they can be ordered."""
+    """The result of ranking runs."""
 
     best: str | None
-    """Name of the best run; None: there is none, or one cannot tell."""
+    """Name of the best run; None if the scores do not allow a decision."""
     headline: str
-    """One or two sentences: which run is the best and by which score, or why none is named."""
+    """One or two sentences: the best run and the deciding score, or why no run is named."""
     lines: tuple[str, ...] = ()
-    """The deciding scores as a table for a terminal, the best run first; empty where nothing decides."""
+    """Table of the deciding scores for a terminal, the best run first; empty if no score decides."""
 
 
 class _Place(NamedTuple):
-    """One run and what decides its place; smaller is better."""
+    """Sort key of a run; smaller is better."""
 
     failed: bool
     distance: float
+    """Mean over directions: the KID, or the RMS error to the truth as a fraction of 255."""
     name: str
     values: tuple[float, ...]
-    """The deciding figure, by direction."""
+    """The deciding score, by direction."""
 
 
 def rank(runs: Mapping[str, Mapping[str, float]], names: Names = LETTERS) -> Ranking:
-    """The ranking of runs by their scores (of recycle.evaluation.evaluate); those without scores have no place.
+    """Rank runs (name → scores of `recycle.evaluation.evaluate.evaluate`); runs without scores are left out.
 
-    KID decides, the mean of the directions that were tested; without it, PSNR against the truth. A run in which the
-    scores give a failure away (recycle.evaluation.findings) comes after those without. Runs that were tested on other
-    clips or directions, or by other features, are not compared. names: of the domains.
+    KID decides, averaged over the tested directions; if a run has no KID, PSNR against the truth decides. A run with a
+    certain failure (see recycle.evaluation.findings) ranks after those without. Runs that were tested on different
+    clips or directions, or with different features, are not ranked. `names` are those of the domains.
     """
     scored = {name: metrics for name, metrics in runs.items() if metrics}
     if len(scored) < 2:
@@ -61,19 +62,19 @@ def rank(runs: Mapping[str, Mapping[str, float]], names: Names = LETTERS) -> Ran
 
 
 def alike(values: Sequence[float | None]) -> bool:
-    """Whether figures, as far as they are known, are of the same video."""
+    """Whether all known values are equal up to a relative difference of ALIKE, as for the same video."""
     known = [value for value in values if value is not None]
     return all(math.isclose(value, known[0], rel_tol=ALIKE, abs_tol=1e-9) for value in known)
 
 
 def _ways(metrics: Mapping[str, float], figure: str) -> tuple[Direction, ...]:
-    """The directions in which a run has a figure."""
+    """The directions for which a run has the score `figure`."""
     return tuple(d for d in DIRECTIONS if f"{figure}_{d.name}" in metrics)
 
 
 def _place(name: str, metrics: Mapping[str, float], figure: str, ways: Sequence[Direction]) -> _Place:
     values = tuple(metrics[f"{figure}_{way.name}"] for way in ways)
-    distances = values if figure == "kid" else tuple(10 ** (-value / 20) for value in values)  # part of 255
+    distances = values if figure == "kid" else tuple(10 ** (-value / 20) for value in values)  # RMS error / 255
     failed = any(finding.certain for finding in find_failures(metrics))
     return _Place(failed, sum(distances) / len(distances), name, values)
 

@@ -1,4 +1,4 @@
-"""The report: one HTML page with a verdict, videos in step, scores, loss curves and previews."""
+"""Writes the report: an HTML page with verdict, synchronised videos, scores, loss curves and previews."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from recycle.evaluation.table import score_rows
 from recycle.evaluation.verdict import Verdict, judge
 
 PREVIEW_LIMIT = 12
+"""Maximum number of previews on the page."""
 
 
 def write_report(
@@ -28,18 +29,19 @@ def write_report(
     verdict: Verdict | None = None,
     names: Names = LETTERS,
 ) -> None:
-    """Write the page to `path` (atomically): one file that needs no network and no other file.
+    """Write the report to `path` atomically, as one file that needs no network and no other file.
 
-    metrics: the flat dict of recycle.evaluation.evaluate. curves: tag → (step, value) points, of
-    recycle.evaluation.curves.read_scalars. neighbours: by direction, the picture of
-    recycle.evaluation.neighbours.write_neighbours. previews: pictures written during training, in order; more than
-    PREVIEW_LIMIT are thinned evenly. facts: name → value, shown below the verdict. command: what made the page, empty
-    if unknown. verdict: what the page begins with; None: that of the metrics alone. names: of the domains.
+    `rows` are the videos. `metrics` are the scores of `recycle.evaluation.evaluate.evaluate`. `curves` maps tags to
+    (step, value) points, from `recycle.evaluation.curves.read_scalars`. `neighbours` maps directions to pictures of
+    `recycle.evaluation.neighbours.write_neighbours`. `previews` are pictures from training, in order; if there are more
+    than PREVIEW_LIMIT, evenly spaced ones are shown. `facts` maps names to values, shown below the verdict. `command`
+    is the command that made the page, '' if unknown. `verdict` is shown first; None derives it from `metrics` alone.
+    `names` are those of the domains.
 
-    The page holds its videos and is a third larger than they are; very large ones are linked (see
-    recycle.evaluation.page.write_page): it must then be moved together with them.
+    Embedded videos make the page a third larger than they are. Very large videos are linked instead (see
+    `recycle.evaluation.page.write_page`); the page must then be moved together with them.
 
-    Raises FootageError for a video or picture that cannot be read, OutputError where nothing can be written.
+    Raises FootageError if a video or picture cannot be read, OutputError if the page cannot be written.
     """
     write_page(
         path,

@@ -1,4 +1,4 @@
-"""A small network that knows the procedural street: features for FID and KID without any download."""
+"""A small network trained on the procedural street: features for FID and KID without a download."""
 
 import os
 from collections.abc import Callable
@@ -20,26 +20,27 @@ from recycle.street.film import LABELS, Street
 from recycle.system.atomic import atomic_path
 
 VERSION = 1
-"""Of the weights in the cache: raise it with any change of the network, its training, or the street."""
+"""Version of the cached weights. Increment it when the network, its training, or the street changes."""
 SIZE = (96, 160)
 """Height and width to which frames are resized."""
 SCENES = 64
 STEPS = 300
-"""Of training: scenes of the street that are filmed, and steps."""
+"""Numbers of street scenes and of steps for training."""
 
 _SEED = 20_180_805
-_MOMENTS = (0.5, 3.0)  # seconds into a scene
+_MOMENTS = (0.5, 3.0)  # seconds from the start of a scene
 _LOOKS: tuple[Appearance, ...] = ("day", "night", "labels")
 _BATCH = 16
 _RATE = 4e-3
 
 
 class StreetNetwork(nn.Module):
-    """uint8 RGB (N, 3, *SIZE) → features (N, 64) float32: a pooled convolutional encoder.
+    """Maps uint8 RGB (N, 3, *SIZE) to features (N, 64) float32 with a pooled convolutional encoder.
 
-    It learns, on frames of the street with exact labels, how much of each class every cell of 16 × 16 pixels holds;
-    from the pooled features alone, which appearance a frame has and how strongly it was blurred and made noisy. So the
-    features follow content, appearance and faults. Each has about mean 0 and variance 1 on the street.
+    It is trained on frames of the street with exact labels. The encoder predicts the share of each class in every cell
+    of 16 × 16 pixels. The pooled features predict the appearance of a frame and the strengths of added blur and noise.
+    The features therefore represent content, appearance and artefacts. Each has a mean of about 0 and a variance of
+    about 1 on the street.
     """
 
     size = SIZE
@@ -59,21 +60,21 @@ class StreetNetwork(nn.Module):
         return self.pooled(self.encoder(frames.float() / 127.5 - 1))
 
     def pooled(self, encoded: Tensor) -> Tensor:
-        """Features (N, 64) of the encoder's output (N, 64, H/16, W/16)."""
+        """Pool the encoder's output (N, 64, H/16, W/16) to normalised features (N, 64)."""
         return self.scale(encoded.mean((2, 3)))
 
 
 def street_network(*, job: Job | None = None) -> StreetNetwork:
-    """The trained network, in evaluation mode on the CPU; trained at the first use, then read from the cache.
+    """The trained network, in evaluation mode on the CPU; trained at the first use, then loaded from the cache.
 
-    The job's progress counts scenes and steps, where there is something to train. Raises OutputError if the cache
-    cannot be written, Interrupted where the job is cancelled: the training then begins anew.
+    During training, the job's progress counts scenes and steps. Raises OutputError if the cache cannot be written, and
+    Interrupted if the job is cancelled; the next call then starts the training again.
     """
     file = cache_file()
     network = StreetNetwork()
     try:
         network.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError):  # absent, damaged or of other code: made anew
+    except (OSError, SafetensorError, RuntimeError):  # missing, damaged or from other code: train again
         network = train_street_network(scenes=SCENES, steps=STEPS, job=job)
         weights = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
         try:
@@ -87,13 +88,16 @@ def street_network(*, job: Job | None = None) -> StreetNetwork:
 
 
 def cache_file() -> Path:
-    """Where the trained weights lie: below XDG_CACHE_HOME, or ~/.cache."""
+    """Path of the trained weights, below XDG_CACHE_HOME or ~/.cache."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return folder / "recycle" / f"street-features-{VERSION}.safetensors"
 
 
 def train_street_network(*, scenes: int, steps: int, job: Job | None = None) -> StreetNetwork:
-    """Film scenes of the street and learn from them: on one machine, with one number of threads, always the same."""
+    """Render scenes of the street and train the network on them.
+
+    The result is the same on one machine with one number of threads. Raises Interrupted if the job is cancelled.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         network = StreetNetwork()
@@ -114,7 +118,10 @@ def train_street_network(*, scenes: int, steps: int, job: Job | None = None) -> 
 
 
 def _loss(network: StreetNetwork, frames: Tensor, shares: Tensor, looks: Tensor, random: torch.Generator) -> Tensor:
-    """Cross-entropy of class shares and of appearance, and the squared error of the strengths of two faults."""
+    """Cross-entropy of class shares and of appearance, plus the squared error of the strengths of blur and noise.
+
+    Frames are flipped, blurred and made noisy at random.
+    """
     flip = torch.rand(len(frames), 1, 1, 1, generator=random) < 0.5
     frames = torch.where(flip, frames.flip(3), frames).float() / 127.5 - 1
     shares = torch.where(flip, shares.flip(3), shares)
@@ -129,9 +136,9 @@ def _loss(network: StreetNetwork, frames: Tensor, shares: Tensor, looks: Tensor,
 
 
 def _film(scenes: int, count: Callable[[int], None]) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames (N, 3, *SIZE) uint8, their appearances (N,), and class shares (N / 3, classes, H/16, W/16) in [0, 1].
+    """Render frames (N, 3, *SIZE) uint8, class shares (N / 3, classes, H/16, W/16) in [0, 1], and appearances (N,).
 
-    The appearances of one moment follow one another.
+    The three appearances of one moment are adjacent.
     """
     height, width = SIZE
     colours = np.array(list(LABELS.values()), np.uint8)

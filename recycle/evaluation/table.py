@@ -1,4 +1,4 @@
-"""The table of scores: what each figure is called, which way is better, and how to read it."""
+"""The table of scores: the name, better direction and explanation of each figure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,18 @@ Better = Literal["higher", "lower", ""]
 
 @dataclass(frozen=True)
 class Figure:
-    """How one figure is shown."""
+    """Presentation of one figure."""
 
     name: str
     unit: str
     better: Better
+    """The direction of improvement; '' if the table shows none."""
     reading: str
+    """Explanation for the reader."""
     digits: int = 2
+    """Decimal places."""
     scale: float = 1.0
+    """Factor by which values are multiplied for display."""
 
 
 FIGURES: Mapping[str, Figure] = {
@@ -97,12 +101,15 @@ FIGURES: Mapping[str, Figure] = {
 
 
 STEP = "step"
-"""Key, among the scores, of the training steps of the model that was scored: no figure."""
+"""Key of the scored model's training step among the scores; not a figure."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One direction of one figure, as text; `wins`: the translation is better than the untouched input."""
+    """One direction of one figure, as text.
+
+    `wins` is whether the translation is better than the untouched input.
+    """
 
     value: str = "–"
     untouched: str = "–"
@@ -112,7 +119,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table."""
+    """A row of the table."""
 
     figure: Figure
     cells: tuple[Cell, ...]
@@ -120,10 +127,13 @@ class ScoreRow:
 
 
 def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
-    """The table's rows, in the order of FIGURES; figures that are not listed there follow by name."""
+    """The rows of the table, in the order of FIGURES; other figures follow by name.
+
+    `metrics` are the scores of `recycle.evaluation.evaluate.evaluate`.
+    """
     rows = []
     for name, figure in figures(metrics):
-        if name in metrics:  # a figure without direction
+        if name in metrics:  # a figure that has no direction
             cells = Cell(text(metrics[name], figure)), *(Cell() for _ in DIRECTIONS[1:])
         else:
             cells = tuple(_cell(metrics, f"{name}_{d.name}", figure) for d in DIRECTIONS)
@@ -132,10 +142,10 @@ def score_rows(metrics: Mapping[str, float]) -> list[ScoreRow]:
 
 
 def score_lines(metrics: Mapping[str, float], names: Names = LETTERS) -> list[str]:
-    """The table as lines of at most 80 columns, for a terminal.
+    """Format the table for a terminal, as lines of at most 80 columns.
 
-    Each direction that has scores shows those of the translation, the untouched input and the truth. `names` are those
-    of the domains.
+    There is a section for each direction with scores: those of the translation, the untouched input and the truth.
+    `names` are those of the domains.
     """
     shown = [d for d in DIRECTIONS if any(f"{name}_{d.name}" in metrics for name, _ in figures(metrics))]
     lines, rows = [], score_rows(metrics)
@@ -157,7 +167,7 @@ def score_lines(metrics: Mapping[str, float], names: Names = LETTERS) -> list[st
 
 
 def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
-    """The names of the figures that `keys` of metrics stand for, and how they are shown; in the order of rows."""
+    """Names and presentations of the figures that have scores among `keys`, in the order of rows."""
     names = {_figure_of(key) for key in keys if key != STEP}
     known = [name for name in FIGURES if name in names]
     unknown = sorted(name for name in names if name not in FIGURES)
@@ -165,7 +175,7 @@ def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
 
 
 def text(value: float | None, figure: Figure) -> str:
-    """A figure's value in its unit."""
+    """Format a score in the figure's unit; '–' for None."""
     return "–" if value is None else f"{value * figure.scale:.{figure.digits}f}"
 
 

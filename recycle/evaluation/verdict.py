@@ -1,4 +1,4 @@
-"""The verdict of a report: whether the translation worked, as far as scores can tell, in words."""
+"""Derives the verdict of a report, in words, from the scores and the course of the training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.evaluation.findings import find_failures
 
 HALF = 0.5
-"""Part of the way from the untouched input to real frames from which on a direction counts as translated. A mixture of
-input and real frame, half and half, is there (docs/measurements/metrics.md)."""
+"""Minimum progress, from the untouched input (0) to real frames (1), at which a direction counts as translated. An
+equal blend of input and real frame reaches it (docs/measurements/metrics.md)."""
 ALIKE = 0.1
-"""KID of the untouched input up to which its domain cannot be told from the other: real frames of two films of one kind
-differ by more."""
+"""KID of the untouched input up to which the two domains cannot be distinguished; real frames of two films of the same
+kind differ by more."""
 WORSE = 1.05
-"""Factor by which the last validation score lies above the best one from which on the run is said to have worsened."""
+"""Ratio of the last to the best validation score above which the run counts as having worsened."""
 _FAULTS = 3
-"""Faults of the training that are shown."""
+"""Maximum number of training faults that are shown."""
 
 Tone = Literal["good", "unfinished", "failed", "unclear"]
 _State = Literal["failed", "part", "lost", "unknown", "good"]
@@ -25,45 +25,45 @@ _WORST_FIRST: tuple[_State, ...] = ("failed", "part", "lost", "unknown", "good")
 
 @dataclass(frozen=True)
 class Learning:
-    """What is known of the training of the model that was scored."""
+    """Facts about the training of the scored model."""
 
     best: tuple[int, float] | None = None
     """Step and validation score of the best model; lower is better."""
     last: float | None = None
-    """The last validation score."""
+    """The last validation score; None if unknown."""
     reviews: int = 0
-    """Validation scores that there are."""
+    """Number of validation scores."""
     improved_late: bool | None = None
-    """Whether the score improved in the last third of the run; None: too few to tell."""
+    """Whether the score improved in the last third of the run; None if there are too few scores to decide."""
     relative: bool = True
-    """Whether the untouched input has a validation score of about 1."""
+    """Whether scores are relative to the untouched input, which then scores about 1."""
     faults: Sequence[str] = ()
-    """What the run noticed of itself, such as a discriminator that ran away."""
+    """Problems that were detected during training, such as a runaway discriminator."""
 
     @property
     def improving(self) -> bool | None:
-        """Whether longer training promises a better model; None: too few scores to tell."""
+        """Whether longer training is likely to improve the model; None if there are too few scores to decide."""
         return None if self.improved_late is None else self.improved_late and not self.worsened
 
     @property
     def worsened(self) -> bool:
-        """Whether the last score is clearly worse than the best one."""
+        """Whether the last score exceeds the best one by more than the factor WORSE."""
         return self.best is not None and self.last is not None and self.last > WORSE * self.best[1]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a report begins with."""
+    """The summary at the start of a report."""
 
     tone: Tone
     headline: str
     """One sentence."""
     reasons: tuple[str, ...]
-    """The figures that it rests on, one sentence each."""
+    """The scores and facts that support it, one sentence each."""
 
 
 class _Way(NamedTuple):
-    """One direction, judged."""
+    """The judgement of one direction."""
 
     name: str
     state: _State
@@ -71,11 +71,12 @@ class _Way(NamedTuple):
 
 
 def judge(scores: Mapping[str, float], learning: Learning | None = None, names: Names = LETTERS) -> Verdict:
-    """The verdict by the scores of recycle.evaluation.evaluate and, where known, by how the model was trained.
+    """Derive the verdict from the scores of `recycle.evaluation.evaluate.evaluate` and, if known, from the training.
 
-    A direction is translated well if no failure is found and the translation is at least HALF of the way from the
-    untouched input to real frames: by KID of deep and of middle features, the lesser one; without KID, by the distance
-    from the truth. Without either, the verdict says that it cannot tell. names: of the domains.
+    A direction is translated well if no failure is found and the translation has made at least HALF of the progress
+    from the untouched input to real frames. Progress is the smaller one by the KID of deep and of middle features;
+    without KID, it is measured by the distance from the truth. Without both, the verdict is that the scores cannot
+    decide. `names` are those of the domains.
     """
     learning = learning or Learning()
     tested = [d for d in DIRECTIONS if any(key.endswith(f"_{d.name}") for key in scores)]
@@ -129,7 +130,10 @@ def _judge_way(scores: Mapping[str, float], d: Direction, names: Names) -> _Way:
 
 
 def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float | None, str]:
-    """How much of the way from the untouched input to real frames the translation has gone, and in words."""
+    """Progress of the translation from the untouched input (0) to real frames (1), with an explanation.
+
+    None if the scores do not allow one.
+    """
     parts, alike = [], False
     for name, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
         own, untouched = scores.get(f"{name}_{way}"), scores.get(f"{name}_{way}_input")
@@ -139,7 +143,7 @@ def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float
                 parts.append((1 - own / untouched, f"{shown} {own:.3g}, the input's {untouched:.3g}"))
     if parts:
         part, figures = min(parts)
-        if part <= 0:  # a finding says so
+        if part <= 0:  # a finding already reports it
             return part, ""
         return part, (
             f"the translation is {min(part, 1):.0%} of the way from the untouched input to real frames of {target} "
@@ -158,7 +162,7 @@ def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float
 
 
 def _of_training(learning: Learning) -> Iterator[str]:
-    """What its training says of a model."""
+    """Sentences about the training: the best validation score, its trend, and faults."""
     if learning.best is not None:
         step, score = learning.best
         untouched = "; an untouched input scores about 1" if learning.relative else ""

@@ -1,1 +1,1 @@
-"""Video files and folders of images: opened, read, written, and what they hold."""
+"""Reads, writes, finds and describes video files and folders of images."""

@@ -1,4 +1,4 @@
-"""The transparency of a source: whether it has any, and its alpha channel."""
+"""Detects transparency in a source and extracts its alpha channel."""
 
 from typing import Literal
 
@@ -13,18 +13,21 @@ from recycle.video.colour import EXACT
 from recycle.video.frame import Pixels
 
 _DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Codecs whose alpha is a second picture in every packet, which only these decoders show."""
+"""Codecs that store alpha as a second picture in each packet, and the only decoders that output it."""
 _PALETTE = "pal8"
-"""Its colours have alpha, which PyAV does not tell of its component."""
+"""Palette format. Its colours have alpha, but PyAV does not mark its component as alpha."""
 
 
 def has_alpha(pixel_format: str) -> bool:
-    """Whether a pixel format (FFmpeg's name) has an alpha channel, or a palette with alpha."""
+    """Whether a pixel format (FFmpeg's name) has an alpha channel or a palette with alpha."""
     return pixel_format == _PALETTE or any(c.is_alpha for c in av.VideoFormat(pixel_format, 16, 16).components)
 
 
 def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
-    """A new decoder that shows the alpha of a VP8 or VP9 stream; None for streams without, or of other codecs."""
+    """Create a decoder that outputs the alpha of a VP8 or VP9 stream.
+
+    Returns None for other codecs and for streams whose metadata does not declare alpha (tag `alpha_mode`).
+    """
     context = stream.codec_context
     name = _DECODERS.get(context.codec.canonical_name)
     tagged = any(key.lower() == "alpha_mode" and value != "0" for key, value in stream.metadata.items())
@@ -36,7 +39,10 @@ def alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
 
 
 def first_with_alpha(decoder: VideoCodecContext, packet: "Packet[VideoStream]") -> av.VideoFrame | None:
-    """The frame of a key packet, decoded anew with its alpha; None if it has none, or is damaged."""
+    """Decode a key packet and return its first frame; None if the frame has no alpha or the packet is damaged.
+
+    `decoder` is flushed and cannot be used again.
+    """
     try:
         frames = [*decoder.decode(packet), *decoder.decode(None)]
     except av.FFmpegError:
@@ -45,7 +51,7 @@ def first_with_alpha(decoder: VideoCodecContext, packet: "Packet[VideoStream]") 
 
 
 def is_transparent(frame: av.VideoFrame) -> bool:
-    """Whether a frame has pixels that are not fully opaque."""
+    """Whether a frame has pixels that are not fully opaque; False if its pixel format cannot be converted."""
     if not has_alpha(frame.format.name):
         return False
     try:
@@ -57,9 +63,10 @@ def is_transparent(frame: av.VideoFrame) -> bool:
 def alpha_plane(
     scaler: VideoReformatter, frame: av.VideoFrame, *, width: int, height: int, depth: Literal[8, 16]
 ) -> Pixels:
-    """(height, width) opacity of a frame, uint8 or uint16 over its whole range; that of frames without alpha is full.
+    """Opacity of a frame, (height, width), scaled to that size; fully opaque if the frame has no alpha.
 
-    `scaler` is kept for all frames of a video. Raises av.FFmpegError for a pixel format that swscale does not know.
+    `depth` 8 gives uint8 in [0, 255], 16 gives uint16 in [0, 65535]. Pass the same `scaler` for all frames of a video:
+    its setup is slow. Raises av.FFmpegError for a pixel format that swscale does not support.
     """
     if not has_alpha(frame.format.name):
         return opaque(width, height, depth)
@@ -70,5 +77,5 @@ def alpha_plane(
 
 
 def opaque(width: int, height: int, depth: Literal[8, 16]) -> Pixels:
-    """(height, width) of full opacity."""
+    """A fully opaque alpha plane, (height, width): uint8 255 for `depth` 8, uint16 65535 for 16."""
     return np.full((height, width), 65535 if depth == 16 else 255, np.uint16 if depth == 16 else np.uint8)

@@ -1,4 +1,4 @@
-"""Closed captions (CTA-608 and CTA-708, stored after ATSC A/53) within the frames of a video."""
+"""Extracts closed captions (CTA-608 and CTA-708, stored as ATSC A/53 side data) from the frames of a video."""
 
 from fractions import Fraction
 from typing import cast
@@ -16,16 +16,16 @@ _FORMAT = "gray"
 
 
 class Captions:
-    """Takes the captions of decoded frames; keep it for all frames of a video."""
+    """Extracts the captions of decoded frames; use one instance for all frames of a video."""
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
         self._graphs: dict[tuple[int, ...], Graph] = {}
 
     def of(self, decoded: Decoded) -> av.VideoFrame | None:
-        """A tiny picture whose side data are the captions of a frame; None if it has none.
+        """A 16 × 16 grey frame whose only side data are the captions of the frame; None without captions.
 
-        A frame that stands for a lost one gives none: its captions would come twice.
+        A concealed frame also returns None: it repeats a neighbour, so its captions would appear twice.
         """
         kinds = side_data(decoded.frame).keys()
         if decoded.concealed or Type.A53_CC not in kinds:
@@ -44,7 +44,7 @@ class Captions:
 
 
 def _without(kinds: tuple[int, ...]) -> Graph:
-    """Filters that remove side data of these kinds (AVFrameSideDataType): encoders would write some of them."""
+    """A filter graph that removes side data of these kinds (AVFrameSideDataType); encoders would write some of them."""
     graph = Graph()
     source = graph.add_buffer(
         width=_SIDE, height=_SIDE, format=av.VideoFormat(_FORMAT, _SIDE, _SIDE), time_base=Fraction(1, 1000)

@@ -1,4 +1,4 @@
-"""The encoders: what each is told for a codec, a quality and a bit depth, and which GPUs really encode."""
+"""Encoders and their options for a codec, quality and bit depth; tests whether an encoder works on this machine."""
 
 import io
 import logging
@@ -19,51 +19,54 @@ from recycle.system.priority import usual_priority
 from recycle.video.alpha import has_alpha
 
 av.logging.set_level(None)
-os.environ.setdefault("SVT_LOG", "1")  # else SVT-AV1 prints a page about itself
+os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints a banner
 logger = logging.getLogger(__name__)
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""Outputs that keep timestamps of any kind: the file's suffix and FFmpeg's name."""
+"""File suffixes of outputs that store arbitrary timestamps, and FFmpeg's names of their formats."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """One FFmpeg encoder and how it is asked for quality."""
+    """An FFmpeg encoder and the options that set its quality and speed."""
 
     name: str
     formats: dict[int, str]
-    """Bits per sample → the pixel format that plays most widely."""
+    """Bits per sample → the most widely playable pixel format."""
     quality: str | None
-    """Option that takes the constant quality; None: the codec has none."""
+    """Name of the option for constant quality; None if the codec has none."""
     crf: int | None = None
-    """Quality at which a translation looks like the translator's frames."""
+    """Default quality: the encoded video looks like the translator's frames."""
     worst: int = 51
-    """Largest value of the quality."""
+    """Largest value of the quality option, which is the lowest quality."""
     preset: str | None = None
+    """Default preset; None if the codec has none."""
     presets: tuple[str, ...] = ()
-    """All that it knows, from fast to slow."""
+    """All presets, from fast to slow."""
     speed: str = "preset"
-    """Option that takes the preset."""
+    """Name of the option for the preset."""
     options: tuple[tuple[str, str], ...] = ()
+    """Options that are set by default."""
     alpha: tuple[tuple[int, str], ...] = ()
-    """Bits per sample and the pixel format with an alpha channel; empty: the codec has none."""
+    """Pairs of bits per sample and pixel format with alpha; empty if the codec has no alpha."""
     alpha_options: tuple[tuple[str, str], ...] = ()
-    """Options that this format needs."""
+    """Additional options for a pixel format with alpha."""
     container: str = "nut"
-    """FFmpeg's name of a container that keeps its packets with their exact timestamps: 'nut' or 'mov'."""
+    """FFmpeg's name of a container that stores the packets with exact timestamps: 'nut' or 'mov'."""
     captions: bool = False
-    """Whether it writes the closed captions (CTA-608, CTA-708) that are beside its frames."""
+    """Whether it writes closed captions (CTA-608, CTA-708) from the side data of frames."""
     tag: str | None = None
-    """Codec tag for mp4 and mov, where the default one does not play everywhere."""
+    """Codec tag for mp4 and mov if some players reject the default one."""
 
 
 X265_FRAMES = 3
-"""Frames that x265 needs before it knows its delay: of a stream with fewer, the decoding timestamps that it gives
-are whatever its memory held before, and containers refuse them as invalid."""
+"""Frames that x265 needs to determine its delay. In a shorter stream the decoding timestamps are uninitialised memory,
+which containers reject as invalid."""
 
 SMALL = 240
-"""Short side in pixels below which frames are small."""
+"""Short side in pixels below which frames count as small."""
 _FINER = 4
+"""Amount by which the default quality value is lowered for small frames."""
 
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
@@ -76,7 +79,7 @@ ENCODERS: dict[str, Encoder] = {
         14,
         preset="medium",
         presets=_X26,
-        options=(("x264-params", "cpu-independent=1"),),  # else AVX-512 gives another stream each time
+        options=(("x264-params", "cpu-independent=1"),),  # otherwise AVX-512 gives a different stream each time
         captions=True,
     ),
     "hevc": Encoder(
@@ -128,7 +131,10 @@ ENCODERS: dict[str, Encoder] = {
         alpha=((8, "bgra"), (10, "gbrap10le")),
     ),
 }
-"""`prores` is 10-bit 4:2:2 and `ffv1` lossless RGB, whatever the quality."""
+"""Software encoders by the name of the codec in the settings.
+
+`prores` is 10-bit 4:2:2 (4:4:4 with alpha) and `ffv1` is lossless RGB; neither has a quality option.
+"""
 
 _HARDWARE: dict[str, Encoder] = {
     "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),), captions=True),
@@ -148,9 +154,10 @@ _HARDWARE: dict[str, Encoder] = {
 
 
 def add_codec(codec: str, encoder: Encoder, *, options: Iterable[str] = ()) -> None:
-    """Make a codec known: its name in settings, its row, and further encoder options that users may set.
+    """Register a codec under its name in the settings.
 
-    Options must not read or write files. Raises ValueError if the name is taken.
+    `options` are names of further encoder options that users may set; they must not read or write files. Raises
+    ValueError if the name is taken.
     """
     allow_codec(codec, encoder.name, options, alpha=bool(encoder.alpha))
     ENCODERS[codec] = encoder
@@ -158,25 +165,27 @@ def add_codec(codec: str, encoder: Encoder, *, options: Iterable[str] = ()) -> N
 
 @dataclass(frozen=True)
 class Choice:
-    """An encoder with everything that it is told."""
+    """An encoder with all its parameters."""
 
     encoder: Encoder
     pixel_format: str
     options: dict[str, str]
     bitrate: int | None
+    """Bits per second; None: the encoder's default."""
     notice: str | None = None
-    """What the user should know of the choice."""
+    """A message for the user about this choice."""
     alpha: bool = False
-    """Whether the transparency of the source is kept."""
+    """Whether the alpha channel of the source is written."""
 
 
 def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL, alpha: bool = False) -> Choice:
-    """The encoder that `settings` ask for, tried out by encoding a few frames.
+    """Choose the encoder for `settings` and test it by encoding a few frames.
 
-    `alpha`: the source has an alpha channel, which is kept if the settings say so. Frames whose `short_side` in
-    pixels is below SMALL get a finer default quality: what is lost shows more.
+    `alpha`: whether the source has an alpha channel; it is written if `settings.alpha` is 'keep'. Frames whose
+    `short_side` in pixels is below SMALL get a higher default quality, because compression artefacts are more visible
+    in them. Falls back from a GPU that does not work to the CPU, with a notice.
 
-    Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder refuses.
+    Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder rejects.
     """
     notice = None
     if settings.hardware:
@@ -203,7 +212,7 @@ def _hardware(settings: EncodeSettings, short_side: int) -> Choice | None:
 
 
 def working_hardware() -> list[str]:
-    """Names of the hardware encoders that encode frames on this machine."""
+    """FFmpeg's names of the hardware encoders that work on this machine."""
     found = []
     for codec, encoder in _HARDWARE.items():
         if not try_encoder(_choice(encoder, EncodeSettings.model_validate({"codec": codec}), SMALL, None)):
@@ -233,11 +242,11 @@ def _choice(
     if preset is not None:
         options[encoder.speed] = preset
     for name, value in settings.options.items():
-        ours = options.get(name, "") if name.endswith("-params") else ""  # a list: the user's come after ours
+        ours = options.get(name, "") if name.endswith("-params") else ""  # a list in which the last entry wins
         options[name] = f"{ours}:{value}" if ours else value
     bitrate = settings.bitrate
     if encoder.name == "libvpx-vp9" and bitrate is None:
-        bitrate = 0  # else crf is only an upper bound of the quality
+        bitrate = 0  # otherwise crf only limits the quality
     formats = dict(encoder.alpha) if alpha else encoder.formats
     pixel_format = settings.pixel_format or formats[settings.depth]
     if alpha and not has_alpha(pixel_format):
@@ -246,7 +255,7 @@ def _choice(
 
 
 def try_encoder(choice: Choice) -> str:
-    """Why the encoder does not work here, in a few words; '' if it encoded some frames."""
+    """Encode a few frames; return a short reason if that fails, else ''."""
     encoder = choice.encoder
     return _try(encoder.name, encoder.container, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
 
@@ -275,9 +284,10 @@ def _try(name: str, kept_in: str, pixel_format: str, options: tuple[tuple[str, s
 
 
 def segment_container(choice: Choice) -> str:
-    """FFmpeg's name of the container of a segment: one that keeps an encoder's packets with their exact timestamps.
+    """FFmpeg's name of the container of a segment; it stores the encoder's packets with exact timestamps.
 
-    Only Matroska keeps the alpha that VP9 has beside its packets; its timestamps are not exact, but in order.
+    VP9 with alpha needs Matroska, the only one that stores the alpha, which is side data of the packets. Matroska
+    rounds timestamps but keeps their order.
     """
     if choice.encoder.name == "libvpx-vp9" and has_alpha(choice.pixel_format):
         return "matroska"
@@ -285,7 +295,7 @@ def segment_container(choice: Choice) -> str:
 
 
 def template_container(encoder: Encoder) -> str:
-    """FFmpeg's name of the kind of mp4 that holds an encoder's stream; none holds FFV1."""
+    """FFmpeg's name of the mp4 variant that holds an encoder's stream: 'mp4' or 'mov'. Neither can hold FFV1."""
     return "mov" if encoder.container == "mov" else "mp4"
 
 
@@ -295,8 +305,10 @@ def _asked(choice: Choice) -> str:
 
 
 def takes_codec(container: str, settings: EncodeSettings) -> bool:
-    """Whether `container` (FFmpeg's name) holds video of the codec, and its alpha channel if that is kept: tried in
-    memory."""
+    """Whether `container` (FFmpeg's name) can hold video of the codec in `settings`, with alpha if `settings` keep it.
+
+    Tested by writing a header in memory.
+    """
     if settings.alpha == "keep" and settings.codec == "vp9" and container not in ("matroska", "webm"):
         return False
     return _takes(container, ENCODERS[settings.codec].name)

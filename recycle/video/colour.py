@@ -1,4 +1,4 @@
-"""Which colour matrix and range a decoded frame has, and its conversion to RGB."""
+"""Determines the colour matrix and range of a decoded frame and converts it to RGB."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,12 +12,12 @@ from recycle.video.frame import Pixels
 from recycle.video.hdr import Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
-"""Flags of every colour conversion. Without them swscale darkens a round trip by more than a grey level."""
+"""swscale flags of every colour conversion. Without them a round trip is darker by more than one grey level."""
 _SHRINKING = (EXACT & ~Interpolation.BICUBIC) | Interpolation.BILINEAR
-"""A triangle as wide as two pixels of the smaller picture, as torch's antialiased bilinear interpolation."""
+"""swscale flags for shrinking: a triangle filter two output pixels wide, as in torch's antialiased bilinear resize."""
 
 _YUV = ("yuv", "nv", "p0")
-"""How the names of pixel formats with brightness and colour differences begin, but for packed ones."""
+"""Prefixes of the names of planar and semi-planar YUV pixel formats."""
 
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -28,11 +28,11 @@ _MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-"""FFmpeg's AVColorSpace (ITU-T H.273) of a frame → the matrix that swscale is told."""
+"""A frame's AVColorSpace (ITU-T H.273) → the matrix that is passed to swscale."""
 
 _EXPAND_GREY_8 = np.clip(np.rint((np.arange(256.0) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 _EXPAND_GREY_16 = np.clip(np.rint((np.arange(65536.0) - 4112) * (255 / 219)), 0, 65535).astype(np.uint16)
-"""Limited range to full range."""
+"""Lookup tables from limited to full range, for 8 and 16 bits."""
 
 _BT2020 = 9
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
@@ -40,18 +40,19 @@ _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 
 @dataclass(frozen=True)
 class Colour:
-    """How the samples of a frame are to be understood."""
+    """The interpretation of the samples of a frame."""
 
     matrix: Colorspace
     matrix_assumed: bool
-    """The file does not say: BT.709 from 720 lines, else BT.601."""
+    """Whether the file does not state the matrix; BT.709 is then assumed from 720 lines, else BT.601."""
     full_range: bool
     range_assumed: bool
-    """The file does not say: limited, but full for RGB, grey and the yuvj formats."""
+    """Whether the file does not state the range; full is then assumed for RGB, grey, palette and yuvj formats, else
+    limited."""
 
 
 def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int) -> Colour:
-    """Colour of a picture from its tags (AVColorSpace, AVColorRange), pixel format and stored height."""
+    """Colour from a picture's tags (AVColorSpace, AVColorRange), pixel format (FFmpeg's name) and stored height."""
     matrix = _MATRICES.get(matrix_tag)
     implied_full = pixel_format.startswith(("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal"))
     tagged = range_tag in (ColorRange.MPEG, ColorRange.JPEG)
@@ -64,9 +65,9 @@ def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int)
 
 
 def transfer_of(frame: av.VideoFrame) -> Transfer | None:
-    """How a frame's light has to be brought to standard video; None if it is standard video.
+    """The transfer for `recycle.video.hdr.to_standard`; None if the frame is standard video already.
 
-    Taken from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (9: BT.2020).
+    Read from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (9: BT.2020).
     """
     if int(frame.color_trc) in _HDR:
         return _HDR[int(frame.color_trc)]
@@ -74,15 +75,15 @@ def transfer_of(frame: av.VideoFrame) -> Transfer | None:
 
 
 def is_hdr(frame: av.VideoFrame) -> bool:
-    """Whether a frame has a high dynamic range (PQ or HLG)."""
+    """Whether a frame has high dynamic range (PQ or HLG)."""
     return transfer_of(frame) in ("pq", "hlg")
 
 
 class RgbConverter:
-    """Converts the decoded frames of one video to RGB; keep it for all frames, setting up is costly."""
+    """Converts the decoded frames of one video to RGB; use one instance for all frames, because its setup is slow."""
 
     def __init__(self, *, depth: Literal[8, 16] = 8, threads: bool = True) -> None:
-        """`depth` 8 gives uint8, 16 uint16 over its whole range."""
+        """`depth` 8 gives uint8, 16 gives uint16 in [0, 65535]; `threads` lets swscale use several threads."""
         self._scalers: dict[tuple[int, int], VideoReformatter] = {}
         self._depth = depth
         self._threads = 0 if threads else 1
@@ -90,12 +91,11 @@ class RgbConverter:
     def __call__(
         self, frame: av.VideoFrame, *, width: int, height: int, shrink: bool = False, rough: bool = False
     ) -> Pixels:
-        """RGB (height, width, 3) of a frame of any pixel format and size.
+        """Convert a frame of any pixel format and size to full-range RGB (height, width, 3).
 
-        `shrink`: without aliasing, if that is smaller; `rough`: sooner, and a few grey levels off.
-
-        Alpha is dropped. High dynamic range and wide gamut become standard (`recycle.video.hdr`). Raises
-        av.FFmpegError for a pixel format that swscale does not know.
+        `shrink` avoids aliasing if the result is smaller than the frame; `rough` is faster, with errors of a few grey
+        levels. Alpha is dropped. High dynamic range and wide gamut are converted to standard video
+        (`recycle.video.hdr`). Raises av.FFmpegError for a pixel format that swscale does not support.
         """
         name = frame.format.name
         colour = colour_of(
@@ -107,8 +107,8 @@ class RgbConverter:
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
         smaller = shrink and width * height < frame.width * frame.height
-        # swscale writes three planes in half of the time of packed pixels: the same values, but for its rough way, and
-        # for a rounding where there are fewer than ten lines (of colour).
+        # swscale writes planar RGB twice as fast as packed RGB. The values are the same, except for rounding in frames
+        # of fewer than ten chroma lines, and except in rough mode.
         planar = not (wide or rough) and name.startswith(_YUV)
         scaler = self._scalers.setdefault((width, height), VideoReformatter())
         rgb = scaler.reformat(
@@ -123,7 +123,7 @@ class RgbConverter:
             threads=self._threads,
         )
         pixels: Pixels = _packed(rgb) if planar else np.asarray(rgb.to_ndarray(), dtype=np.uint16 if wide else np.uint8)
-        if name.startswith(("gray", "ya")) and not colour.full_range:  # swscale takes all grey for full range
+        if name.startswith(("gray", "ya")) and not colour.full_range:  # swscale treats all grey as full range
             pixels = (_EXPAND_GREY_16 if wide else _EXPAND_GREY_8)[pixels]
         if transfer is not None:
             pixels = to_standard(pixels.astype(np.uint16, copy=False), transfer)
@@ -133,7 +133,7 @@ class RgbConverter:
 
 
 def _packed(frame: av.VideoFrame) -> Pixels:
-    """(H, W, 3) of a frame in gbrp."""
+    """RGB (H, W, 3) uint8 of a frame in the pixel format gbrp."""
     green, blue, red = (
         np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         for plane in frame.planes

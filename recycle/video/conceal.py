@@ -1,4 +1,4 @@
-"""Frames that are lost to damage, replaced by their nearest neighbours, so that a video never gets shorter."""
+"""Decodes video and replaces frames lost to damage with their nearest neighbours, which preserves the length."""
 
 import errno
 import heapq
@@ -12,19 +12,20 @@ from av.video.stream import VideoStream
 
 _MAX_READ_FAILURES = 16
 UNREACHABLE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
-"""The disk or the network failed, not the file: what is missing is not damage to be concealed."""
+"""Error numbers of a failed disk or network. They must be raised: the file is not damaged, so nothing is concealed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A frame as the decoder gave it, or one that stands for another that it could not give."""
+    """A decoded frame, or the neighbour that conceals a lost frame."""
 
     frame: av.VideoFrame
     pts: int | None
     """In units of the stream's time base; None if the file has none."""
     concealed: bool
+    """Whether `frame` is a neighbour of the lost frame."""
     interlaced: bool = False
-    """Whether it was interlaced before it was deinterlaced."""
+    """Whether `frame` is the deinterlaced version of an interlaced frame."""
 
 
 def decode(
@@ -35,14 +36,17 @@ def decode(
     damage: Callable[[], None],
     max_pixels: int,
 ) -> Iterator[Decoded]:
-    """Decode packet by packet: a damaged one costs its own frames, not the rest of the video.
+    """Decode packet by packet; a damaged packet loses its own frames but not the rest of the video.
 
-    Every packet promises a frame at its timestamp. One that is not kept near an error of the decoder or
-    demuxer is concealed by the nearest frame in time; without any error it was not meant to be shown (the
-    second field of a picture, a hidden reference frame). `step`: the usual distance of frames in units of the
-    stream's time base. `stream` decodes; it may be a decoder alone. `demux` gives the packets from where the file
-    was left, so that reading goes on after an error; `damage` is called once for each. A frame of more than
-    `max_pixels` counts as an error. Raises av.FFmpegError if the file cannot be reached any more.
+    Each packet is expected to give a frame at its timestamp. If the frame is missing near an error of the decoder or
+    demuxer, the nearest frame in time replaces it. If it is missing without an error, it was not meant to be shown
+    (the second field of a picture, a hidden reference frame).
+
+    `demux` returns the packets from the current position of the file, so that reading continues after an error.
+    `stream` is the stream or a separate decoder for it. `step` is the usual distance of frames in units of the
+    stream's time base. `damage` is called once for each error. A frame of more than `max_pixels` counts as an error.
+
+    Raises av.FFmpegError if the file has become unreachable (see UNREACHABLE).
     """
     promised = _Promises(step)
 
@@ -79,7 +83,7 @@ def _readable(
         try:
             for packet in demux():
                 failures = 0
-                if packet.size:  # without: the end of the stream, or an empty packet; decoding it would flush
+                if packet.size:  # an empty packet would flush the decoder
                     yield packet
             return
         except av.FFmpegError as error:
@@ -91,26 +95,29 @@ def _readable(
 
 
 class _Promises:
-    """Timestamps of packets whose frames are still to come."""
+    """Timestamps of packets whose frames have not been decoded yet, in units of the stream's time base."""
 
     def __init__(self, step: int) -> None:
         self._step = step
         self._open: list[int] = []
         self._latest = 0  # timestamp of the latest packet
-        self._error: int | None = None  # timestamps up to this one may be missing through damage
+        self._error: int | None = None  # timestamps up to this one may be missing because of damage
         self._last: Decoded | None = None
-        self._unkept = False  # frames were missing where nothing was damaged
+        self._unkept = False  # frames were missing although nothing was damaged
 
     def packet(self, packet: "Packet[VideoStream]") -> None:
+        """Record the timestamp of a packet, unless its frame is not meant to be shown."""
         if packet.pts is None or packet.is_discard or _is_hidden(packet):
             return
         self._latest = max(self._latest, packet.pts) if self._open else packet.pts
         heapq.heappush(self._open, packet.pts)
 
     def error(self, pts: int | None) -> None:
+        """Record an error at `pts`; None: at the latest packet."""
         self._error = max(self._latest, self._latest if pts is None else pts)
 
     def kept(self, frame: av.VideoFrame) -> Iterator[Decoded]:
+        """Yield a decoded frame, preceded by the concealed frames that are missing before it."""
         pts = frame.pts
         decoded = Decoded(frame, pts, concealed=False)
         if pts is not None:
@@ -124,7 +131,7 @@ class _Promises:
         self._last = decoded
 
     def rest(self) -> Iterator[Decoded]:
-        """What is still missing at the end, where decoders keep errors of the last frames to themselves."""
+        """Conceal the frames that are missing at the end; decoders do not report errors of the last frames."""
         if self._open and not self._unkept:
             self.error(None)
         yield from self._conceal(sorted(self._open), None)
@@ -143,5 +150,5 @@ class _Promises:
 
 
 def _is_hidden(packet: "Packet[VideoStream]") -> bool:
-    """Whether a VP8 frame only serves as reference (RFC 6386, section 9.1)."""
+    """Whether a VP8 frame is only a reference and is not shown (RFC 6386, section 9.1)."""
     return packet.stream.codec_context.name == "vp8" and not memoryview(packet)[0] & 0x10

@@ -1,4 +1,4 @@
-"""Opening of media files: one file at a time, and nothing that leads to another file or to the network."""
+"""Opens media files without letting FFmpeg access any other file or the network."""
 
 import re
 from pathlib import Path
@@ -29,17 +29,17 @@ _VIDEO = (
     "wsvqa wtv xmv yop yuv4mpegpipe"
 )
 _SOUND = "aac ac3 aiff amr ape au caf dts eac3 flac m4a mp3 oma tta w64 wav wv"
-"""They open, so that the error can say what the file holds."""
+"""Audio formats; they are opened so that the error can say what the file holds."""
 _PICTURES = "bmp dds dpx exr gif j2k jpeg jpegls jpegxl png psd qoi sgi tiff webp"
 DEMUXERS = frozenset([*_VIDEO.split(), *_SOUND.split(), *(f"{name}_pipe" for name in _PICTURES.split())])
-"""FFmpeg's names of the demuxers that open: each reads the one file that it is given.
+"""FFmpeg's names of the allowed demuxers: each reads only the file that it is given.
 
-Playlists (hls, concat, dash, sdp …), devices, and formats that read files beside their own are not among them.
+Playlists (hls, concat, dash, sdp …), devices, and formats that read further files are excluded.
 """
 
 _NO_PROTOCOL = "none"
 _ALIGNMENT = 64 * 16384
-"""Pixels by which decoders widen a picture in memory, at most."""
+"""Maximum number of pixels that decoders add to a picture in memory as padding."""
 _RAW_MJPEG = (".mjpeg", ".mjpg")
 _HEAD = 4096
 _LISTS = {
@@ -55,21 +55,21 @@ _LISTS = {
     "cue": rb"(?:REM .*\s+)*(?:TITLE|PERFORMER|FILE) +\"",
     "metalink": rb"\[(?:Reference|ffmpeg)\]|(?:RTSPtext|SMILtext)",
 }
-"""How playlists begin, behind a byte order mark and white space."""
+"""Playlist formats and the regular expressions of their beginnings, after a byte order mark and white space."""
 
 
 def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a media file for reading, with a demuxer of DEMUXERS and no access to any other file or host.
+    """Open a media file for reading, with a demuxer of DEMUXERS and without access to other files or hosts.
 
-    `hardware`: its video is decoded on the GPU. Pictures of more than `max_pixels` are not decoded.
-    Raises FootageError, in one line, if it is none.
+    `hardware` decodes its video on the GPU. Pictures of more than `max_pixels` are not decoded. Raises FootageError,
+    in one line, if the file cannot be read, is empty, or is not a video or audio file.
     """
     refuse_special(path)
     here = is_here(path)
     try:
         if path.stat().st_size == 0:
             raise FootageError(f"{path} is empty (0 bytes)")
-        # "file:" keeps FFmpeg from taking a colon in the name for a protocol
+        # without "file:", FFmpeg would take a name with a colon for a protocol
         file: Any = f"file:{path}" if here else path.open("rb")
         container: InputContainer = av.open(
             file,
@@ -87,7 +87,7 @@ def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_
     except av.error.InvalidDataError as error:
         reason = _playlist(path) or f"{path} is not a readable video file, or it is cut off at its header"
         raise FootageError(reason) from error
-    except av.error.ArgumentError as error:  # what FFmpeg says of a demuxer that is not allowed
+    except av.error.ArgumentError as error:  # FFmpeg raises it for a demuxer that is not allowed
         raise FootageError(_playlist(path) or _other_kind(path)) from error
     except (av.FFmpegError, OSError) as error:
         raise FootageError(f"cannot read {path}: {error.strerror or error}") from error
@@ -101,13 +101,13 @@ def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that VideoReader reads: the first that is no cover picture; of an AVIF, the one of most frames.
+    """The stream that VideoReader reads: the first that is not a cover picture.
 
-    Raises FootageError if there is none.
+    In an AVIF, it is the stream with the most frames. Raises FootageError if there is no video stream.
     """
     covers = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [s for s in container.streams.video if not s.disposition & covers and s.codec_context is not None]
-    if streams and is_avif(container):  # an animation begins with a still picture, a stream of its own
+    if streams and is_avif(container):  # an animation also has a stream with a still picture
         return max(streams, key=lambda stream: stream.frames)
     if streams:
         return streams[0]
@@ -116,18 +116,18 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def is_avif(container: Container) -> bool:
-    """Whether the file is an AV1 image: a still picture, an animation, or both."""
+    """Whether the file is an AVIF: a still picture, an animation, or both."""
     brands = container.metadata.get("major_brand", "") + container.metadata.get("compatible_brands", "")
     return any(brand in ("avif", "avis") for brand in re.findall("....", brands))
 
 
 def is_raw(container: Container) -> bool:
-    """Whether the file is a bare stream (such as .h264) without a container that would give it timestamps."""
+    """Whether the file is a bare stream (such as .h264), which has no container and thus no timestamps."""
     return bool(Flags(container.format.flags) & Flags.no_timestamps)
 
 
 def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    """Raise FootageError, in one line, for a picture of more than `max_pixels`."""
+    """Raise FootageError, in one line, if `width` × `height` is more than `max_pixels`."""
     if width * height > max_pixels:
         raise FootageError(
             f"{path} has pictures of {width}×{height}, more than {max_pixels:,} pixels; --max-pixels allows larger ones"
@@ -138,7 +138,7 @@ _IMAGE = "{} is a single image, not a video; give a video or a folder of numbere
 
 
 def _playlist(path: Path) -> str | None:
-    """The error for a file that begins as a playlist does; None for any other."""
+    """The error message for a playlist; None for any other file."""
     text = _head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
     for name, beginning in _LISTS.items():
         if re.match(beginning, text, re.IGNORECASE | re.DOTALL):
@@ -147,7 +147,7 @@ def _playlist(path: Path) -> str | None:
 
 
 def _other_kind(path: Path) -> str:
-    """The error for a file that FFmpeg knows and we do not open."""
+    """The error message for a file that FFmpeg supports but recycle does not."""
     if is_here(path) and cv2.haveImageReader(str(path)):
         return _IMAGE.format(path)
     if _is_text(_head(path)):

@@ -1,4 +1,4 @@
-"""Reading of video: every frame of a file, upright, as RGB, with its own timestamp."""
+"""Reads the frames of a video file: upright RGB with timestamps."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -36,36 +36,35 @@ from recycle.video.stated import frame_rate, frame_step, stream_info
 from recycle.video.turn import turn_of
 
 DECODER_BYTES = 1 << 30
-"""Bytes of the pictures that the threads of a decoder may work on at once."""
+"""Maximum number of bytes of the pictures that a decoder's threads process at once."""
 _BYTES_PER_PIXEL = 3
-"""Of decoded pictures: 1.5 for 8-bit 4:2:0, 3 for 10-bit, up to 8."""
+"""Bytes per pixel of a decoded picture: 1.5 for 8-bit 4:2:0, 3 for 10-bit 4:2:0, at most 8."""
 
 
 class VideoReader(Source):
-    """The first real video stream of one file (never a cover picture), frame by frame.
+    """Reads the first video stream of a file that is not a cover picture, frame by frame.
 
-    Reading decodes from the start, each time; only the frames within the decoder are held in memory. Frames
-    that are lost to damage are concealed (`recycle.video.conceal`). Frames come upright (rotation and
-    mirroring of the display matrix applied), deinterlaced, converted to RGB from whatever the source has, and
-    all of the size of the first: later frames of another size are resized.
+    Every reading decodes the file again; only the frames in the decoder are held in memory. Frames are upright
+    (rotation and mirroring of the display matrix are applied), deinterlaced and converted to RGB. Frames lost to damage
+    are concealed (`recycle.video.conceal`). All frames have the size of the first; others are resized to it.
     """
 
     kind = "video file"
 
     def __init__(self, path: Path, reading: Reading = USUAL) -> None:
-        """Open `path`. If frames have the alpha channel beside them, the processor decodes.
+        """Open `path`. A video whose alpha channel is wanted is decoded on the CPU.
 
-        Raises FootageError, in one line, for a file that is missing, empty, no video, yields no frame, or has pictures
-        of more than `max_pixels`.
+        Raises FootageError, in one line, if the file is missing or empty, is not a video, has no decodable frame, or
+        has pictures of more than `reading.max_pixels`.
         """
         super().__init__(path, reading)
-        self._give_alpha = False  # while the first frame is looked at
+        self._give_alpha = False  # until the first frame has shown whether there is alpha
         self._container: InputContainer | None = None
         with self.watched():
             self._look()
 
     def _look(self) -> None:
-        """Find out all that opening the file and decoding its first frame tells."""
+        """Determine all properties that need only the header and the first frame."""
         path, reading = self.path, self.reading
         with open_container(path, max_pixels=reading.max_pixels) as container:
             stream = video_stream(container, path)
@@ -85,7 +84,7 @@ class VideoReader(Source):
 
     @classmethod
     def takes(cls, path: Path) -> bool:
-        """Anything: opening it tells whether it is a video."""
+        """Always True; the constructor raises FootageError if `path` is not a video."""
         return True
 
     def companions(self) -> Companions:
@@ -138,7 +137,7 @@ class VideoReader(Source):
         self.info = stream_info(self.path, container, stream, width, height, aspect, frame.rotation, first=first.pts)
 
     def _space_evenly(self, first: Decoded) -> None:
-        """Frames of a raw stream last two units each."""
+        """Space the frames of a raw stream evenly, two units of the time base each."""
         self._origin, self._unit = first.pts, Fraction(self._step, 2)
         self._step = 2
         rate = self.reading.fps or self.info.average_rate or ASSUMED_RATE
@@ -152,11 +151,10 @@ class VideoReader(Source):
     def read(
         self, *, start: int | None = None, end: int | None = None, entry: int | None = None
     ) -> Generator[LazyFrame]:
-        """See `Source.read`. A frame whose pixels are not asked for is decoded and not converted, which is several
-        times as fast.
+        """See `Source.read`. Frames are converted to RGB only on request; decoding alone is several times as fast.
 
-        Decoding begins at the key frame `entry` (see `Index.entry`), and what is damaged before `start` is then
-        not counted; None: at the first frame. Raises av.FFmpegError if the file cannot be reached any more.
+        Decoding begins at the key frame `entry` (see `Index.entry`), or at the first frame if `entry` is None. With
+        `entry`, damage before `start` is not counted. Raises av.FFmpegError if the file has become unreachable.
         """
         self.close()
         self.damaged = self.concealed = self.repaired = self.deinterlaced = 0
@@ -196,11 +194,11 @@ class VideoReader(Source):
             container.close()
 
     def _stamp(self, pts: int | None) -> int | None:
-        """Of a frame of a raw stream, in halves of a frame (some last one and a half), from the first frame on."""
+        """Timestamp of a raw stream's frame, in half frames since the first one; some frames last one and a half."""
         return None if pts is None or self._origin is None else round((pts - self._origin) / self._unit)
 
     def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None, rough: bool) -> Pixels:
-        """Of an upright picture, for LazyFrame."""
+        """Upright pixels of a frame, for LazyFrame."""
         upright = size or (self.info.width, self.info.height)
         width, height = upright[::-1] if self._turn.transpose else upright
         try:
@@ -210,7 +208,7 @@ class VideoReader(Source):
         return self._turn.apply(pixels)
 
     def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
-        """For LazyFrame."""
+        """Alpha and captions of a frame, for LazyFrame."""
         text = captions.of(decoded)
         self.captions_later |= text is not None and not self.captions
         if not self._give_alpha:
@@ -222,14 +220,14 @@ class VideoReader(Source):
         return Beside(self._turn.apply(alpha[..., None])[..., 0], text)
 
     def _first_with_alpha(self, decoder: VideoCodecContext) -> av.VideoFrame | None:
-        """The first frame as a decoder that shows alpha gives it; None if it has none."""
+        """The first frame with its alpha; None if it has no alpha."""
         with open_container(self.path) as container:
             stream = video_stream(container, self.path)
             packet = next((packet for packet in demux(container, stream) if packet.size), None)
             return None if packet is None else first_with_alpha(decoder, packet)
 
     def _open_at(self, entry: int | None) -> InputContainer:
-        """The file, open at the key frame `entry`, or at an earlier one; None: at its beginning."""
+        """Open the file at the key frame `entry` or an earlier one; at the start if it is None or cannot be reached."""
         container = open_container(self.path, hardware=self.hardware, max_pixels=self.reading.max_pixels)
         if entry is None:
             return container
@@ -264,7 +262,7 @@ class VideoReader(Source):
         return decode(packets, decoder or stream, step=step, damage=damage, max_pixels=self.reading.max_pixels)
 
     def close(self) -> None:
-        """Close the file if an iteration left it open."""
+        """Close the file if an iteration did not finish."""
         if self._container is not None:
             self._container.close()
             self._container = None

@@ -1,4 +1,4 @@
-"""Interlaced frames become progressive ones: as many, at the same times."""
+"""Converts interlaced frames to progressive ones without changing their number or timestamps."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ from recycle.video.conceal import Decoded
 
 
 def deinterlace(frames: Iterator[Decoded], time_base: Fraction) -> Iterator[Decoded]:
-    """Replace each frame that is flagged as interlaced by what FFmpeg's bwdif makes of it; pass on all others.
+    """Filter each frame that is flagged as interlaced with FFmpeg's bwdif; pass on all others unchanged.
 
-    The result for a frame depends on it and its two neighbours alone, so that it is the same wherever reading began.
-    Progressive frames never see the filter: they cost nothing and are not delayed.
+    The result for a frame depends only on the frame and its two neighbours, so it is the same wherever reading began.
+    Progressive frames do not go through the filter, so they cost no time and are not delayed. `time_base` is that of
+    the timestamps, in seconds per unit.
     """
     before: Decoded | None = None
     run: _Run | None = None
@@ -36,18 +37,18 @@ def deinterlace(frames: Iterator[Decoded], time_base: Fraction) -> Iterator[Deco
 
 
 class _Run:
-    """Consecutive interlaced frames of one size and pixel format, on their way through the filter."""
+    """Filters consecutive interlaced frames of one size and pixel format."""
 
     def __init__(self, first: Decoded, before: Decoded | None, time_base: Fraction) -> None:
-        """`before`: the frame before `first`, which is yet to be added."""
+        """`before` is the frame before `first`; the caller adds `first` itself."""
         frame = first.frame
         self._kind = _kind(first)
         self._graph = Graph()
         source = self._graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=time_base
         )
-        # All, not only those with the flag: progressive neighbours prepare the filter, which would else treat the first
-        # frame after them as the first of a video.
+        # deint=all: a progressive frame before the run also goes in as context. Otherwise the filter would treat the
+        # next frame as the first of a video.
         bwdif = self._graph.add("bwdif", "mode=send_frame:deint=all")
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink"))
         self._graph.configure()
@@ -58,26 +59,26 @@ class _Run:
             self._push(before.frame)
 
     def takes(self, decoded: Decoded) -> bool:
-        """Whether a frame has the size and format of this run."""
+        """Whether a frame has the size and pixel format of this run."""
         return _kind(decoded) == self._kind
 
     def add(self, decoded: Decoded) -> Iterator[Decoded]:
-        """Take the next frame; gives those that are finished."""
+        """Add the next frame and yield the finished ones."""
         self._waiting.append(decoded)
         self._push(decoded.frame)
         yield from self._pull()
 
     def finish(self, after: Decoded | None) -> Iterator[Decoded]:
-        """Give the rest of the run; `after`: the frame behind it."""
+        """Yield the remaining frames of the run; `after` is the frame that follows it."""
         if after is not None and self.takes(after):
             self._push(after.frame)
         else:
             self._graph.push(None)
         yield from self._pull()
-        yield from (decoded for decoded in self._waiting if decoded is not None)  # should the filter hold one back
+        yield from (decoded for decoded in self._waiting if decoded is not None)  # in case the filter withholds a frame
 
     def _push(self, frame: av.VideoFrame) -> None:
-        """Every frame goes in under its own number, because its timestamp may be missing."""
+        """Push a frame with a running number as timestamp, because its own may be missing."""
         pts, frame.pts = frame.pts, self._number
         self._graph.push(frame)
         frame.pts = pts

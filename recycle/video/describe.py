@@ -1,11 +1,11 @@
-"""`recycle probe` in words."""
+"""Formats the facts of `recycle probe` as text."""
 
 from recycle.safe_text import printable
 from recycle.video.probe import StreamFacts, VideoInfo
 
 
 def describe(info: VideoInfo) -> str:
-    """A few aligned lines on a video file, for a person to read."""
+    """Format the facts about a source as a few aligned lines, without a final line break."""
     duration = "unknown" if info.duration_seconds is None else f"{info.duration_seconds:.2f} s"
     rate = "unknown" if info.rate is None else f"{info.rate:.3f}".rstrip("0").rstrip(".") + " frames/s"
     rate += {None: "", "stated": " (stated by the stream)", "assumed": " (assumed)"}[info.rate_is]

@@ -1,4 +1,4 @@
-"""Writing of video: RGB frames in, a stream that plays everywhere out."""
+"""Encodes RGB frames to a widely playable video stream."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -31,17 +31,18 @@ DEFAULTS = EncodeSettings()
 _AUDIO_BLOCK = 1024
 _UNSPECIFIED = 2
 _LEFT = {"h264", "hevc"}
-"""Codecs whose players take a chroma sample to lie on the left one of its two columns (ITU-T H.264, E.2.1)."""
+"""Codecs with left chroma siting by default: a chroma sample is on the left of its two columns (ITU-T H.264, E.2.1)."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What all frames of a video share."""
+    """Properties that all frames of a video share."""
 
     width: int
     height: int
+    """Size in pixels."""
     rate: Fraction
-    """Frames per second, about."""
+    """Approximate frames per second."""
     time_base: Fraction
     """Seconds per unit of the timestamps."""
     sample_aspect_ratio: Fraction = Fraction(1)
@@ -49,25 +50,26 @@ class Picture:
 
     @classmethod
     def of(cls, info: StreamInfo) -> Self:
-        """That of a source; an unknown rate becomes 25, which only players' guesses depend on."""
+        """The properties of a source. An unknown rate becomes 25; only estimates of players depend on it."""
         rate = info.average_rate or Fraction(25)
         return cls(info.width, info.height, rate, info.time_base, info.sample_aspect_ratio)
 
 
 class VideoEncoder:
-    """The video stream of an already open output container: RGB frames in, packets muxed.
+    """Encodes RGB frames and muxes the packets into an open output container.
 
-    Pixels are converted to BT.709, limited range, and tagged so (RGB formats: full range). Where the pixel
-    format has fewer chroma samples, a frame of odd width or height is padded by repeating its last column or
-    row; `padding` tells by how much. Timestamps are kept exactly by every container that can express them:
-    open an mp4 with `mp4_options`, else its default movie timescale of 1 ms rounds a start that is not 0. mp4
-    and Matroska cannot hold frames before time 0: shift all streams of such a source first.
+    Pixels are converted to BT.709, limited range, and tagged accordingly (RGB formats: full range). If the pixel format
+    subsamples chroma, a frame of odd width or height is padded by repeating its last column or row (see `padding`).
+
+    Timestamps are exact in every container that can represent them. Open an mp4 with `mp4_options`; otherwise its
+    default movie timescale of 1 ms rounds a nonzero start. mp4 and Matroska cannot store frames before time 0: shift
+    all streams of such a source first.
     """
 
     def __init__(self, container: OutputContainer, choice: Choice, picture: Picture) -> None:
         self.picture = picture
         self.padding = padding(choice, picture.width, picture.height)
-        """Columns added at the right and rows added at the bottom."""
+        """Numbers of columns added at the right and of rows added at the bottom."""
         self._container = container
         self.choice = choice
         self._last_pts: int | None = None
@@ -92,13 +94,13 @@ class VideoEncoder:
         self.stream = stream
 
     def write(self, pixels: Pixels, pts: int, beside: Beside = NOTHING) -> None:
-        """Encode one frame: uint8 or uint16 RGB (H, W, 3), shown at `pts` in units of the time base.
+        """Encode one frame: uint8 or uint16 full-range RGB (H, W, 3), shown at `pts` in units of the time base.
 
-        `beside` holds its alpha, which is written if the choice keeps alpha, and its closed captions, which are
-        written if the encoder can. Frames of another size than the picture's are stretched to it, by bicubic
-        interpolation. Raises ValueError for a wrong shape or dtype, one that is not that of the first frame, and a
-        `pts` that is not above the previous one; av.FFmpegError when the container cannot be written (see
-        `output_errors`).
+        `beside` holds the frame's alpha, which is written if the choice has alpha, and its closed captions, which are
+        written if the encoder supports them. A frame that does not have the picture's size is resized to it by bicubic
+        interpolation. Raises ValueError for a wrong shape or dtype, for a shape or dtype that differs from the first
+        frame's, and for a `pts` that does not exceed the previous one. Raises av.FFmpegError if the container cannot be
+        written (see `output_errors`).
         """
         kind = (pixels.shape, pixels.dtype)
         self._kind = self._kind or kind
@@ -130,7 +132,7 @@ class VideoEncoder:
         self._container.mux(packets)
 
     def _source(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
-        """The frame before it is converted; at the picture's size if it has alpha or lacks a column or row."""
+        """The unconverted frame; resized to the picture and padded if it has alpha or needs padding."""
         wide = pixels.dtype != np.uint8
         frame = av.VideoFrame.from_ndarray(
             cast(Any, np.ascontiguousarray(pixels)), format="rgb48le" if wide else "rgb24"
@@ -149,7 +151,7 @@ class VideoEncoder:
         return av.VideoFrame.from_ndarray(cast(Any, samples), format=frame.format.name if alpha is None else with_alpha)
 
     def _carrying(self, frame: av.VideoFrame, captions: av.VideoFrame) -> av.VideoFrame:
-        """The frame with the side data of `captions`: PyAV attaches none, but a frame that is resized keeps its own."""
+        """Copy the frame into a resized `captions`: PyAV cannot attach side data, but a resized frame keeps its own."""
         carrier = self._carrier.reformat(
             captions,
             width=frame.width,
@@ -160,22 +162,23 @@ class VideoEncoder:
         for plane, own in zip(carrier.planes, frame.planes, strict=True):
             plane.update(memoryview(own))  # type: ignore[arg-type]
         carrier.colorspace, carrier.color_range = frame.colorspace, frame.color_range
-        carrier.pict_type = PictureType.NONE  # the encoder chooses
+        carrier.pict_type = PictureType.NONE  # leaves the choice to the encoder
         return carrier
 
     def close(self) -> None:
-        """Encode what the encoder still holds. The container stays open. Raises av.FFmpegError."""
+        """Flush the encoder; the container stays open. Raises av.FFmpegError if the container cannot be written."""
         packets = self.stream.encode(None)
         if self.choice.encoder.name == "libx265" and self._written < X265_FRAMES:
-            for packet in packets:  # too few to be reordered
+            for packet in packets:  # their dts are invalid (see X265_FRAMES); so few are not reordered
                 packet.dts = packet.pts
         self._container.mux(packets)
 
 
 class _Sited:
-    """Marks RGB frames so that swscale puts chroma samples on the left column.
+    """Tags RGB frames with left chroma siting for swscale.
 
-    Unmarked, it puts them between two columns, and colours are shown half a pixel beside their place.
+    Without the tag, swscale centres chroma samples between two columns, and players show colours shifted by half a
+    pixel.
     """
 
     def __init__(self) -> None:
@@ -195,7 +198,7 @@ class _Sited:
 
 
 def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
-    """Columns and rows that an odd size lacks for the chroma samples of the pixel format."""
+    """Numbers of columns and rows (0 or 1) that an odd size needs for the subsampled chroma of the pixel format."""
     chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
     if chroma is None:
         return (0, 0)
@@ -203,10 +206,10 @@ def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
 
 
 def mp4_options(time_base: Fraction) -> dict[str, str]:
-    """Options of an mp4 whose timestamps, in `time_base`, survive exactly, starts other than 0 too.
+    """Container options of an mp4 that stores timestamps in `time_base` exactly, including a nonzero start.
 
-    The start of a track is stored in units of the movie's timescale, 1/1000 s by default; this makes it as
-    fine as the track's own, which FFmpeg doubles until it is at least 10 000.
+    An mp4 stores the start of a track in units of the movie's timescale, by default 1/1000 s. The options set it to the
+    track's timescale, which FFmpeg doubles until it is at least 10 000.
     """
     timescale = min(mp4_timescale(time_base.denominator), 2**31 - 1)
     return {"movflags": "+faststart", "movie_timescale": str(timescale)}
@@ -214,7 +217,7 @@ def mp4_options(time_base: Fraction) -> dict[str, str]:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn failures of writing `path` (disk full, folder not writable, …) into an OutputError of one line."""
+    """Convert errors of writing `path` (disk full, folder not writable, …) to a one-line OutputError."""
     try:
         yield
     except (av.FFmpegError, OSError) as error:
@@ -230,11 +233,14 @@ def write_video(
     audio: NDArray[np.float32] | None = None,
     audio_rate: int = 48000,
 ) -> None:
-    """Write frames (uint8 RGB, (H, W, 3), all of one size) as a constant-rate video, atomically.
+    """Write frames (uint8 RGB (H, W, 3), all of one size) as a video of constant rate, atomically.
 
-    `audio` is (samples, channels) float32 in [-1, 1] with 1 or 2 channels and becomes AAC. Odd sizes are
-    padded by one column or row (see VideoEncoder). Frames are consumed one by one: memory stays constant.
-    Raises OutputError if the file cannot be written or there is no frame, ValueError for frames that differ.
+    `fps` is the rate in frames per second. `audio` is float32 (samples, channels) in [-1, 1] with 1 or 2 channels at
+    `audio_rate` Hz; it is encoded as AAC. Odd sizes are padded by one column or row (see VideoEncoder). Frames are
+    consumed one by one, so memory use is constant.
+
+    Raises OutputError if the file cannot be written or there are no frames, ConfigError if the encoder rejects
+    `settings`, and ValueError for frames that differ in shape and for audio of another shape.
     """
     fps = Fraction(fps)
     with output_errors(path), atomic_path(path) as temporary:
@@ -264,7 +270,7 @@ def write_video(
 
 
 def _encode_audio(container: OutputContainer, samples: NDArray[np.float32], rate: int) -> Iterator[Fraction]:
-    """Add an AAC stream at once; then encode block by block, giving the seconds written after each."""
+    """Add an AAC stream now; the returned iterator encodes one block per step and yields the seconds written."""
     if samples.ndim != 2 or samples.shape[1] not in (1, 2):
         raise ValueError(f"expected audio of shape (samples, 1 or 2), got {samples.shape}")
     layout = "mono" if samples.shape[1] == 1 else "stereo"

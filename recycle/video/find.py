@@ -1,4 +1,4 @@
-"""Finds the footage in folders, and tells what in them is left out and why."""
+"""Finds footage in folders and reports what is left out and why."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ VIDEO_SUFFIXES = frozenset(
     | {".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv"}
     | {".qt", ".rm", ".rmvb", ".tod", ".trp", ".ts", ".vob", ".webm", ".wmv", ".wtv", ".y4m"}
 )
-"""Names of files that are taken for videos whatever they hold. Other files are told by their content."""
+"""Suffixes of files that count as videos regardless of their content. Other files are recognised by their content."""
 
 UNFINISHED = frozenset(
     {".aria2", ".crdownload", ".download", ".filepart", ".opdownload", ".part", ".partial", ".temp", ".tmp"}
 )
-"""Names that programs give to files which they are still writing."""
+"""Suffixes that programs give to unfinished files."""
 
 HIDDEN = "hidden name"
 INCOMPLETE = "a file that is still being written, by its name"
@@ -33,32 +33,33 @@ THUMBNAIL = "an image with the name of a video"
 SECOND_NAME = "a second name of a file that is taken"
 BESIDE = "not one of the folder's numbered images"
 _SHOWN = 5
-"""Names of what is left out that a line holds."""
+"""Maximum number of names in one line about what is left out."""
 
 
 @dataclass
 class Found:
-    """What a search for footage found."""
+    """The result of a search for footage."""
 
     sources: list[Path] = field(default_factory=list)
     """Videos and folders of numbered images, in natural order within each input."""
     left_out: dict[Path, str] = field(default_factory=dict)
-    """What is not taken, with the reason in a few words."""
+    """Skipped files, folders and links, with a short reason."""
     failed: dict[Path, str] = field(default_factory=dict)
-    """What cannot be read, with the reason."""
+    """Unreadable files and folders, with the reason."""
     mixed: list[Path] = field(default_factory=list)
-    """Folders of which both the numbered images and the videos beside them are taken."""
+    """Folders whose numbered images and videos are both taken."""
 
 
 def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Found:
-    """The videos and folders of numbered images among `inputs`, and what else was there.
+    """Find the videos and folders of numbered images in `inputs`; record everything else.
 
-    A file is taken whatever its name. A folder is searched with its subfolders, but for `without`. Files are
-    recognised by their names (VIDEO_SUFFIXES) or by their content; a folder that holds numbered images is a source
-    too. Hidden names, other files and links to folders are left out; links to files are taken. What cannot be read is
-    in `failed` and stops nothing.
+    An input that is a file is taken regardless of its name. An input that is a folder is searched with its subfolders,
+    except `without`. Files in it are recognised by their suffix (VIDEO_SUFFIXES) or by their content; a folder that
+    holds numbered images is also a source. Hidden names, other files and links to folders are left out; links to files
+    are taken. Unreadable files and subfolders are recorded in `failed` and do not stop the search.
 
-    Raises FootageError for an input that does not exist, cannot be read, is no file and no folder, or holds nothing.
+    Raises FootageError for an input that does not exist, cannot be read, is neither a file nor a folder, or contains no
+    footage.
     """
     found = Found()
     sources: dict[Path, Path] = {}
@@ -81,15 +82,16 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Foun
 
 
 def find_sources(inputs: Sequence[Path]) -> list[Path]:
-    """`find_footage`, for callers that need the sources alone."""
+    """The sources that `find_footage` finds; raises the same errors."""
     return find_footage(inputs).sources
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The numbered images that make a folder one video, in numeric order; everything asks this.
+    """The numbered images that form the video of a folder, in numeric order.
 
-    Raises FootageError, in one line, if it cannot be read or is no such folder: if it holds none, if each is an
-    animation of its own, if they have the names of the videos beside them, or if one alone lies beside videos.
+    This is the only definition of a folder of numbered images. Raises FootageError, in one line, if the folder cannot
+    be read, holds no numbered images, or if these are not frames: each is an animation, they have the names of videos
+    in the folder, or there is a single one beside videos.
     """
     found = Found()
     try:
@@ -110,12 +112,12 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def beside_images(folder: Path) -> list[str]:
-    """What a folder of numbered images holds beside them, as `left_out_lines`."""
+    """Everything else in a folder of numbered images, as `left_out_lines`; empty if the folder cannot be read."""
     try:
         found = find_footage([folder])
         images = numbered_images(folder)
     except (FootageError, OSError):
-        return []  # whoever reads it says what is wrong
+        return []  # the error is raised when the images are read
     rest = dict.fromkeys(found.sources, BESIDE) | found.left_out | found.failed
     for path in (folder, *images):
         rest.pop(path, None)
@@ -123,12 +125,12 @@ def beside_images(folder: Path) -> list[str]:
 
 
 def mixed_lines(names: Iterable[str]) -> list[str]:
-    """One line for each folder whose images and videos are both taken."""
+    """One message for each folder whose images and videos are both taken."""
     return [f"{name}: its numbered images are taken as one video, and the videos beside them too" for name in names]
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
-    """One line for each reason, from names and their reasons: some names, and how many more there are."""
+    """One message for each reason in `left_out` (name → reason), with up to _SHOWN names and the number of others."""
     groups: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         groups.setdefault(reason, []).append(name)
@@ -143,13 +145,13 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
 
 
 def relative_names(paths: Mapping[Path, str], folder: Path) -> dict[str, str]:
-    """`paths` as plain names relative to `folder`, in natural order."""
+    """`paths` with names relative to `folder` (as `recycle.names.plain`) as keys, in natural order."""
     names = {plain(path.relative_to(folder).as_posix()): reason for path, reason in paths.items()}
     return dict(sorted(names.items(), key=lambda item: natural_key(item[0])))
 
 
 def _entry(path: Path) -> Path:
-    """The same for all ways to write one path; links remain different from what they lead to."""
+    """Normalise a path so that all spellings of it are equal; a link stays different from its target."""
     if not is_here(path):
         return path
     return path.parent.resolve() / path.name if path.name not in ("", "..") else path.resolve()
@@ -170,7 +172,7 @@ def _nothing_in(folder: Path, found: Found) -> str:
 
 
 def _search(top: Path, found: Found, without: Path | None) -> list[Path]:
-    """The sources in `top` and below; what else is there is added to `found`."""
+    """The sources in `top` and its subfolders; everything else is added to `found`."""
     barred = None if without is None else without.resolve()
     sources: list[Path] = []
     left = [top]
@@ -218,7 +220,7 @@ def _of_folder(here: Path, files: list[Path], found: Found) -> Iterator[Path]:
 
 
 def _why_no_video(numbered: frozenset[Path], videos: list[Path]) -> str:
-    """Why numbered images are no video, because of the videos beside them; '' if they are one, or there are none."""
+    """Why `numbered` images are not a video, given the `videos` beside them; '' if they are, or there are none."""
     stems = {path.stem for path in videos}
     if videos and numbered and all(path.stem in stems for path in numbered):
         return THUMBNAIL
@@ -226,12 +228,12 @@ def _why_no_video(numbered: frozenset[Path], videos: list[Path]) -> str:
 
 
 def _numbered(here: Path, files: list[Path]) -> frozenset[Path]:
-    """The numbered images of a folder, where these are a video; none where each is an animation of its own."""
+    """The numbered images of a folder; empty if each of them is an animation."""
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in files):
         return frozenset()
     try:
         return _unless_animations(here, numbered_images(here))
-    except OSError:  # reading them will tell
+    except OSError:  # the error is reported when they are read
         return frozenset(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
@@ -247,7 +249,7 @@ def _is_animated(path: Path) -> bool:
 
 
 def _is_video(path: Path, found: Found) -> bool:
-    """Whether a file is a video; what it is instead, or why it cannot be read, is added to `found`."""
+    """Whether a file is a video; if not, or if it cannot be read, the reason is added to `found`."""
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES or added_kind(path):
         return True
@@ -260,7 +262,7 @@ def _is_video(path: Path, found: Found) -> bool:
         what = GONE
     except Exception as error:
         if is_here(path) and not isinstance(error, OSError):
-            raise  # else a remote file system's own kind
+            raise  # remote file systems raise their own exceptions
         found.failed[path] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         return False
     if what is not None:

@@ -1,4 +1,4 @@
-"""Whether a source is the one that it was: its fingerprint, the time of its last change, all of its bytes."""
+"""Detects whether a source has changed: by fingerprint, modification time, or full content."""
 
 import hashlib
 from pathlib import Path
@@ -12,9 +12,10 @@ _CHUNK = 1 << 20
 
 
 def fingerprint(source: Path) -> str:
-    """SHA-256 (64 hex digits) of a source: size, head, middle and tail of a file; the list of a folder.
+    """SHA-256 (64 hex digits) that identifies a source without reading all of it.
 
-    Raises FootageError if the source cannot be read.
+    It covers the size and the first, middle and last MiB of a file, or the names, sizes and modification times of a
+    folder's numbered images. Raises FootageError if the source cannot be read.
     """
     refuse_special(source)
     digest = hashlib.sha256()
@@ -36,9 +37,10 @@ def fingerprint(source: Path) -> str:
 
 
 def modified(source: Path) -> int:
-    """Time of the last change of a file on this machine, in nanoseconds; 0 for all else.
+    """Modification time of a local file in nanoseconds; 0 for folders and remote files.
 
-    The fingerprint of a folder of images holds the times of the images. Raises FootageError if the source is gone.
+    A folder of images needs none, because its fingerprint contains the times of the images. Raises FootageError if the
+    file does not exist.
     """
     if not is_here(source) or source.is_dir():
         return 0
@@ -49,7 +51,7 @@ def modified(source: Path) -> int:
 
 
 def content(source: Path) -> str:
-    """SHA-256 (64 hex digits) of every byte of a file, or of the names and bytes of a folder of images.
+    """SHA-256 (64 hex digits) of all bytes of a file, or of the names and bytes of a folder's numbered images.
 
     Raises FootageError if the source cannot be read.
     """
@@ -69,10 +71,11 @@ def content(source: Path) -> str:
 
 
 def is_unchanged(source: Path, recorded_time: int, recorded_content: str) -> bool:
-    """Whether a source, whose fingerprint is as it was, is as it was in the parts that the fingerprint does not read.
+    """Whether a source with an unchanged fingerprint is unchanged as a whole.
 
-    The whole is only read if its time differs from the recorded one. A source without a recorded time counts as
-    unchanged. Raises FootageError if the source cannot be read.
+    The source is read in full only if its modification time differs from `recorded_time` (nanoseconds); its `content`
+    must then equal `recorded_content`. A source without a recorded time (0) counts as unchanged. Raises FootageError if
+    the source cannot be read.
     """
     if not recorded_time or modified(source) == recorded_time:
         return True

@@ -1,17 +1,17 @@
-"""Optical flow between two frames, and carrying a frame along it."""
+"""Computes optical flow between two frames and warps a frame with it."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Flow = NDArray[np.float32]
-"""(H, W, 2): by how many pixels, x and y, each pixel moves."""
+"""(H, W, 2): displacement (x, y) of each pixel, in pixels."""
 
 
 def optical_flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
-    """Dense flow from one frame (H, W, 3) uint8 RGB to another, each side at least 12 pixels.
+    """Dense optical flow from `before` to `after`, uint8 RGB (H, W, 3) with at least 12 pixels per side.
 
-    cv2.DISOpticalFlow (Kroeger et al., ECCV 2016) on grey levels.
+    Computed by cv2.DISOpticalFlow (Kroeger et al., ECCV 2016) on grey levels.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     first, second = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
@@ -19,12 +19,12 @@ def optical_flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
 
 
 def ends(flow: Flow) -> NDArray[np.float32]:
-    """(H, W, 2): where each pixel, x and y, is after the flow."""
+    """Position (x, y) of each pixel after the flow, (H, W, 2) in pixels."""
     height, width = flow.shape[:2]
     return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32) + flow
 
 
 def sample(values: NDArray[np.float32], places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values (H, W, C) at places (H, W, 2), bilinearly; beyond the border, those of the border."""
+    """Sample `values` (H, W, C) at `places` (H, W, 2; x, y in pixels) bilinearly; the border is replicated outwards."""
     sampled = cv2.remap(values, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(sampled, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""One frame, the facts about the frames of a source, and timestamps that only ever grow."""
+"""Frames, the properties of a stream of frames, and a clock of strictly increasing timestamps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 ASSUMED_RATE = Fraction(25)
 """Frames per second of a source that states no rate and has no timestamps."""
 Pixels = NDArray[np.unsignedinteger[Any]]
-"""Pictures of uint8, or of uint16 where 10 bits are to be kept."""
+"""Pictures of uint8, or of uint16 (full range) to preserve more than 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """What belongs to a frame and no network sees."""
+    """Data that accompanies a frame and is not passed to a network."""
 
     alpha: Pixels | None = None
-    """(H, W) opacity at the size of the reader's frames, of the dtype of their pixels; None: not asked for."""
+    """Opacity (H, W) at the size of the source's frames, with the dtype of their pixels; None if not requested."""
     captions: av.VideoFrame | None = None
-    """A tiny picture that carries closed captions as its side data; None: the frame has none."""
+    """A tiny frame whose side data are the closed captions; None if there are none."""
 
 
 NOTHING = Beside()
@@ -32,16 +32,16 @@ NOTHING = Beside()
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One upright picture and the moment it is shown."""
+    """An upright picture and its presentation time."""
 
     pixels: Pixels
-    """(H, W, 3) RGB, uint8 or uint16; the rotation and flips that the source asks for are applied."""
+    """RGB (H, W, 3), uint8 or uint16 over the full range; rotation and flips of the source are applied."""
     pts: int
-    """Presentation timestamp in units of `time_base`: the source's own value where it is usable."""
+    """Presentation timestamp in units of `time_base`; the source's own value if that is usable."""
     time_base: Fraction
     """Seconds per unit."""
     concealed: bool = False
-    """The source's own frame is lost: this is its nearest neighbour."""
+    """Whether the source's own frame is lost and this is its nearest neighbour."""
     beside: Beside = NOTHING
 
     @property
@@ -52,20 +52,20 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class LazyFrame:
-    """A decoded picture whose pixels are made when they are asked for, at the size that is asked for."""
+    """A decoded picture that is converted to RGB only on request, at the requested size."""
 
     convert: Callable[[tuple[int, int] | None, bool], Pixels]
-    """What `pixels` calls."""
+    """Implements `pixels`: takes `size` and `rough`."""
     pts: int
-    """As of Frame."""
+    """As in Frame."""
     time_base: Fraction
     concealed: bool = False
     beside: Callable[[], Beside] = lambda: NOTHING
-    """Makes what belongs to the frame beside its pixels."""
+    """Returns the data that accompanies the frame."""
 
     @classmethod
     def of(cls, pixels: Pixels, pts: int, time_base: Fraction) -> Self:
-        """A picture that is there already, (H, W, 3) RGB: such as one that was drawn or received."""
+        """Wrap existing pixels, RGB (H, W, 3), such as a drawn or received picture."""
         return cls(partial(sized, pixels), pts, time_base)
 
     @property
@@ -74,20 +74,20 @@ class LazyFrame:
         return self.pts * self.time_base
 
     def pixels(self, size: tuple[int, int] | None = None, *, rough: bool = False) -> Pixels:
-        """Upright RGB (height, width, 3) at `size` (width, height), or that of the reader.
+        """Upright RGB (height, width, 3) at `size` (width, height), by default the size of the source's frames.
 
-        Smaller ones are without aliasing. `rough`: sooner, and a few grey levels off. Raises FootageError for a pixel
+        Shrinking avoids aliasing. `rough` is faster, with errors of a few grey levels. Raises FootageError for a pixel
         format that cannot be converted.
         """
         return self.convert(size, rough)
 
     def develop(self, size: tuple[int, int] | None = None) -> Frame:
-        """The frame with its pixels, at `size` (width, height) or that of the reader."""
+        """Convert to a Frame at `size` (width, height), by default that of the source's frames; see `pixels`."""
         return Frame(self.pixels(size), self.pts, self.time_base, self.concealed, self.beside())
 
 
 def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
-    """RGB at `size` (width, height), without aliasing; None: as it is. `rough` makes no difference."""
+    """Resize RGB pixels to `size` (width, height) without aliasing; None keeps the size. `rough` is ignored."""
     if size is None or size == (pixels.shape[1], pixels.shape[0]):
         return pixels
     how = cv2.INTER_AREA if size[0] * size[1] < pixels.shape[0] * pixels.shape[1] else cv2.INTER_CUBIC
@@ -96,60 +96,61 @@ def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a source delivers."""
+    """Properties of the frames of a source."""
 
     width: int
     height: int
-    """Size of the delivered frames in pixels: upright, and with square pixels if they were asked for."""
+    """Size of the frames in pixels: upright, and with square pixels if `Reading.square_pixels` is set."""
     time_base: Fraction
+    """Seconds per unit of the timestamps."""
     average_rate: Fraction | None = None
-    """Frames per second; None if unknown or absurd."""
+    """Frames per second; None if unknown or implausible."""
     sample_aspect_ratio: Fraction = Fraction(1)
-    """Width of a delivered pixel over its height; 1 if unknown."""
+    """Width of a pixel divided by its height; 1 if unknown."""
     start: Fraction = Fraction(0)
-    """Seconds at which the first frame is shown."""
+    """Presentation time of the first frame in seconds."""
     duration: Fraction | None = None
-    """Seconds from `start` to the end, as the file claims."""
+    """Seconds from `start` to the end, as stated by the file; None if unknown."""
     frame_count: int | None = None
-    """Estimated number of frames, from the file's claims."""
+    """Number of frames, as stated by the file or estimated from its duration and rate; None if unknown."""
     rotation: int = 0
-    """Counter-clockwise degrees by which the stored picture is turned to stand upright (already done)."""
+    """Counter-clockwise degrees by which the stored picture was rotated to make the frames upright."""
 
 
 def longest_pause(second: int) -> int:
-    """The longest distance of two timestamps that is believed, in units of which a second has `second`.
+    """The longest plausible distance of two timestamps, in units of 1/`second` s.
 
-    That is what an mp4 holds, 2^31 units of its timescale, but at least six hours.
+    It is the longest distance that an mp4 can store, 2^31 - 1 units of its timescale, but at least six hours.
     """
     second = max(1, second)
     return max(6 * 3600 * second, (2**31 - 1) * second // mp4_timescale(second))
 
 
 def mp4_timescale(second: int) -> int:
-    """Units per second that FFmpeg gives a track of an mp4, for timestamps of which a second has `second`."""
+    """Timescale (units per second) that FFmpeg chooses for an mp4 track whose timestamps have units of 1/`second` s."""
     while second < 10_000:
         second *= 2
     return second
 
 
 class Clock:
-    """Strictly increasing timestamps, equal to the given ones wherever those already increase.
+    """Makes timestamps strictly increasing; those that already increase are unchanged.
 
-    One that repeats or goes back a little becomes its predecessor + 1. A jump, back by more than a second or
-    ahead by more than the `longest_pause`, starts a new piece, as where recordings were joined: it follows on
-    without a gap and keeps its own distances.
+    A timestamp that repeats or goes back by at most a second becomes its predecessor + 1. A jump (back by more than a
+    second, or ahead by more than `longest_pause`) starts a new piece, as in joined recordings. The piece is shifted to
+    follow without a gap, and its distances are preserved.
     """
 
     def __init__(self, second: int) -> None:
-        """`second`: units of one second."""
+        """`second` is the number of timestamp units per second."""
         self.shift = 0
-        """What the present piece is moved by."""
+        """Shift of the current piece, in units."""
         self._second = max(1, second)
         self._pause = longest_pause(self._second)
         self._last: int | None = None
 
     def __call__(self, stamp: int | None, *, step: int) -> int:
-        """The timestamp for `stamp`; `step`: its distance from the one before, where the source tells none."""
+        """The corrected timestamp for `stamp` (None: missing); `step` is the distance to assume if it is unknown."""
         if self._last is None:
             self._last = 0 if stamp is None else stamp
             return self._last

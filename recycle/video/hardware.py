@@ -1,4 +1,4 @@
-"""Decoding on the GPU (NVDEC), where it gives what the processor gives."""
+"""Checks whether GPU decoding (NVDEC) gives the same pictures as CPU decoding."""
 
 import ctypes
 from functools import cache
@@ -11,11 +11,14 @@ from recycle.errors import FootageError
 from recycle.video.container import open_container
 
 _TOLERANCE = 1.0
-"""Mean difference in levels of 255 between the two; standards leave decoders no freedom, ours is in rounding."""
+"""Maximum mean difference, in levels of 255. Decoders must agree exactly; only our conversion to RGB may round."""
 
 
 def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
-    """Whether the GPU decodes the first frame of `path`, and to the same picture as the processor's `frame`."""
+    """Whether the GPU decodes the first frame of `path` to the same picture as the CPU's `frame`.
+
+    Size, timestamp and rotation must be equal. Returns False if GPU decoding fails.
+    """
     if not _has_device():
         return False
     try:
@@ -36,7 +39,7 @@ def decodes_alike(path: Path, frame: av.VideoFrame) -> bool:
 
 @cache
 def _has_device() -> bool:
-    """Whether an NVIDIA driver answers: asking FFmpeg itself for each file takes a while."""
+    """Whether an NVIDIA driver finds a GPU; this is faster than letting FFmpeg try for each file."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""High dynamic range and wide gamut, brought to standard video: BT.709 primaries, 203 cd/m² white, gamma 2.4."""
+"""Converts high dynamic range and wide gamut to standard video: BT.709 primaries, 203 cd/m² white, gamma 2.4."""
 
 from functools import cache
 from typing import Literal
@@ -10,23 +10,24 @@ Float = NDArray[np.float32]
 Transfer = Literal["pq", "hlg", "sdr"]
 
 SDR_WHITE = 203.0
-"""cd/m² of reference white (ITU-R BT.2408)."""
+"""Luminance of reference white in cd/m² (ITU-R BT.2408)."""
 PEAK = 1000.0
-"""cd/m² of the brightest highlight that is kept apart from white; most HDR video is mastered for it."""
+"""Luminance in cd/m² that is mapped to white; most HDR video is mastered for it. Brighter light is clipped."""
 
 _BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
 )
-"""Linear light, ITU-R BT.2087."""
+"""Matrix for linear light (ITU-R BT.2087)."""
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 
 
 def to_standard(rgb: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint16]:
-    """BT.2020 RGB (H, W, 3), full-range uint16, coded by `transfer` → BT.709 RGB, the same shape and dtype.
+    """Convert BT.2020 RGB (H, W, 3), full-range uint16, to BT.709 RGB of the same shape and dtype.
 
-    'pq': SMPTE ST 2084; 'hlg': ITU-R BT.2100 for a display of 1000 cd/m². Both are tone-mapped by the curve of
-    ITU-R BT.2390, section 5.4, applied to the largest of R, G and B so that hues stay. 'sdr': wide gamut only.
-    Colours outside BT.709 are clipped.
+    `transfer` is the transfer function of the input: 'pq' is SMPTE ST 2084, 'hlg' is ITU-R BT.2100 for a display of
+    1000 cd/m², 'sdr' is gamma 2.4 and converts only the gamut. 'pq' and 'hlg' are tone-mapped with the curve of ITU-R
+    BT.2390, section 5.4. The curve is applied to the largest of R, G and B, which preserves hues. Colours outside
+    BT.709 are clipped.
     """
     light: Float = _eotf(transfer)[rgb]
     if transfer == "hlg":  # scene light → display light (OOTF with gamma 1.2 at 1000 cd/m²)
@@ -40,7 +41,7 @@ def to_standard(rgb: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint1
 
 @cache
 def _eotf(transfer: Transfer) -> Float:
-    """Light for each of 65536 levels: cd/m²; for 'hlg' scene light in [0, 1]."""
+    """Linear light of each of the 65536 levels: cd/m², or for 'hlg' scene light in [0, 1]."""
     level = np.arange(65536, dtype=np.float64) / 65535
     if transfer == "pq":
         return _pq_to_light(level).astype(np.float32)
@@ -51,13 +52,13 @@ def _eotf(transfer: Transfer) -> Float:
 
 
 def _tone_curve(light: Float) -> Float:
-    """cd/m² in [0, PEAK] → [0, SDR_WHITE]: dark and middle tones unchanged, highlights rolled off (BT.2390)."""
+    """Map cd/m² in [0, PEAK] to [0, SDR_WHITE]: dark and middle tones stay, highlights are compressed (BT.2390)."""
     return np.interp(light, *_tone_points()).astype(np.float32)
 
 
 @cache
 def _tone_points() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points of the tone curve: cd/m² before and after."""
+    """Points of the tone curve: input and output in cd/m²."""
     top = float(_light_to_pq(np.array(PEAK)))
     white = float(_light_to_pq(np.array(SDR_WHITE))) / top
     knee = 1.5 * white - 0.5

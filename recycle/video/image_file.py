@@ -1,4 +1,4 @@
-"""Reading of one image file: its size before it is decoded, and nothing of one that is cut off."""
+"""Reads an image file, checks its size before it is decoded, and rejects truncated files."""
 
 import io
 import re
@@ -18,28 +18,30 @@ from recycle.video.frame import Pixels
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
-"""How TIFF files begin, and their order of bytes; '+': BigTIFF."""
+"""Signatures of TIFF files and their byte order in `struct` notation; '+' is BigTIFF."""
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""What ends the compressed data of a JPEG: any marker but a restart."""
+"""Matches the end of the compressed data of a JPEG: any marker except a restart."""
 _ALONE = {0x01, 0xD8, *range(0xD0, 0xD8)}
-"""Markers of a JPEG without a length."""
+"""JPEG markers without a length."""
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of a JPEG that tell the size of the picture."""
+"""JPEG markers of segments that contain the size of the picture."""
 _END, _SCAN, _FIRST = 0xD9, 0xDA, 0xC0
+"""JPEG markers: end of image, start of scan, and the lowest code of a segment with a length."""
 
 
 _WITH_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp"})
 
 
 class DamagedImage(FootageError):
-    """An image that is damaged, cut off, or none at all: the file is at fault, not the disk."""
+    """The image is damaged, truncated, or not an image; not raised for errors of the disk."""
 
 
 def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Read an image as (H, W, 3) RGB: grey is repeated, alpha dropped, the camera's rotation applied.
+    """Read an image as RGB (H, W, 3); grey is repeated, alpha is dropped, the camera's rotation (EXIF) is applied.
 
-    `depth` 8 gives uint8, 16 uint16 over its whole range; the file may have either. Raises FootageError, in
-    one line, if it cannot be read or has more than `max_pixels`, and DamagedImage if it is damaged or cut off.
+    `depth` 8 gives uint8 and 16 gives uint16 over the full range, whichever depth the file has. Raises FootageError, in
+    one line, if the disk fails or the image has more than `max_pixels`. Raises its subclass DamagedImage if the file is
+    missing, damaged, truncated or not an image.
     """
     try:
         data = path.read_bytes()
@@ -65,7 +67,7 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
 
 
 def _may_have_alpha(path: Path) -> bool:
-    """Whether the header of an image leaves it open that it has an alpha channel."""
+    """Whether the header of an image allows for an alpha channel."""
     if path.suffix.lower() not in _WITH_ALPHA:
         return False
     try:
@@ -73,13 +75,16 @@ def _may_have_alpha(path: Path) -> bool:
             head = file.read(1024)
     except OSError:
         return False
-    if head.startswith(_PNG):  # the colour types of grey and RGB without alpha
+    if head.startswith(_PNG):  # colour types 0 (grey) and 2 (RGB) have no alpha unless there is a tRNS chunk
         return head[25:26] not in (b"\x00", b"\x02") or b"tRNS" in head
-    return head[12:16] != b"VP8 "  # WebP of the simple, lossy kind
+    return head[12:16] != b"VP8 "  # simple lossy WebP has no alpha
 
 
 def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
-    """(H, W) opacity of an image, uint8 or uint16 over its whole range; None if it has no alpha or is unreadable."""
+    """Opacity (H, W) of an image; None if it has no alpha channel or cannot be read.
+
+    `depth` 8 gives uint8 and 16 gives uint16 over the full range.
+    """
     if not _may_have_alpha(path):
         return None
     try:
@@ -95,7 +100,7 @@ def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
 
 
 def image_size(path: Path) -> tuple[int, int] | None:
-    """Width and height of an image as it is stored, from its header; None if it cannot be read."""
+    """Stored width and height of an image, before rotation, from its header; None if the header cannot be read."""
     try:
         with path.open("rb") as file:
             return _size(file)
@@ -120,7 +125,7 @@ def _size(file: BinaryIO) -> tuple[int, int] | None:
         if head[:4] in _TIFF:
             return _tiff_size(file, head)
     except (struct.error, IndexError, OverflowError, OSError, ValueError):
-        pass  # the header is cut off, or points beyond the file
+        pass  # the header is truncated or points beyond the end of the file
     return None
 
 
@@ -168,18 +173,18 @@ def _tiff_size(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Whether the end of an image is there. OpenCV takes some images without it, and paints the rest grey."""
+    """Whether an image is not truncated. OpenCV accepts some truncated images and fills the rest with grey."""
     if data.startswith(_JPEG):
         return _jpeg_ends(data)
     if data.startswith(_PNG):
         return b"IEND" in data[-4096:] or b"IEND" in data
     if data.startswith(b"RIFF"):
-        return int.from_bytes(data[4:8], "little") + 8 <= len(data) + 1  # the last may be a byte of padding
+        return int.from_bytes(data[4:8], "little") + 8 <= len(data) + 1  # the padding byte at the end may be missing
     return True
 
 
 def _jpeg_ends(data: bytes) -> bool:
-    """Whether the markers of a JPEG lead to its end; what follows it does not matter."""
+    """Whether the markers of a JPEG lead to an end marker; data after it is ignored."""
     at = 2
     while 0 <= at < len(data) - 1:
         code = data[at + 1]

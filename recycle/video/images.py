@@ -1,4 +1,4 @@
-"""Reading of a folder of numbered images as if it were a video."""
+"""Reads a folder of numbered images as a video."""
 
 from collections import Counter
 from collections.abc import Generator
@@ -18,10 +18,10 @@ from recycle.video.source import USUAL, Reading, Source, numbers
 
 
 class ImageFolderReader(Source):
-    """The numbered images of a folder in numeric order.
+    """Reads the numbered images of a folder in numeric order.
 
-    The index of an image is its pts; gaps in the numbering are no gaps in time. An image that is damaged or cut off is
-    concealed by the nearest one that is not.
+    The pts of an image is its index in that order; gaps in the numbering are not gaps in time. A damaged or truncated
+    image is concealed by the nearest intact one.
     """
 
     kind = "folder of images"
@@ -30,22 +30,23 @@ class ImageFolderReader(Source):
     lasting = 1
 
     def __init__(self, path: Path, reading: Reading = USUAL) -> None:
-        """Look at the headers of all images. Frames have the alpha channel that the first, middle or last image has.
+        """Read the headers of all images. The source has alpha if the first, middle or last image has an alpha channel.
 
-        Raises FootageError, in one line, if the folder is no folder of images (`recycle.video.find.images_in`), if none
-        can be read, if they are of several sizes, or if one has more than `max_pixels`.
+        Raises FootageError, in one line, if `path` is not a folder of numbered images (see
+        `recycle.video.find.images_in`), no image can be read, the images differ in size, or one has more than
+        `reading.max_pixels`.
         """
         super().__init__(path, reading)
         with self.watched():
             self._look()
 
     def _look(self) -> None:
-        """Find out all that the headers, and a few images, tell."""
+        """Determine all properties from the headers and a few images."""
         path, reading = self.path, self.reading
         self.files = images_in(path)
         self.rate_assumed = reading.fps is None
         self._bad = _check_headers(path, self.files, reading.max_pixels)
-        self._good: tuple[int, Pixels] | None = None  # the latest that could be read
+        self._good: tuple[int, Pixels] | None = None  # index and pixels of the last image that was read
         height, width = self._first().shape[:2]
         rate, count = Fraction(reading.fps or ASSUMED_RATE), len(self.files)
         looked_at = sorted({0, count // 2, count - 1} - self._bad)
@@ -57,24 +58,24 @@ class ImageFolderReader(Source):
 
     @classmethod
     def takes(cls, path: Path) -> bool:
-        """Whether it is a folder."""
+        """Whether `path` is a folder."""
         return path.is_dir()
 
     @property
     def bad(self) -> list[str]:  # type: ignore[override]
-        """Names of the images that are known to be damaged, in order; at first those whose headers are."""
+        """Names of the images known to be damaged, in order; before a reading, those with unreadable headers."""
         return [self.files[index].name for index in sorted(self._bad)]
 
     def index(self, *, until: int | None = None) -> Index:
-        """Every image is a key frame; `until` is of no use."""
+        """The index of all images, each a key frame; `until` is ignored."""
         stamps = tuple(range(len(self.files)))
         return Index(stamps, stamps)
 
     def read(
         self, *, start: int | None = None, end: int | None = None, entry: int | None = None
     ) -> Generator[LazyFrame]:
-        """See `Source.read`. Raises FootageError for an image of another size than the first, if the disk fails, and if
-        all images are damaged."""
+        """See `Source.read`. Raises FootageError if an image differs in size from the first, the disk fails, or all
+        images are damaged."""
         self.damaged = self.concealed = 0
         for index in numbers(len(self.files), start, end):
             pixels = self._load(index)
@@ -85,7 +86,7 @@ class ImageFolderReader(Source):
             yield LazyFrame(convert, index, self.info.time_base, lost, partial(self._beside, index))
 
     def _first(self) -> Pixels:
-        """The first image that can be read; those before it are found to be bad."""
+        """The first image that can be read; earlier ones are recorded as damaged."""
         for index, file in enumerate(self.files):
             if index not in self._bad:
                 try:
@@ -114,11 +115,11 @@ class ImageFolderReader(Source):
         return pixels
 
     def _concealed(self, index: int, size: tuple[int, int] | None, rough: bool) -> Pixels:
-        """What LazyFrame shows in the place of a damaged image."""
+        """Pixels of the nearest intact image, for the LazyFrame of a damaged one."""
         return sized(self._nearest(index)[1], size, rough)
 
     def _nearest(self, index: int) -> tuple[int, Pixels]:
-        """The image that is nearest to a damaged one, and its number; of two, the one before."""
+        """Index and pixels of the intact image nearest to a damaged one; of two, the earlier."""
         for distance in range(1, len(self.files)):
             for near in (index - distance, index + distance):
                 if 0 <= near < len(self.files) and (pixels := self._load(near)) is not None:
@@ -129,10 +130,10 @@ class ImageFolderReader(Source):
         return FootageError(f"{self.path} holds no image that can be read; damaged: {listed(self.bad)}")
 
     def _beside(self, index: int) -> Beside:
-        """The alpha channel of an image, or of the one that is shown in its place."""
+        """The alpha channel of an image, or of the image that conceals it."""
         if not self._give_alpha:
             file = self.files[index]
-            checked = file.suffix.lower() in (".png", ".webp")  # whose headers tell: others are decoded for nothing
+            checked = file.suffix.lower() in (".png", ".webp")  # only their headers can rule out alpha
             if checked and not (self.transparent or self.transparent_later):
                 alpha = read_alpha(file, depth=8)
                 self.transparent_later = alpha is not None and bool(alpha.min() < 255)
@@ -147,7 +148,7 @@ class ImageFolderReader(Source):
 def _check_headers(folder: Path, files: list[Path], max_pixels: int) -> set[int]:
     """Indices of images whose headers cannot be read. Raises FootageError for sizes that differ or are too large.
 
-    A camera's rotation, which only the decoder applies, may have turned some: height and width may be exchanged.
+    Sizes with exchanged width and height count as equal, because only the decoder applies the camera's rotation.
     """
     sizes = [image_size(file) for file in files]
     for file, size in zip(files, sizes, strict=True):

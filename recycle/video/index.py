@@ -1,4 +1,4 @@
-"""Where decoding of a file can begin, without decoding it."""
+"""Indexes the key frames of a file without decoding it, so that decoding can begin at any of them."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from recycle.video.frame import longest_pause
 from recycle.video.packets import demux
 
 _SEEKABLE = ("mov", "matroska")
-"""Demuxers (the first of FFmpeg's names) that land where they are asked to."""
+"""Demuxers (prefixes of FFmpeg's names) that seek reliably."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """Timestamps of a video stream whose every packet has one of its own, in units of its time base."""
+    """Timestamps of a video stream in units of its time base; each packet has a distinct one."""
 
     stamps: tuple[int, ...]
-    """Of all packets, in order of display."""
+    """Timestamps of all packets, in display order."""
     keys: tuple[int, ...]
-    """Of the key frames."""
+    """Timestamps of the key frames, in display order."""
 
     def entry(self, start: int) -> int | None:
-        """The key frame from which on to decode so that all frames from `start` on are whole; None: the first.
+        """The key frame at which to begin decoding so that all frames from `start` are intact; None: the first one.
 
-        That is the last but one before `start`: the first group of pictures after a jump may refer to pictures
-        before it (open groups, gradual refresh), and filters over time need a past.
+        It is the second to last key frame at or before `start`. After a seek, the first group of pictures may refer to
+        earlier pictures (open groups, gradual refresh), and temporal filters need earlier frames.
         """
         at = bisect_right(self.keys, start) - 2
         return self.keys[at] if at > 0 else None
 
 
 def build_index(container: InputContainer, stream: VideoStream, *, until: int | None = None) -> Index | None:
-    """Read the packets of a newly opened file, up to the timestamp `until`; None if one cannot jump in it safely.
+    """Index the packets of a newly opened file, up to the decoding timestamp `until`; None if seeking is not safe.
 
-    That is so if a timestamp is missing, repeated or hours after the one before, a packet is damaged, or the
-    container is not known to find its key frames.
+    Seeking is not safe if a timestamp is missing, repeated or hours after the previous one, a packet is damaged, or the
+    container does not seek reliably.
     """
     unit = stream.time_base
     if unit is None or not container.format.name.startswith(_SEEKABLE):
@@ -46,7 +46,7 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
     stamps, keys = [], []
     try:
         for packet in demux(container, stream):
-            if not packet.size or packet.is_discard:  # discard: cut off by an edit list
+            if not packet.size or packet.is_discard:  # an edit list discards a packet
                 continue
             if packet.pts is None or packet.is_corrupt:
                 return None
@@ -67,6 +67,6 @@ def build_index(container: InputContainer, stream: VideoStream, *, until: int | 
 
 
 def beyond_end(container: InputContainer, stream: VideoStream) -> int:
-    """Frames that the container's own index places behind the end of the file."""
+    """Number of frames that the container's own index places beyond the end of the file, so that they are missing."""
     size = container.size
     return sum(entry.pos + entry.size > size for entry in stream.index_entries) if size > 0 else 0

@@ -1,4 +1,4 @@
-"""The kinds of source that ship, and the choice of one for a path."""
+"""The built-in kinds of source, and the choice of a kind for a path."""
 
 from pathlib import Path
 
@@ -7,13 +7,14 @@ from recycle.video.images import ImageFolderReader
 from recycle.video.source import USUAL, Reading, Source, added_kind
 
 SHIPPED: tuple[type[Source], ...] = (ImageFolderReader, VideoReader)
-"""Asked in this order; the last takes whatever is left, and says what is wrong with it."""
+"""Built-in kinds in the order in which they are tried. The last one takes any path and raises an error if it is not a
+video."""
 
 
 def open_source(path: Path, reading: Reading = USUAL) -> Source:
-    """The source at `path`: of a kind that was added (`add_source`), a folder of numbered images, or a video file.
+    """Open the source at `path`: of an added kind (see `add_source`), a folder of numbered images, or a video file.
 
-    Raises FootageError, in one line, for what cannot be read.
+    Raises FootageError, in one line, if it cannot be read.
     """
     kind = added_kind(path) or next(kind for kind in SHIPPED if kind.takes(path))
     return kind(path, reading)

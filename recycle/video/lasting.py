@@ -1,4 +1,4 @@
-"""How long the last frame of a video is shown: no later frame tells it."""
+"""Determines the duration of the last frame of a video, which no later timestamp gives."""
 
 import re
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from recycle.video.frame import longest_pause
 from recycle.video.index import beyond_end
 
 _STATED = ("mov", "gif", "apng")
-"""Demuxers (the first of FFmpeg's names) of containers that state a duration for every frame."""
+"""Demuxers (prefixes of FFmpeg's names) of containers that state the duration of every frame."""
 _ENDS = ("matroska", "nut", "asf", "avi")
-"""Demuxers whose durations count from 0, not from the first frame."""
+"""Demuxers whose stream durations count from time 0, not from the first frame."""
 _IN_FLIGHT = 1000
-"""Packets that a decoder holds at most."""
+"""Maximum number of packets in a decoder."""
 _SEGMENT = bytes.fromhex("18538067")
-"""The element of a Matroska file that holds everything else."""
+"""ID of the Matroska element Segment, which contains the rest of the file."""
 
 
 class Lasting:
-    """The duration of the last frame of one stream: as its packet states it, or as the end of its track implies."""
+    """Finds the duration of the last frame of a stream, from its packet or from the stated end of the track."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, path: Path, *, step: int) -> None:
-        """`step`: the usual distance of frames, in units of the stream's time base."""
+        """`step` is the usual distance of frames, in units of the stream's time base."""
         assert stream.time_base is not None, "a stream that is read has one"
         self._step = step
         self._longest = longest_pause(int(1 / stream.time_base))
@@ -37,12 +37,12 @@ class Lasting:
         self._durations: dict[int, int] = {}
         self._start = stream.start_time or 0
         self._first_dts: int | None = None
-        """Of the first packet of the file."""
+        """Decoding timestamp of the first packet."""
         self._last_end: int | None = None
-        """When the packet that was read last ends, by its decoding timestamp."""
+        """Decoding timestamp plus duration of the latest packet."""
 
     def note(self, packets: "Iterator[Packet[VideoStream]]") -> "Iterator[Packet[VideoStream]]":
-        """The packets themselves; the durations that they state are remembered until their frames are decoded."""
+        """Yield the packets unchanged and record the durations that they state."""
         for packet in packets:
             if packet.pts is not None:
                 self._durations[packet.pts] = packet.duration or 0
@@ -54,14 +54,14 @@ class Lasting:
             yield packet
 
     def after(self, pts: int, *, trust_end: bool) -> int:
-        """Duration of the last frame, whose timestamp in the file is `pts`; both in units of the time base.
+        """Duration of the last frame, whose timestamp in the file is `pts`; both in units of the stream's time base.
 
-        `trust_end`: the file is neither damaged nor joined, so that the stated end of its track is the true one.
+        `trust_end`: whether the stated end of the track is reliable, because the file is neither damaged nor joined.
         """
         own = self._durations.get(pts, 0)
         end = self._end
         if self._mov and end is not None and self._first_dts is not None and self._last_end is not None:
-            # The index of a fragmented file counts from 0 already, so that the start is in `end` twice.
+            # The index of a fragmented file already counts from 0, so `end` contains the start twice.
             end = min(end, self._start + self._last_end - self._first_dts)
         if trust_end and end is not None and pts < end <= pts + self._longest:
             return end - pts
@@ -69,18 +69,18 @@ class Lasting:
             return self._step
         if self._stated and own:
             return own
-        return max(own, self._step)  # others leave durations to FFmpeg, which may guess them too short
+        return max(own, self._step)  # elsewhere FFmpeg guesses durations, sometimes too short
 
 
 def _end_of_track(container: InputContainer, stream: VideoStream, path: Path) -> int | None:
-    """When the last frame vanishes, in units of the stream's time base; None if the file does not say it credibly.
+    """End of the last frame in units of the stream's time base; None if the file states none that is reliable.
 
-    Only a complete file is believed, and of its own two witnesses the one that names the earlier time.
+    Only a complete file is reliable. If a Matroska file states two ends, the earlier one counts.
     """
     unit = stream.time_base
     assert unit is not None, "a stream that is read has one"
     name = container.format.name
-    if name.startswith("mov"):  # FFmpeg takes the shorter one of the header's claim and the sum of all frames
+    if name.startswith("mov"):  # FFmpeg reports the shorter of the header's duration and the sum of all frames
         whole = stream.duration and not beyond_end(container, stream)
         return (stream.start_time or 0) + (stream.duration or 0) if whole else None
     if name.startswith("avi"):
@@ -90,19 +90,19 @@ def _end_of_track(container: InputContainer, stream: VideoStream, path: Path) ->
     tag = _seconds(stream.metadata.get("DURATION", ""))
     alone = not container.streams.audio and not container.streams.subtitles
     claims = [tag] if tag is not None else []
-    if container.duration and (alone or tag is not None):  # else it may be the end of the sound
+    if container.duration and (alone or tag is not None):  # otherwise it may be the end of the audio
         claims.append(Fraction(container.duration, av.time_base))
     return int(min(claims) / unit) if claims and _is_complete_matroska(path) else None
 
 
 def states_the_end(container: InputContainer, path: Path) -> bool:
-    """Whether the duration that FFmpeg tells of a file counts from 0, not from the first frame: it is an end."""
+    """Whether the duration that FFmpeg reports for a file counts from time 0, so that it is an end, not a length."""
     name = container.format.name
     return name.startswith(_ENDS) or (name.startswith("mov") and _has_segment_index(path))
 
 
 def _has_segment_index(path: Path) -> bool:
-    """Whether an MP4 has an index of its fragments (the box sidx), before the first of them."""
+    """Whether an MP4 has an index of its fragments (box sidx) before the first fragment."""
     with path.open("rb") as file:
         while len(head := file.read(16)) == 16:
             size, kind = int.from_bytes(head[:4], "big"), head[4:8]
@@ -114,7 +114,7 @@ def _has_segment_index(path: Path) -> bool:
 
 
 def _seconds(text: str) -> Fraction | None:
-    """Of a Matroska tag such as 00:00:12.500000000."""
+    """Seconds of a Matroska tag such as 00:00:12.500000000; None if it has another form."""
     match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text.strip())
     if match is None:
         return None
@@ -123,9 +123,9 @@ def _seconds(text: str) -> Fraction | None:
 
 
 def _is_complete_avi(container: InputContainer, stream: VideoStream, path: Path) -> bool:
-    """Whether an AVI has an index, and every part of it (one, or one per gigabyte) is as long as it states.
+    """Whether an AVI has an index and all its RIFF chunks (one, or one per gigabyte) have the length that they state.
 
-    One that is cut off, or still recorded, may state any length.
+    A file that is truncated or still being recorded may state any length.
     """
     if not stream.index_entries or beyond_end(container, stream):
         return False
@@ -140,13 +140,13 @@ def _is_complete_avi(container: InputContainer, stream: VideoStream, path: Path)
 
 
 def _is_complete_matroska(path: Path) -> bool:
-    """Whether the file is as long as its own header states; one that is cut off, or still recorded, is not."""
+    """Whether the file is as long as its header states; a file that is truncated or still being recorded is not."""
     with path.open("rb") as file:
         head = file.read(4096)
         length = file.seek(0, 2)
     at = head.find(_SEGMENT)
     if at < 0 or at + 12 > len(head) or not head[at + 4]:
         return False
-    width = 9 - head[at + 4].bit_length()  # a number's first byte tells how many it has (RFC 8794, section 4)
+    width = 9 - head[at + 4].bit_length()  # the first byte encodes the length of the number (RFC 8794, section 4)
     size = int.from_bytes(head[at + 4 : at + 4 + width], "big") - (1 << 7 * width)
     return size < (1 << 7 * width) - 1 and at + 4 + width + size <= length

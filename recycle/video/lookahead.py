@@ -1,30 +1,32 @@
-"""How far an encoder may look ahead: fewer frames of a picture beyond 4K, so that memory does not grow with it."""
+"""Limits the lookahead and the threads of encoders for pictures beyond 4K, which bounds their memory."""
 
 from recycle.system.cores import cores
 from recycle.video.codecs import Choice
 
 LOOKAHEAD_BYTES = 1 << 30
-"""Bytes of the frames among which an encoder chooses types and qualities: up to 4K, as many as its preset wants."""
+"""Maximum number of bytes of the frames in the lookahead. Up to 4K, it does not restrict the presets."""
 THREAD_BYTES = 2 << 30
-"""Bytes of the frames on which its threads work."""
+"""Maximum number of bytes of the frames that an encoder's threads process at once."""
 _BYTES_PER_PIXEL = 3
-"""Of a waiting frame with what is known of it. One that is being encoded takes about twice as much."""
+"""Bytes per pixel of a frame in the lookahead with its analysis. A frame that is being encoded takes about twice as
+much."""
 _WANTED = {
     "libx264": (0, 0, 10, 20, 30, 40, 50, 60, 60, 60),
     "libx265": (5, 10, 15, 15, 15, 20, 25, 40, 40, 60),
 }
-"""Frames that the presets look ahead, from 'ultrafast' to 'placebo'."""
+"""Lookahead of the presets in frames, from 'ultrafast' to 'placebo'."""
 _VP9_WANTED = 25
+"""Default lookahead of libvpx-vp9 in frames."""
 _X265_LEAST = 9
-"""x265 looks at least as far ahead as it may use B-frames in a row."""
+"""Minimum lookahead of x265 with B-frames; it must exceed the number of consecutive B-frames."""
 _FEW = 8
-"""Below this many frames ahead, beyond 8K, there are no B-frames and one reference either."""
+"""Below this lookahead (beyond 8K), B-frames are disabled and references are limited to one."""
 
 
 def bounded_options(choice: Choice, pixels: int) -> dict[str, str]:
-    """The options of an encoder, with fewer frames in memory at a time if they have very many `pixels`.
+    """The encoder options of `choice`, with a shorter lookahead and fewer threads for frames of very many `pixels`.
 
-    What a user has set stays.
+    Options that the user has set take precedence.
     """
     options = dict(choice.options)
     frames = max(1, LOOKAHEAD_BYTES // (_BYTES_PER_PIXEL * pixels))
@@ -38,7 +40,7 @@ def bounded_options(choice: Choice, pixels: int) -> dict[str, str]:
         if frames < _FEW:
             parameters += "bframes=0:ref=1:" + ("sync-lookahead=0:" if name == "libx264" else "frame-threads=1:")
     if parameters:
-        key = name.removeprefix("lib") + "-params"  # a list, in which the last of a name counts
+        key = name.removeprefix("lib") + "-params"  # a list in which the last value of an option wins
         options[key] = parameters + options[key]
     if name == "libvpx-vp9" and frames < _VP9_WANTED:
         options.setdefault("lag-in-frames", str(frames))

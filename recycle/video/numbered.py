@@ -1,27 +1,27 @@
-"""Images that are numbered by their names, and lists of names in messages."""
+"""Finds images whose names end in a number, and formats lists of names for messages."""
 
 import re
 from pathlib import Path
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _NAMED = 5
-"""Files of a kind that a message names; it counts the others."""
+"""Maximum number of names in a list; the others are counted."""
 
 
 def listed(names: list[str]) -> str:
-    """Names in a message: the first few, and how many more there are."""
+    """Format names for a message: the first few, and the number of others."""
     rest = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def numbered_images(folder: Path) -> list[Path]:
-    """Images of a folder whose names end in a number, in numeric order."""
+    """Images in a folder whose names end in a number, in numeric order; hidden files are ignored. Raises OSError."""
     files = [path for path in folder.iterdir() if _is_numbered_image(path)]
     return sorted(files, key=lambda path: natural_key(path.name))
 
 
 def natural_key(name: str) -> list[str | int]:
-    """Sort key by which `frame 10` comes after `frame 9`."""
+    """Sort key that ignores case and compares numbers by value: `frame 10` comes after `frame 9`."""
     return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)]
 
 

@@ -1,4 +1,4 @@
-"""Packets of a media file."""
+"""Reads packets of media files."""
 
 from collections.abc import Iterator
 from typing import TypeVar, cast
@@ -11,15 +11,18 @@ S = TypeVar("S", bound=Stream)
 
 
 def stamp_of(packet: "Packet[Stream]") -> int | None:
-    """Its decoding timestamp, else that of its presentation, in units of its time base; None if it has none."""
+    """Decoding timestamp of a packet, or its presentation timestamp without one; None without either.
+
+    In units of the packet's time base.
+    """
     return packet.dts if packet.dts is not None else packet.pts
 
 
 def demux(container: InputContainer, *streams: S) -> "Iterator[Packet[S]]":
-    """The packets of `streams`, from where the file was left. Raises av.FFmpegError for what cannot be read.
+    """Yield the packets of `streams` from the current position of the file. Raises av.FFmpegError on a read error.
 
-    Those of streams that were not there when the file was opened, as damage or joined recordings make them
-    appear, are passed over; PyAV may stop with an IndexError behind them, before it tells the end.
+    Damage or joined recordings can add streams after the file was opened. Their packets are skipped; PyAV may raise an
+    IndexError at such a packet, and reading then continues.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a video file, or another source, holds, and what about it needs care."""
+"""Collects facts about a video file or another source, and notices about potential problems."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from recycle.video.source import Reading, Source
 from recycle.video.stated import frame_rate
 
 _SAMPLE = 300
-"""Packets whose timestamps tell whether the rate varies."""
+"""Number of packets that are examined for a variable rate."""
 _UNTAGGED = (0, 2, 3)
 _PRIMARIES = {
     1: "bt709",
@@ -66,7 +66,7 @@ class StreamFacts(BaseModel):
 
 
 class ColourFacts(BaseModel):
-    """Colour tags of the video, and what is assumed where the file says nothing."""
+    """Colour tags of the video; `*_assumed` is true where the file states none and a default is assumed."""
 
     model_config = ConfigDict(frozen=True)
     matrix: str
@@ -78,53 +78,53 @@ class ColourFacts(BaseModel):
 
 
 class VideoInfo(BaseModel):
-    """A video file or another source; `model_dump_json` gives it as JSON."""
+    """Facts about a video file or another source; `model_dump_json` formats them as JSON."""
 
     model_config = ConfigDict(frozen=True)
     path: str
     container: str
-    """FFmpeg's name of a file's container; what it is, for another source, such as 'folder of images'."""
+    """FFmpeg's name of a file's container; the kind of another source, such as 'folder of images'."""
     size: int
-    """Bytes."""
+    """Size of the file or images in bytes; 0 for a source without files."""
     duration_seconds: float | None
-    """As the file claims."""
+    """Duration as stated by the source; None if unknown."""
     start_seconds: float
     streams: tuple[StreamFacts, ...]
-    """Of a file; no other source has any."""
+    """Streams of a file; empty for other sources."""
     width: int
     height: int
-    """Size of the upright picture in its own pixels."""
+    """Size of the upright picture in stored pixels, which may not be square."""
     rate: float | None
-    """Average frames per second: as the file claims, or as counted where that differs by more than 1 %."""
+    """Average frames per second: as stated, or as counted if that differs by more than 1 %; None if unknown."""
     rate_is: Literal["stated", "assumed"] | None
-    """Of a raw stream, which has no timestamps: what its rate rests on. None for any other file."""
+    """Origin of the rate of a source without timestamps; None for sources with timestamps."""
     variable_rate: bool
     rotation: int
-    """Counter-clockwise degrees that the file asks for."""
+    """Counter-clockwise degrees by which the file asks to rotate the picture."""
     sample_aspect_ratio: str
     pixel_format: str
     bit_depth: int
     colour: ColourFacts
     interlaced: bool
-    """Whether any frame is; without `cuts`, whether the first is."""
+    """Whether any frame is interlaced; only the first was checked if `cuts` is None."""
     interlaced_frames: int | None
-    """How many are; None where cuts were not looked for."""
+    """Number of interlaced frames; None if the source was not decoded."""
     frames: int | None
-    """Frames that can be decoded; None where cuts were not looked for."""
+    """Number of decodable frames; None if the source was not decoded."""
     cuts: tuple[float, ...] | None
-    """Seconds at which a new shot starts, without the first; None where they were not looked for."""
+    """Seconds at which a new shot starts, without the first shot; None if the source was not decoded."""
     notices: tuple[str, ...]
-    """What needs care, one line each."""
+    """Potential problems, one line each."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What decoding all frames showed; nothing of it where cuts were not looked for."""
+    """Results of decoding all frames."""
 
     times: tuple[Fraction, ...]
-    """Of the frames that can be decoded, in seconds."""
+    """Presentation times of the decodable frames in seconds."""
     starts: tuple[int, ...]
-    """Numbers of the frames with which shots begin."""
+    """Indices of the first frames of shots, among the decodable frames."""
 
     @property
     def cuts(self) -> tuple[float, ...]:
@@ -133,11 +133,11 @@ class _Seen:
 
 
 def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
-    """Facts about a video file, a folder of numbered images or another source.
+    """Collect facts about a video file, a folder of numbered images or another source.
 
-    `cuts` decodes all of it, unless it is live: to find cuts, count frames and find damage.
+    `cuts` decodes the whole source, unless it is live, to find cuts, count frames and detect damage.
 
-    Raises FootageError, in one line, if it cannot be read, or has pictures of more than `max_pixels`.
+    Raises FootageError, in one line, if the source cannot be read or has pictures of more than `max_pixels`.
     """
     with open_source(path, Reading(max_pixels=max_pixels)) as source:
         seen = _decode(source) if cuts and source.seekable else None
@@ -161,7 +161,7 @@ def _decode(source: Source) -> _Seen:
 
 
 def _of_frames(source: Source, seen: _Seen | None) -> VideoInfo:
-    """What the frames of any source tell."""
+    """The facts that are known of every source, without notices."""
     info, times = source.info, list(seen.times) if seen else []
     rate = info.average_rate
     return VideoInfo(
@@ -192,7 +192,7 @@ def _of_frames(source: Source, seen: _Seen | None) -> VideoInfo:
 
 
 def _with_file(info: VideoInfo, source: Source, seen: _Seen | None, file: Path) -> tuple[VideoInfo, int]:
-    """What the media file itself tells besides, and the number of the stream that is used."""
+    """Add the facts about the media file; also return the index of the stream that is used."""
     times, rate = list(seen.times) if seen else [], source.info.average_rate
     with open_container(file, max_pixels=source.reading.max_pixels) as container:
         stream = video_stream(container, file)
@@ -232,9 +232,9 @@ def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fracti
             if len(times) == _SAMPLE:
                 break
     except av.FFmpegError:
-        pass  # damage: what came before it is enough
+        pass  # the file is damaged; the packets so far suffice
     times.sort()
-    return times if len(times) < _SAMPLE else times[:-16]  # the last may miss neighbours that are stored later
+    return times if len(times) < _SAMPLE else times[:-16]  # neighbours of the last ones may be stored later
 
 
 def _rate(claimed: Fraction | None, times: list[Fraction]) -> float | None:

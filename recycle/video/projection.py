@@ -1,4 +1,4 @@
-"""How a picture covers a sphere or holds two views: facts beside the pixels, which PyAV reads and cannot set."""
+"""Spherical mapping and stereo mode of a video, written as MP4 boxes because PyAV can read but not set them."""
 
 import io
 import struct
@@ -14,10 +14,10 @@ from recycle.video.sidedata import side_data
 _SPHERE = struct.Struct("=4i4II")
 """AVSphericalMapping: projection; yaw, pitch, roll; left, top, right, bottom; padding."""
 _STEREO = struct.Struct("=4i")
-"""AVStereo3D begins: type, flags, view, primary eye."""
+"""First fields of AVStereo3D: type, flags, view, primary eye."""
 _EQUIRECTANGULAR, _CUBEMAP, _TILE = 0, 1, 2
 _ST3D = {1: 2, 2: 1}
-"""AVStereo3DType → the mode of an st3d box: side by side, top and bottom."""
+"""AVStereo3DType → mode of an st3d box, for side by side and top-bottom."""
 _MONO = 0
 _STEREO_MODES = {8: "unspecified", 3: "alternating frames", 4: "checkerboard", 5: "quincunx", 6: "rows", 7: "columns"}
 _PATH = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -27,18 +27,18 @@ _STSD_HEAD = 8
 
 @dataclass(frozen=True)
 class Projection:
-    """The spherical mapping and the stereo mode of a picture, as the boxes of Google's Spherical Video V2 RFC."""
+    """Spherical mapping and stereo mode of a picture, as boxes of Google's Spherical Video V2 RFC."""
 
     boxes: bytes
-    """What can be written; empty: nothing."""
+    """The st3d and sv3d boxes that can be written; may be empty."""
     plain: bool
-    """Whether that is an equirectangular picture of one view, seen straight on."""
+    """Whether the boxes describe at most a full equirectangular picture, with one view and no rotation."""
     lost: tuple[str, ...]
-    """What cannot, in words."""
+    """Descriptions of properties that cannot be written."""
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
-        """That of a decoded frame."""
+        """Read the projection from the side data of a decoded frame."""
         data = side_data(frame)
         boxes, plain, lost = b"", True, []
         stereo = data.get(Type.STEREO3D)
@@ -58,10 +58,10 @@ class Projection:
         return cls(boxes, plain, tuple(lost))
 
     def boxes_in(self, container: str, encoder: str, pixel_aspect: Fraction) -> bytes:
-        """Those that come into a container (FFmpeg's name) with the stream of an encoder; empty: none can.
+        """The boxes to write to a container with the stream of an encoder (FFmpeg's names of both); may be empty.
 
-        No mp4 holds FFV1, of mov FFmpeg writes no more than what is plain, and PyAV does not set the pixel aspect of
-        a stream that is copied.
+        They are left out for FFV1, which mp4 cannot hold; for mov unless they are plain, because FFmpeg writes nothing
+        else there; and for non-square pixels, because PyAV cannot set the pixel aspect ratio of a copied stream.
         """
         keeps = encoder != "ffv1" and (container != "mov" or self.plain) and pixel_aspect == 1
         return self.boxes if keeps else b""
@@ -81,12 +81,12 @@ def _sv3d(
 
 
 def with_boxes(mp4: bytes, boxes: bytes) -> io.BytesIO:
-    """An mp4 or mov file of one stream, with its header behind its data, and `boxes` added to the sample entry."""
+    """Add `boxes` to the sample entry of an mp4 or mov file that has one stream and its header after its data."""
     return io.BytesIO(_insert(mp4, _PATH, boxes))
 
 
 def _insert(data: bytes, path: tuple[bytes, ...], boxes: bytes) -> bytes:
-    """The boxes of `data`, with `boxes` at the end of the one at `path` and first in it."""
+    """Return `data` with `boxes` appended to the sample entries in the box at `path`."""
     out, at = b"", 0
     while at < len(data):
         size, name = struct.unpack_from(">I4s", data, at)

@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins (PySceneDetect, on our own decoded frames)."""
+"""Detects cuts between shots with the detectors of PySceneDetect, applied to decoded frames."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -13,46 +13,47 @@ from recycle.video.frame import Pixels
 
 _DETECTION_WIDTH = 256
 _MIN_SHOT = 5
-"""Frames of the shortest shot that is told apart; anything shorter is a flash."""
+"""Minimum length of a shot in frames; anything shorter is a flash."""
 _WINDOW = 2
-"""Frames before and after one to which AdaptiveDetector compares it, so also its delay."""
+"""Number of frames on each side with which AdaptiveDetector compares a frame; also its delay."""
 _BLOCK = 8
-"""Side of the blocks, in pixels, whose changes tell whether a frame repeats the last one."""
+"""Side in pixels of the blocks that are compared to detect repeated frames."""
 _REPEAT = 6
-"""Mean change of a block, in levels of 255, that recompressing a repeated frame hardly ever reaches: the greatest of a
-frame's blocks has a median of 2 and 4 to 5 at the 95th percentile in two films of 24 pictures stored at 60."""
-_ANY_RATE = Fraction(25)  # PySceneDetect wants a rate, but every length here is counted in frames
+"""Mean change of a block, in levels of 255, below which the block counts as unchanged. Recompression of a repeated
+frame hardly ever reaches it: in two films of 24 frames/s stored at 60, the largest change of a frame's blocks has a
+median of 2 and a 95th percentile of 4 to 5."""
+_ANY_RATE = Fraction(25)  # PySceneDetect requires a rate, but all lengths here are in frames
 
 
 class CutDetector:
-    """Tells at once, without looking ahead, whether a frame is the first of a new shot; for streaming.
+    """Detects cuts without lookahead, for streaming.
 
-    Every frame that differs strongly from its predecessor counts (PySceneDetect's ContentDetector), so a
-    flash is two cuts.
+    A frame that differs strongly from its predecessor is a cut (PySceneDetect's ContentDetector), so a flash gives two
+    cuts.
     """
 
     def __init__(self, *, threshold: float = 27.0) -> None:
-        """`threshold`: mean change of hue, saturation and brightness, of 255, from which a frame is a cut."""
+        """`threshold` is the minimum mean change of hue, saturation and brightness at a cut, in levels of 255."""
         self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
         self._index = 0
 
     def is_cut(self, pixels: Pixels) -> bool:
-        """Whether this frame, (H, W, 3) RGB, starts a new shot; False for the very first frame."""
+        """Whether the next frame, RGB (H, W, 3) uint8 or uint16, starts a new shot; False for the first frame."""
         cuts = self._detector.process_frame(FrameTimecode(self._index, fps=_ANY_RATE), _small_bgr(pixels))
         self._index += 1
         return bool(cuts)
 
 
 class ShotFinder:
-    """Finds cuts in one pass over the frames, comparing each change with its neighbours' (AdaptiveDetector).
+    """Finds cuts in one pass; compares the change at each frame with that of its neighbours (AdaptiveDetector).
 
-    Fast camera motion is not mistaken for a cut, nor are the steps of footage that shows each picture two, three or
-    four times, such as film at 60 frames a second: such repeats are left out. What lasts six frames or more is a
-    still, after which a change is a cut. Add all frames, then call `finish` once.
+    Fast camera motion therefore does not count as a cut. Repeated frames are skipped, so footage that shows each
+    picture two to four times, such as film at 60 frames/s, does not give cuts either. A picture that lasts six frames
+    or more is a still, and the change after it is a cut. Add all frames, then call `finish` once.
     """
 
     def __init__(self, *, threshold: float = 3.0) -> None:
-        """`threshold`: how many times larger than around it a change must be (adaptive_threshold)."""
+        """`threshold` is the minimum ratio of a cut's change to that of its neighbours (adaptive_threshold)."""
         self._detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW)
         self._last: NDArray[np.uint8] | None = None
         self._index = 0
@@ -60,7 +61,7 @@ class ShotFinder:
         self._starts: list[int] = []
 
     def add(self, pixels: Pixels) -> None:
-        """Look at the next frame, (H, W, 3) uint8 RGB."""
+        """Process the next frame, RGB (H, W, 3) uint8 or uint16."""
         image = _small_bgr(pixels)
         self._repeats = self._repeats + 1 if self._last is not None and _repeats(self._last, image) else 0
         if 0 < self._repeats < _MIN_SHOT - 1:
@@ -69,11 +70,11 @@ class ShotFinder:
             self._process(image)
 
     def finish(self) -> list[int]:
-        """Indices of the first frames of all shots, 0 included; empty if there was no frame."""
+        """Indices of the first frames of all shots, including 0; empty if there were no frames."""
         count = self._index
         if self._last is None:
             return []
-        for _ in range(_WINDOW):  # the last frames are judged, too
+        for _ in range(_WINDOW):  # the detector lags behind; repeats make it decide the last frames
             self._process(self._last)
         return [0, *(start for start in self._starts if 0 < start < count)]
 
@@ -85,7 +86,7 @@ class ShotFinder:
 
 
 def find_cuts(frames: Iterable[Pixels], *, threshold: float = 3.0) -> list[int]:
-    """Indices of the first frames of the shots among `frames`, (H, W, 3) uint8 RGB, 0 included."""
+    """Indices of the first frames of all shots, including 0; see ShotFinder. `frames` are RGB (H, W, 3)."""
     finder = ShotFinder(threshold=threshold)
     for pixels in frames:
         finder.add(pixels)
@@ -93,14 +94,14 @@ def find_cuts(frames: Iterable[Pixels], *, threshold: float = 3.0) -> list[int]:
 
 
 def detection_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height at which frames are looked at; larger ones are shrunk to it."""
+    """Width and height at which frames are compared; wider frames are shrunk to it."""
     if width <= _DETECTION_WIDTH:
         return width, height
     return _DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width))
 
 
 def _repeats(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
-    """Whether no block has changed, small and slow motion included."""
+    """Whether no block has changed; blocks also reveal small and slow motion."""
     height, width = before.shape[:2]
     blocks = (max(1, width // _BLOCK), max(1, height // _BLOCK))
     return bool(np.max(cv2.resize(cv2.absdiff(before, after), blocks, interpolation=cv2.INTER_AREA)) < _REPEAT)

@@ -1,4 +1,4 @@
-"""Data that a decoded frame carries beside its pixels."""
+"""Reads the side data of decoded frames."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from av.sidedata.sidedata import SideData, Type
 
 TIMECODES = "timecodes of frames"
 _TIME = 0x1FFFFFF & ~(1 << 24) & ~(1 << 12)
-"""The bits of hours, minutes, seconds and pictures in the timecode of a group of pictures (ISO 13818-2, 6.3.8)."""
+"""Bits of hours, minutes, seconds and pictures in a GOP timecode (ISO/IEC 13818-2, 6.3.8)."""
 _NAMES = {
     Type.DOVI_METADATA: "Dolby Vision",
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
@@ -23,17 +23,17 @@ _NAMES = {
     Type.REGIONS_OF_INTEREST: "regions of interest",
     Type.DETECTION_BBOXES: "detected objects",
 }
-"""What a new encoding loses, in words."""
+"""Kinds of side data that re-encoding loses, with names for messages."""
 _LIGHT = {
     Type.MASTERING_DISPLAY_METADATA: "light levels of the mastering display",
     Type.CONTENT_LIGHT_LEVEL: "light levels of the content",
     Type.AMBIENT_VIEWING_ENVIRONMENT: "the viewing environment",
 }
-"""What tone mapping makes false: it is lost with the high dynamic range, and not named beside it."""
+"""Kinds of side data that tone mapping invalidates; not listed separately if the loss of HDR is reported."""
 
 
 def side_data(frame: av.VideoFrame) -> Mapping[Type, bytes]:
-    """All side data of a frame. Empty where PyAV does not know one of its kinds, and gives none at all."""
+    """All side data of a frame; empty if one of its kinds is unknown to PyAV, which then returns none at all."""
     try:
         return {data.type: bytes(data) for data in cast("Iterator[SideData]", iter(frame.side_data))}
     except ValueError:
@@ -41,12 +41,12 @@ def side_data(frame: av.VideoFrame) -> Mapping[Type, bytes]:
 
 
 def lost_kinds(frame: av.VideoFrame, *, hdr: bool) -> tuple[str, ...]:
-    """What of a frame's side data a new encoding of its pixels does not carry, in words.
+    """Names of a frame's side data that are lost when its pixels are re-encoded, in alphabetical order.
 
-    `hdr`: its high dynamic range is tone-mapped, which is said elsewhere.
+    `hdr`: whether the frame is tone-mapped, which is reported elsewhere together with its light levels.
     """
     data = side_data(frame)
     names = _NAMES if hdr else _NAMES | _LIGHT
     time = int.from_bytes(data.get(Type.GOP_TIMECODE, b""), sys.byteorder) & _TIME
-    empty = set() if time else {Type.GOP_TIMECODE}  # many encoders count from 0
+    empty = set() if time else {Type.GOP_TIMECODE}  # many encoders write a meaningless timecode of 0
     return tuple(sorted({names[kind] for kind in data if kind in names and kind not in empty}))

@@ -1,4 +1,4 @@
-"""Whether a file is a video, by what it holds: for files whose names do not tell."""
+"""Recognises videos by their content, for files with unknown suffixes."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -38,15 +38,15 @@ _STARTS = (
     b"\xb7\xd8\x00\x20\x37\x49\xda\x11",  # WTV
 )
 _START_CODES = frozenset(bytes([code]) for code in b"\xba\xb3\xb0\xb5\x0f\x67\x27\x47\x09\x06\x40\x46\x4e")
-"""First bytes behind 00 00 01 in MPEG-PS, MPEG-1, -2 and -4, VC-1, H.264 and HEVC."""
+"""Possible first bytes after 00 00 01 in MPEG-PS, MPEG-1, -2 and -4, VC-1, H.264 and HEVC."""
 _TS_PACKETS = (188, 192, 204)
 _TS_SYNC = 0x47
 
 
 def sniff(path: Path) -> str | None:
-    """None for a video, also for one that is damaged; else what the file is, in a few words.
+    """None for a video, even a damaged one; otherwise a short description of the file.
 
-    Reads 4 KB, and opens what may be a video. Raises OSError if the file cannot be read.
+    Reads 4 KiB and opens the file if these look like a video. Raises OSError if the file cannot be read.
     """
     facts = path.stat()
     return _sniff(path, facts.st_size, facts.st_mtime)
@@ -54,7 +54,7 @@ def sniff(path: Path) -> str | None:
 
 @lru_cache(maxsize=100_000)
 def _sniff(path: Path, size: int, changed: float) -> str | None:
-    """`sniff` of a file of that size and time, so that a watched folder is not read again and again."""
+    """Implements `sniff`; the cache, keyed by size and time, avoids repeated reads of the files in a watched folder."""
     if size == 0:
         return EMPTY
     with path.open("rb") as file:
@@ -68,12 +68,12 @@ def _sniff(path: Path, size: int, changed: float) -> str | None:
                 return SOUND
             video_stream(container, path)
     except FootageError:
-        pass  # it begins as a video does: whoever reads it says what is wrong
+        pass  # it begins like a video; the error is reported when it is read
     return None
 
 
 def _of_head(head: bytes) -> str | None:
-    """What the first bytes of a file show that is no video; None if they are those of a video."""
+    """Description of a file that is not a video, by its first bytes; None if they are those of a video."""
     if head.startswith(b"\x89PNG"):
         return None if b"acTL" in head.partition(b"IDAT")[0] else IMAGE
     if head[:4] == b"RIFF":
@@ -99,7 +99,10 @@ def _begins_as_video(head: bytes) -> bool:
 
 
 def _is_transport_stream(head: bytes, length: int) -> bool:
-    """Whether at least three packets of `length` bytes have their sync byte; a recording may begin within one."""
+    """Whether `head` is an MPEG transport stream: three or more packets of `length` bytes have their sync byte.
+
+    A recording may begin within a packet.
+    """
     if len(head) < 3 * length:
         return False
     return any(set(head[first::length]) == {_TS_SYNC} for first in range(length))

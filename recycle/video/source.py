@@ -1,6 +1,6 @@
-"""What frames are read from: a file, a folder of images, a street or a camera, all through one interface.
+"""The common interface of all sources of frames: files, folders of images, streets and cameras.
 
-A kind of source is one class. `add_source` makes a kind from outside known: see docs/design/add-an-input.md.
+A kind of source is a subclass of Source. `add_source` registers a new kind; see docs/design/add-an-input.md.
 """
 
 import os
@@ -24,22 +24,22 @@ from recycle.video.source_state import SourceState, files_of
 
 @dataclass(frozen=True)
 class Reading:
-    """How frames are wanted. A source ignores what does not apply to it."""
+    """Options for reading frames. A source ignores options that do not apply to it."""
 
     square_pixels: bool = False
-    """Widen or narrow frames until pixels are square; the height stays."""
+    """Resize frames horizontally so that pixels are square; the height is unchanged."""
     depth: Literal[8, 16] = 8
-    """8 gives uint8, 16 gives uint16 over its whole range."""
+    """Bits per sample: 8 gives uint8, 16 gives uint16 over the full range."""
     threads: bool = True
-    """Decode with several threads, which is quicker unless all cores are busy."""
+    """Decode with several threads, which is faster unless all cores are busy."""
     hardware: bool = False
-    """Decode on the GPU if the first frame shows that this gives the same."""
+    """Decode on the GPU if it decodes the first frame to the same picture as the CPU."""
     fps: Fraction | None = None
-    """Frames per second of a source without timestamps; None: what it states, otherwise ASSUMED_RATE."""
+    """Frames per second of a source without timestamps; None: the rate that it states, otherwise ASSUMED_RATE."""
     max_pixels: int = MAX_PIXELS
-    """Refuse pictures of more pixels."""
+    """Maximum number of pixels of a picture; larger pictures are rejected."""
     alpha: bool = False
-    """Give the alpha channel, if there is one, beside the frames."""
+    """Return the alpha channel, if there is one, with the frames."""
 
 
 USUAL = Reading()
@@ -47,80 +47,82 @@ USUAL = Reading()
 
 @dataclass(frozen=True)
 class Companions:
-    """What accompanies the pictures of a source."""
+    """Data that accompanies the pictures of a source."""
 
     file: Path | None = None
-    """The media file whose other streams (sound, subtitles, data), chapters and tags belong to them; None: there are
-    none."""
+    """The media file whose other streams (audio, subtitles, data), chapters and tags accompany the pictures; None if
+    there is none."""
 
 
 class Source(ABC):
-    """Frames with timestamps.
+    """A source of frames with timestamps.
 
-    A kind must have `takes`, `info` and `read`. All else describes what few sources have, and defaults to nothing.
-    The constructor raises FootageError, in one line, for what cannot be read.
+    A kind must define `kind`, `takes`, `info` and `read`. The other attributes describe rare properties and have
+    defaults. The constructor raises FootageError, in one line, if the source cannot be read.
     """
 
     kind: ClassVar[str]
-    """What it is, in a word or two, for messages and reports."""
+    """Name of the kind in a few words, for messages and reports."""
     seekable: ClassVar[bool] = True
-    """Whether `read` can be called again, from any timestamp. A source that is live cannot: its work is not resumed."""
+    """Whether `read` can be called again, from any timestamp. A live source is not seekable, so work on it cannot be
+    resumed."""
     direct: ClassVar[bool] = False
-    """Whether `read` gets to a timestamp without decoding what is before it, and `index` costs nothing."""
+    """Whether `read` reaches any timestamp without decoding earlier frames and `index` costs no time."""
 
     info: StreamInfo
-    """What it delivers: size, time base, rate, length."""
+    """Properties of its frames: size, time base, rate, length."""
     state: SourceState | None
-    """What its files were when it was opened; None: there are none on this machine."""
+    """State of its files when it was opened; None if it is live or has no local files."""
 
     alpha = False
-    """Whether it has an alpha channel; without `Reading.alpha`, frames show the colours that lie beneath."""
+    """Whether it has an alpha channel; without `Reading.alpha`, frames show the colours under transparent pixels."""
     transparent = False
-    """Whether it is transparent in parts, as far as opening it shows."""
+    """Whether a frame that was examined at opening has transparent pixels."""
     may_be_transparent = False
-    """Whether frames have alpha that the usual decoder does not show."""
+    """Whether frames have alpha that the default decoder does not output."""
     transparent_later = False
-    """Whether frames so far turned out transparent after a first one that was not."""
+    """Whether a later frame was found to be transparent although the first was not, in readings so far."""
     captions = False
-    """Whether the first frame carries closed captions."""
+    """Whether the first frame has closed captions."""
     captions_later = False
-    """Whether frames so far turned out with captions after a first one that was not."""
+    """Whether a later frame was found to have captions although the first had none, in readings so far."""
     bits = 8
     """Bits per sample."""
     hdr = False
-    """Whether it has a high dynamic range; its frames are tone-mapped."""
+    """Whether it has high dynamic range; its frames are then tone-mapped."""
     interlaced = False
-    """Whether it is interlaced from its first frame on; what is interlaced is deinterlaced anywhere."""
+    """Whether its first frame is interlaced. All interlaced frames are deinterlaced, wherever they occur."""
     lost: Sequence[str] = ()
-    """Data beside the pixels of the first frame that frames do not carry, in words."""
+    """Names of the first frame's side data that are not part of the frames."""
     projection = Projection(b"", True, ())
     """Spherical mapping and stereo mode of the picture."""
     raw = False
-    """Whether it has no timestamps: its frames are evenly spaced."""
+    """Whether it has no timestamps, so that its frames are evenly spaced."""
     rate_assumed = False
-    """Whether the times of frames rest on ASSUMED_RATE."""
+    """Whether the timestamps are based on ASSUMED_RATE."""
     ignores_fps = False
-    """Whether `Reading.fps` was given and has no effect, because the source has timestamps of its own."""
+    """Whether `Reading.fps` is set but has no effect, because the source has timestamps."""
     missing = 0
-    """Frames that are known to be missing at its end."""
+    """Number of frames known to be missing at its end."""
     hardware = False
-    """Whether the GPU decodes; set it to False to read on with the processor."""
+    """Whether the GPU decodes; set it to False to decode later readings on the CPU."""
 
     damaged = 0
-    """Parts (packets or images) that could not be read so far, in the latest reading."""
+    """Number of packets or images that could not be read so far. This and the counts below are those of the latest
+    reading."""
     bad: Sequence[str] = ()
-    """Names of the images that are known to be damaged; a file has none."""
+    """Names of the images known to be damaged; empty for a file."""
     concealed = 0
-    """Frames so far that stand for one that is lost."""
+    """Number of frames so far that conceal a lost one."""
     repaired = 0
-    """Timestamps so far that were missing, not later than the one before, or hours after it."""
+    """Number of timestamps so far that were missing, not later than the previous one, or hours after it."""
     deinterlaced = 0
-    """Frames so far that were interlaced."""
+    """Number of frames so far that were interlaced."""
     lasting: int | None = None
-    """How long the last frame is shown, in units of the time base; may be known only when a reading has ended."""
+    """Duration of the last frame in units of the time base; None if unknown, possibly until a reading ends."""
 
     def __init__(self, path: Path, reading: Reading = USUAL) -> None:
-        """Open `path` so that its frames come as `reading` says."""
+        """Open `path` with the options `reading`. Raises FootageError if its files cannot be read."""
         self.path = path
         self.reading = reading
         watchable = self.seekable and is_here(path) and os.path.exists(path)  # noqa: PTH110 (it never raises)
@@ -129,34 +131,35 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def takes(cls, path: Path) -> bool:
-        """Whether `path` names a source of this kind; it is not opened for that."""
+        """Whether `path` names a source of this kind, determined without opening it."""
 
     @abstractmethod
     def read(
         self, *, start: int | None = None, end: int | None = None, entry: int | None = None
     ) -> Generator[LazyFrame]:
-        """The frames from timestamp `start` to before `end`, in order; None: from the first, to the last.
+        """Yield the frames with timestamps in [`start`, `end`), in order; None means no limit.
 
-        All are upright and of the size in `info`; timestamps grow strictly. `entry`, for sources with an `index` only,
-        is the key frame at which decoding may begin. Raises FootageError if the source cannot be read any more.
+        All frames are upright and have the size in `info`; timestamps increase strictly and are in units of
+        `info.time_base`. `entry`, only for sources with an `index`, is the key frame at which decoding may begin.
+        Raises FootageError if the source can no longer be read.
         """
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames, with their pixels."""
+        """Yield all frames with their pixels."""
         with closing(self.read()) as frames:
             for frame in frames:
                 yield frame.develop()
 
     def index(self, *, until: int | None = None) -> Index | None:
-        """The timestamps of all frames (up to `until`) and of key frames, without decoding; None: not known."""
+        """Timestamps of all frames (up to `until`) and of key frames, without decoding; None if unknown."""
         return None
 
     def companions(self) -> Companions:
-        """What accompanies the pictures."""
+        """Data that accompanies the pictures."""
         return Companions()
 
     def fingerprint(self) -> str | None:
-        """64 hex digits that another content changes: finished work is known by it. None: live, cannot be resumed.
+        """64 hex digits that identify the content, to recognise finished work; None for a live source.
 
         Raises FootageError if the source cannot be read.
         """
@@ -165,16 +168,16 @@ class Source(ABC):
         return fingerprint(self.path) if self.state is None else self.state.fingerprint
 
     def check(self) -> None:
-        """Raise SourceChanged, in one line, if the source is not what was opened."""
+        """Raise SourceChanged, in one line, if the source has changed since it was opened."""
         if self.state is not None:
             self.state.check()
 
     def watched(self, spoiled: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """If anything goes wrong in the body and the source has changed, raise SourceChanged: see SourceState."""
+        """Convert errors in the body to SourceChanged if the source has changed; see `SourceState.watched`."""
         return nullcontext() if self.state is None else self.state.watched(spoiled)
 
     def close(self) -> None:  # noqa: B027 (most have nothing to close)
-        """Close what a reading left open."""
+        """Close files that an unfinished reading left open."""
 
     def __enter__(self) -> Self:
         return self
@@ -186,7 +189,7 @@ class Source(ABC):
 
 
 def numbers(count: int, start: int | None, end: int | None) -> range:
-    """From `start` to before `end`, of the `count` frames of a source whose timestamps are their numbers."""
+    """Frame numbers in [`start`, `end`) of a source with `count` frames whose timestamps are the frame numbers."""
     return range(max(0, start or 0), count if end is None else min(end, count))
 
 
@@ -194,16 +197,16 @@ _ADDED: list[type[Source]] = []
 
 
 def add_source(kind: type[Source]) -> None:
-    """Make a kind of source known: it is asked before those that ship, and before those added earlier."""
+    """Register a kind of source. It is tried before the built-in kinds and before those added earlier."""
     if kind not in _ADDED:
         _ADDED.insert(0, kind)
 
 
 def added_kinds() -> tuple[type[Source], ...]:
-    """All kinds that were added, for a process that starts anew: it adds them from the last to the first."""
+    """All added kinds, the latest first. A new process must add them in reverse order to get the same precedence."""
     return tuple(_ADDED)
 
 
 def added_kind(path: Path) -> type[Source] | None:
-    """The kind that takes `path`, of those that were added; None: a file or a folder of images, if anything."""
+    """The added kind that takes `path`; None if only a built-in kind can."""
     return next((kind for kind in _ADDED if kind.takes(path)), None)

@@ -1,4 +1,4 @@
-"""Whether a source is still the one that was opened: a file that changes while it is read is translated wrongly."""
+"""Detects changes of a source while it is read, which would make the translation wrong."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from recycle.video.fingerprint import fingerprint
 from recycle.video.numbered import listed, numbered_images
 
 _ROUNDINGS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
-"""Nanoseconds to which network and FAT file systems round times, at once or when they have written a file out."""
+"""Units in nanoseconds to which network and FAT file systems round times, immediately or after a delayed write."""
 
 
 class SourceChanged(FootageError):
@@ -23,22 +23,23 @@ class SourceChanged(FootageError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What tells one version of a file from another without reading it."""
+    """Metadata that distinguish versions of a file without reading it."""
 
     size: int
+    """Bytes."""
     modified: int
-    """Nanoseconds."""
+    """Modification time in nanoseconds."""
     number: int
-    """Of the inode."""
+    """Inode number."""
 
     @classmethod
     def of(cls, path: Path) -> "Facts":
-        """Raises OSError."""
+        """Read the metadata of `path`. Raises OSError."""
         facts = path.stat()
         return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
     def like(self, other: "Facts") -> bool:
-        """Whether size and time are the same, but for the rounding of a time."""
+        """Whether size and time are equal, up to rounding of either time to a unit of _ROUNDINGS."""
         return self.size == other.size and any(
             self.modified // unit == other.modified // unit and (not self.modified % unit or not other.modified % unit)
             for unit in (1, *_ROUNDINGS)
@@ -47,31 +48,31 @@ class Facts:
 
 @dataclass(frozen=True)
 class SourceState:
-    """A file or a folder of numbered images, as it was when this was made."""
+    """The state of a file or a folder of numbered images at one time."""
 
     path: Path
     files: dict[str, Facts]
-    """The file, or the images, by name."""
+    """Metadata of the file or of the images, by name."""
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """With its fingerprint. Raises FootageError if the source cannot be read."""
+        """Record the current state and fingerprint. Raises FootageError if the source cannot be read."""
         state = cls(path, files_of(path))
         _ = state.fingerprint
         return state
 
     @cached_property
     def fingerprint(self) -> str:
-        """As `recycle.video.fingerprint.fingerprint`, when it was first asked for. Raises as it."""
+        """The `recycle.video.fingerprint.fingerprint` of the source at first access; raises FootageError like it."""
         return fingerprint(self.path)
 
     @property
     def modified(self) -> int:
-        """As `recycle.video.fingerprint.modified`."""
+        """Recorded modification time of a file in nanoseconds; 0 for a folder of images."""
         return 0 if self.path.is_dir() else next(iter(self.files.values())).modified
 
     def check(self) -> None:
-        """Raise SourceChanged, in one line, if the source is not as it was."""
+        """Raise SourceChanged, in one line, if the source has changed or was removed."""
         try:
             now = _facts(self.path)
         except OSError as error:
@@ -85,14 +86,15 @@ class SourceState:
             elif not before.like(after) or fingerprint(self.path) != self.fingerprint:
                 how = "it was written anew" if before.number == after.number else "it was replaced by another file"
             else:
-                return  # some network drives give a file another number, or round its time, for no reason
+                return  # some network drives change the inode number or round the time of an unchanged file
             raise SourceChanged(f"{self.path} changed while it was read: {how}; run again when it is complete")
 
     @contextmanager
     def watched(self, spoiled: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """If anything goes wrong in the body and the source has changed, that is why: raise SourceChanged instead.
+        """Raise SourceChanged instead of an error in the body if the source has changed, as the likely cause.
 
-        `spoiled` is called before: what was made of such a source is of no use.
+        `spoiled` is called first, to discard results made from the changed source. Errors are FootageError,
+        av.FFmpegError and OSError; they are raised unchanged if the source has not changed.
         """
         try:
             yield
@@ -122,7 +124,7 @@ class SourceState:
 
 
 def files_of(path: Path) -> dict[str, Facts]:
-    """The facts about the file `path`, or about its numbered images. Raises FootageError if it cannot be read."""
+    """Metadata of the file `path` or of its numbered images, by name. Raises FootageError if it cannot be read."""
     try:
         return _facts(path)
     except OSError as error:

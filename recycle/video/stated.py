@@ -1,4 +1,4 @@
-"""What a video file states of its frames: their rate, their number, how long they last."""
+"""Reads what a video file states about its frames: rate, number and duration."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +18,9 @@ _MAX_RATE = 480
 
 
 def frame_rate(stream: VideoStream) -> Fraction | None:
-    """Frames per second that the file states; None if it states none, or one that no camera has."""
+    """Frames per second as stated by the file; None if none is stated or it exceeds _MAX_RATE."""
     rates: tuple[Fraction | None, ...]
-    if is_raw(stream.container):  # the others are FFmpeg's own assumption
+    if is_raw(stream.container):  # the other rates are FFmpeg's own assumption
         rates = (stream.codec_context.framerate,)
     else:
         rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
@@ -28,13 +28,13 @@ def frame_rate(stream: VideoStream) -> Fraction | None:
 
 
 def frame_step(stream: VideoStream) -> int:
-    """Time between frames in units of the stream's time base; at ASSUMED_RATE if the rate is unknown."""
+    """Usual distance of frames in units of the stream's time base, at least 1; from ASSUMED_RATE if none is stated."""
     assert stream.time_base is not None
     return max(1, round(1 / ((frame_rate(stream) or ASSUMED_RATE) * stream.time_base)))
 
 
 def estimate_frames(path: Path) -> int | None:
-    """Frames that a source claims to hold, without decoding; None if unknown, 0 if it cannot be read."""
+    """Number of frames that a source states, without decoding; None if unknown, 0 if it cannot be read."""
     try:
         if kind := added_kind(path):
             with kind(path) as source:
@@ -59,9 +59,9 @@ def stream_info(
     *,
     first: int | None = None,
 ) -> StreamInfo:
-    """The facts about its frames, of that size, aspect and rotation.
+    """Properties of the frames of `stream`, whose size, pixel `aspect` and `rotation` are given.
 
-    `first`: timestamp of the first frame that can be decoded; None: not known.
+    `first` is the timestamp of the first decodable frame in units of the stream's time base; None if unknown.
     """
     assert stream.time_base is not None
     rate = frame_rate(stream)

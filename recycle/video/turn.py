@@ -1,4 +1,4 @@
-"""How a picture is turned and mirrored until it is upright: its display matrix."""
+"""Makes pictures upright by the rotation and mirroring of their display matrix."""
 
 import struct
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from recycle.video.sidedata import side_data
 
 @dataclass(frozen=True)
 class Turn:
-    """A display matrix, reduced to quarter turns and mirrorings."""
+    """A display matrix reduced to quarter turns and flips; the transposition is applied first."""
 
     transpose: bool = False
     flip_x: bool = False
     flip_y: bool = False
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """(H, W, C) pixels, upright."""
+        """Make pixels (H, W, C) upright; the result is contiguous, with H and W exchanged if transposed."""
         if self.transpose:
             pixels = pixels.transpose(1, 0, 2)
         pixels = pixels[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
@@ -28,9 +28,12 @@ class Turn:
 
 
 def turn_of(frame: av.VideoFrame) -> Turn:
-    """Read FFmpeg's display matrix: (x', y') = (a x + c y, b x + d y), stored as a b u c d v x y w."""
+    """Reduce a frame's display matrix to the nearest quarter turn and flips.
+
+    FFmpeg stores the matrix as a b u c d v x y w, with (x', y') = (a x + c y, b x + d y).
+    """
     data = side_data(frame).get(Type.DISPLAYMATRIX)
-    if data is None:  # PyAV gives no matrix beside data that it does not know, but still its angle
+    if data is None:  # PyAV returns no matrix beside unknown side data, but still the angle
         quarter = round(frame.rotation / 90) % 4
         return (Turn(), Turn(True, False, True), Turn(False, True, True), Turn(True, True, False))[quarter]
     a, b, _, c, d, *_ = struct.unpack("=9i", data)
