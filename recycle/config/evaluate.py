@@ -1,4 +1,4 @@
-"""What is scored."""
+"""Settings of the evaluation."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from recycle.domains import Domain
 
 
 def _none(value: object) -> object:
-    """The word that switches off, for files that know no null."""
+    """None for 'none'; TOML has no null."""
     return None if value == "none" else value
 
 
