@@ -1,4 +1,4 @@
-"""Which stages of a run are done: each remembers from what its outputs were made."""
+"""Records which stages of a run are done, with the inputs from which their outputs were made."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ from recycle.system.atomic import write_text
 
 
 class Stage:
-    """Remembers, in a small file, from what a stage's outputs were made; `needed` tells whether to make them anew."""
+    """Records, in a small file, the inputs from which the outputs of a stage were made; a context manager.
+
+    The record is written at the end of the body, unless an exception was raised or the stage was not needed.
+    """
 
     def __init__(self, name: str, made_from: Any, outputs: Sequence[Path], folder: Path) -> None:
         self._stamp = folder / STAMPS / f"{name}.json"
@@ -22,11 +25,11 @@ class Stage:
         self.done_before = old is not None
 
     def remove(self) -> None:
-        """Remove the outputs, which are files, and what is remembered of them."""
+        """Remove the outputs, which must be files, and the record."""
         for file in (*self._outputs, self._stamp):
             file.unlink(missing_ok=True)
         for folder in (self._stamp.parent, self._stamp.parent.parent):
-            with suppress(OSError):  # something else is in it
+            with suppress(OSError):  # the folder is not empty
                 folder.rmdir()
 
     def __enter__(self) -> "Stage":

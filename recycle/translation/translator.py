@@ -170,7 +170,7 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         pixel_aspect: Fraction = Fraction(1),
     ) -> Iterator[Pixels]:
-        """Translate a stream of frames of one size. Yields an RGB picture (H, W, 3) of the same size and dtype for each.
+        """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype.
 
         On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
         one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
