@@ -63,8 +63,8 @@ RATES = (
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
 STEP = 3.5
-"""Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes; the
-discriminators' step is the rest."""
+"""Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes;
+the discriminators' step is the rest."""
 DEPTHWISE = 0.37
 """Share of the machine's speed that a U-Net reaches, because memory limits its depthwise convolutions. Measured: a step
 of 112 pixels with frozen features beside patches takes 0.385 s on one core of an AMD EPYC."""
