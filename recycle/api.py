@@ -93,7 +93,8 @@ def translate(
     a BatchReport for a folder; errors of single files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
-    be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any thread.
+    be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
+    thread.
     """
     chosen = parse_settings(TranslateSettings, settings)
     translator = (

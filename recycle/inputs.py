@@ -1,7 +1,7 @@
 """Registers the kinds of input that `recycle.video` does not know: the procedural street.
 
-`recycle.video` knows files and folders of images. Packages above `recycle.rendering` that open inputs import this module, so
-that the table of kinds is the same in every process.
+`recycle.video` knows files and folders of images. Packages above `recycle.rendering` import this module if they open
+inputs, so that the table of kinds is the same in every process.
 """
 
 from recycle.street.source import StreetSource

@@ -19,7 +19,7 @@ def compare(
     overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs on one page: different settings, translations of the same clips, scores, curves, and the best run.
+    """Compare runs on one page: settings that differ, translations of the same clips, scores, curves, the best run.
 
     Without --a and --b, the page shows the test clips that all runs share. If there are none, it shows the held-out
     frames that all runs share.
