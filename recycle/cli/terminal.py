@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recycle.cli.table import LiveTable
 
 LINE_SECONDS = 30.0
-"""Seconds between two lines about a task, without a terminal."""
+"""Seconds between two lines about a task if there is no terminal."""
 
 
 class Terminal:

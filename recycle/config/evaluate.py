@@ -14,7 +14,7 @@ def _none(value: object) -> object:
 
 
 class EvaluateSettings(Settings):
-    """What is scored, and how."""
+    """How models are scored."""
 
     palette: Literal["street"] | Place | None = None
     """Colours of the label maps. Adds the paper's scores MP, AC and IoU. Needs `label_domain`. 'street': those of the

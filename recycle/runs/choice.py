@@ -39,9 +39,13 @@ class Wishes:
     out: Path | None = None
     """The run's folder; None: a folder in runs/, named after the footage."""
     hours: float | None = None
+    """Length of the training in hours; at most one of `hours` and `steps` is given."""
     steps: int | None = None
+    """Length of the training in steps."""
     device: str | None = None
+    """Device, as in `TrainSettings`; None: that of the file, or 'auto'."""
     precision: Precision | None = None
+    """Precision, as in `TrainSettings`; None: that of the file, or 'auto'."""
     domains: Sequence[str] | None = None
     """Names of the domains; None: those in the pipeline file, or a and b."""
 

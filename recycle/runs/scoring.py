@@ -39,10 +39,15 @@ class TestClip:
     """An unseen video, and the paths of its translations."""
 
     direction: Direction
+    """Direction of the translation."""
     source: Path
+    """The unseen video."""
     truth: Path | None
+    """Its true counterpart in the target domain; None if unknown."""
     translated: Path
+    """Path of its translation."""
     back: Path
+    """Path of the translation back to its own domain."""
 
     @property
     def to(self) -> Domain:

@@ -13,10 +13,12 @@ from recycle.system.atomic import write_text
 class Stage:
     """Records, in a small file, the inputs from which the outputs of a stage were made; a context manager.
 
-    The record is written at the end of the body, unless an exception was raised or the stage was not needed.
+    `needed` is True if an output is missing, or if the inputs differ from the record. `done_before` is True if there is
+    a record. A new record is written at the end of the body if the stage was needed and no exception was raised.
     """
 
     def __init__(self, name: str, made_from: Any, outputs: Sequence[Path], folder: Path) -> None:
+        """`made_from` describes the inputs and is compared as JSON. The record lies in STAMPS in `folder`."""
         self._stamp = folder / STAMPS / f"{name}.json"
         self._made_from = json.dumps(made_from, sort_keys=True, default=str)
         self._outputs = outputs

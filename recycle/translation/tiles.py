@@ -27,7 +27,7 @@ class WithinMemory:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._too_many = math.inf  # pixels
+        self._too_many = math.inf  # fewest pixels of a batch (B × H × W) that did not fit
         self._reason = ""
 
     def __call__(self, frames: Tensor) -> Tensor:
