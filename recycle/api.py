@@ -1,6 +1,6 @@
-"""The package from Python: each function does what the command of its name does, with paths, settings and a job.
+"""The Python interface: each function does the same as the command of its name.
 
-`from recycle import train, translate, …` imports it when a name is first used.
+`from recycle import train, translate, …` imports this module when a name is first used.
 """
 
 from collections.abc import Sequence
@@ -52,17 +52,18 @@ def train(
     precision: Precision | None = None,
     job: Job | None = None,
 ) -> TrainReport:
-    """Learn the translation between the footage `a` and `b`; the same call again continues.
+    """Learn the translation between the footage `a` and `b`. The same call continues an interrupted run.
 
-    pipeline: settings, the path of a pipeline file, or the name of a shipped one; None: chosen for the footage and this
-    machine, as `recycle train --a … --b …` does, and written to pipeline.toml in `out`. a, b: videos, folders of videos
-    or of images; none: those of the pipeline. domains: two names for them, such as `["summer", "winter"]`. out: the
-    run's folder; None: a folder in runs/. hours or steps: how long to train, in place of what the pipeline says. The
-    report names the bundle that was trained.
+    `pipeline` is a Pipeline, the path of a pipeline file, or the name of an included pipeline. None chooses a pipeline
+    for the footage and this machine, as `recycle train --a … --b …` does, and writes it to pipeline.toml in `out`. `a`
+    and `b` are videos, folders of videos, or folders of images; if neither is given, the footage of the pipeline is
+    used. `domains` are two names for them, such as `["summer", "winter"]`. `out` is the run's folder; None: a folder in
+    runs/. `hours` or `steps` (only one of them) replaces the length of the training in the pipeline. `device` and
+    `precision` replace those of the pipeline; see `TrainSettings`. The report names the trained bundle.
 
-    Raises ConfigError for settings that do not fit, FootageError for footage that cannot be trained on, OutputError for
-    a folder that cannot be written or is in use, BundleError for a damaged checkpoint, Interrupted after `job.cancel()`
-    from any thread: the run is saved.
+    Raises ConfigError for invalid settings, FootageError for unusable footage, OutputError if the folder cannot be
+    written or is in use, BundleError for a damaged checkpoint, and RecycleError if memory runs out or losses stay
+    infinite or NaN. After `job.cancel()` from any thread, the run is saved and Interrupted is raised.
     """
     footage = {"a": _paths(a) or None, "b": _paths(b) or None}
     wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
@@ -83,16 +84,17 @@ def translate(
     job: Job | None = None,
     **settings: Any,
 ) -> RenderReport | BatchReport:
-    """Translate a video, or all videos of a folder, to a domain; the same call again continues.
+    """Translate a video, or all videos of a folder, to a domain. The same call continues interrupted work.
 
-    to: the target domain, by its letter or by its name in the pipeline file, such as "winter".
-    model: the folder of a run, whose best model it is, or of a bundle; or a Translator, which is loaded once for many
-    calls. retry_failed: of a folder, try again what failed before. settings: those of `TranslateSettings`, such as
-    `codec="hevc"` or `stabilise=0.8`. For a video the report is a RenderReport, for a folder a BatchReport.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
+    can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `overwrite`
+    replaces existing outputs. `retry_failed` applies to a folder: it tries files again that failed before. `settings`
+    are those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video, and
+    a BatchReport for a folder; errors of single files of a folder are in the report.
 
-    Raises ConfigError for settings that do not fit, BundleError for a folder that holds no model, FootageError for
-    something that is no video, OutputError where the output exists or cannot be written, Interrupted after
-    `job.cancel()` from any thread.
+    Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
+    be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
+    thread.
     """
     chosen = parse_settings(TranslateSettings, settings)
     translator = (
@@ -117,20 +119,20 @@ def translate(
 def extract(
     inputs: Paths, out: AnyPath, *, workers: int | None = None, job: Job | None = None, **settings: Any
 ) -> ExtractReport:
-    """Cut footage into shots and write its frames to folders in `out`; the same call again continues.
+    """Split footage into shots and write its frames to folders in `out`. The same call continues interrupted work.
 
-    inputs: videos, folders of videos or of images. settings: those of `ExtractSettings`, such as `fps=15`. workers:
-    processes, one per core where None. Raises ConfigError for settings that do not fit, and otherwise as
-    `recycle.dataset.extract.extract`.
+    `inputs` are videos, folders of videos, or folders of images. `workers` is the number of processes; None: one per
+    core. `settings` are those of `ExtractSettings`, such as `fps=15`. Raises ConfigError for invalid settings, and the
+    errors of `recycle.dataset.extract.extract`.
     """
     return extract_all(_paths(inputs), Path(out), parse_settings(ExtractSettings, settings), workers=workers, job=job)
 
 
 def probe(file: AnyPath, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
-    """Stream information of a video, and what of it needs care.
+    """Return stream information and potential problems of a video or a folder of numbered images.
 
-    cuts: decode the whole file to find its cuts. max_pixels: the largest frame that is decoded. Raises FootageError for
-    something that is no video.
+    `cuts` decodes the whole file, to find cuts, count frames and find damage. `max_pixels` is the maximum number of
+    pixels of a frame. Raises FootageError if the file cannot be read or has larger frames.
     """
     return look(Path(file), cuts=cuts, max_pixels=max_pixels)
 
@@ -152,15 +154,17 @@ def evaluate(
     precision: Precision = "auto",
     job: Job | None = None,
 ) -> dict[str, float]:
-    """Score a model on unseen clips of both domains; writes them translated, and metrics.json, to `out`.
+    """Score a model on unseen clips of one or both domains. Writes the translated clips and metrics.json to `out`.
 
-    a, b: unseen videos. truth_ab, truth_ba: their true counterparts in the other domain, in the same order. trained_a,
-    trained_b: extracted frames that the model learned from, to find copies of them. labels: the domain that holds label
-    maps, by its letter or name; palette: their colours, "street" or a text file with a line `R G B name` for each
-    label. features: whose features FID and KID compare, "lite2", "street", "none" or a file of weights; None: "lite2".
-    Returns the scores by name, which docs/measurements/metrics.md explains.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, or "identity". `a` and `b` are
+    unseen videos. `truth_ab` and `truth_ba` are their true counterparts in the other domain, in the same order.
+    `trained_a` and `trained_b` are extracted frames that the model learned from, to detect copies of them. `labels` is
+    the domain that holds label maps, by its letter or name. `palette` defines their colours: "street", or a text file
+    with a line `R G B name` for each label. `features` selects the network for FID and KID: "lite2", "street", "none",
+    or a file of weights; None: "lite2". Returns the scores by name; docs/measurements/metrics.md explains them.
 
-    Raises ConfigError, BundleError, FootageError and OutputError as the command, Interrupted after `job.cancel()`.
+    Raises ConfigError for invalid settings, BundleError if `model` is not a model, FootageError if there is no clip or
+    one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
     bundle = str(model_in(Path(model)))
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}

@@ -1,4 +1,4 @@
-"""What this machine can do: devices, precisions, codecs, versions."""
+"""Examines what this machine supports: versions, devices, precisions and codecs."""
 
 import platform
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "torchvision", "av", "opencv-python-headless", "kornia", "
 
 
 def examine() -> Iterator[tuple[str, str]]:
-    """(what, finding) pairs, in the order in which to read them. Encoders are tried out on a frame."""
+    """Yield pairs (name, finding), in reading order. Each encoder is tested on a frame."""
     yield "recycle", __version__
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     for package in _PACKAGES:
@@ -57,6 +57,6 @@ def examine() -> Iterator[tuple[str, str]]:
             yield "decoding", "the processor, or NVDEC with --hardware" if reader.hardware else "the processor"
 
 
-if __name__ == "__main__":  # for the log of an unforeseen error
+if __name__ == "__main__":  # the log of an unexpected error runs this module
     for name, finding in examine():
         print(f"{name:<28} {finding}", flush=True)

@@ -56,7 +56,7 @@ def into(domain: Domain) -> Direction:
 
 
 class Names(NamedTuple):
-    """Names of the domains for the user, such as summer and winter. Files and networks keep the letters."""
+    """Names of the domains for the user, such as summer and winter. Files and networks use the letters."""
 
     a: str = "a"
     b: str = "b"
@@ -70,7 +70,7 @@ class Names(NamedTuple):
         return f"{self.of(d.source)} → {self.of(d.target)}"
 
     def find(self, word: str) -> Domain:
-        """The domain with this name or letter. Raises ConfigError with a list of the domains if there is none."""
+        """The domain with this name or letter. Raises ConfigError, with a list of the domains, if there is none."""
         known: dict[str, Domain] = {**dict(zip(self, DOMAINS, strict=True)), **{each: each for each in DOMAINS}}
         if word not in known:
             pairs = zip(self, DOMAINS, strict=True)
@@ -80,4 +80,4 @@ class Names(NamedTuple):
 
 
 LETTERS = Names()
-"""The default names."""
+"""The default names, a and b."""

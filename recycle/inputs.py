@@ -1,6 +1,7 @@
-"""Every kind of input that ships. Files and folders of images are known to `recycle.video`; the street is added here.
+"""Registers the kinds of input that `recycle.video` does not know: the procedural street.
 
-What opens an input above `rendering` imports this, so that the table is the same in every process.
+`recycle.video` knows files and folders of images. Packages above `recycle.rendering` import this module if they open
+inputs, so that the table of kinds is the same in every process.
 """
 
 from recycle.street.source import StreetSource

@@ -1,9 +1,9 @@
-"""The command line: each command parses, calls one function and prints.
+"""The command line: each command parses its options, calls one function and prints the result.
 
-Nothing heavy is imported until a command runs, so that help is instant.
+Slow imports happen only when a command runs, so that help appears at once.
 """
 
-from recycle.system import interrupt  # first: until it is imported, Ctrl-C ends in a traceback
+from recycle.system import interrupt  # first: before this import, Ctrl-C prints a traceback
 
 # isort: split
 from recycle.cli.entry import main

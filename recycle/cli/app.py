@@ -1,4 +1,4 @@
-"""The commands, in the order in which help lists them."""
+"""The Typer application with all commands, in the order in which help lists them."""
 
 from typing import Annotated
 
@@ -40,7 +40,7 @@ def _options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """The options of `recycle` itself; the text of its help is the app's."""
+    """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
 for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):

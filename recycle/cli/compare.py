@@ -1,4 +1,4 @@
-"""`recycle compare`: put runs side by side on one page."""
+"""`recycle compare`: compares training runs on one page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,10 @@ def compare(
     overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put runs side by side on one page: settings that differ, the same clips, scores, curves; names the best run.
+    """Compare runs on one page: settings that differ, translations of the same clips, scores, curves, the best run.
 
-    Without --a and --b it shows the test clips that all runs share, or else the frames that all held out.
+    Without --a and --b, the page shows the test clips that all runs share. If there are none, it shows the held-out
+    frames that all runs share.
 
     Example: recycle compare runs/recycle runs/cycle --out compare.html
     """

@@ -1,4 +1,4 @@
-"""`recycle distill`: train a small model to translate as a large one does."""
+"""`recycle distill`: trains a small model to imitate a large one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +23,10 @@ def distill(
     precision: PrecisionChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small, fast model to translate as a large one does; run again to continue.
+    """Train a small, fast model to imitate a large one; run again to continue.
 
-    A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage need not
-    be what the large model learned from.
+    A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage may differ
+    from that of the large model.
 
     Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast
     """

@@ -1,10 +1,10 @@
-"""`recycle doctor`: what this machine can do."""
+"""`recycle doctor`: shows what this machine supports."""
 
 from recycle.cli.output import show
 
 
 def doctor() -> None:
-    """Tell what this machine can do: devices, precisions, codecs, encoders that really work, versions.
+    """Show what this machine supports: versions, devices, precisions, codecs and encoders. Encoders are tested.
 
     Example: recycle doctor
     """

@@ -1,4 +1,4 @@
-"""The way into the command line and out of it: every error becomes one line and an exit code."""
+"""Starts and ends the command line: every error becomes one line and an exit code."""
 
 import errno
 import os
@@ -19,29 +19,29 @@ from recycle.system.places import is_remote_error
 
 _INTERRUPTED = 128 + signal.SIGINT
 _COMPLETE = "_RECYCLE_COMPLETE"
-"""Variable by which a shell asks for completions of a command line."""
+"""Environment variable by which a shell requests completions of a command line."""
 _AGAIN = "interrupted; run the same command again to continue"
 
 
 def main() -> None:
-    """Entry point: every error becomes one line and a non-zero exit code, with a log where nobody foresaw it."""
+    """Run the command line. An error becomes one line and a non-zero exit code; an unexpected error also gets a log."""
     from recycle.system.crash import watching_threads
 
     interrupt.allow()
     signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP
         signal.signal(signal.SIGHUP, _stop)
     _open_streams()
     try:
         with watching_threads():
             _main()
-    except KeyboardInterrupt:  # again, while an error was being handled
+    except KeyboardInterrupt:  # a second Ctrl-C, while an error is being handled
         os._exit(_INTERRUPTED)
 
 
 def _main() -> None:
-    if _COMPLETE in os.environ:  # typer ignores values that it cannot check while it completes a word
-        sys.modules["pydantic"] = None  # type: ignore[assignment]  # an import of it fails, and takes no time
+    if _COMPLETE in os.environ:  # completion ignores values that cannot be checked
+        sys.modules["pydantic"] = None  # type: ignore[assignment]  # its import fails at once
     try:
         code = app(_with_addresses(sys.argv[1:]) or ["--help"], prog_name="recycle", standalone_mode=False)
         sys.stdout.flush()
@@ -49,11 +49,11 @@ def _main() -> None:
         _fail(f"{error.format_message()} (see 'recycle --help')", 2)
     except RecycleError as error:
         _fail(str(error), _INTERRUPTED if isinstance(error, Interrupted) else 1)
-    except SystemExit as stop:  # typer takes every broken pipe for that of standard output
+    except SystemExit as stop:  # typer assumes that every broken pipe is standard output
         if isinstance(stop.__context__, BrokenPipeError):
             _fail_of_system(stop.__context__)
         raise
-    except OSError as error:  # a disk, or a place elsewhere, that cannot be reached
+    except OSError as error:  # for example, a disk or a remote location that cannot be reached
         _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail(_AGAIN, _INTERRUPTED)
@@ -63,13 +63,13 @@ def _main() -> None:
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)
-    if code == _INTERRUPTED:  # typer's answer to Ctrl-C
+    if code == _INTERRUPTED:  # typer returns this after Ctrl-C
         _fail(_AGAIN, code)
     _end(code if isinstance(code, int) else 0)
 
 
 def _fail_unforeseen(error: Exception) -> None:
-    """Print one line with the path of a log, and complete the log, which takes seconds."""
+    """Print one line with the path of a log, then complete the log, which takes seconds."""
     from recycle.system.crash import add_findings, describe, record
 
     path = record(error)
@@ -80,7 +80,7 @@ def _fail_unforeseen(error: Exception) -> None:
 
 
 def _fail_of_system(error: OSError) -> None:
-    """One line on what the system refused; none where nobody reads the output any more."""
+    """Print one line about an operating system error, or nothing if the reader of the output has closed the pipe."""
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         _end(128 + signal.SIGPIPE)
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -91,7 +91,7 @@ def _fail_of_system(error: OSError) -> None:
 
 
 def _open_streams() -> None:
-    """Let every text be printed: as an escape what the terminal's encoding lacks, into nothing where it is closed."""
+    """Make every text printable: escape characters that the encoding lacks, and discard output to closed streams."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -101,7 +101,7 @@ def _open_streams() -> None:
 
 
 def _reader_is_gone() -> bool:
-    """Whether standard output or error is a pipe that nobody reads any more."""
+    """Whether standard output or standard error is a pipe whose reader has closed it."""
     watch = select.poll()
     for descriptor in (1, 2):
         watch.register(descriptor, select.POLLOUT)
@@ -109,7 +109,7 @@ def _reader_is_gone() -> bool:
 
 
 def _end(code: int) -> None:
-    """Exit; what cannot be printed any more is left out, and Python does not complain of it."""
+    """Exit with `code`. Discard output that cannot be written, so that Python reports no error about it."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -124,7 +124,7 @@ def _stop(number: int, frame: object) -> None:
 
 
 def _with_addresses(words: list[str]) -> list[str]:
-    """The command line with an address behind each --cluster that has none."""
+    """The command line with the address 'auto' added to each --cluster that has none."""
     complete = []
     for word, following in zip(words, [*words[1:], ""], strict=False):
         complete.append(word)

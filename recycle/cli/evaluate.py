@@ -1,4 +1,4 @@
-"""`recycle evaluate`: score a model on unseen clips."""
+"""`recycle evaluate`: scores a model on unseen clips."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`recycle extract`: footage becomes frames on disk."""
+"""`recycle extract`: writes the frames of footage to disk."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ def extract(
     max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cut footage into shots and write its frames to disk; run again to continue.
+    """Split footage into shots and write its frames to disk; run again to continue.
 
     Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
     """

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what is read from the text of options."""
+"""Options that several commands share, and the parsing of option texts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,23 +63,23 @@ WhichModel = Annotated[Which, typer.Option("--which", help="Of a run: the model 
 
 
 def bundle_of(model: str, which: Which) -> str:
-    """The bundle that --model and --which mean."""
+    """The bundle that --model and --which select: the path of its folder, or IDENTITY."""
     return model if model == IDENTITY else str(model_in(Path(model), which))
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given; the others keep the defaults of the settings."""
+    """The options that are not None. Settings keep their defaults for the others."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:
-    """Raise BadParameter if any of these options, by name, was given."""
+    """Raise BadParameter if any of the `options` (name → value) was given. `why` ends the message."""
     if given := [name for name, value in options.items() if value]:
         raise typer.BadParameter(f"{', '.join(given)} {why}")
 
 
 def pairs(options: list[str] | None) -> dict[str, str]:
-    """Of options NAME=VALUE. Raises BadParameter for anything else."""
+    """Parse options of the form NAME=VALUE. Raises BadParameter for another form."""
     found = {}
     for text in options or []:
         name, equals, value = text.partition("=")
@@ -90,12 +90,12 @@ def pairs(options: list[str] | None) -> dict[str, str]:
 
 
 def names(text: str | None) -> list[str] | None:
-    """The names in a text like "summer,winter"."""
+    """The names in a text such as "summer,winter"; None for None."""
     return None if text is None else text.split(",")
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:
-    """Of a text like "x,y,width,height". Raises BadParameter for anything else."""
+    """The integers in a text such as "0,20,640,360"; None for None. Raises BadParameter for other texts."""
     if text is None:
         return None
     try:

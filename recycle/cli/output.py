@@ -1,4 +1,4 @@
-"""What commands print: lines, errors, the events of a job, and what became of many files."""
+"""Prints the output of commands: lines, errors, the events of a job, and the results of many files."""
 
 import shlex
 import sys
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from recycle.events import Job
 
 LOST_STREAM = 3
-"""Exit code where all pictures are written and sound, subtitles or data of some video are lost."""
+"""Exit code if all pictures are written but sound, subtitles or data of a video are lost."""
 _LONGEST = 3000
-"""Characters of an error's line."""
+"""Maximum number of characters in the line of an error."""
 
 
 def show(text: str, *, lines: bool = False) -> None:
-    """Print a line; control characters and secrets in it are not sent. With `lines`, its line breaks are."""
+    """Print a line without secrets and control characters. `lines` keeps its line breaks."""
     typer.echo(shown(text, lines=lines))
 
 
 def print_error(message: str) -> None:
-    """One line on standard error, without secrets and control characters."""
+    """Print one line on standard error, without secrets and control characters. A very long line is cut."""
     line = shown(" ".join(message.split()))
     with suppress(OSError, ValueError):
         sys.stderr.write(f"error: {line[:_LONGEST]}{'…' if len(line) > _LONGEST else ''}\n")
 
 
 def command_line() -> str:
-    """The command as it was typed, without secrets; a very long one is cut."""
+    """The command as typed, without secrets. A very long command is cut."""
     line = redact(shlex.join(["recycle", *sys.argv[1:]]))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 
 
 @contextmanager
 def watched(as_json: bool, notice: str | None = None) -> "Iterator[Job]":
-    """A job that is shown to a person or, as JSON lines, to a program; it starts with a notice, if there is one."""
+    """A job whose events are printed: as JSON lines, or for a terminal. `notice`, if given, is printed first."""
     from recycle.cli.terminal import JsonLines, Terminal
     from recycle.events import Job
 
@@ -59,7 +59,8 @@ def conclude(
     result: str,
     lost: Sequence[str] = (),
 ) -> None:
-    """Tell what became of many files; the exit code is 1 if any failed, else LOST_STREAM if any has `lost` streams."""
+    """Print the results of many files. Exits with code 1 if any failed, else with LOST_STREAM if any has `lost`
+    streams."""
     for reason in failed:
         print_error(reason)
     job.say(f"{len(done)} {verb}, {len(skipped)} already there, {len(failed)} failed: {result}")
@@ -69,7 +70,7 @@ def conclude(
 
 
 def tell_lost(streams: Sequence[str], code: int = LOST_STREAM) -> None:
-    """Exit with `code` if there are streams that were lost."""
+    """Print the lost streams, and exit with `code` if there are any."""
     for stream in streams:
         sys.stderr.write(f"lost: {shown(stream)}\n")
     if streams:

@@ -1,4 +1,4 @@
-"""One piece of work on a line: description, bar, count, rate, ETA and details, as far as there is room."""
+"""Shows a task on one line: description, bar, count, rate, ETA and details, as far as they fit."""
 
 import time
 from collections import deque
@@ -10,15 +10,15 @@ from recycle.events import Progress
 from recycle.safe_text import shown
 
 _BAR = 20
-"""Columns of a bar."""
+"""Width of a bar in columns."""
 _LEAST = 8
-"""Columns that a description keeps."""
+"""Minimum number of columns of a description."""
 _RECENT = 30.0
-"""Seconds over which a rate is reckoned."""
+"""Seconds over which the rate is measured."""
 
 
 class Piece:
-    """A piece of work and how fast it goes."""
+    """A task and its speed."""
 
     def __init__(self, event: Progress) -> None:
         self._event = event
@@ -27,41 +27,41 @@ class Piece:
 
     @property
     def what(self) -> str:
-        """Its name."""
+        """The name of the task."""
         return self._event.what
 
     @property
     def finished(self) -> bool:
-        """Whether all is done, as far as one can tell."""
+        """Whether all units are done; False if the total is unknown."""
         return 0 < self._event.done == self._event.total
 
     def update(self, event: Progress) -> None:
-        """Take the latest event of it."""
+        """Take the latest event of the task."""
         now = time.monotonic()
         self._event = event
-        if event.done < self._seen[-1][1]:  # it went back
-            self._seen = deque([(now, event.done)])  # another thread may be drawing
+        if event.done < self._seen[-1][1]:  # the task restarted
+            self._seen = deque([(now, event.done)])  # a new object, because another thread may be drawing
         elif event.done > self._seen[-1][1]:
             self._seen.append((now, event.done))
         while len(self._seen) > 2 and self._seen[1][0] < now - _RECENT:
             self._seen.popleft()
 
     def rate(self) -> float:
-        """Units per second: lately, and of a finished piece on the whole."""
+        """Units per second over the last _RECENT seconds; of a finished task, over its whole time. 0 if unknown."""
         (start, first), (end, last) = self._seen[0], self._seen[-1]
         if self.finished:
             start, first, end, last = self._began, self._first, end, self._event.done
         return (last - first) / (end - start) if end > start and last > first else 0.0
 
     def facts(self) -> list[str]:
-        """Count, rate and ETA, as far as they are known."""
+        """Count, rate and ETA; unknown ones are left out."""
         it, rate = self._event, self.rate()
         count = f"{it.done}/{it.total}" if it.total else str(it.done) if it.done else ""
         eta = f"ETA {clock((it.total - it.done) / rate)}" if it.total and rate and not self.finished else ""
         return [fact for fact in (count, f"{rate:.1f} {it.unit}/s" if rate else "", eta) if fact]
 
     def line(self) -> str:
-        """For a log."""
+        """The line for a log."""
         count, *others = self.facts() or [""]
         count = f"{count} {self._event.unit}" if count else ""
         if self.finished:
@@ -70,7 +70,7 @@ class Piece:
         return f"{self.what}: {facts}" if facts else self.what
 
     def bar(self, width: int) -> Text:
-        """For a terminal of so many columns: the detail gives way first, then the description, but nothing else."""
+        """The line for a terminal of `width` columns. The detail is cut first, then the description."""
         it, facts = self._event, "  ".join(self.facts())
         what, detail = shown(it.what), shown(it.detail)
         bar = _BAR + 1 if it.total else 0
@@ -89,7 +89,7 @@ class Piece:
 
 
 def clock(seconds: float) -> str:
-    """Such as 1:02:03."""
+    """Seconds as h:mm:ss, such as 1:02:03."""
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
 

@@ -1,4 +1,4 @@
-"""`recycle pipelines`: the pipelines that ship."""
+"""`recycle pipelines`: lists the pipelines that are included."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 def pipelines(
     name: Annotated[str | None, typer.Argument(help="Print this one; without: list all.")] = None,
 ) -> None:
-    """List the pipelines that ship, or print one to copy and change.
+    """List the included pipelines, or print one to copy and change.
 
     Example: recycle pipelines signers > my-task.toml
     """
@@ -21,7 +21,7 @@ def pipelines(
             typer.echo(f"{path.stem:<12} {first}")
     else:
         path = find_pipeline(Path(name))
-        schema = path.with_name("pipeline.schema.json").as_uri()  # the copy lies elsewhere
+        schema = path.with_name("pipeline.schema.json").as_uri()  # absolute, because the copy has another folder
         typer.echo(
             path.read_text(encoding="utf-8").replace("#:schema pipeline.schema.json", f"#:schema {schema}"), nl=False
         )

@@ -1,4 +1,4 @@
-"""`recycle probe`: show what videos hold."""
+"""`recycle probe`: shows stream information and potential problems of videos."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,11 +22,11 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Show what videos hold and what of it needs care; in folders, also what is left out and why.
+    """Show stream information and potential problems of videos. For folders, also list the files that are left out.
 
     Example: recycle probe holiday.mp4 frames/
     """
-    import recycle.inputs  # noqa: F401 (makes every kind of source known)
+    import recycle.inputs  # noqa: F401 (registers every kind of source)
     from recycle.video.describe import describe
     from recycle.video.find import find_footage
     from recycle.video.probe import probe as look
@@ -57,7 +57,10 @@ def probe(
 
 
 def _show_rest(folder: Path, found: "Found", as_json: bool) -> int:
-    """Say what of a folder is no video, beside the JSON if there is any; the number of files that cannot be read."""
+    """Print which entries of a folder are left out, and return the number of unreadable files.
+
+    With `as_json` the lines go to standard error, so that standard output holds only JSON.
+    """
     from recycle.names import plain
     from recycle.video.find import left_out_lines, mixed_lines, relative_names
 

@@ -1,4 +1,4 @@
-"""`recycle run` and `recycle demo`: a whole pipeline, and the one that ships as a demonstration."""
+"""`recycle run` and `recycle demo`: run a whole pipeline, and the included demonstration."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,9 +48,9 @@ def run(
     features: Features = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
+    """Run a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
 
-    Without a pipeline file one is chosen for the footage, as by 'recycle train'.
+    Without a pipeline file, recycle chooses a pipeline for the footage, as 'recycle train' does.
 
     Example: recycle run --a summer --b winter --test-a walk.mp4 --domains summer,winter
 
@@ -90,7 +90,7 @@ def demo(
     device: DeviceChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Film a street, learn day ↔ night from it, translate an unseen clip both ways, and show the result.
+    """Render a street, learn day ↔ night from it, translate an unseen clip both ways, and write a report.
 
     Example: recycle demo
     """

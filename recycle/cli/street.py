@@ -1,4 +1,4 @@
-"""`recycle street`: film the procedural street."""
+"""`recycle street`: renders the procedural street."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ def street(
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Film a procedural street, in one of five conditions or as label map: footage to learn and test with.
+    """Render a video of a procedural street as training or test footage, in one of five conditions or as label maps.
 
     Example: recycle street night.mp4 --look night --seed 7
     """

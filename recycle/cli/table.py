@@ -1,4 +1,4 @@
-"""The live table of a folder's files."""
+"""Shows the files of a folder in a live table."""
 
 import sys
 import time
@@ -31,7 +31,7 @@ class _Row:
     total: int | None = None
     started: float = 0.0
     ended: float = 0.0
-    first: int = 0  # frames that were there when it started
+    first: int = 0  # frames that were done when it started; -1: not known yet
 
     def rate(self) -> float:
         seconds = (self.ended or time.monotonic()) - self.started
@@ -39,19 +39,20 @@ class _Row:
 
 
 class LiveTable:
-    """Rows of files: running and failed ones first, then the latest.
+    """A table of files: running files first, then failed, done and waiting ones; within a state, the latest first.
 
-    Without a terminal, a line for each file that ends, and every `seconds` one for all together.
+    Waiting files keep their order. Without a terminal, it prints a line for each file that ends, and a summary every
+    `seconds`.
 
-    Sums and order are kept up to date, so that drawing takes no longer for many files than for few.
+    Sums and order are updated with each event, so that drawing time does not grow with the number of files.
     """
 
     def __init__(self, *, seconds: float = 30.0) -> None:
         self._console = Console(stderr=True)
         self._seconds, self._told = seconds, 0.0
         self._rows: dict[str, _Row] = {}
-        self._by_state: dict[str, dict[str, None]] = {state: {} for state in _ORDER}  # names, the latest last
-        self._done = self._total = self._new = 0  # frames of the files that are worked on in this call
+        self._by_state: dict[str, dict[str, None]] = {state: {} for state in _ORDER}  # names; the latest is the last
+        self._done = self._total = self._new = 0  # frames of the files of this call
         self._began = 0.0
         self._lock = RLock()
         self._live = Live(
@@ -63,12 +64,12 @@ class LiveTable:
 
     @property
     def live(self) -> bool:
-        """Whether it is drawn; else lines are printed."""
+        """Whether a table is drawn; otherwise, lines are printed."""
         return self._console.is_terminal and not self._console.is_dumb_terminal
 
     @property
     def over(self) -> bool:
-        """Whether no file waits or is at work."""
+        """Whether no file is waiting or running."""
         return not (self._by_state["waiting"] or self._by_state["running"])
 
     def __enter__(self) -> Self:
@@ -83,7 +84,7 @@ class LiveTable:
             self._tell(0)
 
     def observe(self, event: FileState) -> None:
-        """Take the state of a file."""
+        """Take an event about a file."""
         if event.total is not None:
             self.expect(event.name, event.total)
         row = self._rows.get(event.name)
@@ -95,7 +96,7 @@ class LiveTable:
             self._tell(self._seconds)
 
     def _tell(self, seconds: float) -> None:
-        """Print the sums, unless that was done in the last `seconds`."""
+        """Print the summary, unless it was printed in the last `seconds`."""
         if not self._began or time.monotonic() - self._told < seconds:
             return
         self._told = time.monotonic()
@@ -105,7 +106,7 @@ class LiveTable:
         self._console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def show(self, name: str, state: str, detail: str = "") -> None:
-        """A file is now 'waiting', 'running', 'done' or 'failed'; `detail` tells why or what."""
+        """Set the state of a file: 'waiting', 'running', 'done' or 'failed'. `detail` explains it."""
         with self._changing(name) as row:
             self._by_state[row.state].pop(name, None)
             self._by_state[state][name] = None
@@ -120,12 +121,12 @@ class LiveTable:
             self._line(f"{state:<7} {name}  {detail}")
 
     def expect(self, name: str, total: int | None) -> None:
-        """A file that waits has `total` frames, as it claims."""
+        """Set the total number of frames that a file states."""
         with self._changing(name) as row:
             row.total = total
 
     def advance(self, name: str, done: int, total: int | None) -> None:
-        """`done` of `total` frames are done."""
+        """Set the number of completed frames of a file."""
         with self._changing(name) as row:
             if row.first < 0:
                 row.first = done - 1
@@ -133,7 +134,7 @@ class LiveTable:
 
     @contextmanager
     def _changing(self, name: str) -> Iterator[_Row]:
-        """The row of a file, to change it; the sums over all rows follow."""
+        """The row of a file, for changes; the sums over all rows are updated afterwards."""
         with self._lock:
             row = self._rows.get(name)
             if row is None:
@@ -177,7 +178,7 @@ class LiveTable:
         return "  ".join(f"{len(self._by_state[state])} {state}" for state in _ORDER) + self._whole()
 
     def _whole(self) -> str:
-        """Frames, rate and ETA of all files together."""
+        """Frames, rate and ETA of all files together; '' if the rate is unknown."""
         rate = self._new / (time.monotonic() - self._began) if self._began and self._new else 0.0
         if not rate:
             return ""

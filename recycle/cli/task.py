@@ -1,4 +1,4 @@
-"""What the commands that train do first."""
+"""The first steps of the commands that train."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +17,17 @@ _BUSY = (
 
 
 def make_way() -> str | None:
-    """Choose how the threads of a training wait, before torch is loaded; a notice if they make way for others."""
+    """Choose how OpenMP threads wait, before torch is imported. Returns a notice if they sleep while they wait."""
     from recycle.system.waiting import choose_waiting
 
     return _BUSY if choose_waiting() else None
 
 
 def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | None) -> bool:
-    """Print what would be chosen, where that is asked for."""
+    """With `plan`, print the pipeline that would be chosen; returns `plan`.
+
+    Raises BadParameter for `gpu` without `plan`, and for `plan` with a pipeline file.
+    """
     from recycle.runs.choice import describe_plan
 
     if gpu is not None and not plan:

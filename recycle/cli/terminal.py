@@ -1,7 +1,7 @@
-"""What a person sees of the events of a job: notices on standard output, progress on standard error.
+"""Shows the events of a job: notices on standard output, progress on standard error.
 
-A terminal shows a bar, or a table of files. Elsewhere, as in a log, a piece of work has a line when it begins, one
-every LINE_SECONDS, and one when it ends. Imported by the command line alone.
+In a terminal, progress is a bar or a table of files. Elsewhere, such as in a log, each task prints a line when it
+starts, every LINE_SECONDS, and when it ends. Only the command line imports this module.
 """
 
 import json
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from recycle.cli.table import LiveTable
 
 LINE_SECONDS = 30.0
-"""Seconds from one line on a piece of work to the next, where there is no terminal."""
+"""Seconds between two lines about a task if there is no terminal."""
 
 
 class Terminal:
-    """Observer of a `recycle.events.Job`; a context manager, whose end closes what is shown."""
+    """Observer of a `recycle.events.Job` that prints for a person; a context manager that closes the bar or table."""
 
     def __init__(self, *, seconds: float = LINE_SECONDS) -> None:
         self._seconds = seconds
         self._told = 0.0
         self._piece: Piece | None = None
-        self._untold = False  # whether a line on the end of the piece of work is due
+        self._untold = False  # whether the line about the end of the task is still due
         self._score = ""
         self._losses = ""
         self._live: Live | None = None
@@ -49,7 +49,7 @@ class Terminal:
         self._close()
 
     def __call__(self, event: Event) -> None:
-        """Show it."""
+        """Show an event."""
         match event:
             case Notice():
                 self._say(event.text)
@@ -68,7 +68,7 @@ class Terminal:
     def _say(self, text: str) -> None:
         if self._table is not None and self._table.over:
             self._close()
-        sys.stdout.write(shown(text) + "\n")  # in a terminal, rich puts it above the bar
+        sys.stdout.write(shown(text) + "\n")  # in a terminal, rich places it above the bar
         sys.stdout.flush()
 
     def _progress(self, event: Progress) -> None:
@@ -112,7 +112,7 @@ class Terminal:
         self._table.observe(event)
 
     def _close(self, *, keep: bool = False) -> None:
-        """End what is shown; `keep`: remember the piece of work, of which more may be told that is known already."""
+        """Close the bar or table. `keep` remembers the finished task, so that further events about it are ignored."""
         piece, live = self._piece, self._live
         self._live = self._table = None
         self._open.close()
@@ -131,7 +131,7 @@ class Terminal:
 class JsonLines:
     """Observer of a `recycle.events.Job` that prints each event as one line of JSON on standard output.
 
-    Its key "event" names the kind: progress, notice, file, step or review; the other keys are the event's fields.
+    The key "event" names the kind: progress, notice, file, step or review. The other keys are the event's fields.
     """
 
     def __enter__(self) -> Self:
@@ -141,7 +141,7 @@ class JsonLines:
         pass
 
     def __call__(self, event: Event) -> None:
-        """Print it."""
+        """Print an event."""
         data = {"event": KINDS[type(event)], **{key: _plain(value) for key, value in asdict(event).items()}}
         sys.stdout.write(printable_json(json.dumps(data, ensure_ascii=False)) + "\n")
         sys.stdout.flush()
@@ -154,11 +154,11 @@ KINDS: dict[type[Event], str] = {
     Step: "step",
     Review: "review",
 }
-"""What JSON lines call the events."""
+"""Names of the events in JSON lines."""
 
 
 def _plain(value: object) -> object:
-    """A field as JSON holds it, without secrets."""
+    """A field in a form that JSON supports, without secrets; infinite and NaN become None."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):

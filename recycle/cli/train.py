@@ -1,4 +1,4 @@
-"""`recycle train`: learn a translation from two sets of footage."""
+"""`recycle train`: learns a translation from two sets of footage."""
 
 from recycle.cli.options import (
     AsJson,
@@ -39,11 +39,11 @@ def train(
     precision: PrecisionChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn the translation from two sets of footage; run again to continue.
+    """Learn the translation between two sets of footage; run again to continue.
 
-    Without a pipeline file, size, networks, losses and schedule are chosen for the footage, this machine and --hours (4
-    where nothing is said), and written with the reasons to pipeline.toml in the run's folder. Change that file as you
-    like: the same command goes on with it.
+    Without a pipeline file, recycle chooses size, networks, losses and schedule for the footage, this machine and
+    --hours (default: 4). It writes them with the reasons to pipeline.toml in the run's folder. You may edit that file:
+    the same command continues with it.
 
     Example: recycle train --a footage/anna --b footage/ben --domains anna,ben --hours 8
 

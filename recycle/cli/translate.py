@@ -1,4 +1,4 @@
-"""`recycle translate`: translate a video, or a folder of them."""
+"""`recycle translate`: translates a video, or a folder of videos."""
 
 import re
 from dataclasses import dataclass
@@ -81,12 +81,12 @@ def translate(
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Translate a video, or all videos of a folder; nothing is lost, nothing is done twice.
+    """Translate a video, or all videos of a folder; run again to continue.
 
-    Every frame keeps its timestamp, sound and other streams are carried over. Run again after any interruption to
-    continue. A folder keeps its tree, one bad file never stops the rest, and translate.json tells what became of
-    each. The exit code is 1 if anything failed, or would fail in a dry run, and 3 if all is written but sound,
-    subtitles or data were lost.
+    Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
+    folder, the outputs keep the folder structure, a bad file never stops the others, and translate.json records the
+    result of each file. The exit code is 1 if a file failed (with --dry-run: would fail), and 3 if all pictures are
+    written but sound, subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 
@@ -106,7 +106,7 @@ def translate(
 
 @dataclass(frozen=True)
 class _Task:
-    """What a folder and a single file have in common."""
+    """The options that a folder and a single file share."""
 
     source: Path
     output: Path
@@ -120,13 +120,13 @@ class _Task:
     def translator(self) -> "Translator":
         from recycle.translation.translator import Translator
 
-        if self.cluster:  # the workers choose
+        if self.cluster:  # the workers choose device and precision
             return Translator.from_pretrained(self.model, device="cpu", precision="auto")
         return Translator.from_pretrained(self.model, device=self.settings.device, precision=self.settings.precision)
 
 
 def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], as_json: bool) -> None:
-    """part and folder: by name, the options that are for one video and for a folder."""
+    """Translate a file or a folder. `part` and `folder` hold the options (name → value) that only one of them takes."""
     from recycle.batch.task import is_batch
 
     if is_batch(task.source, task.output):

@@ -1,6 +1,6 @@
-"""All settings, their defaults and their validation; the schema of a pipeline's TOML file.
+"""All settings with their defaults and validation: the schema of a pipeline's TOML file.
 
-Every default of the project lives in this package and nowhere else.
+All defaults of the project are defined in this package.
 """
 
 from recycle.config.base import (

@@ -1,4 +1,4 @@
-"""What all groups of settings share: their base class, and the types of single settings."""
+"""The base class of all groups of settings, and the types of single settings."""
 
 import re
 from fractions import Fraction
@@ -28,9 +28,9 @@ Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]
 
 MANY = 2**31 - 1
-"""Bound of counts that have no other: what every library takes."""
+"""Maximum of counts that have no other bound; every library accepts it."""
 LONG = 10_000.0
-"""Hours or seconds that nobody means to wait."""
+"""Maximum of durations, in hours or seconds; nobody waits longer."""
 
 
 def _plain_name(name: str) -> str:
@@ -51,9 +51,10 @@ def _real_path(value: object) -> Path:
 
 
 def two_names(value: object) -> Names:
-    """Validate names of the domains: they suit a command line and an image, and `Names.find` never confuses them.
+    """Validate the names of the domains, a list or tuple of two strings.
 
-    Raises ValueError for other values.
+    The names must suit a command line and an image, and `Names.find` must be able to tell them apart. Raises ValueError
+    for other values.
     """
     named = list(value) if isinstance(value, list | tuple) else []
     right = len(named) == len(DOMAINS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
@@ -88,51 +89,52 @@ DomainNames = Annotated[
         }
     ),
 ]
-"""Names of the domains: two names, neither of which can be mistaken for the other domain."""
+"""Names of the domains: two names that cannot be confused with each other or with the letters of the domains."""
 
 
 def unless_letters(written: dict[str, Any]) -> dict[str, Any]:
     """Serialised settings, without `domains` if these are a and b.
 
-    Earlier versions had no names: their records and digests stay valid.
+    This keeps the records and digests of earlier versions valid, which had no names.
     """
     return {key: value for key, value in written.items() if key != "domains" or tuple(value) != LETTERS}
 
 
 FolderName = Annotated[str, Field(max_length=100), AfterValidator(_plain_name)]
-"""The name of one folder."""
+"""The name of a folder, without a path."""
 Place = Annotated[
     Path,
     PlainValidator(_real_path),
     PlainSerializer(lambda path: plain(str(path)), return_type=str, when_used="json"),
     WithJsonSchema({"type": "string"}),
 ]
-"""A path; in JSON, which cannot hold all file names, as `recycle.names.plain` text."""
+"""A path. In JSON, which cannot hold all file names, it is written as `recycle.names.plain` text."""
 Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
 Pixel = Annotated[int, Field(ge=-65536, le=65536)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Stride = Annotated[int, Field(ge=-MANY, le=MANY)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
-"""A name that a library gives a device, a preset or a pixel format."""
+"""A library's name of a device, a preset or a pixel format."""
 FeatureName = Annotated[str, Field(pattern=r"^(lite0|timm:[A-Za-z0-9_.\-]{1,80})$")]
-"""A frozen feature network that may train: recycle.networks.features.open_network. (lite2 judges the results.)"""
+"""Name of a frozen feature network for training; see `recycle.networks.features.open_network`. lite2 is not allowed,
+because it scores the results."""
 MAX_PIXELS = 16384 * 8640
 
 
 def _read_rate(value: object) -> object:
-    """A rate as it is written: 29.97 is 2997/100, not the nearest binary fraction."""
+    """Convert a float to its decimal text, so that 29.97 becomes 2997/100 and not the nearest binary fraction."""
     return str(value) if isinstance(value, float) else value
 
 
 Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(ge=Fraction(1, 1000), le=1000)]
 """Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
 MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
-"""Pixels of the largest picture that is read; larger ones are refused before they take memory."""
+"""Maximum number of pixels of a picture; larger pictures are refused before memory is allocated for them."""
 
 
 class Settings(BaseModel):
-    """Base of every group of settings: immutable, and an unknown key is an error."""
+    """Base of all groups of settings. Settings are immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=1000)
 

@@ -1,8 +1,9 @@
 """The encoder options that a user may set: an allow-list for each encoder.
 
-It holds no option that names a file: a pipeline file of somebody else must not read or overwrite anything here. That
-leaves out statistics of two passes (`pass`, `stats`, `passlogfile`, `zonefile`), dumps and logs (`dump-yuv`, `recon`,
-`csv`, `log-file`), and tables in files (`qpfile`, `cqmfile`, `scaling-list`, `lambda-file`, `film-grain` of x265).
+It contains no option that names a file, because a pipeline file from somebody else must not read or overwrite files of
+this machine. This excludes statistics of two passes (`pass`, `stats`, `passlogfile`, `zonefile`), dumps and logs
+(`dump-yuv`, `recon`, `csv`, `log-file`), and tables in files (`qpfile`, `cqmfile`, `scaling-list`, `lambda-file`,
+`film-grain` of x265).
 
 Names: FFmpeg's `ffmpeg -h encoder=NAME`, `x264 --fullhelp`, the x265 command line reference, SVT-AV1's Parameters.md.
 """
@@ -19,14 +20,14 @@ _NESTED = re.compile(r"[A-Za-z0-9_.,+\-/|()]+", re.ASCII)
 _ZONE = r"\d+,\d+,[qb]=\d+(?:\.\d+)?"
 _VALUES = {
     "zones": re.compile(rf"{_ZONE}(?:/{_ZONE})*", re.ASCII),
-    # pass1 and pass2 write and read a file of statistics
+    # without pass1 and pass2, which write and read a file of statistics
     "flags": re.compile(
         r"(?:[+-]?(?:cgop|loop|low_delay|bitexact|gray|qpel|mv4|ilme|ildct|global_header|unaligned))+", re.ASCII
     ),
-    "scaling-list": re.compile("off|default"),  # else a file's name
+    "scaling-list": re.compile("off|default"),  # other values are names of files
     "threads": re.compile(r"auto|\d{1,3}", re.ASCII),
 }
-"""Values of options that take more, or less, than others."""
+"""Allowed values of the options whose values differ from _PLAIN and _NESTED."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -116,7 +117,8 @@ _LISTS: dict[str, tuple[str, frozenset[str]]] = {
     "x265-params": ("x265", _X265),
     "svtav1-params": ("SVT-AV1", _SVTAV1),
 }
-"""Options that hold a list NAME=VALUE:NAME=VALUE of the encoder's own parameters."""
+"""Options that hold a list NAME=VALUE:NAME=VALUE of the encoder's own parameters: name of the encoder, and allowed
+parameters."""
 
 _ENCODERS: dict[str, tuple[str, str]] = {
     "h264": ("libx264", "h264_nvenc"),
@@ -126,14 +128,15 @@ _ENCODERS: dict[str, tuple[str, str]] = {
     "prores": ("prores_ks", ""),
     "ffv1": ("ffv1", ""),
 }
-"""Codec → FFmpeg's names of its encoder and of the GPU's; '' where there is none."""
+"""Codec → FFmpeg's names of its software encoder and its GPU encoder; '' if there is no GPU encoder."""
 _KEEP_ALPHA = {"prores", "ffv1", "vp9"}
 
 
 def allow_codec(codec: str, encoder: str, options: Iterable[str], *, alpha: bool) -> None:
-    """Let settings name a codec that is added (`recycle.video.codecs.add_codec`), with options of its encoder.
+    """Make the name of an added codec valid in settings; called by `recycle.video.codecs.add_codec`.
 
-    alpha: whether it keeps transparency. Raises ValueError if the name is taken.
+    `encoder` is FFmpeg's name of its encoder, `options` are the encoder's allowed options beyond the common ones, and
+    `alpha` tells whether the codec keeps transparency. Raises ValueError if the name of the codec is taken.
     """
     if codec in _ENCODERS:
         raise ValueError(f"there is a codec '{codec}' already")
@@ -144,7 +147,7 @@ def allow_codec(codec: str, encoder: str, options: Iterable[str], *, alpha: bool
 
 
 def known_codec(value: object) -> str:
-    """The codec of that name. Raises pydantic's error for one that there is not."""
+    """The name of a codec, validated. Raises pydantic's error (PydanticCustomError) for an unknown codec."""
     if isinstance(value, str) and value in _ENCODERS:
         return value
     *names, last = (f"'{name}'" for name in _ENCODERS)
@@ -158,9 +161,9 @@ def keeps_alpha(codec: str) -> bool:
 
 
 def check_options(codec: str, options: Mapping[str, str], *, hardware: bool) -> None:
-    """Raise ValueError, in one line that names the option, for one that the encoder of `codec` must not be given.
+    """Raise ValueError for an option or value that is not allowed for the encoder of `codec`.
 
-    With `hardware`, options of the GPU's encoder are taken too.
+    The message is one line and names the option. With `hardware`, options of the GPU encoder are allowed too.
     """
     software, gpu = _ENCODERS[codec]
     allowed = _ANY | _OPTIONS[software] | (_NVENC if hardware and gpu else frozenset())
@@ -175,7 +178,7 @@ def check_options(codec: str, options: Mapping[str, str], *, hardware: bool) -> 
 
 
 def _check_list(option: str, text: str) -> None:
-    """Check NAME=VALUE:NAME=VALUE strictly: what the encoder would read as an escape or a quote is refused."""
+    """Check a list NAME=VALUE:NAME=VALUE. Escapes and quotes are refused, because the encoder would interpret them."""
     encoder, allowed = _LISTS[option]
     for part in text.split(":"):
         name, equals, value = part.partition("=")

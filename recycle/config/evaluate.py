@@ -1,4 +1,4 @@
-"""What is scored."""
+"""Settings of the evaluation."""
 
 from typing import Annotated, Literal
 
@@ -9,12 +9,12 @@ from recycle.domains import Domain
 
 
 def _none(value: object) -> object:
-    """The word that switches off, for files that know no null."""
+    """None for 'none'; TOML has no null."""
     return None if value == "none" else value
 
 
 class EvaluateSettings(Settings):
-    """What is scored, and how."""
+    """How models are scored."""
 
     palette: Literal["street"] | Place | None = None
     """Colours of the label maps. Adds the paper's scores MP, AC and IoU. Needs `label_domain`. 'street': those of the

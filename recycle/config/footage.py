@@ -1,4 +1,4 @@
-"""Footage, and how its video becomes frames on disk."""
+"""Settings of footage, and of its extraction to frames on disk."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -10,7 +10,7 @@ from recycle.domains import DIRECTIONS, Direction, Domain
 
 
 class StreetSettings(Settings):
-    """A procedural street that recycle films itself, in place of files."""
+    """A procedural street that recycle renders itself, in place of files."""
 
     a: Appearance = "day"
     """Appearance of the street in domain a."""
@@ -23,11 +23,12 @@ class StreetSettings(Settings):
     fps: int = Field(12, ge=1, le=120)
     """Frames per second."""
     seconds: float = Field(60.0, gt=0, le=1e5)
-    """Length of the training footage of each domain. The two domains show different scenes."""
+    """Length in seconds of the training footage of each domain. The two domains show different scenes, unless
+    `footage.paired` is set."""
     test_seconds: float = Field(8.0, gt=0, le=1e5)
-    """Length of the unseen clip. It is filmed in both appearances, so the truth is known."""
+    """Length in seconds of the unseen clip. It is rendered in both appearances, so the truth is known."""
     seed: int = Field(0, ge=0, le=MANY)
-    """Another seed gives another street."""
+    """Seed of the street. Another seed gives another street."""
 
 
 class FootageSettings(Settings):
@@ -49,10 +50,11 @@ class FootageSettings(Settings):
     truth_ba: Places = ()
     """The true counterparts in domain a of `test_b`, in the same order, if they exist."""
     street: StreetSettings | None = None
-    """Film the procedural street in place of files."""
+    """Render the procedural street in place of files."""
     paired: bool = False
     """The footage of b shows the true counterparts of the footage of a, frame by frame and in the same order. Training
-    then learns from pairs, with the objective of pix2pix unless `losses.weights` is set."""
+    then learns from pairs, with the objective of pix2pix: the weight `paired` is 100 and `adversarial` is 1 unless
+    `losses.weights` sets them."""
 
     def learned(self, domain: Domain) -> tuple[Path, ...]:
         """Training footage of a domain."""
@@ -106,7 +108,7 @@ class ExtractSettings(Settings):
     """Refuse pictures of more pixels, in video and images."""
 
     def record(self) -> dict[str, object]:
-        """All that extracted frames depend on beside their source, as JSON."""
+        """All settings on which extracted frames depend, as JSON."""
         return self.model_dump(mode="json", exclude={"max_pixels"})
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Pipeline files and options, read and validated; the first problem becomes one line."""
+"""Reads and validates pipeline files and options. The first problem becomes an error of one line."""
 
 import codecs
 import difflib
@@ -17,14 +17,14 @@ from recycle.safe_text import brief
 T = TypeVar("T", bound=BaseModel)
 
 _LARGEST_FILE = 1 << 20
-"""Bytes of a pipeline file; those that ship have about a thousand."""
+"""Maximum size of a pipeline file in bytes; the included ones have about a thousand."""
 
 
 def load_pipeline(path: Path) -> Pipeline:
-    """Read and validate a pipeline's TOML file; its relative paths are resolved against its folder.
+    """Read and validate a pipeline's TOML file. Its relative paths are resolved against its folder.
 
-    Raises ConfigError, in one line, for a file that is missing or not TOML, for an unknown key (naming the
-    nearest right one) and for a value out of range.
+    Raises ConfigError, in one line, if the file cannot be read or is not TOML, for an unknown key (with a similar known
+    one), and for an invalid value.
     """
     data = read_toml(path)
     pipeline = parse_pipeline(data, where=str(path))
@@ -47,7 +47,10 @@ def load_pipeline(path: Path) -> Pipeline:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file: UTF-8, with or without a byte order mark. Raises ConfigError, in one line."""
+    """The content of a TOML file in UTF-8, with or without a byte order mark.
+
+    Raises ConfigError, in one line, if the file cannot be read, is larger than 1 MiB, or is not TOML in UTF-8.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
@@ -62,19 +65,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the pipeline file {path}: it is not text in UTF-8") from error
     except RecursionError as error:
         raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from error
-    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+    except ValueError as error:  # a TOMLDecodeError, or an integer with thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def shipped_pipelines() -> list[Path]:
-    """The pipeline files that come with the package."""
+    """The paths of the pipeline files that are included in the package, sorted."""
     inside = Path(__file__).parents[1] / "pipelines"
     folder = inside if inside.is_dir() else Path(__file__).parents[2] / "pipelines"
     return sorted(folder.glob("*.toml"))
 
 
 def find_pipeline(name: Path) -> Path:
-    """`name` itself if it is a file, else the shipped pipeline of that name. Raises ConfigError if neither."""
+    """The path of a pipeline file: `name` if it has a suffix or is a file, else the included pipeline of that name.
+
+    Raises ConfigError if there is no such pipeline.
+    """
     if name.suffix or (name.exists() and not name.is_dir()):
         return name
     shipped = {path.stem: path for path in shipped_pipelines()}
@@ -84,7 +90,7 @@ def find_pipeline(name: Path) -> Path:
 
 
 def parse_settings(model: type[T], data: dict[str, Any]) -> T:
-    """Validate options of the command line. Raises ConfigError."""
+    """Validate options of the command line as settings of the class `model`. Raises ConfigError, in one line."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -92,7 +98,7 @@ def parse_settings(model: type[T], data: dict[str, Any]) -> T:
 
 
 def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
-    """Validate the content of a pipeline file; `where` names it in errors. Raises ConfigError."""
+    """Validate the content of a pipeline file. `where` names it in errors. Raises ConfigError, in one line."""
     try:
         return Pipeline.model_validate(data)
     except ValidationError as error:
@@ -109,7 +115,7 @@ def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> 
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name[:80]}'; {hint}"
-    kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several where it may be of several
+    kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several if several types are allowed
     message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
         message = "expected a plain name, of letters, digits, '.', '_' and '-'"
@@ -119,12 +125,12 @@ def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> 
 
 
 def _keys(place: tuple[int | str, ...]) -> list[str]:
-    """Where in the settings a problem lies, without pydantic's names for the kinds that a value may be of."""
+    """The keys of a setting with a problem, without the names that pydantic adds for alternative types."""
     return [str(key) for key in place if not re.match(r"(?:literal|function|constrained|tuple)\W", str(key))]
 
 
 def _fields_at(model: type[BaseModel], keys: list[str], data: Any) -> set[str]:
-    """The settings of the group at `keys`; `data`, which was read, tells of which kind a network is."""
+    """The names of the settings in the group at `keys`. The kinds of its networks are looked up in `data`."""
     kinds: Kinds[Any] | None = None
     for key in keys:
         if isinstance(data, list | tuple):

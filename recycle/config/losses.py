@@ -1,4 +1,4 @@
-"""The objective."""
+"""Settings of the objective: weights and forms of the losses."""
 
 import difflib
 from typing import Any, Literal
@@ -23,9 +23,9 @@ class PerDirection(Settings):
 
 
 LossWeight = Weight | PerDirection
-"""A number for both directions, or a table such as { ab = 10, ba = 0 }."""
+"""A number for both directions, or a table with one for each, such as { ab = 10, ba = 0 }."""
 FURTHER: set[str] = set()
-"""Names of losses that are defined outside of this package (recycle.objective.terms.add_term)."""
+"""Names of losses that are defined outside this package; see `recycle.objective.terms.add_term`."""
 
 
 class LossWeights(Settings):
@@ -87,16 +87,16 @@ class LossWeights(Settings):
         return data
 
     def of(self, name: str, direction: DirectionName) -> float:
-        """The weight of a loss in one direction."""
+        """The weight of a loss in one direction; 0 if the loss has no weight."""
         weight = getattr(self, name, 0.0)
         return float(getattr(weight, direction)) if isinstance(weight, PerDirection) else float(weight)
 
     def used(self) -> set[str]:
-        """Names of the losses with a weight in either direction."""
+        """Names of the losses with a weight above 0 in at least one direction."""
         return {name for name, weight in self if weight}
 
     def taught(self, *, recycle: bool) -> set[DirectionName]:
-        """Directions in which a step has a loss for the generator; recycle: whether predictors are relied on."""
+        """Directions in which a step has a loss for the generator. `recycle` tells whether the recycle loss is on."""
         losses = self.used() - ({"recurrent"} if recycle else {"recurrent", "recycle"})
         return {d.name for d in DIRECTIONS if any(self.of(name, d.name) for name in losses)}
 
@@ -149,5 +149,5 @@ class LossSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _the_default_is_weights_and_noise(cls, data: Any) -> Any:
-        """Weights that a file gives are all of the objective; without them it is the default's, noise included."""
+        """Set the default `noise_back` only with the default weights. If a file sets weights, it is 0 unless set."""
         return {"noise_back": 0.1} | data if isinstance(data, dict) and "weights" not in data else data

@@ -1,4 +1,4 @@
-"""Generators, discriminators and predictors: the settings of each kind, and the tables that tell the kinds apart."""
+"""Settings of generators, discriminators and predictors: one class for each kind, and the tables of the kinds."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -11,12 +11,12 @@ from recycle.config.base import FeatureName, Settings
 from recycle.safe_text import brief
 
 Encoder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,80}$")]
-"""Name of an encoder of segmentation_models_pytorch; 'tu-…' are timm's."""
+"""Name of an encoder of segmentation_models_pytorch. Names that begin with 'tu-' are encoders of timm."""
 K = TypeVar("K", bound=Settings)
 
 
 class GeneratorSettings(Settings):
-    """Base of the settings of every kind of generator; docs/design/add-a-generator.md shows how to add one."""
+    """Base of the settings of all kinds of generator. docs/design/add-a-generator.md shows how to add a kind."""
 
     kind: str
 
@@ -27,7 +27,7 @@ class GeneratorSettings(Settings):
 
     @property
     def lighter(self) -> str:
-        """What to lower where memory does not suffice, and its value; '' if there is nothing."""
+        """The setting to lower if memory runs out, with its value; '' if there is none."""
         return ""
 
 
@@ -55,7 +55,7 @@ class ResNetSettings(GeneratorSettings):
 
     @property
     def lighter(self) -> str:
-        """What to lower where memory does not suffice, and its value."""
+        """The setting to lower if memory runs out, with its value."""
         return f"width (now {self.width})"
 
 
@@ -77,12 +77,12 @@ class UNetSettings(GeneratorSettings):
 
     @property
     def lighter(self) -> str:
-        """What to lower where memory does not suffice, and its value."""
+        """The setting to lower if memory runs out, with its value."""
         return f"width (now {self.width})"
 
 
 class DiscriminatorSettings(Settings):
-    """Base of the settings of every kind of discriminator."""
+    """Base of the settings of all kinds of discriminator."""
 
     kind: str
 
@@ -93,7 +93,7 @@ class DiscriminatorSettings(Settings):
 
     @property
     def remedy(self) -> str:
-        """What makes the least side what it is, and what to change where frames are smaller: "A; lower B"."""
+        """The settings that determine `least_side`, and a remedy for smaller frames, in the form "A; lower B"."""
         return f"kind = '{self.kind}'; choose another kind"
 
     @property
@@ -103,7 +103,7 @@ class DiscriminatorSettings(Settings):
 
     @property
     def prefix(self) -> str:
-        """What its name begins with: disc_a and disc_b are PatchGANs."""
+        """Prefix of its name, such as the kind in projected_disc_b. PatchGANs have none: they are disc_a and disc_b."""
         return f"{self.kind}_"
 
 
@@ -128,12 +128,12 @@ class PatchSettings(DiscriminatorSettings):
 
     @property
     def least_side(self) -> int:
-        """Smallest side in pixels of frames that it can judge: at the coarsest scale 3 × 2^layers remain."""
+        """Smallest side in pixels of frames that it can judge: the coarsest scale needs 3 × 2^layers pixels."""
         return (3 * 2**self.layers - 1) * 2 ** (self.scales - 1) + 1
 
     @property
     def remedy(self) -> str:
-        """What makes the least side what it is, and what to change where frames are smaller."""
+        """The settings that determine `least_side`, and a remedy for smaller frames."""
         return f"layers = {self.layers}, scales = {self.scales}; lower 'networks.discriminator.layers'"
 
     @property
@@ -143,7 +143,7 @@ class PatchSettings(DiscriminatorSettings):
 
     @property
     def prefix(self) -> str:
-        """What its name begins with: nothing."""
+        """Prefix of its name: none."""
         return ""
 
 
@@ -168,18 +168,18 @@ class ProjectedSettings(DiscriminatorSettings):
 
     @property
     def least_side(self) -> int:
-        """Smallest side in pixels of frames that it can judge: the frozen network's largest stride, less what frames
-        are enlarged by."""
+        """Smallest side in pixels of frames that it can judge. Enlarged for the frozen network, such frames exceed its
+        largest stride."""
         return 24
 
     @property
     def remedy(self) -> str:
-        """What makes the least side what it is, and what to change where frames are smaller."""
+        """The settings that determine `least_side`, and a remedy for smaller frames."""
         return "kind = 'projected'; use kind = 'patch'"
 
 
 class PredictorSettings(Settings):
-    """Base of the settings of every kind of predictor: from the past frames to the next."""
+    """Base of the settings of all kinds of predictor. A predictor maps past frames to the next frame."""
 
     past: int = Field(2, ge=1, le=16)
     """Number of past frames that the predictor sees: 2 in the paper."""
@@ -212,37 +212,38 @@ class Pix2PixSettings(PredictorSettings):
 
 
 class Kinds(Generic[K]):
-    """The kinds of one role's network by name, as an annotation: settings are validated by the class of their `kind`.
+    """The kinds of generator, discriminator or predictor, by name; an annotation of settings.
 
-    A kind that is added later is known from then on, to settings of any group that hold it.
+    Settings are validated by the class of their `kind`. A kind that is added later is valid in all settings with this
+    annotation.
     """
 
     def __init__(self, *shipped: type[K], many: int = 1) -> None:
-        """shipped: settings classes with a literal `kind`; the first is meant where no kind is named. many: tables
-        that may be given as a list, of different kinds."""
+        """`shipped`: settings classes whose field `kind` has a default; the first class applies if no kind is given.
+        `many`: maximum number of tables, of different kinds, that may be given as a list."""
         self._classes = {_kind_of(settings): settings for settings in shipped}
         self._default = _kind_of(shipped[0])
         self._many = many
 
     @property
     def classes(self) -> Mapping[str, type[K]]:
-        """Kind → the class of its settings."""
+        """Name of each kind → class of its settings."""
         return self._classes
 
     def add(self, settings: type[K]) -> None:
-        """Make a kind known: that which the class has as the default of its field `kind`. Raises ValueError if the
-        name is taken by another class."""
+        """Add a kind. Its name is the default of the field `kind` of the class. Raises ValueError if another class has
+        this name."""
         kind = _kind_of(settings)
         if self._classes.setdefault(kind, settings) is not settings:
             raise ValueError(f"there is a network of kind '{kind}' already")
 
     def find(self, data: Any) -> type[K] | None:
-        """The class that would validate `data`; None if there is none."""
+        """The class of the settings `data`; None if its kind is unknown or `data` is not a dict."""
         kind = data.get("kind", self._default) if isinstance(data, dict) else None
         return self._classes.get(kind) if isinstance(kind, str) else None
 
     def validate(self, data: Any) -> K:
-        """Settings of one network. Raises ValueError, also as pydantic's ValidationError."""
+        """Validate the settings of one network. Raises ValueError or its subclass, pydantic's ValidationError."""
         if isinstance(data, tuple(self._classes.values())):
             return cast(K, data)
         if not isinstance(data, dict):
@@ -256,7 +257,7 @@ class Kinds(Generic[K]):
         return settings.model_validate(data)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """One table, or with `many` a list of them; a list of one is that one."""
+        """Accept one table or, with `many` above 1, a list of tables. A list of one becomes that table."""
         as_it_is = core_schema.plain_serializer_function_ser_schema(_itself)
         one = core_schema.no_info_plain_validator_function(self.validate, serialization=as_it_is)
         if self._many == 1:
@@ -274,7 +275,7 @@ class Kinds(Generic[K]):
         return tables[0] if len(tables) == 1 else tables
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Any of the kinds."""
+        """Accept a table of any kind."""
         kinds = {"anyOf": [handler(settings.__pydantic_core_schema__) for settings in self._classes.values()]}
         return kinds if self._many == 1 else {"anyOf": [*kinds["anyOf"], {"type": "array", "items": kinds}]}
 
@@ -293,7 +294,7 @@ PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings)
 
 
 class NetworkSettings(Settings):
-    """The three kinds of network; both domains use the same settings."""
+    """The three kinds of network. Both domains use the same settings."""
 
     generator: Annotated[GeneratorSettings, GENERATORS] = ResNetSettings()
     """Translates a frame from one domain to the other."""
@@ -306,10 +307,10 @@ class NetworkSettings(Settings):
 
     @property
     def discriminators(self) -> tuple[DiscriminatorSettings, ...]:
-        """Of each kind of discriminator."""
+        """The settings of all kinds of discriminator, also if there is only one."""
         return self.discriminator if isinstance(self.discriminator, tuple) else (self.discriminator,)
 
     @property
     def of_clips(self) -> PatchSettings | None:
-        """Of the discriminators that judge whole clips; None if none of these can."""
+        """The settings of the discriminators that judge whole clips; None if no listed kind can."""
         return next((each for each in self.discriminators if isinstance(each, PatchSettings)), None)

@@ -1,4 +1,4 @@
-"""The content of a pipeline file, and what its groups require of each other."""
+"""The content of a pipeline file, and the rules between its groups."""
 
 from collections.abc import Iterator
 from typing import Any, Self
@@ -38,13 +38,16 @@ class Pipeline(Settings):
     translate: TranslateSettings = TranslateSettings()
     """How video is translated and written."""
     evaluate: EvaluateSettings = EvaluateSettings()
-    """What is scored, and how."""
+    """How models are scored."""
 
     @model_validator(mode="before")
     @classmethod
     def _paired_footage_has_its_own_weights(cls, data: Any) -> Any:
-        """`footage.paired = true` alone means the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100), with
-        `losses.adversarial` for its adversarial part: theirs is "non_saturating" (section 3.3)."""
+        """With `footage.paired`, use the objective of pix2pix (Isola et al. 2017, eq. 4; λ = 100).
+
+        Weights in the file override these. The form of the adversarial loss is `losses.adversarial`; pix2pix uses
+        "non_saturating" (section 3.3).
+        """
         if not isinstance(data, dict) or not _get(data.get("footage"), "paired"):
             return data
         losses = data.get("losses") or {}
@@ -63,7 +66,7 @@ class Pipeline(Settings):
             return data
         try:
             names = two_names(data["domains"]) if "domains" in data else LETTERS
-        except ValueError:  # reported with the setting itself
+        except ValueError:  # the validation of `domains` reports it
             return data
         try:
             return {**data, "evaluate": {**evaluate, "label_domain": names.find(word)}}
@@ -132,13 +135,13 @@ class Pipeline(Settings):
 
     @property
     def predicts(self) -> bool:
-        """Whether there are predictors."""
+        """Whether the objective needs predictors."""
         return bool(self.losses.weights.recycle or self.losses.weights.recurrent)
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """The rules of the losses that a pipeline breaks, one line each."""
-    from recycle.objective.terms import problems  # imports torch, which reading other settings does without
+    """The rules of the losses that a pipeline violates, one line each."""
+    from recycle.objective.terms import problems  # not at the top, because it imports torch
 
     return problems(pipeline)
 

@@ -1,4 +1,4 @@
-"""Clips, optimisation, and what a run writes."""
+"""Settings of training: clips, optimisation, machine, and how often a run writes."""
 
 from typing import Self
 
@@ -110,5 +110,5 @@ class TrainSettings(Settings):
 
     @property
     def strides(self) -> tuple[int, int]:
-        """The least and the greatest temporal stride."""
+        """The minimum and the maximum temporal stride."""
         return (self.stride, self.stride) if isinstance(self.stride, int) else self.stride

@@ -1,4 +1,4 @@
-"""How video is translated and written."""
+"""Settings of translation and encoding."""
 
 from typing import Annotated, Literal, Self
 
@@ -34,7 +34,7 @@ class EncodeSettings(Settings):
     larger."""
 
     def encoding(self) -> dict[str, object]:
-        """The settings of this group alone: all that an encoded stream depends on beside its frames."""
+        """The encoding settings only, on which an encoded stream depends beside its frames."""
         return self.model_dump(include=set(EncodeSettings.model_fields))
 
     @model_validator(mode="after")
@@ -87,8 +87,8 @@ class TranslateSettings(EncodeSettings):
     """'auto': bf16 if the device computes it fast, otherwise fp32."""
 
     def record(self) -> dict[str, object]:
-        """All that a translation may depend on beside its source and its model."""
+        """All settings on which a translation depends, as JSON."""
         later = {
             name for name in ("fps", "stabilise") if not getattr(self, name)
-        }  # finished work of before them counts
+        }  # earlier versions lacked them: their finished work stays valid
         return self.model_dump(mode="json", exclude={"max_pixels", *later})

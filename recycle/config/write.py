@@ -1,4 +1,4 @@
-"""Pipeline files, written: the counterpart of recycle.config.load."""
+"""Writes pipeline files: the counterpart of `recycle.config.load`."""
 
 import json
 import re
@@ -15,11 +15,11 @@ _WEIGHTS, _NOISE = "losses.weights.", "losses.noise_back"
 
 
 def to_toml(pipeline: Pipeline, reasons: Mapping[str, str] | None = None, head: Sequence[str] = ()) -> str:
-    """A pipeline file that holds the settings which are not the defaults, and parses to an equal Pipeline.
+    """The text of a pipeline file with the settings that differ from their defaults. It parses to an equal Pipeline.
 
-    reasons: by the dotted name of a setting, such as 'train.size': a comment of one line beside or above it. head:
-    lines of comment at the top. A setting that is None and whose default is not, which TOML cannot hold, is left out:
-    'extract.short_side' alone can be such.
+    `reasons` maps the dotted name of a setting, such as 'train.size', to a comment that is written beside or above it.
+    `head` holds the lines of the comment at the top. TOML cannot hold None, so a setting that is None although its
+    default is not is left out; only 'extract.short_side' can be such a setting.
     """
     reasons = reasons or {}
     tables: dict[str, list[str]] = {"": []}
@@ -35,14 +35,14 @@ def to_toml(pipeline: Pipeline, reasons: Mapping[str, str] | None = None, head: 
 
 
 def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
-    """Settings by their dotted names, without those that a file has anyway when it does not name them."""
+    """The settings that a file must name, by their dotted names: those that it would not have otherwise."""
     own, default = (dict(_leaves(each.model_dump(mode="json"))) for each in (pipeline, Pipeline()))
     weights = pipeline.footage.paired or pipeline.losses.weights != LossSettings().weights
-    if weights:  # a file that names some has no others, and no noise
+    if weights:  # if a file names weights, the others and the noise are 0
         default |= {name: 0.0 for name in default if name.startswith(_WEIGHTS)}
         default |= {f"{_WEIGHTS}adversarial": 1.0, _NOISE: 0.0}
         own_weights = {name for name in own if name.startswith(_WEIGHTS) and own[name] != default[name]}
-        if pipeline.footage.paired or not own_weights:  # else they would be those of pairs, or the default's
+        if pipeline.footage.paired or not own_weights:  # without any, the weights for pairs or the defaults would apply
             default |= {f"{_WEIGHTS}{name}": None for name in ("adversarial", "paired")}
     judges = pipeline.networks.discriminator
     if isinstance(judges, tuple):
@@ -53,7 +53,7 @@ def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
 
 
 def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Single settings by their dotted names; those of a group itself before those of its groups."""
+    """Single settings by their dotted names; those of a group come before those of its subgroups."""
     groups = {key: value for key, value in settings.items() if isinstance(value, dict)}
     yield from ((f"{above}{key}", value) for key, value in settings.items() if key not in groups)
     for key, value in groups.items():
@@ -74,7 +74,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text without the control characters that a comment may not hold."""
+    """Text with spaces in place of characters that are not printable, such as control characters."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 

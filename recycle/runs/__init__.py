@@ -1,1 +1,1 @@
-"""Whole runs: a pipeline chosen, its stages in order, its scores, and several runs side by side."""
+"""Whole runs: chooses a pipeline, runs its stages in order, scores the model, and compares several runs."""

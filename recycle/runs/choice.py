@@ -1,4 +1,4 @@
-"""Training without a pipeline file: one is chosen for the footage, written into the run's folder, and gone on with."""
+"""Trains without a pipeline file: chooses a pipeline for the footage, writes it to the run's folder, and uses it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,35 +32,42 @@ from recycle.training.processes import started_by
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a command line says instead of a pipeline file."""
+    """The options that the user gives instead of a pipeline file."""
 
     footage: Mapping[str, Sequence[Path] | None]
-    """Paths by 'a', 'b', 'test_a' and 'test_b'."""
+    """Paths of footage; the keys are 'a', 'b', 'test_a' and 'test_b'."""
     out: Path | None = None
-    """The run's folder; None: runs/ and the names of the footage."""
+    """The run's folder; None: a folder in runs/, named after the footage."""
     hours: float | None = None
+    """Length of the training in hours; at most one of `hours` and `steps` is given."""
     steps: int | None = None
+    """Length of the training in steps."""
     device: str | None = None
+    """Device, as in `TrainSettings`; None: that of the file, or 'auto'."""
     precision: Precision | None = None
+    """Precision, as in `TrainSettings`; None: that of the file, or 'auto'."""
     domains: Sequence[str] | None = None
-    """Names of the domains; None: those of the file, or a and b."""
+    """Names of the domains; None: those in the pipeline file, or a and b."""
 
     @property
     def name(self) -> str:
-        """Of the task: 'orange-skull' for footage/orange and skull.mp4."""
+        """Name of the task, from the first paths of both domains: 'orange-skull' for footage/orange and skull.mp4.
+
+        If both paths have the same name, the names of their folders are used.
+        """
         first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in DOMAINS]
         names = [_own_name(path) for path in first]
-        if names[0] == names[1]:  # as of camel/frames and cows/frames
+        if names[0] == names[1]:  # such as camel/frames and cows/frames
             names = [_own_name(path.absolute().parent) for path in first]
         return "-".join(names)
 
     @property
     def folder(self) -> Path:
-        """Of the run."""
+        """The run's folder."""
         return self.out or Path("runs") / self.name
 
     def check(self) -> None:
-        """Raise ConfigError if footage is missing, time is given twice or out of range, or the names are invalid."""
+        """Raise ConfigError if footage is missing, `hours` and `steps` are both given, or a value is invalid."""
         lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(
@@ -76,20 +83,21 @@ class Wishes:
 
 
 class Task(NamedTuple):
-    """What is to be trained, and where."""
+    """A pipeline to train, and its run's folder."""
 
     pipeline: Pipeline
     folder: Path
-    """Of the run."""
+    """The run's folder."""
     origin: str | None
-    """The pipeline file, as `recycle.runs.origin.origin_of` writes it; None: settings from Python."""
+    """The pipeline file, as named by `recycle.runs.origin.origin_of`; None: the settings come from Python."""
 
 
 def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
-    """A pipeline for this footage, this machine and this time; nothing is written.
+    """Choose a pipeline for the footage, the time and this machine; nothing is written.
 
-    gpu: GiB of the memory of a GPU to choose for instead of this machine. Raises ConfigError for wishes that cannot be
-    met, FootageError for footage that is absent, unreadable, too small or too little.
+    With `gpu`, choose for a GPU with this memory, in GiB from 1 to 1024, instead of this machine. Raises ConfigError
+    for invalid wishes; FootageError if footage does not exist, cannot be read, is too small, or has too few frames;
+    RecycleError if not even the smallest networks fit into memory.
     """
     wishes.check()
     if gpu is not None and not 1 <= gpu <= 1024:
@@ -108,10 +116,11 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
 
 
 def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[str, Any]) -> Pipeline:
-    """The pipeline file of the run's folder, chosen and written there if there is none, as `open_pipeline`.
+    """Open the pipeline file of the run's folder with `changes`. If there is none, choose a pipeline and write it.
 
-    Raises ConfigError also where the folder holds a training of another pipeline file, and where several processes that
-    were started from outside would each choose; OutputError where the file cannot be written.
+    Raises as `choose_pipeline` and `open_pipeline`; ConfigError also if the folder holds a training of another pipeline
+    file, or if torchrun or srun started several processes, each of which would choose; OutputError if the file cannot
+    be written.
     """
     wishes.check()
     job = job or Job()
@@ -131,16 +140,16 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         choice = choose_pipeline(wishes)
         with writing(file):
             write_text(file, choice.toml())
-        for line in choice.head:  # training says what the footage is like
+        for line in choice.head:  # without `words`: training describes the footage itself
             job.say(line)
         job.say(f"wrote {file}, with the reasons")
     return open_pipeline(file, domains=wishes.domains, **changes)
 
 
 def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]) -> Task:
-    """The pipeline that was given, or that of a file, or else the chosen one, with changes.
+    """Open a pipeline with `changes`, from settings or from a file; None: the chosen one (see `open_chosen`).
 
-    Raises as `open_pipeline` and `open_chosen`, and ConfigError where the run's folder belongs to another file.
+    Raises as `open_pipeline` and `open_chosen`; ConfigError also if the run's folder belongs to another file.
     """
     if pipeline is None:
         task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
@@ -154,7 +163,10 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
 
 
 def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
-    """The pipeline file that the same call of `open_chosen` would go on with, or write; nothing is written."""
+    """The text of the pipeline file that `open_chosen` would use or write for these wishes; nothing is written.
+
+    With `gpu`, a pipeline is always chosen anew. Raises as `choose_pipeline`; ConfigError also if the file is invalid.
+    """
     wishes.check()
     file = RunFolder(wishes.folder).chosen
     if gpu is not None or not file.exists():
@@ -166,7 +178,7 @@ def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
 
 
 def _own_name(path: Path) -> str:
-    """A path's name as a part of a folder's name."""
+    """The name of a path, in a form that suits a part of a folder's name; at most 48 characters."""
     if path.name in ("", ".."):
         path = path.resolve()
     name = path.name if path.is_dir() else path.stem

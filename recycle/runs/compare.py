@@ -1,4 +1,4 @@
-"""`recycle compare`: what several training runs make of the same clips, and how they differ, on one page."""
+"""Compares training runs on one page: their settings, scores and curves, and their translations of the same clips."""
 
 import json
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from recycle.translation.translator import Translator
 from recycle.video.fingerprint import fingerprint
 
 Key = tuple[Direction, str]
-"""Direction and fingerprint of a test video: equal keys, equal clips, wherever they lie."""
+"""Direction and fingerprint of a test video. Equal keys mean equal clips, even at different paths."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -43,15 +43,15 @@ def compare(
     overwrite: bool = False,
     job: Job | None = None,
 ) -> Ranking:
-    """Write the page `out` about the runs in `folders`, finished or not; returns which of them is the best.
+    """Write the page `out` about the runs in `folders`, finished or not, and return their ranking.
 
-    Shows the videos `a` and `b`, or else the test clips that all runs share, or else the frames that all held out.
-    Clips that a run has translated with its present model are taken as they are. Only a page that this function
-    wrote is replaced without `overwrite`.
+    The page shows the videos `a` and `b`. If none are given, it shows the test clips that all runs share; without such
+    clips, the held-out frames that all runs share. Translations that a run made with its present model are reused.
+    Without `overwrite`, an existing file is replaced only if this function wrote it.
 
-    Raises RecycleError for fewer than two runs and for a folder that is not a run's, OutputError for a page that
-    must not or cannot be written, FootageError for a video that cannot be read, BundleError for a damaged model,
-    Interrupted where the job is cancelled.
+    Raises RecycleError for fewer than two runs, for a folder given twice, and for a folder that is not a run's;
+    ConfigError if a JSON file of a run cannot be read; OutputError if the page exists or cannot be written;
+    FootageError if a video cannot be read; BundleError for a damaged model; Interrupted if the job is cancelled.
     """
     job = job or Job()
     _check_output(out, overwrite)
@@ -82,15 +82,15 @@ def compare(
     if write_comparison(out, compared, rows=rows, ranking=ranking, names=names):
         for stage in made:
             stage.remove()
-        with suppress(OSError):  # something else is in it
+        with suppress(OSError):  # the folder is not empty
             work.rmdir()
     return ranking
 
 
 def unique_names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names; with as many of their parents as it takes where these are equal.
+    """The names of the folders, each with as many parents as it takes to make them unique, such as 'a/run'.
 
-    Raises RecycleError for a folder that is given twice.
+    Raises RecycleError if a folder is given twice.
     """
     parts = [folder.resolve().parts for folder in folders]
     names = []
@@ -104,45 +104,45 @@ def unique_names(folders: Sequence[Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run's folder, read."""
+    """A training run to compare."""
 
     name: str
     where: RunFolder
     settings: dict[str, Any]
-    """Its Pipeline as JSON, maybe of another version of recycle."""
+    """Its Pipeline as JSON, possibly written by another version of recycle."""
 
     @cached_property
     def model(self) -> Path | None:
-        """Its best model, or its last one where there is no best; None if it has none yet."""
+        """The folder of its best model, or of its last one if there is no best; None if it has no model yet."""
         found = model_in(self.where.folder)
         return found if is_bundle(found) else None
 
     @cached_property
     def weights(self) -> str | None:
-        """Fingerprint of that model."""
+        """Fingerprint of the weights of `model`; None without a model."""
         return None if self.model is None else fingerprint(self.model / "model.safetensors")
 
     @cached_property
     def tests(self) -> dict[Key, TestClip]:
-        """The clips that it tests on and that are still there."""
+        """Its test clips that still exist."""
         clips = [clip for clip in self._all_tests[0] if clip.source.exists()]
         return {(clip.direction, fingerprint(clip.source)): clip for clip in clips}
 
     @cached_property
     def held_out(self) -> dict[tuple[Direction, str], Path]:
-        """The clips that it did not train on, by direction and name: equal names, equal frames."""
+        """Its clips of held-out frames, by direction and file name. Equal names mean equal frames."""
         found = ((d, file) for d in DIRECTIONS for file in self.where.held_out.glob(f"{d.source}-*.mp4"))
         return {(d, file.name): file for d, file in found}
 
     @property
     def paired(self) -> bool:
-        """Whether its domains are each other's truth."""
+        """Whether its footage is paired."""
         return self._group(FootageSettings, "footage").paired
 
     def translated(self, clip: TestClip, made: list[Stage], overwrite: bool, job: Job) -> Path | None:
-        """What the run's model makes of `clip`: the run's own translation of it, or a new one, added to `made`.
+        """The translation of `clip` with the run's model: an existing one of the run, or a new one.
 
-        None if it has no model yet.
+        The stage of a new one is added to `made`. None if the run has no model yet.
         """
         if self.model is None or self.weights is None:
             return None
@@ -165,7 +165,7 @@ class TrainedRun:
         return clip.translated
 
     def _named(self, job: Job) -> Observer:
-        """Passes on progress, with the run's name."""
+        """An observer that forwards progress to `job` with the run's name, and drops other events."""
 
         def observe(event: Event) -> None:
             if isinstance(event, Progress):
@@ -174,7 +174,7 @@ class TrainedRun:
         return observe
 
     def compared(self) -> ComparedRun:
-        """What the page tells of it."""
+        """The facts that the page shows about the run."""
         hours, planned = (self.settings["train"].get(name) for name in ("hours", "steps"))
         length = f"steps in {hours:g} h" if hours else f"of {planned} steps"
         step = None if self.model is None else self._step(self.where.model)
@@ -201,17 +201,17 @@ class TrainedRun:
 
     @cached_property
     def _all_tests(self) -> tuple[list[TestClip], list[str]]:
-        """The clips that it tests on, there or not; and why there are none."""
+        """Its test clips, including missing ones; if they cannot be determined, an empty list and the reason."""
         footage = self._group(FootageSettings, "footage")
         if footage.street is not None:
             footage = street_footage(self.where.footage)
         try:
             return test_clips(footage, self.where.translated), []
-        except FootageError as error:  # folders that are empty now, or hold more
+        except FootageError as error:  # a folder is empty now, or its number of videos changed
             return [], [str(error)]
 
     def _group(self, model: type[S], name: str) -> S:
-        """One group of its settings; as by default where they are of another version of recycle."""
+        """A group of its settings. If another version wrote them and they are not valid now, the defaults."""
         try:
             return model.model_validate(self.settings.get(name, {}))
         except ValidationError:
@@ -224,7 +224,7 @@ class TrainedRun:
             return None
 
     def _shown_model(self) -> str:
-        """Which of its models is shown, in words."""
+        """The model that is shown, as text, such as 'best, step 3000'."""
         if self.model is None:
             return NONE
         kind = "best" if self.model == self.where.best else "last"
@@ -237,7 +237,7 @@ class TrainedRun:
         return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
 
     def _old_scores(self) -> str:
-        """Of which model its scores are where that is not the one shown; empty where it is."""
+        """A note if its scores are not those of the model that is shown; '' if they are."""
         stamps = [_read_json(file) for file in self.where.stamps.glob("*.json")]
         others = {stamp.get("model") for stamp in stamps} - {self.weights}
         if not others:
@@ -258,7 +258,7 @@ def _check_output(out: Path, overwrite: bool) -> None:
 def _read_settings(where: RunFolder) -> dict[str, Any]:
     if where.pipeline.is_file():
         settings = _read_json(where.pipeline)
-    elif where.checkpoint.is_file():  # of a version of recycle that wrote no pipeline.json
+    elif where.checkpoint.is_file():  # early versions of recycle wrote no pipeline.json
         try:
             settings = json.loads(load_checkpoint(where.checkpoint)["pipeline"])
         except KeyError as error:
@@ -274,7 +274,7 @@ def _read_settings(where: RunFolder) -> dict[str, Any]:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of a run. Raises ConfigError if it holds none."""
+    """The JSON object in a file of a run. Raises ConfigError if the file cannot be read or holds no JSON object."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -285,7 +285,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _shared_names(runs: Sequence[TrainedRun]) -> Names:
-    """Names of the domains if they are the same in all runs, else the letters."""
+    """Names of the domains if all runs use the same names, else the letters."""
     try:
         first, *others = [two_names(run.settings.get("domains", LETTERS)) for run in runs]
     except ValueError:  # written by another version
@@ -297,11 +297,11 @@ class _Shown(NamedTuple):
     """The clips that the page shows."""
 
     clips: FootageSettings
-    """As `test_a` and `test_b`."""
+    """The clips, as `test_a` and `test_b`."""
     truths: dict[Key, Path]
-    """Their true counterparts, where they are known."""
+    """The known true counterparts."""
     held_out: bool
-    """Whether they are of the runs' own footage."""
+    """Whether the clips are held-out frames of the runs' own footage."""
 
 
 def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job: Job) -> _Shown:
@@ -323,13 +323,13 @@ def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job
 
 
 def _fits(truth: Path, source: Path, job: Job) -> bool:
-    """Whether `truth` can be shown beside `source`; if not, tell why."""
+    """Whether `truth` exists and has the size of `source`; if not, the job receives a notice with the reason."""
     if not truth.exists():
         job.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
         return False
     with open_source(truth) as one, open_source(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
-    if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one
+    if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one pixel
         shown = ["{}×{}".format(*size) for size in sizes]
         job.say(f"left out {truth}, the truth of {source.name}: it is {shown[0]} pixels, the source {shown[1]}")
         return False

@@ -1,4 +1,4 @@
-"""The device that a training is planned for: its memory and its speed."""
+"""Describes the device for which a training is planned: its memory and its speed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,13 +10,13 @@ from recycle.system.devices import compute_dtype, find_device
 from recycle.system.memory import free_memory
 
 CONTEXT = 0.6
-"""GiB of a GPU that its driver and libraries take."""
+"""GiB of a GPU's memory that its driver and libraries need."""
 CORE_SPEED = (1.0e11, 2.0e11)
-"""Floating-point operations per second of a CPU core in training, in float32 and with bfloat16 instructions: 0.42 s for
-a step of 112 pixels and width 32 on one core of an AMD EPYC."""
+"""Floating-point operations per second of a CPU core in training: in float32, and with bfloat16 instructions. Measured:
+0.42 s for a step of 112 pixels and width 32 on one core of an AMD EPYC."""
 GPU_SPEED = ((6, 1e12), (12, 5e12), (30, 2e13), (1e9, 6e13))
-"""The same of GPUs, by their memory: up to so many GiB, operations per second. A guess, on the low side: training ends
-by the clock, so a faster GPU takes more steps."""
+"""Pairs for GPUs: maximum memory in GiB, operations per second. These are low estimates. Training ends by the clock, so
+a faster GPU does more steps."""
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,22 @@ class Machine:
 
     kind: Literal["cpu", "gpu"]
     memory: int
-    """Bytes that are free."""
+    """Free memory in bytes."""
     cores: int = 1
-    """Of a CPU."""
+    """Number of cores of a CPU."""
     half: bool = False
     """Whether it computes in 16 bits."""
 
     @property
     def speed(self) -> float:
-        """Floating-point operations per second that training is likely to reach."""
+        """Estimated floating-point operations per second in training."""
         if self.kind == "cpu":
             return self.cores * CORE_SPEED[self.half]
         return next(speed for most, speed in GPU_SPEED if self.memory <= most * 2**30)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What networks compute in."""
+        """Data type in which networks compute."""
         return torch.bfloat16 if self.half else torch.float32
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Machine:
 
 
 def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
-    """The device that training will use. Raises ConfigError for a device or a precision that is not there."""
+    """The device that training will use. Raises ConfigError for an unknown or unavailable device or precision."""
     kind = find_device(device)
     half = compute_dtype(kind, precision) != torch.float32  # type: ignore[arg-type]
     free = free_memory(torch.device(kind))
@@ -58,10 +58,10 @@ def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
 
 
 def gpu_of(memory: float) -> Machine:
-    """A GPU with so many GiB of memory; below 12 of an age that has no fast 16 bits."""
+    """A GPU with `memory` GiB. Below 12 GiB, it is assumed to be an old one that does not compute 16 bits fast."""
     return Machine("gpu", round((memory - CONTEXT) * 2**30), half=memory >= 12)
 
 
 def gib(size: int) -> str:
-    """So many bytes in words."""
+    """A number of bytes as text, in GiB or MiB."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

@@ -1,8 +1,8 @@
-"""Which pipeline file a run's folder belongs to: a copy of the file does not continue its original's run by accident.
+"""Records to which pipeline file a run's folder belongs: a copy of the file must not continue the run by accident.
 
-The record, `origin.json`, names the file by its absolute path and by its path from the run's folder, so that a project
-may be moved or copied as a whole. A shipped pipeline is named by its name. A folder without a record, of an earlier
-version of recycle or of settings from Python, is taken over by the first file that continues it.
+The record `origin.json` holds the absolute path of the file, and its path relative to the run's folder. So a project
+may be moved or copied as a whole. An included pipeline is recorded by its name. A folder has no record if an earlier
+version of recycle or settings from Python made it; the first file that continues it takes it over.
 """
 
 import json
@@ -19,7 +19,7 @@ from recycle.system.disk import writing
 
 
 def origin_of(file: Path) -> str:
-    """How a pipeline file is named: a shipped one by its name, another one by its absolute path, as plain text."""
+    """The origin of a pipeline file: the name of an included one, else the absolute path as `plain` text."""
     with suppress(OSError):
         shipped = next((own for own in shipped_pipelines() if file.samefile(own)), None)
         if shipped is not None:
@@ -28,7 +28,10 @@ def origin_of(file: Path) -> str:
 
 
 def check(where: RunFolder, origin: str | None) -> None:
-    """Raise ConfigError if the run's folder belongs to another pipeline file that is still there."""
+    """Raise ConfigError if the run's folder belongs to another pipeline file that still exists.
+
+    `origin` is that of `origin_of`; None, for settings from Python, is always accepted.
+    """
     recorded = _recorded(where)
     if origin is None or recorded is None or not _began(where):
         return
@@ -44,7 +47,10 @@ def check(where: RunFolder, origin: str | None) -> None:
 
 
 def claim(where: RunFolder, origin: str | None) -> None:
-    """Record to which pipeline file the run's folder belongs. Raises as `check`, and OutputError."""
+    """Record that the run's folder belongs to `origin`; None records nothing.
+
+    Raises ConfigError as `check`, and OutputError if the record cannot be written.
+    """
     check(where, origin)
     if origin is None:
         return
@@ -58,12 +64,12 @@ def claim(where: RunFolder, origin: str | None) -> None:
 
 
 def _began(where: RunFolder) -> bool:
-    """Whether the folder holds anything that another pipeline would spoil or spoil itself by."""
+    """Whether the folder holds a checkpoint, frames or footage, which would conflict with another pipeline."""
     return any(path.exists() for path in (where.checkpoint, where.frames, where.footage))
 
 
 def _recorded(where: RunFolder) -> dict[str, str] | None:
-    """The record of a run's folder; None if there is none, or one that cannot be read."""
+    """The record of a run's folder; None if there is none or it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads(where.origin.read_text(encoding="utf-8"))
         return {"pipeline": str(content["pipeline"]), "relative": str(content["relative"])}
@@ -71,7 +77,7 @@ def _recorded(where: RunFolder) -> dict[str, str] | None:
 
 
 def _candidates(where: RunFolder, recorded: dict[str, str]) -> list[str]:
-    """The files that the record may mean, the one beside the folder first."""
+    """The files to which the record may refer; the one at the relative path comes first."""
     if not _is_path(recorded["pipeline"]):
         return [recorded["pipeline"]]
     beside = where.folder.resolve() / original(recorded["relative"])
@@ -79,7 +85,7 @@ def _candidates(where: RunFolder, recorded: dict[str, str]) -> list[str]:
 
 
 def _owner(where: RunFolder, recorded: dict[str, str]) -> str | None:
-    """The file that the record means and that is there; None: it was moved or removed, and the run is free."""
+    """The existing file to which the record refers. None: it is gone, so any file may take over the run."""
     found = _candidates(where, recorded)
     return next((own for own in found if not _is_path(own) or Path(original(own)).is_file()), None)
 

@@ -1,4 +1,4 @@
-"""What a run came to: its report, and which of its models to use."""
+"""Writes the report of a run, and describes which of its models to use."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ from recycle.training.validation import Scores
 from recycle.video.kinds import open_source
 
 _PATHS = 3
-"""Paths of a side's footage that a report names."""
+"""Maximum number of footage paths per domain that a report lists."""
 
 
 def model_lines(where: RunFolder) -> list[str]:
-    """Which model of a trained run to use, and the command that translates with it."""
+    """Lines that name the model of a trained run to use, and the command that translates with it."""
     chosen = model_in(where.folder)
     folder, names = shlex.quote(plain(str(where.folder))), read_config(chosen).domains
     return [
@@ -49,9 +49,11 @@ def write_run_report(
     shots: Mapping[Domain, Sequence[Shot]],
     command: str = "",
 ) -> Verdict:
-    """Write the page of a run, whose `model` made the `clips`; returns the verdict that it begins with.
+    """Write the report of a run, an HTML page, and return the verdict at its beginning.
 
-    footage: the paths that were trained on; shots: what was extracted of them. command: what the user typed, if known.
+    `model` is the bundle that translated `clips`, `trained` the report of the training, and `scores` those of
+    metrics.json. `footage` holds the paths of the training footage, and `shots` the shots extracted from them.
+    `command` is the command as the user typed it; '' if unknown.
     """
     names, rows = pipeline.domains, []
     for clip in clips:
@@ -84,7 +86,7 @@ def write_run_report(
 
 
 def _described(where: RunFolder, model: Path) -> str:
-    """Of which step a run's model is, and why it is chosen."""
+    """The step of a run's model, and the reason why it is chosen."""
     step, last = read_config(model).step, read_config(where.model).step
     if model == where.model:
         return f"the last one, of step {step}"
@@ -109,7 +111,7 @@ def _learning(where: RunFolder) -> Learning:
 def _footage_facts(
     footage: FootageSettings, shots: Mapping[Domain, Sequence[Shot]], clips: Sequence[TestClip], names: Names
 ) -> dict[str, str]:
-    """The footage by what it served for: paths, and how much there is of it."""
+    """Facts for the report: paths and length of the training footage and test clips of each domain."""
     facts = {}
     for d in DIRECTIONS:
         own = shots[d.source]
@@ -136,7 +138,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _length(sources: Sequence[Path]) -> str:
-    """Seconds of all videos together, as they claim; empty where one does not."""
+    """Total length of the videos as text, from their stated durations; '' if the duration of one is unknown."""
     seconds = 0.0
     for source in sources:
         try:

@@ -1,4 +1,4 @@
-"""`recycle run`: every stage of a pipeline in order, each skipped where its result is there already."""
+"""Runs the stages of a pipeline in order. A stage is skipped if its result is up to date."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,11 +42,12 @@ from recycle.video.find import find_sources
 def open_pipeline(
     pipeline: Pipeline | Path, *, domains: Sequence[str] | None = None, **changes: Mapping[str, Any]
 ) -> Pipeline:
-    """A pipeline as given, or by path or shipped name, with changes applied.
+    """Open a pipeline from settings, a path, or the name of an included pipeline, and apply changes.
 
-    `domains` replaces the names of the domains, and `changes` the settings of groups; values of None change nothing.
-    The footage's paths become absolute, so that the record in a run's folder names it wherever it is read. Steps that
-    are given take the place of hours in the file. Raises ConfigError as load_pipeline, and for both given.
+    `domains` replaces the names of the domains. Each of `changes` replaces settings of the group of its name; values of
+    None change nothing. If any footage is given, it replaces all footage of the pipeline; only `paired` is kept. Steps
+    replace the hours of the file. Paths of footage become absolute, so that they stay valid in the record in the run's
+    folder. Raises ConfigError as `load_pipeline`, for invalid changes, and if both steps and hours are given.
     """
     if isinstance(pipeline, Pipeline):
         where, data = f"pipeline '{pipeline.name}'", pipeline.model_dump()
@@ -73,10 +74,11 @@ def open_pipeline(
 
 
 def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str, Any]) -> Pipeline:
-    """A pipeline that trains generators of that width and depth to repeat the translations of the bundle `model`.
+    """A pipeline that trains small generators to imitate the translations of the bundle `model`.
 
-    changes: settings of the pipeline's groups; None: as they are. Raises BundleError if `model` is no bundle,
-    ConfigError for settings that do not fit.
+    `width` is their number of channels, and `blocks` their number of residual blocks. Each of `changes` replaces
+    settings of the group of its name; values of None change nothing. Raises BundleError if `model` is not a bundle,
+    ConfigError for invalid settings.
     """
     small = parse_settings(DistillSettings, {"width": width, "blocks": blocks})
     teacher = load_bundle(model).config
@@ -103,21 +105,21 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
 def run(
     pipeline: Pipeline, folder: Path, *, origin: str | None = None, command: str = "", job: Job | None = None
 ) -> RunFolder:
-    """Footage → frames → training → translation of the test clips → scores → report, all in `folder`.
+    """Extract footage, train, translate the test clips, score them, and write a report, all in `folder`.
 
-    What is done already is skipped, so that an interrupted run continues when it is called again. Training alone uses
-    several devices. The best model translates, or the last one where there is no best (`model_in`). origin: see
-    `recycle.runs.origin`. command: what the user typed, for the report. Raises RecycleError subclasses of the stages;
-    Interrupted where the job is cancelled.
+    Finished stages are skipped, so the same call continues an interrupted run. Only training uses several devices. The
+    best model translates, or the last one if there is no best (`model_in`). `origin` is the pipeline file (see
+    `recycle.runs.origin`). `command` is the command as the user typed it, for the report. Raises the errors of the
+    stages, subclasses of RecycleError; Interrupted if the job is cancelled.
     """
     job = job or Job()
     where = RunFolder(folder)
     footage = pipeline.footage
-    # What is missing is said now, not after hours.
+    # Missing files must cause an error now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
     _check_networks(pipeline)
-    with ExitStack() as whole:  # the folder is held to the end, the other devices only while it trains
+    with ExitStack() as whole:  # the folder is locked to the end; the devices only during training
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
@@ -146,15 +148,18 @@ def run(
 
 
 def _of_this_process(job: Job, fabric: Fabric) -> Job:
-    """Of many processes one alone tells of its work."""
+    """The job of this process: `job` in rank 0; in other processes, one that reports nothing."""
     return job if fabric.is_global_zero else job.observed_by(ignore)
 
 
 def make_street(
     settings: StreetSettings, folder: Path, *, paired: bool = False, job: Job | None = None
 ) -> FootageSettings:
-    """Film the street: training footage for a and b, of different scenes unless paired, and one unseen clip seen
-    both ways. Raises Interrupted where the job is cancelled."""
+    """Render the street into `folder`, and return the paths of the videos.
+
+    The training footage of a and b shows different scenes, or the same ones with `paired`. One unseen clip is rendered
+    in both appearances. Raises Interrupted if the job is cancelled, and OutputError if a file cannot be written.
+    """
     train, test = settings.seconds, settings.test_seconds
     films = (
         (3 * settings.seed, train, settings.a),
@@ -176,7 +181,7 @@ def make_street(
 
 
 def street_footage(folder: Path) -> FootageSettings:
-    """Where a street's films lie in `folder`."""
+    """The paths of a street's videos in `folder`."""
     a, b, test_a, test_b = ((folder / name,) for name in ("a.mp4", "b.mp4", "test_a.mp4", "test_b.mp4"))
     return FootageSettings(a=a, b=b, test_a=test_a, test_b=test_b, truth_ab=test_b, truth_ba=test_a)
 
@@ -184,10 +189,11 @@ def street_footage(folder: Path) -> FootageSettings:
 def prepare_footage(
     pipeline: Pipeline, where: RunFolder, *, job: Job | None = None
 ) -> tuple[FootageSettings, list[Shot], list[Shot]]:
-    """The footage's paths and the shots of both domains.
+    """Prepare the training footage; returns the footage settings and the shots of domains a and b.
 
-    A street is filmed; footage that is not extracted yet is extracted into the run's folder. What lies there of other
-    sources, of an earlier call, is left out.
+    A street is rendered. Footage that is not extracted yet is extracted into the run's folder; frames of other sources,
+    which an earlier call left there, are not used. Raises FootageError if a domain has no footage, and the errors of
+    `recycle.dataset.extract.extract`.
     """
     job = job or Job()
     footage = pipeline.footage
@@ -213,9 +219,11 @@ def prepare_footage(
 
 
 def learn(pipeline: Pipeline, where: RunFolder, *, origin: str | None = None, job: Job | None = None) -> TrainReport:
-    """Prepare the footage, once, and train, or continue to train, in the run's folder on all devices asked for.
+    """Prepare the footage and train in the run's folder, on all requested devices; the same call continues.
 
-    origin: see `recycle.runs.origin`. Raises as `prepare_footage` and `train`; Interrupted where the job is cancelled.
+    Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). Raises the errors
+    of `prepare_footage`, `recycle.training.loop.train` and `recycle.runs.origin.claim`; ConfigError if a network cannot
+    be built; Interrupted if the job is cancelled.
     """
     job = job or Job()
     _check_networks(pipeline)
@@ -226,5 +234,5 @@ def learn(pipeline: Pipeline, where: RunFolder, *, origin: str | None = None, jo
 
 
 def _check_networks(pipeline: Pipeline) -> None:
-    """Raise ConfigError for networks that cannot be built, before the footage is prepared."""
+    """Raise ConfigError if a network cannot be built; called before the footage is prepared."""
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)

@@ -1,6 +1,6 @@
-"""The choice of a pipeline for footage, a machine and a time: every rule, with its reason.
+"""Chooses a pipeline for given footage, machine and time, with a reason for each setting.
 
-The rules are the constants below, from what docs/measurements measured.
+The constants below are the rules. They follow from the measurements in docs/measurements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,76 +21,77 @@ from recycle.runs.machine import Machine, gib
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
-"""Hours of a training for which nothing is said."""
+"""Default length of a training in hours."""
 EVENING_STEPS = 24_000
-"""Steps that an evening should have; other times should have so many × (hours ÷ EVENING)^¾: 8500 in an hour, 92 000 in
-a day. Larger frames and batches are taken only where that many steps remain."""
+"""Desired number of steps in EVENING hours. Other times should have EVENING_STEPS × (hours ÷ EVENING)^¾ steps: 8500 in
+an hour, 92 000 in a day. Larger frames and batches are chosen only if this number of steps remains possible."""
 SIDES = (64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256, 320, 384, 448, 512)
-"""Pixels of the short side that are tried."""
+"""Short sides in pixels that are tried."""
 RECKONED_AT = 128
-"""Pixels, each way, at which a step is reckoned, which takes a second or two. From 64 to 512 pixels memory ÷ pixels
-differs from that by 5 %, but for label maps of 64 pixels in 16 bits, 11 %; operations ÷ pixels by 3 %."""
+"""Height and width in pixels at which the needs of a step are estimated, which takes one or two seconds. From 64 to 512
+pixels, memory ÷ pixels differs from this estimate by 5 % (label maps of 64 pixels in 16 bits: 11 %), and operations ÷
+pixels by 3 %."""
 WIDTHS: Mapping[str, tuple[int, ...]] = {"cpu": (32,), "gpu": (64, 32)}
-"""Channels of ResNets and PatchGANs, twice those of U-Nets: the first with which frames of WIDE_FROM pixels fit, else
-the last."""
+"""Channels of ResNets and PatchGANs, and twice the channels of U-Nets. The first width is chosen with which frames of
+WIDE_FROM pixels fit, else the last."""
 WIDE_FROM = 128
 BATCH = 8
-"""Most clips of a batch."""
+"""Maximum number of clips in a batch."""
 LEAST = 4
-"""Frames that a domain has at least."""
+"""Minimum number of frames of a domain."""
 SLOW_FPS = 15
-"""Frames per second to keep of faster footage: neighbours of 30 and 60 are near-duplicates."""
+"""Frames per second to keep of faster footage. At 30 or 60, neighbouring frames are nearly equal."""
 SMALL = 176
-"""Short side below which a discriminator that sees 70 pixels sees most of a frame."""
+"""Short side in pixels below which a discriminator with a receptive field of 70 pixels sees most of a frame."""
 LARGE = 384
-"""Short side from which on one that sees 70 pixels sees little of a frame."""
+"""Short side in pixels from which such a discriminator sees little of a frame."""
 
 UNEQUAL = 0.25
-"""Gap between photographs from which on each side is taken to show things in amounts of its own: more sky, less road.
-Measured: two people in one room 0.20, two simulated roads 0.32, cows and a camel 0.60, a simulated and a real road
-0.73."""
+"""Gap between photographs from which the domains are assumed to show things in different amounts, such as more sky and
+less road. Measured gaps: two people in one room 0.20, two simulated roads 0.32, cows and a camel 0.60, a simulated and
+a real road 0.73."""
 
 RATES = (
-    # steps up to, learning rate, discriminators' ÷ generators', decay of the moving average
+    # maximum steps, learning rate, discriminators' rate ÷ generators' rate, decay of the moving average
     (1_500, 4e-4, 0.3, 0.995),
     (4_000, 3e-4, 0.4, 0.998),
     (12_000, 2e-4, 0.5, 0.998),
     (40_000, 2e-4, 0.5, 0.999),
 )
-"""By the number of steps; beyond: the defaults."""
+"""Schedules by the number of steps. Longer runs use the defaults."""
 
 USED = {"cpu": 0.5, "gpu": 0.8}
-"""Part of the free memory that a step is planned for: a computer does other things too, a GPU's memory has gaps."""
+"""Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
 STEP = 3.5
-"""Operations of a step ÷ those of the forward pass of the generators' side: the backward pass takes two, the
-discriminators' turn the rest."""
+"""Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes;
+the discriminators' step is the rest."""
 DEPTHWISE = 0.37
-"""Part of that speed which a U-Net reaches, whose depthwise convolutions wait for memory: a step of 112 pixels with
-frozen features beside patches takes 0.385 s on the same core."""
+"""Share of the machine's speed that a U-Net reaches, because memory limits its depthwise convolutions. Measured: a step
+of 112 pixels with frozen features beside patches takes 0.385 s on one core of an AMD EPYC."""
 BETWEEN = {"cpu": 0.02, "gpu": 0.03}
-"""Seconds of a step that do not depend on its size: clips, launches of kernels, averages."""
+"""Seconds of a step that do not depend on its size: loading clips, launching kernels, averaging weights."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A pipeline that was chosen, and why."""
+    """A chosen pipeline, with the reasons."""
 
     pipeline: Pipeline
     reasons: dict[str, str]
-    """By the dotted name of a setting; of settings that are left at their defaults too."""
+    """Reasons by the dotted names of settings, including settings that keep their defaults."""
     head: tuple[str, ...]
-    """What it was chosen for and what it will take, one line each."""
+    """Lines on what the pipeline was chosen for, and on its estimated time and memory."""
     words: tuple[str, ...]
-    """What the footage is like, one line each."""
+    """Lines that describe the footage."""
     memory: int
-    """Bytes that a step is reckoned to need."""
+    """Estimated memory of a step in bytes."""
     seconds: float
-    """Of a step, as reckoned."""
+    """Estimated duration of a step."""
     steps: int
-    """That the training is expected to have."""
+    """Expected number of steps."""
 
     def toml(self) -> str:
-        """A pipeline file with the reasons as comments; it parses to an equal pipeline."""
+        """The text of a pipeline file, with the reasons as comments. It parses to an equal pipeline."""
         return to_toml(self.pipeline, self.reasons, (*self.head, *self.words))
 
 
@@ -104,10 +105,11 @@ def choose(
     steps: int | None = None,
     domains: Sequence[str] | None = None,
 ) -> Choice:
-    """The pipeline for footage like that, on that machine, for so many hours or steps (neither: EVENING).
+    """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours.
 
-    name, footage and domains: what the file says of them. The same arguments give the same choice. Raises FootageError
-    for footage that is too small or too little, RecycleError where not even the smallest networks fit into memory.
+    `name`, `footage` and `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
+    the frames are too small or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest
+    networks fit into memory.
     """
     names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
     _check(facts, names)
@@ -167,12 +169,12 @@ def _check(facts: Survey, names: Names) -> None:
 
 
 def _wanted(hours: float) -> int:
-    """Steps that so much time should have."""
+    """Desired number of steps in this time; see EVENING_STEPS."""
     return max(1, round(EVENING_STEPS * (hours / EVENING) ** 0.75))
 
 
 class _Draft:
-    """Looks for the largest frames, width and batch that memory and time allow."""
+    """Finds the largest frames, width and batch that memory and time allow."""
 
     def __init__(self, facts: Survey, machine: Machine, hours: float) -> None:
         self._facts, self._machine, self._hours = facts, machine, hours
@@ -181,7 +183,7 @@ class _Draft:
         self._sides = [side for side in SIDES if side <= most] or [most]
 
     def size(self) -> tuple[int, int, str]:
-        """Short side, width, and what keeps the side from being larger."""
+        """Short side in pixels, width, and the reason why the side is not larger."""
         widths = WIDTHS[self._machine.kind]
         for width in widths:
             side, why = self._largest(width)
@@ -193,14 +195,14 @@ class _Draft:
         )
 
     def batch(self, side: int, width: int) -> int:
-        """Clips of a batch: doubled as long as memory and time allow."""
+        """Number of clips in a batch; doubled as long as memory and time allow."""
         needed, batch = self.reckoned(side, width), 1
         while 2 * batch <= BATCH and self._fits(needed, 2 * batch) and self._in_time(needed, 2 * batch):
             batch *= 2
         return batch
 
     def settings(self, side: int, width: int) -> dict[str, Any]:
-        """What networks, losses and training have in common for any footage of this kind."""
+        """The settings of networks, losses and training that depend only on the kind of footage, side and width."""
         patch: dict[str, Any] = {"width": width}
         layers = next((n for n in (3 if side >= SMALL else 2, 2, 1) if 3 * 2**n <= side), 1)
         scales = 2 if (side >= LARGE or side < SMALL) and 3 * 2 ** (layers + 1) <= side else 1
@@ -215,19 +217,22 @@ class _Draft:
         }
 
     def reckoned(self, side: int, width: int) -> Reckoning:
-        """What a step of one clip needs, by that of a side of RECKONED_AT: all but the networks grows with the
-        pixels."""
+        """Estimated needs of a step of one clip, scaled from RECKONED_AT pixels. All but `networks` is proportional to
+        the number of pixels."""
         pipeline = parse_pipeline(self.settings(RECKONED_AT, width), where="the pipeline that is tried")
         needed, scale = _reckon(pipeline.model_dump_json(), self._machine.dtype), (side / RECKONED_AT) ** 2
         return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
 
     def seconds(self, needed: Reckoning, batch: int) -> float:
-        """Of a step."""
+        """Estimated duration of a step in seconds."""
         part = 1.0 if self._facts.labelled else DEPTHWISE
         return BETWEEN[self._machine.kind] + STEP * batch * needed.operations / (part * self._machine.speed)
 
     def _largest(self, width: int) -> tuple[int | None, str]:
-        """The largest side for which memory and time suffice, and what ends it; the least one if only time lacks."""
+        """The largest side that memory and time allow, and the limiting reason.
+
+        If only time is too short, the smallest side; None if not even that fits into memory.
+        """
         why = f"all of the footage's short side that is tried (up to {SIDES[-1]} pixels)"
         if self._sides[-1] != SIDES[-1]:
             why = f"as large as the footage, {min(self._facts.a.short_side, self._facts.b.short_side)} pixels, allows"
@@ -249,10 +254,11 @@ class _Draft:
 
 
 def generator(facts: Survey, width: int) -> dict[str, Any]:
-    """What translates, given the channels of a ResNet for that device.
+    """Settings of the generator; `width` is the number of channels that a ResNet would have.
 
-    Between photographs a pretrained encoder tells objects from their background: a whole sleeve takes the new colour,
-    and the wall behind it keeps its own. With label maps it was no better than the ResNet, within the spread of seeds.
+    Between photographs, a pretrained encoder separates objects from their background: a whole sleeve takes the new
+    colour, and the wall behind it keeps its own. With label maps, it was not better than the ResNet beyond the spread
+    of seeds.
     """
     if facts.labelled:
         return {"width": width}
@@ -260,9 +266,9 @@ def generator(facts: Survey, width: int) -> dict[str, Any]:
 
 
 def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
-    """What judges the translations, given the settings of a PatchGAN for frames of that side.
+    """Settings of the discriminators; `patch` holds those of the PatchGAN for frames of `side` pixels.
 
-    Frozen features help between photographs and hurt between video and label maps.
+    Frozen features help between photographs, and harm between video and label maps.
     """
     if facts.labelled or side < ProjectedSettings().least_side:
         return patch
@@ -270,9 +276,11 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
 
 
 def losses(facts: Survey) -> dict[str, Any]:
-    """The objective. Between photographs: self-similarity, identity and synthetic motion, without a cycle loss, which
-    would also keep what should change; and the colours of kinds of places where the sides show unequal amounts of
-    these. With label maps: the default."""
+    """Settings of the objective. With label maps: the defaults.
+
+    Between photographs: self-similarity, identity and synthetic motion, and from a gap of UNEQUAL the loss of colours.
+    There is no cycle loss, because it would also preserve what should change.
+    """
     if facts.labelled:
         return {}
     weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
@@ -280,7 +288,7 @@ def losses(facts: Survey) -> dict[str, Any]:
 
 
 def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Settings of extraction and scoring that follow from what the footage is like."""
+    """Add the settings of extraction, augmentation and scoring that follow from the footage."""
     sides = (facts.a, facts.b)
     fastest = max(each.fps for each in sides)
     if not all(each.extracted for each in sides):
@@ -302,20 +310,20 @@ def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[st
         reasons["evaluate.palette"] = "its colours are the street's"
     few = min(each.frames for each in sides) < FEW_CLIPS
     if few or not facts.labelled:
-        data["losses"]["augment"] = ["translation"]  # not of colours: they are what is to be learnt
+        data["losses"]["augment"] = ["translation"]  # without "colour", because colours are to be learned
         why = f"fewer than {FEW_CLIPS} frames" if few else "photographs"
         reasons["losses.augment"] = f"{why}: else the discriminators learn them by heart"
 
 
 def _meaning(facts: Survey) -> str | None:
-    """Why training must not change colours; None if it may."""
+    """The reason why training must not change colours; None if it may."""
     if facts.labelled:
         return "a label's colour is its meaning"
     return "a grey level may be a temperature" if facts.a.grey or facts.b.grey else None
 
 
 def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Why the networks are what they are."""
+    """Add the reasons for the networks and losses."""
     if data["networks"]["generator"].get("kind") == "unet":
         reasons["networks.generator.kind"] = "its encoder, trained on ImageNet, tells objects from their background"
         reasons["networks.generator.skip"] = "start from the identity"
@@ -340,7 +348,7 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
 
 
 def _of_schedule(steps: int, seconds: float, train: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Learning rates and the moving average by the number of steps; previews and checkpoints by the clock."""
+    """Add the learning rates and the moving average for `steps`, and the intervals of previews and checkpoints."""
     for most, rate, discriminators_rate, ema in RATES:
         if steps <= most:
             train |= {"learning_rate": rate, "discriminator_rate": discriminators_rate, "ema": ema}
@@ -366,7 +374,7 @@ def _described(side: Side) -> str:
 
 
 def _round(number: float) -> int:
-    """The nearest below of 1, 2, 5, 10, 20, 50 …; at least 1."""
+    """The largest of 1, 2, 5, 10, 20, 50 … that is at most `number`; at least 1."""
     scale = 1
     while 10 * scale <= number:
         scale *= 10
@@ -374,7 +382,7 @@ def _round(number: float) -> int:
 
 
 def _many(number: int) -> str:
-    """A reckoned number with two digits."""
+    """An estimated number as text, rounded to two significant digits."""
     scale = 10 ** max(0, len(str(number)) - 2)
     return f"{round(number / scale) * scale:,}".replace(",", " ")
 

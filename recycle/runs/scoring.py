@@ -1,4 +1,4 @@
-"""Test clips: translated there and back, scored against the truth and the footage that was learned from."""
+"""Translates test clips to the other domain and back, and scores the results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,24 +36,29 @@ from recycle.video.fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class TestClip:
-    """An unseen video and what becomes of it."""
+    """An unseen video, and the paths of its translations."""
 
     direction: Direction
+    """Direction of the translation."""
     source: Path
+    """The unseen video."""
     truth: Path | None
+    """Its true counterpart in the target domain; None if unknown."""
     translated: Path
+    """Path of its translation."""
     back: Path
+    """Path of the translation back to its own domain."""
 
     @property
     def to(self) -> Domain:
-        """The domain that it is translated to."""
+        """The domain to which it is translated."""
         return self.direction.target
 
 
 def test_clips(footage: FootageSettings, folder: Path) -> list[TestClip]:
-    """The test videos of `footage`, those in its folders too, and where in `folder` their translations lie.
+    """The test videos of `footage`, including those in its folders, with the paths of their translations in `folder`.
 
-    Raises FootageError for a folder that holds none, or where true counterparts are not as many.
+    Raises FootageError if a folder holds no video, or if there are true counterparts but not one for each video.
     """
     clips = []
     for d in DIRECTIONS:
@@ -79,9 +84,11 @@ def _videos(path: Path) -> list[Path]:
 def translate_tests(
     footage: FootageSettings, settings: TranslateSettings, model: str, where: RunFolder, *, job: Job | None = None
 ) -> list[TestClip]:
-    """Translate every test video to the other domain, and back again for the cycle error.
+    """Translate each test video to the other domain, and back again for the cycle error.
 
-    Raises Busy if another process does so in this folder, Interrupted where the job is cancelled.
+    `model` is the folder of a bundle, or IDENTITY. Translations that are up to date are kept. Returns the clips. Raises
+    FootageError as `test_clips`; Busy if another process translates or evaluates in this folder; Interrupted if the job
+    is cancelled; and the errors of `Translator`.
     """
     job = job or Job()
     clips = test_clips(footage, where.translated)
@@ -94,7 +101,7 @@ def translate_tests(
 
 
 def _not_taken(footage: FootageSettings) -> list[str]:
-    """What folders of test videos hold beside them, one line for each reason."""
+    """Lines about the entries that are left out of folders of test videos, one line for each reason."""
     folders = [path for path in (*footage.test_a, *footage.test_b) if path.is_dir()]
     found = find_footage(folders) if folders else Found()
     return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
@@ -127,9 +134,9 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
 def foresee_tests(
     footage: FootageSettings, settings: TranslateSettings, where: RunFolder, *, job: Job | None = None
 ) -> None:
-    """Say before the work what of the test videos will be lost or changed.
+    """Report before the work what cannot be preserved in the translations of the test videos.
 
-    Raises FootageError, OutputError or ConfigError where one cannot be translated.
+    The job receives notices. Raises FootageError, OutputError or ConfigError if a video cannot be translated.
     """
     job = job or Job()
     for clip in test_clips(footage, where.translated):
@@ -138,7 +145,7 @@ def foresee_tests(
 
 
 def translation_stage(source: Path, output: Path, to: Domain, model_key: str, settings: TranslateSettings) -> Stage:
-    """Whether `output` is to be translated from `source`; `model_key` is the fingerprint of the model's weights."""
+    """The stage that translates `source` to `output`; `model_key` is the fingerprint of the weights, or IDENTITY."""
     key = {
         "settings": settings.record(),
         "model": model_key,
@@ -149,11 +156,11 @@ def translation_stage(source: Path, output: Path, to: Domain, model_key: str, se
 
 
 def score_model(task: Pipeline, model: str, folder: Path, *, job: Job | None = None) -> dict[str, float]:
-    """Translate the test videos of `task.footage` with the bundle `model` into `folder`, and score them there.
+    """Translate the test videos of `task.footage` into `folder`, and score them. Returns the scores by name.
 
-    `task.footage.a` and `.b` are extracted frames that the model learned from, where they are known. Raises
-    FootageError where there is nothing to score, BundleError where `model` is no bundle, Interrupted where the job is
-    cancelled, and as what it calls.
+    `model` is the folder of a bundle, or IDENTITY. `task.footage.a` and `.b` are folders of extracted frames that the
+    model learned from; they may be empty. Raises FootageError if there is nothing to score; BundleError if `model` is
+    not a bundle; and the errors of `prepare_features`, `translate_tests` and `evaluate_tests`.
     """
     job = job or Job()
     if model != IDENTITY:
@@ -177,11 +184,13 @@ def evaluate_tests(
     step: int | None = None,
     job: Job,
 ) -> dict[str, float]:
-    """Score the translated test videos, write metrics.json, and say what failed.
+    """Score the translated test videos, and write metrics.json. Returns the scores by name.
 
-    step: training steps of the model that translated them; it is recorded among the scores. trained: the frames that
-    the model learned from; beside the scores, a picture for each direction shows those that are nearest to the
-    translation.
+    `trained` holds the frames that the model learned from, which may be none. For each direction, a picture beside
+    metrics.json shows the training frames that are nearest to the translations. `step` is the training step of the
+    model and is recorded with the scores. The job receives progress, and a notice for each failure that the scores
+    reveal. Raises Busy if another process translates or evaluates in this folder; Interrupted if the job is cancelled;
+    and the errors of `recycle.evaluation.evaluate.evaluate`.
     """
     settings = pipeline.evaluate
     videos = [video for clip in clips for video in (clip.source, clip.truth, clip.translated, clip.back) if video]
@@ -217,7 +226,11 @@ def evaluate_tests(
 
 
 def prepare_features(settings: EvaluateSettings, *, job: Job) -> None:
-    """Before long work: train the street's feature network where it is not there yet; refuse unusable settings."""
+    """Prepare the evaluation before long work: check its settings, and train the street's feature network if missing.
+
+    Raises BundleError, ConfigError or OutputError as `recycle.evaluation.features.open_features`, and the errors of
+    `recycle.evaluation.palette.open_palette`.
+    """
     if settings.palette is not None:
         open_palette(settings.palette)
     if settings.features is not None:

@@ -1,1 +1,1 @@
-"""A trained bundle applied to frames: the translator, and what keeps a device busy."""
+"""Translates frames, streams and videos with a trained bundle."""

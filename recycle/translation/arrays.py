@@ -1,4 +1,4 @@
-"""Pictures as NumPy arrays, on their way into and out of a translator."""
+"""Converts and checks the NumPy arrays that a translator takes."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from recycle.video.frame import Frame
 
 _RATE = Fraction(1, 25)
-"""Seconds between pictures that have no times; no translation depends on it."""
+"""Time base in seconds of pictures without timestamps. No translation depends on it."""
 
 
 def frames_of(pictures: Iterable[NDArray[Any]]) -> Iterator[Frame]:
-    """RGB pictures (H, W, 3) of uint8 or uint16, all of one size and dtype → frames, one at a time.
+    """Convert RGB pictures (H, W, 3) of uint8 or uint16 to frames, one at a time; the pts of a frame is its number.
 
-    Raises ValueError, with the number of the picture, for anything else.
+    Raises ValueError, with the number of the picture, for another shape or dtype, and for a picture whose size or dtype
+    differs from the first one's.
     """
     first: tuple[tuple[int, ...], np.dtype[Any]] | None = None
     for number, picture in enumerate(pictures):
@@ -31,7 +32,7 @@ def frames_of(pictures: Iterable[NDArray[Any]]) -> Iterator[Frame]:
 
 
 def check_picture(picture: NDArray[Any], name: str) -> None:
-    """Raise ValueError for an array that is no RGB picture (H, W, 3) of uint8 or uint16."""
+    """Raise ValueError unless `picture` is RGB (H, W, 3), uint8 or uint16. `name` is its name in the message."""
     whole = picture.ndim == 3 and picture.shape[-1] == 3 and picture.size > 0
     if not whole or picture.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"{name} is {_described(picture)}; expected RGB (H, W, 3) of uint8 or uint16")

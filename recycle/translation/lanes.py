@@ -1,4 +1,4 @@
-"""Frames on their way through the networks, several at a time; the results come in order."""
+"""Processes several frames at a time, and returns the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +19,11 @@ Result = TypeVar("Result")
 
 
 class Lanes:
-    """Keeps a device busy.
+    """Runs work on groups of items so that a device is always busy.
 
-    A CPU computes as many frames at a time as torch may use threads, each by one thread alone: then no core waits for
-    another at the end of every operation, and what a frame needs stays in the core's own cache. A GPU takes its work in
-    batches from the caller's thread and does it meanwhile.
+    On a CPU, each thread of torch processes one frame alone. So no core waits for another at the end of an operation,
+    and the data of a frame stay in the cache of one core. On a GPU, the caller's thread starts batches, which the GPU
+    computes asynchronously.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -32,10 +32,11 @@ class Lanes:
         self._pool = _threads(self._threads) if device.type == "cpu" else None
 
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
-        """work(group) of the groups into which `items` fall, in order: single ones on a CPU, else `limit` of them.
+        """Split `items` into groups, and yield work(group) for each group, in order.
 
-        No more than `limit` items are taken before the first of them is through; on a GPU twice as many, unless the
-        limit is 1. With a limit of 1 a CPU gives each all threads. Raises whatever `work` raises, in its turn.
+        On a CPU a group is one item; otherwise, it has up to `limit` items. At most `limit` items are read before the
+        first of them is finished; on a GPU twice as many, unless the limit is 1. With a limit of 1, a CPU processes
+        each item with all threads. An exception of `work` is raised after the results before it.
         """
         items = iter(items)
         size, most = (limit, min(limit, 2)) if self._pool is None else (1, limit)
@@ -52,10 +53,11 @@ class Lanes:
                 future.cancel()
 
     def limit(self, size: int, frame: int = 0) -> int:
-        """How many frames to work on at once, if each takes `size` bytes in the networks, and `frame` bytes outside.
+        """The `limit` for `through` if each frame needs `size` bytes in the networks and `frame` bytes outside them.
 
-        As many as keep all threads busy, or fewer where these do not fit into half of the memory that is free. Beyond
-        that, AT_ONCE frames wait for their turn, or as many as HELD_BYTES hold.
+        On a GPU: AT_ONCE, or the number of frames that HELD_BYTES hold if this is lower. On a CPU: the number of
+        threads or, if it is greater, the limit of a GPU; if one frame for each thread does not fit into half of the
+        free memory, the number that fits. At least 1.
         """
         waiting = min(AT_ONCE, max(1, HELD_BYTES // max(1, frame)))
         if self._pool is None:
@@ -65,18 +67,18 @@ class Lanes:
         return fitting if fitting < self._threads else max(waiting, self._threads)
 
     def group(self, most: int) -> int:
-        """The `limit` for `through` with which no more than `most` items are held."""
+        """The `limit` for `through` with which at most `most` items are held."""
         return most if self._pool is not None else max(1, most // 2)
 
     def upload(self, pixels: NDArray[Any]) -> Tensor:
-        """The array on the device; a GPU goes on computing meanwhile."""
+        """Copy an array to the device. A GPU continues to compute during the copy."""
         tensor = torch.from_numpy(pixels)
         if self._device.type == "cuda":
             return tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._device)
 
     def download(self, tensor: Tensor) -> Callable[[], NDArray[Any]]:
-        """Begin to fetch a tensor from the device; the function waits until it is there."""
+        """Start to copy a tensor from the device. The returned function waits for the copy and returns the array."""
         if tensor.device.type != "cuda":
             return lambda: tensor.cpu().numpy()
         here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
@@ -102,10 +104,10 @@ def _threads(count: int) -> ThreadPoolExecutor:
     everyone = Barrier(count)
     for ready in [pool.submit(everyone.wait) for _ in range(count)]:
         ready.result()
-    torch.set_num_threads(count)  # for threads to come: those of the pool have theirs
+    torch.set_num_threads(count)  # for later threads; those of the pool have set theirs
     return pool
 
 
 def _take_one_thread() -> None:
     torch.set_num_threads(1)
-    torch.get_num_threads()  # a thread takes over the number at its first use
+    torch.get_num_threads()  # a thread adopts the number at its first use

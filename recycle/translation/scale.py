@@ -1,4 +1,4 @@
-"""The size at which the network runs, and the way there and back."""
+"""Computes the size at which the network runs, and converts frames to it and back."""
 
 from fractions import Fraction
 from typing import Literal
@@ -18,10 +18,10 @@ def network_size(
     trained: int,
     pixel_aspect: Fraction = Fraction(1),
 ) -> Size:
-    """The size, in square pixels, at which the network sees a frame of `size`.
+    """The height and width, in square pixels, at which the network processes a frame of `size`; each at least 1.
 
-    `pixel_aspect` is the width of the source's pixels over their height; `trained` is the short side that the
-    network was trained at, which `scale` = 'trained' asks for. 'source' keeps the source's height.
+    `scale` is the short side: 'trained' stands for `trained`, the short side in training, and 'source' keeps the height
+    of the source. `pixel_aspect` is the width of a pixel of the source divided by its height.
     """
     height, width = Fraction(size[0]), size[1] * pixel_aspect
     if scale != "source":
@@ -31,9 +31,10 @@ def network_size(
 
 
 def resize(frames: Tensor, size: Size) -> Tensor:
-    """Resize (B, C, H, W) float frames: antialiased bilinear when they shrink, bicubic when they grow.
+    """Resize float frames (B, C, H, W) to `size`, height and width, with antialiasing.
 
-    Bicubic interpolation overshoots at edges: the caller clamps. The same size returns `frames` themselves.
+    Interpolation is bilinear if the number of pixels decreases, otherwise bicubic. Bicubic interpolation overshoots at
+    edges, so the caller must clamp. If the size is the same, `frames` is returned.
     """
     old, new = (frames.shape[-2], frames.shape[-1]), size
     if old == new:
@@ -43,13 +44,13 @@ def resize(frames: Tensor, size: Size) -> Tensor:
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 or uint16 (B, H, W, 3) → float32 (B, 3, H, W) in [-1, 1]."""
+    """Convert levels, uint8 or uint16 (B, H, W, 3), to float32 (B, 3, H, W) in [-1, 1]."""
     half = 127.5 if pixels.dtype == torch.uint8 else 32767.5
     return pixels.permute(0, 3, 1, 2).float() / half - 1
 
 
 def to_levels(frames: Tensor, dtype: torch.dtype) -> Tensor:
-    """Float (B, 3, H, W) → uint8 or uint16 (B, H, W, 3), clamped to [-1, 1] and rounded to the nearest level."""
+    """Convert floats (B, 3, H, W) to levels, uint8 or uint16 (B, H, W, 3): clamped to [-1, 1] and rounded."""
     half = 127.5 if dtype == torch.uint8 else 32767.5
     levels = ((frames.float().clamp(-1, 1) + 1) * half).round()
     return levels.to(dtype).permute(0, 2, 3, 1).contiguous()

@@ -1,4 +1,4 @@
-"""The paper's smoothing of translated video by the predictor."""
+"""Smooths translated video with the predictor, as in the paper."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,13 @@ def smooth(
 ) -> tuple[Tensor, Tensor]:
     """y_t = ½ (G(x_t) + P(G(x_{t−length}), …, G(x_{t−1}))) for consecutive frames; in the paper length = 2.
 
-    P sees the translations before their smoothing. A frame with fewer than `length` translations before it
-    in its shot stays as it is. Source: Bansal et al., "Recycle-GAN" (ECCV 2018), section 3, inference.
+    P gets the translations before they are smoothed. A frame stays unchanged if fewer than `length` translations
+    precede it in its shot. Source: Bansal et al., "Recycle-GAN" (ECCV 2018), section 3, inference.
 
-    `frames`: (N, 3, H, W) float, the translations G(x_t). `past`: (K, 3, H, W), K <= length, the
-    translations before them in the same shot, which the previous call returned (empty at the start). `cuts`:
-    for each frame, whether a new shot begins with it. `predictor`: (B, length, 3, H, W) → (B, 3, H, W).
-    Returns the smoothed frames (N, 3, H, W) and the past of the next call. Splitting a video into calls
-    changes nothing.
+    `frames` (N, 3, H, W) are the translations G(x_t), floats. `past` (K, 3, H, W), K ≤ length, are the translations
+    before them in the same shot, as returned by the previous call; at the start, it is empty. `cuts` tells for each
+    frame whether a new shot begins with it. `predictor` maps (B, length, 3, H, W) to (B, 3, H, W). Returns the smoothed
+    frames (N, 3, H, W) and the `past` of the next call. The result does not depend on how a video is split into calls.
     """
     history = torch.cat((past, frames))
     known = len(past)

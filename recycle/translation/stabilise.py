@@ -1,21 +1,21 @@
-"""Flicker removed from translated video, along the optical flow of its source.
+"""Reduces the flicker of translated video, along the optical flow of its source.
 
-A model translates each frame by itself: where the source stays as it is, its translation may still flicker. Here each
-output becomes the weighted mean of itself and the last PAST outputs, each carried along the flow of the *source*:
+A model translates each frame independently, so the translation may flicker where the source does not change. Here each
+output becomes the weighted mean of itself and the last PAST outputs, warped along the flow of the *source*:
 
     y_t = (g_t + Σ_k s^k m_k · g_{t−k}(p_k)) / (1 + Σ_k s^k m_k),   k = 1 … PAST
 
-g are the outputs, s is the strength, p_k is where each pixel was k frames ago (the flows between neighbouring frames,
-composed), and m_k in [0, 1] says how far that place may be trusted: the product of the forward-backward consistency
-of all flows on the way, times exp(−(r_k / σ)²), where r_k is by how much the source at p_k differs from the source
-here. So what appears, moves unpredictably or changes its light keeps its own output, and a cut begins anew.
+g are the outputs, and s is the strength. p_k is the position of each pixel k frames ago (the composed flows between
+neighbouring frames). m_k in [0, 1] is the confidence in this position: the product of the forward-backward consistency
+of all flows on the way, times exp(−(r_k / σ)²), where r_k is the difference between the source at p_k and the present
+source. So objects that appear, move unpredictably or change in brightness keep their own output. A cut starts anew.
 
-Why a window and not the recursion y_t = (1 − s) g_t + s y_{t−1}(p_1) of Lai et al. ("Learning Blind Video Temporal
-Consistency", ECCV 2018) and others: a recursion depends on all frames before it, so that a resumed video, or a part of
-one, would give other frames. The window with weights s^k is this recursion, cut off after PAST frames. It depends on
-PAST frames before each and on nothing else, whoever computes it; each output is resampled once and not once per frame,
-so that little sharpness is lost; what goes wrong is gone after PAST frames; and full strength does not freeze anything.
-Flicker that is independent from frame to frame keeps 1 / (PAST + 1)² of its energy between neighbouring frames.
+A common alternative is the recursion y_t = (1 − s) g_t + s y_{t−1}(p_1) of Lai et al. ("Learning Blind Video Temporal
+Consistency", ECCV 2018) and others. It depends on all frames before, so a resumed video, or a part of one, would have
+different frames. The window with weights s^k is this recursion, cut off after PAST frames. It has four advantages: the
+result depends only on the PAST frames before each frame; each output is resampled once and not once per frame, so
+little sharpness is lost; errors disappear after PAST frames; and full strength does not freeze the picture. At full
+strength, flicker that is independent between frames keeps 1 / (PAST + 1)² of its energy between neighbouring frames.
 """
 
 from collections import deque
@@ -32,35 +32,35 @@ from recycle.video.flow import ends, optical_flow, sample
 from recycle.video.frame import Pixels
 
 PAST = 8
-"""Outputs before each frame that it is averaged with. Fewer leave more flicker, more cost sharpness and time: with 4, 8
-and 12 a made flicker of 13 times the source's own warp error came down to 1.5, 1.1 and 1.05 times it, and the variance
-of the Laplacian to 1.01, 0.97 and 0.95 of the source's."""
+"""Number of previous outputs in the mean. Fewer leave more flicker; more cost sharpness and time. With 4, 8 and 12,
+synthetic flicker of 13 times the source's own warp error fell to 1.5, 1.1 and 1.05 times it, and the variance of the
+Laplacian to 1.01, 0.97 and 0.95 of the source's."""
 
 _SIGMA = 18.0
-"""σ: the difference, in levels of 255, at which the source counts as changed: well above the noise of compression."""
+"""σ: the difference, in levels of 255, at which the source counts as changed. It is well above compression noise."""
 _FLOW_SIDE = 512
-"""The longer side, in pixels, of the largest frames between which flow is computed; larger ones are shrunk to it."""
+"""Maximum longer side, in pixels, of frames for the flow; larger frames are shrunk to it."""
 _LEAST_SIDE = 12
-"""Frames with a shorter side are left as they are: they have no flow."""
+"""Minimum side, in pixels, of frames for the flow. Smaller frames have no flow and are not stabilised."""
 
 _AGREEMENT = np.exp(-np.square(np.arange(256) / _SIGMA)).astype(np.float32)
 
 Way = NDArray[np.float32]
-"""(h, w, 3): by how many pixels, x and y, each pixel was elsewhere in an earlier frame, and how far that may be trusted
-(0 to 1). Of the size at which flow is computed."""
+"""(h, w, 3), at the size at which the flow is computed: the displacement of each pixel to its position in an earlier
+frame, x and y in pixels, and the confidence in it, in [0, 1]."""
 
 
 class Seen(NamedTuple):
-    """What the stabiliser knows of a frame of the source."""
+    """The input of the stabiliser for one frame of the source."""
 
     source: NDArray[np.uint8]
-    """(H, W, 3) RGB, of the output's size."""
+    """The frame at the size of the output: (H, W, 3) RGB."""
     way: Way | None
-    """To the frame before; None where there is none in the same shot."""
+    """Displacement to the previous frame; None if there is none in the same shot, or the frame is too small."""
 
 
 def shrink(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A frame (H, W, 3) of uint8 or uint16 levels as uint8 of another `size`, height and width."""
+    """Convert a frame (H, W, 3), uint8 or uint16, to uint8 and resize it to `size`, height and width."""
     if pixels.dtype == np.uint16:
         pixels = (pixels // 257).astype(np.uint8)
     if pixels.shape[:2] == size:
@@ -69,7 +69,7 @@ def shrink(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def look(before: NDArray[np.uint8] | None, now: NDArray[np.uint8]) -> Seen:
-    """See a frame (H, W, 3) uint8, and how it came from the one before in its shot (None: it is the first)."""
+    """Compute the flow from `now` back to `before`, the previous frame of its shot or None; both (H, W, 3) uint8."""
     height, width = now.shape[:2]
     if before is None or min(height, width) < _LEAST_SIDE:
         return Seen(now, None)
@@ -79,38 +79,40 @@ def look(before: NDArray[np.uint8] | None, now: NDArray[np.uint8]) -> Seen:
 
 
 class Watch:
-    """Sees the frames of a stream, in order, in threads of its own while they are translated."""
+    """Computes the flow of a stream's frames in its own threads, while they are translated."""
 
     def __init__(self, size: tuple[int, int], *, threads: int) -> None:
-        """`size`: height and width of the outputs."""
+        """`size` is the height and width of the outputs; `threads` is the number of threads."""
         self._size = size
         self._pool = ThreadPoolExecutor(threads, "watch")
         self._before: NDArray[np.uint8] | None = None
 
     def __call__(self, pixels: Pixels, cut: bool) -> Callable[[], Seen]:
-        """See the next frame, (H, W, 3) of uint8 or uint16 levels; `cut`: a new shot begins with it. The
-        function that is returned waits for the result."""
+        """Take the next frame, (H, W, 3) uint8 or uint16; `cut` tells whether a new shot begins with it.
+
+        The returned function waits for the result and returns it.
+        """
         before, self._before = None if cut else self._before, shrink(pixels, self._size)
         return self._pool.submit(look, before, self._before).result
 
     def close(self) -> None:
-        """End the threads; what has not begun never will."""
+        """End the threads. Frames that wait are not processed."""
         self._pool.shutdown(cancel_futures=True)
 
 
 class Stabiliser:
-    """Stabilises the outputs for a stream of frames of one size, in order."""
+    """Stabilises the outputs of a stream of frames of one size, in order."""
 
     def __init__(self, strength: float) -> None:
-        """`strength` s, above 0 and up to 1: how much the output k frames ago counts, s^k, where nothing changed."""
+        """`strength` s is in (0, 1]: the output of k frames ago has the weight s^k where the source did not change."""
         self._weights = [np.float32(strength**k) for k in range(1, PAST + 1)]
         self._past: deque[tuple[NDArray[np.uint8], NDArray[np.uint16]]] = deque(maxlen=PAST)
         self._ways: list[Way] = []
 
     def __call__(self, seen: Seen, output: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The stabilised output: (H, W, 3) float32 in [-1, 1], as `output`, which is the translation of `seen`.
+        """Stabilise `output`, the translation of `seen`: (H, W, 3) float32 in [-1, 1], like the result.
 
-        Where nothing before may be trusted, and in the first frame of a shot, it is `output` bit for bit.
+        In the first frame of a shot, and where the confidence is 0, the result equals `output` bit for bit.
         """
         self._advance(seen.way)
         total, weights = output.copy(), np.ones((*output.shape[:2], 1), np.float32)
@@ -128,7 +130,7 @@ class Stabiliser:
         return np.asarray(total / weights, dtype=np.float32)
 
     def _advance(self, way: Way | None) -> None:
-        """Lead all ways on from the new frame."""
+        """Update all displacements so that they start at the new frame."""
         if way is None:
             self._past.clear()
             self._ways = []
@@ -142,9 +144,10 @@ class Stabiliser:
 
 
 def _way(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Way:
-    """The flow from `now` back to `before`, and exp(−|w + ŵ|² / (0.01 (|w|² + |ŵ|²) + 0.5)), 0 outside of the frame.
+    """The flow w from `now` back to `before`, and the confidence exp(−|w + ŵ|² / (0.01 (|w|² + |ŵ|²) + 0.5)).
 
-    That is the forward-backward check of Ruder et al., GCPR 2016, eq. 5, without its hard edge.
+    ŵ is the opposite flow. The confidence is 0 outside the frame. This is the forward-backward check of Ruder et al.,
+    GCPR 2016, eq. 5, without its hard threshold.
     """
     back, forth = optical_flow(now, before), optical_flow(before, now)
     position = _places(back)
@@ -156,7 +159,7 @@ def _way(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Way:
 
 
 def _enlarge(way: Way, size: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Places (H, W, 2), x and y, and trust (H, W), for frames of `size`."""
+    """Positions (H, W, 2), x and y in pixels, and confidence (H, W), for frames of `size`."""
     height, width = way.shape[:2]
     if (height, width) != size:
         way = np.asarray(cv2.resize(way, size[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A stream of frames on its way through a generator, with what is done to it in time: smoothing, stabilising."""
+"""Translates a stream of frames with a generator, and smooths or stabilises the results."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -18,13 +18,13 @@ from recycle.video.shots import CutDetector
 
 
 class _Item(NamedTuple):
-    """A frame on its way."""
+    """A frame in progress."""
 
     pixels: Pixels
     cut: bool
-    """Whether a new shot begins with it; False where nobody asks."""
+    """Whether a new shot begins with it; always False if cuts are not needed."""
     seen: Callable[[], Seen]
-    """What the stabiliser is to know of it, where there is one."""
+    """Returns the input of the stabiliser; fails if there is no stabiliser."""
 
 
 def _unseen() -> Seen:
@@ -33,26 +33,27 @@ def _unseen() -> Seen:
 
 @dataclass(frozen=True)
 class FrameStream:
-    """How frames of one size are translated; everything in time starts anew at every cut."""
+    """Translates frames of one size. Smoothing and stabilising start anew at every cut."""
 
     lanes: Lanes
     network: Callable[[Tensor], Tensor]
-    """For (B, 3, H, W) float32 of the size `inner`."""
+    """The generator, for (B, 3, H, W) float32 of the size `inner`."""
     smooth: Callable[[Tensor, Tensor, list[bool]], tuple[Tensor, Tensor]] | None
-    """Given frames, those before them and where they are cut: the frames smoothed, and what comes before the next."""
+    """Maps frames, the frames before them and their cuts to the smoothed frames and the past of the next call; None: no
+    smoothing."""
     stabilise: float
-    """Strength against flicker; 0: none."""
+    """Strength of the flicker reduction, in [0, 1]. 0: off."""
     size: tuple[int, int]
-    """Height and width of the frames, and of the pictures."""
+    """Height and width of the input frames and of the output pictures."""
     inner: tuple[int, int]
-    """Those at which the network works."""
+    """Height and width at which the network runs."""
     dtype: torch.dtype
-    """uint8 or uint16, of the frames and of the pictures."""
+    """Data type of the input frames and of the output pictures: uint8 or uint16."""
     limit: int
-    """Frames that are held at once."""
+    """The `limit` of `Lanes.through`."""
 
     def through(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
-        """One picture out for each frame in, in order."""
+        """Yield one picture (H, W, 3) for each frame, in order."""
         if self.stabilise:
             yield from self._stabilised(frames)
         elif self.smooth is not None:
@@ -66,7 +67,7 @@ class FrameStream:
         for y, _ in self._in_shots(self._items(frames)):
             with torch.inference_mode():
                 pictures = self._leave(y)
-            if before is not None:  # given only now, so that a GPU has work while they are waited for
+            if before is not None:  # yielded only now, so that a GPU has work during the wait
                 yield from before()
             before = pictures
         if before is not None:
@@ -97,7 +98,7 @@ class FrameStream:
             yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
 
     def _in_shots(self, items: Iterator[_Item]) -> Iterator[tuple[Tensor, list[_Item]]]:
-        """Groups of frames, translated and, where that is asked for, smoothed."""
+        """Groups of frames, translated and, if requested, smoothed: (B, 3, H, W), with their items."""
         past: Tensor | None = None
         for y, group in self.lanes.through(self._with_group, items, limit=self.limit):
             if self.smooth is not None:
@@ -122,7 +123,7 @@ class FrameStream:
 
 
 def stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:
-    """The frames as they are, but for their flicker, which is taken out by `strength`, from 0 to 1."""
+    """Reduce the flicker of untranslated frames, (H, W, 3) uint8 or uint16, by `strength` in (0, 1]."""
     stabiliser, cut_detector, before = Stabiliser(strength), CutDetector(), None
     for frame in frames:
         dtype = torch.uint8 if frame.pixels.dtype == np.uint8 else torch.uint16

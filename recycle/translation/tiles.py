@@ -1,4 +1,4 @@
-"""Frames that do not fit into memory: fewer at a time, then in overlapping tiles."""
+"""Splits work that does not fit into memory: first batches, then frames into overlapping tiles."""
 
 import math
 from collections.abc import Callable
@@ -12,28 +12,28 @@ from recycle.system.devices import is_out_of_memory
 Network = Callable[[Tensor], Tensor]
 
 OVERLAP = 64
-"""Pixels that neighbouring tiles share; their results are blended there."""
+"""Width in pixels of the overlap of neighbouring tiles, where their results are blended."""
 LEAST = 2 * OVERLAP
-"""Smallest side of a tile."""
+"""Minimum side of a tile in pixels."""
 
 
 class WithinMemory:
-    """A network that, when memory runs out, gets half the batch, then half the frame.
+    """A network whose input is halved when memory runs out: first the batch, then the frame.
 
-    Halves of a frame overlap by OVERLAP pixels and are blended linearly, so that no seam is seen; with
-    InstanceNorm, which looks at the whole frame, colours may drift a little between tiles. What did not fit once is
-    not tried again: a failed attempt costs time, and all frames of a video are cut alike.
+    Halves of a frame overlap by OVERLAP pixels and are blended linearly, so that no seam is visible. With InstanceNorm,
+    which uses statistics of the whole frame, colours may differ slightly between tiles. A size that did not fit is not
+    tried again: this saves time, and all frames of a video are split alike.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._too_many = math.inf  # pixels
+        self._too_many = math.inf  # fewest pixels of a batch (B × H × W) that did not fit
         self._reason = ""
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """(B, C, H, W) → network(frames), of the same shape.
+        """Return network(frames), of the shape (B, C, H, W) of `frames`.
 
-        Raises RecycleError where not even a tile of LEAST pixels fits.
+        Raises RecycleError if even the smallest tile does not fit.
         """
         count, _, height, width = frames.shape
         if count * height * width < self._too_many:
@@ -57,11 +57,11 @@ class WithinMemory:
 
     def _halves(self, frames: Tensor, axis: int) -> Tensor:
         side = frames.shape[axis]
-        cut = side // 2 // 4 * 4  # networks want multiples of 4
+        cut = side // 2 // 4 * 4  # networks need multiples of 4
         start, stop = cut - OVERLAP // 2, cut + OVERLAP // 2
         before, after = self(frames.narrow(axis, 0, stop)), self(frames.narrow(axis, start, side - start))
         steps = torch.arange(OVERLAP, device=before.device, dtype=before.dtype) + 0.5
-        ramp = ((steps - OVERLAP / 4) / (OVERLAP / 2)).clamp(0, 1)  # nothing of a tile's very edge is used
+        ramp = ((steps - OVERLAP / 4) / (OVERLAP / 2)).clamp(0, 1)  # weight 0 near a tile's edge
         ramp = ramp if axis == -1 else ramp[:, None]
         shared = before.narrow(axis, start, OVERLAP) * (1 - ramp) + after.narrow(axis, 0, OVERLAP) * ramp
         rest = after.narrow(axis, OVERLAP, side - start - OVERLAP)

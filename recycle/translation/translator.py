@@ -1,4 +1,4 @@
-"""A trained model at work: tensors, streams of frames and whole videos from one domain to the other."""
+"""Translates tensors, arrays, streams of frames and whole videos from one domain to the other with a trained model."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recycle import inputs as inputs  # makes every kind of source known
+from recycle import inputs as inputs  # registers every kind of source
 from recycle.config import Precision, TranslateSettings, parse_settings
 from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
@@ -39,17 +39,17 @@ DEFAULTS = TranslateSettings()
 
 
 class Translator:
-    """Translates in both directions with the networks of a bundle; without a bundle it changes nothing.
+    """Translates in both directions with the networks of a bundle. Without a bundle, it leaves frames unchanged.
 
-    The networks always run in evaluation mode and without gradients. In bf16 or fp16 only the networks'
-    inside is of lower precision: resizing, smoothing and rounding are float32.
+    The networks run in evaluation mode and without gradients. With bf16 or fp16, only the networks compute in lower
+    precision; resizing, averaging and rounding are in float32.
     """
 
     def __init__(self, bundle: Bundle | None, *, device: str = "auto", precision: Precision = "auto") -> None:
-        """Take over `bundle` and move it to the device.
+        """Take over `bundle`, which is changed, and move it to the device. None: leave frames unchanged.
 
-        `device` is 'auto' (the best that is present), 'cpu', 'cuda' or 'mps'; 'auto' precision is
-        `recycle.system.devices.best_precision`. Raises ConfigError for a device or precision that is unknown or absent.
+        `device` is 'auto' (the best available), 'cpu', 'cuda' or 'mps'. The precision 'auto' is
+        `recycle.system.devices.best_precision`. Raises ConfigError for an unknown or unavailable device or precision.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
@@ -63,17 +63,17 @@ class Translator:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
-        """Load the bundle in `folder`, or the best one of the run in it; 'identity' gives the translator that changes
-        nothing.
+        """Load the bundle in `folder` or, if it is the folder of a run, the run's best model.
 
-        Raises BundleError if the folder holds no usable bundle, ConfigError as `Translator`.
+        'identity' returns a translator that leaves frames unchanged. Raises BundleError if the folder holds no usable
+        bundle, and ConfigError as `Translator`.
         """
         bundle = None if str(folder) == IDENTITY else load_bundle(model_in(Path(folder)))
         return cls(bundle, device=device, precision=precision)
 
     @property
     def domains(self) -> Names:
-        """Names of the domains; wherever a domain is given, its letter works too."""
+        """Names of the domains. Methods that take a domain accept its name or its letter."""
         return LETTERS if self.bundle is None else self.bundle.config.domains
 
     @overload
@@ -83,18 +83,18 @@ class Translator:
     def __call__(self, clip: Pixels, *, to: str, smoothing: bool = False) -> Pixels: ...
 
     def __call__(self, clip: Tensor | Pixels, *, to: str, smoothing: bool = False) -> Tensor | Pixels:
-        """Translate a frame, or a clip within one shot.
+        """Translate a frame, or a clip of one shot. The result has the shape and dtype of `clip`.
 
-        `clip` is one of these; the result has its shape and dtype:
+        `clip` is one of these:
 
         - a tensor (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats in [-1, 1], on any device and of any size. The
-          networks see it at its own size; the result is on its device.
-        - an array (H, W, 3) or (T, H, W, 3), RGB of uint8 or uint16. The networks see it at the scale of their
-          training, as `translate_video` and `stream` do.
+          networks run at this size. The result is on the same device.
+        - an array (H, W, 3) or (T, H, W, 3), RGB, uint8 or uint16. The networks run at the scale of their training, as
+          by default in `translate_video` and `stream`.
 
-        `to`: the target domain, by its letter or its name. `smoothing`: see `recycle.translation.smoothing.smooth`;
-        each of the B clips starts anew. Raises ValueError for another shape or dtype, ConfigError for another domain or
-        if the bundle has no predictors to smooth with.
+        `to` is the target domain, by its letter or name. `smoothing` averages with the predictor (see
+        `recycle.translation.smoothing.smooth`); it starts anew for each of the B clips. Raises ValueError for another
+        shape or dtype; ConfigError for an unknown domain, or for smoothing if the bundle has no predictors.
         """
         if isinstance(clip, np.ndarray):
             pictures = clip if clip.ndim == 4 else clip[None]
@@ -114,20 +114,21 @@ class Translator:
         smoothing: bool = False,
         stabilise: float = 0.0,
     ) -> Iterator[Pixels]:
-        """Translate pictures as they come, such as those of a camera; one out for each in, in order.
+        """Translate pictures as they arrive, for example from a camera. Yields one picture for each, in order.
 
-        frames: RGB (H, W, 3) of uint8 or uint16, all of one size and dtype; the results have these too. `to`: the
-        target domain, by its letter or its name. latency: how many further pictures may be read before the translation
-        of one is there. 0 is for a camera: each picture is translated before the next one is read; with smoothing the
-        next one is read before. More lets several cores, or a GPU, work on several pictures at a time.
-        scale, smoothing, stabilise: see `TranslateSettings`; the last two start anew at every cut.
+        `frames` are RGB arrays (H, W, 3), uint8 or uint16, all of one size and dtype; the results have the same size
+        and dtype. `to` is the target domain, by its letter or name. `latency` is the number of further pictures that
+        may be read before the translation of a picture is yielded. 0 suits a camera: each picture is translated before
+        the next one is read; only with smoothing, one more picture is read first. A greater latency allows several
+        cores, or a GPU, to process several pictures at a time. `scale`, `smoothing` and `stabilise` are described in
+        `TranslateSettings`; the last two start anew at every cut.
 
-        Raises ConfigError as `__call__` and for settings out of range, ValueError for a picture of another shape, size
+        Raises ConfigError as `__call__` and for settings out of range; ValueError for a picture of another shape, size
         or dtype.
         """
         if latency < 0:
             raise ConfigError(f"latency is {latency} pictures; give 0 or more")
-        # Stabilised pictures wait in two places, smoothed ones until the next group is done.
+        # Stabilised pictures are held in two stages; smoothed ones are held until the next group is done.
         held = latency // 2 + 1 if stabilise else max(1, (latency + 1) // 2) if smoothing else latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
@@ -169,13 +170,13 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         pixel_aspect: Fraction = Fraction(1),
     ) -> Iterator[Pixels]:
-        """Translate a stream of frames of one size; one out for each in: RGB (H, W, 3), their size and dtype.
+        """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype.
 
-        At most `settings.batch_size` frames are held on a CPU, twice as many on a GPU, with smoothing or stabilising
-        one group more, and for stabilising the last PAST outputs (`recycle.translation.stabilise`); their number does
-        not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample aspect
-        ratio of the frames: the networks see square pixels. `settings.device` and `.precision` are for the
-        construction of the Translator, not for here. Raises ConfigError as `__call__`.
+        On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
+        one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
+        does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
+        aspect ratio of the frames; the networks run on square pixels. `settings.device` and `settings.precision` have
+        no effect here; they apply when a Translator is made. Raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
         if self.bundle is None:
@@ -196,11 +197,11 @@ class Translator:
         overwrite: bool = False,
         job: Job | None = None,
     ) -> RenderReport:
-        """Translate `source`, a path or an open source, to domain `to` and write it to `output`.
+        """Translate `source`, a path or an open source, to the domain `to`, and write it to `output`.
 
-        Timestamps, audio and the other streams, metadata and size are kept; memory does not grow with the
-        length; a call that was interrupted or killed goes on when it is repeated. `span`, `compare`, `job` and
-        the errors: see `recycle.rendering.render.render`; ConfigError also as `__call__`.
+        Timestamps, audio, other streams, metadata and size are kept. Memory does not grow with the length. The same
+        call continues interrupted work. `span`, `compare`, `job` and the errors are described in
+        `recycle.rendering.render.render`; also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
         return render(
@@ -224,7 +225,10 @@ class Translator:
         settings: TranslateSettings = DEFAULTS,
         job: Job | None = None,
     ) -> None:
-        """One part of a long video; see `recycle.rendering.parts.render_part`."""
+        """Translate one part of a long video; see `recycle.rendering.parts.render_part`.
+
+        Also raises ConfigError as `__call__`.
+        """
         domain = self._check(to, settings.smoothing)
         render_part(
             source,
@@ -236,7 +240,7 @@ class Translator:
         )
 
     def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
-        """For `render`; `whole`: on frames of the source's size."""
+        """The transform for `render`. With `whole`, it takes frames of the source's size."""
         bundle = self.bundle
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
@@ -270,7 +274,7 @@ class Translator:
         return IDENTITY if self.bundle is None else digest(self.bundle)
 
     def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
-        """All that a translated frame depends on beside the source; equal keys, equal frames."""
+        """Everything on which translated frames depend, beside the source. Equal keys mean equal frames."""
         return {
             "model": self._digest,
             "to": to,
@@ -295,7 +299,7 @@ class Translator:
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
         stream = FrameStream(
             lanes=self._lanes,
-            # What does not fit into memory is remembered for this stream: other files may find more of it.
+            # A new object for each stream, because other files may find more free memory.
             network=WithinMemory(self._generators[to]),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
@@ -307,7 +311,7 @@ class Translator:
         yield from stream.through(chain([first], frames))
 
     def _ready(self, generator: GeneratorNetwork) -> Network:
-        """G, for (B, 3, H, W) float32 on the device, of any size → float32 of the same shape."""
+        """The generator as a function of float32 (B, 3, H, W) on the device, of any size; the result has this shape."""
         ready = generator.for_inference(self.device, self._dtype)
         multiple, least = generator.multiple, generator.least_side
 
@@ -318,7 +322,7 @@ class Translator:
         return lambda frames: at_any_size(network, frames, multiple=multiple, least=least)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
-        """Memory that a frame of (height, width) takes on its way through a generator, roughly."""
+        """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""
         return bundle.generator(DIRECTIONS[0]).bytes_per_frame((size[0], size[1]), self._dtype)
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
@@ -336,7 +340,7 @@ class Translator:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
     def _check(self, to: str, smoothing: bool) -> Domain:
-        """The domain `to`. Raises ConfigError if there is none, or if smoothing is wanted without predictors."""
+        """The domain `to`. Raises ConfigError if it is unknown, or if `smoothing` is set and there is no predictor."""
         domain = self.domains.find(to)
         if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
