@@ -1,6 +1,8 @@
 """Options that several commands share, and the parsing of option texts."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +11,23 @@ import typer
 from recycle.run_folder import IDENTITY, Which, model_in
 from recycle.vocabulary import Precision as PrecisionName
 
+
+def _domains(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What the shell offers for a domain: the letters, and the names that the model has if it was given before."""
+    offered = ["a", "b"]
+    with suppress(OSError, ValueError, AttributeError):
+        config = model_in(Path(ctx.params.get("model") or "")) / "config.json"
+        offered += json.loads(config.read_text(encoding="utf-8")).get("domains", [])
+    return [word for word in offered if word.startswith(incomplete)]
+
+
 To = Annotated[
-    str, typer.Option(metavar="DOMAIN", help="Domain to translate to: a, b, or its name in the pipeline file.")
+    str,
+    typer.Option(
+        metavar="DOMAIN",
+        help="Domain to translate to: a, b, or its name in the pipeline file.",
+        autocompletion=_domains,
+    ),
 ]
 MaxPixels = Annotated[
     int | None,

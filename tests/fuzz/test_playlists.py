@@ -57,6 +57,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", paths
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert (folder / "model" / "model.safetensors").is_file()
     *_, model, translation = said.splitlines()
     assert re.fullmatch(r"model       runs/summer-winter/model(-best)?   <- .*of step \d+.*", model)
-    assert translation.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to b ")
+    assert translation.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to night ")
     chosen = load_pipeline(file)
     assert chosen.train.size == (32, 32)
     assert chosen.train.hours == 0.0012

@@ -138,7 +138,7 @@ def test_sheets_show_source_translation_and_real_frames(done: tuple[dict[str, An
 def test_footage_that_is_missing_is_named(tmp_path: Path, footage: Path) -> None:
     for root in (tmp_path, footage):
         command = Command("smoke", tmp_path / "out", "lake-highway", footage=root)
-        with pytest.raises(ConfigError, match=r"'lake-highway' needs driving/sim_lake, driving/highway in .*--footage"):
+        with pytest.raises(ConfigError, match=r"'lake-highway' needs driving/sim_lake, driving/highway, .*--footage"):
             reproduce(command, Quiet())
 
 

@@ -285,7 +285,7 @@ def test_a_further_loss_reaches_the_generators_and_brings_only_its_own_networks(
     assert {key.removeprefix("networks.").split(".")[0] for key in brought} == EXTRA[name]
     a, b = clips()
     losses, losses_d = all_losses(translators, discriminators, a, b, pipeline)
-    assert losses[name].item() > 0
+    assert float(losses[name]) > 0
     for generator in (translators.gen_ab, translators.gen_ba):
         assert all(g is not None for g in gradients(losses[name], list(generator.parameters())[-2:]))
     assert set(losses_d) == {"disc_a", "disc_b"} | {key for key in EXTRA[name] if "disc" in key}
@@ -396,7 +396,7 @@ def test_sides_that_may_not_share_a_batch_go_through_one_by_one() -> None:
     torch.testing.assert_close(together[0], alone)
 
 
-def test_the_pool_returns_old_frames_in_about_half_of_the_cases_and_resumes_exactly() -> None:
+def test_the_pool_gives_back_old_frames_in_about_half_of_the_cases_and_resumes_exactly() -> None:
     pool = FramePool(8, seed=0)
     stream = torch.arange(400.0).reshape(200, 2, 1, 1, 1).expand(200, 2, 3, 2, 2)
     old = sum(int((pool.exchange(clip[None])[0] != clip).flatten(1).any(1).sum()) for clip in stream)
