@@ -59,6 +59,9 @@ RATES = (
     (40_000, 2e-4, 0.5, 0.999),
 )
 """Schedules by the number of steps. Longer runs use the defaults."""
+SLOW = 0.1
+"""Discriminators' learning rate ÷ generators' between photographs, for more steps than in the first row. Faster ones
+detect every translation in the end, and generators add shapes (docs/measurements/results.md, "Longer runs")."""
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
@@ -141,7 +144,7 @@ def choose(
         reasons["train.hours"] = "by the clock; --hours on the command line changes it, also of a run that goes on"
     else:
         train["steps"] = steps
-    _of_schedule(expected, seconds, train, reasons)
+    _of_schedule(facts, expected, seconds, train, reasons)
     pipeline = parse_pipeline(data, where="the pipeline that was chosen")
     memory = needed.networks + batch * needed.clip
     head = (
@@ -347,7 +350,7 @@ def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[s
     reasons[f"{field}.scales"] = "details, and what is twice as large" if side < LARGE else much
 
 
-def _of_schedule(steps: int, seconds: float, train: dict[str, Any], reasons: dict[str, str]) -> None:
+def _of_schedule(facts: Survey, steps: int, seconds: float, train: dict[str, Any], reasons: dict[str, str]) -> None:
     """Add the learning rates and the moving average for `steps`, and the intervals of previews and checkpoints."""
     for most, rate, discriminators_rate, ema in RATES:
         if steps <= most:
@@ -357,6 +360,9 @@ def _of_schedule(steps: int, seconds: float, train: dict[str, Any], reasons: dic
             reasons["train.discriminator_rate"] = f"{short}: in a short run discriminators run away"
             reasons["train.ema"] = f"{short}: an average of the last {round(1 / (1 - ema))}"
             break
+    if not facts.labelled and steps > RATES[0][0]:
+        train["discriminator_rate"] = SLOW
+        reasons["train.discriminator_rate"] = "photographs: faster discriminators change shapes in long runs"
     train["preview_every"] = _round(steps / 20)
     train["checkpoint_every"] = _round(min(steps / 10, 600 / seconds))
     reasons["train.preview_every"] = f"one in about {_time(train['preview_every'] * seconds / 3600)}"

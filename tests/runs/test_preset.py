@@ -95,12 +95,19 @@ def test_the_smallest_footage_has_discriminators_that_fit(short: int) -> None:
 
 
 def test_short_trainings_have_other_rates_than_long_ones() -> None:
-    short, long = (choose(facts_of(SMALL, SMALL), TWO_CORES, steps=steps).pipeline.train for steps in (900, 200_000))
+    short, long = (choose(facts_of(SMALL, LABELS), TWO_CORES, steps=steps).pipeline.train for steps in (900, 200_000))
     assert (short.steps, short.hours) == (900, None)
     assert short.learning_rate > long.learning_rate == Pipeline().train.learning_rate
     assert short.discriminator_rate < long.discriminator_rate
     assert short.ema < long.ema
     assert short.preview_every * 10 <= 900
+
+
+@pytest.mark.parametrize(("steps", "slow"), [(1000, False), (3000, True), (25_000, True), (200_000, True)])
+def test_discriminators_of_photographs_are_slow_in_all_but_short_trainings(steps: int, slow: bool) -> None:
+    choice = choose(facts_of(SMALL, SMALL), TWO_CORES, steps=steps)
+    assert (choice.pipeline.train.discriminator_rate == 0.1) == slow
+    assert ("change shapes" in choice.toml()) == slow
 
 
 def test_photographs_are_translated_by_a_pretrained_network_and_label_maps_are_not() -> None:
