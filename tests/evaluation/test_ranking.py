@@ -73,7 +73,8 @@ def test_runs_that_do_not_compare_are_not_ranked(runs: Mapping[str, Mapping[str,
 
 @given(st.lists(st.floats(0.05, 5), min_size=2, max_size=5))
 def test_the_best_is_clearly_below_all_others_or_there_is_none(values: list[float]) -> None:
-    found = rank({str(i): scores(value, value) for i, value in enumerate(values)})
+    # The untouched input is farther than all of them: no run has failed, which would count more than its figure.
+    found = rank({str(i): scores(value, value, untouched=6) for i, value in enumerate(values)})
     first, second = sorted(values)[:2]
     if second - first < CLOSE * second:
         assert found.best is None
