@@ -1,4 +1,4 @@
-"""Settings of commands that have no pipeline file: `recycle street` and `recycle distill`."""
+"""Settings outside pipeline files: of `recycle street` and .street files, and of `recycle distill`."""
 
 from pydantic import Field
 

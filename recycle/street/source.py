@@ -7,10 +7,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
-from recycle.config import Appearance, parse_settings
-from recycle.config.base import MANY, Settings
+from recycle.config import FilmSettings, parse_settings
 from recycle.errors import ConfigError, FootageError
 from recycle.street.film import Street
 from recycle.video.frame import LazyFrame, Pixels, StreamInfo, sized
@@ -21,26 +19,11 @@ _LONGEST = 10_000
 """Bytes of a file that describes a street."""
 
 
-class StreetFile(Settings):
-    """What a .street file holds, as TOML."""
-
-    look: Appearance = "day"
-    """Appearance of the street."""
-    seed: int = Field(0, ge=0, le=MANY)
-    """Another seed gives another street."""
-    width: int = Field(640, ge=32, le=4096)
-    """Width of the frames in pixels."""
-    height: int = Field(384, ge=32, le=4096)
-    """Height of the frames in pixels."""
-    fps: int = Field(24, ge=1, le=120)
-    """Frames per second."""
-    seconds: float = Field(10.0, gt=0, le=1e5)
-    """Length."""
-
-
 class StreetSource(Source):
-    """The street that a .street file describes. The index of a frame is its pts; a frame is painted when it is asked
-    for. It has no sound."""
+    """The street that a .street file describes, as TOML with the keys of FilmSettings.
+
+    The index of a frame is its pts. A frame is painted when it is requested. There is no sound.
+    """
 
     kind = "street"
     direct = True
@@ -51,7 +34,7 @@ class StreetSource(Source):
         super().__init__(path, reading)
         try:
             with path.open("rb") as file:
-                wanted = parse_settings(StreetFile, tomllib.loads(file.read(_LONGEST).decode()))
+                wanted = parse_settings(FilmSettings, tomllib.loads(file.read(_LONGEST).decode()))
         except OSError as error:
             raise FootageError(f"cannot read {path}: {error.strerror or error}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
