@@ -150,7 +150,7 @@ def choose(
     head = (
         f"{name}: chosen for this footage, for {machine} and for {_time(time) if steps is None else f'{steps} steps'}.",
         "Change what you like: the same command goes on with this file (docs/guide/train.md).",
-        f"Reckoned: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
+        f"Estimate: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
     sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
     words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words(names)))
