@@ -61,7 +61,7 @@ RATES = (
 """Schedules by the number of steps. Longer runs use the defaults."""
 SLOW = 0.1
 """Discriminators' learning rate ÷ generators' between photographs, for more steps than in the first row. Faster ones
-detect every translation in the end, and generators add shapes (docs/measurements/results.md, "Longer runs")."""
+detect every translation in the end, and generators add shapes (docs/measurements/photographs.md, "Longer runs")."""
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
