@@ -176,7 +176,7 @@ def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
 
 def test_one_side_without_footage(tmp_path: Path, video: Path) -> None:
     result = recycle("train", "signers", "--a", video, "--out", tmp_path / "run")
-    assert_one_line(result, "no footage for domain b", "--b")
+    assert_one_line(result, "there is no footage for domain b", "--b")
 
 
 def test_an_unwritable_place(tmp_path: Path, video: Path, model: Path) -> None:

@@ -66,7 +66,7 @@ def test_footage_alone_trains_and_the_same_command_goes_on(
     assert f"wrote {file.relative_to(tmp_path)}" in said
     assert (folder / "model" / "model.safetensors").is_file()
     *_, model, translation = said.splitlines()
-    assert re.fullmatch(r"model       runs/summer-winter/model(-best)?   <- .*of step \d+.*", model)
+    assert re.fullmatch(r"model       runs/summer-winter/model(-best)?   <- .*from step \d+.*", model)
     assert translation.startswith("translate   recycle translate INPUT OUTPUT --model runs/summer-winter --to night ")
     chosen = load_pipeline(file)
     assert chosen.train.size == (32, 32)
@@ -169,7 +169,7 @@ def test_a_folder_of_another_pipeline_file_is_left_alone(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"of another training")
     error = recycle("train", "--a", footage[0], "--b", footage[1], "--out", "out", code=1)
-    assert "out holds a training of another pipeline file" in error
+    assert "out holds a training with another pipeline file" in error
     assert not (tmp_path / "out" / "pipeline.toml").exists()
 
 
