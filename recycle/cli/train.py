@@ -66,6 +66,6 @@ def train(
         )
         where = RunFolder(folder)
         report = learn(task, where, origin=origin, job=job)
-        job.say(f"trained {report.step} steps; look at {where.previews}")
+        job.say(f"trained {report.step} steps; the previews are in {where.previews}")
         for line in model_lines(where):
             job.say(line)

@@ -378,7 +378,7 @@ def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
 def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:
     chosen = ["--model", "identity", "--to", "b"]
     assert_one_line(recycle("translate", video, tmp_path / "out.mp4", *chosen, "--watch"), "for a folder", code=2)
-    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "one file", code=2)
+    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "single file", code=2)
 
 
 def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:

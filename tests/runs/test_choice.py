@@ -151,8 +151,8 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
     assert "unknown device 'tpu'" in recycle("train", "--a", a, "--b", b, "--device", "tpu", code=1)
     for gpu in ("nan", 0, 1e9):
         assert "from 1 to 1024" in recycle("train", "--a", a, "--b", b, "--plan", "--gpu", gpu, code=1)
-    assert "--gpu is for --plan" in recycle("train", "--a", a, "--b", b, "--gpu", 8, code=2)
-    assert "is that file" in recycle("train", "signers", "--plan", code=2)
+    assert "--gpu needs --plan" in recycle("train", "--a", a, "--b", b, "--gpu", 8, code=2)
+    assert "leave out --plan" in recycle("train", "signers", "--plan", code=2)
     few = tmp_path.parent / f"{tmp_path.name}-few.mp4"
     write_video(few, np.zeros((2, 32, 32, 3), np.uint8), fps=12)
     assert "domain b has too little footage: 2 frames" in recycle("train", "--a", a, "--b", few, code=1)
