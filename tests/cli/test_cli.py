@@ -215,7 +215,7 @@ def test_probe_looks_into_folders_and_says_what_it_leaves_out(video: Path, tmp_p
         *("a.mp4", "b.mkv", "frames", "night.street"),
     ]
     assert told.stderr.splitlines() == [
-        f"error: {folder}/cut off.mp4 is not a readable video file, or it is cut off at its header",
+        f"error: {folder}/cut off.mp4 is not a readable video file, or its header is incomplete",
         f"{folder}: left out: notes.txt (not a video)",
     ]
     assert told.returncode == 1
@@ -280,9 +280,9 @@ def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
         (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
         (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
-        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not one that recycle gives to libx264"),
+        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not allowed for libx264"),
         (["--pixel-format", "yuv999"], "not a pixel format"),
-        (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
+        (["--codec", "vp9", "--depth", "10"], "recycle writes vp9 with 8 bits only"),
         (["--start", "soon"], "the start 'soon' is not a time; write seconds"),
         (["--start", "5", "--end", "0:04"], "the end 0:04 is not after the start 5"),
         (["--start", "1000"], "there is no frame between --start and --end"),

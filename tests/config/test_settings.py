@@ -162,5 +162,5 @@ def test_records_of_somebody_else_are_refused_in_one_line(content: str, tmp_path
 @pytest.mark.parametrize("path", ["train.steps", "train.hours", "train.learning_rate", "extract.fps", "translate.crf"])
 def test_true_is_no_number(path: str) -> None:
     group, name = path.split(".")
-    with pytest.raises(ConfigError, match=f"'{name}' is not a matter of true or false, got true"):
+    with pytest.raises(ConfigError, match=f"'{name}' does not take true or false, got true"):
         parse_pipeline({group: {name: True}}, where="test")

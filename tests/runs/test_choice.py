@@ -139,7 +139,7 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
     broken = tmp_path.parent / f"{tmp_path.name}-broken.mp4"
     broken.write_bytes(b"no video")
     assert "both --a and --b are needed" in recycle("train", code=1)
-    assert "(--b not given), such as: recycle train --a" in recycle("run", "--a", a, code=1)
+    assert "(--b not given), such as recycle train --a" in recycle("run", "--a", a, code=1)
     assert "broken.mp4" in recycle("train", "--a", a, "--b", broken, code=1)
     assert "nowhere" in recycle("train", "--a", "nowhere", "--b", b, code=1)
     assert "either a number of steps or of hours" in recycle(

@@ -142,6 +142,6 @@ def test_two_files_of_one_name_do_not_share_a_run(tmp_path: Path, monkeypatch: p
     claim(where, first.origin)
     where.checkpoint.touch()
     assert opened("one/task.toml") == first
-    with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out folder"):
+    with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out"):
         opened("two/task.toml")
     assert open_task(Path("two/task.toml"), Wishes({}, Path("other")), Job(), footage={}).folder == Path("other")

@@ -254,7 +254,7 @@ def test_bf16_is_close_to_float32(bundle: Bundle) -> None:
 def test_smoothing_without_predictors_is_refused() -> None:
     config = BundleConfig(name="cycle", predictors=False, networks=small_networks())
     for translator, name in ((fp32(Bundle(config)), "cycle"), (Translator(None, device="cpu"), "identity")):
-        message = f"smoothing needs predictors and the model '{name}' has none"
+        message = f"smoothing needs predictors, but the model '{name}' has none"
         with pytest.raises(ConfigError, match=message):
             translator(torch.rand(3, 3, 16, 16), to="b", smoothing=True)
         with pytest.raises(ConfigError, match=message):
