@@ -25,8 +25,8 @@ def frames_of(pictures: Iterable[NDArray[Any]]) -> Iterator[Frame]:
         first = first or (picture.shape, picture.dtype)
         if (picture.shape, picture.dtype) != first:
             raise ValueError(
-                f"frame {number} is {_described(picture)}, but the first one is {first[0]} of {first[1]}; start another "
-                "stream for frames of another size or dtype"
+                f"frame {number} is {_described(picture)}, but the first one is {first[0]} of {first[1]}; start "
+                "another stream for frames of another size or dtype"
             )
         yield Frame(picture, number, _RATE)
 

@@ -451,7 +451,8 @@ def test_images_beside_videos_are_extracted_too(tmp_path: Path, make_video: Make
     report = extract([tmp_path / "in"], out, WHOLE, workers=1)
     assert report.frames == 8
     assert report.notices == [
-        f"{tmp_path / 'in'} holds numbered images and videos: the images count as one video, and the videos are included too"
+        f"{tmp_path / 'in'} holds numbered images and videos: the images count as one video, and the videos are "
+        "included too"
     ]
     report = extract([tmp_path / "in"], out, WHOLE, workers=1)
     assert (len(report.skipped), report.done) == (2, [])

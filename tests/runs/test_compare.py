@@ -190,7 +190,7 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
     compare(runs, tmp_path / "all.html")
     page = Page(tmp_path / "all.html")
     assert not page.of("video")
-    assert "nor footage that all of them held out" in page.text
+    assert "share no test clips and no held-out footage" in page.text
 
 
 def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tmp_path: Path) -> None:
