@@ -128,7 +128,7 @@ def test_a_name_is_that_of_one_folder(name: str) -> None:
         (b"x = " + b"{a=" * 5_000, "is not valid TOML: it is nested too deeply"),
         (b"[train]\nsteps = " + b"9" * 5000, "is not valid TOML"),
         (b"[train]\nsteps = 0x" + b"f" * 50_000, "'train.steps'"),
-        (b"#" * (2 << 20), "more than 1 MiB"),
+        (b"#" * (2 << 20), "larger than 1 MiB"),
         (b"\0", "is not valid TOML"),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_street_has_its_own() -> None:
             "".join(f"{n // 16} {n % 16} 0 label {n}\n" for n in range(257)),
             "line 257: a palette has at most 256 labels",
         ),
-        ("#" * (LARGEST_FILE + 1), "more than 64 KiB"),
+        ("#" * (LARGEST_FILE + 1), "larger than 64 KiB"),
     ],
 )
 def test_what_is_no_palette_is_refused_in_one_line(tmp_path: Path, text: str, problem: str) -> None:
