@@ -36,7 +36,9 @@ MaxPixels = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
-Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 if the device computes it fast, else fp32.")]
+Precision = Annotated[
+    PrecisionName, typer.Option(help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32.")
+]
 FootageA = Annotated[
     list[Path] | None, typer.Option(help="Footage of domain a (repeatable); replaces that of the pipeline file.")
 ]
@@ -51,7 +53,10 @@ Steps = Annotated[int | None, typer.Option(help="Number of training steps.")]
 Hours = Annotated[float | None, typer.Option(help="Duration of the training in hours, in place of --steps.")]
 DeviceChange = Annotated[str | None, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or mps.")]
 PrecisionChange = Annotated[
-    PrecisionName | None, typer.Option("--precision", help="auto: bf16 if the device computes it fast, else fp32.")
+    PrecisionName | None,
+    typer.Option(
+        "--precision", help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32."
+    ),
 ]
 Features = Annotated[
     str | None,
@@ -61,7 +66,9 @@ Features = Annotated[
     ),
 ]
 Devices = Annotated[int | None, typer.Option(help="Devices per machine to train on, with one process each.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print progress and results as JSON lines, for other programs.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print progress and results as JSON lines, for use by other programs.")
+]
 Nodes = Annotated[int | None, typer.Option(help="Number of machines to train on; see docs/guide/gpu.md.")]
 Sharded = Annotated[
     bool | None,

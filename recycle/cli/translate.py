@@ -45,7 +45,9 @@ AtOnce = Annotated[
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="[ADDRESS]", help="Use the Ray cluster at host:port; without ADDRESS, that of this machine."),
+    typer.Option(
+        metavar="[ADDRESS]", help="Use the Ray cluster at host:port; without ADDRESS, the one of this machine."
+    ),
 ]
 
 

@@ -30,7 +30,7 @@ Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wa
 MANY = 2**31 - 1
 """Maximum of counts that have no other bound; every library accepts it."""
 LONG = 10_000.0
-"""Maximum of durations, in hours or seconds; nobody waits longer."""
+"""Maximum of durations, in hours or seconds."""
 
 
 def _plain_name(name: str) -> str:
