@@ -42,8 +42,8 @@ FIGURES: Mapping[str, Figure] = {
         "KID",
         "",
         "lower",
-        "Like FID, but unbiased for few frames. About 0, or slightly below: as real frames. A score that is not below "
-        "that of the untouched input means that the translation gained nothing.",
+        "Like FID, but unbiased for few frames. About 0, or slightly below: like real frames. Not below the score of "
+        "the untouched input: the translation gained nothing.",
         4,
     ),
     "kid_mid": Figure("KID of textures", "", "lower", "KID of the features of small image parts (stride 8).", 4),
@@ -51,8 +51,8 @@ FIGURES: Mapping[str, Figure] = {
         "Structure kept",
         "",
         "",
-        "Share of the input's edges that the output has at the same places. 1: all. Compare it with that of the "
-        "truth, if known.",
+        "Agreement of the output's edges with those of the input. 1: all edges are kept. If the truth is known, "
+        "its score is the value to expect.",
     ),
     "cycle_error": Figure(
         "Cycle error",
