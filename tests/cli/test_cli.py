@@ -277,7 +277,7 @@ def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
+        (["--preset", "quick"], "unknown preset 'quick'; presets of h264: ultrafast"),
         (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
         (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
         (["--option", "nosuch=1"], "the encoder option 'nosuch' is not allowed for libx264"),

@@ -73,7 +73,7 @@ def test_a_table_without_a_kind_means_the_first_ones() -> None:
     [
         ({"generator": {"kind": "resnte"}}, r"'networks\.generator': unknown kind 'resnte'; did you mean 'resnet'\?"),
         ({"discriminator": {"kind": "x"}}, r"'networks\.discriminator': unknown kind 'x'; known kinds: patch"),
-        ({"predictor": {"kind": ["smp"]}}, r"'networks\.predictor': unknown kind \['smp'\]; there are smp, pix2pix"),
+        ({"predictor": {"kind": ["smp"]}}, r"'networks\.predictor': unknown kind \['smp'\]; known kinds: smp, pix2pix"),
         ({"generator": {"blokcs": 3}}, r"unknown key 'networks\.generator\.blokcs'; did you mean 'blocks'\?"),
         ({"predictor": {"kind": "pix2pix", "dephts": 3}}, r"unknown key .*dephts'; did you mean 'depth'\?"),
         ({"predictor": {"depth": 6}}, r"'networks\.predictor\.depth': .*less than or equal to 5, got 6"),
