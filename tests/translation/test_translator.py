@@ -182,7 +182,7 @@ def test_a_stream_is_late_by_no_more_than_it_says(
         ([np.zeros((8, 9), np.uint8)], "frame 0 is (8, 9) of uint8; expected RGB (H, W, 3)"),
         ([np.zeros((8, 9, 3))], "frame 0 is (8, 9, 3) of float64"),
         ([np.zeros((8, 9, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], "frame 1 is (9, 8, 3) of uint8"),
-        ([np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint16)], "one size and dtype"),
+        ([np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint16)], "another size or dtype"),
     ],
 )
 def test_a_stream_of_other_than_pictures_of_one_size_is_refused(
