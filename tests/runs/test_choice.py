@@ -146,7 +146,7 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
         "train", "--a", a, "--b", b, "--steps", 2, "--hours", 1, code=1
     )
     assert "'hours'" in recycle("train", "--a", a, "--b", b, "--hours", -1, code=1)
-    for names, problem in (("summer", "two names"), ("b,a", "'b' cannot be the name of domain a")):
+    for names, problem in (("summer", "expected two names"), ("b,a", "'b' cannot be the name of domain a")):
         assert f"'domains': {problem}" in recycle("train", "--a", a, "--b", b, "--domains", names, code=1)
     assert "unknown device 'tpu'" in recycle("train", "--a", a, "--b", b, "--device", "tpu", code=1)
     for gpu in ("nan", 0, 1e9):
