@@ -8,6 +8,15 @@ import typer
 from recycle.cli.options import AsJson, Device, Features, Model, Precision, WhichModel, bundle_of
 from recycle.cli.output import watched
 
+Palette = Annotated[
+    str,
+    typer.Option(metavar="street|FILE", help="Colours of the label maps; FILE: a line 'R G B name' for each label."),
+]
+TrainedA = Annotated[
+    list[Path] | None, typer.Option(help="Folder of training frames of domain a, to detect copies of them.")
+]
+TrainedB = Annotated[list[Path] | None, typer.Option(help="The same for domain b, such as runs/demo/frames/b.")]
+
 
 def evaluate(
     model: Model,
@@ -23,19 +32,10 @@ def evaluate(
     labels: Annotated[
         str | None, typer.Option(metavar="DOMAIN", help="Domain that holds label maps: a, b or its name.")
     ] = None,
-    palette: Annotated[
-        str,
-        typer.Option(
-            metavar="street|FILE", help="Colours of the label maps; FILE: a line 'R G B name' for each label."
-        ),
-    ] = "street",
+    palette: Palette = "street",
     features: Features = None,
-    trained_a: Annotated[
-        list[Path] | None, typer.Option(help="Folder of training frames of domain a, to detect copies of them.")
-    ] = None,
-    trained_b: Annotated[
-        list[Path] | None, typer.Option(help="The same for domain b, such as runs/demo/frames/b.")
-    ] = None,
+    trained_a: TrainedA = None,
+    trained_b: TrainedB = None,
     which: WhichModel = "best",
     device: Device = "auto",
     precision: Precision = "auto",

@@ -49,18 +49,29 @@ Cluster = Annotated[
         metavar="[ADDRESS]", help="Use the Ray cluster at host:port; without ADDRESS, the one of this machine."
     ),
 ]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT", parser=place, help="Video, folder of videos, or folder of numbered images; may be a URL."
+    ),
+]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video or folder to write; may be a URL.")]
+Crf = Annotated[int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")]
+PixelFormat = Annotated[str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")]
+Option = Annotated[list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")]
+Hardware = Annotated[bool, typer.Option(help="Decode and encode on the GPU if a trial shows that it works.")]
+Include = Annotated[
+    list[str] | None, typer.Option(help="For a folder: only files that match, such as '*.mkv' (repeatable).")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="For a folder: not files that match, such as 'raw/*' (repeatable).")
+]
+DryRun = Annotated[bool, typer.Option(help="For a folder: only show what would be done, and what would fail.")]
 
 
 def translate(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT", parser=place, help="Video, folder of videos, or folder of numbered images; may be a URL."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video or folder to write; may be a URL.")
-    ],
+    source: Input,
+    output: Output,
     model: Model,
     to: To,
     which: WhichModel = "best",
@@ -72,36 +83,22 @@ def translate(
     preview: Annotated[bool, typer.Option(help="Translate only 4 seconds from the middle; implies --compare.")] = False,
     compare: Annotated[bool, typer.Option(help="Show the source to the left of the translation.")] = False,
     codec: Annotated[Codec, typer.Option(help="Video codec; h264 plays everywhere.")] = "h264",
-    crf: Annotated[
-        int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")
-    ] = None,
+    crf: Crf = None,
     bitrate: Annotated[int | None, typer.Option(help="Bits per second, in place of --crf.")] = None,
     preset: Annotated[str | None, typer.Option(help="Encoder preset, which trades speed for file size.")] = None,
     depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
-    pixel_format: Annotated[
-        str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")
-    ] = None,
+    pixel_format: PixelFormat = None,
     alpha: Alpha = "drop",
-    option: Annotated[
-        list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")
-    ] = None,
-    hardware: Annotated[
-        bool, typer.Option(help="Decode and encode on the GPU if a trial shows that it works.")
-    ] = False,
+    option: Option = None,
+    hardware: Hardware = False,
     fps: Fps = None,
     max_pixels: MaxPixels = None,
     timestamps: Timestamps = "zero",
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
-    include: Annotated[
-        list[str] | None, typer.Option(help="For a folder: only files that match, such as '*.mkv' (repeatable).")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="For a folder: not files that match, such as 'raw/*' (repeatable).")
-    ] = None,
+    include: Include = None,
+    exclude: Exclude = None,
     retry_failed: Annotated[bool, typer.Option(help="For a folder: retry files that failed earlier.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option(help="For a folder: only show what would be done, and what would fail.")
-    ] = False,
+    dry_run: DryRun = False,
     watch: Annotated[bool, typer.Option(help="For a folder: keep running, and translate files that arrive.")] = False,
     at_once: AtOnce = None,
     cluster: Cluster = None,
