@@ -20,7 +20,8 @@ from recycle.system.places import is_remote_error
 _INTERRUPTED = 128 + signal.SIGINT
 _COMPLETE = "_RECYCLE_COMPLETE"
 """Environment variable by which a shell requests completions of a command line."""
-_AGAIN = "interrupted; run the same command again to continue"
+_CONTINUING = ("extract", "train", "distill", "translate", "run", "demo")
+"""Commands that continue their work when they are run again. The others start over."""
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def _main() -> None:
     except OSError as error:  # for example, a disk or a remote location that cannot be reached
         _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
-        _fail(_AGAIN, _INTERRUPTED)
+        _fail(_again(), _INTERRUPTED)
     except MemoryError:
         _fail("there is not enough memory; free some, or make the work smaller", 1)
     except Exception as error:
@@ -64,7 +65,7 @@ def _main() -> None:
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)
     if code == _INTERRUPTED:  # typer returns this after Ctrl-C
-        _fail(_AGAIN, code)
+        _fail(_again(), code)
     _end(code if isinstance(code, int) else 0)
 
 
@@ -98,6 +99,12 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _again() -> str:
+    """The message after Ctrl-C if the work has none of its own."""
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    return f"interrupted; run the same command again to {'continue' if verb in _CONTINUING else 'start over'}"
 
 
 def _reader_is_gone() -> bool:

@@ -25,7 +25,7 @@ def extract(
     max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split footage into shots and write its frames to disk; run again to continue.
+    """Split footage into shots and write its frames to disk. Run again to continue.
 
     Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
     """

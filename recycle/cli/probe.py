@@ -8,7 +8,7 @@ import typer
 from recycle.cli.options import MaxPixels, given
 from recycle.cli.output import print_error, show
 from recycle.errors import RecycleError
-from recycle.safe_text import printable_json, shown
+from recycle.safe_text import printable_json
 
 if TYPE_CHECKING:
     from recycle.video.find import Found
@@ -22,7 +22,9 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Show stream information and potential problems of videos. For folders, also list the files that are left out.
+    """Show stream information and potential problems of videos.
+
+    For folders, also list the files that are left out.
 
     Example: recycle probe holiday.mp4 frames/
     """
@@ -66,7 +68,7 @@ def _show_rest(folder: Path, found: "Found", as_json: bool) -> int:
 
     lines = mixed_lines(plain(str(path)) for path in found.mixed)
     for line in lines + left_out_lines(relative_names(found.left_out, folder)):
-        typer.echo(shown(f"{folder}: {line}"), err=as_json)
+        show(f"{folder}: {line}", error=as_json)
     for name, reason in relative_names(found.failed, folder).items():
         print_error(f"{folder}/{name}: {reason}")
     return len(found.failed)

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recycle.cli.output import show
+from recycle.cli.output import watched
+from recycle.safe_text import shown
 
 if TYPE_CHECKING:
-    from recycle.runs.choice import Wishes
+    from recycle.runs.wishes import Wishes
 
 _BUSY = (
     "other programs keep this machine busy, so threads sleep while they wait; if they will end soon, interrupt, set "
@@ -28,13 +29,15 @@ def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | No
 
     Raises BadParameter for `gpu` without `plan`, and for `plan` with a pipeline file.
     """
-    from recycle.runs.choice import describe_plan
-
     if gpu is not None and not plan:
         raise typer.BadParameter("--gpu is for --plan: training uses the device that is here")
     if not plan:
         return False
     if pipeline is not None:
         raise typer.BadParameter(f"--plan is for a choice from footage alone; the plan of {pipeline} is that file")
-    show(describe_plan(wishes, gpu=gpu).rstrip("\n"), lines=True)
+    with watched(as_json=False) as job:
+        from recycle.runs.choice import describe_plan
+
+        text = describe_plan(wishes, gpu=gpu, job=job)
+    typer.echo(shown(text, lines=True), nl=False)  # unwrapped: a file to copy
     return True
