@@ -60,7 +60,9 @@ def show(text: str, *, lines: bool = False, error: bool = False) -> None:
 
     `lines` keeps its line breaks. In a terminal, long lines are broken between words.
     """
-    typer.echo(fitted(shown(text, lines=lines), sys.stderr if error else sys.stdout), err=error)
+    stream = sys.stderr if error else sys.stdout  # not by typer.echo, which would write into the line of a bar
+    stream.write(fitted(shown(text, lines=lines), stream) + "\n")
+    stream.flush()
 
 
 def print_error(message: str) -> None:
