@@ -49,7 +49,7 @@ def _main() -> None:
         code = app(_with_addresses(sys.argv[1:]) or ["--help"], prog_name="recycle", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
-        _fail(f"{error.format_message()} ({_hint()})", 2)
+        _fail(f"{error.format_message().rstrip('.')} ({_hint()})", 2)
     except RecycleError as error:
         _fail(str(error), _INTERRUPTED if isinstance(error, Interrupted) else 1)
     except SystemExit as stop:  # typer assumes that every broken pipe is standard output

@@ -48,4 +48,4 @@ def extract(
         for notice in report.notices:
             job.say(notice)
         failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
-        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
+        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} new frames in {out}")
