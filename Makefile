@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# The demo: street footage, day <-> night, about 8 minutes on two CPU cores; look at runs/demo/report.html.
+# The demo: street footage, day <-> night, about 9 minutes on two CPU cores; look at runs/demo/report.html.
 demo: install
 	$(BIN)/recycle demo
 

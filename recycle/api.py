@@ -27,9 +27,10 @@ from recycle.networks.bundle import names_of
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
-from recycle.runs.choice import Wishes, open_task
+from recycle.runs.choice import open_task
 from recycle.runs.pipeline import learn
 from recycle.runs.scoring import score_model
+from recycle.runs.wishes import Wishes
 from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo

@@ -17,16 +17,17 @@ def compare(
     overwrite: Annotated[bool, typer.Option(help="Replace a file even if this command did not write it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare runs on one page: settings that differ, translations of the same clips, scores, curves, the best run.
+    """Compare runs on one page, and name the best.
 
+    The page shows the settings that differ, translations of the same clips, scores and curves.
     Without --a and --b, the page shows the test clips that all runs share. If there are none, it shows the held-out
     frames that all runs share.
 
     Example: recycle compare runs/recycle runs/cycle --out compare.html
     """
-    from recycle.runs.compare import compare as compare_runs
-
     with watched(as_json) as job:
+        from recycle.runs.compare import compare as compare_runs
+
         ranking = compare_runs(runs, out, a=a or (), b=b or (), overwrite=overwrite, job=job)
         for line in (*ranking.lines, ranking.headline):
             job.say(line)

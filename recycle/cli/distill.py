@@ -23,7 +23,7 @@ def distill(
     precision: PrecisionChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small, fast model to imitate a large one; run again to continue.
+    """Train a small, fast model to imitate a large one. Run again to continue.
 
     A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage may differ
     from that of the large model.
@@ -31,19 +31,19 @@ def distill(
     Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast
     """
     notice = make_way()
-    from recycle.run_folder import RunFolder, model_in
-    from recycle.runs.outcome import model_lines
-    from recycle.runs.pipeline import distillation, learn
-
-    task = distillation(
-        model_in(model),
-        width=width,
-        blocks=blocks,
-        footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},
-        train={"steps": steps, "hours": hours, "device": device, "precision": precision},
-    )
-    where = RunFolder(out or Path("runs") / task.name)
     with watched(as_json, notice) as job:
+        from recycle.run_folder import RunFolder, model_in
+        from recycle.runs.outcome import model_lines
+        from recycle.runs.pipeline import distillation, learn
+
+        task = distillation(
+            model_in(model),
+            width=width,
+            blocks=blocks,
+            footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},
+            train={"steps": steps, "hours": hours, "device": device, "precision": precision},
+        )
+        where = RunFolder(out or Path("runs") / task.name)
         report = learn(task, where, job=job)
         job.say(f"trained {report.step} steps")
         for line in model_lines(where):

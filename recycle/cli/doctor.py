@@ -4,7 +4,9 @@ from recycle.cli.output import show
 
 
 def doctor() -> None:
-    """Show what this machine supports: versions, devices, precisions, codecs and encoders. Encoders are tested.
+    """Show what this machine supports: devices, codecs, versions.
+
+    Every encoder is tried on a frame.
 
     Example: recycle doctor
     """

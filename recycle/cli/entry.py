@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
@@ -20,7 +21,9 @@ from recycle.system.places import is_remote_error
 _INTERRUPTED = 128 + signal.SIGINT
 _COMPLETE = "_RECYCLE_COMPLETE"
 """Environment variable by which a shell requests completions of a command line."""
-_AGAIN = "interrupted; run the same command again to continue"
+_VERBS = tuple(command.callback.__name__ for command in app.registered_commands if command.callback)
+_CONTINUING = ("extract", "train", "distill", "translate", "run", "demo", "compare")
+"""Commands that continue their work when they are run again. The others start over."""
 
 
 def main() -> None:
@@ -46,7 +49,7 @@ def _main() -> None:
         code = app(_with_addresses(sys.argv[1:]) or ["--help"], prog_name="recycle", standalone_mode=False)
         sys.stdout.flush()
     except TyperException as error:
-        _fail(f"{error.format_message()} (see 'recycle --help')", 2)
+        _fail(f"{error.format_message().rstrip('.')} ({_hint()})", 2)
     except RecycleError as error:
         _fail(str(error), _INTERRUPTED if isinstance(error, Interrupted) else 1)
     except SystemExit as stop:  # typer assumes that every broken pipe is standard output
@@ -56,7 +59,7 @@ def _main() -> None:
     except OSError as error:  # for example, a disk or a remote location that cannot be reached
         _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
-        _fail(_AGAIN, _INTERRUPTED)
+        _fail(_again(), _INTERRUPTED)
     except MemoryError:
         _fail("there is not enough memory; close other programs, or use smaller frames or batches", 1)
     except Exception as error:
@@ -64,7 +67,7 @@ def _main() -> None:
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)
     if code == _INTERRUPTED:  # typer returns this after Ctrl-C
-        _fail(_AGAIN, code)
+        _fail(_again(), code)
     _end(code if isinstance(code, int) else 0)
 
 
@@ -98,6 +101,21 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _hint() -> str:
+    """What to do about a wrong command line."""
+    files = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
+    if files:
+        return f"for the file '{files[0]}', whose name begins with a dash, write './{files[0]}'"
+    verb = next((word for word in sys.argv[1:] if word in _VERBS), None)
+    return f"see 'recycle {verb} --help'" if verb else "see 'recycle --help'"
+
+
+def _again() -> str:
+    """The message after Ctrl-C if the work has none of its own."""
+    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    return f"interrupted; run the same command again to {'continue' if verb in _CONTINUING else 'start over'}"
 
 
 def _reader_is_gone() -> bool:

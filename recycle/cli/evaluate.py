@@ -41,18 +41,20 @@ def evaluate(
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Score a model on unseen clips, with or without their true counterparts.
+    """Score a model on unseen clips.
+
+    True counterparts of the clips, if there are any, add scores against the truth.
 
     Example: recycle evaluate --model runs/demo --a day.mp4 --truth-ab night.mp4 --out scores
     """
-    from recycle.api import evaluate as score
-    from recycle.evaluation.table import score_lines
-    from recycle.networks.bundle import names_of
-    from recycle.run_folder import RunFolder
-
     if palette != "street" and not labels:
         raise typer.BadParameter("--palette needs --labels, the domain that holds the label maps")
     with watched(as_json) as job:
+        from recycle.api import evaluate as score
+        from recycle.evaluation.table import score_lines
+        from recycle.networks.bundle import names_of
+        from recycle.run_folder import RunFolder
+
         bundle = bundle_of(model, which)
         scores = score(
             bundle,

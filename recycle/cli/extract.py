@@ -27,7 +27,7 @@ def extract(
     max_pixels: MaxPixels = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split footage into shots and write its frames to disk; run again to continue.
+    """Split footage into shots and write its frames to disk. Run again to continue.
 
     Example: recycle extract ~/videos/summer --out footage/a --fps 15 --short-side 286
     """
@@ -50,4 +50,4 @@ def extract(
         for notice in report.notices:
             job.say(notice)
         failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
-        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} frames in {out}")
+        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} new frames in {out}")

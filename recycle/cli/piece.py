@@ -13,6 +13,8 @@ _BAR = 20
 """Width of a bar in columns."""
 _LEAST = 8
 """Minimum number of columns of a description."""
+_PATIENCE = 3.0
+"""Seconds after which a task without a count shows how long it has been going on."""
 _RECENT = 30.0
 """Seconds over which the rate is measured."""
 
@@ -78,6 +80,8 @@ class Piece:
         what = _cut(what, max(_LEAST, room))
         room -= cell_len(what)
         text = Text(what, style="bold", no_wrap=True, overflow="crop", end="")
+        if not facts and (passed := time.monotonic() - self._began) >= _PATIENCE:
+            text.append(f"  {clock(passed)}", "not bold")  # shows that it still works
         if it.total:
             full = min(_BAR, _BAR * it.done // it.total)
             text.append(" ").append("━" * full, "green").append("─" * (_BAR - full), "dim")

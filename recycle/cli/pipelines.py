@@ -1,15 +1,18 @@
 """`recycle pipelines`: lists the pipelines that are included."""
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from recycle.cli.output import show
+
 
 def pipelines(
     name: Annotated[str | None, typer.Argument(help="Pipeline to print; default: list all.")] = None,
 ) -> None:
-    """List the included pipelines, or print one to copy and change.
+    """List the included pipelines, or print one to copy.
 
     Example: recycle pipelines signers > my-task.toml
     """
@@ -17,8 +20,8 @@ def pipelines(
 
     if name is None:
         for path in shipped_pipelines():
-            first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            typer.echo(f"{path.stem:<12} {first}")
+            head = takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
+            show(f"{path.stem:<11}  {' '.join(line.removeprefix('# ') for line in head)}")
     else:
         path = find_pipeline(Path(name))
         schema = path.with_name("pipeline.schema.json").as_uri()  # absolute, because the copy has another folder

@@ -48,7 +48,7 @@ def run(
     features: Features = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a whole pipeline: extract, train, translate, evaluate, report; run again to continue.
+    """Extract, train, translate, score, and write a report. Run again to continue.
 
     Without a pipeline file, recycle chooses a pipeline for the footage, as 'recycle train' does.
 
@@ -57,9 +57,7 @@ def run(
     Example: recycle run my-task.toml --out runs/my-task
     """
     notice = make_way()
-    from recycle.runs.choice import Wishes, open_task
-    from recycle.runs.outcome import model_lines
-    from recycle.runs.pipeline import run as run_pipeline
+    from recycle.runs.wishes import Wishes
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
@@ -68,6 +66,10 @@ def run(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:
+        from recycle.runs.choice import open_task
+        from recycle.runs.outcome import model_lines
+        from recycle.runs.pipeline import run as run_pipeline
+
         task, folder, origin = open_task(
             pipeline,
             wishes,
@@ -90,7 +92,10 @@ def demo(
     device: DeviceChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Render a street, learn day ↔ night from it, translate an unseen clip both ways, and write a report.
+    """Learn day ↔ night from a procedural street, as an example.
+
+    The command films the street, trains, translates an unseen clip both ways, scores it, and writes a report. Run again
+    to continue.
 
     Example: recycle demo
     """

@@ -22,7 +22,9 @@ def street(
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Render a video of a procedural street as training or test footage: one of six appearances, or label maps.
+    """Render a video of a procedural street, to train or test with.
+
+    The same street can be shown by day, at sunset, in rain, in snow, by night, by a thermal camera, and as label maps.
 
     Example: recycle street night.mp4 --look night --seed 7
     """

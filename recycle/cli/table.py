@@ -147,7 +147,7 @@ class LiveTable:
     def _count(self, row: _Row, sign: int) -> None:
         if row.state in ("running", "waiting") or row.started:
             self._done += sign * row.done
-            self._total += sign * (row.total or row.done)
+            self._total += sign * ((row.state != "failed" and row.total) or row.done)
         if row.started and row.done:
             self._new += sign * (row.done - max(row.first, 0))
 
@@ -172,15 +172,17 @@ class LiveTable:
                 f"{rate:.1f}" if row.done and rate else "",
                 "" if left is None else clock(left),
             )
-        return Group(table, Text(summary, style="dim"))
+        broken = len(summary) > self._console.width
+        return Group(table, Text(summary.replace("   ", "\n") if broken else summary, style="dim"))
 
     def _summary(self) -> str:
-        return "  ".join(f"{len(self._by_state[state])} {state}" for state in _ORDER) + self._whole()
+        counts = ((state, len(self._by_state[state])) for state in _ORDER)
+        return "  ".join(f"{count} {state}" for state, count in counts if count) + self._whole()
 
     def _whole(self) -> str:
-        """Frames, rate and ETA of all files together; '' if the rate is unknown."""
+        """Frames, rate and, if work is left, ETA of all files together; '' if the rate is unknown."""
         rate = self._new / (time.monotonic() - self._began) if self._began and self._new else 0.0
         if not rate:
             return ""
-        eta = clock((self._total - self._done) / rate)
-        return f"   {self._done}/{self._total} frames, {rate:.1f} frames/s, ETA {eta}"
+        eta = "" if self.over else f", ETA {clock((self._total - self._done) / rate)}"
+        return f"   {self._done}/{self._total} frames, {rate:.1f} frames/s{eta}"

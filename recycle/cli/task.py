@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recycle.cli.output import show
+from recycle.cli.output import watched
+from recycle.safe_text import shown
 
 if TYPE_CHECKING:
-    from recycle.runs.choice import Wishes
+    from recycle.runs.wishes import Wishes
 
 _BUSY = (
     "other programs keep this machine busy, so the threads of this training sleep while they wait; if those programs "
@@ -28,8 +29,6 @@ def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | No
 
     Raises BadParameter for `gpu` without `plan`, and for `plan` with a pipeline file.
     """
-    from recycle.runs.choice import describe_plan
-
     if gpu is not None and not plan:
         raise typer.BadParameter("--gpu needs --plan; training always uses the devices of this machine")
     if not plan:
@@ -38,5 +37,9 @@ def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | No
         raise typer.BadParameter(
             f"--plan prints what would be chosen without a pipeline file; leave out --plan or {pipeline}"
         )
-    show(describe_plan(wishes, gpu=gpu).rstrip("\n"), lines=True)
+    with watched(as_json=False) as job:
+        from recycle.runs.choice import describe_plan
+
+        text = describe_plan(wishes, gpu=gpu, job=job)
+    typer.echo(shown(text, lines=True), nl=False)  # unwrapped: a file to copy
     return True

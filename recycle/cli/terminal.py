@@ -13,6 +13,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from recycle.cli.output import fitted
 from recycle.cli.piece import Piece
 from recycle.events import Event, FileState, Notice, Progress, Review, Step
 from recycle.safe_text import printable_json, redact, shown
@@ -68,7 +69,7 @@ class Terminal:
     def _say(self, text: str) -> None:
         if self._table is not None and self._table.over:
             self._close()
-        sys.stdout.write(shown(text) + "\n")  # in a terminal, rich places it above the bar
+        sys.stdout.write(fitted(shown(text), sys.stdout) + "\n")  # in a terminal, rich places it above the bar
         sys.stdout.flush()
 
     def _progress(self, event: Progress) -> None:
@@ -114,6 +115,8 @@ class Terminal:
     def _close(self, *, keep: bool = False) -> None:
         """Close the bar or table. `keep` remembers the finished task, so that further events about it are ignored."""
         piece, live = self._piece, self._live
+        if piece is not None and live is not None and not piece.facts():
+            live.transient = True  # a task without a count leaves no line behind
         self._live = self._table = None
         self._open.close()
         if piece is not None and live is None and self._untold and piece.facts():

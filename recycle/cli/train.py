@@ -39,7 +39,7 @@ def train(
     precision: PrecisionChange = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn the translation between two sets of footage; run again to continue.
+    """Learn the translation between two sets of footage. Run again to continue.
 
     Without a pipeline file, recycle chooses size, networks, losses and schedule for the footage, this machine and
     --hours (default: 4). It writes them, with a reason for each, to pipeline.toml in the run's folder. You may edit
@@ -51,9 +51,7 @@ def train(
     """
     notice = make_way()
     from recycle.run_folder import RunFolder
-    from recycle.runs.choice import Wishes, open_task
-    from recycle.runs.outcome import model_lines
-    from recycle.runs.pipeline import learn
+    from recycle.runs.wishes import Wishes
 
     footage = {"a": a, "b": b}
     machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
@@ -61,6 +59,10 @@ def train(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:
+        from recycle.runs.choice import open_task
+        from recycle.runs.outcome import model_lines
+        from recycle.runs.pipeline import learn
+
         task, folder, origin = open_task(
             pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
         )

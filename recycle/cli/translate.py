@@ -21,7 +21,7 @@ from recycle.cli.options import (
     pairs,
     refuse,
 )
-from recycle.cli.output import conclude, print_error, show, tell_lost, watched
+from recycle.cli.output import conclude, print_error, tell_lost, watched
 from recycle.system.places import is_here, place
 from recycle.vocabulary import Codec
 
@@ -106,7 +106,7 @@ def translate(
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Translate a video, or all videos of a folder; run again to continue.
+    """Translate a video, or all videos of a folder. Run again to continue.
 
     Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
     folder, the outputs keep the folder structure, a bad file never stops the others, and translate.json records the
@@ -121,12 +121,13 @@ def translate(
     coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
     coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
     read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
-    settings, bundle = _settings(look | coded | read), bundle_of(model, which)
-    task = _Task(source, output, bundle, to, settings, overwrite, at_once, cluster)
+    settings = _settings(look | coded | read)
+    task = _Task(source, output, bundle_of(model, which), to, settings, overwrite, at_once, cluster)
     part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
     folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
     folder |= {"--watch": watch}
-    _begin(task, part, folder, as_json)
+    with watched(as_json) as job:
+        _begin(task, part, folder, job)
 
 
 @dataclass(frozen=True)
@@ -150,19 +151,19 @@ class _Task:
         return Translator.from_pretrained(self.model, device=self.settings.device, precision=self.settings.precision)
 
 
-def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], as_json: bool) -> None:
+def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], job: "Job") -> None:
     """Translate a file or a folder. `part` and `folder` hold the options (name → value) that only one of them takes."""
     from recycle.batch.task import is_batch
 
     if is_batch(task.source, task.output):
         refuse(part, "only for a single file, not for a folder")
-        _folder(task, folder, as_json)
+        _folder(task, folder, job)
     else:
         refuse(folder | {"--at-once": task.at_once and not task.cluster}, "only for a folder of videos")
-        _file(task, part, as_json)
+        _file(task, part, job)
 
 
-def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
+def _folder(task: _Task, given: dict[str, Any], job: "Job") -> None:
     from recycle.batch.ledger import LEDGER, open_ledger
     from recycle.batch.task import Folder, forecast, open_engine, translate_all, watch_folder
 
@@ -174,38 +175,36 @@ def _folder(task: _Task, given: dict[str, Any], as_json: bool) -> None:
     if given["--dry-run"]:
         foreseen = forecast(folder, **again)
         for line in foreseen.lines:
-            show(line)
+            job.say(line)
         if foreseen.failing:
             raise typer.Exit(1)
         return
-    with watched(as_json) as job:
-        with (
-            open_ledger(task.output) as ledger,
-            open_engine(folder, overwrite=task.overwrite, at_once=task.at_once, cluster=task.cluster) as engine,
-        ):
-            run = partial(translate_all, folder, engine=engine, ledger=ledger, **again)
-            report = watch_folder(run, job=job) if given["--watch"] else run(job=job)
-        for notice in report.notices:
-            job.say(notice)
-        if report.stopped:
-            print_error(report.stopped)
-        failed = [f"{name}: {reason}" for name, reason in report.failed]
-        lost = [f"{name}: {streams}" for name, streams in report.lost]
-        conclude(job, "translated", report.done, report.skipped, failed, str(task.output / LEDGER), lost)
+    with (
+        open_ledger(task.output) as ledger,
+        open_engine(folder, overwrite=task.overwrite, at_once=task.at_once, cluster=task.cluster) as engine,
+    ):
+        run = partial(translate_all, folder, engine=engine, ledger=ledger, **again)
+        report = watch_folder(run, job=job) if given["--watch"] else run(job=job)
+    for notice in report.notices:
+        job.say(notice)
+    if report.stopped:
+        print_error(report.stopped)
+    failed = [f"{name}: {reason}" for name, reason in report.failed]
+    lost = [f"{name}: {streams}" for name, streams in report.lost]
+    conclude(job, "translated", report.done, report.skipped, failed, str(task.output / LEDGER), lost)
 
 
-def _file(task: _Task, part: dict[str, Any], as_json: bool) -> None:
+def _file(task: _Task, part: dict[str, Any], job: "Job") -> None:
     from recycle.rendering.prepare import check_output
     from recycle.video.find import beside_images
 
     check_output(task.source, task.output, overwrite=task.overwrite)
-    with watched(as_json) as job:
-        for line in beside_images(task.source) if task.source.is_dir() else []:
-            job.say(line)
-        if task.cluster:
-            _by_cluster(task, task.cluster, part, job)
-        else:
-            _here(task, part, job)
+    for line in beside_images(task.source) if task.source.is_dir() else []:
+        job.say(line)
+    if task.cluster:
+        _by_cluster(task, task.cluster, part, job)
+    else:
+        _here(task, part, job)
 
 
 def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> None:

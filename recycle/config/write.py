@@ -9,7 +9,8 @@ from typing import Any
 from recycle.config.losses import LossSettings
 from recycle.config.pipeline import Pipeline
 
-_COLUMNS = 120
+_COLUMNS = 80
+"""Columns of a line, if its setting fits: a plan is read in a terminal."""
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 _WEIGHTS, _NOISE = "losses.weights.", "losses.noise_back"
 
@@ -25,7 +26,7 @@ def to_toml(pipeline: Pipeline, reasons: Mapping[str, str] | None = None, head: 
     tables: dict[str, list[str]] = {"": []}
     for name, value in _changed(pipeline):
         table, _, key = name.rpartition(".")
-        tables.setdefault(table, []).extend(_lines(f"{_key(key)} = {_value(value)}", reasons.get(name)))
+        tables.setdefault(table, []).extend(_lines(_key(key), value, reasons.get(name)))
     text = [line for note in head for line in _comment(note)]
     for table, lines in tables.items():
         if lines:
@@ -60,11 +61,15 @@ def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
         yield from _leaves(value, f"{above}{key}.")
 
 
-def _lines(setting: str, reason: str | None) -> list[str]:
+def _lines(key: str, value: Any, reason: str | None) -> list[str]:
+    """A setting, its reason beside or above it, a long list with an element in each line."""
+    setting = [f"{key} = {_value(value)}"]
+    if isinstance(value, list | tuple) and len(setting[0]) > _COLUMNS:
+        setting = [f"{key} = [", *(f"    {_value(each)}," for each in value), "]"]
     if reason is None:
-        return [setting]
-    beside = f"{setting} # {_plain(reason)}"
-    return [beside] if len(beside) <= _COLUMNS else [*_comment(reason), setting]
+        return setting
+    beside = f"{setting[0]} # {_plain(reason)}"
+    return [beside] if len(setting) == 1 and len(beside) <= _COLUMNS else [*_comment(reason), *setting]
 
 
 def _comment(text: str) -> list[str]:

@@ -230,6 +230,8 @@ def _plan(
 
 def _run(tasks: list[_Task], workers: int | None, what: str, job: Job) -> list[tuple[_Task, _Result]]:
     job.check()
+    if not tasks:
+        return []
     estimates = [estimate_frames(task.source) for task in tasks]
     total = None if None in estimates else sum(count or 0 for count in estimates)
     available = cores()

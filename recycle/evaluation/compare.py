@@ -16,6 +16,8 @@ from recycle.evaluation.table import Figure
 TEMPLATE = "compare.html.jinja"
 NONE = "–"
 DIFFERS = "differs"
+_UNNAMED = {"networks.generator.kind": "resnet", "networks.discriminator.kind": "patch"}
+"""Kinds that settings leave out when they are written, as the first version did."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
 
     A setting that a run does not have, for example because it is from another version of recycle, counts as unset.
     """
-    flat = [dict(_leaves(settings)) for settings in runs]
+    flat = [_flat(settings) for settings in runs]
     paths = dict.fromkeys(path for settings in flat for path in settings)
     rows = []
     for path in paths:
@@ -125,6 +127,15 @@ def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> l
         if rows:
             groups.append((figure, rows))
     return groups
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings that are set, by their dotted paths, with the kinds of networks that files do not name."""
+    flat = dict(_leaves(settings))
+    for path, kind in _UNNAMED.items():
+        if any(other.startswith(path.removesuffix("kind")) for other in flat):
+            flat.setdefault(path, kind)
+    return flat
 
 
 def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,7 @@ from recycle.events import Job
 from recycle.inputs import open_source
 from recycle.video.flow import optical_flow
 from recycle.video.shots import CutDetector
+from recycle.video.stated import estimate_frames
 
 Video = Path | NDArray[np.uint8]
 """A video file, a folder of numbered images, or frames as uint8 RGB (T, H, W, 3)."""
@@ -92,7 +93,7 @@ def evaluate(
     describes = set(filter(None, (features, *(gallery.describe for gallery in (trained or {}).values()))))
     palette = None if settings.palette is None else open_palette(settings.palette)
     tallies: dict[Direction, Tally] = {}
-    count = (job or Job()).counting("evaluating")
+    count = (job or Job()).counting("evaluating", total=_expected(directions, settings.max_frames))
     for d, clips in directions.items():
         tally = tallies[d] = Tally(palette=palette if d.target == settings.label_domain else None, describes=describes)
         for clip in clips:
@@ -104,6 +105,13 @@ def evaluate(
         own = tally.scores() | _beside_real_frames(d, tallies, features, trained or {})
         scores |= {f"{figure}_{d.name}{twin}": value for (figure, twin), value in own.items()}
     return scores
+
+
+def _expected(directions: Mapping[Direction, Sequence[ClipSet]], max_frames: int) -> int | None:
+    """Number of frames that will be scored, as the translations state it; None if one does not."""
+    videos = [clip.translated for clips in directions.values() for clip in clips]
+    stated = [estimate_frames(video) if isinstance(video, Path) else len(video) for video in videos]
+    return sum(min(frames or 0, max_frames) for frames in stated) if all(stated) else None
 
 
 def _beside_real_frames(

@@ -103,11 +103,18 @@ def _named(places: Sequence[_Place], decisive: str, ways: Sequence[Direction], n
 
 def _table(places: Sequence[_Place], figure: Figure, ways: Sequence[str]) -> tuple[str, ...]:
     heads = [*(f"{figure.name} {way}" for way in ways), *(["mean"] if len(ways) > 1 else [])]
-    lines = [f"{'run':<32}" + "".join(f"{head:>14}" for head in heads)]
+    rows = [["run", *heads]]
     for place in places:
         values = [text(value, figure) for value in place.values] + ([_mean(place, figure)] if len(ways) > 1 else [])
-        lines.append(f"{place.name:<32}" + "".join(f"{value:>14}" for value in values) + "  failed" * place.failed)
-    return tuple(lines)
+        rows.append([place.name, *values])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return (lines[0], *(line + "  failed" * place.failed for line, place in zip(lines[1:], places, strict=True)))
 
 
 def _mean(place: _Place, figure: Figure) -> str:

@@ -1,20 +1,10 @@
 """Trains without a pipeline file: chooses a pipeline for the footage, writes it to the run's folder, and uses it."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recycle.config import (
-    Pipeline,
-    Precision,
-    TrainSettings,
-    find_pipeline,
-    load_pipeline,
-    parse_pipeline,
-    parse_settings,
-)
+from recycle.config import Pipeline, find_pipeline, load_pipeline
 from recycle.dataset.survey import survey
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError
@@ -24,62 +14,10 @@ from recycle.runs.machine import gpu_of, this_machine
 from recycle.runs.origin import check, origin_of
 from recycle.runs.pipeline import open_pipeline
 from recycle.runs.preset import Choice, choose
-from recycle.safe_text import printable
+from recycle.runs.wishes import Wishes
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
 from recycle.training.processes import started_by
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """The options that the user gives instead of a pipeline file."""
-
-    footage: Mapping[str, Sequence[Path] | None]
-    """Paths of footage; the keys are 'a', 'b', 'test_a' and 'test_b'."""
-    out: Path | None = None
-    """The run's folder; None: a folder in runs/, named after the footage."""
-    hours: float | None = None
-    """Length of the training in hours; at most one of `hours` and `steps` is given."""
-    steps: int | None = None
-    """Length of the training in steps."""
-    device: str | None = None
-    """Device, as in `TrainSettings`; None: that of the file, or 'auto'."""
-    precision: Precision | None = None
-    """Precision, as in `TrainSettings`; None: that of the file, or 'auto'."""
-    domains: Sequence[str] | None = None
-    """Names of the domains; None: those in the pipeline file, or a and b."""
-
-    @property
-    def name(self) -> str:
-        """Name of the task, from the first paths of both domains: 'orange-skull' for footage/orange and skull.mp4.
-
-        If both paths have the same name, the names of their folders are used.
-        """
-        first = [Path((self.footage.get(domain) or [Path()])[0]) for domain in DOMAINS]
-        names = [_own_name(path) for path in first]
-        if names[0] == names[1]:  # such as camel/frames and cows/frames
-            names = [_own_name(path.absolute().parent) for path in first]
-        return "-".join(names)
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.out or Path("runs") / self.name
-
-    def check(self) -> None:
-        """Raise ConfigError if footage is missing, `hours` and `steps` are both given, or a value is invalid."""
-        lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
-        if lacking:
-            raise ConfigError(
-                f"without a pipeline file, both --a and --b are needed ({' and '.join(lacking)} not given), such as "
-                "recycle train --a videos/summer --b videos/winter"
-            )
-        if self.hours is not None and self.steps is not None:
-            raise ConfigError("give either a number of steps or of hours, not both")
-        if self.domains is not None:
-            parse_pipeline({"domains": self.domains}, where="the command line")
-        given = {"hours": self.hours, "steps": self.steps}
-        parse_settings(TrainSettings, {name: value for name, value in given.items() if value is not None})
 
 
 class Task(NamedTuple):
@@ -92,7 +30,7 @@ class Task(NamedTuple):
     """The pipeline file, as named by `recycle.runs.origin.origin_of`; None: the settings come from Python."""
 
 
-def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
+def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None = None) -> Choice:
     """Choose a pipeline for the footage, the time and this machine; nothing is written.
 
     With `gpu`, choose for a GPU with this memory, in GiB from 1 to 1024, instead of this machine. Raises ConfigError
@@ -102,6 +40,8 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
     wishes.check()
     if gpu is not None and not 1 <= gpu <= 1024:
         raise ConfigError(f"--gpu must be the memory of a GPU in GiB, from 1 to 1024, got {gpu}")
+    job = job or Job()
+    job.counting("looking at the machine and at the footage")
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
     return choose(
@@ -137,7 +77,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
                 f"{by} started several processes, but only one may choose the pipeline; first run 'recycle train --a … "
                 f"--b … --plan > {file}', then start {again}"
             )
-        choice = choose_pipeline(wishes)
+        choice = choose_pipeline(wishes, job=job)
         with writing(file):
             write_text(file, choice.toml())
         for line in choice.head:  # without `words`: training describes the footage itself
@@ -152,6 +92,7 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
     Raises as `open_pipeline` and `open_chosen`; ConfigError also if the run's folder belongs to another file.
     """
     if pipeline is None:
+        check(RunFolder(wishes.folder), origin_of(RunFolder(wishes.folder).chosen))  # before the footage is looked at
         task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
         origin: str | None = origin_of(RunFolder(folder).chosen)
     else:
@@ -162,7 +103,7 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
     return Task(task, folder, origin)
 
 
-def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
+def describe_plan(wishes: Wishes, *, gpu: float | None = None, job: Job | None = None) -> str:
     """The text of the pipeline file that `open_chosen` would use or write for these wishes; nothing is written.
 
     With `gpu`, a pipeline is always chosen anew. Raises as `choose_pipeline`; ConfigError also if the file is invalid.
@@ -170,14 +111,6 @@ def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
     wishes.check()
     file = RunFolder(wishes.folder).chosen
     if gpu is not None or not file.exists():
-        return choose_pipeline(wishes, gpu=gpu).toml()
+        return choose_pipeline(wishes, gpu=gpu, job=job).toml()
     load_pipeline(file)
     return f"# {file} already exists, and training uses it.\n" + file.read_text(encoding="utf-8-sig")
-
-
-def _own_name(path: Path) -> str:
-    """The name of a path, in a form that suits a part of a folder's name; at most 48 characters."""
-    if path.name in ("", ".."):
-        path = path.resolve()
-    name = path.name if path.is_dir() else path.stem
-    return re.sub(r"[/\\]", "_", printable(name)).strip()[:48] or "footage"

@@ -16,7 +16,7 @@ def describe(info: VideoInfo) -> str:
     rows = [
         (
             "container",
-            f"{info.container}, {info.size / 2**20:.2f} MiB, {duration}, starts at {info.start_seconds:.3f} s",
+            f"{info.container}, {_size(info.size)}, {duration}, starts at {info.start_seconds:.3f} s",
         ),
         (
             "picture",
@@ -37,7 +37,12 @@ def describe(info: VideoInfo) -> str:
     return "\n".join([printable(info.path), *(f"  {name:<10}{printable(text)}" for name, text in rows)])
 
 
+def _size(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"
+
+
 def _stream(stream: StreamFacts) -> str:
     words = [f"{stream.index}: {stream.type}", stream.codec or "unknown codec"]
-    words += [word for word in (stream.language, stream.title, *stream.disposition) if word]
+    language = None if stream.language == "und" else stream.language  # "und": undetermined
+    words += [word for word in (language, stream.title, *stream.disposition) if word]
     return ", ".join(words)

@@ -354,6 +354,8 @@ def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
     written = capsys.readouterr()
     assert written.err == ""
     events = [json.loads(line) for line in written.out.splitlines()]
+    start = events.pop(0)
+    assert (start["event"], start["what"]) == ("progress", "starting")
     assert {event["event"] for event in events} == {"file" if "folder" in kind else "progress", "notice"}
     own = [event for event in events if event["event"] != "notice"]
     assert {event.get("what", event.get("name")) for event in own} == {what.format("json")}
@@ -363,11 +365,12 @@ def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
     succeed([str(word).format("plain") for word in words], monkeypatch)
     written = capsys.readouterr()
     assert written.out.splitlines()[-1].startswith(last)
-    lines = written.err.splitlines()
+    start, *lines = written.err.splitlines()
+    assert start == "starting …"
     if "folder" in kind:
-        assert lines[0].startswith("1 running  0 failed  0 done  0 waiting")
+        assert lines[0].startswith("1 running")
         assert lines[1] == "done    clip.mp4  12 frames"
-        assert lines[-1].startswith("0 running  0 failed  1 done  0 waiting   12/12 frames, ")
+        assert lines[-1].startswith("1 done   12/12 frames, ")
     else:
         what = what.format("plain")
         assert lines[0] == f"{what} …"
@@ -430,3 +433,16 @@ def test_completion_can_be_installed(tmp_path: Path) -> None:
     assert len(scripts) == 1
     assert "_RECYCLE_COMPLETE=complete_bash" in scripts[0]
     assert "complete -o default -F _recycle_completion recycle" in scripts[0]
+
+
+@pytest.mark.parametrize("name", ["-walk.mp4", "--out.mp4", "-"])
+def test_a_file_that_begins_with_a_dash(name: str, video: Path, tmp_path: Path) -> None:
+    shutil.copy(video, tmp_path / name)
+    if name != "-":
+        assert_one_line(recycle("probe", name, cwd=tmp_path), f"write './{name}'", code=2)
+    assert recycle("probe", f"./{name}", cwd=tmp_path).returncode == 0
+
+
+def test_a_wrong_option_refers_to_the_help_of_its_command() -> None:
+    assert_one_line(recycle("probe", "--cut", "x.mp4"), "see 'recycle probe --help'", code=2)
+    assert_one_line(recycle("prob", "x.mp4"), "see 'recycle --help'", code=2)

@@ -41,9 +41,11 @@ def test_counts_and_order_follow_the_files(events: list[tuple[str, int, str | in
         else:
             table.expect(name, 10)
     lines = drawn(table)
+    rows, footer = lines[1 : min(12, len(states)) + 1], " ".join(lines[min(12, len(states)) + 1 :])
     for state in STATES:
-        assert re.search(rf"(^|\s){list(states.values()).count(state)} {state}", lines[-1])
-    shown = [(line.split()[0], line.split()[1]) for line in lines[1:-1]]
+        count = list(states.values()).count(state)
+        assert bool(re.search(rf"(^|\s){count} {state}", footer)) == bool(count)
+    shown = [(line.split()[0], line.split()[1]) for line in rows]
     assert len(shown) == min(12, len(states))
     assert all(states[name] == state for name, state in shown)
     rank = {"running": 0, "failed": 1, "done": 2, "waiting": 3}
@@ -62,3 +64,28 @@ def test_frames_of_all_files_are_summed() -> None:
     table.advance("b", 7, 30)
     table.show("d", "done")  # finished by an earlier call
     assert "17/40 frames" in drawn(table)[-1]
+
+
+@given(st.integers(1, 400), st.integers(1, 10**7))
+def test_the_sums_fit_into_80_columns_and_an_eta_stays_in_one_piece(files: int, frames: int) -> None:
+    table = LiveTable()
+    table._console = Console(width=80)
+    for number in range(files):
+        name, state = f"file{number}", STATES[number % 4]
+        table.expect(name, frames)
+        table.show(name, "running")
+        table.advance(name, 1, frames)
+        table.show(name, state)
+    lines = drawn(table)
+    assert max(map(len, lines[min(12, files) + 1 :])) <= 80
+    assert all(re.search(r"ETA \d+:\d\d:\d\d$", line) for line in lines[1:] if "ETA" in line)
+
+
+def test_a_table_that_is_done_states_no_eta() -> None:
+    table = LiveTable()
+    for name in ("a", "b"):
+        table.show(name, "running")
+        table.advance(name, 5, 10)
+    table.show("a", "failed")
+    table.show("b", "done")
+    assert re.fullmatch(r"1 failed  1 done   \d+/\d+ frames, \S+ frames/s", drawn(table)[-1].strip())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recycle.config import parse_pipeline
+from recycle.config import Pipeline, parse_pipeline
 from recycle.evaluation.charts import overlaid
 from recycle.evaluation.compare import ComparedRun, score_rows, setting_rows, write_comparison
 from recycle.evaluation.ranking import rank
@@ -152,3 +152,14 @@ def test_an_empty_comparison_says_what_is_missing_and_escapes_names(tmp_path: Pa
         assert words in page.text
     assert not page.of("script")
     assert page.row(evil)[1] == "1 of 2 steps"
+
+
+@pytest.mark.parametrize("group", ["generator", "discriminator"])
+def test_a_kind_that_its_file_leaves_out_is_named_beside_another(group: str) -> None:
+    first = Pipeline().model_dump(mode="json")
+    assert "kind" not in first["networks"][group]
+    other = {**first, "networks": {**first["networks"], group: {"kind": "other", **first["networks"][group]}}}
+    usual = {"generator": "resnet", "discriminator": "patch"}[group]
+    assert [(row.path, row.values) for row in setting_rows([first, other])] == [
+        (f"networks.{group}.kind", (usual, "other"))
+    ]

@@ -15,6 +15,7 @@ from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels
+from recycle.events import Event, Job, Progress
 from recycle.street.film import Street
 from recycle.video.encode import write_video
 from tests.jobs import cancelled_at, counted
@@ -249,3 +250,14 @@ def test_unusable_clips(day: Pixels, tmp_path: Path) -> None:
         evaluate({AB: [ClipSet(day[:0], day[:0])]}, PLAIN)
     with pytest.raises(FootageError, match="cannot read"):
         evaluate({AB: [ClipSet(tmp_path / "absent.mp4", day)]}, PLAIN)
+
+
+def test_progress_states_its_end_from_the_start(day: Pixels, night: Pixels, tmp_path: Path) -> None:
+    write_video(tmp_path / "night.mp4", night, fps=12, settings=EncodeSettings(crf=10))
+    events: list[Event] = []
+    few = EvaluateSettings(features=None, max_frames=10)
+    evaluate({AB: [ClipSet(day, night)], BA: [ClipSet(night, tmp_path / "night.mp4")]}, few, job=Job(events.append))
+    assert [(event.done, event.total) for event in events if isinstance(event, Progress)] == [
+        *((done, 20) for done in range(21)),
+        (20, 20),
+    ]

@@ -1,11 +1,13 @@
 """The best of several runs is named where the scores decide, and only there."""
 
+import re
 from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recycle.domains import Names
 from recycle.evaluation.ranking import CLOSE, rank
 
 
@@ -26,6 +28,14 @@ def test_the_best_run_is_named_with_the_score_that_decides() -> None:
         ["plain", "2.0000", "1.0000", "1.5000"],
     ]
     assert all(len(line) <= 80 for line in found.lines)
+
+
+@given(st.text("abcdefgh", min_size=1, max_size=40), st.text("xyz", min_size=1, max_size=12))
+def test_columns_are_apart_whatever_the_runs_and_domains_are_called(run: str, domain: str) -> None:
+    found = rank({run: scores(2, 1, collapse_ab=0.1), "K": scores(0.5, 1)}, Names(domain, "snowy mountains"))
+    head, *rows = (re.split(" {2,}", line) for line in found.lines)
+    assert head == ["run", f"KID {domain} → snowy mountains", f"KID snowy mountains → {domain}", "mean"]
+    assert rows == [["K", "0.5000", "1.0000", "0.7500"], [run, "2.0000", "1.0000", "1.5000", "failed"]]
 
 
 def test_without_kid_the_truth_decides_and_one_direction_is_enough() -> None:

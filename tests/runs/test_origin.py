@@ -10,8 +10,9 @@ from recycle.config import find_pipeline
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.run_folder import RunFolder
-from recycle.runs.choice import Task, Wishes, open_task
+from recycle.runs.choice import Task, open_task
 from recycle.runs.origin import check, claim, origin_of
+from recycle.runs.wishes import Wishes
 
 
 def project(folder: Path) -> tuple[Path, RunFolder]:
@@ -145,3 +146,14 @@ def test_two_files_of_one_name_do_not_share_a_run(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out"):
         opened("two/task.toml")
     assert open_task(Path("two/task.toml"), Wishes({}, Path("other")), Job(), footage={}).folder == Path("other")
+
+
+def test_footage_alone_is_refused_in_the_folder_of_another_file_before_any_work(tmp_path: Path) -> None:
+    _, where = project(tmp_path)
+    where.checkpoint.unlink()  # stopped before the first step
+    where.frames.mkdir()
+    before = sorted(where.folder.rglob("*"))
+    wishes = Wishes({"a": [tmp_path / "missing"], "b": [tmp_path / "missing"]}, out=where.folder)
+    with pytest.raises(ConfigError, match="is the run of the pipeline"):
+        open_task(None, wishes, Job())
+    assert sorted(where.folder.rglob("*")) == before

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recycle.errors import FootageError
 from recycle.video.describe import describe
+from recycle.video.encode import write_video
 from recycle.video.probe import VideoInfo, probe
 
 Frames = Callable[..., list[NDArray[np.uint8]]]
@@ -152,3 +153,16 @@ def test_a_folder_of_images_is_probed_like_a_video(tmp_path: Path, moving_frames
     assert VideoInfo.model_validate_json(info.model_dump_json()) == info
     assert probe(folder, cuts=False).frames is None
     assert "folder of images" in describe(info)
+
+
+@pytest.mark.parametrize(("size", "text"), [(999, "1.0 KiB"), (2**20 - 600, "1023.4 KiB"), (2**20, "1.00 MiB")])
+def test_small_files_have_a_size_and_an_undetermined_language_is_left_out(
+    size: int, text: str, moving_frames: Frames, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "x.mp4", moving_frames(2), fps=12)
+    info = probe(tmp_path / "x.mp4", cuts=False)
+    assert [stream.language for stream in info.streams] == ["und"]
+    lines = describe(info.model_copy(update={"size": size})).splitlines()
+    assert f", {text}, " in lines[1]
+    assert "und" not in " ".join(lines).split()[1:]
+    assert "  stream    0: video, h264, default" in lines
