@@ -83,11 +83,16 @@ class Clock:
             self._settings.steps if self._budget is None else max(step, round(step / max(self.tick(step).part, 1e-9)))
         )
 
-    def left(self) -> str:
-        """Remaining time as text; '' without a time limit."""
-        if self._budget is None:
+    def left(self) -> float | None:
+        """Seconds that remain of the time limit; None without one."""
+        return None if self._budget is None else max(0.0, self._budget - self.seconds)
+
+    def remaining(self) -> str:
+        """What remains of the time limit, as text; '' without one."""
+        left = self.left()
+        if left is None:
             return ""
-        minutes, seconds = divmod(max(0, round(self._budget - self.seconds)), 60)
+        minutes, seconds = divmod(round(left), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min {seconds:02d} s left"
 

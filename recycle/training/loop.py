@@ -124,7 +124,7 @@ def _train(
         report.seconds = run.clock.seconds
         return report
     if run.step:
-        left = run.clock.left()
+        left = run.clock.remaining()
         job.say(f"continuing from step {run.step}{f', {left}' if left else f' of {settings.steps}'}")
     splits = [_judged(own, name, run, noted) for own, name in zip(splits, DOMAINS, strict=True)]
     for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
