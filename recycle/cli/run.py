@@ -56,7 +56,7 @@ def run(
 
     Example: recycle run my-task.toml --out runs/my-task
     """
-    notice = make_way()
+    notice = None if plan else make_way()
     from recycle.runs.choice import Wishes, open_task
     from recycle.runs.outcome import model_lines
     from recycle.runs.pipeline import run as run_pipeline

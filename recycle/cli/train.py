@@ -49,7 +49,7 @@ def train(
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
-    notice = make_way()
+    notice = None if plan else make_way()
     from recycle.run_folder import RunFolder
     from recycle.runs.choice import Wishes, open_task
     from recycle.runs.outcome import model_lines
