@@ -1,6 +1,5 @@
 """Prints the output of commands: lines, errors, the events of a job, and the results of many files."""
 
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +32,8 @@ def print_error(message: str) -> None:
 
 def command_line() -> str:
     """The command as typed, without secrets. A very long command is cut."""
+    import shlex  # only here, so that help starts faster
+
     line = redact(shlex.join(["recycle", *sys.argv[1:]]))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 
