@@ -86,7 +86,12 @@ def test_only_a_training_is_kept_waiting_to_watch_the_machine(
 ) -> None:
     """A plan and what trains nothing begin at once."""
     calls: list[bool] = []
-    monkeypatch.setattr(waiting, "choose_waiting", lambda: bool(calls.append(True)))
+
+    def choose() -> bool:
+        calls.append(True)
+        return False
+
+    monkeypatch.setattr(waiting, "choose_waiting", choose)
     given = [*words, *(["--plan"] if plan and words else []), *([] if words else ["pipelines"])]
     with suppress(RecycleError):  # without footage nothing is chosen
         app(given, standalone_mode=False)
