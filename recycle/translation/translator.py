@@ -93,10 +93,10 @@ class Translator:
           by default in `translate_video` and `stream`.
 
         `to` is the target domain, by its letter or name. `smoothing` averages with the predictor (see
-        `recycle.translation.smoothing.smooth`); it starts anew for each of the B clips. There is no `stabilise` here: it
-        compares pictures in the order in which they are shown, as `stream` and `translate_video` receive them. Raises
-        ValueError for another shape or dtype; ConfigError for an unknown domain, or for smoothing if the bundle has no
-        predictors.
+        `recycle.translation.smoothing.smooth`); it starts anew for each of the B clips. There is no `stabilise` here:
+        it compares pictures in the order in which they are shown, as `stream` and `translate_video` receive them.
+        Raises ValueError for another shape or dtype; ConfigError for an unknown domain, or for smoothing if the bundle
+        has no predictors.
         """
         if isinstance(clip, np.ndarray):
             pictures = clip if clip.ndim == 4 else clip[None]
