@@ -68,7 +68,7 @@ def run(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:
-        task, folder, origin = open_task(
+        task, folder, origin, surveyed = open_task(
             pipeline,
             wishes,
             job,
@@ -77,7 +77,7 @@ def run(
             translate=machine,
             evaluate={"features": features, "device": device},
         )
-        where = run_pipeline(task, folder, origin=origin, command=command_line(), job=job)
+        where = run_pipeline(task, folder, origin=origin, surveyed=surveyed, command=command_line(), job=job)
         for line in model_lines(where):
             job.say(line)
         job.say(f"translated  {where.translated}")

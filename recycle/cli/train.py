@@ -61,11 +61,11 @@ def train(
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:
-        task, folder, origin = open_task(
+        task, folder, origin, surveyed = open_task(
             pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
         )
         where = RunFolder(folder)
-        report = learn(task, where, origin=origin, job=job)
+        report = learn(task, where, origin=origin, surveyed=surveyed, job=job)
         job.say(f"trained {report.step} steps; look at {where.previews}")
         for line in model_lines(where):
             job.say(line)

@@ -90,6 +90,8 @@ class Task(NamedTuple):
     """The run's folder."""
     origin: str | None
     """The pipeline file, as named by `recycle.runs.origin.origin_of`; None: the settings come from Python."""
+    surveyed: bool = False
+    """Whether the footage was just surveyed, and described to the job, to choose the pipeline."""
 
 
 def choose_pipeline(wishes: Wishes, *, gpu: float | None = None) -> Choice:
@@ -140,7 +142,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         choice = choose_pipeline(wishes)
         with writing(file):
             write_text(file, choice.toml())
-        for line in choice.head:  # without `words`: training describes the footage itself
+        for line in (*choice.head, *choice.words):
             job.say(line)
         job.say(f"wrote {file}, with the reasons")
     return open_pipeline(file, domains=wishes.domains, **changes)
@@ -152,14 +154,15 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
     Raises as `open_pipeline` and `open_chosen`; ConfigError also if the run's folder belongs to another file.
     """
     if pipeline is None:
+        surveyed = not RunFolder(wishes.folder).chosen.exists()
         task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
         origin: str | None = origin_of(RunFolder(folder).chosen)
     else:
-        task = open_pipeline(pipeline, domains=wishes.domains, **changes)
+        surveyed, task = False, open_pipeline(pipeline, domains=wishes.domains, **changes)
         folder = wishes.out or Path("runs") / task.name
         origin = None if isinstance(pipeline, Pipeline) else origin_of(find_pipeline(pipeline))
     check(RunFolder(folder), origin)
-    return Task(task, folder, origin)
+    return Task(task, folder, origin, surveyed)
 
 
 def describe_plan(wishes: Wishes, *, gpu: float | None = None) -> str:
