@@ -18,6 +18,7 @@ from recycle.dataset.survey import Side, Survey
 from recycle.domains import DOMAINS, Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
+from recycle.runs.pace import REVIEW, REVIEWING, expected_steps, step_seconds
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
@@ -65,23 +66,6 @@ detect every translation in the end, and generators add shapes (docs/measurement
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
-STEP = 3.5
-"""Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes;
-the discriminators' step is the rest."""
-DEPTHWISE = {"cpu": 0.5, "gpu": 0.37}
-"""Share of the machine's speed that a U-Net reaches, because memory limits its depthwise convolutions."""
-START = 8.0
-"""Seconds of a run that take no steps: it analyses the footage, holds its first and last review, and saves. Measured on
-one core of an AMD EPYC, on 12 seconds of footage."""
-REVIEW = 5
-"""Duration of a review ÷ duration of a step, approximately; measured on one core: 3.7."""
-REVIEWING = 0.1
-"""Maximum part of the time that reviews take."""
-BETWEEN = {"cpu": 0.02, "gpu": 0.03}
-"""Seconds of a step that do not depend on its size: loading clips, launching kernels, averaging weights."""
-SMALL_LAYERS = {"cpu": 0.1, "gpu": 0.0}
-"""Further such seconds of a step between photographs: its networks have many small layers. Measured, with DEPTHWISE, on
-one core of an AMD EPYC in 16 bits: steps of 64, 112 and 144 pixels take 0.215, 0.386 and 0.549 s."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +117,7 @@ def choose(
     chosen = draft.settings(side, width)
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
-    expected = steps or _expected(time, seconds)
+    expected = steps or expected_steps(time, seconds)
     narrow = (
         "a CPU has no time for more"
         if machine.kind == "cpu"
@@ -183,12 +167,6 @@ def _check(facts: Survey, names: Names) -> None:
 def _wanted(hours: float) -> int:
     """Desired number of steps in this time; see EVENING_STEPS."""
     return max(1, round(EVENING_STEPS * (hours / EVENING) ** 0.75))
-
-
-def _expected(hours: float, seconds: float) -> int:
-    """Expected number of steps of `seconds` in this time. A very short run also spends time on starting and reviews."""
-    most = (hours * 3600 - START) / seconds
-    return max(1, round(most - min(REVIEWING * most, 20 * REVIEW)))
 
 
 class _Draft:
@@ -243,9 +221,7 @@ class _Draft:
 
     def seconds(self, needed: Reckoning, batch: int) -> float:
         """Estimated duration of a step in seconds."""
-        kind = self._machine.kind
-        part, more = (1.0, 0.0) if self._facts.labelled else (DEPTHWISE[kind], SMALL_LAYERS[kind])
-        return BETWEEN[kind] + more + STEP * batch * needed.operations / (part * self._machine.speed)
+        return step_seconds(self._machine, batch * needed.operations, photographs=not self._facts.labelled)
 
     def _largest(self, width: int) -> tuple[int | None, str]:
         """The largest side that memory and time allow, and the limiting reason.

@@ -14,7 +14,8 @@ from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
-from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, REVIEW, SIDES, START, Choice, _Draft, choose
+from recycle.runs.pace import REVIEW, START
+from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, _Draft, choose
 from recycle.training.memory import reckon
 
 LARGE = Side(1280, 720, 30, 9000)
