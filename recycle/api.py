@@ -70,8 +70,8 @@ def train(
     wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
     limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
-    task, folder, origin = open_task(given, wishes, job or Job(), footage=footage, train=limits)
-    return learn(task, RunFolder(folder), origin=origin, job=job)
+    task, folder, origin, surveyed = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
 
 
 def translate(
@@ -98,16 +98,17 @@ def translate(
     thread.
     """
     chosen = parse_settings(TranslateSettings, settings)
-    translator = (
-        model
-        if isinstance(model, Translator)
-        else Translator.from_pretrained(Path(model), device=chosen.device, precision=chosen.precision)
-    )
+    if isinstance(model, Translator):
+        translator, target = model, model.domains.find(to)
+    else:
+        bundle = model_in(Path(model))
+        target = names_of(bundle).find(to)  # before any other work
+        translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
-        return translator.translate_video(source, output, to=to, settings=chosen, overwrite=overwrite, job=job)
-    folder = Folder(source, output, translator, translator.domains.find(to), chosen)
+        return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
+    folder = Folder(source, output, translator, target, chosen)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,

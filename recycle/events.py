@@ -36,6 +36,8 @@ class Progress:
     """What is counted, in the plural."""
     detail: str = ""
     """Further text for the progress line, such as the current losses."""
+    left: float | None = None
+    """Seconds until the end, if they are known, as for a training with a time limit; None: estimate them."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Step:
     """Learning rate of this step."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """Loss values by name; empty at most steps, because reading them synchronises with the GPU."""
-    left: str = ""
-    """Remaining time, as text, if the run has a time limit; else ''."""
+    left: float | None = None
+    """Seconds that remain of the time limit, at least 0; None for a run by steps."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,9 @@ class Count:
         self(self._last.done + units)
 
     def finish(self) -> None:
-        """Report the end of the task: the total becomes the number of completed units."""
+        """Report the end of the task: the total becomes the number of completed units.
+
+        The event may equal the previous one. It arrives after all of the task's own work, such as closing files.
+        """
         self._last = replace(self._last, total=self._last.done, detail="")
         self._job.emit(self._last)

@@ -140,7 +140,7 @@ def test_lines_tables_and_bars_show_names_as_they_are(capsys: pytest.CaptureFixt
         for done, state in enumerate(("waiting", "running", "failed")):
             job.emit(FileState(EVIL, state, EVIL, done, 2))  # type: ignore[arg-type]
         job.counting(EVIL)(1, 2, EVIL)
-        job.emit(Step(1, 2, 0.1, {EVIL: 1.0}, EVIL))
+        job.emit(Step(1, 2, 0.1, {EVIL: 1.0}, 5.0))
     written = capsys.readouterr()
     assert_harmless(written.out)
     assert_harmless(written.err.replace("\x1b[?25h", ""))  # the cursor, shown again

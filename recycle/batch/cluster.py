@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import torch
@@ -33,7 +33,9 @@ from recycle.rendering.parts import split as split_video
 from recycle.system.crash import unexpected
 from recycle.system.places import is_here
 from recycle.translation.translator import Translator
+from recycle.video.codecs import AddedCodec, add_codec, added_codecs
 from recycle.video.encode import output_errors
+from recycle.video.source import Source, add_source, added_kinds
 
 try:
     import ray
@@ -57,11 +59,34 @@ _REPORT_SECONDS = 0.5
 _POLL_SECONDS = 0.2
 
 
+class Added(NamedTuple):
+    """The kinds of source and the codecs that this program added; each worker adds them too.
+
+    Ray sends classes of the program's own script by value, and classes of a module by the name of the module.
+    """
+
+    kinds: tuple[type[Source], ...]
+    codecs: tuple[AddedCodec, ...]
+
+    @classmethod
+    def here(cls) -> "Added":
+        """What was added in this process."""
+        return cls(added_kinds(), added_codecs())
+
+    def add(self) -> None:
+        """Add them in a new process."""
+        for kind in reversed(self.kinds):
+            add_source(kind)
+        for codec in self.codecs:
+            add_codec(codec.codec, codec.encoder, options=codec.options)
+
+
 class Worker:
     """A process with one model on a machine of the cluster; a Ray actor."""
 
-    def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int) -> None:
+    def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int, added: Added) -> None:
         torch.set_num_threads(cores)
+        added.add()
         self._translator: Translator | None = None
         self._to = to
         self._settings = settings
@@ -287,7 +312,7 @@ def connect(
         model = ray.put(bundle)
         actor = ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **resources)
         cores = max(1, int(resources["num_cpus"]))
-        workers = [actor.remote(to, settings, overwrite, cores) for _ in range(count)]
+        workers = [actor.remote(to, settings, overwrite, cores, Added.here()) for _ in range(count)]
         with output_errors(out):
             _check(workers, [model, events], out)
         yield Cluster(tuple(workers), model, events)

@@ -1,6 +1,5 @@
 """Options that several commands share, and the parsing of option texts."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,8 @@ from recycle.vocabulary import Precision as PrecisionName
 
 def _domains(ctx: typer.Context, incomplete: str) -> list[str]:
     """What the shell offers for a domain: the letters, and the names that the model has if it was given before."""
+    import json  # only here, so that help starts faster
+
     offered = ["a", "b"]
     with suppress(OSError, ValueError, AttributeError):
         config = model_in(Path(ctx.params.get("model") or "")) / "config.json"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -75,6 +74,8 @@ def print_error(message: str) -> None:
 
 def command_line() -> str:
     """The command as typed, without secrets. A very long command is cut."""
+    import shlex  # only here, so that help starts faster
+
     line = redact(shlex.join(["recycle", *sys.argv[1:]]))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
 

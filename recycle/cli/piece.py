@@ -56,10 +56,11 @@ class Piece:
         return (last - first) / (end - start) if end > start and last > first else 0.0
 
     def facts(self) -> list[str]:
-        """Count, rate and ETA; unknown ones are left out."""
+        """Count, rate and ETA; unknown ones are left out. The ETA is the time that the event states, if any."""
         it, rate = self._event, self.rate()
         count = f"{it.done}/{it.total}" if it.total else str(it.done) if it.done else ""
-        eta = f"ETA {clock((it.total - it.done) / rate)}" if it.total and rate and not self.finished else ""
+        left = (it.total - it.done) / rate if it.left is None and it.total and rate else it.left
+        eta = "" if left is None or self.finished else f"ETA {clock(left)}"
         return [fact for fact in (count, f"{rate:.1f} {it.unit}/s" if rate else "", eta) if fact]
 
     def line(self) -> str:

@@ -56,7 +56,7 @@ def run(
 
     Example: recycle run my-task.toml --out runs/my-task
     """
-    notice = make_way()
+    notice = None if plan else make_way()
     from recycle.runs.wishes import Wishes
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
@@ -70,7 +70,7 @@ def run(
         from recycle.runs.outcome import model_lines
         from recycle.runs.pipeline import run as run_pipeline
 
-        task, folder, origin = open_task(
+        task, folder, origin, surveyed = open_task(
             pipeline,
             wishes,
             job,
@@ -79,7 +79,7 @@ def run(
             translate=machine,
             evaluate={"features": features, "device": device},
         )
-        where = run_pipeline(task, folder, origin=origin, command=command_line(), job=job)
+        where = run_pipeline(task, folder, origin=origin, surveyed=surveyed, command=command_line(), job=job)
         for line in model_lines(where):
             job.say(line)
         job.say(f"translated  {where.translated}")

@@ -61,8 +61,8 @@ class Terminal:
             case Step():
                 if event.losses:
                     self._losses = " ".join(f"{name} {value:.2f}" for name, value in event.losses.items())
-                detail = " ".join(filter(None, (event.left, self._score, self._losses)))
-                self._progress(Progress("training", event.step, event.steps, "steps", detail))
+                detail = " ".join(filter(None, (self._score, self._losses)))
+                self._progress(Progress("training", event.step, event.steps, "steps", detail, event.left))
             case Progress():
                 self._progress(event)
 

@@ -49,7 +49,7 @@ def train(
 
     Example: recycle train signers --a footage/anna --b footage/ben --out runs/anna-ben
     """
-    notice = make_way()
+    notice = None if plan else make_way()
     from recycle.run_folder import RunFolder
     from recycle.runs.wishes import Wishes
 
@@ -63,11 +63,11 @@ def train(
         from recycle.runs.outcome import model_lines
         from recycle.runs.pipeline import learn
 
-        task, folder, origin = open_task(
+        task, folder, origin, surveyed = open_task(
             pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
         )
         where = RunFolder(folder)
-        report = learn(task, where, origin=origin, job=job)
+        report = learn(task, where, origin=origin, surveyed=surveyed, job=job)
         job.say(f"trained {report.step} steps; the previews are in {where.previews}")
         for line in model_lines(where):
             job.say(line)

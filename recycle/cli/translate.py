@@ -27,6 +27,7 @@ from recycle.vocabulary import Codec
 
 if TYPE_CHECKING:
     from recycle.config import TranslateSettings
+    from recycle.domains import Domain
     from recycle.events import Job
     from recycle.translation.translator import Translator
 
@@ -121,8 +122,8 @@ def translate(
     coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
     coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
     read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
-    settings = _settings(look | coded | read)
-    task = _Task(source, output, bundle_of(model, which), to, settings, overwrite, at_once, cluster)
+    settings, bundle = _settings(look | coded | read), bundle_of(model, which)
+    task = _Task(source, output, bundle, _target(bundle, to), settings, overwrite, at_once, cluster)
     part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
     folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
     folder |= {"--watch": watch}
@@ -137,7 +138,7 @@ class _Task:
     source: Path
     output: Path
     model: str
-    to: str
+    to: "Domain"
     settings: "TranslateSettings"
     overwrite: bool
     at_once: int | None
@@ -169,8 +170,7 @@ def _folder(task: _Task, given: dict[str, Any], job: "Job") -> None:
 
     include, exclude = (tuple(given[name] or ()) for name in ("--include", "--exclude"))
     translator = task.translator()
-    to = translator.domains.find(task.to)
-    folder = Folder(task.source, task.output, translator, to, task.settings, include, exclude)
+    folder = Folder(task.source, task.output, translator, task.to, task.settings, include, exclude)
     again = {"overwrite": task.overwrite, "retry_failed": given["--retry-failed"]}
     if given["--dry-run"]:
         foreseen = forecast(folder, **again)
@@ -216,8 +216,7 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
             check_rate(opened_source)
     translator = task.translator()
     refuse(part, "not supported on a cluster")
-    to = translator.domains.find(task.to)
-    folder = Folder(task.source, task.output.parent, translator, to, task.settings)
+    folder = Folder(task.source, task.output.parent, translator, task.to, task.settings)
     done = translate_file(folder, task.output, cluster=cluster, overwrite=task.overwrite, at_once=task.at_once, job=job)
     for notice in done.notices:
         job.say(notice)
@@ -250,6 +249,13 @@ def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
     before = f", {result.resumed} of them in an earlier run" if result.resumed else ""
     job.say(f"wrote {output}: {result.frames} frames in {result.seconds:.1f} s{before}")
     tell_lost(result.lost)
+
+
+def _target(bundle: str, word: str) -> "Domain":
+    """The domain that --to names. It is looked up in the model's description, before any other work."""
+    from recycle.networks.bundle import names_of
+
+    return names_of(bundle).find(word)
 
 
 def _settings(given: dict[str, Any]) -> "TranslateSettings":

@@ -39,7 +39,7 @@ def write_playable(video: Path, copy: Path) -> None:
         with av.open(f"file:{temporary}", "w", container_options=options) as container:
             encoder = VideoEncoder(
                 container,
-                choose_encoder(EncodeSettings(), short_side=min(info.width, info.height)),
+                choose_encoder(EncodeSettings(), size=(info.width, info.height)),
                 Picture.of(info),
             )
             shift: int | None = None

@@ -35,6 +35,8 @@ class Learning:
     """Number of validation scores."""
     improved_late: bool | None = None
     """Whether the score improved in the last third of the run; None if there are too few scores to decide."""
+    too_short: str = ""
+    """Why the training was too short to judge, and how long is enough; '' if it was long enough."""
     relative: bool = True
     """Whether scores are relative to the untouched input, which then scores about 1."""
     faults: Sequence[str] = ()
@@ -42,8 +44,9 @@ class Learning:
 
     @property
     def improving(self) -> bool | None:
-        """Whether longer training is likely to improve the model; None if there are too few scores to decide."""
-        return None if self.improved_late is None else self.improved_late and not self.worsened
+        """Whether longer training is likely to improve the model; None if the training cannot tell."""
+        improving = self.improved_late and not self.worsened
+        return None if self.too_short and not improving else improving
 
     @property
     def worsened(self) -> bool:
@@ -105,6 +108,8 @@ def _headline(worst: _State, learning: Learning) -> tuple[Tone, str]:
         return "unclear", "The scores do not allow a verdict: look at the videos"
     if learning.improving:
         return "unfinished", "Unfinished: the model was still improving when training ended"
+    if learning.too_short:
+        return "unfinished", "Unfinished: the training was too short to judge"
     if worst == "failed":
         return "failed", "Failed, or not trained long enough" if learning.improving is None else "Failed"
     if learning.improving is False:
@@ -172,7 +177,9 @@ def _of_training(learning: Learning) -> Iterator[str]:
     if learning.best is not None:
         step, score = learning.best
         untouched = "; an untouched input scores about 1" if learning.relative else ""
-        if learning.improved_late is None:
+        if learning.too_short and not learning.improving:
+            trend = learning.too_short
+        elif learning.improved_late is None:
             trend = f"too few validation scores ({learning.reviews}) to show a trend"
         elif learning.worsened:
             trend = f"at the end it was {learning.last:.3f}, so longer training alone will not help"
@@ -181,6 +188,8 @@ def _of_training(learning: Learning) -> Iterator[str]:
         else:
             trend = "it did not fall in the last third of the run, so longer training alone will not help"
         yield f"Training: the best validation score is {score:.3f}, at step {step}{untouched}; {trend}."
+    elif learning.too_short:
+        yield f"Training: {learning.too_short}."
     yield from (f"Training: {fault}." for fault in learning.faults[:_FAULTS])
     if (more := len(learning.faults) - _FAULTS) > 0:
         yield f"Training: {more} more {'fault' if more == 1 else 'faults'} are in health.log in the run's folder."

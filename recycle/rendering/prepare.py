@@ -148,7 +148,7 @@ def renderer_of(
 
 def encoder_of(reader: Source, settings: TranslateSettings) -> Choice:
     """The encoder for the frames of an open source. Raises ConfigError if it does not work."""
-    return choose_encoder(settings, short_side=min(reader.info.width, reader.info.height), alpha=reader.alpha)
+    return choose_encoder(settings, size=(reader.info.width, reader.info.height), alpha=reader.alpha)
 
 
 def render_key(

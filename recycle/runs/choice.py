@@ -28,6 +28,8 @@ class Task(NamedTuple):
     """The run's folder."""
     origin: str | None
     """The pipeline file, as named by `recycle.runs.origin.origin_of`; None: the settings come from Python."""
+    surveyed: bool = False
+    """Whether the footage was just surveyed, and described to the job, to choose the pipeline."""
 
 
 def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None = None) -> Choice:
@@ -80,7 +82,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         choice = choose_pipeline(wishes, job=job)
         with writing(file):
             write_text(file, choice.toml())
-        for line in choice.head:  # without `words`: training describes the footage itself
+        for line in (*choice.head, *choice.words):
             job.say(line)
         job.say(f"wrote {file}; its comments give the reason for each setting")
     return open_pipeline(file, domains=wishes.domains, **changes)
@@ -93,14 +95,15 @@ def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **chan
     """
     if pipeline is None:
         check(RunFolder(wishes.folder), origin_of(RunFolder(wishes.folder).chosen))  # before the footage is looked at
+        surveyed = not RunFolder(wishes.folder).chosen.exists()
         task, folder = open_chosen(wishes, job=job, **changes), wishes.folder
         origin: str | None = origin_of(RunFolder(folder).chosen)
     else:
-        task = open_pipeline(pipeline, domains=wishes.domains, **changes)
+        surveyed, task = False, open_pipeline(pipeline, domains=wishes.domains, **changes)
         folder = wishes.out or Path("runs") / task.name
         origin = None if isinstance(pipeline, Pipeline) else origin_of(find_pipeline(pipeline))
     check(RunFolder(folder), origin)
-    return Task(task, folder, origin)
+    return Task(task, folder, origin, surveyed)
 
 
 def describe_plan(wishes: Wishes, *, gpu: float | None = None, job: Job | None = None) -> str:

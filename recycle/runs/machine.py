@@ -27,7 +27,7 @@ class Machine:
     memory: int
     """Free memory in bytes."""
     cores: int = 1
-    """Number of cores of a CPU."""
+    """Number of cores of a CPU that training uses."""
     half: bool = False
     """Whether it computes in 16 bits."""
 
@@ -54,7 +54,8 @@ def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
     half = compute_dtype(kind, precision) != torch.float32  # type: ignore[arg-type]
     free = free_memory(torch.device(kind))
     free = 8 << 30 if free is None else free
-    return Machine("cpu", free, cores(), half) if kind == "cpu" else Machine("gpu", free, half=half)
+    used = min(cores(), torch.get_num_threads())  # fewer than there are if OMP_NUM_THREADS says so
+    return Machine("cpu", free, used, half) if kind == "cpu" else Machine("gpu", free, half=half)
 
 
 def gpu_of(memory: float) -> Machine:

@@ -20,7 +20,7 @@ from recycle.run_folder import RunFolder, model_in
 from recycle.runs.scoring import TestClip
 from recycle.training.logs import read_faults
 from recycle.training.loop import TrainReport
-from recycle.training.validation import Scores
+from recycle.training.validation import LEAST_STEPS, Scores
 from recycle.video.kinds import open_source
 
 _PATHS = 3
@@ -62,7 +62,7 @@ def write_run_report(
         rows.append(
             VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("translated back", clip.back)])
         )
-    verdict = judge(scores, _learning(where), names)
+    verdict = judge(scores, _learning(where, trained), names)
     write_report(
         where.report,
         title=pipeline.name,
@@ -97,7 +97,7 @@ def _described(where: RunFolder, model: Path) -> str:
     return f"from step {step}, with the best validation score; {where.model.name} holds the last one, from step {last}"
 
 
-def _learning(where: RunFolder) -> Learning:
+def _learning(where: RunFolder, trained: TrainReport) -> Learning:
     scores = Scores.read(where.validation)
     faults = read_faults(where)
     return Learning(
@@ -105,8 +105,21 @@ def _learning(where: RunFolder) -> Learning:
         scores.by_step[max(scores.by_step)] if scores.by_step else None,
         len(scores.by_step),
         scores.improved_late,
+        _too_short(trained),
         relative=bool(scores.kind),
         faults=faults,
+    )
+
+
+def _too_short(trained: TrainReport) -> str:
+    """Why a training was too short to judge, and how long is enough; '' if it was long enough."""
+    if trained.step >= LEAST_STEPS:
+        return ""
+    needed = timedelta(seconds=round(LEAST_STEPS * trained.seconds / max(1, trained.step)))
+    time = f", about {needed} at the speed of this run" if trained.seconds else ""
+    return (
+        f"{_count(trained.step, 'step')} cannot show whether longer training helps; train for at least {LEAST_STEPS} "
+        f"steps{time}"
     )
 
 

@@ -103,14 +103,21 @@ def distillation(model: Path, *, width: int, blocks: int, **changes: Mapping[str
 
 
 def run(
-    pipeline: Pipeline, folder: Path, *, origin: str | None = None, command: str = "", job: Job | None = None
+    pipeline: Pipeline,
+    folder: Path,
+    *,
+    origin: str | None = None,
+    surveyed: bool = False,
+    command: str = "",
+    job: Job | None = None,
 ) -> RunFolder:
     """Extract footage, train, translate the test clips, score them, and write a report, all in `folder`.
 
     Finished stages are skipped, so the same call continues an interrupted run. Only training uses several devices. The
     best model translates, or the last one if there is no best (`model_in`). `origin` is the pipeline file (see
-    `recycle.runs.origin`). `command` is the command as the user typed it, for the report. Raises the errors of the
-    stages, subclasses of RecycleError; Interrupted if the job is cancelled.
+    `recycle.runs.origin`). `surveyed`: see `recycle.training.loop.train`. `command` is the command as the user typed
+    it, for the report. Raises the errors of the stages, subclasses of RecycleError; Interrupted if the job is
+    cancelled.
     """
     job = job or Job()
     where = RunFolder(folder)
@@ -127,7 +134,7 @@ def run(
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
-            trained = train(pipeline, shots_a, shots_b, where.folder, job=job, fabric=fabric)
+            trained = train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=job, fabric=fabric)
         model = model_in(where.folder)
         shots = dict(zip(DOMAINS, (shots_a, shots_b), strict=True))
         clips = translate_tests(footage, pipeline.translate, str(model), where, job=job)
@@ -218,19 +225,26 @@ def prepare_footage(
     return footage, both[0], both[1]
 
 
-def learn(pipeline: Pipeline, where: RunFolder, *, origin: str | None = None, job: Job | None = None) -> TrainReport:
+def learn(
+    pipeline: Pipeline,
+    where: RunFolder,
+    *,
+    origin: str | None = None,
+    surveyed: bool = False,
+    job: Job | None = None,
+) -> TrainReport:
     """Prepare the footage and train in the run's folder, on all requested devices; the same call continues.
 
-    Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). Raises the errors
-    of `prepare_footage`, `recycle.training.loop.train` and `recycle.runs.origin.claim`; ConfigError if a network cannot
-    be built; Interrupted if the job is cancelled.
+    Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). `surveyed`: see
+    `recycle.training.loop.train`. Raises the errors of `prepare_footage`, `recycle.training.loop.train` and
+    `recycle.runs.origin.claim`; ConfigError if a network cannot be built; Interrupted if the job is cancelled.
     """
     job = job or Job()
     _check_networks(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: claim(where, origin))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
-        return train(pipeline, shots_a, shots_b, where.folder, job=own, fabric=fabric)
+        return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
 
 def _check_networks(pipeline: Pipeline) -> None:

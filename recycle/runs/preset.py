@@ -17,6 +17,7 @@ from recycle.dataset.survey import Side, Survey
 from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
+from recycle.runs.pace import expected_steps, step_seconds
 from recycle.runs.reasons import LARGE, about, complete_footage, complete_schedule, duration, explain_networks
 from recycle.training.memory import Reckoning, reckon
 
@@ -48,14 +49,6 @@ a real road 0.73."""
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
-STEP = 3.5
-"""Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes;
-the discriminators' step is the rest."""
-DEPTHWISE = 0.37
-"""Share of the machine's speed that a U-Net reaches, because memory limits its depthwise convolutions. Measured: a step
-of 112 pixels with frozen features beside patches takes 0.385 s on one core of an AMD EPYC."""
-BETWEEN = {"cpu": 0.02, "gpu": 0.03}
-"""Seconds of a step that do not depend on its size: loading clips, launching kernels, averaging weights."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def choose(
     chosen = draft.settings(side, width)
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
-    expected = steps or max(1, round(time * 3600 / seconds))
+    expected = steps or expected_steps(time, seconds)
     narrow = (
         "wider networks take too long on a CPU"
         if machine.kind == "cpu"
@@ -212,8 +205,7 @@ class _Draft:
 
     def seconds(self, needed: Reckoning, batch: int) -> float:
         """Estimated duration of a step in seconds."""
-        part = 1.0 if self._facts.labelled else DEPTHWISE
-        return BETWEEN[self._machine.kind] + STEP * batch * needed.operations / (part * self._machine.speed)
+        return step_seconds(self._machine, batch * needed.operations, photographs=not self._facts.labelled)
 
     def _largest(self, width: int) -> tuple[int | None, str]:
         """The largest side that memory and time allow, and the limiting reason.

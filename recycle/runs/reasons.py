@@ -8,6 +8,7 @@ from typing import Any
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Survey
 from recycle.domains import DOMAINS
+from recycle.runs.pace import REVIEW, REVIEWING
 
 SLOW_FPS = 15
 """Frames per second to keep of faster footage. At 30 or 60, neighbouring frames are nearly equal."""
@@ -105,7 +106,7 @@ def complete_schedule(
     if not facts.labelled and steps > RATES[0][0]:
         train["discriminator_rate"] = SLOW
         reasons["train.discriminator_rate"] = "for photographs: in long runs, faster discriminators change shapes"
-    train["preview_every"] = _round(steps / 20)
+    train["preview_every"] = _round(max(steps / 20, REVIEW / REVIEWING))
     train["checkpoint_every"] = _round(min(steps / 10, 600 / seconds))
     reasons["train.preview_every"] = f"about {duration(train['preview_every'] * seconds / 3600)} of training"
     reasons["train.checkpoint_every"] = f"about {duration(train['checkpoint_every'] * seconds / 3600)} of training"

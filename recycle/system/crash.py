@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shlex
 import subprocess
 import sys
 import threading
@@ -45,6 +44,8 @@ def record(error: BaseException) -> Path | None:
     Returns the path of the log, or None if it could not be written. If the environment variable RECYCLE_DEBUG is set,
     the traceback is also printed to stderr.
     """
+    import shlex  # only here, so that help starts faster
+
     with suppress(Exception), _lock:
         folder = logs_folder()
         for old in sorted(folder.glob("crash-*.log"))[: -_KEPT + 1]:

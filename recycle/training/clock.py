@@ -60,6 +60,7 @@ class Clock:
         self._before = 0.0
         self._start = self._saved = time.monotonic()
         self._took: dict[str, float] = {}
+        self._ended: dict[str, float] = {}  # when work was done last in this call
 
     @property
     def seconds(self) -> float:
@@ -71,8 +72,7 @@ class Clock:
         unsaved = time.monotonic() - self._saved > SAVE_AFTER
         if self._budget is None:
             return Tick(min(1.0, step / self._settings.steps), step >= self._settings.steps, unsaved)
-        left = self._budget - self.seconds
-        closing = MARGIN * sum(self._took.values())
+        left, closing = self._budget - self.seconds, self._closing()
         # The learning rate reaches its end when the closing work begins, not when it ends.
         part = self.seconds / max(self._budget - closing, 1e-9)
         return Tick(min(1.0, part), left <= closing, unsaved)
@@ -83,11 +83,32 @@ class Clock:
             self._settings.steps if self._budget is None else max(step, round(step / max(self.tick(step).part, 1e-9)))
         )
 
-    def left(self) -> str:
-        """Remaining time as text; '' without a time limit."""
+    def affords(self, work: str, *, share: float = 1.0) -> bool:
+        """Whether there is time for this work, and to close the run afterwards; always True without a time limit.
+
+        With `share` below 1, the work must also take at most this part of the time since it was last done.
+        """
         if self._budget is None:
+            return True
+        took = self._took.get(work, 0.0)
+        since = time.monotonic() - self._ended.get(work, self._start)
+        fits = self._budget - self.seconds > self._closing() + MARGIN * took
+        return fits and (share >= 1 or took <= share * since)
+
+    def _closing(self) -> float:
+        """Seconds that are reserved for a last step, the last preview and the last checkpoint."""
+        return MARGIN * sum(self._took.values())
+
+    def left(self) -> float | None:
+        """Seconds that remain of the time limit; None without one."""
+        return None if self._budget is None else max(0.0, self._budget - self.seconds)
+
+    def remaining(self) -> str:
+        """What remains of the time limit, as text; '' without one."""
+        left = self.left()
+        if left is None:
             return ""
-        minutes, seconds = divmod(max(0, round(self._budget - self.seconds)), 60)
+        minutes, seconds = divmod(round(left), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours} h {minutes:02d} min left" if hours else f"{minutes} min {seconds:02d} s left"
 
@@ -100,6 +121,7 @@ class Clock:
         took = end - start
         # Slow ones recur (a busy disk), so that older values decay by halves.
         self._took[work] = max(took, (took + self._took.get(work, 0.0)) / 2)
+        self._ended[work] = end
         if work == "save":
             self._saved = end
 

@@ -25,7 +25,7 @@ from recycle.run_folder import RunFolder, is_bundle
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
-from recycle.training.clock import awaited
+from recycle.training.clock import Tick, awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs, keep_fault
 from recycle.training.matching import Matches
@@ -40,7 +40,9 @@ from recycle.training.stop import Stop, stop_between_steps
 from recycle.training.study import study
 
 REVIEWS = 10
-"""Minimum number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
+"""Number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
+REVIEWING = 0.1
+"""Maximum part of the time that these reviews take, beside the first and the last one: a very short run has fewer."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ def train(
     shots_b: list[Shot],
     folder: Path,
     *,
+    surveyed: bool = False,
     job: Job | None = None,
     fabric: Fabric | None = None,
 ) -> TrainReport:
@@ -74,8 +77,9 @@ def train(
     with the best score on held-out frames), `held-out/` (these frames), `validation.json` (the scores), `logs/`
     (TensorBoard) and `previews/`. The job receives each step, reviews, and notices, which are also in the report. If
     the job is cancelled, and after SIGINT, SIGTERM or SIGHUP, the run is saved between two steps and Interrupted is
-    raised. `fabric` is the result of `on_devices`, which is called here if it is None. On several devices, all
-    processes call this function, and only rank 0 writes.
+    raised. `surveyed`: whether the user was told of the footage already (see `recycle.dataset.survey`), so that it need
+    not be surveyed again. `fabric` is the result of `on_devices`, which is called here if it is None. On several
+    devices, all processes call this function, and only rank 0 writes.
 
     Raises FootageError for too little footage, BundleError for a damaged checkpoint, OutputError if another process
     trains in `folder` or a file cannot be written, RecycleError if losses stay infinite or NaN.
@@ -83,17 +87,23 @@ def train(
     job = job or Job()
     if fabric is None:
         with on_devices(pipeline) as fabric:
-            return train(pipeline, shots_a, shots_b, folder, job=job, fabric=fabric)
+            return train(pipeline, shots_a, shots_b, folder, surveyed=surveyed, job=job, fabric=fabric)
     with alone_in(folder, fabric, job):
         if fabric.is_global_zero:
             where = RunFolder(folder)
             for own in (folder, where.model, where.best, where.previews, where.held_out):
                 remove_leftovers(own)
-        return _train(pipeline, shots_a, shots_b, folder, job, fabric)
+        return _train(pipeline, shots_a, shots_b, folder, surveyed, job, fabric)
 
 
 def _train(
-    pipeline: Pipeline, shots_a: list[Shot], shots_b: list[Shot], folder: Path, job: Job, fabric: Fabric
+    pipeline: Pipeline,
+    shots_a: list[Shot],
+    shots_b: list[Shot],
+    folder: Path,
+    surveyed: bool,
+    job: Job,
+    fabric: Fabric,
 ) -> TrainReport:
     settings = pipeline.train
     if pipeline.footage.paired:
@@ -124,12 +134,12 @@ def _train(
         report.seconds = run.clock.seconds
         return report
     if run.step:
-        left = run.clock.left()
+        left = run.clock.remaining()
         job.say(f"continuing from step {run.step}{f', {left}' if left else f' of {settings.steps}'}")
     splits = [_judged(own, name, run, noted) for own, name in zip(splits, DOMAINS, strict=True)]
     for text in faults(domains[0], domains[1], paired=pipeline.footage.paired):
         noted.say(text)
-    if fabric.is_global_zero and not resumed:
+    if fabric.is_global_zero and not resumed and not surveyed:
         for text in survey_shots(domains[0].shots, domains[1].shots).in_words(names):
             job.say(text)
     matches = matches_of(run, domains, noted) if settings.match else None
@@ -210,13 +220,13 @@ class _Training:
             tick = run.tick()
             run.average.update(bare(run.model.translators))
             losses = self._log(report, rate)
-            due = run.step % settings.preview_every == 0 or tick.over
-            if settings.hours is not None:  # the first review measures how long the closing work takes
-                due = due or number == batches.first or tick.part - reviewed > 1 / REVIEWS
-            if self.review and due:
+            # The first review of a run with a time limit measures how long the closing work takes.
+            due = run.step % settings.preview_every == 0 or (settings.hours is not None and number == batches.first)
+            if due or (settings.hours is not None and tick.part - reviewed > 1 / REVIEWS):
                 reviewed = tick.part
-                with run.clock.measured("preview"):
-                    self.review.hold()
+                tick = self._reviewed(tick, share=1.0 if due else REVIEWING)
+            elif tick.over:
+                self._hold_review()
             if run.step % settings.checkpoint_every == 0 or tick.over or tick.unsaved:
                 run.save()
                 run.stuck = 0
@@ -229,6 +239,22 @@ class _Training:
             if fabric.world_size > 1:  # saving needs all processes, and the others are not at this point
                 raise Interrupted("stopped; run the same command again to continue from the last checkpoint")
             raise _saved(run)
+
+    def _reviewed(self, tick: Tick, *, share: float) -> Tick:
+        """Hold a review if there is time for it (see `Clock.affords`), or if the run is over; the state afterwards."""
+        held = tick.over or self.run.clock.affords("preview", share=share)
+        if held:
+            self._hold_review()
+        if not tick.over:
+            tick = self.run.tick()
+            if tick.over and not held:
+                self._hold_review()
+        return tick
+
+    def _hold_review(self) -> None:
+        if self.review is not None:
+            with self.run.clock.measured("preview"):
+                self.review.hold()
 
     def _observe(self, report: StepReport, a: Tensor, b: Tensor, part: float) -> None:
         """Report what a step shows about the run; `part` is the completed proportion of the run."""

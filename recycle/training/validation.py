@@ -52,6 +52,9 @@ GAIN = 0.01
 """Proportion by which a score must fall to count as an improvement."""
 LEAST_SCORES = 6
 """Minimum number of scores for a statement about whether more steps help."""
+LEAST_STEPS = 1000
+"""Minimum number of steps for the statement that more steps do not help. Measured runs had their best score after 250
+to 6000 steps, most of them after at least 1000 (docs/measurements/results.md)."""
 
 
 class Motion:
@@ -125,13 +128,19 @@ class Scores:
 
     @property
     def improved_late(self) -> bool | None:
-        """Whether the score fell by the part GAIN or more in the last third of the run; None: too few to tell."""
+        """Whether the score fell by the part GAIN or more in the last third of the run; None: too few to tell.
+
+        For a run of fewer than LEAST_STEPS steps it is True or None: that it did not fall says nothing yet.
+        """
         steps = sorted(self.by_step)
         if self.best is None or len(steps) < LEAST_SCORES:
             return None
         early = [self.by_step[step] for step in steps if step <= steps[-1] * 2 / 3]
         late = [self.by_step[step] for step in steps if step > steps[-1] * 2 / 3]
-        return None if not early or not late else min(late) < (1 - GAIN) * min(early)
+        if not early or not late:
+            return None
+        fell = min(late) < (1 - GAIN) * min(early)
+        return fell if fell or steps[-1] >= LEAST_STEPS else None
 
     def advice(self) -> str | None:
         """At the end of a run: that more steps will not help, where the last third of it did not."""

@@ -93,8 +93,10 @@ class Translator:
           by default in `translate_video` and `stream`.
 
         `to` is the target domain, by its letter or name. `smoothing` averages with the predictor (see
-        `recycle.translation.smoothing.smooth`); it starts anew for each of the B clips. Raises ValueError for another
-        shape or dtype; ConfigError for an unknown domain, or for smoothing if the bundle has no predictors.
+        `recycle.translation.smoothing.smooth`); it starts anew for each of the B clips. There is no `stabilise` here:
+        it compares pictures in the order in which they are shown, as `stream` and `translate_video` receive them.
+        Raises ValueError for another shape or dtype; ConfigError for an unknown domain, or for smoothing if the bundle
+        has no predictors.
         """
         if isinstance(clip, np.ndarray):
             pictures = clip if clip.ndim == 4 else clip[None]
@@ -128,8 +130,12 @@ class Translator:
         """
         if latency < 0:
             raise ConfigError(f"expected a latency of 0 or more frames, got {latency}")
-        # Stabilised pictures are held in two stages; smoothed ones are held until the next group is done.
-        held = latency // 2 + 1 if stabilise else max(1, (latency + 1) // 2) if smoothing else latency + 1
+        if stabilise:  # frames wait in two stages
+            held = latency // 2 + 1
+        elif smoothing:  # a group of frames waits until the next group is done
+            held = max(1, (latency + 1) // 2)
+        else:
+            held = latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
         settings = parse_settings(TranslateSettings, chosen)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -57,6 +57,12 @@ class Encoder:
     """Whether it writes closed captions (CTA-608, CTA-708) from the side data of frames."""
     tag: str | None = None
     """Codec tag for mp4 and mov if some players reject the default one."""
+    least: tuple[int, int] = (1, 1)
+    """Least width and height of a frame in pixels. An encoder may abort the process at smaller ones."""
+
+    def takes(self, size: tuple[int, int] | None) -> bool:
+        """Whether it encodes frames of `size`, width and height; True if the size is unknown."""
+        return size is None or (size[0] >= self.least[0] and size[1] >= self.least[1])
 
 
 X265_FRAMES = 3
@@ -69,6 +75,8 @@ _FINER = 4
 """Amount by which the default quality value is lowered for small frames."""
 
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_LEAST_ON_GPU = (192, 128)
+"""Least width and height for all GPU encoders: NVENC's own limits are 145x49, 129x33 and 192x128 (NVIDIA's manual)."""
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 ENCODERS: dict[str, Encoder] = {
@@ -92,6 +100,7 @@ ENCODERS: dict[str, Encoder] = {
         options=(("x265-params", "log-level=none"), ("a53cc", "1")),
         captions=True,
         tag="hvc1",
+        least=(64, 16),  # it overwrites memory at widths of 34 to 48, and refuses less than 16
     ),
     "av1": Encoder(
         "libsvtav1",
@@ -137,20 +146,35 @@ ENCODERS: dict[str, Encoder] = {
 """
 
 _HARDWARE: dict[str, Encoder] = {
-    "h264": Encoder("h264_nvenc", {8: "yuv420p"}, "cq", 14, 51, "p5", _NVENC, options=(("rc", "vbr"),), captions=True),
-    "hevc": Encoder(
-        "hevc_nvenc",
-        {8: "yuv420p", 10: "p010le"},
+    codec: Encoder(
+        f"{codec}_nvenc",
+        formats,
         "cq",
-        14,
-        51,
+        crf,
+        worst,
         "p5",
         _NVENC,
         options=(("rc", "vbr"),),
-        captions=True,
-    ),
-    "av1": Encoder("av1_nvenc", {8: "yuv420p", 10: "p010le"}, "cq", 18, 63, "p5", _NVENC, options=(("rc", "vbr"),)),
+        captions=captions,
+        least=_LEAST_ON_GPU,
+    )
+    for codec, formats, crf, worst, captions in (
+        ("h264", {8: "yuv420p"}, 14, 51, True),
+        ("hevc", {8: "yuv420p", 10: "p010le"}, 14, 51, True),
+        ("av1", {8: "yuv420p", 10: "p010le"}, 18, 63, False),
+    )
 }
+
+
+class AddedCodec(NamedTuple):
+    """A codec from outside the package; the arguments of `add_codec`."""
+
+    codec: str
+    encoder: Encoder
+    options: tuple[str, ...]
+
+
+_ADDED: list[AddedCodec] = []
 
 
 def add_codec(codec: str, encoder: Encoder, *, options: Iterable[str] = ()) -> None:
@@ -159,8 +183,15 @@ def add_codec(codec: str, encoder: Encoder, *, options: Iterable[str] = ()) -> N
     `options` are names of further encoder options that users may set; they must not read or write files. Raises
     ValueError if the name is taken.
     """
-    allow_codec(codec, encoder.name, options, alpha=bool(encoder.alpha))
+    row = AddedCodec(codec, encoder, tuple(options))
+    allow_codec(codec, encoder.name, row.options, alpha=bool(encoder.alpha))
     ENCODERS[codec] = encoder
+    _ADDED.append(row)
+
+
+def added_codecs() -> tuple[AddedCodec, ...]:
+    """All codecs that `add_codec` registered, for a new process, which must add them too."""
+    return tuple(_ADDED)
 
 
 @dataclass(frozen=True)
@@ -178,31 +209,39 @@ class Choice:
     """Whether the alpha channel of the source is written."""
 
 
-def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL, alpha: bool = False) -> Choice:
+def choose_encoder(settings: EncodeSettings, *, size: tuple[int, int] | None = None, alpha: bool = False) -> Choice:
     """Choose the encoder for `settings` and test it by encoding a few frames.
 
-    `alpha`: whether the source has an alpha channel; it is written if `settings.alpha` is 'keep'. Frames whose
-    `short_side` in pixels is below SMALL get a higher default quality, because compression artefacts are more visible
-    in them. Falls back from a GPU that does not work to the CPU, with a notice.
+    `size` is the width and height of the frames in pixels; None: unknown. `alpha`: whether the source has an alpha
+    channel; it is written if `settings.alpha` is 'keep'. Frames whose short side is below SMALL get a higher default
+    quality, because compression artefacts are more visible in them. Falls back from a GPU that does not work to the
+    CPU, with a notice.
 
-    Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder rejects.
+    Raises ConfigError, in one line, for a quality, preset, pixel format or option that the encoder rejects, and for
+    frames that are too small for it.
     """
-    notice = None
+    notice, short_side, encoder = None, SMALL if size is None else min(size), ENCODERS[settings.codec]
     if settings.hardware:
-        choice = _hardware(settings, short_side)
+        choice = _hardware(settings, size, short_side)
         if choice is not None:
             return choice
         notice = f"no GPU of this machine encodes {settings.codec} with these settings; the CPU does it instead"
-    choice = _choice(ENCODERS[settings.codec], settings, short_side, notice, alpha=alpha and settings.alpha == "keep")
+    if size is not None and not encoder.takes(size):
+        fitting = " or ".join(name for name, other in ENCODERS.items() if other.takes(size))
+        raise ConfigError(
+            f"{settings.codec} takes frames of at least {'x'.join(map(str, encoder.least))} pixels, these have "
+            f"{size[0]}x{size[1]}; choose another codec: {fitting}"
+        )
+    choice = _choice(encoder, settings, short_side, notice, alpha=alpha and settings.alpha == "keep")
     reason = try_encoder(choice)
     if reason:
         raise ConfigError(f"the encoder {choice.encoder.name} rejects {_asked(choice)}: {reason}")
     return choice
 
 
-def _hardware(settings: EncodeSettings, short_side: int) -> Choice | None:
+def _hardware(settings: EncodeSettings, size: tuple[int, int] | None, short_side: int) -> Choice | None:
     encoder = _HARDWARE.get(settings.codec)
-    if encoder is None or settings.depth not in encoder.formats:
+    if encoder is None or settings.depth not in encoder.formats or not encoder.takes(size):
         return None
     try:
         choice = _choice(encoder, settings, short_side, None)

@@ -254,7 +254,7 @@ def write_video(
                     height, width = pixels.shape[:2]
                     encoder = VideoEncoder(
                         container,
-                        choose_encoder(settings, short_side=min(width, height)),
+                        choose_encoder(settings, size=(width, height)),
                         Picture(width, height, fps, 1 / fps),
                     )
                     if audio is not None:

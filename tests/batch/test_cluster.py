@@ -31,8 +31,10 @@ from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.parts import PART
 from recycle.rendering.work import SEGMENT
 from recycle.translation.translator import Translator
+from recycle.video.codecs import CONTAINERS
 from recycle.video.decode import VideoReader
 from tests.jobs import cancelled_from_outside
+from tests.processes import PATIENCE
 from tests.translation.conftest import MakeVideo
 
 pytest.importorskip("ray")
@@ -47,7 +49,7 @@ def address() -> Iterator[str]:
     command = [script, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
     quiet = subprocess.DEVNULL
     with subprocess.Popen([*map(str, command)], env=ENVIRONMENT, stdout=quiet, stderr=quiet) as head:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not answers(port) and time.monotonic() < deadline:
             time.sleep(0.1)
         yield f"127.0.0.1:{port}"
@@ -163,6 +165,64 @@ def test_a_long_file_is_split_between_workers(
         for x, y in zip(a, b, strict=True):
             assert (x.pts, x.time_base) == (y.pts, y.time_base)
             assert np.array_equal(x.pixels, y.pixels)
+
+
+_PROGRAM = """
+import sys
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from recycle.batch.task import Folder, open_engine, translate_all
+from recycle.config import TranslateSettings, parse_settings
+from recycle.translation.translator import Translator
+from recycle.video.codecs import Encoder, add_codec
+from recycle.video.frame import LazyFrame, StreamInfo
+from recycle.video.source import USUAL, Reading, Source, add_source, numbers
+
+class ArrayOfFrames(Source):
+    kind = "array of frames"
+
+    def __init__(self, path: Path, reading: Reading = USUAL) -> None:
+        super().__init__(path, reading)
+        self.frames = np.load(path)
+        count, height, width, _ = self.frames.shape
+        self.info = StreamInfo(width, height, Fraction(1, 25), average_rate=Fraction(25), frame_count=count)
+
+    @classmethod
+    def takes(cls, path: Path) -> bool:
+        return path.suffix == ".npy"
+
+    def read(self, *, start=None, end=None, entry=None) -> Generator[LazyFrame]:
+        for number in numbers(len(self.frames), start, end):
+            yield LazyFrame.of(np.array(self.frames[number]), number, self.info.time_base)
+
+add_source(ArrayOfFrames)
+add_codec("stills", Encoder("png", {8: "rgb24"}, None, options=(("pred", "paeth"),)), options=["pred"])
+source, out, cluster = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+settings = parse_settings(TranslateSettings, {"codec": "stills", "options": {"pred": "up"}})
+task = Folder(source, out, Translator(None, device="cpu"), "b", settings)
+with open_engine(task, overwrite=False, at_once=1, cluster=cluster) as engine:
+    report = translate_all(task, engine=engine, overwrite=False, retry_failed=False)
+print(report.done, report.failed)
+"""
+
+
+def test_workers_learn_the_inputs_and_codecs_that_the_program_added(tmp_path: Path) -> None:
+    """Both are defined in the program's own script, so that no worker can import them."""
+    films = tmp_path / "in"
+    films.mkdir()
+    frames = np.random.default_rng(0).integers(0, 256, (5, 48, 64, 3), dtype=np.uint8)
+    np.save(films / "noise.npy", frames)
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    command = [sys.executable, "program.py", str(films), str(tmp_path / "out"), "local"]
+    told = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines()[-1:] == ["['noise.npy'] []"], told.stderr
+    (written,) = [path for path in (tmp_path / "out").iterdir() if path.suffix in CONTAINERS]
+    with VideoReader(written) as reader:
+        assert np.array_equal(np.stack([frame.pixels for frame in reader]), frames)
 
 
 def test_urls_are_fetched_and_uploaded(make_video: MakeVideo, tmp_path: Path, address: str) -> None:

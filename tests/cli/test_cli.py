@@ -8,14 +8,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 
+from recycle import translate
 from recycle.cli import main
+from recycle.cli.app import app
 from recycle.config import NetworkSettings, ResNetSettings
+from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.video.encode import write_video
 from recycle.video.kinds import open_source
@@ -121,6 +126,35 @@ def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Pat
 def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
     result = recycle("translate", video, tmp_path / "out.mp4", "--model", model, "--to", "c")
     assert_one_line(result, "there is no domain 'c'; give a or b")
+
+
+VERBS = cast(Any, get_command(app)).commands
+WITH_TO = sorted(name for name, verb in VERBS.items() if any("--to" in option.opts for option in verb.params))
+
+
+@pytest.mark.parametrize("verb", WITH_TO)
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--watch"], ["--cluster", "local"], ["--overwrite"]])
+@pytest.mark.parametrize("source", ["none.mp4", "clip.mp4", "films", "images"])
+def test_a_wrong_domain_is_refused_before_any_other_work(
+    source: str, options: list[str], verb: str, tmp_path: Path, video: Path, model: Path
+) -> None:
+    """Neither the model's weights, which are damaged, nor the input is read, nor is anything written."""
+    config = json.loads((model / "config.json").read_text()) | {"domains": ["summer", "winter"]}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"damaged")
+    shutil.copy(video, tmp_path / "clip.mp4")
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "notes.mp4").write_text("dear diary")
+    (tmp_path / "images").mkdir()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    output = tmp_path / ("outs" if source == "films" else "out.mp4")
+    words = [verb, str(tmp_path / source), str(output), "--model", str(tmp_path / "model"), "--to", "autumn", *options]
+    with pytest.raises(ConfigError, match=r"^there is no domain 'autumn'; give summer \(a\) or winter \(b\)$"):
+        app(words, standalone_mode=False)
+    with pytest.raises(ConfigError, match="there is no domain 'autumn'"):
+        translate(tmp_path / source, output, model=tmp_path / "model", to="autumn")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_a_domain_is_given_by_its_name(tmp_path: Path, video: Path, model: Path) -> None:

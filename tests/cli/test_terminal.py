@@ -57,6 +57,28 @@ def test_frames_of_an_earlier_call_do_not_count_as_speed() -> None:
     assert "1.0 frames/s" in piece(Progress("x", 1010, 2000), before=1000).line()
 
 
+@pytest.mark.parametrize("width", [0, 80, 120, 160])
+def test_the_only_time_that_a_training_with_a_time_limit_shows_is_what_remains_of_it(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a log (width 0) and in a terminal, whatever the number of steps and their speed say."""
+    if width:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm")
+    with Terminal(seconds=0) as terminal:
+        for step, left in ((640, 3725.9), (641, 3725.2)):
+            terminal(Step(step, 2000, 1e-4, LOSSES, left))
+            time.sleep(0.02)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    times = {
+        time for line in re.split(r"[\r\n]+", shown) for time in re.findall(r"\d:\d\d:\d\d|[0-9]+ (?:h|min) ", line)
+    }
+    assert "ETA 1:02:05" in shown
+    assert times == {"1:02:05"}
+    assert "ETA" not in piece(Progress("training", 9, 9, "steps", left=3.0)).line()
+
+
 def test_a_log_has_lines_at_the_start_now_and_then_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     with Terminal(seconds=0.05) as terminal:
         job = Job(terminal)
@@ -167,7 +189,7 @@ def test_json_lines_hold_every_field_and_no_secret(capsys: pytest.CaptureFixture
     assert [data["event"] for data in found] == ["progress", "notice", "file", "step", "review"]
     assert found[0] == {
         **{"event": "progress", "what": "extracting", "done": 3, "total": None},
-        **{"unit": "frames", "detail": "x"},
+        **{"unit": "frames", "detail": "x", "left": None},
     }
     assert found[1]["text"] == "see https://***@host/\x1b[31m\nnow"
     assert found[3]["losses"] == {"cycle": None, "recycle": 0.5}

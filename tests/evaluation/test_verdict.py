@@ -13,6 +13,7 @@ FELL = Learning(best=(90, 0.4), last=0.41, reviews=9, improved_late=True)
 STOOD = Learning(best=(20, 0.4), last=0.41, reviews=9, improved_late=False)
 ROSE = Learning(best=(70, 0.4), last=0.5, reviews=9, improved_late=True)
 FEW = Learning(best=(2, 0.9), last=0.9, reviews=1)
+SHORT = "9 steps cannot show whether longer training helps; train for at least 1000 steps"
 
 
 def kid(way: str, left: float, untouched: float = 4.0) -> dict[str, float]:
@@ -44,6 +45,29 @@ def test_what_went_part_of_the_way_is_judged_by_the_training(learning: Learning 
     assert verdict.tone == tone
     assert words in verdict.headline
     assert "(a → b). b → a is translated well." in verdict.headline
+
+
+@pytest.mark.parametrize("improved_late", [True, False, None])
+@pytest.mark.parametrize("last", [0.4, 0.6, None])
+@pytest.mark.parametrize("best", [(5, 0.4), None])
+@pytest.mark.parametrize("left", [0.3, 0.8, 1.1, None])
+def test_a_training_that_was_too_short_is_never_said_to_have_failed_or_to_gain_nothing_from_more(
+    left: float | None, best: tuple[int, float] | None, last: float | None, improved_late: bool | None
+) -> None:
+    """Whatever the few validation scores look like: it is good or unfinished, and what would be enough is said."""
+    learning = Learning(best, last, 9, improved_late, SHORT)
+    verdict = judge({} if left is None else kid("ab", left), learning)
+    assert verdict.tone == ("unclear" if left is None else "good" if left < HALF else "unfinished")
+    told = " ".join((verdict.headline, *verdict.reasons))
+    assert "will not help" not in told
+    assert "stopped improving" not in told
+    still = improved_late and not learning.worsened
+    if still and best:
+        assert "it still fell in the last third of the run, so longer training should help" in told
+    else:
+        assert f"{SHORT}." in told
+    if verdict.tone == "unfinished":
+        assert ("still improving" if still else "too short to judge") in verdict.headline
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from recycle.cli import main
 from recycle.config import load_pipeline
+from recycle.dataset import survey
 from recycle.networks.bundle import names_of
 from recycle.video.encode import write_video
 
@@ -55,14 +57,24 @@ def small(text: str) -> str:
 
 
 def test_footage_alone_trains_and_the_same_command_goes_on(
-    footage: tuple[Path, Path], tmp_path: Path, recycle: Command
+    footage: tuple[Path, Path], tmp_path: Path, recycle: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    surveys: list[object] = []
+    compare = survey._compare
+
+    def count(*given: Any) -> survey.Survey:
+        surveys.append(given)
+        return compare(*given)
+
+    monkeypatch.setattr(survey, "_compare", count)
     named = ("--domains", "day,night")
     command = ("train", "--a", footage[0], "--b", footage[1], "--hours", 0.0012, "--device", "cpu", *named)
     folder = tmp_path / "runs" / "summer-winter"
     said = recycle(*command)
     file = folder / "pipeline.toml"
     assert "summer-winter: chosen for this footage, for a CPU" in said
+    assert len(surveys) == 1
+    assert said.lower().count("the domains are ") == 1
     assert f"wrote {file.relative_to(tmp_path)}" in said
     assert (folder / "model" / "model.safetensors").is_file()
     *_, model, translation = said.splitlines()

@@ -14,7 +14,8 @@ from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
-from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, choose
+from recycle.runs.pace import REVIEW, START
+from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, _Draft, choose
 from recycle.training.memory import reckon
 
 LARGE = Side(1280, 720, 30, 9000)
@@ -59,6 +60,35 @@ def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need
     assert choice.pipeline.train.batch_size > 1
     assert side_of(choice) != RECKONED_AT
     assert needed.networks + choice.pipeline.train.batch_size * needed.clip == pytest.approx(choice.memory, rel=0.05)
+
+
+@pytest.mark.parametrize(("side", "seconds"), [(64, 0.215), (112, 0.386), (144, 0.549)])
+def test_the_time_of_a_step_is_what_was_measured(side: int, seconds: float) -> None:
+    """Of small frames too, whose steps take more than their share of pixels; one core, photographs far apart."""
+    draft = _Draft(facts_of(MIDDLE, MIDDLE), replace(TWO_CORES, cores=1), 1)
+    assert draft.seconds(draft.reckoned(side, 32), 1) == pytest.approx(seconds, rel=0.1)
+
+
+def test_a_machine_has_as_many_cores_as_training_uses() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert this_machine("cpu").cores == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("seconds", [1, 20, 43, 120, 600])
+def test_a_very_short_run_is_planned_with_the_time_that_takes_no_steps(seconds: float) -> None:
+    """It starts, reviews and closes: a plan of as many steps as fit into the time alone is not kept."""
+    choice = choose(facts_of(SMALL, SMALL), TWO_CORES, hours=seconds / 3600)
+    reviews = choice.steps // choice.pipeline.train.preview_every
+    assert choice.steps >= 1
+    most = max(0.0, seconds - START)
+    closing = min(0.1 * most, 100 * choice.seconds)
+    assert choice.steps * choice.seconds <= max(1.0, most - closing + choice.seconds)
+    assert reviews * REVIEW <= max(0.11 * choice.steps, 20 * REVIEW)
+    assert f"{choice.steps} steps of" in choice.toml() or choice.steps >= 100
 
 
 def test_what_a_gpu_has_is_less_than_its_name_says() -> None:

@@ -3,10 +3,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from recycle.cli.app import app
+from recycle.errors import RecycleError
 from recycle.system import waiting
 from recycle.system.cores import cores
 
@@ -74,3 +77,22 @@ def test_a_training_beside_other_programs_says_that_its_threads_sleep(busy_machi
         run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ("threads of this training sleep" in run.stdout + run.stderr) == told
         assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(("words", "watched"), [(["train"], True), (["run"], True), ([], False)])
+@pytest.mark.parametrize("plan", [False, True])
+def test_only_a_training_is_kept_waiting_to_watch_the_machine(
+    words: list[str], watched: bool, plan: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan and what trains nothing begin at once."""
+    calls: list[bool] = []
+
+    def choose() -> bool:
+        calls.append(True)
+        return False
+
+    monkeypatch.setattr(waiting, "choose_waiting", choose)
+    given = [*words, *(["--plan"] if plan and words else []), *([] if words else ["pipelines"])]
+    with suppress(RecycleError):  # without footage nothing is chosen
+        app(given, standalone_mode=False)
+    assert bool(calls) == (watched and not plan)

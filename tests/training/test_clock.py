@@ -14,10 +14,12 @@ from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Step
 from recycle.runs.pipeline import open_pipeline
-from recycle.training import clock
-from recycle.training.clock import SAVE_AFTER, Clock, awaited
-from recycle.training.loop import REVIEWS, TrainReport, train
+from recycle.training import clock, loop
+from recycle.training.clock import MARGIN, SAVE_AFTER, Clock, awaited
+from recycle.training.loop import REVIEWING, REVIEWS, TrainReport, train
+from recycle.training.review import Review
 from recycle.training.schedule import LEAST, learning_rate, shrinking
+from recycle.training.step import StepReport
 from recycle.training.validation import LEAST_SCORES
 from tests.jobs import stepping
 from tests.training.test_loop import write_frames
@@ -121,9 +123,47 @@ def test_a_run_with_a_time_limit_ends_in_time_and_can_be_continued(
     assert rate == pytest.approx(learning_rate(0, task(10).train, 1.0))
     assert rate < 0.01 * TrainSettings().learning_rate
     assert [(event.step, event.steps) for event in seen[4:]] == [(n, round(40 * n / (n - 1))) for n in range(5, 42)]
-    assert seen[20].left == "0 min 05 s left"
+    assert seen[20].left == pytest.approx(5)
     again = go(10)
     assert again.step == again.resumed_from == report.step
+
+
+@pytest.mark.parametrize(
+    ("budget", "step", "preview", "reviews"),
+    [(20, 0.25, 0.8, (3, 6)), (20, 0.25, 0.01, (REVIEWS, REVIEWS + 3)), (10, 0.25, 9, (1, 1)), (10, 2, 1.5, (2, 2))],
+)
+def test_reviews_leave_most_of_a_short_run_to_the_steps_and_never_exceed_the_limit(
+    budget: float,
+    step: float,
+    preview: float,
+    reviews: tuple[int, int],
+    time: Time,
+    footage: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With reviews that take longer than steps, even nearly all of the time."""
+    a, b = (find_shots(folder) for folder in footage)
+    held: list[int] = []
+
+    def hold(self: Review) -> None:
+        held.append(self._run.step)
+        time.now += preview
+
+    def take(*given: Any) -> StepReport:
+        time.now += step
+        return taken(*given)
+
+    taken = loop.take_step
+    monkeypatch.setattr(Review, "hold", hold)
+    monkeypatch.setattr(loop, "take_step", take)
+    report = train(task(budget), a, b, tmp_path / "run")
+    assert report.seconds <= budget
+    assert reviews[0] <= len(held) <= reviews[1]
+    assert (held[0], held[-1]) == (1, report.step)
+    assert len(set(held)) == len(held)
+    closing = MARGIN * (step + 2 * preview)
+    assert report.step * step >= min(step, budget - 2 * preview - REVIEWING * budget - closing)
 
 
 def test_time_is_reserved_for_the_last_step_and_the_closing_work(time: Time) -> None:

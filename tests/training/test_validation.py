@@ -14,8 +14,9 @@ from recycle.dataset.clips import Shot, find_shots
 from recycle.events import Event, Job, Review
 from recycle.networks.bundle import load_bundle
 from recycle.street.film import Street
+from recycle.training import validation
 from recycle.training.loop import train
-from recycle.training.validation import KIND, Motion, Scores, Validator
+from recycle.training.validation import KIND, LEAST_STEPS, Motion, Scores, Validator
 from tests.training.test_loop import SETTINGS, write_frames
 
 
@@ -138,15 +139,33 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
 def test_a_curve_that_is_flat_in_its_last_third_is_reported(tmp_path: Path) -> None:
     falling, flat = Scores(tmp_path / "1"), Scores(tmp_path / "2")
     for step in range(1, 10):
-        falling.add(step, 1 / step)
-        flat.add(step, max(1 / step, 0.25))
+        falling.add(200 * step, 1 / step)
+        flat.add(200 * step, max(1 / step, 0.25))
     assert falling.advice() is None
-    assert "best at step 4 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
+    assert "best at step 800 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
+
+
+@pytest.mark.parametrize("last", [1, 30, LEAST_STEPS - 1, LEAST_STEPS, 10 * LEAST_STEPS])
+def test_that_more_steps_do_not_help_is_claimed_only_after_enough_of_them(last: int, tmp_path: Path) -> None:
+    falling, flat, rising = (Scores(tmp_path / str(n)) for n in range(3))
+    for part in range(1, 11):
+        step = max(1, last * part // 10)
+        falling.add(step, 1 / part)
+        flat.add(step, 0.5)
+        rising.add(step, 0.1 * part)
+    enough = False if last >= LEAST_STEPS else None
+    assert (flat.improved_late, rising.improved_late) == (enough, enough)
+    assert all((scores.advice() is None) == (enough is None) for scores in (flat, rising))
+    assert falling.improved_late is (True if last > 1 else None)
+    assert falling.advice() is None
 
 
 @pytest.mark.parametrize(("rate", "told"), [(1e-9, True), (5e-4, False)])
-def test_a_run_without_progress_is_reported_at_its_end(rate: float, told: bool, tmp_path: Path) -> None:
+def test_a_run_without_progress_is_reported_at_its_end(
+    rate: float, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pairs of negatives, with steps that are too small, or that improve the score until the end."""
+    monkeypatch.setattr(validation, "LEAST_STEPS", 30)
     a, b = (write_frames(tmp_path / name, 60, seed=1) for name in "ab")
     for file in b.glob("*.png"):
         cv2.imwrite(str(file), cv2.bitwise_not(cv2.imread(str(file), cv2.IMREAD_COLOR)))

@@ -25,6 +25,7 @@ STILLS = Encoder("png", {8: "rgb24"}, None, options=(("pred", "paeth"),))
 def _added(monkeypatch: pytest.MonkeyPatch) -> None:
     """For each test alone."""
     monkeypatch.setattr(codecs, "ENCODERS", dict(codecs.ENCODERS))
+    monkeypatch.setattr(codecs, "_ADDED", list(codecs._ADDED))
     for table in ("_ENCODERS", "_OPTIONS"):
         monkeypatch.setattr(encoder_options, table, dict(getattr(encoder_options, table)))
     add_codec("stills", STILLS, options=["pred", "dpi"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recycle.config import EncodeSettings
 from recycle.errors import OutputError
-from recycle.video.codecs import choose_encoder
+from recycle.video.codecs import ENCODERS, choose_encoder
 from recycle.video.decode import VideoReader
 from recycle.video.encode import Picture, VideoEncoder, mp4_options, output_errors, write_video
 from recycle.video.source import Reading
@@ -94,6 +94,53 @@ def test_odd_sizes_are_padded_by_the_last_column_and_row(tmp_path: Path, width: 
     assert got.shape[:2] == (height + height % 2, width + width % 2)
     if width % 2:
         assert abs(int(got[0, -1].mean()) - 180) < 12
+
+
+_TINY = """
+import sys
+from pathlib import Path
+import numpy as np
+from recycle.config import EncodeSettings
+from recycle.errors import ConfigError
+from recycle.video.encode import write_video
+codec, depth, *sizes = sys.argv[1:]
+for size in sizes:
+    width, height = map(int, size.split("x"))
+    rng = np.random.default_rng(0)
+    frames = (rng.integers(0, 256, (height, width, 3)).astype("uint8") for _ in range(3))
+    try:
+        settings = EncodeSettings(codec=codec, depth=int(depth))
+        write_video(Path(f"{size}.mkv"), frames, fps=25, settings=settings)
+    except ConfigError as error:
+        print(f"{size} {error}", flush=True)
+    else:
+        print(size, "written", flush=True)
+"""
+SIZES = [(16, 16), (64, 16), (16, 64), (34, 24), (34, 64), (40, 16), (40, 48), (48, 32), (48, 48), (64, 64)]
+
+
+@pytest.mark.parametrize("codec", list(ENCODERS))
+@pytest.mark.parametrize("depth", [8, 10])
+def test_tiny_frames_are_written_or_refused_in_one_line_and_never_end_the_process(
+    codec: str, depth: int, tmp_path: Path
+) -> None:
+    """In a process of its own, because an encoder in C may abort it."""
+    if depth not in ENCODERS[codec].formats:
+        pytest.skip("it has no such depth")
+    sizes = [f"{width}x{height}" for width, height in SIZES]
+    command = [sys.executable, "-c", _TINY, codec, str(depth), *sizes]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert len(lines) == len(sizes)
+    for (width, height), size, line in zip(SIZES, sizes, lines, strict=True):
+        least = ENCODERS[codec].least
+        if width >= least[0] and height >= least[1]:
+            assert line == f"{size} written"
+            assert len(read(tmp_path / f"{size}.mkv")) == 3
+        else:
+            assert line.startswith(f"{size} {codec} takes frames of at least {least[0]}x{least[1]} pixels, these have")
+            assert "choose another codec: h264" in line
 
 
 def test_sample_aspect_ratio_is_written(tmp_path: Path, moving_frames: Frames) -> None:
