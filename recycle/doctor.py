@@ -31,7 +31,7 @@ def examine() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             yield package, "not installed under this name"
-    yield "processor", f"{cores()} cores"
+    yield "CPU", f"{cores()} cores"
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
@@ -54,7 +54,7 @@ def examine() -> Iterator[tuple[str, str]]:
         clip = Path(folder) / "clip.mp4"
         write_video(clip, [np.full((256, 256, 3), 90, np.uint8)], fps=25)
         with VideoReader(clip, Reading(hardware=True)) as reader:
-            yield "decoding", "the processor, or NVDEC with --hardware" if reader.hardware else "the processor"
+            yield "decoding", "CPU, or NVDEC with --hardware" if reader.hardware else "CPU"
 
 
 if __name__ == "__main__":  # the log of an unexpected error runs this module

@@ -8,6 +8,7 @@ Usage, from the repository's folder:
   python -m tools.benchmark memory [--width 16] [--frames 240] [--device cuda]
   python -m tools.benchmark parts
   python -m tools.benchmark folder
+  python -m tools.benchmark busy [--beside 1]
 
 Contenders take turns in one process, round after round, and ratios are computed within a round, so that other load on
 the machine slows all of them alike. The command prints a table and writes all results to OUT/NAME.json (OUT:
@@ -23,7 +24,7 @@ from pathlib import Path
 from recycle.errors import ConfigError, RecycleError
 from tools.benchmarking.results import Results
 
-NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder")
+NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder", "busy")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
     parser.add_argument("--width", type=int, help="channels of the generator; translate: 64, memory: 16")
     parser.add_argument("--frames", type=int, help="translate, memory, extract: frames of the clip")
+    parser.add_argument("--beside", type=int, default=0, help="busy: number of programs that only count")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
     chosen = parser.parse_args(argv)
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for number in ("rounds", "size", "steps", "width", "frames"):
             if (value := getattr(chosen, number)) is not None and value < 1:
                 raise ConfigError(f"--{number} must be at least 1, got {value}")
+        if chosen.beside < 0:
+            raise ConfigError(f"--beside must be at least 0, got {chosen.beside}")
         for results in _run(chosen, _say):
             print(file=sys.stderr)
             results.show()
@@ -84,6 +88,10 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Res
         from tools.benchmarking.folder import folder
 
         return [folder(rounds=rounds, say=say)]
+    if chosen.name == "busy":
+        from tools.benchmarking.busy import busy
+
+        return [busy(rounds=rounds, beside=chosen.beside, say=say)]
     from tools.benchmarking.parts import parts
 
     return [parts(rounds=rounds, say=say)]

@@ -45,6 +45,8 @@ FOOTAGE = Path(__file__).parents[2] / "shared" / "footage"
 ABLATION_SEEDS = 1
 COLOURS = "colours of the target"
 """Name of a yardstick; see `recolour.colour_transfer`."""
+COMPOSED = "real places, composed as the source"
+"""Name of a yardstick; see `Judge.composed`."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,12 @@ def _yardsticks(
     """Scores for comparison with those of runs: with true frames, and without."""
     file = command.out / f"yardsticks-{bench.key}.json"
     kept: dict[str, dict[str, Scores]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if COLOURS not in kept.get("judged", {}):
+    if COMPOSED not in kept.get("judged", {}):
         job.say("scoring the yardsticks")
         judged = {"untouched input": bench.judge(lambda frames, to: frames)}
         judged[COLOURS] = bench.judge(colour_transfer(footage.shots))
         judged["real training frames"] = bench.judge.distances(footage.shots)
+        judged[COMPOSED] = bench.judge.composed(footage.shots)
         kept = {"truth": bench.yardsticks(), "judged": judged}
         write_text(file, json.dumps(kept, indent=2) + "\n")
     return kept["truth"], kept["judged"]

@@ -33,7 +33,7 @@ relative to the pipeline file.
 
 Print an example with `recycle pipelines signers`.
 
-The shipped files name a JSON schema in a `#:schema` comment, so editors with the TOML language server Taplo (such as
+The included files name a JSON schema in a `#:schema` comment, so editors with the TOML language server Taplo (such as
 VS Code with Even Better TOML) complete and check them. The schema is `pipeline.schema.json`, in the folder `pipelines`
 of the repository and of the installed package. What `recycle pipelines NAME` prints names its address, so a copy
 may lie anywhere.

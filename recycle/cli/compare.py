@@ -11,12 +11,10 @@ from recycle.cli.output import watched
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs, finished or not.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("compare.html"),
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("compare.html"),
     a: Annotated[list[Path] | None, typer.Option(help="Video of domain a to show (repeatable).")] = None,
-    b: Annotated[
-        list[Path] | None, typer.Option(help="Video of domain b; default: shared test clips, or held-out frames.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a file that this command did not write.")] = False,
+    b: Annotated[list[Path] | None, typer.Option(help="Video of domain b to show (repeatable).")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a file even if this command did not write it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare runs on one page, and name the best.

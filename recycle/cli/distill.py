@@ -11,12 +11,12 @@ from recycle.cli.task import make_way
 
 
 def distill(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the run or bundle to learn from.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the run or model bundle to imitate.")],
     a: Annotated[list[Path], typer.Option(help="Footage of domain a (repeatable).")],
     b: Annotated[list[Path], typer.Option(help="Footage of domain b (repeatable).")],
     out: RunPath = None,
-    width: Annotated[int, typer.Option(help="Channels of the smaller generators.")] = 16,
-    blocks: Annotated[int, typer.Option(help="Their residual blocks.")] = 6,
+    width: Annotated[int, typer.Option(help="Number of channels of the small generators.")] = 16,
+    blocks: Annotated[int, typer.Option(help="Number of residual blocks of the small generators.")] = 6,
     steps: Steps = None,
     hours: Hours = None,
     device: DeviceChange = None,

@@ -61,7 +61,7 @@ def _main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         _fail(_again(), _INTERRUPTED)
     except MemoryError:
-        _fail("there is not enough memory; free some, or make the work smaller", 1)
+        _fail("there is not enough memory; close other programs, or use smaller frames or batches", 1)
     except Exception as error:
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)

@@ -8,23 +8,34 @@ import typer
 from recycle.cli.options import AsJson, Device, Features, Model, Precision, WhichModel, bundle_of
 from recycle.cli.output import watched
 
+Palette = Annotated[
+    str,
+    typer.Option(metavar="street|FILE", help="Colours of the label maps; FILE: a line 'R G B name' for each label."),
+]
+TrainedA = Annotated[
+    list[Path] | None, typer.Option(help="Folder of training frames of domain a, to detect copies of them.")
+]
+TrainedB = Annotated[list[Path] | None, typer.Option(help="The same for domain b, such as runs/demo/frames/b.")]
+
 
 def evaluate(
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder for the translated clips and metrics.json.")],
     a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain a (repeatable).")] = None,
     b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b (repeatable).")] = None,
-    truth_ab: Annotated[list[Path] | None, typer.Option(help="True counterparts in b of --a, in order.")] = None,
-    truth_ba: Annotated[list[Path] | None, typer.Option(help="True counterparts in a of --b, in order.")] = None,
-    labels: Annotated[str | None, typer.Option(metavar="DOMAIN", help="The domain that holds label maps.")] = None,
-    palette: Annotated[
-        str, typer.Option(metavar="street|FILE", help="Their colours; a FILE has a line 'R G B name' for each label.")
-    ] = "street",
-    features: Features = None,
-    trained_a: Annotated[
-        list[Path] | None, typer.Option(help="Extracted frames of a that it learned from: are they copied?")
+    truth_ab: Annotated[
+        list[Path] | None, typer.Option(help="True counterparts of --a in domain b, in the same order.")
     ] = None,
-    trained_b: Annotated[list[Path] | None, typer.Option(help="The same of b, such as runs/demo/frames/b.")] = None,
+    truth_ba: Annotated[
+        list[Path] | None, typer.Option(help="True counterparts of --b in domain a, in the same order.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="DOMAIN", help="Domain that holds label maps: a, b or its name.")
+    ] = None,
+    palette: Palette = "street",
+    features: Features = None,
+    trained_a: TrainedA = None,
+    trained_b: TrainedB = None,
     which: WhichModel = "best",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -37,7 +48,7 @@ def evaluate(
     Example: recycle evaluate --model runs/demo --a day.mp4 --truth-ab night.mp4 --out scores
     """
     if palette != "street" and not labels:
-        raise typer.BadParameter("--palette is for label maps; give their domain by --labels")
+        raise typer.BadParameter("--palette needs --labels, the domain that holds the label maps")
     with watched(as_json) as job:
         from recycle.api import evaluate as score
         from recycle.evaluation.table import score_lines

@@ -10,17 +10,19 @@ from recycle.cli.output import conclude, watched
 
 
 def extract(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos or of images.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos, or folders of numbered images.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the frames.")],
-    fps: Annotated[float | None, typer.Option(help="Frames per second to keep; default: all.")] = None,
-    short_side: Annotated[int, typer.Option(help="Pixels of the shorter side; 0 keeps the size.")] = 286,
-    crop: Annotated[str | None, typer.Option(help="x,y,width,height to keep, in source pixels.")] = None,
-    format: Annotated[Literal["jpg", "png"], typer.Option(help="Image format.")] = "jpg",
+    fps: Annotated[float | None, typer.Option(help="Frames per second to keep; default: all frames.")] = None,
+    short_side: Annotated[int, typer.Option(help="Length of the shorter side in pixels; 0 keeps the size.")] = 286,
+    crop: Annotated[str | None, typer.Option(help="Area to keep: x,y,width,height in pixels of the source.")] = None,
+    format: Annotated[Literal["jpg", "png"], typer.Option(help="Image format of the frames.")] = "jpg",
     drop_duplicates: Annotated[
-        float, typer.Option(help="Drop frames that differ by at most this many grey levels.")
+        float, typer.Option(help="Drop a frame if it differs from the last kept one by at most this many grey levels.")
     ] = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Files at a time; default: one per core.", min=1, max=1024)
+        int | None, typer.Option(help="Number of files to process at a time; default: one per core.", min=1, max=1024)
     ] = None,
     max_pixels: MaxPixels = None,
     as_json: AsJson = False,

@@ -32,51 +32,65 @@ To = Annotated[
 MaxPixels = Annotated[
     int | None,
     typer.Option(
-        help="Refuse pictures of more pixels; default: those of 16384x8640.", show_default=False, min=1, max=1 << 30
+        help="Refuse frames with more pixels than this; default: 16384x8640.", show_default=False, min=1, max=1 << 30
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision = Annotated[PrecisionName, typer.Option(help="auto: bf16 where the device is fast at it, else fp32.")]
-FootageA = Annotated[list[Path] | None, typer.Option(help="Footage of domain a (repeatable), not the file's.")]
-FootageB = Annotated[list[Path] | None, typer.Option(help="Footage of domain b (repeatable), not the file's.")]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
+Precision = Annotated[
+    PrecisionName, typer.Option(help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32.")
+]
+FootageA = Annotated[
+    list[Path] | None, typer.Option(help="Footage of domain a (repeatable); replaces that of the pipeline file.")
+]
+FootageB = Annotated[
+    list[Path] | None, typer.Option(help="Footage of domain b (repeatable); replaces that of the pipeline file.")
+]
 Domains = Annotated[
-    str | None, typer.Option(metavar="NAME,NAME", help="What you call a and b, such as summer,winter; see --to.")
+    str | None, typer.Option(metavar="NAME,NAME", help="Names for domains a and b, such as summer,winter.")
 ]
 RunPath = Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/NAME.")]
-Steps = Annotated[int | None, typer.Option(help="Training steps, instead of the file's.")]
-Hours = Annotated[float | None, typer.Option(help="Train for so long by the clock, instead of in steps.")]
-DeviceChange = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps.")]
-PrecisionChange = Annotated[PrecisionName | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
+Steps = Annotated[int | None, typer.Option(help="Number of training steps.")]
+Hours = Annotated[float | None, typer.Option(help="Duration of the training in hours, in place of --steps.")]
+DeviceChange = Annotated[str | None, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or mps.")]
+PrecisionChange = Annotated[
+    PrecisionName | None,
+    typer.Option(
+        "--precision", help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32."
+    ),
+]
 Features = Annotated[
     str | None,
     typer.Option(
         metavar="lite2|street|none|FILE",
-        help="Whose features FID and KID compare; default: lite2. A FILE holds weights of Inception v3.",
+        help="Network whose features FID and KID compare; default: lite2. FILE: weights of Inception v3.",
     ),
 ]
-Devices = Annotated[int | None, typer.Option(help="Devices of each node to train on, one process each.")]
+Devices = Annotated[int | None, typer.Option(help="Devices per machine to train on, with one process each.")]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print what happens as JSON lines on standard output, for programs.")
+    bool, typer.Option("--json", help="Print progress and results as JSON lines, for use by other programs.")
 ]
-Nodes = Annotated[int | None, typer.Option(help="Machines to train on: docs/guide/gpu.md.")]
+Nodes = Annotated[int | None, typer.Option(help="Number of machines to train on; see docs/guide/gpu.md.")]
 Sharded = Annotated[
-    bool | None, typer.Option("--sharded/--whole", help="Share the optimisers' memory out over the processes.")
+    bool | None,
+    typer.Option("--sharded/--whole", help="Distribute the optimiser states over the processes to save memory."),
 ]
 PipelineFile = Annotated[
     Path | None,
     typer.Argument(
         metavar="PIPELINE",
-        help="A TOML file, or the name of a pipeline that ships: demo, signers …; default: chosen for the footage.",
+        help="A TOML file, or the name of an included pipeline, such as demo; default: chosen for the footage.",
         show_default=False,
     ),
 ]
-Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: print what would be chosen, and end.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Without PIPELINE: only print the pipeline that would be chosen.")]
 PlanGpu = Annotated[
     float | None,
-    typer.Option("--gpu", metavar="GIB", help="With --plan: for a GPU of so much memory, from 1."),
+    typer.Option("--gpu", metavar="GIB", help="With --plan: plan for a GPU with this memory in GiB, at least 1."),
 ]
-Model = Annotated[str, typer.Option(help="Folder of a run or of a model bundle, or 'identity'.")]
-WhichModel = Annotated[Which, typer.Option("--which", help="Of a run: the model with the best score, or the last.")]
+Model = Annotated[str, typer.Option(help="Folder of a run or of a model bundle, or 'identity' (changes nothing).")]
+WhichModel = Annotated[
+    Which, typer.Option("--which", help="For a run: use the model with the best score, or the last one.")
+]
 
 
 def bundle_of(model: str, which: Which) -> str:
@@ -92,7 +106,7 @@ def given(**options: Any) -> dict[str, Any]:
 def refuse(options: Mapping[str, object], why: str) -> None:
     """Raise BadParameter if any of the `options` (name → value) was given. `why` ends the message."""
     if given := [name for name, value in options.items() if value]:
-        raise typer.BadParameter(f"{', '.join(given)} {why}")
+        raise typer.BadParameter(f"{', '.join(given)}: {why}")
 
 
 def pairs(options: list[str] | None) -> dict[str, str]:
@@ -101,7 +115,7 @@ def pairs(options: list[str] | None) -> dict[str, str]:
     for text in options or []:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"'{text}' is not NAME=VALUE; write for example tune=film")
+            raise typer.BadParameter(f"'{text}' is not of the form NAME=VALUE, such as tune=film")
         found[name] = value
     return found
 
@@ -118,4 +132,6 @@ def numbers(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is not x,y,width,height; write for example 0,20,640,360") from error
+        raise typer.BadParameter(
+            f"'{text}' is not of the form x,y,width,height in whole numbers, such as 0,20,640,360"
+        ) from error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recycle.events import Job
 
 LOST_STREAM = 3
-"""Exit code if all pictures are written but sound, subtitles or data of a video are lost."""
+"""Exit code if all frames are written but sound, subtitles or data of a video are lost."""
 _LONGEST = 3000
 """Maximum number of characters in the line of an error."""
 _LEAST = 40

@@ -10,7 +10,7 @@ from recycle.cli.output import show
 
 
 def pipelines(
-    name: Annotated[str | None, typer.Argument(help="Print this one; without: list all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Pipeline to print; default: list all.")] = None,
 ) -> None:
     """List the included pipelines, or print one to copy.
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def probe(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Video files, and folders of videos or of images.")
+        list[Path], typer.Argument(metavar="INPUT...", help="Videos, folders of videos, or folders of numbered images.")
     ],
-    cuts: Annotated[bool, typer.Option(help="Decode everything to find cuts.")] = True,
+    cuts: Annotated[bool, typer.Option(help="Decode all frames, to find cuts and damage.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per video.")] = False,
     max_pixels: MaxPixels = None,
 ) -> None:

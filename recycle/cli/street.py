@@ -13,11 +13,11 @@ from recycle.vocabulary import Appearance
 
 def street(
     out: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file to write, such as street.mp4.")],
-    look: Annotated[Appearance, typer.Option(help="Appearance of the same scenes.")] = "day",
-    seed: Annotated[int, typer.Option(help="Another seed is another street.")] = 0,
-    seconds: Annotated[float, typer.Option(help="Length.")] = 10,
-    width: Annotated[int, typer.Option(help="Pixels.")] = 640,
-    height: Annotated[int, typer.Option(help="Pixels.")] = 384,
+    look: Annotated[Appearance, typer.Option(help="Appearance of the scenes.")] = "day",
+    seed: Annotated[int, typer.Option(help="Seed of the street; another seed gives another street.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Length of the video in seconds.")] = 10,
+    width: Annotated[int, typer.Option(help="Width of the frames in pixels.")] = 640,
+    height: Annotated[int, typer.Option(help="Height of the frames in pixels.")] = 384,
     fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,

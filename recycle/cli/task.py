@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from recycle.runs.wishes import Wishes
 
 _BUSY = (
-    "other programs keep this machine busy, so threads sleep while they wait; if they will end soon, interrupt, set "
-    "OMP_WAIT_POLICY=active and run the same command again"
+    "other programs keep this machine busy, so the threads of this training sleep while they wait; if those programs "
+    "end soon, press Ctrl-C, set OMP_WAIT_POLICY=active and run the same command again"
 )
 
 
@@ -30,11 +30,13 @@ def planned(pipeline: Path | None, wishes: "Wishes", plan: bool, gpu: float | No
     Raises BadParameter for `gpu` without `plan`, and for `plan` with a pipeline file.
     """
     if gpu is not None and not plan:
-        raise typer.BadParameter("--gpu is for --plan: training uses the device that is here")
+        raise typer.BadParameter("--gpu needs --plan; training always uses the devices of this machine")
     if not plan:
         return False
     if pipeline is not None:
-        raise typer.BadParameter(f"--plan is for a choice from footage alone; the plan of {pipeline} is that file")
+        raise typer.BadParameter(
+            f"--plan prints what would be chosen without a pipeline file; leave out --plan or {pipeline}"
+        )
     with watched(as_json=False) as job:
         from recycle.runs.choice import describe_plan
 

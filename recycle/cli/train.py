@@ -42,8 +42,8 @@ def train(
     """Learn the translation between two sets of footage. Run again to continue.
 
     Without a pipeline file, recycle chooses size, networks, losses and schedule for the footage, this machine and
-    --hours (default: 4). It writes them with the reasons to pipeline.toml in the run's folder. You may edit that file:
-    the same command continues with it.
+    --hours (default: 4). It writes them, with a reason for each, to pipeline.toml in the run's folder. You may edit
+    that file: the same command then uses it.
 
     Example: recycle train --a footage/anna --b footage/ben --domains anna,ben --hours 8
 
@@ -68,6 +68,6 @@ def train(
         )
         where = RunFolder(folder)
         report = learn(task, where, origin=origin, job=job)
-        job.say(f"trained {report.step} steps; look at {where.previews}")
+        job.say(f"trained {report.step} steps; the previews are in {where.previews}")
         for line in model_lines(where):
             job.say(line)

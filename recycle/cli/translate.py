@@ -30,51 +30,76 @@ if TYPE_CHECKING:
     from recycle.events import Job
     from recycle.translation.translator import Translator
 
-Scale = Annotated[str, typer.Option(help="Short side the network works at: trained, source, or pixels.")]
-Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: transparency stays, in prores, ffv1 and vp9.")]
+Scale = Annotated[str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")]
+Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: preserve transparency, with prores, ffv1 and vp9.")]
 Fps = Annotated[
     str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
 ]
 Timestamps = Annotated[
-    Literal["zero", "source"], typer.Option(help="zero: a clock that starts at 10 s or later is moved to 0.")
+    Literal["zero", "source"],
+    typer.Option(help="zero: if the source starts at 10 s or later, shift all streams to start at 0."),
 ]
-AtOnce = Annotated[int | None, typer.Option(help="Files, or workers of a cluster, at a time.", min=1, max=1024)]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(help="Number of files to translate at a time, or of workers of a cluster.", min=1, max=1024),
+]
 Cluster = Annotated[
-    str | None, typer.Option(metavar="[ADDRESS]", help="On this Ray cluster (host:port), or the one here.")
+    str | None,
+    typer.Option(
+        metavar="[ADDRESS]", help="Use the Ray cluster at host:port; without ADDRESS, the one of this machine."
+    ),
 ]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT", parser=place, help="Video, folder of videos, or folder of numbered images; may be a URL."
+    ),
+]
+Output = Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video or folder to write; may be a URL.")]
+Crf = Annotated[int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")]
+PixelFormat = Annotated[str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")]
+Option = Annotated[list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")]
+Hardware = Annotated[bool, typer.Option(help="Decode and encode on the GPU if a trial shows that it works.")]
+Include = Annotated[
+    list[str] | None, typer.Option(help="For a folder: only files that match, such as '*.mkv' (repeatable).")
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="For a folder: not files that match, such as 'raw/*' (repeatable).")
+]
+DryRun = Annotated[bool, typer.Option(help="For a folder: only show what would be done, and what would fail.")]
 
 
 def translate(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", parser=place, help="Video file or folder; a URL too.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="The same, to write.")],
+    source: Input,
+    output: Output,
     model: Model,
     to: To,
     which: WhichModel = "best",
     scale: Scale = "trained",
-    smoothing: Annotated[bool, typer.Option(help="Average with the predictor, as in the paper.")] = False,
-    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Against flicker, by this strength.")] = 0.0,
-    start: Annotated[str | None, typer.Option(help="Begin here: seconds, or h:mm:ss.")] = None,
-    end: Annotated[str | None, typer.Option(help="End before this: seconds, or h:mm:ss.")] = None,
-    preview: Annotated[bool, typer.Option(help="Only 4 seconds from the middle, beside the source.")] = False,
-    compare: Annotated[bool, typer.Option(help="Show the source at the left of the translation.")] = False,
-    codec: Annotated[Codec, typer.Option(help="h264 plays everywhere.")] = "h264",
-    crf: Annotated[int | None, typer.Option(help="Quality: 0 best; default: like the source.")] = None,
-    bitrate: Annotated[int | None, typer.Option(help="Bits per second, instead of --crf.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Speed against size, as the encoder names it.")] = None,
+    smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
+    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    start: Annotated[str | None, typer.Option(help="Start at this time: seconds, or h:mm:ss.")] = None,
+    end: Annotated[str | None, typer.Option(help="End before this time: seconds, or h:mm:ss.")] = None,
+    preview: Annotated[bool, typer.Option(help="Translate only 4 seconds from the middle; implies --compare.")] = False,
+    compare: Annotated[bool, typer.Option(help="Show the source to the left of the translation.")] = False,
+    codec: Annotated[Codec, typer.Option(help="Video codec; h264 plays everywhere.")] = "h264",
+    crf: Crf = None,
+    bitrate: Annotated[int | None, typer.Option(help="Bits per second, in place of --crf.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Encoder preset, which trades speed for file size.")] = None,
     depth: Annotated[int, typer.Option(help="Bits per sample: 8 or 10.")] = 8,
-    pixel_format: Annotated[str | None, typer.Option(help="FFmpeg's name, such as yuv444p.")] = None,
+    pixel_format: PixelFormat = None,
     alpha: Alpha = "drop",
-    option: Annotated[list[str] | None, typer.Option(help="Further encoder option NAME=VALUE (repeatable).")] = None,
-    hardware: Annotated[bool, typer.Option(help="Decode and encode on the GPU where that works.")] = False,
+    option: Option = None,
+    hardware: Hardware = False,
     fps: Fps = None,
     max_pixels: MaxPixels = None,
     timestamps: Timestamps = "zero",
-    overwrite: Annotated[bool, typer.Option(help="Replace outputs that exist.")] = False,
-    include: Annotated[list[str] | None, typer.Option(help="Folder: take only these, such as '*.mkv'.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Folder: leave these out, such as 'raw/*'.")] = None,
-    retry_failed: Annotated[bool, typer.Option(help="Folder: try again what failed before.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Folder: only tell what would be done, and what would fail.")] = False,
-    watch: Annotated[bool, typer.Option(help="Folder: keep translating what arrives.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    retry_failed: Annotated[bool, typer.Option(help="For a folder: retry files that failed earlier.")] = False,
+    dry_run: DryRun = False,
+    watch: Annotated[bool, typer.Option(help="For a folder: keep running, and translate files that arrive.")] = False,
     at_once: AtOnce = None,
     cluster: Cluster = None,
     device: Device = "auto",
@@ -85,7 +110,7 @@ def translate(
 
     Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
     folder, the outputs keep the folder structure, a bad file never stops the others, and translate.json records the
-    result of each file. The exit code is 1 if a file failed (with --dry-run: would fail), and 3 if all pictures are
+    result of each file. The exit code is 1 if a file failed (with --dry-run: would fail), and 3 if all frames are
     written but sound, subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
@@ -131,10 +156,10 @@ def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], job: "Job"
     from recycle.batch.task import is_batch
 
     if is_batch(task.source, task.output):
-        refuse(part, "are for one file, not for a folder")
+        refuse(part, "only for a single file, not for a folder")
         _folder(task, folder, job)
     else:
-        refuse(folder | {"--at-once": task.at_once and not task.cluster}, "are for a folder")
+        refuse(folder | {"--at-once": task.at_once and not task.cluster}, "only for a folder of videos")
         _file(task, part, job)
 
 
@@ -190,7 +215,7 @@ def _by_cluster(task: _Task, cluster: str, part: dict[str, Any], job: "Job") -> 
         with opened(task.source, task.settings) as opened_source:
             check_rate(opened_source)
     translator = task.translator()
-    refuse(part, "are not for a cluster")
+    refuse(part, "not supported on a cluster")
     to = translator.domains.find(task.to)
     folder = Folder(task.source, task.output.parent, translator, to, task.settings)
     done = translate_file(folder, task.output, cluster=cluster, overwrite=task.overwrite, at_once=task.at_once, job=job)

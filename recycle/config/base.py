@@ -30,23 +30,21 @@ Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wa
 MANY = 2**31 - 1
 """Maximum of counts that have no other bound; every library accepts it."""
 LONG = 10_000.0
-"""Maximum of durations, in hours or seconds; nobody waits longer."""
+"""Maximum of durations, in hours or seconds."""
 
 
 def _plain_name(name: str) -> str:
     if not name.strip() or name in (".", "..") or re.search(r"[/\\]", name) or printable(name) != name:
-        raise ValueError(
-            f"the name of one folder is expected, without slashes and control characters, got {brief(name)}"
-        )
+        raise ValueError(f"expected the name of a folder, without slashes and control characters, got {brief(name)}")
     return name
 
 
 def _real_path(value: object) -> Path:
     if not isinstance(value, str | Path):
-        raise ValueError(f"a path is expected, got {brief(value)}")
+        raise ValueError(f"expected a path, got {brief(value)}")
     path = Path(original(value)) if isinstance(value, str) else value
     if "\0" in str(path) or len(str(path)) > 4096:
-        raise ValueError("this is no path: it is too long, or holds a zero byte")
+        raise ValueError("this is not a valid path: it is too long, or contains a zero byte")
     return path
 
 
@@ -60,16 +58,18 @@ def two_names(value: object) -> Names:
     right = len(named) == len(DOMAINS) and all(isinstance(each, str) and _NAME.fullmatch(each) for each in named)
     if not right:
         raise ValueError(
-            f'two names of at most {LONGEST_NAME} letters A-Z, digits, - and _ are expected, such as ["summer", '
-            f'"winter"], got {brief(value)}'
+            f'expected two names of at most {LONGEST_NAME} letters A-Z, digits, - and _, such as ["summer", "winter"], '
+            f"got {brief(value)}"
         )
     plain = [each.lower() for each in named]
     taken = {*DOMAINS, *(d.name for d in DIRECTIONS)}
     for own, letter in zip(plain, DOMAINS, strict=True):
         if own in taken - {letter}:
-            raise ValueError(f"'{own}' cannot be the name of domain {letter}: it means something else; choose another")
+            raise ValueError(
+                f"'{own}' cannot be the name of domain {letter}, because it has another meaning; choose another name"
+            )
     if len(set(plain)) < len(plain):
-        raise ValueError(f"the names must differ, also without regard to capitals, got {brief(value)}")
+        raise ValueError(f"the names must differ in more than upper and lower case, got {brief(value)}")
     return Names(*named)
 
 
@@ -130,7 +130,7 @@ def _read_rate(value: object) -> object:
 Rate = Annotated[Fraction, BeforeValidator(_read_rate), Field(ge=Fraction(1, 1000), le=1000)]
 """Frames per second: a number such as 29.97, or a fraction such as '30000/1001'."""
 MaxPixels = Annotated[int, Field(ge=1, le=1 << 30)]
-"""Maximum number of pixels of a picture; larger pictures are refused before memory is allocated for them."""
+"""Maximum number of pixels of a frame or image; larger ones are refused before memory is allocated for them."""
 
 
 class Settings(BaseModel):
@@ -145,5 +145,5 @@ class Settings(BaseModel):
             for name, value in data.items():
                 field = cls.model_fields.get(name)
                 if isinstance(value, bool) and field is not None and field.annotation is not bool:
-                    raise ValueError(f"'{name}' is not a matter of true or false, got {str(value).lower()}")
+                    raise ValueError(f"'{name}' does not take true or false, got {str(value).lower()}")
         return data

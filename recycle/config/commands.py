@@ -33,6 +33,6 @@ class DistillSettings(Settings):
     steps: int = Field(5000, ge=1, le=10**9)
     """Number of training steps."""
     learning_rate: float = Field(1e-3, gt=0, le=1)
-    """Learning rate. Without discriminators, a high one is stable."""
+    """Learning rate. Training without discriminators is stable at a high one."""
     preview_every: int = Field(500, ge=1, le=10**9)
     """Steps between previews."""

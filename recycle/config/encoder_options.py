@@ -174,7 +174,7 @@ def check_options(codec: str, options: Mapping[str, str], *, hardware: bool) -> 
         if name in _LISTS:
             _check_list(name, value)
         elif not _fits(name, value, _PLAIN):
-            raise ValueError(f"the encoder option '{name}' does not take the value '{value[:60]}'")
+            raise ValueError(f"the encoder option '{name}' does not accept the value '{value[:60]}'")
 
 
 def _check_list(option: str, text: str) -> None:
@@ -188,7 +188,7 @@ def _check_list(option: str, text: str) -> None:
             raise ValueError(_unknown(f"the parameter '{name[:60]}' in the option '{option}'", plain, allowed, encoder))
         if equals and not _fits(positive, value, _NESTED):
             raise ValueError(
-                f"the parameter '{name}' in the option '{option}' does not take the value '{value[:60]}'; write "
+                f"the parameter '{name}' in the option '{option}' does not accept the value '{value[:60]}'; write "
                 f"{option}=NAME=VALUE:NAME=VALUE with plain values, without quotes, spaces or backslashes"
             )
 
@@ -199,5 +199,5 @@ def _fits(name: str, value: str, usual: re.Pattern[str]) -> bool:
 
 def _unknown(what: str, name: str, allowed: frozenset[str], encoder: str) -> str:
     near = difflib.get_close_matches(name[:60], sorted(allowed), n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it takes {', '.join(sorted(allowed))}"
-    return f"{what} is not one that recycle gives to {encoder} (none may read or write files); {hint}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"allowed are {', '.join(sorted(allowed))}"
+    return f"{what} is not allowed for {encoder}, because only options that access no files are; {hint}"

@@ -82,7 +82,7 @@ class FootageSettings(Settings):
         for d in DIRECTIONS:
             if self.truths(d) and not self.tests(d):
                 raise ValueError(
-                    f"'truth_{d.name}' are the true counterparts of 'test_{d.source}', which are not given"
+                    f"'truth_{d.name}' needs 'test_{d.source}', the videos whose true counterparts it lists"
                 )
         return self
 
@@ -105,7 +105,7 @@ class ExtractSettings(Settings):
     """Threshold of the cut detector; a lower one finds more cuts (adaptive_threshold of PySceneDetect's
     AdaptiveDetector)."""
     max_pixels: MaxPixels = MAX_PIXELS
-    """Refuse pictures of more pixels, in video and images."""
+    """Maximum number of pixels of a frame or image. Larger ones are refused."""
 
     def record(self) -> dict[str, object]:
         """All settings on which extracted frames depend, as JSON."""

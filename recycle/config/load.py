@@ -55,7 +55,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
-            raise ConfigError(f"cannot read the pipeline file {path}: it has more than {_LARGEST_FILE >> 20} MiB")
+            raise ConfigError(f"cannot read the pipeline file {path}: it is larger than {_LARGEST_FILE >> 20} MiB")
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise ConfigError(f"cannot read the pipeline file {path}: it is text in UTF-16; save it as UTF-8")
         return tomllib.loads(content.decode("utf-8-sig"))
@@ -85,7 +85,9 @@ def find_pipeline(name: Path) -> Path:
         return name
     shipped = {path.stem: path for path in shipped_pipelines()}
     if str(name) not in shipped:
-        raise ConfigError(f"no pipeline '{name}'; give a TOML file, or one that ships: {', '.join(shipped)}")
+        raise ConfigError(
+            f"there is no pipeline '{name}'; give a TOML file, or an included pipeline: {', '.join(shipped)}"
+        )
     return shipped[str(name)]
 
 
@@ -118,7 +120,7 @@ def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> 
     kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several if several types are allowed
     message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
-        message = "expected a plain name, of letters, digits, '.', '_' and '-'"
+        message = "expected a name of letters, digits, '.', '_' and '-'"
     where = f"'{name}': " if name else ""
     given = "" if problem["type"] == "value_error" else f", got {brief(problem['input'])}"
     return f"{where}{message}{given}"

@@ -39,34 +39,34 @@ class LossWeights(Settings):
     __pydantic_extra__: dict[str, LossWeight]
 
     adversarial: LossWeight = 1.0
-    """The discriminators cannot tell translated frames from real ones."""
+    """Translated frames look real to the discriminators."""
     temporal: LossWeight = 0.0
     """Adversarial loss of discriminators that judge all T frames of a clip together."""
     content: LossWeight = 0.0
-    """A frozen network (`losses.features`) sees the same content at the same places in a frame and its translation."""
+    """A frame and its translation have similar features at the same places, by a frozen network (`losses.features`)."""
     self_similarity: LossWeight = 0.0
-    """Places that look alike in the source also look alike in the translation, to the same frozen network."""
+    """Places that look alike in the source also look alike in the translation, by the same frozen network."""
     colours: LossWeight = 0.0
-    """Each kind of place, such as sky or road, has the colours that it has in the target domain. The same frozen
-    network finds the kinds, without labels."""
+    """Each kind of place, such as sky or road, has the colours that it has in the target domain. The features of the
+    same frozen network define the kinds, without labels."""
     feature_matching: LossWeight = 0.0
-    """The layers of the discriminator respond alike to translated and real frames."""
+    """Translated and real frames have similar features in the layers of the discriminator."""
     cycle: LossWeight = 0.0
-    """A frame that is translated and translated back is the frame itself (CycleGAN)."""
+    """A frame that is translated and translated back equals the original frame (CycleGAN)."""
     recycle: LossWeight = 0.0
-    """A clip is translated, its next frame is predicted and translated back: the result is the next real frame
-    (ReCycle-GAN). Needs predictors."""
+    """The frame that follows a translated clip is predicted and translated back. The result equals the next real frame
+    (ReCycle-GAN). Uses predictors."""
     recurrent: LossWeight = 0.0
     """The predictors predict the next real frame (ReCycle-GAN)."""
     identity: LossWeight = 0.0
     """A frame that is already in the target domain stays as it is."""
     unsupervised_spatial: LossWeight = 0.0
-    """For a synthetic motion W: translating a moved frame gives the moved translation, G(W(x)) = W(G(x))."""
+    """For a synthetic motion W, the translation of a moved frame equals the moved translation: G(W(x)) = W(G(x))."""
     unsupervised_recycle: LossWeight = 0.0
-    """For a synthetic motion W: the moved translation, translated back, is the moved frame. This is the recycle loss
-    without a predictor."""
+    """For a synthetic motion W, the moved translation, translated back, equals the moved frame. This is the recycle
+    loss without a predictor."""
     patch_nce: LossWeight = 0.0
-    """Contrastive loss: a patch of the translation resembles the patch that it came from more than others (CUT)."""
+    """Contrastive loss: a patch of the translation resembles the source patch at its place more than others (CUT)."""
     perceptual: LossWeight = 0.0
     """Distance of cycled and recycled frames from the real ones, in the layers of a network
     (`losses.perceptual_by`)."""
@@ -82,8 +82,8 @@ class LossWeights(Settings):
         for name in data if isinstance(data, dict) else ():
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-                hint = f"did you mean '{near[0]}'?" if near else f"losses are: {', '.join(known)}"
-                raise ValueError(f"there is no loss {brief(name)}; {hint}")
+                hint = f"did you mean '{near[0]}'?" if near else f"known losses: {', '.join(known)}"
+                raise ValueError(f"unknown loss {brief(name)}; {hint}")
         return data
 
     def of(self, name: str, direction: DirectionName) -> float:
@@ -108,10 +108,11 @@ class PredictionSettings(Settings):
     """'both': predictors learn from the recurrent loss on real frames and from the recycle loss, as in the original
     code. 'real': from the recurrent loss alone (joliGEN)."""
     judged: Literal["no", "unopposed", "opposed"] = "no"
-    """Whether discriminators treat predictions P(y) from real frames as fakes. 'unopposed': they do, and the predictors
-    have no loss against it, as in the original code. 'opposed': the predictors have one (its adversarial_loss_p)."""
+    """Whether discriminators treat predictions P(y) from real frames as fakes. 'no': they do not. 'unopposed': they do,
+    but predictors have no adversarial loss, as in the original code. 'opposed': they do, and predictors have an
+    adversarial loss (adversarial_loss_p of the original code)."""
     wait: bool = False
-    """Keep the recycle loss off until the predictors are better than a copy of the last frame."""
+    """Keep the recycle loss off until predictions are better than a copy of the last frame."""
 
 
 class LossSettings(Settings):

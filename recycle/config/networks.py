@@ -158,12 +158,12 @@ class ProjectedSettings(DiscriminatorSettings):
     strides: tuple[Literal[2, 4, 8, 16, 32], ...] = Field((8, 16, 32), min_length=1, max_length=5)
     """Strides of the features to judge. Small strides show fine textures, large ones objects."""
     width: int = Field(64, ge=4, le=512)
-    """Number of channels into which the features are mixed, and of the heads that judge them."""
+    """Number of channels of the mixed features, and of the heads that judge them."""
 
     @model_validator(mode="after")
     def _each_stride_once(self) -> Self:
         if len(set(self.strides)) < len(self.strides):
-            raise ValueError(f"'strides' lists one twice: {self.strides}")
+            raise ValueError(f"'strides' must list each number once, got {self.strides}")
         return self
 
     @property
@@ -247,12 +247,12 @@ class Kinds(Generic[K]):
         if isinstance(data, tuple(self._classes.values())):
             return cast(K, data)
         if not isinstance(data, dict):
-            raise ValueError(f"a table of settings is expected, got {brief(data)}")
+            raise ValueError(f"expected a table of settings, got {brief(data)}")
         settings = self.find(data)
         if settings is None:
             kind = data["kind"]
             near = difflib.get_close_matches(kind, self._classes, n=1) if isinstance(kind, str) else []
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(self._classes)}"
+            hint = f"did you mean '{near[0]}'?" if near else f"known kinds: {', '.join(self._classes)}"
             raise ValueError(f"unknown kind {brief(kind)}; {hint}")
         return settings.model_validate(data)
 

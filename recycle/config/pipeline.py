@@ -22,19 +22,19 @@ class Pipeline(Settings):
     name: FolderName = "recycle"
     """Name of the task. The run's folder is runs/NAME unless another one is given."""
     domains: DomainNames = LETTERS
-    """What you call domain a and domain b, such as `["summer", "winter"]`. Reports, previews and messages use these
-    names, and `recycle translate --to winter` knows them. Two different names of letters, digits, - and _, at most 20
-    each; the second cannot be "a", nor the first "b"."""
+    """Names of domains a and b, such as `["summer", "winter"]`. Reports, previews and messages use them, and `recycle
+    translate --to winter` accepts them. Each name has at most 20 letters, digits, - and _. The names must differ. The
+    first cannot be "b", and the second cannot be "a"."""
     footage: FootageSettings = FootageSettings()
     """The footage to learn from and to test on."""
     extract: ExtractSettings = ExtractSettings()
     """How video becomes frames on disk."""
     networks: NetworkSettings = NetworkSettings()
-    """The three kinds of network."""
+    """Generators, discriminators and predictors."""
     losses: LossSettings = LossSettings()
     """The objective."""
     train: TrainSettings = TrainSettings()
-    """Clips, optimisation and machine of a training."""
+    """Clips, optimisation and devices of the training."""
     translate: TranslateSettings = TranslateSettings()
     """How video is translated and written."""
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -91,15 +91,18 @@ class Pipeline(Settings):
                 )
         if weights.temporal and self.networks.of_clips is None:
             raise ValueError(
-                "'losses.weights.temporal' needs a discriminator of kind 'patch', which alone judges clips; list one "
-                "in 'networks.discriminator'"
+                "'losses.weights.temporal' needs a discriminator of kind 'patch', the only kind that judges clips; add "
+                "one to 'networks.discriminator'"
             )
         for problem in _problems(self):
             raise ValueError(problem)
         if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
-            raise ValueError("'losses.prediction' needs the recycle and the recurrent loss")
+            raise ValueError(
+                "'losses.prediction' has an effect only with both the recycle and the recurrent loss; set their "
+                "'losses.weights', or remove 'losses.prediction'"
+            )
         if not weights.used():
-            raise ValueError("'losses.weights' are all 0: there is nothing to learn; give one of them a weight")
+            raise ValueError("'losses.weights' are all 0, so there is nothing to learn; set at least one of them")
         return self._nothing_is_set_in_vain()
 
     def _nothing_is_set_in_vain(self) -> Self:
@@ -108,29 +111,46 @@ class Pipeline(Settings):
         if not (weights.adversarial or weights.temporal):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
-                    raise ValueError(f"'losses.{name}' is for discriminators, which an adversarial loss has")
+                    raise ValueError(
+                        f"'losses.{name}' has an effect only on discriminators; set 'losses.weights.adversarial', or "
+                        "remove it"
+                    )
         for name in ("perceptual", "patch_nce"):
             if getattr(self.losses, f"{name}_by") == "features" and not getattr(weights, name):
-                raise ValueError(f"'losses.{name}_by' needs a weight: 'losses.weights.{name}'")
+                raise ValueError(
+                    f"'losses.{name}_by' has no effect without 'losses.weights.{name}'; set this weight, or remove it"
+                )
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
-            raise ValueError("'losses.noise_back' needs a way back: a cycle, recycle or unsupervised_recycle loss")
+            raise ValueError(
+                "'losses.noise_back' has an effect only on frames that are translated back; set a weight of cycle, "
+                "recycle or unsupervised_recycle, or remove it"
+            )
         if any(each.compares_frames for each in self.networks.discriminators) and train.batch_size * train.frames < 2:
             raise ValueError(
-                "'networks.discriminator.minibatch_std' compares the frames of a batch: it needs 'train.batch_size' × "
-                "'train.frames' of at least 2"
+                "'networks.discriminator.minibatch_std' compares the frames of a batch, so 'train.batch_size' × "
+                "'train.frames' must be at least 2"
             )
         if train.stride != 1 and train.frames == 1:
-            raise ValueError("'train.stride' lies between the frames of a clip: it needs 'train.frames' of at least 2")
+            raise ValueError(
+                "'train.stride' has an effect only on clips with several frames; set 'train.frames' to 2 or more"
+            )
         if train.match and self.footage.paired:
-            raise ValueError("'train.match' is for unpaired footage: pairs show the same already")
+            raise ValueError("'train.match' is for unpaired footage; remove it, or set 'footage.paired' to false")
         if train.match and not (weights.adversarial or weights.temporal):
-            raise ValueError("'train.match' is for discriminators, which an adversarial loss has")
+            raise ValueError(
+                "'train.match' has an effect only on discriminators; set 'losses.weights.adversarial', or remove it"
+            )
         if train.predictor_rate != 1 and not self.predicts:
-            raise ValueError("'train.predictor_rate' needs a recycle or recurrent loss, which has predictors")
+            raise ValueError(
+                "'train.predictor_rate' has an effect only on predictors; set a weight of recycle or recurrent, or "
+                "remove it"
+            )
         if self.translate.smoothing and not self.predicts:
-            raise ValueError("'translate.smoothing' needs a recycle or recurrent loss, which has predictors")
+            raise ValueError(
+                "'translate.smoothing' needs predictors; set a weight of recycle or recurrent, or remove it"
+            )
         if (self.evaluate.palette is None) != (self.evaluate.label_domain is None):
-            raise ValueError("'evaluate.palette' and 'evaluate.label_domain' need each other")
+            raise ValueError("set both 'evaluate.palette' and 'evaluate.label_domain', or neither")
         return self
 
     @property

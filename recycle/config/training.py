@@ -41,7 +41,7 @@ class TrainSettings(Settings):
     """Length of the run in steps. Has no effect if `hours` is set."""
     hours: float | None = Field(None, ge=1e-6, le=LONG)
     """Length of the run in hours, in place of `steps`. Learning rate and growing resolution follow the time spent, not
-    counting interruptions. The run ends in time with everything saved."""
+    counting interruptions. The run ends on time with everything saved."""
     decay: float = Field(0.5, ge=0, le=1)
     """Share of the run, at its end, over which the learning rate falls linearly towards 0."""
     learning_rate: float = Field(2e-4, ge=1e-12, le=10)
@@ -59,7 +59,7 @@ class TrainSettings(Settings):
     ema: float = Field(0.999, ge=0, lt=1)
     """Decay of the moving average of generators and predictors that is saved as the model. 0: save the last weights."""
     clip_norm: Weight = 10.0
-    """Largest norm of the gradient, for generators, predictors and discriminators separately. 0: no limit."""
+    """Maximum norm of the gradient, for generators, predictors and discriminators separately. 0: no limit."""
     precision: Precision = "auto"
     """'auto': bf16 if the device computes it fast, otherwise fp32."""
     device: Word = "auto"
@@ -96,7 +96,7 @@ class TrainSettings(Settings):
         least = 2**self.grow
         if any(side < 16 * least or side % (4 * least) for side in self.size):
             raise ValueError(
-                f"'size' is height and width, multiples of {4 * least} and at least {16 * least} "
+                f"'size' must be height and width, multiples of {4 * least} and at least {16 * least} "
                 f"(with grow = {self.grow}), got {self.size}"
             )
         return self
@@ -105,7 +105,9 @@ class TrainSettings(Settings):
     def _strides_in_order(self) -> Self:
         low, high = self.strides
         if not 1 <= low <= high:
-            raise ValueError(f"'stride' is a number from 1, or two in order such as [1, 3], got {self.stride}")
+            raise ValueError(
+                f"'stride' must be a number from 1, or two in ascending order such as [1, 3], got {self.stride}"
+            )
         return self
 
     @property

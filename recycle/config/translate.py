@@ -52,7 +52,8 @@ class EncodeSettings(Settings):
     def _codec_holds_alpha(self) -> Self:
         if self.alpha == "keep" and not keeps_alpha(self.codec):
             raise ValueError(
-                f"'alpha' cannot be kept by the codec {self.codec}: choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mp4) "
+                f"the codec {self.codec} cannot preserve transparency, but 'alpha' is 'keep'; "
+                "choose 'prores' (.mov, .mkv), 'ffv1' (.mkv, .mp4) "
                 "or 'vp9' (.webm, .mkv)"
             )
         return self
@@ -71,7 +72,7 @@ class TranslateSettings(EncodeSettings):
     """Average each frame with its prediction, as in the paper: y_t = ½ (G(x_t) + P(G(x_{t−2}), G(x_{t−1}))). It starts
     anew at every cut and needs a model with predictors."""
     stabilise: float = Field(0.0, ge=0, le=1)
-    """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the present one,
+    """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the current one,
     where the source itself did not change; the output of k frames ago has the weight stabilise^k. 0: off."""
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the network computes at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
@@ -80,7 +81,7 @@ class TranslateSettings(EncodeSettings):
     """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: the rate
     that the stream states, otherwise 25. Files with timestamps keep theirs."""
     max_pixels: MaxPixels = MAX_PIXELS
-    """Refuse pictures of more pixels, in video and images."""
+    """Maximum number of pixels of a frame or image. Larger ones are refused."""
     device: Word = "auto"
     """'auto', 'cpu', 'cuda' or 'mps'."""
     precision: Precision = "auto"

@@ -277,7 +277,7 @@ def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:
     if not (0 <= frame.shape[0] - height <= 1 and 0 <= frame.shape[1] - width <= 1):
         raise FootageError(
             f"{name}: {role} is {frame.shape[1]}×{frame.shape[0]} pixels and the source "
-            f"{width}×{height}; they must be equal: resize one of them"
+            f"{width}×{height}; both must have the same size, so resize one of them"
         )
     return frame[:height, :width]
 

@@ -38,15 +38,15 @@ def _of_direction(scores: Mapping[str, float], d: Direction, names: Names) -> It
     if kept is not None and kept < COLLAPSED:
         yield Finding(
             d,
-            f"{name}: perceptual mode collapse: frames that differ give nearly the same output "
-            f"({kept:.2f} of the diversity that is due is left; below {COLLAPSED:g} is too little)",
+            f"{name}: perceptual mode collapse: different frames give nearly the same output "
+            f"(diversity kept {kept:.2f}; below {COLLAPSED:g} is too little)",
         )
     ratio = scores.get(f"memorisation_{d.name}")
     if ratio is not None and ratio < COPIED:
         yield Finding(
             d,
-            f"{name}: the output copies training frames: it is {ratio:.2f} times as far from the nearest of "
-            f"them as real unseen frames are (below {COPIED:g} is too near)",
+            f"{name}: the output copies training frames: its distance from the nearest of them is {ratio:.2f} times "
+            f"that of real unseen frames (below {COPIED:g} is too near)",
         )
     yield from _nearness(scores, d, names)
     kept, truth = scores.get(f"structure_{d.name}"), scores.get(f"structure_{d.name}_truth")
@@ -54,8 +54,8 @@ def _of_direction(scores: Mapping[str, float], d: Direction, names: Names) -> It
     if kept is not None and kept < due:
         yield Finding(
             d,
-            f"{name}: the content was not kept: {kept:.2f} of the structure of the input is left (below "
-            f"{due:.2g} is too little, unless the other domain is drawn otherwise, as label maps are)",
+            f"{name}: the content is not preserved: structure kept {kept:.2f} (below {due:.2g} is too little, unless "
+            "the other domain looks fundamentally different, as label maps do)",
             certain=truth is not None,
         )
 
@@ -66,10 +66,10 @@ def _nearness(scores: Mapping[str, float], d: Direction, names: Names) -> Iterat
     for figure, shown in (("kid", "KID"), ("kid_mid", "KID of textures")):
         value, untouched = (scores.get(f"{figure}_{d.name}{twin}") for twin in ("", "_input"))
         if value is not None and untouched is not None and value >= untouched:
-            farther.append(f"{shown} {value:.3g}, the input's {untouched:.3g}")
+            farther.append(f"{shown} {value:.3g}, untouched input {untouched:.3g}")
     if farther:
         yield Finding(
             d,
-            f"{names.way(d)}: the translation is no nearer to real frames of {names.of(d.target)} than the untouched "
-            f"input is ({'; '.join(farther)})",
+            f"{names.way(d)}: the translation is no closer to real frames of {names.of(d.target)} than the untouched "
+            f"input ({'; '.join(farther)})",
         )

@@ -49,10 +49,10 @@ def load_inception(file: Path) -> InceptionNetwork:
     except OSError as error:
         raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise BundleError(f"{file} is damaged or no file of weights; {expected}") from error
+        raise BundleError(f"{file} is damaged or not a weights file; {expected}") from error
     network = InceptionNetwork()
     try:
         network.body.load_state_dict({key: w for key, w in weights.items() if not key.startswith(_UNUSED)})
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise BundleError(f"{file} holds other weights; {expected}") from error
+        raise BundleError(f"{file} holds the weights of another network; {expected}") from error
     return network.eval().requires_grad_(False)

@@ -33,7 +33,7 @@ class Gallery:
         describe: Describe,
         *,
         job: Job | None = None,
-        what: str = "looking at training frames",
+        what: str = "reading training frames",
     ) -> "Gallery":
         """Describe at most GALLERY evenly spaced frames of `shots`.
 

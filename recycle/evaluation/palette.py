@@ -38,11 +38,13 @@ def _read(file: Path) -> Palette:
         for what, each in (("label", name), ("colour", colour)):
             if each in lines:
                 shown = name if what == "label" else " ".join(map(str, colour))
-                raise ConfigError(f"{where}: the {what} {shown} is that of line {lines[each]}; change one of them")
+                raise ConfigError(
+                    f"{where}: the {what} {shown} already occurs in line {lines[each]}; change one of them"
+                )
             lines[each] = number
         labels[name] = colour
         if len(labels) > MOST_LABELS:
-            raise ConfigError(f"{where}: a palette has at most {MOST_LABELS} labels; leave some out")
+            raise ConfigError(f"{where}: a palette has at most {MOST_LABELS} labels; remove some")
     if len(labels) < 2:
         raise ConfigError(
             f"{file} is not a palette: it has {len(labels)} labels and needs at least 2; write a line for each, such "
@@ -59,7 +61,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise ConfigError(f"cannot read the palette {file}: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
-        raise ConfigError(f"{file} is not a palette: it has more than {LARGEST_FILE >> 10} KiB")
+        raise ConfigError(f"{file} is not a palette: it is larger than {LARGEST_FILE >> 10} KiB")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -74,10 +76,10 @@ def _parsed(text: str, where: str) -> tuple[str, tuple[int, int, int]]:
     name = match[4] if match else ""
     if match is None or len(name) > LONGEST_LABEL or printable(name) != name:
         raise ConfigError(
-            f"{where}: a colour and a label of at most {LONGEST_LABEL} letters are expected, such as "
+            f"{where}: expected a colour and a label of at most {LONGEST_LABEL} letters, such as "
             f"'128 64 128 road', got {brief(text)}"
         )
     red, green, blue = (int(match[n]) for n in (1, 2, 3))
     if max(red, green, blue) > 255:
-        raise ConfigError(f"{where}: R, G and B are numbers from 0 to 255, got {red} {green} {blue}")
+        raise ConfigError(f"{where}: R, G and B must be numbers from 0 to 255, got {red} {green} {blue}")
     return name, (red, green, blue)

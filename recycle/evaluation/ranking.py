@@ -48,14 +48,14 @@ def rank(runs: Mapping[str, Mapping[str, float]], names: Names = LETTERS) -> Ran
     """
     scored = {name: metrics for name, metrics in runs.items() if metrics}
     if len(scored) < 2:
-        return Ranking(None, "No best run: fewer than two runs have scores. 'recycle run' writes them.")
+        return Ranking(None, "No best run: fewer than two runs have scores; 'recycle run' writes them.")
     decisive = next((key for key in ("kid", "psnr") if all(_ways(own, key) for own in scored.values())), None)
     if decisive is None or len({_ways(own, decisive) for own in scored.values()}) > 1:
-        return Ranking(None, "Not comparable: no score, KID or PSNR, is there for the same directions of all runs.")
+        return Ranking(None, "Not comparable: the runs do not all have KID, or PSNR, for the same directions.")
     ways = _ways(next(iter(scored.values())), decisive)
     if not all(alike([own.get(f"{decisive}_{way.name}_input") for own in scored.values()]) for way in ways):
         return Ranking(
-            None, "Not comparable: the runs were tested on different clips, or scored by different features."
+            None, "Not comparable: the runs were tested on different clips, or scored with different feature networks."
         )
     places = sorted(_place(name, own, decisive, ways) for name, own in scored.items())
     return _named(places, decisive, ways, names)
@@ -89,15 +89,15 @@ def _named(places: Sequence[_Place], decisive: str, ways: Sequence[Direction], n
     both = f"{first.name} {_mean(first, figure)}, {second.name} {_mean(second, figure)}"
     if first.failed == second.failed and second.distance - first.distance < CLOSE * abs(second.distance):
         headline = (
-            f"Too close to tell: {both} by {of}. Runs that differ in their seed alone differ as much; "
+            f"Too close to decide: {both} by {of}. Runs that differ only in their seed differ as much; "
             "train each with several seeds, or watch the videos."
         )
         return Ranking(None, headline, lines)
     headline = f"Best: {first.name}, by {of}: {both}."
     if first.failed:
-        headline += " But its scores give a failure away too: see its report."
+        headline += " But its scores show a failure too: see its report."
     elif second.failed:
-        headline += f" The scores of {second.name} give a failure away: see its report."
+        headline += f" The scores of {second.name} show a failure: see its report."
     return Ranking(first.name, headline, lines)
 
 

@@ -26,75 +26,76 @@ class Figure:
 
 
 FIGURES: Mapping[str, Figure] = {
-    "psnr": Figure("PSNR", "dB", "higher", "Closeness to the true counterpart, by pixels; 100: identical."),
-    "ssim": Figure("SSIM", "", "higher", "Likeness of structure to the true counterpart; 1: identical.", 3),
-    "mp": Figure("Mean pixel accuracy", "%", "higher", "Pixels that get their true label (MP).", 1),
-    "ac": Figure("Mean class accuracy", "%", "higher", "The same for each class, then averaged (AC).", 1),
-    "iou": Figure("Mean IoU", "%", "higher", "Overlap of true and predicted areas, mean of classes.", 1),
+    "psnr": Figure("PSNR", "dB", "higher", "Similarity to the true counterpart, pixel by pixel. 100: identical."),
+    "ssim": Figure("SSIM", "", "higher", "Similarity to the true counterpart, by local structure. 1: identical.", 3),
+    "mp": Figure("Mean pixel accuracy", "%", "higher", "Share of pixels with the true label (MP).", 1),
+    "ac": Figure("Mean class accuracy", "%", "higher", "The same, averaged over the classes (AC).", 1),
+    "iou": Figure("Mean IoU", "%", "higher", "Overlap of true and predicted areas, averaged over the classes.", 1),
     "fid": Figure(
         "FID",
         "",
         "lower",
-        "Distance of the output's features from those of real frames. Only for comparing runs on one machine, with "
-        "one network of features and equal numbers of frames.",
+        "Distance of the output from real frames, by the features of a network. Compare only scores from one machine, "
+        "one feature network and equal numbers of frames.",
     ),
     "kid": Figure(
         "KID",
         "",
         "lower",
-        "The same, fair for few frames; about 0, or a little below: cannot be told from real frames. Not below the "
-        "untouched input's: nothing is won.",
+        "Like FID, but unbiased for few frames. About 0, or slightly below: like real frames. Not below the score of "
+        "the untouched input: the translation gained nothing.",
         4,
     ),
-    "kid_mid": Figure("KID of textures", "", "lower", "KID of features of small parts (stride 8).", 4),
+    "kid_mid": Figure("KID of textures", "", "lower", "KID of the features of small image parts (stride 8).", 4),
     "structure": Figure(
         "Structure kept",
         "",
         "",
-        "How far edges are where the input has them; 1: all of them. Where the truth is known, its figure is due.",
+        "Agreement of the output's edges with those of the input. 1: all edges are kept. If the truth is known, "
+        "its score is the value to expect.",
     ),
     "cycle_error": Figure(
         "Cycle error",
         "grey levels",
         "",
-        "Lower is better: what is lost on the way there and back. It tells something only where the change "
-        "is large; an untouched input loses nothing.",
+        "Lower is better: difference between the input and its translation translated back. It is informative only if "
+        "the change is large, because an untouched input has no error.",
     ),
-    "change": Figure("Change", "grey levels", "", "How far the output is from the input; near 0: nothing done."),
+    "change": Figure("Change", "grey levels", "", "Difference between output and input. Near 0: hardly any change."),
     "warp_error": Figure(
         "Warp error",
         "× 10⁻³",
         "lower",
-        "Flicker that motion does not explain. A darker or flatter picture scores lower by itself: "
-        "the truth's figure is the fair one to compare with.",
+        "Flicker that motion does not explain. Dark or flat frames have a low score anyway, so compare it with that of "
+        "the truth, if known.",
         scale=1000,
     ),
     "tof": Figure(
         "tOF",
         "pixels",
         "lower",
-        "How far motion is from that of the truth, or of the input where no truth is known. Still water, sky "
-        "and darkness hide motion.",
+        "Difference of the motion from that of the truth, or of the input if no truth is known. Still water, sky and "
+        "darkness hide motion.",
         3,
     ),
     "diversity": Figure(
         "Diversity",
         "grey levels",
         "",
-        "How much the frames of a video differ.",
+        "How much the frames of a video differ from each other.",
     ),
     "collapse": Figure(
         "Diversity kept",
         "",
         "",
-        "Diversity ÷ that of the truth, or of the input where no truth is known. 1: as varied; near 0: "
-        "perceptual mode collapse.",
+        "Diversity ÷ that of the truth, or of the input if no truth is known. 1: as diverse; near 0: perceptual mode "
+        "collapse.",
     ),
     "memorisation": Figure(
         "Distance from training",
         "",
         "",
-        "From the nearest training frames, ÷ that of real unseen frames. Near 1 or above: made anew; near 0: "
+        "Distance from the nearest training frames ÷ that of real unseen frames. Near 1 or above: not copied; near 0: "
         "training frames are copied.",
     ),
 }

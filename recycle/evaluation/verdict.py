@@ -83,7 +83,7 @@ def judge(scores: Mapping[str, float], learning: Learning | None = None, names: 
     ways = [_judge_way(scores, d, names) for d in tested]
     told = [reason for way in ways for reason in way.reasons]
     if not ways:
-        headline = "The scores cannot tell: no test video was translated. Look at the previews."
+        headline = "The scores do not allow a verdict: no test video was translated. Look at the previews."
         return Verdict("unclear", headline, tuple(_of_training(learning)))
     worst = next(state for state in _WORST_FIRST if any(way.state == state for way in ways))
     bad = [way.name for way in ways if way.state == worst]
@@ -100,16 +100,19 @@ def _headline(worst: _State, learning: Learning) -> tuple[Tone, str]:
     if worst == "good":
         return "good", "Translated well"
     if worst == "lost":
-        return "unclear", "Translated, but perhaps with lost content: compare it with the source in the videos"
+        return "unclear", "Translated, but content may be lost: compare the translated videos with their sources"
     if worst == "unknown":
-        return "unclear", "The scores cannot tell: look at the videos"
+        return "unclear", "The scores do not allow a verdict: look at the videos"
     if learning.improving:
         return "unfinished", "Unfinished: the model was still improving when training ended"
     if worst == "failed":
-        return "failed", "Failed, or not trained for long enough" if learning.improving is None else "Failed"
+        return "failed", "Failed, or not trained long enough" if learning.improving is None else "Failed"
     if learning.improving is False:
-        return "failed", "Translated in part only, and the model had stopped improving"
-    return "unfinished", "Translated in part only; too few validation scores to tell whether longer training helps"
+        return "failed", "Only partly translated, and the model had stopped improving"
+    return (
+        "unfinished",
+        "Only partly translated; there are too few validation scores to say whether longer training helps",
+    )
 
 
 def _judge_way(scores: Mapping[str, float], d: Direction, names: Names) -> _Way:
@@ -140,7 +143,7 @@ def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float
         if own is not None and untouched is not None:
             alike = alike or untouched <= ALIKE
             if untouched > ALIKE:
-                parts.append((1 - own / untouched, f"{shown} {own:.3g}, the input's {untouched:.3g}"))
+                parts.append((1 - own / untouched, f"{shown} {own:.3g}, untouched input {untouched:.3g}"))
     if parts:
         part, figures = min(parts)
         if part <= 0:  # a finding already reports it
@@ -150,15 +153,18 @@ def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float
             f"({figures})"
         )
     if alike:
-        return None, f"the untouched input already looks like real frames of {target} to the network that compares"
+        return (
+            None,
+            f"by the features that KID compares, the untouched input already looks like real frames of {target}",
+        )
     closeness, before = scores.get(f"psnr_{way}"), scores.get(f"psnr_{way}_input")
     if closeness is not None and before is not None:
         part = 1 - 10 ** ((before - closeness) / 20)
-        figures = f"(PSNR {closeness:.1f} dB, the input's {before:.1f} dB)"
+        figures = f"(PSNR {closeness:.1f} dB, untouched input {before:.1f} dB)"
         if part <= 0:
-            return part, f"the translation is no nearer to the truth than the untouched input is {figures}"
+            return part, f"the translation is no closer to the truth than the untouched input {figures}"
         return part, f"the translation is {part:.0%} of the way from the untouched input to the truth {figures}"
-    return None, "neither the truth nor scores of real frames are there to compare with"
+    return None, "there is neither a true counterpart nor a score against real frames to compare with"
 
 
 def _of_training(learning: Learning) -> Iterator[str]:
@@ -167,7 +173,7 @@ def _of_training(learning: Learning) -> Iterator[str]:
         step, score = learning.best
         untouched = "; an untouched input scores about 1" if learning.relative else ""
         if learning.improved_late is None:
-            trend = f"with {learning.reviews} of them there is no trend to see"
+            trend = f"too few validation scores ({learning.reviews}) to show a trend"
         elif learning.worsened:
             trend = f"at the end it was {learning.last:.3f}, so longer training alone will not help"
         elif learning.improved_late:

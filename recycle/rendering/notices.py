@@ -60,7 +60,7 @@ def before_work(
     if reader.projection.boxes and (compared or not kept):
         lost.append("spherical mapping and stereo mode")
     if lost:
-        yield f"data beside the picture is left out: {', '.join(lost)}"
+        yield f"data of the video stream is left out: {', '.join(lost)}"
     if settings.depth == 8 and reader.bits > 8:
         yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
     right, bottom = padding(choice, picture.width, picture.height)
@@ -82,7 +82,7 @@ def after_work(reader: Source, choice: Choice, *, deinterlaced: bool) -> Iterato
     if reader.transparent_later and not choice.alpha:
         yield "the source becomes transparent in parts: the output shows the colours beneath"
     if reader.captions_later and not choice.encoder.captions:
-        yield "data beside the picture is left out: closed captions (h264 and hevc keep them)"
+        yield "data of the video stream is left out: closed captions (h264 and hevc keep them)"
     if deinterlaced and not reader.interlaced:
         yield "the source is interlaced in parts: these frames were deinterlaced"
     if reader.bad and reader.concealed:

@@ -39,7 +39,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None
     """
     wishes.check()
     if gpu is not None and not 1 <= gpu <= 1024:
-        raise ConfigError(f"--gpu is the memory of a GPU in GiB, from 1 to 1024, got {gpu}")
+        raise ConfigError(f"--gpu must be the memory of a GPU in GiB, from 1 to 1024, got {gpu}")
     job = job or Job()
     job.counting("looking at the machine and at the footage")
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
@@ -70,19 +70,19 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
         again = f"recycle train {file} --a … --b … --out {where.folder}"
         if where.checkpoint.exists():
             raise ConfigError(
-                f"{where.folder} holds a training of another pipeline file; name that file, or give another --out"
+                f"{where.folder} holds a training with another pipeline file; give that file, or another --out"
             )
         if (by := started_by()) is not None:
             raise ConfigError(
-                f"{by} started several processes, and one alone should choose: let 'recycle train --a … --b … --plan > "
-                f"{file}' write the file first, then start {again}"
+                f"{by} started several processes, but only one may choose the pipeline; first run 'recycle train --a … "
+                f"--b … --plan > {file}', then start {again}"
             )
         choice = choose_pipeline(wishes, job=job)
         with writing(file):
             write_text(file, choice.toml())
         for line in choice.head:  # without `words`: training describes the footage itself
             job.say(line)
-        job.say(f"wrote {file}, with the reasons")
+        job.say(f"wrote {file}; its comments give the reason for each setting")
     return open_pipeline(file, domains=wishes.domains, **changes)
 
 
@@ -113,6 +113,4 @@ def describe_plan(wishes: Wishes, *, gpu: float | None = None, job: Job | None =
     if gpu is not None or not file.exists():
         return choose_pipeline(wishes, gpu=gpu, job=job).toml()
     load_pipeline(file)
-    return f"# {file}: this file is there already, and training goes on with it.\n" + file.read_text(
-        encoding="utf-8-sig"
-    )
+    return f"# {file} already exists, and training uses it.\n" + file.read_text(encoding="utf-8-sig")

@@ -188,7 +188,10 @@ class TrainedRun:
         elif old := self._old_scores():
             notes.append(old)
         clips, reasons = self._all_tests
-        notes += [*reasons, *(f"{clip.source.name} is not there" for clip in clips if not clip.source.exists())]
+        notes += [
+            *reasons,
+            *(f"the test clip {clip.source.name} no longer exists" for clip in clips if not clip.source.exists()),
+        ]
         return ComparedRun(
             name=self.name,
             steps=NONE if step is None else f"{step} {length}",
@@ -244,15 +247,15 @@ class TrainedRun:
             return ""
         last = self.where.model / "model.safetensors"
         if last.is_file() and others == {fingerprint(last)}:
-            return "its scores are of its last model; 'recycle run' scores the best one"
-        return "its scores are of an earlier state of its model"
+            return "the scores are of the last model; run 'recycle run' again to score the best one"
+        return "the scores are of an earlier model; run 'recycle run' again to score this one"
 
 
 def _check_output(out: Path, overwrite: bool) -> None:
     if out.is_dir():
         raise OutputError(f"cannot write {out}: it is a folder; give the name of a file, such as compare.html")
     if out.exists() and not overwrite and not is_page(out, TEMPLATE):
-        raise OutputError(f"{out} exists and is not of 'recycle compare'; give --overwrite to replace it")
+        raise OutputError(f"{out} exists and was not written by 'recycle compare'; give --overwrite to replace it")
 
 
 def _read_settings(where: RunFolder) -> dict[str, Any]:
@@ -262,14 +265,14 @@ def _read_settings(where: RunFolder) -> dict[str, Any]:
         try:
             settings = json.loads(load_checkpoint(where.checkpoint)["pipeline"])
         except KeyError as error:
-            raise BundleError(f"{where.checkpoint} is of another program; give the folder of a run") from error
+            raise BundleError(f"{where.checkpoint} was not written by recycle; give the folder of a run") from error
     else:
         raise RecycleError(
             f"{where.folder} is not the folder of a run: it has neither {where.pipeline.name} nor "
             f"{where.checkpoint.name}; give one that 'recycle train' or 'recycle run' wrote, such as runs/demo"
         )
     if not isinstance(settings.get("train"), dict):
-        raise RecycleError(f"{where.pipeline} is not the record of a run; give a folder that 'recycle train' wrote")
+        raise RecycleError(f"{where.pipeline} holds no settings of a run; give a folder that 'recycle train' wrote")
     return settings
 
 
@@ -325,12 +328,14 @@ def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job
 def _fits(truth: Path, source: Path, job: Job) -> bool:
     """Whether `truth` exists and has the size of `source`; if not, the job receives a notice with the reason."""
     if not truth.exists():
-        job.say(f"left out {truth}, the truth of {source.name}: it is not there any more")
+        job.say(f"left out {truth}, the true counterpart of {source.name}: it no longer exists")
         return False
     with open_source(truth) as one, open_source(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
     if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one pixel
         shown = ["{}×{}".format(*size) for size in sizes]
-        job.say(f"left out {truth}, the truth of {source.name}: it is {shown[0]} pixels, the source {shown[1]}")
+        job.say(
+            f"left out {truth}, the true counterpart of {source.name}: it has {shown[0]} pixels, the source {shown[1]}"
+        )
         return False
     return True

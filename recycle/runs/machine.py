@@ -45,7 +45,7 @@ class Machine:
 
     def __str__(self) -> str:
         what = f"a CPU with {self.cores} {'core' if self.cores == 1 else 'cores'}" if self.kind == "cpu" else "a GPU"
-        return f"{what} with {gib(self.memory)} of free memory, in {'16 bits' if self.half else 'float32'}"
+        return f"{what} ({gib(self.memory)} of free memory, {'16-bit' if self.half else '32-bit'} arithmetic)"
 
 
 def this_machine(device: str = "auto", precision: str = "auto") -> Machine:

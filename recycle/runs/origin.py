@@ -41,8 +41,8 @@ def check(where: RunFolder, origin: str | None) -> None:
     if any(_same(candidate, origin) for candidate in _candidates(where, recorded)):
         return
     raise ConfigError(
-        f"{where.folder} is the run of the pipeline {owner}, not of {origin}; give another --out folder or another "
-        f"name in the file; to continue that run with this file, remove {where.origin}"
+        f"{where.folder} is the run of the pipeline {owner}, not of {origin}; give another --out, or another name in "
+        f"the file; to continue that run with this file, remove {where.origin}"
     )
 
 

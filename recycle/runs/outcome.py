@@ -59,7 +59,9 @@ def write_run_report(
     for clip in clips:
         videos = [("source", clip.source), ("translated", clip.translated)]
         videos += [("truth", clip.truth)] if clip.truth else []
-        rows.append(VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("back again", clip.back)]))
+        rows.append(
+            VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("translated back", clip.back)])
+        )
     verdict = judge(scores, _learning(where), names)
     write_report(
         where.report,
@@ -89,10 +91,10 @@ def _described(where: RunFolder, model: Path) -> str:
     """The step of a run's model, and the reason why it is chosen."""
     step, last = read_config(model).step, read_config(where.model).step
     if model == where.model:
-        return f"the last one, of step {step}"
+        return f"the last model, from step {step}"
     if step == last:
-        return f"of step {step}, the last one, which has the best validation score too"
-    return f"of step {step}, with the best validation score; the last one, of step {last}, is in {where.model.name}"
+        return f"the last model, from step {step}; it also has the best validation score"
+    return f"from step {step}, with the best validation score; {where.model.name} holds the last one, from step {last}"
 
 
 def _learning(where: RunFolder) -> Learning:

@@ -204,7 +204,7 @@ def prepare_footage(
         paths, called = footage.learned(domain), pipeline.domains.of(domain)
         if not paths:
             raise FootageError(
-                f"no footage for domain {called}; name it in the pipeline file as footage.{domain} or by --{domain}"
+                f"there is no footage for domain {called}; give --{domain}, or set footage.{domain} in the file"
             )
         if all(is_extracted(path) for path in paths):
             both.append([shot for path in paths for shot in find_shots(path)])

@@ -13,11 +13,11 @@ import torch
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.networks import ProjectedSettings
 from recycle.config.write import to_toml
-from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Side, Survey
-from recycle.domains import DOMAINS, Names
+from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
+from recycle.runs.reasons import LARGE, about, complete_footage, complete_schedule, duration, explain_networks
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
@@ -39,29 +39,12 @@ BATCH = 8
 """Maximum number of clips in a batch."""
 LEAST = 4
 """Minimum number of frames of a domain."""
-SLOW_FPS = 15
-"""Frames per second to keep of faster footage. At 30 or 60, neighbouring frames are nearly equal."""
 SMALL = 176
 """Short side in pixels below which a discriminator with a receptive field of 70 pixels sees most of a frame."""
-LARGE = 384
-"""Short side in pixels from which such a discriminator sees little of a frame."""
-
 UNEQUAL = 0.25
 """Gap between photographs from which the domains are assumed to show things in different amounts, such as more sky and
 less road. Measured gaps: two people in one room 0.20, two simulated roads 0.32, cows and a camel 0.60, a simulated and
 a real road 0.73."""
-
-RATES = (
-    # maximum steps, learning rate, discriminators' rate ÷ generators' rate, decay of the moving average
-    (1_500, 4e-4, 0.3, 0.995),
-    (4_000, 3e-4, 0.4, 0.998),
-    (12_000, 2e-4, 0.5, 0.998),
-    (40_000, 2e-4, 0.5, 0.999),
-)
-"""Schedules by the number of steps. Longer runs use the defaults."""
-SLOW = 0.1
-"""Discriminators' learning rate ÷ generators' between photographs, for more steps than in the first row. Faster ones
-detect every translation in the end, and generators add shapes (docs/measurements/results.md, "Longer runs")."""
 
 USED = {"cpu": 0.5, "gpu": 0.8}
 """Share of the free memory for which a step is planned. A computer runs other programs; GPU memory is fragmented."""
@@ -126,31 +109,32 @@ def choose(
     seconds = draft.seconds(needed, batch)
     expected = steps or max(1, round(time * 3600 / seconds))
     narrow = (
-        "a CPU has no time for more"
+        "wider networks take too long on a CPU"
         if machine.kind == "cpu"
-        else f"a wider one would have smaller frames than {WIDE_FROM}"
+        else f"wider networks are chosen only if frames of {WIDE_FROM} pixels still fit"
     )
     reasons |= {"train.size": why, "networks.generator.width": narrow}
     data: dict[str, Any] = {"name": name, "domains": names, "footage": dict(footage or {}), **chosen}
     data |= {"extract": {}, "evaluate": {}}
-    _of_footage(facts, side, data, reasons)
-    _of_networks(facts, side, data, reasons)
+    complete_footage(facts, side, data, reasons)
+    explain_networks(facts, side, data, reasons)
     train = data["train"]
     if batch > 1:
         train["batch_size"] = batch
-        reasons["train.batch_size"] = f"there is time for {_many(_wanted(time))} steps of so many clips"
+        reasons["train.batch_size"] = f"memory and time allow it with about {about(_wanted(time))} steps"
     if steps is None:
         train["hours"] = time
-        reasons["train.hours"] = "by the clock; --hours on the command line changes it, also of a run that goes on"
+        reasons["train.hours"] = "training ends after this time; --hours overrides it, also when a run continues"
     else:
         train["steps"] = steps
-    _of_schedule(facts, expected, seconds, train, reasons)
-    pipeline = parse_pipeline(data, where="the pipeline that was chosen")
+    complete_schedule(facts, expected, seconds, train, reasons)
+    pipeline = parse_pipeline(data, where="the chosen pipeline")
     memory = needed.networks + batch * needed.clip
+    length = duration(time) if steps is None else f"{steps} steps"
     head = (
-        f"{name}: chosen for this footage, for {machine} and for {_time(time) if steps is None else f'{steps} steps'}.",
-        "Change what you like: the same command goes on with this file (docs/guide/train.md).",
-        f"Estimate: {_many(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
+        f"{name}: chosen for this footage, for {machine} and for {length}.",
+        "You may edit the pipeline file: the same command then uses it (docs/guide/train.md).",
+        f"Estimate: {about(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
     )
     sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
     words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words(names)))
@@ -161,13 +145,13 @@ def _check(facts: Survey, names: Names) -> None:
     for domain, side in zip(names, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
-                f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, better some "
-                "minutes of video"
+                f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, "
+                "preferably a few minutes of video"
             )
         if side.short_side < 16:
             raise FootageError(
                 f"the frames of domain {domain} are too small ({side.width}x{side.height}); each side needs at least "
-                "16 pixels"
+                "16 pixels; choose larger footage"
             )
 
 
@@ -193,8 +177,8 @@ class _Draft:
             if side is not None and (side >= min(WIDE_FROM, self._sides[-1]) or width == widths[-1]):
                 return side, width, why
         raise RecycleError(
-            f"{self._machine} has not enough memory to train on frames of {self._sides[0]} pixels; free some, or train "
-            "elsewhere"
+            f"{self._machine} has not enough memory to train on frames of {self._sides[0]} pixels; close other "
+            "programs, or train on another machine"
         )
 
     def batch(self, side: int, width: int) -> int:
@@ -222,7 +206,7 @@ class _Draft:
     def reckoned(self, side: int, width: int) -> Reckoning:
         """Estimated needs of a step of one clip, scaled from RECKONED_AT pixels. All but `networks` is proportional to
         the number of pixels."""
-        pipeline = parse_pipeline(self.settings(RECKONED_AT, width), where="the pipeline that is tried")
+        pipeline = parse_pipeline(self.settings(RECKONED_AT, width), where="a candidate pipeline")
         needed, scale = _reckon(pipeline.model_dump_json(), self._machine.dtype), (side / RECKONED_AT) ** 2
         return Reckoning(needed.networks, round(scale * needed.clip), round(scale * needed.operations))
 
@@ -236,15 +220,18 @@ class _Draft:
 
         If only time is too short, the smallest side; None if not even that fits into memory.
         """
-        why = f"all of the footage's short side that is tried (up to {SIDES[-1]} pixels)"
+        why = f"the largest size that recycle chooses ({SIDES[-1]} pixels)"
         if self._sides[-1] != SIDES[-1]:
-            why = f"as large as the footage, {min(self._facts.a.short_side, self._facts.b.short_side)} pixels, allows"
+            short_side = min(self._facts.a.short_side, self._facts.b.short_side)
+            why = f"the largest that the footage allows (its short side has {short_side} pixels)"
         for side in self._sides[::-1]:
             needed = self.reckoned(side, width)
             if not self._fits(needed, 1):
-                why = f"the largest that fits into memory, with room to spare ({gib(round(self._usable))})"
+                why = f"the largest that fits into the memory planned for training ({gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
-                why = f"the largest at which about {_many(_wanted(self._hours))} steps fit into {_time(self._hours)}"
+                why = (
+                    f"the largest with which about {about(_wanted(self._hours))} steps fit into {duration(self._hours)}"
+                )
             else:
                 return side, why
         return None, why
@@ -290,110 +277,11 @@ def losses(facts: Survey) -> dict[str, Any]:
     return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}
 
 
-def _of_footage(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Add the settings of extraction, augmentation and scoring that follow from the footage."""
-    sides = (facts.a, facts.b)
-    fastest = max(each.fps for each in sides)
-    if not all(each.extracted for each in sides):
-        data["extract"]["short_side"] = side
-        reasons["extract.short_side"] = "of what is trained on"
-        kept = [each.frames * min(1.0, SLOW_FPS / each.fps) for each in sides]
-        if fastest > 1.6 * SLOW_FPS and min(kept) >= FEW_CLIPS:
-            data["extract"]["fps"] = float(SLOW_FPS)
-            reasons["extract.fps"] = f"neighbours of {fastest:.3g} frames per second are nearly the same"
-    if facts.labelled:
-        data["extract"]["format"] = "png"
-        reasons["extract.format"] = "label colours stay exact"
-    if meaning := _meaning(facts):
-        data["train"]["augment"] = {"colour": 0}
-        reasons["train.augment.colour"] = meaning
-    if [each.street_labels for each in sides].count(True) == 1:
-        of_labels = next(domain for domain, side in zip(DOMAINS, sides, strict=True) if side.street_labels)
-        data["evaluate"] = {"label_domain": of_labels, "palette": "street"}
-        reasons["evaluate.palette"] = "its colours are the street's"
-    few = min(each.frames for each in sides) < FEW_CLIPS
-    if few or not facts.labelled:
-        data["losses"]["augment"] = ["translation"]  # without "colour", because colours are to be learned
-        why = f"fewer than {FEW_CLIPS} frames" if few else "photographs"
-        reasons["losses.augment"] = f"{why}: else the discriminators learn them by heart"
-
-
-def _meaning(facts: Survey) -> str | None:
-    """The reason why training must not change colours; None if it may."""
-    if facts.labelled:
-        return "a label's colour is its meaning"
-    return "a grey level may be a temperature" if facts.a.grey or facts.b.grey else None
-
-
-def _of_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Add the reasons for the networks and losses."""
-    if data["networks"]["generator"].get("kind") == "unet":
-        reasons["networks.generator.kind"] = "its encoder, trained on ImageNet, tells objects from their background"
-        reasons["networks.generator.skip"] = "start from the identity"
-    judges = data["networks"]["discriminator"]
-    if isinstance(judges, list):
-        reasons["networks.discriminator"] = "photographs: a PatchGAN, and one that sees features trained on ImageNet"
-        reasons["losses.weights.self_similarity"] = (
-            "what looks alike stays alike; a cycle loss would also keep what should change"
-        )
-        reasons["train.pool_size"] = "discriminators see the current translations only: closer to the target in trials"
-        reasons["losses.weights.identity"] = "what both sides share, such as skies, keeps its colour"
-        if "colours" in data["losses"]["weights"]:
-            reasons["losses.weights.colours"] = (
-                "the sides may show unequal amounts of sky, road …: then discriminators alone exchange their colours"
-            )
-        return
-    field = "networks.discriminator"
-    reasons[f"{field}.width"] = "as the generators'"
-    reasons[f"{field}.layers"] = f"one of 3 sees 70 pixels: most of {side}"
-    much = f"the 70 pixels that one sees are little of {side}"
-    reasons[f"{field}.scales"] = "details, and what is twice as large" if side < LARGE else much
-
-
-def _of_schedule(facts: Survey, steps: int, seconds: float, train: dict[str, Any], reasons: dict[str, str]) -> None:
-    """Add the learning rates and the moving average for `steps`, and the intervals of previews and checkpoints."""
-    for most, rate, discriminators_rate, ema in RATES:
-        if steps <= most:
-            train |= {"learning_rate": rate, "discriminator_rate": discriminators_rate, "ema": ema}
-            short = f"for about {_many(steps)} steps"
-            reasons["train.learning_rate"] = short
-            reasons["train.discriminator_rate"] = f"{short}: in a short run discriminators run away"
-            reasons["train.ema"] = f"{short}: an average of the last {round(1 / (1 - ema))}"
-            break
-    if not facts.labelled and steps > RATES[0][0]:
-        train["discriminator_rate"] = SLOW
-        reasons["train.discriminator_rate"] = "photographs: faster discriminators change shapes in long runs"
-    train["preview_every"] = _round(steps / 20)
-    train["checkpoint_every"] = _round(min(steps / 10, 600 / seconds))
-    reasons["train.preview_every"] = f"one in about {_time(train['preview_every'] * seconds / 3600)}"
-    reasons["train.checkpoint_every"] = f"one in about {_time(train['checkpoint_every'] * seconds / 3600)}"
-
-
 @lru_cache(maxsize=64)
 def _reckon(pipeline: str, dtype: torch.dtype) -> Reckoning:
     return reckon(Pipeline.model_validate_json(pipeline), dtype)
 
 
 def _described(side: Side) -> str:
-    kind = "label maps" if side.labels else "grey" if side.grey else "colour"
-    return f"{side.frames} frames of {side.width}x{side.height}, {side.fps:.3g} per second, {kind}"
-
-
-def _round(number: float) -> int:
-    """The largest of 1, 2, 5, 10, 20, 50 … that is at most `number`; at least 1."""
-    scale = 1
-    while 10 * scale <= number:
-        scale *= 10
-    return max(scale * step for step in (1, 2, 5) if scale * step <= max(1, number))
-
-
-def _many(number: int) -> str:
-    """An estimated number as text, rounded to two significant digits."""
-    scale = 10 ** max(0, len(str(number)) - 2)
-    return f"{round(number / scale) * scale:,}".replace(",", " ")
-
-
-def _time(hours: float) -> str:
-    if hours >= 1:
-        return f"{hours:.3g} hours" if hours != 1 else "an hour"
-    return f"{hours * 60:.2g} minutes" if hours >= 1 / 60 else f"{hours * 3600:.2g} seconds"
+    kind = "label maps" if side.labels else "greyscale" if side.grey else "colour"
+    return f"{side.frames} frames of {side.width}x{side.height}, {side.fps:.3g} frames per second, {kind}"

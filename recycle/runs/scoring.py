@@ -210,7 +210,7 @@ def evaluate_tests(
             describe = describe_for_memorisation(features)
             galleries: dict[Domain, Gallery] = {}
             for d in pictures:
-                what = f"looking at training frames of {pipeline.domains.of(d.target)}"
+                what = f"reading training frames of {pipeline.domains.of(d.target)}"
                 galleries[d.target] = Gallery.of(trained[d.target], describe, job=job, what=what)
             scores = evaluate(directions, settings, features=features, trained=galleries, job=job)
             for d, picture in pictures.items():

@@ -52,7 +52,7 @@ class Wishes:
         lacking = [f"--{domain}" for domain in DOMAINS if not self.footage.get(domain)]
         if lacking:
             raise ConfigError(
-                f"without a pipeline file both --a and --b are needed ({' and '.join(lacking)} not given), such as: "
+                f"without a pipeline file, both --a and --b are needed ({' and '.join(lacking)} not given), such as "
                 "recycle train --a videos/summer --b videos/winter"
             )
         if self.hours is not None and self.steps is not None:

@@ -13,7 +13,7 @@ CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 BUSY = 0.5
 """Other programs count as a busy machine from this share of a core for each pair of cores."""
 _SAMPLE = 0.4
-"""Seconds for which the processor is watched."""
+"""Seconds for which the load of the CPU is measured."""
 _STAT = Path("/proc/stat")
 
 

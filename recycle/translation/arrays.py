@@ -21,12 +21,12 @@ def frames_of(pictures: Iterable[NDArray[Any]]) -> Iterator[Frame]:
     """
     first: tuple[tuple[int, ...], np.dtype[Any]] | None = None
     for number, picture in enumerate(pictures):
-        check_picture(picture, f"picture {number}")
+        check_picture(picture, f"frame {number}")
         first = first or (picture.shape, picture.dtype)
         if (picture.shape, picture.dtype) != first:
             raise ValueError(
-                f"picture {number} is {_described(picture)}, and the first one {first[0]} of {first[1]}; a stream has "
-                "pictures of one size and dtype: start another for the others"
+                f"frame {number} is {_described(picture)}, but the first one is {first[0]} of {first[1]}; start "
+                "another stream for frames of another size or dtype"
             )
         yield Frame(picture, number, _RATE)
 

@@ -50,8 +50,8 @@ class WithinMemory:
             return torch.cat((self(frames[: count // 2]), self(frames[count // 2 :])))
         if max(height, width) < 2 * LEAST:
             raise RecycleError(
-                f"there is not enough memory for a tile of {width}×{height} pixels; free some, or lower --scale "
-                f"({self._reason})"
+                f"there is not enough memory for a tile of {width}×{height} pixels; close other programs, or lower "
+                f"--scale ({self._reason})"
             )
         return self._halves(frames, axis=-1 if width >= height else -2)
 

@@ -127,7 +127,7 @@ class Translator:
         or dtype.
         """
         if latency < 0:
-            raise ConfigError(f"latency is {latency} pictures; give 0 or more")
+            raise ConfigError(f"expected a latency of 0 or more frames, got {latency}")
         # Stabilised pictures are held in two stages; smoothed ones are held until the next group is done.
         held = latency // 2 + 1 if stabilise else max(1, (latency + 1) // 2) if smoothing else latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
@@ -345,7 +345,7 @@ class Translator:
         if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(
-                f"smoothing needs predictors and the model '{name}' has none; "
-                "switch smoothing off or train with the recycle loss"
+                f"smoothing needs predictors, but the model '{name}' has none; "
+                "switch smoothing off, or train with the recycle loss"
             )
         return domain

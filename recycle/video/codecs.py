@@ -192,11 +192,11 @@ def choose_encoder(settings: EncodeSettings, *, short_side: int = SMALL, alpha: 
         choice = _hardware(settings, short_side)
         if choice is not None:
             return choice
-        notice = f"no GPU here encodes {settings.codec} as asked: the processor does"
+        notice = f"no GPU of this machine encodes {settings.codec} with these settings; the CPU does it instead"
     choice = _choice(ENCODERS[settings.codec], settings, short_side, notice, alpha=alpha and settings.alpha == "keep")
     reason = try_encoder(choice)
     if reason:
-        raise ConfigError(f"the encoder {choice.encoder.name} refuses {_asked(choice)}: {reason}")
+        raise ConfigError(f"the encoder {choice.encoder.name} rejects {_asked(choice)}: {reason}")
     return choice
 
 
@@ -225,19 +225,23 @@ def _choice(
 ) -> Choice:
     options = dict(encoder.options) | (dict(encoder.alpha_options) if alpha else {})
     if settings.pixel_format is None and settings.depth not in encoder.formats:
-        raise ConfigError(f"{settings.codec} is written with 8 bits only; choose another codec for {settings.depth}")
+        raise ConfigError(
+            f"recycle writes {settings.codec} with 8 bits only; choose another codec for {settings.depth} bits"
+        )
     if settings.crf is not None:
         if encoder.quality is None:
-            raise ConfigError(f"the codec {settings.codec} has no 'crf'; leave it out")
+            raise ConfigError(f"the codec {settings.codec} has no 'crf'; remove it")
         if settings.crf > encoder.worst:
             raise ConfigError(f"crf {settings.crf} is out of range: {settings.codec} takes 0 to {encoder.worst}")
     if encoder.crf is not None and encoder.quality is not None and settings.bitrate is None:
         finer = _FINER if short_side < SMALL else 0
         options[encoder.quality] = str(encoder.crf - finer if settings.crf is None else settings.crf)
     if settings.preset is not None and encoder.preset is None:
-        raise ConfigError(f"the codec {settings.codec} has no 'preset'; leave it out")
+        raise ConfigError(f"the codec {settings.codec} has no 'preset'; remove it")
     if settings.preset is not None and settings.preset not in encoder.presets:
-        raise ConfigError(f"unknown preset '{settings.preset}'; {settings.codec} has {', '.join(encoder.presets)}")
+        raise ConfigError(
+            f"unknown preset '{settings.preset}'; presets of {settings.codec}: {', '.join(encoder.presets)}"
+        )
     preset = settings.preset or encoder.preset
     if preset is not None:
         options[encoder.speed] = preset
@@ -250,7 +254,9 @@ def _choice(
     formats = dict(encoder.alpha) if alpha else encoder.formats
     pixel_format = settings.pixel_format or formats[settings.depth]
     if alpha and not has_alpha(pixel_format):
-        raise ConfigError(f"the pixel format {pixel_format} has no alpha channel to keep; leave 'pixel_format' out")
+        raise ConfigError(
+            f"the pixel format {pixel_format} has no alpha channel, but 'alpha' is 'keep'; remove one of them"
+        )
     return Choice(encoder, pixel_format, options, bitrate, notice, alpha)
 
 

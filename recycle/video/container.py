@@ -85,7 +85,7 @@ def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_
             hwaccel=HWAccel("cuda", allow_software_fallback=False) if hardware else None,
         )
     except av.error.InvalidDataError as error:
-        reason = _playlist(path) or f"{path} is not a readable video file, or it is cut off at its header"
+        reason = _playlist(path) or f"{path} is not a readable video file, or its header is incomplete"
         raise FootageError(reason) from error
     except av.error.ArgumentError as error:  # FFmpeg raises it for a demuxer that is not allowed
         raise FootageError(_playlist(path) or _other_kind(path)) from error
@@ -130,7 +130,7 @@ def check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     """Raise FootageError, in one line, if `width` × `height` is more than `max_pixels`."""
     if width * height > max_pixels:
         raise FootageError(
-            f"{path} has pictures of {width}×{height}, more than {max_pixels:,} pixels; --max-pixels allows larger ones"
+            f"{path} has frames of {width}×{height}, more than {max_pixels:,} pixels; raise --max-pixels to allow them"
         )
 
 
@@ -142,7 +142,7 @@ def _playlist(path: Path) -> str | None:
     text = _head(path).removeprefix(b"\xef\xbb\xbf").lstrip()
     for name, beginning in _LISTS.items():
         if re.match(beginning, text, re.IGNORECASE | re.DOTALL):
-            return f"{path} is a playlist ({name}), not a video: it would make recycle open other files"
+            return f"{path} is a playlist ({name}), not a video; give the video files that it lists"
     return None
 
 
@@ -152,7 +152,7 @@ def _other_kind(path: Path) -> str:
         return _IMAGE.format(path)
     if _is_text(_head(path)):
         return f"{path} is text, not a video; give a video or a folder of numbered images"
-    return f"{path} is of a kind that recycle does not read; give a video or a folder of numbered images"
+    return f"{path} has a format that recycle does not read; give a video or a folder of numbered images"
 
 
 def _is_text(head: bytes) -> bool:

@@ -95,8 +95,8 @@ class VideoReader(Source):
         first = next(self._decode(container, stream), None)
         if first is None:
             raise FootageError(
-                f"{self.path}: not one frame of its video can be decoded; is the file complete, with pictures of at "
-                f"most {self.reading.max_pixels:,} pixels (--max-pixels)?"
+                f"{self.path}: no frame can be decoded; check that the file is complete, and that its frames have at "
+                f"most {self.reading.max_pixels:,} pixels (--max-pixels)"
             )
         return first
 

@@ -18,7 +18,10 @@ def describe(info: VideoInfo) -> str:
             "container",
             f"{info.container}, {_size(info.size)}, {duration}, starts at {info.start_seconds:.3f} s",
         ),
-        ("picture", f"{info.width}x{info.height}, pixels {info.sample_aspect_ratio}, rotation {info.rotation}"),
+        (
+            "picture",
+            f"{info.width}x{info.height}, pixel aspect ratio {info.sample_aspect_ratio}, rotation {info.rotation}",
+        ),
         ("rate", rate + (", variable" if info.variable_rate else "") + (", interlaced" if info.interlaced else "")),
         ("pixels", f"{info.pixel_format}, {info.bit_depth} bit"),
         (

@@ -25,12 +25,12 @@ UNFINISHED = frozenset(
 )
 """Suffixes that programs give to unfinished files."""
 
-HIDDEN = "hidden name"
-INCOMPLETE = "a file that is still being written, by its name"
+HIDDEN = "hidden file"
+INCOMPLETE = "an unfinished file, by its name"
 UNNUMBERED = "an image without a number at the end of its name"
 LONE_IMAGE = "a single image beside videos"
-THUMBNAIL = "an image with the name of a video"
-SECOND_NAME = "a second name of a file that is taken"
+THUMBNAIL = "an image with the same name as a video"
+SECOND_NAME = "another name of a file that is included"
 BESIDE = "not one of the folder's numbered images"
 _SHOWN = 5
 """Maximum number of names in one line about what is left out."""
@@ -72,7 +72,9 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Foun
         elif path.is_file():
             taken = [path]
         elif kind := added_kind(path):
-            raise FootageError(f"{path} ({kind.kind}) is no file: it can be translated, and nothing else")
+            raise FootageError(
+                f"{path} ({kind.kind}) is not a file; it can be translated, but not used in any other way"
+            )
         else:
             raise FootageError(_absent(path))
         for source in taken:
@@ -126,7 +128,10 @@ def beside_images(folder: Path) -> list[str]:
 
 def mixed_lines(names: Iterable[str]) -> list[str]:
     """One message for each folder whose images and videos are both taken."""
-    return [f"{name}: its numbered images are taken as one video, and the videos beside them too" for name in names]
+    return [
+        f"{name} holds numbered images and videos: the images count as one video, and the videos are included too"
+        for name in names
+    ]
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
@@ -137,7 +142,7 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
     lines = []
     for reason, names in groups.items():
         if reason == HIDDEN:
-            lines.append(f"left out: {len(names)} hidden {'name' if len(names) == 1 else 'names'}")
+            lines.append(f"left out: {len(names)} hidden {'file' if len(names) == 1 else 'files'}")
             continue
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         lines.append(f"left out: {', '.join(names[:_SHOWN])}{more} ({reason})")

@@ -127,7 +127,7 @@ class ImageFolderReader(Source):
         raise self._nothing()
 
     def _nothing(self) -> FootageError:
-        return FootageError(f"{self.path} holds no image that can be read; damaged: {listed(self.bad)}")
+        return FootageError(f"{self.path} holds no readable image; damaged: {listed(self.bad)}")
 
     def _beside(self, index: int) -> Beside:
         """The alpha channel of an image, or of the image that conceals it."""
@@ -167,6 +167,6 @@ def _check_headers(folder: Path, files: list[Path], max_pixels: int) -> set[int]
 def _other_sizes(folder: Path, others: list[tuple[Path, tuple[int, int]]], usual: tuple[int, int]) -> FootageError:
     names = listed([f"{file.name} ({width}×{height})" for file, (width, height) in others])
     return FootageError(
-        f"{folder}: all images of a folder must have one size, and most have {usual[0]}×{usual[1]} pixels, but not "
-        f"{names}"
+        f"{folder}: all images of a folder must have the same size; most have {usual[0]}×{usual[1]} pixels, but these "
+        f"differ: {names}"
     )

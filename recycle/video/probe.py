@@ -220,7 +220,7 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
                 return frame
         except av.FFmpegError:
             continue
-    raise FootageError(f"{path}: not one frame of its video can be decoded; is the file complete?")
+    raise FootageError(f"{path}: no frame can be decoded; check that the file is complete")
 
 
 def _packet_times(container: InputContainer, stream: VideoStream) -> list[Fraction]:
@@ -285,35 +285,37 @@ def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
 
 def _beside(reader: Source) -> Iterator[str]:
     if reader.transparent or reader.may_be_transparent:
-        yield "transparent in parts: a translated video shows the colours beneath, unless --alpha keep"
+        yield "transparent in parts: a translated video shows the colours beneath, unless you give --alpha keep"
     if reader.captions or reader.captions_later:
-        yield "closed captions within the picture: h264 and hevc keep them"
+        yield "closed captions in the video stream: only h264 and hevc preserve them"
     if reader.projection.boxes:
-        yield "spherical or stereo picture: .mp4, .mkv and .webm keep how it is to be shown"
+        yield "spherical or stereo video: only .mp4, .mkv and .webm preserve its projection"
     lost = (*reader.lost, *reader.projection.lost)
     if lost:
-        yield f"data beside the picture, which a translated video does not have: {', '.join(lost)}"
+        yield f"data of the video stream that a translated video loses: {', '.join(lost)}"
 
 
 def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, source: Source, used: int) -> Iterator[str]:
     kinds = [stream.type for stream in info.streams]
     if info.rotation:
-        yield f"stored turned by {info.rotation}°: frames are turned upright"
+        yield f"stored rotated by {info.rotation}°: frames are rotated upright"
     if info.sample_aspect_ratio != "1":
         yield f"pixels are not square ({info.sample_aspect_ratio}): extraction makes them square"
     if info.variable_rate:
         yield "the frame rate varies: every timestamp is kept"
     if info.start_seconds:
-        late = ": a translated video starts at 0, unless --timestamps source" if info.start_seconds >= 10 else ""
+        late = (
+            ": a translated video starts at 0, unless you give --timestamps source" if info.start_seconds >= 10 else ""
+        )
         yield f"the video starts at {info.start_seconds:.3f} s, not at 0{late}"
     if info.width % 2 or info.height % 2:
-        yield f"odd size {info.width}×{info.height}: a translated video is one pixel larger where it is odd"
+        yield f"odd size {info.width}×{info.height}: a translated video is one pixel wider or higher, to be even"
     if info.bit_depth > 8:
         yield f"{info.bit_depth}-bit samples: frames are reduced to 8 bits, unless translated with --depth 10"
     if info.colour.range == "full" and info.colour.matrix != "rgb":
         yield "full-range colour: a translated video is limited-range and looks the same"
     if info.colour.transfer in ("pq", "hlg"):
-        yield f"high dynamic range ({info.colour.transfer}): frames are tone-mapped to standard"
+        yield f"high dynamic range ({info.colour.transfer}): frames are tone-mapped to standard range"
     if info.colour.matrix_assumed:
         yield f"no colour matrix is stated: {info.colour.matrix} is assumed"
     if info.rate_is == "assumed":
@@ -330,8 +332,8 @@ def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, source: 
     if source.bad:
         yield f"{len(source.bad)} images cannot be read ({listed(list(source.bad))}): their neighbours are shown"
     elif source.damaged:
-        yield f"{source.damaged} damaged packets: what they show is lost, or wrong"
+        yield f"{source.damaged} damaged packets: frames near them may be lost or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
         span = float(times[-1] - times[0] + lasting)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):
-            yield f"claims to last {info.duration_seconds:.1f} s, but its frames last {span:.1f} s"
+            yield f"the file states a duration of {info.duration_seconds:.1f} s, but its frames last {span:.1f} s"

@@ -8,7 +8,7 @@ from recycle.video.container import open_container, video_stream
 
 NOT_VIDEO = "not a video"
 IMAGE = "a single image"
-SOUND = "sound without a picture"
+SOUND = "sound without video"
 WEBP = "an animated WebP, which FFmpeg cannot decode"
 EMPTY = "empty"
 

@@ -84,7 +84,7 @@ class SourceState:
             if before.size != after.size:
                 how = f"it had {before.size:,} bytes and has {after.size:,}"
             elif not before.like(after) or fingerprint(self.path) != self.fingerprint:
-                how = "it was written anew" if before.number == after.number else "it was replaced by another file"
+                how = "it was rewritten" if before.number == after.number else "it was replaced by another file"
             else:
                 return  # some network drives change the inode number or round the time of an unchanged file
             raise SourceChanged(f"{self.path} changed while it was read: {how}; run again when it is complete")
@@ -114,7 +114,7 @@ class SourceState:
         for what, names in (
             ("were added", now.keys() - before.keys()),
             ("were removed", before.keys() - now.keys()),
-            ("were written anew", {name for name in now.keys() & before.keys() if not now[name].like(before[name])}),
+            ("were rewritten", {name for name in now.keys() & before.keys() if not now[name].like(before[name])}),
         ):
             if names:
                 raise SourceChanged(

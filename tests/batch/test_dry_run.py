@@ -83,7 +83,7 @@ def test_what_the_dry_run_says_is_what_the_run_does(tmp_path: Path, bundle: Bund
     for name, words in (
         ("zero.mp4", "is empty (0 bytes)"),
         ("sound.mp4", "has no video stream"),
-        ("mixed", "must have one size"),
+        ("mixed", "must have the same size"),
         ("sub/x.mp4", "sub is not a folder"),
     ):
         assert words in failing[name]

@@ -97,7 +97,7 @@ def test_odd_entries_are_reported_and_skipped(video: Path, tmp_path: Path) -> No
     (folder / "lost+found").chmod(0o700 if os.getuid() == 0 else 0)
     how = [folder, out, "--model", "identity", "--to", "b", "--preset", "ultrafast"]
     notices = [
-        "frames: its numbered images are taken as one video, and the videos beside them too",
+        "frames holds numbered images and videos: the images count as one video, and the videos are included too",
         "left out: linked (a link to a folder, which is not followed)",
         "left out: loop.mp4 (a link that leads in a circle)",
         "left out: notes.txt (not a video)",

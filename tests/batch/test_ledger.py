@@ -39,7 +39,7 @@ def test_a_change_is_written_immediately_at_constant_cost(tmp_path: Path) -> Non
         ledger.set({f"{number}.mp4": DONE})
         assert content(tmp_path)["files"][f"{number}.mp4"]["state"] == "done"
     after = (tmp_path / LEDGER).stat()
-    assert after.st_ino == before.st_ino, "it was written anew"
+    assert after.st_ino == before.st_ino, "it was rewritten"
     assert after.st_size - before.st_size < 50 * 400
     ledger.close()
     assert list(states(tmp_path)) == sorted(f"{number}.mp4" for number in range(2000))

@@ -176,7 +176,7 @@ def test_a_domain_with_two_frames(tmp_path: Path, video: Path) -> None:
 
 def test_one_side_without_footage(tmp_path: Path, video: Path) -> None:
     result = recycle("train", "signers", "--a", video, "--out", tmp_path / "run")
-    assert_one_line(result, "no footage for domain b", "--b")
+    assert_one_line(result, "there is no footage for domain b", "--b")
 
 
 def test_an_unwritable_place(tmp_path: Path, video: Path, model: Path) -> None:
@@ -215,7 +215,7 @@ def test_probe_looks_into_folders_and_says_what_it_leaves_out(video: Path, tmp_p
         *("a.mp4", "b.mkv", "frames", "night.street"),
     ]
     assert told.stderr.splitlines() == [
-        f"error: {folder}/cut off.mp4 is not a readable video file, or it is cut off at its header",
+        f"error: {folder}/cut off.mp4 is not a readable video file, or its header is incomplete",
         f"{folder}: left out: notes.txt (not a video)",
     ]
     assert told.returncode == 1
@@ -277,12 +277,12 @@ def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "quick"], "unknown preset 'quick'; h264 has ultrafast"),
+        (["--preset", "quick"], "unknown preset 'quick'; presets of h264: ultrafast"),
         (["--crf", "60"], "crf 60 is out of range: h264 takes 0 to 51"),
         (["--crf", "20", "--bitrate", "100000"], "give 'crf' or 'bitrate', not both"),
-        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not one that recycle gives to libx264"),
+        (["--option", "nosuch=1"], "the encoder option 'nosuch' is not allowed for libx264"),
         (["--pixel-format", "yuv999"], "not a pixel format"),
-        (["--codec", "vp9", "--depth", "10"], "vp9 is written with 8 bits only"),
+        (["--codec", "vp9", "--depth", "10"], "recycle writes vp9 with 8 bits only"),
         (["--start", "soon"], "the start 'soon' is not a time; write seconds"),
         (["--start", "5", "--end", "0:04"], "the end 0:04 is not after the start 5"),
         (["--start", "1000"], "there is no frame between --start and --end"),
@@ -381,7 +381,7 @@ def test_a_program_gets_json_lines_and_a_log_gets_plain_ones(
 def test_options_of_folders_and_of_files_are_not_mixed(tmp_path: Path, video: Path) -> None:
     chosen = ["--model", "identity", "--to", "b"]
     assert_one_line(recycle("translate", video, tmp_path / "out.mp4", *chosen, "--watch"), "for a folder", code=2)
-    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "one file", code=2)
+    assert_one_line(recycle("translate", video.parent, tmp_path / "out", *chosen, "--preview"), "single file", code=2)
 
 
 def test_a_preview_is_short_and_beside_the_source(tmp_path: Path) -> None:

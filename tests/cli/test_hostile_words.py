@@ -107,7 +107,7 @@ def test_a_name_does_not_choose_another_folder(video: Path, tmp_path: Path, recy
     for name in (str(tmp_path / "escaped"), "../escaped", ".."):
         (tmp_path / "task.toml").write_text(f"name = '{name}'\n")
         message = recycle.refusal("train", tmp_path / "task.toml", "--a", video, "--b", video)
-        assert "'name': the name of one folder is expected" in message
+        assert "'name': expected the name of a folder" in message
     assert not (tmp_path / "escaped").exists()
 
 

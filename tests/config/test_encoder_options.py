@@ -103,8 +103,8 @@ def test_a_list_that_is_taken_has_only_known_names_and_plain_values(text: str) -
     [
         ({"tun": "film"}, "did you mean tune"),
         ({"x264-params": "key-int=3"}, "did you mean keyint"),
-        ({"qqqq": "1"}, "it takes .*aq-mode, .*tune"),
-        ({"x265-params": "keyint=3"}, "'x265-params' is not one that recycle gives to libx264"),
+        ({"qqqq": "1"}, "allowed are .*aq-mode, .*tune"),
+        ({"x265-params": "keyint=3"}, "'x265-params' is not allowed for libx264"),
     ],
 )
 def test_the_error_names_the_option_and_the_nearest(options: dict[str, str], hint: str) -> None:

@@ -128,7 +128,7 @@ def test_a_name_is_that_of_one_folder(name: str) -> None:
         (b"x = " + b"{a=" * 5_000, "is not valid TOML: it is nested too deeply"),
         (b"[train]\nsteps = " + b"9" * 5000, "is not valid TOML"),
         (b"[train]\nsteps = 0x" + b"f" * 50_000, "'train.steps'"),
-        (b"#" * (2 << 20), "more than 1 MiB"),
+        (b"#" * (2 << 20), "larger than 1 MiB"),
         (b"\0", "is not valid TOML"),
     ],
 )
@@ -162,5 +162,5 @@ def test_records_of_somebody_else_are_refused_in_one_line(content: str, tmp_path
 @pytest.mark.parametrize("path", ["train.steps", "train.hours", "train.learning_rate", "extract.fps", "translate.crf"])
 def test_true_is_no_number(path: str) -> None:
     group, name = path.split(".")
-    with pytest.raises(ConfigError, match=f"'{name}' is not a matter of true or false, got true"):
+    with pytest.raises(ConfigError, match=f"'{name}' does not take true or false, got true"):
         parse_pipeline({group: {name: True}}, where="test")

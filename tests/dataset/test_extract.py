@@ -434,7 +434,7 @@ def test_links_are_extracted_once_and_odd_names_are_recorded(tmp_path: Path, vid
     assert (len(report.done), report.frames, report.failed) == (1, 20, [])
     assert report.notices == [
         f"left out: {folder}/notes.txt (not a video)",
-        f"left out: {folder}/second.mp4 (a second name of a file that is taken)",
+        f"left out: {folder}/second.mp4 (another name of a file that is included)",
     ]
     ((made, manifest),) = manifests(tmp_path / "out")
     assert made.name == f"caf\\udce9-{manifest['fingerprint'][:8]}"
@@ -451,7 +451,8 @@ def test_images_beside_videos_are_extracted_too(tmp_path: Path, make_video: Make
     report = extract([tmp_path / "in"], out, WHOLE, workers=1)
     assert report.frames == 8
     assert report.notices == [
-        f"{tmp_path / 'in'}: its numbered images are taken as one video, and the videos beside them too"
+        f"{tmp_path / 'in'} holds numbered images and videos: the images count as one video, and the videos are "
+        "included too"
     ]
     report = extract([tmp_path / "in"], out, WHOLE, workers=1)
     assert (len(report.skipped), report.done) == (2, [])

@@ -148,7 +148,7 @@ def test_an_empty_comparison_says_what_is_missing_and_escapes_names(tmp_path: Pa
     evil = "<script>alert('x')</script>"
     write(tmp_path / "c.html", [compared(evil), compared("y")])
     page = Page(tmp_path / "c.html")
-    for words in ("All settings are the same", "share no test clip", "No run has scores yet", "logged anything yet"):
+    for words in ("All settings are the same", "share no test clips", "No run has scores yet", "logged any values yet"):
         assert words in page.text
     assert not page.of("script")
     assert page.row(evil)[1] == "1 of 2 steps"

@@ -119,7 +119,7 @@ def test_inception_features_are_torchvisions(tmp_path: Path) -> None:
     assert (load_inception(tmp_path / "inception.safetensors").body.state_dict().keys()) == pruned.keys()
     del pruned["Mixed_7c.branch1x1.conv.weight"]
     save_file(pruned, tmp_path / "less.safetensors")
-    with pytest.raises(BundleError, match="holds other weights; expected the state dict"):
+    with pytest.raises(BundleError, match="holds the weights of another network; expected the state dict"):
         load_inception(tmp_path / "less.safetensors")
 
 

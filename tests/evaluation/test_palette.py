@@ -37,21 +37,24 @@ def test_the_street_has_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("0 0 0 road\n1 2 sky\n", "labels.txt, line 2: a colour and a label .* '128 64 128 road', got '1 2 sky'"),
-        ("\n0 0 0\n", "line 2: a colour and a label"),
-        ("0 0 0 road\n#\n0 256 0 sky\n", "line 3: R, G and B are numbers from 0 to 255, got 0 256 0"),
-        ("0 0 0 road\n1 1 1 road\n", "line 2: the label road is that of line 1; change one of them"),
-        ("0 0 0 road\n0 0 0 sky\n", "line 2: the colour 0 0 0 is that of line 1; change one of them"),
-        ("0 0 0 road\n-1 0 0 sky\n", "line 2: a colour and a label"),
-        (f"0 0 0 {'x' * 101}\n", "line 1: a colour and a label of at most 100 letters"),
-        ("0 0 0 \x1b[31mred\n", "line 1: a colour and a label"),
+        (
+            "0 0 0 road\n1 2 sky\n",
+            "labels.txt, line 2: expected a colour and a label .* '128 64 128 road', got '1 2 sky'",
+        ),
+        ("\n0 0 0\n", "line 2: expected a colour and a label"),
+        ("0 0 0 road\n#\n0 256 0 sky\n", "line 3: R, G and B must be numbers from 0 to 255, got 0 256 0"),
+        ("0 0 0 road\n1 1 1 road\n", "line 2: the label road already occurs in line 1; change one of them"),
+        ("0 0 0 road\n0 0 0 sky\n", "line 2: the colour 0 0 0 already occurs in line 1; change one of them"),
+        ("0 0 0 road\n-1 0 0 sky\n", "line 2: expected a colour and a label"),
+        (f"0 0 0 {'x' * 101}\n", "line 1: expected a colour and a label of at most 100 letters"),
+        ("0 0 0 \x1b[31mred\n", "line 1: expected a colour and a label"),
         ("0 0 0 road\n", "it has 1 labels and needs at least 2"),
         ("", "it has 0 labels"),
         (
             "".join(f"{n // 16} {n % 16} 0 label {n}\n" for n in range(257)),
             "line 257: a palette has at most 256 labels",
         ),
-        ("#" * (LARGEST_FILE + 1), "more than 64 KiB"),
+        ("#" * (LARGEST_FILE + 1), "larger than 64 KiB"),
     ],
 )
 def test_what_is_no_palette_is_refused_in_one_line(tmp_path: Path, text: str, problem: str) -> None:

@@ -47,7 +47,7 @@ def test_without_kid_the_truth_decides_and_one_direction_is_enough() -> None:
 def test_small_differences_are_too_close_to_tell() -> None:
     found = rank({"x": scores(1, 1), "y": scores(1.05, 1.05), "z": scores(3, 3)})
     assert found.best is None
-    assert found.headline.startswith("Too close to tell: x 1.0000, y 1.0500 by KID")
+    assert found.headline.startswith("Too close to decide: x 1.0000, y 1.0500 by KID")
     assert found.lines[1].startswith("x ")
     psnr = {"x": {"psnr_ab": 20.0}, "y": {"psnr_ab": 20.5}}  # 0.5 dB: 6 % of the distance from the truth
     assert rank(psnr).best is None
@@ -58,19 +58,19 @@ def test_a_run_that_failed_is_not_the_best_where_another_did_not() -> None:
     collapsed = scores(0.1, 0.1, collapse_ab=0.1)
     found = rank({"collapsed": collapsed, "sound": scores(1, 1)})
     assert found.best == "sound"
-    assert "The scores of collapsed give a failure away" in found.headline
+    assert "The scores of collapsed show a failure" in found.headline
     assert found.lines[-1].endswith("failed")
     both = rank({"collapsed": collapsed, "worse": scores(1, 1, collapse_ba=0.2)})
     assert both.best == "collapsed"
-    assert "But its scores give a failure away too" in both.headline
+    assert "But its scores show a failure too" in both.headline
 
 
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
         ({"x": scores(1, 1), "y": scores(2, 2, untouched=4.1)}, "Not comparable: the runs were tested on different"),
-        ({"x": scores(1, 1), "y": {"kid_ab": 1.0, "kid_ab_input": 4.0}}, "Not comparable: no score"),
-        ({"x": {"change_ab": 1.0}, "y": {"change_ab": 2.0}}, "Not comparable: no score"),
+        ({"x": scores(1, 1), "y": {"kid_ab": 1.0, "kid_ab_input": 4.0}}, "Not comparable: the runs do not all have"),
+        ({"x": {"change_ab": 1.0}, "y": {"change_ab": 2.0}}, "Not comparable: the runs do not all have"),
         ({"x": scores(1, 1), "y": {}}, "No best run: fewer than two runs have scores"),
         ({}, "No best run"),
     ],

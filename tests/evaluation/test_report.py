@@ -224,7 +224,7 @@ def test_a_report_begins_with_a_verdict_then_facts_and_the_command(tmp_path: Pat
     assert places[-1] < text.index('id="scores-title"')
     write_report(path, title="t", rows=[], metrics={}, curves={})
     bare = Page(path)
-    assert "The scores cannot tell: no test video was translated" in bare.text
+    assert "The scores do not allow a verdict: no test video was translated" in bare.text
     assert not bare.of("pre")
 
 

@@ -106,7 +106,7 @@ def test_pairs_are_judged_together() -> None:
     [
         (PROJECTED, {"losses": {"weights": {"temporal": 1}}}, "temporal' needs a discriminator of kind 'patch'"),
         (PROJECTED, {"train": {"size": [20, 20]}}, r"with kind = 'projected' and grow = 0 each side needs at least 24"),
-        (PROJECTED | {"strides": [8, 8]}, {}, r"'networks\.discriminator': 'strides' lists one twice"),
+        (PROJECTED | {"strides": [8, 8]}, {}, r"'networks\.discriminator': 'strides' must list each number once"),
         (PROJECTED | {"features": "lite2"}, {}, r"'networks\.discriminator\.features'"),
         ([PATCH, PROJECTED, {"kind": "projected"}], {}, "kind 'projected' is listed twice"),
         ([PATCH, {"kind": "projected", "widht": 3}], {}, r"'networks\.discriminator\.1\.widht'; did you mean 'width'"),

@@ -72,12 +72,12 @@ def test_a_table_without_a_kind_means_the_first_ones() -> None:
     ("table", "message"),
     [
         ({"generator": {"kind": "resnte"}}, r"'networks\.generator': unknown kind 'resnte'; did you mean 'resnet'\?"),
-        ({"discriminator": {"kind": "x"}}, r"'networks\.discriminator': unknown kind 'x'; there are patch"),
-        ({"predictor": {"kind": ["smp"]}}, r"'networks\.predictor': unknown kind \['smp'\]; there are smp, pix2pix"),
+        ({"discriminator": {"kind": "x"}}, r"'networks\.discriminator': unknown kind 'x'; known kinds: patch"),
+        ({"predictor": {"kind": ["smp"]}}, r"'networks\.predictor': unknown kind \['smp'\]; known kinds: smp, pix2pix"),
         ({"generator": {"blokcs": 3}}, r"unknown key 'networks\.generator\.blokcs'; did you mean 'blocks'\?"),
         ({"predictor": {"kind": "pix2pix", "dephts": 3}}, r"unknown key .*dephts'; did you mean 'depth'\?"),
         ({"predictor": {"depth": 6}}, r"'networks\.predictor\.depth': .*less than or equal to 5, got 6"),
-        ({"generator": 3}, r"'networks\.generator': a table of settings is expected, got 3"),
+        ({"generator": 3}, r"'networks\.generator': expected a table of settings, got 3"),
     ],
 )
 def test_a_mistake_in_a_network_is_a_one_line_error(table: dict[str, Any], message: str) -> None:

@@ -94,7 +94,7 @@ def test_a_taken_name_is_an_error() -> None:
 
 
 def test_without_its_entry_the_loss_is_unknown() -> None:
-    with pytest.raises(ConfigError, match="there is no loss 'brightness'"):
+    with pytest.raises(ConfigError, match="unknown loss 'brightness'"):
         task({"brightness": 1})
 
 
@@ -211,5 +211,5 @@ def test_self_similarity_compares_how_each_place_resembles_all_others() -> None:
 
 
 def test_a_feature_network_without_a_loss_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"'losses\.patch_nce_by' needs a weight"):
+    with pytest.raises(ConfigError, match=r"'losses\.patch_nce_by' has no effect without"):
         task({"cycle": 1}, patch_nce_by="features")

@@ -209,7 +209,7 @@ CASES = [
 ]
 
 FAILURES = {
-    "broken.mp4": "{} is not a readable video file, or it is cut off at its header",
+    "broken.mp4": "{} is not a readable video file, or its header is incomplete",
     "video_without_video_stream.mp4": "{} has no video stream that can be decoded (it holds: audio)",
 }
 

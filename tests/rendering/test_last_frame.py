@@ -114,7 +114,7 @@ def test_the_delay_of_the_last_picture_of_an_animation_is_kept(tmp_path: Path, k
     images = [Image.fromarray(picture(index)) for index in range(4)]
     images[0].save(source, save_all=True, append_images=images[1:], duration=[100, 100, 100, 3000])
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(3.3, abs=0.001)
-    assert not [notice for notice in probe(source).notices if "claims to last" in notice]
+    assert not [notice for notice in probe(source).notices if "states a duration" in notice]
 
 
 FRAGMENTS = ["dash", "dash+global_sidx", "dash+delay_moov", "cmaf+delay_moov", "frag_keyframe+empty_moov"]
@@ -170,7 +170,7 @@ def test_the_stated_length_of_a_truncated_avi_is_ignored(tmp_path: Path) -> None
 def test_a_translation_of_an_avi_keeps_the_hold(tmp_path: Path) -> None:
     source = record_avi(tmp_path / "source.avi", "mpeg4", 10)
     assert length(translate(source, tmp_path / "out.mp4")) == pytest.approx(5, abs=0.001)
-    assert not [notice for notice in probe(source).notices if "claims to last" in notice]
+    assert not [notice for notice in probe(source).notices if "states a duration" in notice]
 
 
 def test_a_still_picture_lasts_as_long_as_it_is_shown(tmp_path: Path) -> None:
@@ -237,10 +237,10 @@ def test_a_truncated_file_does_not_extend_its_last_frame(tmp_path: Path) -> None
 
 def test_probe_uses_a_stated_duration_only_if_it_is_plausible(tmp_path: Path) -> None:
     held = record(tmp_path / "held.mp4", AT_REST, Fraction(9))
-    assert not [notice for notice in probe(held).notices if "claims to last" in notice]
+    assert not [notice for notice in probe(held).notices if "states a duration" in notice]
     liar = record(tmp_path / "liar.mkv", AT_REST, TENTH)
     data = liar.read_bytes()
     at = data.index(b"\x44\x89\x88")  # the duration in the header, as a double
     liar.write_bytes(data[: at + 3] + struct.pack(">d", 500_000.0) + data[at + 11 :])
-    assert "claims to last 500.0 s, but its frames last 1.2 s" in probe(liar).notices
+    assert "the file states a duration of 500.0 s, but its frames last 1.2 s" in probe(liar).notices
     assert length(translate(liar, tmp_path / "out.mp4")) == pytest.approx(1.2, abs=0.001)

@@ -190,7 +190,7 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
     compare(runs, tmp_path / "all.html")
     page = Page(tmp_path / "all.html")
     assert not page.of("video")
-    assert "nor footage that all of them held out" in page.text
+    assert "share no test clips and no held-out footage" in page.text
 
 
 def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tmp_path: Path) -> None:
@@ -213,13 +213,13 @@ def test_scores_of_an_earlier_model_are_told(runs: list[Path], tmp_path: Path) -
         shutil.copy(runs[1] / model / "model.safetensors", again / model / "model.safetensors")
     compare([again, runs[0]], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
-    assert page.row("again")[3] == "its scores are of an earlier state of its model"
+    assert page.row("again")[3] == "the scores are of an earlier model; run 'recycle run' again to score this one"
     assert page.row("plain")[3] == ""
     shutil.copy(runs[0] / "model" / "model.safetensors", again / "model" / "model.safetensors")
     compare([again, runs[0]], tmp_path / "c.html")  # as an earlier version did, which scored the last model
     assert (
         Page(tmp_path / "c.html").row("again")[3]
-        == "its scores are of its last model; 'recycle run' scores the best one"
+        == "the scores are of the last model; run 'recycle run' again to score the best one"
     )
 
 
@@ -229,7 +229,7 @@ def test_a_test_clip_that_is_gone_is_told(runs: list[Path], tmp_path: Path) -> N
     (moved / "footage" / "test_a.mp4").unlink()
     compare([runs[1], moved], tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
-    assert page.row("moved")[3] == "test_a.mp4 is not there"
+    assert page.row("moved")[3] == "the test clip test_a.mp4 no longer exists"
     shown = [video["aria-label"] for video in page.of("video")]
     assert shown == [f"b → a: test_b.mp4: {role}" for role in ("source", "cycle", "moved", "truth")]
 
@@ -262,7 +262,7 @@ def test_only_what_compare_wrote_is_replaced(runs: list[Path], tmp_path: Path) -
     out, beside = tmp_path / "c.html", tmp_path / "c-videos" / "1-killed" / "test_a_ab.mp4"
     two = [runs[2], runs[0]]
     out.write_text("precious")
-    with pytest.raises(OutputError, match=r"c\.html exists and is not of 'recycle compare'; give --overwrite"):
+    with pytest.raises(OutputError, match=r"c\.html exists and was not written by 'recycle compare'; give --overwrite"):
         compare(two, out)
     assert out.read_text() == "precious"
     compare(two, out, overwrite=True)

@@ -44,7 +44,7 @@ def test_a_copy_and_another_file_are_refused_with_a_remedy(tmp_path: Path, chang
     copy.parent.mkdir()
     copy.write_text(file.read_text() + "# another one\n" * changed)
     for refused in (check, claim):
-        with pytest.raises(ConfigError, match="give another --out folder or another name in the file") as caught:
+        with pytest.raises(ConfigError, match="give another --out, or another name in the file") as caught:
             refused(where, origin_of(copy))
         message = str(caught.value)
         assert message.startswith(f"{where.folder} is the run of the pipeline {file}, not of {copy};")
@@ -143,7 +143,7 @@ def test_two_files_of_one_name_do_not_share_a_run(tmp_path: Path, monkeypatch: p
     claim(where, first.origin)
     where.checkpoint.touch()
     assert opened("one/task.toml") == first
-    with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out folder"):
+    with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out"):
         opened("two/task.toml")
     assert open_task(Path("two/task.toml"), Wishes({}, Path("other")), Job(), footage={}).folder == Path("other")
 

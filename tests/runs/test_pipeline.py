@@ -111,10 +111,10 @@ def test_the_best_model_is_translated_scored_and_named(finished: RunFolder, tmp_
     told = train_on(3, best=-9.0)  # nothing is better than that
     assert files(where.translated) == first
     assert json.loads(where.metrics.read_text()) == scores
-    assert f"model       {where.best}   <- of step 2, with the best validation score; the last one, of step 3" in told
+    assert f"model       {where.best}   <- from step 2, with the best validation score" in told
     assert f"recycle translate INPUT OUTPUT --model {where.folder} --to b" in told
     page = where.report.read_text()
-    assert "model-best: of step 2, with the best validation score; the last one, of step 3, is in model" in page
+    assert "model-best: from step 2, with the best validation score; model holds the last one, from step 3" in page
     assert '<pre class="command"><code>recycle run small</code></pre>' in page
 
     told = train_on(4, best=99.0)
@@ -123,7 +123,7 @@ def test_the_best_model_is_translated_scored_and_named(finished: RunFolder, tmp_
     assert again["step"] == 4
     assert again["psnr_ab"] != scores["psnr_ab"]
     shutil.rmtree(where.best)
-    assert f"model       {where.model}   <- the last one, of step 4" in model_lines(where)
+    assert f"model       {where.model}   <- the last model, from step 4" in model_lines(where)
 
 
 def test_the_report_begins_with_the_verdict_and_tells_of_footage_and_time(finished: RunFolder) -> None:
@@ -138,7 +138,7 @@ def test_the_report_begins_with_the_verdict_and_tells_of_footage_and_time(finish
         assert frames == 32
         assert f"{finished.footage / domain}.mp4 (1 shot, 32 frames, 4 s)" in head or "shots, 32 frames, 4 s)" in head
         assert f"{finished.footage / f'test_{domain}.mp4'} (1 clip, 1 s)" in head
-    assert "with 1 of them there is no trend to see" in head
+    assert "too few validation scores (1) to show a trend" in head
 
 
 def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: RunFolder) -> None:
@@ -191,7 +191,7 @@ def test_a_model_that_returns_training_footage_is_found_out(finished: RunFolder,
     assert scores["memorisation_ab"] < 0.5 < scores["memorisation_ba"]
     assert "a → b: the output copies training frames" in told
     assert "b → a: the output copies" not in told
-    assert "b → a: the translation is no nearer to real frames of a than the untouched input is" in told
+    assert "b → a: the translation is no closer to real frames of a than the untouched input" in told
     picture = cv2.imread(str(tmp_path / "copying" / "nearest_ab.png"))
     assert picture is not None
     above, below = picture[:120].astype(int), picture[120:].astype(int)

@@ -72,5 +72,5 @@ def test_a_training_beside_other_programs_says_that_its_threads_sleep(busy_machi
     command = [sys.executable, "-m", "recycle", "train", "absent.toml"]
     for environment, told in ((_environment(), True), (_environment() | {"OMP_WAIT_POLICY": "active"}, False)):
         run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert ("threads sleep" in run.stdout + run.stderr) == told
+        assert ("threads of this training sleep" in run.stdout + run.stderr) == told
         assert "Traceback" not in run.stderr

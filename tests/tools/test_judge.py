@@ -14,7 +14,7 @@ from recycle.evaluation.metrics import Pixels, motion, psnr, ssim, warp_error
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import open_network, pooled
 from recycle.street.film import Street
-from tools.reproduction.judge import FIGURES, FRAMES, Judge, describe, edges, spread, structure
+from tools.reproduction.judge import FIGURES, FRAMES, Judge, compose, describe, edges, spread, structure
 from tools.reproduction.task import Clip, Film, Films
 from tools.reproduction.truth import score_truth
 
@@ -107,6 +107,13 @@ def test_features_are_lite2s_of_frames_enlarged_to_224_lines(films: Films) -> No
         levels = open_network("lite2")(F.interpolate(x, (224, 373), mode="bilinear", align_corners=False))
     for figure, level in (("kd_mid", 2), ("kd_deep", 4)):
         torch.testing.assert_close(torch.from_numpy(found[figure]), pooled(levels[level]), atol=1e-4, rtol=1e-4)
+
+
+def test_each_place_takes_the_features_of_the_most_similar_real_place() -> None:
+    places = torch.tensor([[1.0, 0.0], [0.0, 3.0], [-2.0, 0.0]]).T.reshape(1, 2, 1, 3)
+    frames = torch.tensor([[5.0, 1.0], [0.1, 0.2], [-1.0, -0.5], [0.0, 9.0]]).T.reshape(1, 2, 2, 2)
+    expected = torch.tensor([[1.0, 0.0], [0.0, 3.0], [-2.0, 0.0], [0.0, 3.0]]).T.reshape(1, 2, 2, 2)
+    torch.testing.assert_close(compose(frames, places), expected)
 
 
 def test_frames_are_evenly_spread() -> None:

@@ -88,6 +88,8 @@ def test_a_real_task_scores_all_its_methods(done: tuple[dict[str, Any], Path]) -
     assert recoloured["structure"]["ab"] > 0.7
     assert recoloured["kd_mid"] != untouched["kd_mid"]
     assert set(results["judged_yardsticks"]["real training frames"]) == {"kd_mid", "kd_deep"}
+    composed = results["judged_yardsticks"]["real places, composed as the source"]["kd_deep"]
+    assert all(composed[way] < untouched["kd_deep"][way] for way in ("ab", "ba"))
     assert json.loads((work / "results.json").read_text()) == json.loads(json.dumps(results))
 
 

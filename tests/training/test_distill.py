@@ -70,7 +70,7 @@ def test_only_generators_are_trained_and_the_teacher_is_not_saved(teacher: Path,
 def test_a_teacher_and_its_loss_need_each_other(tmp_path: Path, content: str) -> None:
     file = tmp_path / "task.toml"
     file.write_text(content)
-    with pytest.raises(ConfigError, match=r"'losses\.weights\.distillation' and 'train\.teacher' need each other"):
+    with pytest.raises(ConfigError, match=r"set both 'losses\.weights\.distillation' and 'train\.teacher'"):
         load_pipeline(file)
 
 

@@ -217,7 +217,7 @@ def test_features_common_to_a_domain_have_no_influence() -> None:
         ({"footage": {"paired": True}, "train": {"match": 1}}, "'train.match' is for unpaired footage"),
         (
             {"losses": {"weights": {"adversarial": 0, "cycle": 1}}, "train": {"match": 0.5}},
-            "'train.match' is for discriminators",
+            "'train.match' has an effect only on discriminators",
         ),
         ({"train": {"match": 1.5}}, "less than or equal to 1"),
     ],

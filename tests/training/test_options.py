@@ -118,16 +118,20 @@ def test_accepted_settings_can_be_trained(groups: dict[str, Any], parts: int) ->
 
 VAIN: dict[str, dict[str, Any]] = {
     "there is nothing to learn": {"losses": {"weights": {"adversarial": 0}}},
-    r"'losses\.r1' is for discriminators": {"losses": {"r1": 1, "weights": {"adversarial": 0, "cycle": 1}}},
-    r"'losses\.augment' is for discriminators": {
+    r"'losses\.r1' has an effect only on discriminators": {
+        "losses": {"r1": 1, "weights": {"adversarial": 0, "cycle": 1}}
+    },
+    r"'losses\.augment' has an effect only on discriminators": {
         "losses": {"augment": ["noise"], "weights": {"adversarial": 0, "cycle": 1}}
     },
-    r"'losses\.noise_back' needs a way back": {"losses": {"noise_back": 0.1, "weights": {"identity": 1}}},
+    r"'losses\.noise_back' has an effect only on frames that are translated back": {
+        "losses": {"noise_back": 0.1, "weights": {"identity": 1}}
+    },
     "minibatch_std' compares the frames of a batch": {"networks": {"discriminator": {"minibatch_std": True}}},
-    r"'train\.stride' lies between the frames of a clip": {"train": {"stride": [1, 3]}},
-    r"'train\.predictor_rate' needs a recycle or recurrent loss": {"train": {"predictor_rate": 2}},
-    r"'translate\.smoothing' needs a recycle or recurrent loss": {"translate": {"smoothing": True}},
-    r"'evaluate\.palette' and 'evaluate\.label_domain' need each other": {"evaluate": {"label_domain": "b"}},
+    r"'train\.stride' has an effect only on clips with several frames": {"train": {"stride": [1, 3]}},
+    r"'train\.predictor_rate' has an effect only on predictors": {"train": {"predictor_rate": 2}},
+    r"'translate\.smoothing' needs predictors": {"translate": {"smoothing": True}},
+    r"set both 'evaluate\.palette' and 'evaluate\.label_domain'": {"evaluate": {"label_domain": "b"}},
 }
 
 

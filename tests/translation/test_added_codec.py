@@ -61,9 +61,9 @@ def test_a_codec_from_outside_is_translated_to_and_resumed(
 def test_a_pipeline_file_may_name_it_and_its_options() -> None:
     pipeline = parse_pipeline({"translate": {"codec": "stills", "options": {"pred": "up"}}}, where="test")
     assert str(pipeline.translate.codec) == "stills"
-    with pytest.raises(ConfigError, match="'passlogfile' is not one that recycle gives to png"):
+    with pytest.raises(ConfigError, match="'passlogfile' is not allowed for png"):
         parse_settings(EncodeSettings, {"codec": "stills", "options": {"passlogfile": "victim"}})
-    with pytest.raises(ConfigError, match="'alpha' cannot be kept by the codec stills"):
+    with pytest.raises(ConfigError, match="the codec stills cannot preserve transparency"):
         parse_settings(EncodeSettings, {"codec": "stills", "alpha": "keep"})
     with pytest.raises(ConfigError, match="the codec stills has no 'crf'"):
         codecs.choose_encoder(settings(codec="stills", crf=3))

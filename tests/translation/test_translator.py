@@ -179,10 +179,10 @@ def test_a_stream_is_late_by_no_more_than_it_says(
 @pytest.mark.parametrize(
     ("pictures", "message"),
     [
-        ([np.zeros((8, 9), np.uint8)], "picture 0 is (8, 9) of uint8; expected RGB (H, W, 3)"),
-        ([np.zeros((8, 9, 3))], "picture 0 is (8, 9, 3) of float64"),
-        ([np.zeros((8, 9, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], "picture 1 is (9, 8, 3) of uint8"),
-        ([np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint16)], "one size and dtype"),
+        ([np.zeros((8, 9), np.uint8)], "frame 0 is (8, 9) of uint8; expected RGB (H, W, 3)"),
+        ([np.zeros((8, 9, 3))], "frame 0 is (8, 9, 3) of float64"),
+        ([np.zeros((8, 9, 3), np.uint8), np.zeros((9, 8, 3), np.uint8)], "frame 1 is (9, 8, 3) of uint8"),
+        ([np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint16)], "another size or dtype"),
     ],
 )
 def test_a_stream_of_other_than_pictures_of_one_size_is_refused(
@@ -254,7 +254,7 @@ def test_bf16_is_close_to_float32(bundle: Bundle) -> None:
 def test_smoothing_without_predictors_is_refused() -> None:
     config = BundleConfig(name="cycle", predictors=False, networks=small_networks())
     for translator, name in ((fp32(Bundle(config)), "cycle"), (Translator(None, device="cpu"), "identity")):
-        message = f"smoothing needs predictors and the model '{name}' has none"
+        message = f"smoothing needs predictors, but the model '{name}' has none"
         with pytest.raises(ConfigError, match=message):
             translator(torch.rand(3, 3, 16, 16), to="b", smoothing=True)
         with pytest.raises(ConfigError, match=message):

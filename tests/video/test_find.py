@@ -141,7 +141,7 @@ def test_sound_alone_is_left_out(tmp_path: Path, make_video: Make, moving_frames
             if packet.size:
                 packet.stream = stream
                 target.mux(packet)
-    assert reasons(tmp_path) == {"sound.m4a": "sound without a picture"}
+    assert reasons(tmp_path) == {"sound.m4a": "sound without video"}
 
 
 @given(st.binary(max_size=1500))

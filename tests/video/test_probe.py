@@ -60,7 +60,7 @@ def test_everything_awkward_is_noticed(tmp_path: Path, make_video: Make, moving_
     assert info.variable_rate
     assert info.start_seconds == pytest.approx(0.5)
     for part in (
-        "turned upright",
+        "rotated upright",
         "not square (3/4)",
         "varies",
         "starts at 0.5",

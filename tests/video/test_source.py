@@ -244,7 +244,7 @@ def test_ten_bits_are_given_or_eight(source: Source) -> None:
 
 
 def test_a_camera_is_no_footage_to_train_on() -> None:
-    with pytest.raises(FootageError, match=r"camera:0 \(camera\) is no file: it can be translated, and nothing else"):
+    with pytest.raises(FootageError, match=r"camera:0 \(camera\) is not a file; it can be translated"):
         find_sources([Path("camera:0")])
 
 

@@ -61,7 +61,7 @@ def remove(path: Path) -> None:
 
 
 CHANGES = {"shrink": shrink, "grow": grow, "rewrite": rewrite, "replace": replace, "remove": remove}
-REASONS = {"shrink": "it had .* bytes and has", "grow": "it had", "rewrite": "written anew", "replace": "replaced"}
+REASONS = {"shrink": "it had .* bytes and has", "grow": "it had", "rewrite": "rewritten", "replace": "replaced"}
 REASONS |= {"remove": "was removed while it was read"}
 
 
@@ -86,7 +86,7 @@ def test_a_rewritten_large_file_is_seen_by_its_time(tmp_path: Path) -> None:
         opened.write(b"other")
     _later(file)
     assert fingerprint(file) == state.fingerprint
-    with pytest.raises(SourceChanged, match="written anew"):
+    with pytest.raises(SourceChanged, match="rewritten"):
         state.check()
 
 
@@ -118,7 +118,7 @@ def test_every_change_of_a_folder_of_images_is_seen(tmp_path: Path, moving_frame
         "remove": r"were removed \(2\.png\)",
         "remove all": "was removed",
     }
-    with pytest.raises(SourceChanged, match=reasons.get(name, r"were written anew \(2\.png\)")):
+    with pytest.raises(SourceChanged, match=reasons.get(name, r"were rewritten \(2\.png\)")):
         state.check()
 
 

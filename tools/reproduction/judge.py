@@ -3,7 +3,7 @@
 They are the same for every task.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,20 +50,37 @@ def edges(translated: Pixels, source: Pixels) -> float:
 
 def describe(frames: Sequence[Pixels], device: str = "cpu") -> Features:
     """Features of at most FRAMES frames, evenly spread."""
+    found: dict[str, list[Tensor]] = {figure: [] for figure in STRIDES}
+    for maps in _maps(frames, device):
+        for figure, level in maps.items():
+            found[figure].append(pooled(level).cpu())
+    return {figure: torch.cat(parts).numpy() for figure, parts in found.items()}
+
+
+def compose(frames: Tensor, places: Tensor) -> Tensor:
+    """Replace the features of each place of `frames` by those of the most similar of `places`, by their cosine.
+
+    (N, C, H, W), (M, C, H', W') → (N, C, H, W).
+    """
+    channels = frames.shape[1]
+    wanted, bank = (x.movedim(1, -1).reshape(-1, channels) for x in (frames, places))
+    directions = F.normalize(bank, dim=1).T
+    nearest = torch.cat([(part @ directions).argmax(1) for part in F.normalize(wanted, dim=1).split(2048)])
+    return bank[nearest].reshape(*frames.movedim(1, -1).shape).movedim(-1, 1)
+
+
+def _maps(frames: Sequence[Pixels], device: str) -> Iterator[dict[str, Tensor]]:
+    """Feature maps (N, C, H, W) of at most FRAMES frames, evenly spread, for each figure of STRIDES, in batches."""
     chosen = [frames[i] for i in spread(len(frames), FRAMES)]
     network = _network(find_device(device))
     strides = network.strides
-    levels = {figure: strides.index(stride) for figure, stride in STRIDES.items()}
-    found: dict[str, list[Tensor]] = {figure: [] for figure in STRIDES}
-    with torch.inference_mode():
-        for start in range(0, len(chosen), _BATCH):
-            batch = torch.from_numpy(np.stack(chosen[start : start + _BATCH])).permute(0, 3, 1, 2)
-            x = batch.to(find_device(device)).float() / 127.5 - 1
-            width = max(strides[-1], round(LINES * x.shape[-1] / x.shape[-2]))
-            maps = network(F.interpolate(x, (LINES, width), mode="bilinear", antialias=True))
-            for figure, level in levels.items():
-                found[figure].append(pooled(maps[level]).cpu())
-    return {figure: torch.cat(parts).numpy() for figure, parts in found.items()}
+    for start in range(0, len(chosen), _BATCH):
+        batch = torch.from_numpy(np.stack(chosen[start : start + _BATCH])).permute(0, 3, 1, 2)
+        x = batch.to(find_device(device)).float() / 127.5 - 1
+        width = max(strides[-1], round(LINES * x.shape[-1] / x.shape[-2]))
+        with torch.inference_mode():
+            levels = network(F.interpolate(x, (LINES, width), mode="bilinear", antialias=True))
+        yield {figure: levels[strides.index(stride)] for figure, stride in STRIDES.items()}
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -118,6 +135,24 @@ class Judge:
             frames = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], count)]
             for figure, value in self._distances(frames, target).items():
                 scores[figure][source + target] = value
+        return scores
+
+    def composed(self, shots: Mapping[Domain, Sequence[Shot]]) -> Scores:
+        """`kd_deep` of the source's films if each place had the features of the most similar real place of the target.
+
+        Such footage looks entirely real, place by place, but shows as much sky, road … as the source does. So its
+        distance is that of the content alone: a translation that keeps the content can hardly come nearer.
+        """
+        scores: Scores = {"kd_deep": {}}
+        for source, target in DIRECTIONS:
+            real = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], FRAMES)]
+            places, frames = (
+                torch.cat([maps["kd_deep"] for maps in _maps(shown, self.device)])
+                for shown in (real, _all([film.frames for film in self.films[source]]))
+            )
+            found = pooled(compose(frames, places)).cpu()
+            wanted = torch.from_numpy(self.real[target]["kd_deep"])
+            scores["kd_deep"][source + target] = kernel_distance(found, wanted)
         return scores
 
     def _distances(self, frames: Sequence[Pixels], target: Domain) -> dict[str, float]:

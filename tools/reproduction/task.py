@@ -69,6 +69,9 @@ class Judging(Protocol):
     def distances(self, shots: Mapping[Domain, Sequence[Shot]], /) -> Scores:
         """Scores of real frames of the target domains."""
 
+    def composed(self, shots: Mapping[Domain, Sequence[Shot]], /) -> Scores:
+        """Scores of real places of the target domains in the composition of the source."""
+
 
 class Bench(Protocol):
     """The scoring of all runs of a task; sent to the training processes."""

@@ -72,4 +72,4 @@ def problems(pipeline: Pipeline) -> Iterator[str]:
         if name in used:
             yield from term.check(pipeline)
     if pipeline.train.teacher is not None and Distillation.name not in used:
-        yield "'losses.weights.distillation' and 'train.teacher' need each other: set both or neither"
+        yield "set both 'losses.weights.distillation' and 'train.teacher', or neither"

@@ -29,7 +29,7 @@ class Distillation(Term):
     def check(cls, pipeline: Pipeline) -> Iterator[str]:
         """A teacher is required."""
         if pipeline.train.teacher is None:
-            yield "'losses.weights.distillation' and 'train.teacher' need each other: set both or neither"
+            yield "set both 'losses.weights.distillation' and 'train.teacher', or neither"
 
     def beside(self, p: Pass, d: Direction, translators: Any) -> dict[str, Any]:
         """The teacher's translation."""

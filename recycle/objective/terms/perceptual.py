@@ -31,9 +31,9 @@ class Perceptual(Term):
         """A cycle or recycle loss and a network with features are required."""
         weights = pipeline.losses.weights
         if not (weights.cycle or weights.recycle):
-            yield "'losses.weights.perceptual' compares cycled or recycled frames: weight 'cycle' or 'recycle' too"
+            yield "'losses.weights.perceptual' compares cycled or recycled frames; set 'cycle' or 'recycle' too"
         if pipeline.footage.paired:
-            yield "'losses.weights.perceptual' is for unpaired footage: use 'feature_matching' for pairs"
+            yield "'losses.weights.perceptual' is for unpaired footage; use 'feature_matching' for pairs"
         if not weights.adversarial and pipeline.losses.perceptual_by == "discriminator":
             yield "'losses.weights.perceptual' needs the discriminators of the adversarial loss"
 
