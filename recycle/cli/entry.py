@@ -7,7 +7,6 @@ import select
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
@@ -105,7 +104,7 @@ def _open_streams() -> None:
 
 def _hint() -> str:
     """What to do about a wrong command line."""
-    files = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
+    files = [word for word in sys.argv[1:] if word.startswith("-") and os.path.lexists(word)]
     if files:
         return f"for the file '{files[0]}', whose name begins with a dash, write './{files[0]}'"
     verb = next((word for word in sys.argv[1:] if word in _VERBS), None)

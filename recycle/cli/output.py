@@ -84,7 +84,7 @@ def command_line() -> str:
 def watched(as_json: bool, notice: str | None = None) -> "Iterator[Job]":
     """A job whose events are printed: as JSON lines, or for a terminal. `notice`, if given, is printed first.
 
-    It says at once that the command starts, because the imports of a command can take seconds.
+    In a terminal it shows at once that the command starts, because the imports of a command can take seconds.
     """
     from recycle.cli.terminal import JsonLines, Terminal
     from recycle.events import Job
@@ -93,7 +93,8 @@ def watched(as_json: bool, notice: str | None = None) -> "Iterator[Job]":
         job = Job(observe)
         if notice is not None:
             job.say(notice)
-        job.counting("starting")
+        if not as_json and sys.stderr.isatty():
+            job.counting("starting")
         yield job
 
 

@@ -180,19 +180,21 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(make_video: Make
         deadline = time.monotonic() + 120
         while not list(task.out.glob(".*.recycle")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        first.send_signal(signal.SIGSTOP)  # it cannot be done before the second has begun
-        before = (task.out / LEDGER).read_bytes()
-        second = recycle("translate", *how, "--retry-failed")
-        refusal = f"error: another recycle process is translating into {task.out}; wait for it, or stop it\n"
-        assert (second.returncode, second.stdout, second.stderr) == (1, "", refusal)
-        with pytest.raises(Busy, match="another recycle process is translating into"):
-            run(task)
-        assert (task.out / LEDGER).read_bytes() == before
-        first.send_signal(signal.SIGCONT)
-        while "done" not in states(task.out).values() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        first.kill()
-        first.wait()
+        try:
+            first.send_signal(signal.SIGSTOP)  # it cannot be done before the second has begun
+            before = (task.out / LEDGER).read_bytes()
+            second = recycle("translate", *how, "--retry-failed")
+            refusal = f"error: another recycle process is translating into {task.out}; wait for it, or stop it\n"
+            assert (second.returncode, second.stdout, second.stderr) == (1, "", refusal)
+            with pytest.raises(Busy, match="another recycle process is translating into"):
+                run(task)
+            assert (task.out / LEDGER).read_bytes() == before
+            first.send_signal(signal.SIGCONT)
+            while "done" not in states(task.out).values() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            first.kill()  # also where an assertion fails: a stopped process never ends
+            first.wait()
     assert (task.out / LOCK).exists()
     assert "failed" not in states(task.out).values()
     report = run(task)

@@ -98,13 +98,13 @@ def test_messages_are_broken_between_words_in_a_terminal_alone(tmp_path: Path) -
 
 
 def test_probe_shows_at_what_it_is_looking(tmp_path: Path) -> None:
-    (tmp_path / "night.street").write_text("seconds = 1\nwidth = 64\nheight = 48\n")
+    (tmp_path / "night.street").write_text("seconds = 30\nwidth = 64\nheight = 48\n")
     lines, code = in_terminal("probe", "night.street", cwd=tmp_path)
     assert code == 0
     assert lines[0].startswith("looking at night.street")
     facts = next(number for number, line in enumerate(lines) if line.startswith("  container"))
     assert lines[facts - 1] == "night.street"  # in a line of its own
-    assert "  cuts      none" in lines[facts:]
+    assert any(line.startswith("  cuts ") for line in lines[facts:])
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" ")), st.integers(40, 200))

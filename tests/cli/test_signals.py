@@ -29,7 +29,7 @@ def test_a_signal_that_ends_a_command_is_one_line_and_leaves_no_file(number: sig
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     told = [line for line in errors.splitlines() if line.startswith("error:")]
-    assert told == ["error: interrupted; run the same command again to continue"], errors
+    assert told == ["error: interrupted; run the same command again to start over"], errors
     assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
 

@@ -467,14 +467,16 @@ def test_a_second_extraction_into_one_folder_is_refused(
         deadline = time.monotonic() + 60
         while not list(out.glob(".*.partial")) and time.monotonic() < deadline:
             time.sleep(0.005)
-        process.send_signal(signal.SIGSTOP)
-        with pytest.raises(
-            OutputError, match=r"another recycle process is extracting into .*out; wait for it, or stop it"
-        ):
-            extract([video], out, WHOLE, workers=1)
-        assert len(list(out.glob(".*.partial"))) == 1
-        process.send_signal(signal.SIGCONT)
+        try:
+            process.send_signal(signal.SIGSTOP)
+            with pytest.raises(
+                OutputError, match=r"another recycle process is extracting into .*out; wait for it, or stop it"
+            ):
+                extract([video], out, WHOLE, workers=1)
+            assert len(list(out.glob(".*.partial"))) == 1
+        finally:
+            process.send_signal(signal.SIGCONT)  # also where an assertion fails: a stopped process never ends
         told, _ = process.communicate(timeout=120)
-    assert "1 extracted, 0 already there, 0 failed: 200 frames" in told
+    assert "1 extracted, 0 already there, 0 failed: 200 new frames" in told
     assert hidden(out) == []
     assert len(manifests(out)) == 1

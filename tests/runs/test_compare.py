@@ -304,7 +304,7 @@ def test_truth_of_another_size_is_left_out(runs: list[Path], tmp_path: Path) -> 
     compare([runs[0], other], tmp_path / "c.html", a=[films[0]], job=saying(said))
     assert len(Page(tmp_path / "c.html").of("video")) == 3
     assert "left out" in (told := "\n".join(said))
-    assert "it is 32×32 pixels, the source 64×64" in told
+    assert "it has 32×32 pixels, the source 64×64" in told
 
 
 def test_the_command_names_the_best_run(

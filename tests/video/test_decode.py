@@ -287,7 +287,7 @@ def test_a_video_without_one_whole_frame(tmp_path: Path, make_video: Make, movin
     for index in range(700, len(data)):
         data[index] = 0
     path.write_bytes(data)
-    with pytest.raises(FootageError, match=r"not one frame|not a readable"):
+    with pytest.raises(FootageError, match=r"no frame can be decoded|not a readable"):
         VideoReader(path)
 
 
