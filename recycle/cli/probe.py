@@ -10,7 +10,6 @@ import typer
 from recycle.cli.options import MaxPixels, given
 from recycle.cli.output import print_error, show
 from recycle.errors import RecycleError
-from recycle.events import Job, ignore
 from recycle.safe_text import printable_json
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ def probe(
     """
     import recycle.inputs  # noqa: F401 (registers every kind of source)
     from recycle.cli.terminal import Terminal
+    from recycle.events import Job, ignore
     from recycle.video.describe import describe
     from recycle.video.find import find_footage
     from recycle.video.probe import probe as look
