@@ -17,7 +17,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# The tests with branch coverage, which must not fall below fail_under in pyproject.toml. It takes twice as long.
+# The tests with branch coverage, which must not fall below fail_under in pyproject.toml. It takes a third longer.
 coverage: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile --cov --cov-report=term:skip-covered
 
