@@ -120,6 +120,6 @@ def conclude(
 def tell_lost(streams: Sequence[str], code: int = LOST_STREAM) -> None:
     """Print the lost streams, and exit with `code` if there are any."""
     for stream in streams:
-        sys.stderr.write(fitted(f"lost: {shown(stream)}", sys.stderr) + "\n")
+        show(f"lost: {stream}", error=True)
     if streams:
         raise typer.Exit(code)

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from recycle.cli.output import fitted
+from recycle.cli.output import show
 from recycle.cli.piece import Piece
 from recycle.events import Event, FileState, Notice, Progress, Review, Step
 from recycle.safe_text import printable_json, redact, shown
@@ -69,8 +69,7 @@ class Terminal:
     def _say(self, text: str) -> None:
         if self._table is not None and self._table.over:
             self._close()
-        sys.stdout.write(fitted(shown(text), sys.stdout) + "\n")  # in a terminal, rich places it above the bar
-        sys.stdout.flush()
+        show(text)  # in a terminal, rich places it above the bar
 
     def _progress(self, event: Progress) -> None:
         piece, over = self._piece, event.total is not None and event.done >= event.total

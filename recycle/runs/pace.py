@@ -1,6 +1,7 @@
 """Estimates how long a training step takes, and how many steps fit into a time."""
 
 from recycle.runs.machine import Machine
+from recycle.training.clock import REVIEWING
 
 STEP = 3.5
 """Operations of a step ÷ operations of the generators' forward pass. The backward pass counts as two forward passes;
@@ -12,8 +13,6 @@ START = 8.0
 one core of an AMD EPYC, on 12 seconds of footage."""
 REVIEW = 5
 """Duration of a review ÷ duration of a step, approximately; measured on one core: 3.7."""
-REVIEWING = 0.1
-"""Maximum part of the time that reviews take."""
 BETWEEN = {"cpu": 0.02, "gpu": 0.03}
 """Seconds of a step that do not depend on its size: loading clips, launching kernels, averaging weights."""
 SMALL_LAYERS = {"cpu": 0.1, "gpu": 0.0}

@@ -8,7 +8,8 @@ from typing import Any
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Survey
 from recycle.domains import DOMAINS
-from recycle.runs.pace import REVIEW, REVIEWING
+from recycle.runs.pace import REVIEW
+from recycle.training.clock import REVIEWING
 
 SLOW_FPS = 15
 """Frames per second to keep of faster footage. At 30 or 60, neighbouring frames are nearly equal."""

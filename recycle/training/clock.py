@@ -14,6 +14,8 @@ RECENT = 100
 """Number of items over which the waiting time is averaged."""
 SAVE_AFTER = 600.0
 """Maximum seconds of training, plus one step, that a killed run loses."""
+REVIEWING = 0.1
+"""Maximum part of the time that reviews take, besides the first and the last one: a very short run has fewer."""
 MARGIN = 1.5
 """Factor by which a step and the closing work may take longer than before without exceeding the time limit."""
 

@@ -25,7 +25,7 @@ from recycle.run_folder import RunFolder, is_bundle
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
-from recycle.training.clock import Tick, awaited
+from recycle.training.clock import REVIEWING, Tick, awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs, keep_fault
 from recycle.training.matching import Matches
@@ -41,8 +41,6 @@ from recycle.training.study import study
 
 REVIEWS = 10
 """Number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
-REVIEWING = 0.1
-"""Maximum part of the time that these reviews take, beside the first and the last one: a very short run has fewer."""
 
 
 @dataclass

@@ -53,8 +53,8 @@ GAIN = 0.01
 LEAST_SCORES = 6
 """Minimum number of scores for a statement about whether more steps help."""
 LEAST_STEPS = 1000
-"""Minimum number of steps for the statement that more steps do not help. Measured runs had their best score after 250
-to 6000 steps, most of them after at least 1000 (docs/measurements/results.md)."""
+"""Minimum number of steps for the statement that more steps do not help. The demo has its
+best score after 1440 steps (docs/measurements/demo.md)."""
 
 
 class Motion:

@@ -15,8 +15,8 @@ from recycle.errors import ConfigError, Interrupted
 from recycle.events import Step
 from recycle.runs.pipeline import open_pipeline
 from recycle.training import clock, loop
-from recycle.training.clock import MARGIN, SAVE_AFTER, Clock, awaited
-from recycle.training.loop import REVIEWING, REVIEWS, TrainReport, train
+from recycle.training.clock import MARGIN, REVIEWING, SAVE_AFTER, Clock, awaited
+from recycle.training.loop import REVIEWS, TrainReport, train
 from recycle.training.review import Review
 from recycle.training.schedule import LEAST, learning_rate, shrinking
 from recycle.training.step import StepReport
