@@ -24,6 +24,7 @@ from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
 from recycle.networks.bundle import names_of
+from recycle.networks.export import ExportReport, export_model
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
@@ -35,6 +36,7 @@ from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
 from recycle.video.probe import probe as look
+from recycle.vocabulary import ExportFormat, ExportPrecision
 
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Sequence[AnyPath]
@@ -178,6 +180,32 @@ def evaluate(
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def export(
+    model: AnyPath,
+    out: AnyPath,
+    *,
+    to: str,
+    format: ExportFormat | None = None,
+    precision: ExportPrecision = "fp32",
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> ExportReport:
+    """Write the generator that translates to the domain `to` as a file that needs no recycle.
+
+    `model` is the folder of a run, whose best model is used, or the folder of a bundle. The format is "onnx"
+    (`out` ends with .onnx) or "torch-export" (.pt2); None: by the name. The network takes frames (B, 3, H, W), RGB,
+    float32 in [-1, 1], and returns the same; with "fp16" only its weights and inner values are float16, and
+    normalisations are float32. An ONNX file (opset 18) takes any size; one of torch.export takes the multiples in its
+    metadata. Before the file gets its name, it is run on three sizes, by ONNX Runtime or torch on the CPU, and compared
+    with the model in float32. Smoothing and flicker reduction are not part of the file.
+
+    Raises ConfigError for an unknown domain or if the extra recycle[export] is missing, BundleError if there is no
+    model, OutputError if the file exists or cannot be written, RecycleError if the network cannot be traced or the file
+    is less alike than 50 dB, and Interrupted after `job.cancel()`. No file is written then.
+    """
+    return export_model(Path(model), Path(out), to=to, format=format, precision=precision, overwrite=overwrite, job=job)
 
 
 def _palette(palette: AnyPath) -> str | Path:

@@ -8,6 +8,7 @@ from recycle.cli.compare import compare
 from recycle.cli.distill import distill
 from recycle.cli.doctor import doctor
 from recycle.cli.evaluate import evaluate
+from recycle.cli.export import export
 from recycle.cli.extract import extract
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
@@ -43,5 +44,19 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):
+for _verb in (
+    probe,
+    extract,
+    street,
+    train,
+    distill,
+    translate,
+    evaluate,
+    export,
+    run,
+    demo,
+    compare,
+    doctor,
+    pipelines,
+):
     app.command()(_verb)

@@ -14,6 +14,7 @@ from recycle.config import (
     DiscriminatorSettings,
     GeneratorSettings,
     PatchSettings,
+    Pix2PixHDSettings,
     Pix2PixSettings,
     PredictorSettings,
     ProjectedSettings,
@@ -23,6 +24,7 @@ from recycle.config import (
 )
 from recycle.networks.discriminator import DiscriminatorNetwork, PatchDiscriminator
 from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.pix2pixhd import Pix2PixHDGenerator
 from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, SmpPredictor
 from recycle.networks.projected import ProjectedDiscriminator
 from recycle.networks.resnet import ResNetGenerator
@@ -31,6 +33,7 @@ from recycle.networks.unet import UNetGenerator
 _GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = {
     ResNetSettings: ResNetGenerator,
     UNetSettings: UNetGenerator,
+    Pix2PixHDSettings: Pix2PixHDGenerator,
 }
 _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], DiscriminatorNetwork]] = {
     PatchSettings: PatchDiscriminator,

@@ -154,7 +154,7 @@ class Translator:
             return self._clip(clip[None], to=to, smoothing=smoothing)[0]
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            generator = WithinMemory(self._generators[domain])
+            generator = self._within_memory(domain)
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
@@ -306,7 +306,7 @@ class Translator:
         stream = FrameStream(
             lanes=self._lanes,
             # A new object for each stream, because other files may find more free memory.
-            network=WithinMemory(self._generators[to]),
+            network=self._within_memory(to),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
             size=size,
@@ -315,6 +315,12 @@ class Translator:
             limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes),
         )
         yield from stream.through(chain([first], frames))
+
+    def _within_memory(self, to: Domain) -> Network:
+        assert self.bundle is not None, "the identity has no networks"
+        generator = self.bundle.generator(into(to))
+        multiple = max(generator.multiple, generator.pads_to)
+        return WithinMemory(self._generators[to], reach=generator.reach, multiple=multiple)
 
     def _ready(self, generator: GeneratorNetwork) -> Network:
         """The generator as a function of float32 (B, 3, H, W) on the device, of any size; the result has this shape."""
