@@ -79,6 +79,10 @@ def translate(
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    strength: Annotated[
+        float, typer.Option(metavar="0…1", help="Share of the translation; the rest is the source.")
+    ] = 1.0,
+    keep_colour: Annotated[bool, typer.Option(help="Keep the colours of the source, not its lightness.")] = False,
     start: Annotated[str | None, typer.Option(help="Start at this time: seconds, or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="End before this time: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Translate only 4 seconds from the middle; implies --compare.")] = False,
@@ -119,6 +123,7 @@ def translate(
     Example: recycle translate holiday/ holiday-winter/ --model runs/summer-winter --to winter
     """
     look = {"scale": _scale(scale), "smoothing": smoothing, "stabilise": stabilise, "timestamps": timestamps}
+    look |= {"strength": strength, "keep_colour": keep_colour}
     coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
     coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
     read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
