@@ -96,7 +96,8 @@ def test_strength_0_is_the_identity_and_1_the_translation(
         return frames_of(out)
 
     identity = made("identity", None)
-    for number, more in enumerate(({}, {"smoothing": True, "stabilise": 0.5}, {"keep_colour": True})):
+    cases: tuple[dict[str, Any], ...] = ({}, {"smoothing": True, "stabilise": 0.5}, {"keep_colour": True})
+    for number, more in enumerate(cases):
         assert made(f"0-{number}", bundle, strength=0.0, **more) == identity
     plain, half = made("plain", bundle), made("half", bundle, strength=0.5)
     assert made("full", bundle, strength=1.0) == plain
