@@ -26,6 +26,7 @@ from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.arrays import check_picture, frames_of
+from recycle.translation.finish import finish, finished
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
@@ -122,6 +123,8 @@ class Translator:
         scale: Literal["trained", "source"] | int = "trained",
         smoothing: bool = False,
         stabilise: float = 0.0,
+        strength: float = 1.0,
+        keep_colour: bool = False,
     ) -> Iterator[Pixels]:
         """Translate pictures as they arrive, for example from a camera. Yields one picture for each, in order.
 
@@ -129,8 +132,8 @@ class Translator:
         and dtype. `to` is the target domain, by its letter or name. `latency` is the number of further pictures that
         may be read before the translation of a picture is yielded. 0 suits a camera: each picture is translated before
         the next one is read; only with smoothing, one more picture is read first. A greater latency allows several
-        cores, or a GPU, to process several pictures at a time. `scale`, `smoothing` and `stabilise` are described in
-        `TranslateSettings`; the last two start anew at every cut.
+        cores, or a GPU, to process several pictures at a time. The other arguments are described in
+        `TranslateSettings`; smoothing and stabilising start anew at every cut.
 
         Raises ConfigError as `__call__` and for settings out of range; ValueError for a picture of another shape, size
         or dtype.
@@ -145,6 +148,7 @@ class Translator:
             held = latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
+        chosen |= {"strength": strength, "keep_colour": keep_colour}
         settings = parse_settings(TranslateSettings, chosen)
         return self.translate_frames(frames_of(frames), to=to, settings=settings)
 
@@ -192,11 +196,17 @@ class Translator:
         no effect here; they apply when a Translator is made. Raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
-        if self.bundle is None:
+
+        def translated(frames: Iterable[Frame]) -> Iterator[Pixels]:
+            if self.bundle is not None:
+                return self._translate_stream(iter(frames), self.bundle, domain, settings, pixel_aspect)
             if settings.stabilise:
                 return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
-        return self._translate_stream(iter(frames), self.bundle, domain, settings, pixel_aspect)
+
+        if not settings.finish():
+            return translated(frames)
+        return finished(frames, translated, partial(finish, settings=settings))
 
     def translate_video(
         self,
@@ -253,12 +263,13 @@ class Translator:
         )
 
     def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
-        """The transform for `render`. With `whole`, it takes frames of the source's size."""
+        """The transform for `render`. With `whole`, or if some of the source is kept, it takes frames of the source's
+        size."""
         bundle = self.bundle
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
-        if bundle is None or whole:
+        if bundle is None or whole or settings.finish():
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
@@ -295,6 +306,7 @@ class Translator:
             "smoothing": settings.smoothing,
             **({"stabilise": settings.stabilise} if settings.stabilise else {}),
             **({"fps": str(settings.fps)} if settings.fps else {}),
+            **settings.finish(),
         }
 
     def _translate_stream(
