@@ -263,9 +263,9 @@ def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
 
 def _target(bundle: str, word: str) -> "Domain":
     """The domain that --to names. It is looked up in the model's description, before any other work."""
-    from recycle.networks.bundle import names_of
+    from recycle.networks.bundle import target_of
 
-    return names_of(bundle).find(word)
+    return target_of(bundle, word)
 
 
 def _settings(params: "Mapping[str, Any]") -> "TranslateSettings":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recycle import inputs as inputs  # registers every kind of source
 from recycle.config import Precision, TranslateSettings, parse_settings
-from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
+from recycle.domains import LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
@@ -41,7 +41,7 @@ DEFAULTS = TranslateSettings()
 
 
 class Translator:
-    """Translates in both directions with the networks of a bundle. Without a bundle, it leaves frames unchanged.
+    """Translates in the directions of a bundle, usually both. Without a bundle, it leaves frames unchanged.
 
     The networks run in evaluation mode and without gradients. With bf16 or fp16, only the networks compute in lower
     precision; resizing, averaging and rounding are in float32.
@@ -61,7 +61,9 @@ class Translator:
         if bundle is not None:
             self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
-            self._generators: dict[Domain, Network] = {d.target: self._ready(bundle.generator(d)) for d in DIRECTIONS}
+            self._generators: dict[Domain, Network] = {
+                d.target: self._ready(bundle.generator(d)) for d in bundle.config.directions
+            }
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
@@ -77,6 +79,11 @@ class Translator:
     def domains(self) -> Names:
         """Names of the domains. Methods that take a domain accept its name or its letter."""
         return LETTERS if self.bundle is None else self.bundle.config.domains
+
+    def target(self, word: str) -> Domain:
+        """The letter of the domain with this name or letter. Raises ConfigError if there is none, or if the model
+        translates only in the other direction."""
+        return LETTERS.find(word) if self.bundle is None else self.bundle.config.target(word)
 
     @overload
     def __call__(self, clip: Tensor, *, to: str, smoothing: bool = False) -> Tensor: ...
@@ -346,7 +353,7 @@ class Translator:
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""
-        return bundle.generator(DIRECTIONS[0]).bytes_per_frame((size[0], size[1]), self._dtype)
+        return bundle.generator(bundle.config.directions[0]).bytes_per_frame((size[0], size[1]), self._dtype)
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
@@ -363,8 +370,8 @@ class Translator:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
     def _check(self, to: str, smoothing: bool) -> Domain:
-        """The domain `to`. Raises ConfigError if it is unknown, or if `smoothing` is set and there is no predictor."""
-        domain = self.domains.find(to)
+        """The domain `to`. Raises ConfigError as `target`, or if `smoothing` is set and there is no predictor."""
+        domain = self.target(to)
         if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(
