@@ -38,11 +38,12 @@ def discs(count: int, height: int = 48, width: int = 64) -> Iterator[Pictures]:
     """White discs on black that move by a pixel from frame to frame."""
     for number in range(count):
         picture = np.zeros((height, width, 3), np.uint8)
-        yield cv2.circle(picture, (10 + number % 40, height // 2), 9, (255, 255, 255), -1)  # type: ignore[misc]
+        cv2.circle(picture, (10 + number % 40, height // 2), 9, (255, 255, 255), -1)
+        yield picture
 
 
 def film(path: Path, pictures: Iterator[Pictures], *, fps: int | Fraction = RATE, codec: str = "ffv1") -> Path:
-    write_video(path, pictures, fps=fps, settings=TranslateSettings(codec=codec))  # type: ignore[arg-type]
+    write_video(path, pictures, fps=fps, settings=TranslateSettings(codec=codec))
     return path
 
 
