@@ -37,6 +37,9 @@ Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: preserve tra
 Fps = Annotated[
     str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
 ]
+Provenance = Annotated[
+    Literal["on", "off"], typer.Option(help="on: state in the output's metadata that a model made its picture.")
+]
 Mask = Annotated[
     str | None,
     typer.Option(metavar="PATH|motion", help="Translate only the white part of this video, image or folder of images."),
@@ -111,6 +114,7 @@ def translate(
     fps: Fps = None,
     max_pixels: MaxPixels = None,
     timestamps: Timestamps = "zero",
+    provenance: Provenance = "on",
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     include: Include = None,
     exclude: Exclude = None,

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_v
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Precision, Rate, Settings, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
-_LATER = ("fps", "stabilise", "strength", "keep_colour", "mask", "feather")
+_LATER = ("fps", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
 """Settings that were added later, and that are not recorded at their defaults."""
 
 
@@ -91,6 +91,8 @@ class TranslateSettings(EncodeSettings):
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the network computes at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
+    provenance: Literal["on", "off"] = "on"
+    """'on': the output states in its metadata that its picture was made by a model, which one, and by which version."""
     fps: Rate | None = None
     """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: the rate
     that the stream states, otherwise 25. Files with timestamps keep theirs."""

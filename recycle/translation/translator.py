@@ -35,6 +35,7 @@ from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, WithinMemory
 from recycle.video.frame import Frame, Pixels, StreamInfo
 from recycle.video.masks import identify
+from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
 DEFAULTS = TranslateSettings()
@@ -270,13 +271,15 @@ class Translator:
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
-        if bundle is None or whole or settings.finish() or masks is not None:
+        kept = bool(settings.finish()) or masks is not None
+        made = self._provenance(to, settings, composite=whole or kept)
+        if bundle is None or whole or kept:
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
                 return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect, masks=masks)
 
-            return Transform(pictures, key, past, anew=settings.smoothing)
+            return Transform(pictures, key, past, anew=settings.smoothing, provenance=made)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -292,7 +295,12 @@ class Translator:
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing)
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, provenance=made)
+
+    def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
+        if self.bundle is None or settings.provenance == "off":
+            return None
+        return Provenance(self.bundle.config.name, self._digest, self.domains.of(to), composite)
 
     @cached_property
     def _digest(self) -> str:
