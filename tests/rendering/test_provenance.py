@@ -108,7 +108,9 @@ def test_a_png_carries_the_statement_and_shows_the_same_picture() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
     plain = cv2.imencode(".png", picture)[1].tobytes()
     marked = MADE.in_png(plain)
-    assert np.array_equal(cv2.imdecode(np.frombuffer(marked, np.uint8), cv2.IMREAD_COLOR), picture)
+    shown = cv2.imdecode(np.frombuffer(marked, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    assert np.array_equal(shown, picture)
     chunks, at = {}, 8
     while at < len(marked):  # PNG, third edition, section 5.3
         size, kind = struct.unpack(">I4s", marked[at : at + 8])
