@@ -126,7 +126,7 @@ def run(
     # Missing files must cause an error now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
-    _check(pipeline)
+    check_pipeline(pipeline)
     with ExitStack() as whole:  # the folder is locked to the end; the devices only during training
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
@@ -242,14 +242,14 @@ def learn(
     the job is cancelled.
     """
     job = job or Job()
-    _check(pipeline)
+    check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: claim(where, origin))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
 
-def _check(pipeline: Pipeline) -> None:
+def check_pipeline(pipeline: Pipeline) -> None:
     """Raise ConfigError if a network cannot be built or a tracker is missing; called before the footage is prepared."""
     check_trackers(pipeline.train.trackers)
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)
