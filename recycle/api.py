@@ -23,7 +23,8 @@ from recycle.config import (
 from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
-from recycle.networks.bundle import names_of
+from recycle.networks.adopt import adopt, write_adopted
+from recycle.networks.bundle import BundleConfig, names_of, target_of
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
@@ -34,6 +35,7 @@ from recycle.runs.tuning import TuneReport
 from recycle.runs.tuning import tune as search
 from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
+from recycle.safe_text import printable
 from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
@@ -134,10 +136,10 @@ def translate(
     """
     chosen = parse_settings(TranslateSettings, settings)
     if isinstance(model, Translator):
-        translator, target = model, model.domains.find(to)
+        translator, target = model, model.target(to)
     else:
         bundle = model_in(Path(model))
-        target = names_of(bundle).find(to)  # before any other work
+        target = target_of(bundle, to)  # before any other work
         translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
@@ -213,6 +215,38 @@ def evaluate(
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def import_model(
+    files: Paths,
+    out: AnyPath,
+    *,
+    domains: Sequence[str] | None = None,
+    short_side: int = 256,
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> Path:
+    """Make a model bundle of checkpoints from pytorch-CycleGAN-and-pix2pix, CUT or the original ReCycle-GAN code.
+
+    `files` are the generators and, if there are any, the predictors, such as latest_net_G_A.pth, latest_net_G_B.pth,
+    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Files with other
+    names are taken in this order. ResNets with any number of blocks, with InstanceNorm, BatchNorm or no norm, with or
+    without dropout and anti-aliasing are recognised by their weights; so are the predictors, U-Nets and ResNets. No
+    code in the files is executed. `domains` are the names of domains A and B. `short_side` is the short side in pixels
+    of the frames that the networks were trained on, at which they work best. The bundle is written to the folder `out`;
+    `overwrite` replaces a bundle there. Returns its path. The job receives one notice for each network.
+
+    The networks compute as in evaluation mode of the published code: BatchNorm uses its stored statistics, and there is
+    no dropout. Raises ConfigError for files that do not make a model, BundleError for a file that is no such
+    checkpoint, OutputError if `out` exists or cannot be written.
+    """
+    named = {} if domains is None else {"domains": domains}
+    asked = parse_settings(BundleConfig, {"name": printable(Path(out).name), "short_side": short_side, **named})
+    bundle, adopted = adopt(_paths(files), name=asked.name, domains=asked.domains, short_side=asked.short_side)
+    write_adopted(bundle, Path(out), overwrite=overwrite)
+    for each in adopted:
+        (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
+    return Path(out)
 
 
 def _palette(palette: AnyPath) -> str | Path:

@@ -9,6 +9,7 @@ from recycle.cli.distill import distill
 from recycle.cli.doctor import doctor
 from recycle.cli.evaluate import evaluate
 from recycle.cli.extract import extract
+from recycle.cli.importing import import_model
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
 from recycle.cli.run import demo, run
@@ -46,3 +47,4 @@ def _options(
 
 for _verb in (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, doctor, pipelines):
     app.command()(_verb)
+app.command("import")(import_model)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import partial
 from types import TracebackType
 
 import numpy as np
@@ -26,7 +27,7 @@ class Logs:
         self._run, self._job = run, job
         self._trackers: dict[str, Tracker] = {}
         for name in ("tensorboard", *trackers):
-            self._guarded(name, lambda name=name: self._trackers.update({name: TRACKERS[name](run)}))
+            self._guarded(name, partial(self._open, name))
 
     def __enter__(self) -> "Logs":
         return self
@@ -42,9 +43,12 @@ class Logs:
         """Add an image, RGB (H, W, 3)."""
         self._each(lambda tracker: tracker.add_image(name, picture, step))
 
+    def _open(self, name: str) -> None:
+        self._trackers[name] = TRACKERS[name](self._run)
+
     def _each(self, act: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
-            self._guarded(name, lambda tracker=tracker: act(tracker))
+            self._guarded(name, partial(act, tracker))
 
     def _guarded(self, name: str, act: Callable[[], None]) -> None:
         try:

@@ -11,13 +11,13 @@ from recycle.errors import ConfigError, Interrupted, RecycleError
 from recycle.events import Event, Job, Notice, Step
 from recycle.run_folder import RunFolder
 from recycle.runs.tuning import TuneReport, tune
-from recycle.runs.varied import Span, check_varied, current, parse_varied, with_values
+from recycle.runs.varied import Choices, Span, check_varied, current, parse_varied, with_values
 from recycle.training.validation import Scores
 from tests.training.test_loop import SETTINGS, footage
 
 __all__ = ["footage"]
 
-VARY = {"train.learning_rate": Span(1e-4, 1e-2, log=True), "networks.generator.width": [4, 8]}
+VARY: dict[str, Choices] = {"train.learning_rate": Span(1e-4, 1e-2, log=True), "networks.generator.width": [4, 8]}
 
 
 def short(footage: tuple[Path, Path], **train: Any) -> Pipeline:
@@ -94,7 +94,7 @@ def test_failing_trials_are_named_and_the_search_goes_on(footage: tuple[Path, Pa
     pytest.importorskip("optuna")
     said: list[str] = []
     job = Job(lambda event: said.append(event.text) if isinstance(event, Notice) else None)
-    vary = {"train.stride": [2], "train.frames": [1]}  # valid alone, but not together
+    vary: dict[str, Choices] = {"train.stride": [2], "train.frames": [1]}  # valid alone, but not together
     with pytest.raises(RecycleError, match="none of 2 trials has a score"):
         tune(short(footage), tmp_path, vary=vary, trials=2, job=job)
     failed = [text for text in said if re.match(r"trial [12]: failed: .*'train.stride' has an effect only on", text)]

@@ -55,7 +55,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> list[Toy]:
         return begin
 
     for fails in ("", "opening", "add_scalars", "add_image", "close"):
-        monkeypatch.setitem(TRACKERS, f"toy {fails}", opener(fails))  # type: ignore[misc]
+        monkeypatch.setitem(TRACKERS, f"toy {fails}", opener(fails))
     return made
 
 
