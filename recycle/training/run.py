@@ -59,6 +59,7 @@ MAY_CHANGE = {
     "precision",
     "workers",
     "log_every",
+    "trackers",
     "preview_every",
     "checkpoint_every",
     "start_from",
