@@ -12,3 +12,5 @@ ExportFormat = Literal["onnx", "torch-export"]
 """Of a generator for other runtimes."""
 ExportPrecision = Literal["fp32", "fp16"]
 """Of the weights of an exported generator."""
+TrackerName = Literal["trackio", "wandb", "mlflow"]
+"""Of a program that shows the curves of runs, in addition to TensorBoard."""

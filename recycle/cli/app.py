@@ -10,12 +10,14 @@ from recycle.cli.doctor import doctor
 from recycle.cli.evaluate import evaluate
 from recycle.cli.export import export
 from recycle.cli.extract import extract
+from recycle.cli.importing import import_model
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
 from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
 from recycle.cli.translate import translate
+from recycle.cli.tune import tune
 
 app = typer.Typer(
     name="recycle",
@@ -45,18 +47,8 @@ def _options(
 
 
 for _verb in (
-    probe,
-    extract,
-    street,
-    train,
-    distill,
-    translate,
-    evaluate,
-    export,
-    run,
-    demo,
-    compare,
-    doctor,
-    pipelines,
+    *(probe, extract, street, train, distill, tune, translate, evaluate, export),
+    *(run, demo, compare, doctor, pipelines),
 ):
     app.command()(_verb)
+app.command("import")(import_model)

@@ -1,10 +1,10 @@
 """Settings of training: clips, optimisation, machine, and how often a run writes."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Settings, Stride, Weight, Word
+from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Settings, Stride, TrackerName, Weight, Word
 
 
 class AugmentSettings(Settings):
@@ -73,6 +73,9 @@ class TrainSettings(Settings):
     half of the memory that parameters need with Adam, and costs communication."""
     teacher: Place | None = None
     """A model bundle whose translations the distillation loss imitates. Needs `losses.weights.distillation`."""
+    start_from: Place | None = None
+    """A run, whose best model is used, or a model bundle. Generators, predictors and discriminators begin with its
+    weights, as far as they fit; each that does not is named. It has an effect only on the first step of a run."""
     seed: int = Field(0, ge=0, le=MANY)
     """Seed of all random choices. The same seed gives the same clips on any number of devices."""
     workers: int | None = Field(None, ge=0, le=1024)
@@ -85,7 +88,11 @@ class TrainSettings(Settings):
     """Number of frames at the end of each domain's footage (at most a tenth of it) that are not trained on. Previews
     and the validation score use them."""
     log_every: int = Field(10, ge=1, le=MANY)
-    """Steps between two entries of the curves in TensorBoard."""
+    """Steps between two entries of the curves."""
+    trackers: Annotated[tuple[TrackerName, ...], Field(max_length=3)] = ()
+    """Programs that show curves and previews, in addition to TensorBoard: 'trackio', 'wandb' (Weights & Biases),
+    'mlflow'. Each needs its package, as in `pip install 'recycle[wandb]'`, and follows its own environment variables,
+    such as WANDB_MODE and MLFLOW_TRACKING_URI. One that fails does not stop the run."""
     preview_every: int = Field(1000, ge=1, le=MANY)
     """Steps between two previews, each with a validation score."""
     checkpoint_every: int = Field(500, ge=1, le=MANY)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recycle.domains import Domain, into
 from recycle.errors import ConfigError, OutputError, RecycleError
 from recycle.events import Job
-from recycle.networks.bundle import Bundle, digest, load_bundle, names_of
+from recycle.networks.bundle import Bundle, digest, load_bundle, target_of
 from recycle.networks.generator import GeneratorNetwork, at_any_size, pad
 from recycle.networks.onnx_file import OPSET, open_onnx, quiet, to_onnx
 from recycle.networks.predictor import pad_to_multiple
@@ -89,7 +89,7 @@ def export_model(
     if str(model) == IDENTITY:
         raise ConfigError("the model 'identity' has no network to export; give the folder of a run or of a model")
     folder = model_in(model)
-    target = names_of(folder).find(to)
+    target = target_of(folder, to)
     job.counting("loading the model")
     bundle = load_bundle(folder)
     generator = bundle.generator(into(target))

@@ -11,6 +11,7 @@ from recycle.config import (
     DISCRIMINATORS,
     GENERATORS,
     PREDICTORS,
+    CutSettings,
     DiscriminatorSettings,
     GeneratorSettings,
     PatchSettings,
@@ -18,14 +19,16 @@ from recycle.config import (
     Pix2PixSettings,
     PredictorSettings,
     ProjectedSettings,
+    ResNetPredictorSettings,
     ResNetSettings,
     SmpSettings,
     UNetSettings,
 )
+from recycle.networks.cut import CutGenerator
 from recycle.networks.discriminator import DiscriminatorNetwork, PatchDiscriminator
 from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.pix2pixhd import Pix2PixHDGenerator
-from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, SmpPredictor
+from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, ResNetPredictor, SmpPredictor
 from recycle.networks.projected import ProjectedDiscriminator
 from recycle.networks.resnet import ResNetGenerator
 from recycle.networks.unet import UNetGenerator
@@ -33,6 +36,7 @@ from recycle.networks.unet import UNetGenerator
 _GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = {
     ResNetSettings: ResNetGenerator,
     UNetSettings: UNetGenerator,
+    CutSettings: CutGenerator,
     Pix2PixHDSettings: Pix2PixHDGenerator,
 }
 _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], DiscriminatorNetwork]] = {
@@ -42,6 +46,7 @@ _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], Discrimi
 _PREDICTORS: dict[type[PredictorSettings], Callable[[Any], PredictorNetwork]] = {
     SmpSettings: SmpPredictor,
     Pix2PixSettings: Pix2PixPredictor,
+    ResNetPredictorSettings: ResNetPredictor,
 }
 
 

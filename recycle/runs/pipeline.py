@@ -26,7 +26,7 @@ from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
-from recycle.run_folder import RunFolder, model_in
+from recycle.run_folder import RunFolder, model_in, model_place
 from recycle.runs.origin import claim
 from recycle.runs.outcome import write_run_report
 from recycle.runs.scoring import evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
@@ -36,6 +36,7 @@ from recycle.street.film import Street
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
+from recycle.training.trackers import check_trackers
 from recycle.video.find import find_sources
 
 
@@ -68,8 +69,9 @@ def open_pipeline(
     for name, paths in data["footage"].items():
         if isinstance(paths, tuple | list):
             data["footage"][name] = tuple(Path(each).absolute() for each in paths)
-    if (teacher := data["train"]["teacher"]) is not None:
-        data["train"]["teacher"] = Path(teacher).absolute()
+    for name in ("teacher", "start_from"):
+        if (model := data["train"][name]) is not None:
+            data["train"][name] = model_place(Path(model), Path.cwd())
     return parse_pipeline(data, where=where)
 
 
@@ -125,12 +127,13 @@ def run(
     # Missing files must cause an error now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with ExitStack() as whole:  # the folder is locked to the end; the devices only during training
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
             once(fabric, lambda: claim(where, origin))
+            once(fabric, lambda: _check_start(pipeline, where))
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
@@ -237,16 +240,25 @@ def learn(
 
     Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). `surveyed`: see
     `recycle.training.loop.train`. Raises the errors of `prepare_footage`, `recycle.training.loop.train` and
-    `recycle.runs.origin.claim`; ConfigError if a network cannot be built; Interrupted if the job is cancelled.
+    `recycle.runs.origin.claim`; ConfigError if a network cannot be built or a tracker is not installed; Interrupted if
+    the job is cancelled.
     """
     job = job or Job()
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: claim(where, origin))
+        once(fabric, lambda: _check_start(pipeline, where))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
 
-def _check_networks(pipeline: Pipeline) -> None:
-    """Raise ConfigError if a network cannot be built; called before the footage is prepared."""
+def _check_start(pipeline: Pipeline, where: RunFolder) -> None:
+    """Raise BundleError, before the footage is prepared, if a new run is to start from a model that does not exist."""
+    if pipeline.train.start_from is not None and not where.checkpoint.exists():
+        read_config(model_in(pipeline.train.start_from))
+
+
+def check_pipeline(pipeline: Pipeline) -> None:
+    """Raise ConfigError if a network cannot be built or a tracker is missing; called before the footage is prepared."""
+    check_trackers(pipeline.train.trackers)
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)

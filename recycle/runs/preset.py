@@ -18,6 +18,7 @@ from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.runs.pace import expected_steps, step_seconds
+from recycle.runs.preset_start import Start
 from recycle.runs.reasons import LARGE, about, complete_footage, complete_schedule, duration, explain_networks
 from recycle.training.memory import Reckoning, reckon
 
@@ -83,10 +84,12 @@ def choose(
     hours: float | None = None,
     steps: int | None = None,
     domains: Sequence[str] | None = None,
+    start: Start | None = None,
 ) -> Choice:
     """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours.
 
-    `name`, `footage` and `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
+    With `start`, training starts from a model, and has its networks and at most its size. `name`, `footage` and
+    `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
     the frames are too small or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest
     networks fit into memory.
     """
@@ -94,7 +97,7 @@ def choose(
     _check(facts, names)
     time = hours or EVENING
     reasons: dict[str, str] = {}
-    draft = _Draft(facts, machine, time)
+    draft = _Draft(facts, machine, time, start)
     side, width, why = draft.size()
     batch = draft.batch(side, width)
     chosen = draft.settings(side, width)
@@ -111,6 +114,8 @@ def choose(
     data |= {"extract": {}, "evaluate": {}}
     complete_footage(facts, side, data, reasons)
     explain_networks(facts, side, data, reasons)
+    if start is not None:
+        start.complete(data, reasons)
     train = data["train"]
     if batch > 1:
         train["batch_size"] = batch
@@ -156,15 +161,16 @@ def _wanted(hours: float) -> int:
 class _Draft:
     """Finds the largest frames, width and batch that memory and time allow."""
 
-    def __init__(self, facts: Survey, machine: Machine, hours: float) -> None:
-        self._facts, self._machine, self._hours = facts, machine, hours
+    def __init__(self, facts: Survey, machine: Machine, hours: float, start: Start | None = None) -> None:
+        self._facts, self._machine, self._hours, self._start = facts, machine, hours, start
         self._usable = USED[machine.kind] * machine.memory
-        most = min(facts.a.short_side, facts.b.short_side) // 4 * 4
+        self._most = min(facts.a.short_side, facts.b.short_side, *([start.config.short_side] if start else []))
+        most = self._most // 4 * 4
         self._sides = [side for side in SIDES if side <= most] or [most]
 
     def size(self) -> tuple[int, int, str]:
         """Short side in pixels, width, and the reason why the side is not larger."""
-        widths = WIDTHS[self._machine.kind]
+        widths = WIDTHS[self._machine.kind][-1:] if self._start else WIDTHS[self._machine.kind]
         for width in widths:
             side, why = self._largest(width)
             if side is not None and (side >= min(WIDE_FROM, self._sides[-1]) or width == widths[-1]):
@@ -187,13 +193,14 @@ class _Draft:
         layers = next((n for n in (3 if side >= SMALL else 2, 2, 1) if 3 * 2**n <= side), 1)
         scales = 2 if (side >= LARGE or side < SMALL) and 3 * 2 ** (layers + 1) <= side else 1
         patch |= {"layers": layers, "scales": scales}
+        networks = {
+            "generator": generator(self._facts, width),
+            "discriminator": discriminators(self._facts, side, patch),
+        }
         return {
-            "networks": {
-                "generator": generator(self._facts, width),
-                "discriminator": discriminators(self._facts, side, patch),
-            },
+            "networks": networks | (self._start.networks(side) if self._start else {}),
             "losses": losses(self._facts),
-            "train": {"size": [side, side], **({} if self._facts.labelled else {"pool_size": 0})},
+            "train": {"size": [side, side], **({"pool_size": 0} if self._facts.photographs else {})},
         }
 
     def reckoned(self, side: int, width: int) -> Reckoning:
@@ -205,7 +212,7 @@ class _Draft:
 
     def seconds(self, needed: Reckoning, batch: int) -> float:
         """Estimated duration of a step in seconds."""
-        return step_seconds(self._machine, batch * needed.operations, photographs=not self._facts.labelled)
+        return step_seconds(self._machine, batch * needed.operations, photographs=self._facts.photographs)
 
     def _largest(self, width: int) -> tuple[int | None, str]:
         """The largest side that memory and time allow, and the limiting reason.
@@ -216,6 +223,8 @@ class _Draft:
         if self._sides[-1] != SIDES[-1]:
             short_side = min(self._facts.a.short_side, self._facts.b.short_side)
             why = f"the largest that the footage allows (its short side has {short_side} pixels)"
+            if self._most < short_side:
+                why = "the size of the model from which training starts"
         for side in self._sides[::-1]:
             needed = self.reckoned(side, width)
             if not self._fits(needed, 1):
@@ -240,30 +249,30 @@ def generator(facts: Survey, width: int) -> dict[str, Any]:
 
     Between photographs, a pretrained encoder separates objects from their background: a whole sleeve takes the new
     colour, and the wall behind it keeps its own. With label maps, it was not better than the ResNet beyond the spread
-    of seeds.
+    of seeds. Between different kinds of sensors it was, without the skip connection.
     """
     if facts.labelled:
         return {"width": width}
-    return {"kind": "unet", "width": width // 2, "skip": True}
+    return {"kind": "unet", "width": width // 2, "skip": facts.photographs}
 
 
 def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
     """Settings of the discriminators; `patch` holds those of the PatchGAN for frames of `side` pixels.
 
-    Frozen features help between photographs, and harm between video and label maps.
+    Frozen features help between photographs, and harm between video and label maps or thermal images.
     """
-    if facts.labelled or side < ProjectedSettings().least_side:
+    if not facts.photographs or side < ProjectedSettings().least_side:
         return patch
     return [{"kind": "patch", **patch}, {"kind": "projected"}]
 
 
 def losses(facts: Survey) -> dict[str, Any]:
-    """Settings of the objective. With label maps: the defaults.
+    """Settings of the objective. With label maps, and between different kinds of sensors: the defaults.
 
     Between photographs: self-similarity, identity and synthetic motion, and from a gap of UNEQUAL the loss of colours.
     There is no cycle loss, because it would also preserve what should change.
     """
-    if facts.labelled:
+    if not facts.photographs:
         return {}
     weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
     return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from recycle.config import GeneratorSettings, Pix2PixHDSettings, ResNetSettings
+from recycle.config import CutSettings, GeneratorSettings, Pix2PixHDSettings, ResNetSettings
 from recycle.networks.registry import make_generator
 
 KINDS = [
     ResNetSettings(blocks=2, width=4),
+    CutSettings(blocks=2, width=4),
+    CutSettings(blocks=1, width=4, antialias_down=False),
     Pix2PixHDSettings(width=4, blocks=1, local_blocks=2, halvings=2),
     Pix2PixHDSettings(width=4, blocks=1, local_blocks=1, halvings=1, enhancers=2),
 ]

@@ -8,7 +8,14 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from recycle.config import GeneratorSettings, NetworkSettings, Pix2PixHDSettings, ResNetSettings, UNetSettings
+from recycle.config import (
+    CutSettings,
+    GeneratorSettings,
+    NetworkSettings,
+    Pix2PixHDSettings,
+    ResNetSettings,
+    UNetSettings,
+)
 from recycle.domains import AB
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.networks.export import export_model, likeness
@@ -32,6 +39,7 @@ def kinds(width: int) -> dict[str, GeneratorSettings]:
         "resnet, no blur": ResNetSettings(width=width, blur=False),
         "unet": UNetSettings(width=width // 2),
         "unet, skip": UNetSettings(width=width // 2, skip=True),
+        "cut": CutSettings(width=width, blocks=6),
         "pix2pixhd": Pix2PixHDSettings(width=max(4, width // 4), blocks=2, local_blocks=1),
     }
 
