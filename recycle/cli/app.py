@@ -12,6 +12,7 @@ from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
+from recycle.cli.push import push
 from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
@@ -48,3 +49,4 @@ def _options(
 for _verb in (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, doctor, pipelines):
     app.command()(_verb)
 app.command("import")(import_model)
+app.command()(push)

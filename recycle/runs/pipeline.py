@@ -25,7 +25,7 @@ from recycle.dataset.glance import is_extracted
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
-from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
+from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, check_networks, load_bundle, read_config
 from recycle.run_folder import RunFolder, model_in, model_place
 from recycle.runs.origin import claim
 from recycle.runs.outcome import write_run_report
@@ -33,6 +33,7 @@ from recycle.runs.scoring import evaluate_tests, foresee_tests, prepare_features
 from recycle.runs.stage import Stage
 from recycle.safe_text import printable
 from recycle.street.film import Street
+from recycle.system.hub import find_model
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
@@ -255,7 +256,7 @@ def learn(
 def _check_start(pipeline: Pipeline, where: RunFolder) -> None:
     """Raise BundleError, before the footage is prepared, if a new run is to start from a model that does not exist."""
     if pipeline.train.start_from is not None and not where.checkpoint.exists():
-        read_config(model_in(pipeline.train.start_from))
+        read_config(find_model(pipeline.train.start_from, further=DISCRIMINATORS))
 
 
 def check_pipeline(pipeline: Pipeline) -> None:
