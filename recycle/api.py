@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def translate(
     if isinstance(model, Translator):
         translator, target = model, model.target(to)
     else:
-        bundle = find_model(model)
+        bundle = find_model(fspath(model))
         target = target_of(bundle, to)  # before any other work
         translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
@@ -212,7 +212,7 @@ def evaluate(
     Raises ConfigError for invalid settings, BundleError if `model` is not a model, FootageError if there is no clip or
     one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
-    bundle = str(find_model(model))
+    bundle = str(find_model(fspath(model)))
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups: dict[str, Any] = {
         "domains": names_of(bundle),

@@ -115,7 +115,7 @@ def _brief(error: BaseException) -> str:
 @contextmanager
 def _bars() -> Iterator[None]:
     """Show the client's progress bars only in a terminal."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if sys.stderr.isatty() or are_progress_bars_disabled():
         yield
