@@ -24,6 +24,7 @@ from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
 from recycle.networks.bundle import names_of
+from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
@@ -82,15 +83,17 @@ def translate(
     to: str,
     overwrite: bool = False,
     retry_failed: bool = False,
+    join_images: bool = False,
     job: Job | None = None,
     **settings: Any,
 ) -> RenderReport | BatchReport:
-    """Translate a video, or all videos of a folder, to a domain. The same call continues interrupted work.
+    """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
     `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
     can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `overwrite`
-    replaces existing outputs. `retry_failed` applies to a folder: it tries files again that failed before. `settings`
-    are those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video, and
+    replaces existing outputs. `retry_failed` tries files of a folder again that failed before. `join_images` makes one
+    video of each folder of numbered images in a folder; otherwise every image keeps its name. `settings` are those of
+    `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video or an image, and
     a BatchReport for a folder; errors of single files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
@@ -107,8 +110,9 @@ def translate(
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
+        check_settings(output, chosen)
         return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
-    folder = Folder(source, output, translator, target, chosen)
+    folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,

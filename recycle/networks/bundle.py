@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from recycle.config import DomainNames, NetworkSettings, Settings, parse_settings, unless_letters
-from recycle.domains import AB, DIRECTIONS, LETTERS, Names
+from recycle.domains import AB, DIRECTIONS, LETTERS, Domain, Names
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.both_ways import BothWays
 from recycle.networks.weights import check_finite, damaged, misfit, read_header
@@ -42,12 +42,16 @@ class BundleConfig(Settings):
     """Whether the model has predictors; without them it is a CycleGAN, and cannot smooth."""
     short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the training frames; the generators work best at this scale."""
+    grey: tuple[Domain, ...] = Field((), max_length=2)
+    """The domains whose training footage had one channel; translations to them are grey, and images of them are written
+    with one channel. It is written only if there is such a domain."""
     step: int = Field(0, ge=0, le=10**15)
     """Number of training steps."""
 
     @model_serializer(mode="wrap")
     def _without_the_usual_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return unless_letters(write(self))
+        written = unless_letters(write(self))
+        return {name: value for name, value in written.items() if name != "grey" or value}
 
 
 class Bundle(BothWays):

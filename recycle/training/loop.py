@@ -110,7 +110,9 @@ def _train(
     names = pipeline.domains
     domains = [domain_of(own, name, settings, names) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
-    run = Run(pipeline, folder, fabric, smallest, dict(zip(DOMAINS, map(sources_of, (shots_a, shots_b)), strict=True)))
+    both = dict(zip(DOMAINS, (shots_a, shots_b), strict=True))
+    grey = tuple(domain for domain, shots in both.items() if all(shot.grey for shot in shots))
+    run = Run(pipeline, folder, fabric, smallest, {name: sources_of(shots) for name, shots in both.items()}, grey)
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:

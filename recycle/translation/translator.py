@@ -251,13 +251,17 @@ class Translator:
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
+
+        def grey(source: Source) -> bool:
+            return source.grey if bundle is None else to in bundle.config.grey
+
         if bundle is None or whole:
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
                 return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
 
-            return Transform(pictures, key, past, anew=settings.smoothing)
+            return Transform(pictures, key, past, anew=settings.smoothing, grey=grey)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -273,7 +277,7 @@ class Translator:
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing)
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey)
 
     @cached_property
     def _digest(self) -> str:
