@@ -2,7 +2,7 @@
 seed."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -26,6 +26,11 @@ from recycle.training.schedule import shrinking
 def sources_of(shots: list[Shot]) -> list[str]:
     """Folder names of the shots' sources; each contains the source's name and a fingerprint."""
     return sorted({shot.files[0].parent.name for shot in shots})
+
+
+def grey_domains(footage: Mapping[DomainName, Sequence[Shot]]) -> tuple[DomainName, ...]:
+    """The domains of which all footage has one channel."""
+    return tuple(domain for domain, shots in footage.items() if all(shot.grey for shot in shots))
 
 
 def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
