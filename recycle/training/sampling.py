@@ -23,9 +23,9 @@ from recycle.training.run import Run
 from recycle.training.schedule import shrinking
 
 
-def sources_of(shots: list[Shot]) -> list[str]:
-    """Folder names of the shots' sources; each contains the source's name and a fingerprint."""
-    return sorted({shot.files[0].parent.name for shot in shots})
+def sources_of(footage: Mapping[DomainName, Sequence[Shot]]) -> dict[DomainName, list[str]]:
+    """Folder names of the sources of each domain; each contains the source's name and a fingerprint."""
+    return {domain: sorted({shot.files[0].parent.name for shot in shots}) for domain, shots in footage.items()}
 
 
 def grey_domains(footage: Mapping[DomainName, Sequence[Shot]]) -> tuple[DomainName, ...]:
