@@ -33,7 +33,7 @@ from recycle.training.memory import Portions, plan
 from recycle.training.processes import any_of, average, on_devices
 from recycle.training.review import Review
 from recycle.training.run import Run
-from recycle.training.sampling import Batches, domain_of, grey_domains, matches_of, sources_of, was_trained_on
+from recycle.training.sampling import Batches, domain_of, facts_of, matches_of, was_trained_on
 from recycle.training.schedule import learning_rate
 from recycle.training.step import StepError, StepReport, training_step
 from recycle.training.stop import Stop, stop_between_steps
@@ -111,8 +111,7 @@ def _train(
     names = pipeline.domains
     domains = [domain_of(own, name, settings, names) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
-    both = dict(zip(DOMAINS, (shots_a, shots_b), strict=True))
-    run = Run(pipeline, folder, fabric, smallest, sources_of(both), grey_domains(both))
+    run = Run(pipeline, folder, fabric, smallest, *facts_of({"a": shots_a, "b": shots_b}))
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else []
     if not resumed:
