@@ -116,10 +116,10 @@ class Pictures:
         """Write the finished segments to `whole`, a file or a folder of images; yields notices. Raises Interrupted."""
         if is_sequence(self.output):
             whole.mkdir(exist_ok=True)
+            made = self.renderer.transform.provenance
             for number, shown in enumerate(self._shown(work, job), start=1):
-                write_image(
-                    whole / pattern_name(self.output.name, number), shown.pixels, alpha=shown.alpha, grey=self._grey
-                )
+                place = whole / pattern_name(self.output.name, number)
+                write_image(place, shown.pixels, alpha=shown.alpha, grey=self._grey, made=made)
             return
         reader = self.renderer.reader
         unit = self.renderer.picture.time_base
@@ -127,7 +127,8 @@ class Pictures:
         starts = tuple((stamp - stamps[0]) * unit for stamp in stamps)
         times = Times(starts, starts[-1] + lasting * unit)
         plays = 0 if reader.plays is None else reader.plays
-        write_animation(whole, self._shown(work, job), times, plays=plays, alpha=self.renderer.choice.alpha)
+        made, alpha = self.renderer.transform.provenance, self.renderer.choice.alpha
+        write_animation(whole, self._shown(work, job), times, plays=plays, alpha=alpha, made=made)
         if self.form.unit and not times.exact_in(self.form.unit):
             yield f"times are rounded to {1 / self.form.unit:g} s, the unit of this format; .apng keeps them exactly"
         ticks = times.in_units(self.form.unit or 1000)
@@ -150,7 +151,8 @@ class Pictures:
                 picture = np.hstack((sized(frame.pixels, size, False), picture))
                 alpha = None if alpha is None else np.hstack((alpha, alpha))
             suffix, facts = self.output.suffix.lower(), facts_at(reader.path)
-            data = encode_image(suffix, picture, alpha=alpha, grey=self._grey, facts=facts)
+            made = transform.provenance
+            data = encode_image(suffix, picture, alpha=alpha, grey=self._grey, facts=facts, made=made)
             reader.check()
         with output_errors(self.output), atomic_path(self.output) as temporary:
             temporary.write_bytes(data)

@@ -17,6 +17,7 @@ from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
 from recycle.video.encode import Picture
 from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
+from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
 _Done = tuple[int, int, Pixels, Beside]
@@ -44,6 +45,8 @@ class Transform:
     because it batches frames."""
     grey: Callable[[Source], bool] = lambda source: source.grey
     """Whether the pictures of a source are grey, so that images are written with one channel."""
+    provenance: Provenance | None = None
+    """How the pictures are made, if a model makes them; the output states it."""
 
 
 @dataclass(frozen=True)

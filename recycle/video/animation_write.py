@@ -13,6 +13,7 @@ from av.filter import Graph
 from PIL.Image import fromarray
 
 from recycle.video.frame import Pixels
+from recycle.video.provenance import Provenance
 
 _QUALITY = 90
 """Quality of an animated WebP, of 100."""
@@ -46,21 +47,36 @@ class Times(NamedTuple):
         return all((time * second).denominator == 1 for time in (*self.starts, self.end))
 
 
-def write_animation(path: Path, frames: Iterable[Shown], times: Times, *, plays: int, alpha: bool) -> None:
+def write_animation(
+    path: Path, frames: Iterable[Shown], times: Times, *, plays: int, alpha: bool, made: Provenance | None = None
+) -> None:
     """Write an animation; the suffix of `path` is .gif, .webp, .apng or .png.
 
     `plays` is how often it is shown, 0 without end. `alpha`: whether the frames have opacity. A GIF has a palette of
     256 colours for each frame; it is opaque where the opacity is at least one half. GIF and WebP take uint8 only.
-    Memory does not grow with the number of frames. Raises OSError or av.FFmpegError if the file cannot be written.
+    Memory does not grow with the number of frames. `made` is stated in a comment or as XMP. Raises OSError or
+    av.FFmpegError if the file cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix == ".webp":
-        _write_webp(path, frames, times, plays=plays, alpha=alpha)
+        _write_webp(path, frames, times, plays=plays, alpha=alpha, xmp=b"" if made is None else made.xmp())
     elif suffix == ".gif":
         options = {"loop": str(-1 if plays == 1 else max(0, plays - 1))}
         _write(path, frames, times, "gif", Fraction(1, 100), options, alpha=alpha)
+        if made is not None:
+            _comment(path, made.sentence.encode())
     else:
         _write(path, frames, times, "apng", _unit(times), {"plays": str(plays)}, alpha=alpha)
+        if made is not None:
+            path.write_bytes(made.in_png(path.read_bytes()))
+
+
+def _comment(path: Path, text: bytes) -> None:
+    """Put a comment before the last byte of a GIF (GIF89a, section 24)."""
+    blocks = (text[at : at + 255] for at in range(0, len(text), 255))
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0\x3b")
 
 
 def _unit(times: Times) -> Fraction:
@@ -148,7 +164,7 @@ def _palette(first: av.VideoFrame, *, alpha: bool) -> Callable[[av.VideoFrame], 
     return reduce
 
 
-def _write_webp(path: Path, frames: Iterable[Shown], times: Times, *, plays: int, alpha: bool) -> None:
+def _write_webp(path: Path, frames: Iterable[Shown], times: Times, *, plays: int, alpha: bool, xmp: bytes) -> None:
     """Write the container of RFC 9649, section 2.7, around still pictures.
 
     FFmpeg's encoder loses the duration of the last frame, and Pillow's holds all frames in memory.
@@ -162,8 +178,11 @@ def _write_webp(path: Path, frames: Iterable[Shown], times: Times, *, plays: int
             place = bytes(6) + b"".join(_three(side - 1) for side in size)
             unblended = b"\x02"
             file.write(_chunk(b"ANMF", b"".join((place, _three(end - start), unblended, *_pictures(shown)))))
+        file.write(_chunk(b"XMP ", xmp) if xmp else b"")
         length = file.tell()
-        extended = bytes([2 | (16 if alpha else 0), 0, 0, 0]) + b"".join(_three(side - 1) for side in size)
+        extended = bytes([2 | (16 if alpha else 0) | (4 if xmp else 0), 0, 0, 0]) + b"".join(
+            _three(side - 1) for side in size
+        )
         head = b"WEBP" + _chunk(b"VP8X", extended) + _chunk(b"ANIM", bytes(4) + min(plays, 65535).to_bytes(2, "little"))
         file.seek(0)
         file.write(b"RIFF" + (length - 8).to_bytes(4, "little") + head)

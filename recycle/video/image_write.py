@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from recycle.video.frame import Pixels
 from recycle.video.image_facts import ImageFacts, is_rgb
+from recycle.video.provenance import Provenance
 
 _PILLOW: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -25,6 +27,8 @@ _PILLOW: dict[str, tuple[str, dict[str, Any]]] = {
     ".bmp": ("BMP", {}),
 }
 """Pillow's name of each format, and how it is written."""
+_DESCRIPTION = 0x010E
+"""EXIF tag of the description of a picture."""
 _AS_IMAGES = (".png", ".tif", ".tiff")
 """Formats that hold 16 bits."""
 _MADE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -33,15 +37,35 @@ SAYS_NOTHING = ImageFacts()
 
 
 def encode_image(
-    suffix: str, pixels: Pixels, *, alpha: Pixels | None = None, grey: bool = False, facts: ImageFacts = SAYS_NOTHING
+    suffix: str,
+    pixels: Pixels,
+    *,
+    alpha: Pixels | None = None,
+    grey: bool = False,
+    facts: ImageFacts = SAYS_NOTHING,
+    made: Provenance | None = None,
 ) -> bytes:
     """The file of an image: RGB (H, W, 3) of uint8 or uint16, and its opacity (H, W) of the same dtype, if any.
 
     `suffix` is one of `recycle.video.picture_formats.STILLS`, in lower case; uint16 needs .png or .tif. `grey` writes
     one channel, the mean of the three. EXIF tags, text, resolution and XMP of `facts` are kept, except in a TIFF of 16
     bits. The orientation is not: the pixels are upright. A colour profile is kept if the pixels are still in its
-    colours (16 bits, or one channel); a picture that was converted gets the profile of sRGB.
+    colours (16 bits, or one channel); a picture that was converted gets the profile of sRGB. `made` is stated in a PNG
+    by its chunks, and otherwise by XMP, if the source has none, and in EXIF. BMP and a TIFF of 16 bits hold neither.
     """
+    data = _encoded(suffix, pixels, alpha, grey, facts if made is None or suffix == ".png" else _stating(facts, made))
+    return made.in_png(data) if made is not None and suffix == ".png" else data
+
+
+def _stating(facts: ImageFacts, made: Provenance) -> ImageFacts:
+    """The facts with a statement of how the picture was made, beside the description of the source."""
+    exif = _exif(facts)
+    described = str(exif.get(_DESCRIPTION, ""))
+    exif[_DESCRIPTION] = f"{described} {made.sentence}".strip() if made.sentence not in described else described
+    return replace(facts, exif=exif.tobytes(), xmp=facts.xmp or made.xmp())
+
+
+def _encoded(suffix: str, pixels: Pixels, alpha: Pixels | None, grey: bool, facts: ImageFacts) -> bytes:
     samples = _mean(pixels) if grey else pixels
     if alpha is not None:
         samples = np.dstack((samples, alpha))

@@ -158,6 +158,22 @@ def test_a_network_of_one_channel_writes_one_channel(tmp_path: Path) -> None:
             assert (to_b.mode, to_a.mode) == ("L", "RGB")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "b.gif", "b.apng", "b.webp", "f_%03d.png"])
+def test_a_picture_states_that_a_model_made_it(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "photo.png" if name.startswith("a") else tmp_path / "a.mp4"
+    cv2.imwrite(str(tmp_path / "photo.png"), moving(1)[0])
+    write(tmp_path / "a.mp4", moving(3))
+    output = tmp_path / "out" / name
+    translate(source, output, by=model())
+    written = output.with_name("f_001.png") if "%" in name else output
+    assert b"rainedAlgorithmicMedia" in written.read_bytes()
+    with Image.open(written) as image:
+        image.load()
+    if not name.startswith("f"):
+        translate(source, tmp_path / "off" / name, by=model(), settings=TranslateSettings(provenance="off"))
+        assert b"AlgorithmicMedia" not in (tmp_path / "off" / name).read_bytes()
+
+
 def test_a_network_gives_more_than_8_bits(tmp_path: Path) -> None:
     ramp = np.linspace(20000, 24000, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH, 1).repeat(3, axis=2).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), ramp)
