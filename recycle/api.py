@@ -25,6 +25,7 @@ from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
+from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder
@@ -124,17 +125,19 @@ def translate(
     to: str,
     overwrite: bool = False,
     retry_failed: bool = False,
+    join_images: bool = False,
     job: Job | None = None,
     **settings: Any,
 ) -> RenderReport | BatchReport:
-    """Translate a video, or all videos of a folder, to a domain. The same call continues interrupted work.
+    """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
     `model` is the folder of a run, whose best model is used, the folder of a bundle, org/name or org/name@revision of a
     model on the Hugging Face Hub, or a Translator, which many calls can share. `to` is the target domain, by its letter
-    or its name in the pipeline file, such as "winter". `overwrite` replaces existing outputs. `retry_failed` applies to
-    a folder: it tries files again that failed before. `settings` are those of `TranslateSettings`, such as
-    `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video, and a BatchReport for a folder; errors of
-    single files of a folder are in the report.
+    or its name in the pipeline file, such as "winter". `overwrite` replaces existing outputs. `retry_failed` tries
+    files of a folder again that failed before. `join_images` makes one video of each folder of numbered images in a
+    folder; otherwise every image keeps its name. `settings` are those of `TranslateSettings`, such as `codec="hevc"` or
+    `stabilise=0.8`. Returns a RenderReport for a video or an image, and a BatchReport for a folder; errors of single
+    files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
     be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
@@ -150,8 +153,9 @@ def translate(
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
+        check_settings(output, chosen)
         return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
-    folder = Folder(source, output, translator, target, chosen)
+    folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,
