@@ -4,7 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recycle.api import evaluate, extract, probe, train, translate
+    from recycle.api import (
+        compare,
+        evaluate,
+        extract,
+        list_pipelines,
+        list_runs,
+        plan,
+        probe,
+        resume,
+        run_info,
+        train,
+        translate,
+    )
     from recycle.config import Pipeline
     from recycle.events import Job
     from recycle.translation.translator import Translator
@@ -16,9 +28,15 @@ __all__ = [
     "Pipeline",
     "Translator",
     "__version__",
+    "compare",
     "evaluate",
     "extract",
+    "list_pipelines",
+    "list_runs",
+    "plan",
     "probe",
+    "resume",
+    "run_info",
     "train",
     "translate",
 ]
@@ -27,7 +45,7 @@ _HOMES = {
     "Job": "recycle.events",
     "Pipeline": "recycle.config",
     "Translator": "recycle.translation.translator",
-} | dict.fromkeys(("evaluate", "extract", "probe", "train", "translate"), "recycle.api")
+} | dict.fromkeys((name for name in __all__ if name.islower() and name != "__version__"), "recycle.api")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
 from recycle.cli.translate import translate
+from recycle.cli.ui import ui
 
 app = typer.Typer(
     name="recycle",
@@ -43,5 +44,5 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):
+for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, ui, doctor, pipelines):
     app.command()(_verb)
