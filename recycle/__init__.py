@@ -8,6 +8,7 @@ if TYPE_CHECKING:
         compare,
         evaluate,
         extract,
+        import_model,
         list_pipelines,
         list_runs,
         plan,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         run_info,
         train,
         translate,
+        tune,
     )
     from recycle.config import Pipeline
     from recycle.events import Job
@@ -31,6 +33,7 @@ __all__ = [
     "compare",
     "evaluate",
     "extract",
+    "import_model",
     "list_pipelines",
     "list_runs",
     "plan",
@@ -39,6 +42,7 @@ __all__ = [
     "run_info",
     "train",
     "translate",
+    "tune",
 ]
 
 _HOMES = {

@@ -3,7 +3,7 @@
 `from recycle import train, translate, …` imports this module when a name is first used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -26,20 +26,23 @@ from recycle.dataset.extract import extract as extract_all
 from recycle.errors import ConfigError
 from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
-from recycle.networks.bundle import names_of
+from recycle.networks.adopt import adopt, write_adopted
+from recycle.networks.bundle import BundleConfig, names_of, target_of
 from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
 from recycle.rendering.span import WHOLE, preview_span
 from recycle.run_folder import RunFolder, model_in
 from recycle.runs.choice import choose_pipeline, open_task
 from recycle.runs.compare import compare as compare_runs
-from recycle.runs.listing import RunInfo, list_pipelines, recorded_pipeline
-from recycle.runs.listing import list_runs as find_runs
-from recycle.runs.listing import run_info as describe_run
+from recycle.runs.listing import list_pipelines, list_runs, recorded_pipeline, run_info
 from recycle.runs.pipeline import learn
 from recycle.runs.preset import Choice
 from recycle.runs.scoring import score_model
+from recycle.runs.tuning import TuneReport
+from recycle.runs.tuning import tune as search
+from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
+from recycle.safe_text import printable
 from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
@@ -50,6 +53,7 @@ __all__ = [
     "compare",
     "evaluate",
     "extract",
+    "import_model",
     "list_pipelines",
     "list_runs",
     "plan",
@@ -58,6 +62,7 @@ __all__ = [
     "run_info",
     "train",
     "translate",
+    "tune",
 ]
 
 AnyPath = str | PathLike[str]
@@ -130,6 +135,38 @@ def plan(
     return choose_pipeline(wishes, job=job)
 
 
+def tune(
+    pipeline: Pipeline | AnyPath | None = None,
+    *,
+    vary: Mapping[str, Choices],
+    trials: int = 20,
+    a: Paths = (),
+    b: Paths = (),
+    domains: Sequence[str] | None = None,
+    out: AnyPath | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    job: Job | None = None,
+) -> TuneReport:
+    """Search better settings by `trials` short trainings. The same call continues an interrupted search.
+
+    `vary` maps names of settings to a `recycle.runs.varied.Span` or a list of values, such as
+    `{"train.learning_rate": Span(1e-4, 1e-3, log=True)}`. `hours` or `steps` is the length of one trial. The other
+    arguments are those of `train`. The report has the best values, and the pipeline file that was written with them.
+
+    Raises the errors of `train`; ConfigError also for unknown settings, or if optuna is not installed; RecycleError
+    also if no trial has a score.
+    """
+    footage = {"a": _paths(a) or None, "b": _paths(b) or None}
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
+    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
+    given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
+    task, folder, _, _ = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    return search(task, folder, vary=vary, trials=trials, job=job)
+
+
 def translate(
     source: AnyPath,
     output: AnyPath,
@@ -157,10 +194,10 @@ def translate(
     """
     chosen = parse_settings(TranslateSettings, settings)
     if isinstance(model, Translator):
-        translator, target = model, model.domains.find(to)
+        translator, target = model, model.target(to)
     else:
         bundle = model_in(Path(model))
-        target = names_of(bundle).find(to)  # before any other work
+        target = target_of(bundle, to)  # before any other work
         translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
@@ -266,17 +303,36 @@ def compare(
     return compare_runs(folders, Path(out), a=_paths(a), b=_paths(b), overwrite=overwrite, job=job)
 
 
-def list_runs(folder: AnyPath = "runs") -> list[RunInfo]:
-    """The training runs and models directly inside `folder`, the last changed one first.
+def import_model(
+    files: Paths,
+    out: AnyPath,
+    *,
+    domains: Sequence[str] | None = None,
+    short_side: int = 256,
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> Path:
+    """Make a model bundle of checkpoints from pytorch-CycleGAN-and-pix2pix, CUT or the original ReCycle-GAN code.
 
-    Folders that are neither are left out; so are damaged models.
+    `files` are the generators and, if there are any, the predictors, such as latest_net_G_A.pth, latest_net_G_B.pth,
+    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Files with other
+    names are taken in this order. ResNets with any number of blocks, with InstanceNorm, BatchNorm or no norm, with or
+    without dropout and anti-aliasing are recognised by their weights; so are the predictors, U-Nets and ResNets. No
+    code in the files is executed. `domains` are the names of domains A and B. `short_side` is the short side in pixels
+    of the frames that the networks were trained on, at which they work best. The bundle is written to the folder `out`;
+    `overwrite` replaces a bundle there. Returns its path. The job receives one notice for each network.
+
+    The networks compute as in evaluation mode of the published code: BatchNorm uses its stored statistics, and there is
+    no dropout. Raises ConfigError for files that do not make a model, BundleError for a file that is no such
+    checkpoint, OutputError if `out` exists or cannot be written.
     """
-    return find_runs(Path(folder))
-
-
-def run_info(folder: AnyPath) -> RunInfo:
-    """The facts about the training run or model bundle in `folder`. Raises BundleError if it is neither."""
-    return describe_run(Path(folder))
+    named = {} if domains is None else {"domains": domains}
+    asked = parse_settings(BundleConfig, {"name": printable(Path(out).name), "short_side": short_side, **named})
+    bundle, adopted = adopt(_paths(files), name=asked.name, domains=asked.domains, short_side=asked.short_side)
+    write_adopted(bundle, Path(out), overwrite=overwrite)
+    for each in adopted:
+        (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
+    return Path(out)
 
 
 def _palette(palette: AnyPath) -> str | Path:

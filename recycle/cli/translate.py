@@ -17,7 +17,6 @@ from recycle.cli.options import (
     To,
     WhichModel,
     bundle_of,
-    given,
     pairs,
     refuse,
 )
@@ -26,6 +25,8 @@ from recycle.system.places import is_here, place
 from recycle.vocabulary import Codec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recycle.config import TranslateSettings
     from recycle.domains import Domain
     from recycle.events import Job
@@ -36,6 +37,7 @@ Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: preserve tra
 Fps = Annotated[
     str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
 ]
+Strength = Annotated[float, typer.Option(metavar="0…1", help="Share of the translation; the rest is the source.")]
 Timestamps = Annotated[
     Literal["zero", "source"],
     typer.Option(help="zero: if the source starts at 10 s or later, shift all streams to start at 0."),
@@ -70,7 +72,13 @@ Exclude = Annotated[
 DryRun = Annotated[bool, typer.Option(help="For a folder: only show what would be done, and what would fail.")]
 
 
+_OF_A_FILE = ("start", "end", "preview", "compare")
+_OF_A_FOLDER = ("include", "exclude", "retry_failed", "dry_run", "watch")
+"""Options that apply only to a single file, or only to a folder."""
+
+
 def translate(
+    ctx: typer.Context,
     source: Input,
     output: Output,
     model: Model,
@@ -79,6 +87,8 @@ def translate(
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    strength: Strength = 1.0,
+    keep_colour: Annotated[bool, typer.Option(help="Keep the colours of the source, not its lightness.")] = False,
     start: Annotated[str | None, typer.Option(help="Start at this time: seconds, or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="End before this time: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Translate only 4 seconds from the middle; implies --compare.")] = False,
@@ -118,15 +128,9 @@ def translate(
 
     Example: recycle translate holiday/ holiday-winter/ --model runs/summer-winter --to winter
     """
-    look = {"scale": _scale(scale), "smoothing": smoothing, "stabilise": stabilise, "timestamps": timestamps}
-    coded: dict[str, Any] = {"codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "depth": depth}
-    coded |= {"alpha": alpha, "pixel_format": pixel_format, "options": pairs(option), "hardware": hardware}
-    read = {"fps": fps, "device": device, "precision": precision, **given(max_pixels=max_pixels)}
-    settings, bundle = _settings(look | coded | read), bundle_of(model, which)
+    settings, bundle = _settings(ctx.params), bundle_of(model, which)
     task = _Task(source, output, bundle, _target(bundle, to), settings, overwrite, at_once, cluster)
-    part = {"--start": start, "--end": end, "--preview": preview, "--compare": compare}
-    folder = {"--include": include, "--exclude": exclude, "--retry-failed": retry_failed, "--dry-run": dry_run}
-    folder |= {"--watch": watch}
+    part, folder = ({_flag(name): ctx.params[name] for name in names} for names in (_OF_A_FILE, _OF_A_FOLDER))
     with watched(as_json) as job:
         _begin(task, part, folder, job)
 
@@ -253,15 +257,23 @@ def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
 
 def _target(bundle: str, word: str) -> "Domain":
     """The domain that --to names. It is looked up in the model's description, before any other work."""
-    from recycle.networks.bundle import names_of
+    from recycle.networks.bundle import target_of
 
-    return names_of(bundle).find(word)
+    return target_of(bundle, word)
 
 
-def _settings(given: dict[str, Any]) -> "TranslateSettings":
+def _settings(params: "Mapping[str, Any]") -> "TranslateSettings":
+    """The settings among all parameters of the command (name → value). Those that are None keep their defaults."""
     from recycle.config import TranslateSettings, parse_settings
 
-    return parse_settings(TranslateSettings, given)
+    chosen = {name: params[name] for name in TranslateSettings.model_fields if params.get(name) is not None}
+    return parse_settings(
+        TranslateSettings, chosen | {"scale": _scale(params["scale"]), "options": pairs(params["option"])}
+    )
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _scale(text: str) -> str | int:

@@ -12,6 +12,7 @@ from recycle.safe_text import brief
 
 Encoder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,80}$")]
 """Name of an encoder of segmentation_models_pytorch. Names that begin with 'tu-' are encoders of timm."""
+Norm = Literal["instance", "batch", "none"]
 K = TypeVar("K", bound=Settings)
 
 
@@ -74,6 +75,36 @@ class UNetSettings(GeneratorSettings):
     def description(self) -> str:
         """One line for the report."""
         return f"U-Net on EfficientNet-Lite0, width {self.width}"
+
+    @property
+    def lighter(self) -> str:
+        """The setting to lower if memory runs out, with its value."""
+        return f"width (now {self.width})"
+
+
+class CutSettings(GeneratorSettings):
+    """ResNet generator of CUT with the options of the published code: anti-aliased sampling, and other norms.
+
+    Imported models use it if 'resnet' cannot express them.
+    """
+
+    kind: Literal["cut"] = "cut"
+    blocks: int = Field(9, ge=1, le=32)
+    """Number of residual blocks."""
+    width: int = Field(64, ge=4, le=512)
+    """Number of channels of the first layer."""
+    norm: Norm = "instance"
+    """'instance': InstanceNorm. 'batch': batch normalisation with its stored statistics, which training does not
+    change; it suits imported models. 'none': no normalisation."""
+    antialias_down: bool = True
+    """Halve the resolution by a blur after a convolution (Zhang 2019), not by a convolution with stride."""
+    antialias_up: bool = True
+    """Double the resolution by a blur before a convolution, not by a transposed convolution."""
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"ResNet of CUT, {self.blocks} blocks, width {self.width}"
 
     @property
     def lighter(self) -> str:
@@ -209,6 +240,21 @@ class Pix2PixSettings(PredictorSettings):
     """Has no effect: this U-Net has its own encoder. The setting remains because bundles hold it."""
     depth: int = Field(4, ge=3, le=8)
     """Number of times the resolution is halved: 7 (for 128 pixels) or 8 (for 256 pixels) in the paper."""
+    norm: Literal["instance", "batch"] = Field("instance", exclude_if=lambda norm: norm == "instance")
+    """'instance': InstanceNorm, as in the paper. 'batch': batch normalisation with its stored statistics, which suits
+    imported models. 'instance' is not written, so that files stay as older versions wrote them."""
+
+
+class ResNetPredictorSettings(PredictorSettings):
+    """ResNet with the past frames as its input channels, a choice of the original ReCycle-GAN code."""
+
+    kind: Literal["resnet"] = "resnet"
+    blocks: int = Field(6, ge=1, le=32)
+    """Number of residual blocks."""
+    width: int = Field(64, ge=4, le=512)
+    """Number of channels of the first layer."""
+    norm: Norm = "instance"
+    """As for the generator of kind 'cut'."""
 
 
 class Kinds(Generic[K]):
@@ -288,9 +334,9 @@ def _itself(value: Any) -> Any:
     return value
 
 
-GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings)
+GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings, CutSettings)
 DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings, ProjectedSettings, many=4)
-PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings)
+PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings, ResNetPredictorSettings)
 
 
 class NetworkSettings(Settings):

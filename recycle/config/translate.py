@@ -7,6 +7,9 @@ from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_v
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Precision, Rate, Settings, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
+_LATER = ("fps", "stabilise", "strength", "keep_colour")
+"""Settings that were added later, and that are not recorded at their defaults."""
+
 
 class EncodeSettings(Settings):
     """How video is written."""
@@ -74,6 +77,11 @@ class TranslateSettings(EncodeSettings):
     stabilise: float = Field(0.0, ge=0, le=1)
     """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the current one,
     where the source itself did not change; the output of k frames ago has the weight stabilise^k. 0: off."""
+    strength: float = Field(1.0, ge=0, le=1)
+    """Share of the translation in the result; the rest is the source. They are mixed in linear light. 1: only the
+    translation; 0: only the source."""
+    keep_colour: bool = False
+    """Take only the lightness of the translation, and keep the colours of the source (L* and a*, b* of CIELAB)."""
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the network computes at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
@@ -89,7 +97,10 @@ class TranslateSettings(EncodeSettings):
 
     def record(self) -> dict[str, object]:
         """All settings on which a translation depends, as JSON."""
-        later = {
-            name for name in ("fps", "stabilise") if not getattr(self, name)
-        }  # earlier versions lacked them: their finished work stays valid
-        return self.model_dump(mode="json", exclude={"max_pixels", *later})
+        # Earlier versions lacked these settings: their finished work stays valid.
+        unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude={"max_pixels", *unset})
+
+    def finish(self) -> dict[str, object]:
+        """The settings of what is kept of the source, without defaults; empty if nothing is kept."""
+        return self.model_dump(mode="json", include={"strength", "keep_colour"}, exclude_defaults=True)

@@ -1,5 +1,7 @@
 """The networks that translate: a generator for each direction, a predictor in each domain."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from recycle.config import NetworkSettings
@@ -13,20 +15,30 @@ class BothWays(nn.Module):
     """Generators and predictors, named as in bundles and checkpoints (see `Direction`)."""
 
     gen_ab: GeneratorNetwork
+    """None, as all networks of a direction, if the model does not translate in this direction."""
     gen_ba: GeneratorNetwork
     pred_a: PredictorNetwork | None
     pred_b: PredictorNetwork | None
 
-    def __init__(self, networks: NetworkSettings, *, predictors: bool, pretrained: bool = False) -> None:
-        """Build the networks. Raises ConfigError if a network cannot be built."""
+    def __init__(
+        self,
+        networks: NetworkSettings,
+        *,
+        predictors: bool,
+        pretrained: bool = False,
+        directions: Sequence[Direction] = DIRECTIONS,
+    ) -> None:
+        """Build the networks of `directions`. Raises ConfigError if a network cannot be built."""
         super().__init__()
         for d in DIRECTIONS:
-            self.add_module(d.generator, make_generator(networks.generator, pretrained=pretrained))
+            used = d in directions
+            self.add_module(d.generator, make_generator(networks.generator, pretrained=pretrained) if used else None)
         for d in BY_TARGET:
-            self.add_module(d.predictor, make_predictor(networks.predictor) if predictors else None)
+            used = predictors and d in directions
+            self.add_module(d.predictor, make_predictor(networks.predictor) if used else None)
 
     def generator(self, d: Direction) -> GeneratorNetwork:
-        """The generator of a direction."""
+        """The generator of a direction, which must be among the `directions`."""
         generator: GeneratorNetwork = getattr(self, d.generator)
         return generator
 

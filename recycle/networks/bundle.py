@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from recycle.config import DomainNames, NetworkSettings, Settings, parse_settings, unless_letters
-from recycle.domains import AB, DIRECTIONS, LETTERS, Names
+from recycle.domains import DIRECTIONS, LETTERS, Direction, DirectionName, Domain, Names, into
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.both_ways import BothWays
 from recycle.networks.weights import check_finite, damaged, misfit, read_header
@@ -39,22 +39,39 @@ class BundleConfig(Settings):
     networks: NetworkSettings = NetworkSettings()
     """Settings of the networks."""
     predictors: bool = True
-    """Whether the model has predictors; without them it is a CycleGAN, and cannot smooth."""
+    """Whether the model has a predictor for each direction; without them it is a CycleGAN, and cannot smooth."""
+    only: DirectionName | None = None
+    """The only direction in which the model translates, such as "ab". None: both; it is then not written."""
     short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the training frames; the generators work best at this scale."""
     step: int = Field(0, ge=0, le=10**15)
     """Number of training steps."""
 
     @model_serializer(mode="wrap")
-    def _without_the_usual_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return unless_letters(write(self))
+    def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = unless_letters(write(self))
+        return written if self.only else {key: value for key, value in written.items() if key != "only"}
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions in which the model translates."""
+        return tuple(d for d in DIRECTIONS if self.only in (None, d.name))
+
+    def target(self, word: str) -> Domain:
+        """The domain with this name or letter. Raises ConfigError if there is none, or if the model does not translate
+        to it."""
+        domain = self.domains.find(word)
+        if into(domain) not in self.directions:
+            way = self.domains.way(self.directions[0])
+            raise ConfigError(f"the model '{self.name}' translates only {way}, not to {self.domains.of(domain)}")
+        return domain
 
 
 class Bundle(BothWays):
-    """The networks for translation: two generators and, if trained, two predictors."""
+    """The networks for translation: a generator and, if trained, a predictor for each direction."""
 
     def __init__(self, config: BundleConfig) -> None:
-        super().__init__(config.networks, predictors=config.predictors)
+        super().__init__(config.networks, predictors=config.predictors, directions=config.directions)
         self.config = config
 
 
@@ -100,8 +117,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise damaged(weights_file, " ".join(str(error).split())[:200]) from error
     check_finite(bundle.state_dict(), weights_file)
     bundle.eval().requires_grad_(False)
-    if not _gives_pictures(bundle):
-        raise BundleError(f"{weights_file} holds weights so large that the images are not finite; use another model")
+    check_pictures(bundle, weights_file)
     return bundle
 
 
@@ -109,6 +125,14 @@ def names_of(model: str | Path) -> Names:
     """Names of the domains of the bundle in the folder `model`, or of the model 'identity'. Raises BundleError if there
     is no bundle."""
     return LETTERS if str(model) == IDENTITY else read_config(Path(model)).domains
+
+
+def target_of(model: str | Path, word: str) -> Domain:
+    """The domain `word`, a name or a letter, to which the bundle in the folder `model`, or 'identity', translates.
+
+    Raises ConfigError as `BundleConfig.target`, and BundleError if there is no bundle.
+    """
+    return LETTERS.find(word) if str(model) == IDENTITY else read_config(Path(model)).target(word)
 
 
 def name_domains(folder: Path, names: Names) -> None:
@@ -161,7 +185,7 @@ class _OffDevice(TorchFunctionMode):
 def check_networks(config: BundleConfig, *, size: tuple[int, int]) -> None:
     """Raise ConfigError if the networks cannot be built, or cannot be trained on frames of `size` (height, width)."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _OffDevice():
-        generator = Bundle(config).generator(AB)
+        generator = Bundle(config).generator(DIRECTIONS[0])
     multiple, least = generator.multiple, generator.least_side
     if any(side < least or side % multiple for side in size):
         raise ConfigError(
@@ -177,15 +201,16 @@ def _shapes(config: BundleConfig) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _gives_pictures(bundle: Bundle) -> bool:
-    """Whether all networks return finite values for small images."""
-    multiple = bundle.generator(AB).multiple
-    side = -(-max(16, bundle.generator(AB).least_side) // multiple) * multiple
-    picture = torch.linspace(-1, 1, 3 * side**2).reshape(1, 3, side, side)
-    given = [bundle.generator(d)(picture) for d in DIRECTIONS]
-    count = bundle.config.networks.predictor.past
-    for predictor in map(bundle.predictor, DIRECTIONS):
+def check_pictures(bundle: Bundle, file: Path) -> None:
+    """Raise BundleError if a network returns values that are not finite for small images. `file` holds the weights."""
+    given = []
+    for d in bundle.config.directions:
+        generator, predictor = bundle.generator(d), bundle.predictor(d)
+        side = -(-max(16, generator.least_side) // generator.multiple) * generator.multiple
+        given.append(generator(torch.linspace(-1, 1, 3 * side**2).reshape(1, 3, side, side)))
         if predictor is not None:
-            past = torch.linspace(-1, 1, 3 * count * predictor.multiple**2)
-            given.append(predictor(past.reshape(1, count, 3, predictor.multiple, predictor.multiple)))
-    return all(bool(torch.isfinite(pictures).all()) for pictures in given)
+            count, side = bundle.config.networks.predictor.past, predictor.multiple
+            past = torch.linspace(-1, 1, 3 * count * side**2)
+            given.append(predictor(past.reshape(1, count, 3, side, side)))
+    if not all(bool(torch.isfinite(pictures).all()) for pictures in given):
+        raise BundleError(f"{file} holds weights so large that the images are not finite; use another model")

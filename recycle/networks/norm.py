@@ -1,5 +1,7 @@
 """Normalisations that keep the frames of a batch independent, in the fastest form for the device."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,3 +35,24 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float → the same shape; mean 0 and variance 1 in each group of channels of each frame."""
         return super().forward(x.contiguous() if x.device.type == "cpu" else x)
+
+
+class StoredBatchNorm(nn.BatchNorm2d):
+    """`nn.BatchNorm2d` that always uses its stored statistics, also in training, so that frames stay independent."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "StoredBatchNorm":
+        """Stay in evaluation mode."""
+        super().train(False)
+        return self
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "instance": InstanceNorm,
+    "batch": StoredBatchNorm,
+    "none": nn.Identity,
+}
+"""Normalisations by the name of the setting, for a number of channels."""

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.config import Pix2PixSettings, SmpSettings
+from recycle.config import CutSettings, Pix2PixSettings, ResNetPredictorSettings, SmpSettings
 from recycle.errors import ConfigError
+from recycle.networks.cut import LEAST, MULTIPLE, published_resnet
+from recycle.networks.generator import at_any_size
 from recycle.networks.initialise import initialise
-from recycle.networks.norm import GroupNorm, InstanceNorm
+from recycle.networks.norm import NORMS, GroupNorm
 from recycle.networks.resample import Double, Halve
 
 
@@ -72,7 +74,8 @@ class Pix2PixPredictor(PredictorNetwork):
 
     def __init__(self, settings: Pix2PixSettings) -> None:
         super().__init__()
-        depth = settings.depth
+        depth, norm = settings.depth, NORMS[settings.norm]
+        bias = settings.norm == "instance"
         self.multiple = 2**depth
         channels = [settings.width * min(2**i, 8) for i in range(depth)]
         self.down = nn.ModuleList()
@@ -80,13 +83,13 @@ class Pix2PixPredictor(PredictorNetwork):
         for i, out in enumerate(channels):
             outer, inner = i == 0, i == depth - 1
             down: list[nn.Module] = [] if outer else [nn.LeakyReLU(0.2)]
-            down.append(Halve(3 * settings.past if outer else channels[i - 1], out))
+            down.append(Halve(3 * settings.past if outer else channels[i - 1], out, bias=bias))
             if not (outer or inner):
-                down.append(InstanceNorm(out))
+                down.append(norm(out))
             up: list[nn.Module] = [
                 nn.ReLU(),
-                Double(out if inner else 2 * out, 3 if outer else channels[i - 1]),
-                nn.Tanh() if outer else InstanceNorm(channels[i - 1]),
+                Double(out if inner else 2 * out, 3 if outer else channels[i - 1], bias=bias or outer),
+                nn.Tanh() if outer else norm(channels[i - 1]),
             ]
             self.down.append(nn.Sequential(*down))
             self.up.append(nn.Sequential(*up))
@@ -106,6 +109,26 @@ class Pix2PixPredictor(PredictorNetwork):
             if skips:
                 x = torch.cat((skips.pop(), x), dim=1)
         return x[..., :height, :width]
+
+
+class ResNetPredictor(PredictorNetwork):
+    """The ResNet of CycleGAN with 3 P channels in, 3 out and a tanh.
+
+    Source: the original ReCycle-GAN code, with `--which_model_netP resnet_6blocks` or `resnet_9blocks`.
+    """
+
+    multiple = LEAST
+
+    def __init__(self, settings: ResNetPredictorSettings) -> None:
+        super().__init__()
+        plain = {"antialias_down": False, "antialias_up": False}
+        shape = settings.model_dump(include={"blocks", "width", "norm"})
+        self.model = published_resnet(CutSettings(**shape, **plain), channels=3 * settings.past)
+        initialise(self)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, P, 3, H, W) float in [-1, 1] → next frame (B, 3, H, W) in [-1, 1]; any H and W."""
+        return at_any_size(self.model, past.flatten(1, 2), multiple=MULTIPLE, least=LEAST)
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:

@@ -11,19 +11,22 @@ from recycle.config import (
     DISCRIMINATORS,
     GENERATORS,
     PREDICTORS,
+    CutSettings,
     DiscriminatorSettings,
     GeneratorSettings,
     PatchSettings,
     Pix2PixSettings,
     PredictorSettings,
     ProjectedSettings,
+    ResNetPredictorSettings,
     ResNetSettings,
     SmpSettings,
     UNetSettings,
 )
+from recycle.networks.cut import CutGenerator
 from recycle.networks.discriminator import DiscriminatorNetwork, PatchDiscriminator
 from recycle.networks.generator import GeneratorNetwork
-from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, SmpPredictor
+from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, ResNetPredictor, SmpPredictor
 from recycle.networks.projected import ProjectedDiscriminator
 from recycle.networks.resnet import ResNetGenerator
 from recycle.networks.unet import UNetGenerator
@@ -31,6 +34,7 @@ from recycle.networks.unet import UNetGenerator
 _GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = {
     ResNetSettings: ResNetGenerator,
     UNetSettings: UNetGenerator,
+    CutSettings: CutGenerator,
 }
 _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], DiscriminatorNetwork]] = {
     PatchSettings: PatchDiscriminator,
@@ -39,6 +43,7 @@ _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], Discrimi
 _PREDICTORS: dict[type[PredictorSettings], Callable[[Any], PredictorNetwork]] = {
     SmpSettings: SmpPredictor,
     Pix2PixSettings: Pix2PixPredictor,
+    ResNetPredictorSettings: ResNetPredictor,
 }
 
 

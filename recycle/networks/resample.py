@@ -14,8 +14,8 @@ class Halve(nn.Conv2d):
     call, which takes longer than computing four pixels with them.
     """
 
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__(channels, out, KERNEL, STRIDE, PADDING)
+    def __init__(self, channels: int, out: int, *, bias: bool = True) -> None:
+        super().__init__(channels, out, KERNEL, STRIDE, PADDING, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) float, H and W even → (B, out, H / 2, W / 2)."""
@@ -32,8 +32,8 @@ class Halve(nn.Conv2d):
 class Double(nn.ConvTranspose2d):
     """`nn.ConvTranspose2d` from (B, C, H, W) to double H and W; the same values, faster on CPUs like `Halve`."""
 
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__(channels, out, KERNEL, STRIDE, PADDING)
+    def __init__(self, channels: int, out: int, *, bias: bool = True) -> None:
+        super().__init__(channels, out, KERNEL, STRIDE, PADDING, bias=bias)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C, H, W) float → (B, out, 2 H, 2 W)."""
@@ -44,8 +44,9 @@ class Double(nn.ConvTranspose2d):
         patches = x.permute(0, 2, 3, 1).reshape(-1, channels) @ weight
         patches = patches.view(batch, height * width, KERNEL**2, -1).permute(0, 3, 2, 1).flatten(1, 2)
         y = F.fold(patches, (2 * height, 2 * width), KERNEL, stride=STRIDE, padding=PADDING)
-        assert self.bias is not None
-        return (y + self.bias.to(y.dtype)[:, None, None]).contiguous(memory_format=torch.channels_last)
+        if self.bias is not None:
+            y = y + self.bias.to(y.dtype)[:, None, None]
+        return y.contiguous(memory_format=torch.channels_last)
 
 
 def _as_product(x: Tensor, pixels: int, weight: Tensor) -> bool:

@@ -4,12 +4,13 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from recycle.config import Pipeline, load_pipeline, shipped_pipelines
 from recycle.config.base import two_names
-from recycle.domains import LETTERS, Names
+from recycle.domains import DIRECTIONS, LETTERS, Names
 from recycle.errors import BundleError, ConfigError
 from recycle.evaluation.curves import Curve, read_scalars
 from recycle.evaluation.verdict import Verdict, judge
@@ -42,6 +43,8 @@ class RunInfo:
     """Number of hours that its settings ask for; None for a run by steps, and for a bundle."""
     best: tuple[int, float] | None
     """Step and validation score of its best model; lower is better. None before the first review."""
+    targets: tuple[str, ...]
+    """Names of the domains to which its model translates: both, or one for an imported model of one direction."""
     model: Path | None
     """The bundle to translate with: the best one, or the last one; None if there is none yet."""
     verdict: Verdict | None
@@ -59,21 +62,25 @@ class RunInfo:
         return read_scalars(RunFolder(self.folder).logs)
 
 
-def list_runs(folder: Path) -> list[RunInfo]:
-    """The runs and bundles directly inside `folder`, the last changed one first; none if it does not exist."""
+def list_runs(folder: str | PathLike[str] = "runs") -> list[RunInfo]:
+    """The training runs and models directly inside `folder`, the last changed one first; none if it does not exist.
+
+    Folders that are neither are left out; so are damaged models.
+    """
     found = []
     with suppress(OSError):
-        for inside in folder.iterdir():
+        for inside in Path(folder).iterdir():
             with suppress(BundleError, ConfigError):
                 found.append(run_info(inside))
     return sorted(found, key=lambda run: (-run.changed, run.name))
 
 
-def run_info(folder: Path) -> RunInfo:
-    """The facts about the run or the bundle in `folder`.
+def run_info(folder: str | PathLike[str]) -> RunInfo:
+    """The facts about the training run or the model bundle in `folder`.
 
     Raises BundleError if it is neither, or if the description of its model is damaged.
     """
+    folder = Path(folder)
     where, model = RunFolder(folder), model_in(folder)
     settings = _settings(where)
     bundle = read_config(model) if is_bundle(model) else None
@@ -93,6 +100,7 @@ def run_info(folder: Path) -> RunInfo:
         steps=None if hours else steps,
         hours=hours,
         best=scores.best,
+        targets=tuple(domains.of(d.target) for d in (bundle.directions if bundle else DIRECTIONS)),
         model=model if bundle else None,
         verdict=_verdict(where, domains),
         previews=tuple(sorted(where.previews.glob("*.png"))),

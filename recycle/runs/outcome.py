@@ -59,9 +59,8 @@ def write_run_report(
     for clip in clips:
         videos = [("source", clip.source), ("translated", clip.translated)]
         videos += [("truth", clip.truth)] if clip.truth else []
-        rows.append(
-            VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", [*videos, ("translated back", clip.back)])
-        )
+        videos += [("translated back", clip.back)] if clip.back else []
+        rows.append(VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", videos))
     verdict = judge(scores, _learning(where, trained), names)
     write_report(
         where.report,

@@ -38,6 +38,7 @@ from recycle.system.disk import writing
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
+from recycle.training.trackers import check_trackers
 from recycle.video.find import find_sources
 
 
@@ -127,7 +128,7 @@ def run(
     # Missing files must cause an error now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with ExitStack() as whole:  # the folder is locked to the end; the devices only during training
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
@@ -239,10 +240,11 @@ def learn(
 
     Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). `surveyed`: see
     `recycle.training.loop.train`. Raises the errors of `prepare_footage`, `recycle.training.loop.train` and
-    `recycle.runs.origin.claim`; ConfigError if a network cannot be built; Interrupted if the job is cancelled.
+    `recycle.runs.origin.claim`; ConfigError if a network cannot be built or a tracker is not installed; Interrupted if
+    the job is cancelled.
     """
     job = job or Job()
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: _claim(pipeline, where, origin))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
@@ -260,6 +262,7 @@ def _claim(pipeline: Pipeline, where: RunFolder, origin: str | None) -> None:
             write_text(where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
 
 
-def _check_networks(pipeline: Pipeline) -> None:
-    """Raise ConfigError if a network cannot be built; called before the footage is prepared."""
+def check_pipeline(pipeline: Pipeline) -> None:
+    """Raise ConfigError if a network cannot be built or a tracker is missing; called before the footage is prepared."""
+    check_trackers(pipeline.train.trackers)
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recycle.config import EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
@@ -46,8 +46,8 @@ class TestClip:
     """Its true counterpart in the target domain; None if unknown."""
     translated: Path
     """Path of its translation."""
-    back: Path
-    """Path of the translation back to its own domain."""
+    back: Path | None
+    """Path of the translation back to its own domain; None if the model translates only in this direction."""
 
     @property
     def to(self) -> Domain:
@@ -84,20 +84,33 @@ def _videos(path: Path) -> list[Path]:
 def translate_tests(
     footage: FootageSettings, settings: TranslateSettings, model: str, where: RunFolder, *, job: Job | None = None
 ) -> list[TestClip]:
-    """Translate each test video to the other domain, and back again for the cycle error.
+    """Translate each test video to the other domain and, if the model can, back again for the cycle error.
 
     `model` is the folder of a bundle, or IDENTITY. Translations that are up to date are kept. Returns the clips. Raises
-    FootageError as `test_clips`; Busy if another process translates or evaluates in this folder; Interrupted if the job
-    is cancelled; and the errors of `Translator`.
+    FootageError as `test_clips`; ConfigError if the model does not translate in a direction; Busy if another process
+    translates or evaluates in this folder; Interrupted if the job is cancelled; and the errors of `Translator`.
     """
     job = job or Job()
-    clips = test_clips(footage, where.translated)
+    clips = _within(test_clips(footage, where.translated), model)
     for line in _not_taken(footage):
         job.say(line)
     if clips:
         with _alone(where):
             _translate(clips, settings, model, job)
     return clips
+
+
+def _within(clips: Sequence[TestClip], model: str) -> list[TestClip]:
+    """The clips, without the way back if the model translates only in one direction.
+
+    Raises ConfigError if it does not translate a clip.
+    """
+    if model == IDENTITY or not clips:
+        return list(clips)
+    config = read_config(Path(model))
+    for clip in clips:
+        config.target(clip.to)
+    return [clip if clip.direction.back in config.directions else replace(clip, back=None) for clip in clips]
 
 
 def _not_taken(footage: FootageSettings) -> list[str]:
@@ -120,6 +133,8 @@ def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: st
             (clip.source, clip.translated, clip.to),
             (clip.translated, clip.back, clip.direction.source),
         ):
+            if output is None:
+                continue
             with translation_stage(source, output, to, model_key, settings) as stage:
                 if not stage.needed:
                     continue

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recycle import inputs as inputs  # registers every kind of source
 from recycle.config import Precision, TranslateSettings, parse_settings
-from recycle.domains import DIRECTIONS, LETTERS, Domain, Names, into
+from recycle.domains import LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
@@ -26,6 +26,7 @@ from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.arrays import check_picture, frames_of
+from recycle.translation.finish import finish, finished
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
@@ -39,7 +40,7 @@ DEFAULTS = TranslateSettings()
 
 
 class Translator:
-    """Translates in both directions with the networks of a bundle. Without a bundle, it leaves frames unchanged.
+    """Translates in the directions of a bundle, usually both. Without a bundle, it leaves frames unchanged.
 
     The networks run in evaluation mode and without gradients. With bf16 or fp16, only the networks compute in lower
     precision; resizing, averaging and rounding are in float32.
@@ -59,7 +60,9 @@ class Translator:
         if bundle is not None:
             self._lanes = Lanes(self.device)
             bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
-            self._generators: dict[Domain, Network] = {d.target: self._ready(bundle.generator(d)) for d in DIRECTIONS}
+            self._generators: dict[Domain, Network] = {
+                d.target: self._ready(bundle.generator(d)) for d in bundle.config.directions
+            }
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
@@ -75,6 +78,11 @@ class Translator:
     def domains(self) -> Names:
         """Names of the domains. Methods that take a domain accept its name or its letter."""
         return LETTERS if self.bundle is None else self.bundle.config.domains
+
+    def target(self, word: str) -> Domain:
+        """The letter of the domain with this name or letter. Raises ConfigError if there is none, or if the model
+        translates only in the other direction."""
+        return LETTERS.find(word) if self.bundle is None else self.bundle.config.target(word)
 
     @overload
     def __call__(self, clip: Tensor, *, to: str, smoothing: bool = False) -> Tensor: ...
@@ -115,6 +123,8 @@ class Translator:
         scale: Literal["trained", "source"] | int = "trained",
         smoothing: bool = False,
         stabilise: float = 0.0,
+        strength: float = 1.0,
+        keep_colour: bool = False,
     ) -> Iterator[Pixels]:
         """Translate pictures as they arrive, for example from a camera. Yields one picture for each, in order.
 
@@ -122,8 +132,8 @@ class Translator:
         and dtype. `to` is the target domain, by its letter or name. `latency` is the number of further pictures that
         may be read before the translation of a picture is yielded. 0 suits a camera: each picture is translated before
         the next one is read; only with smoothing, one more picture is read first. A greater latency allows several
-        cores, or a GPU, to process several pictures at a time. `scale`, `smoothing` and `stabilise` are described in
-        `TranslateSettings`; the last two start anew at every cut.
+        cores, or a GPU, to process several pictures at a time. The other arguments are described in
+        `TranslateSettings`; smoothing and stabilising start anew at every cut.
 
         Raises ConfigError as `__call__` and for settings out of range; ValueError for a picture of another shape, size
         or dtype.
@@ -138,6 +148,7 @@ class Translator:
             held = latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
+        chosen |= {"strength": strength, "keep_colour": keep_colour}
         settings = parse_settings(TranslateSettings, chosen)
         return self.translate_frames(frames_of(frames), to=to, settings=settings)
 
@@ -185,11 +196,17 @@ class Translator:
         no effect here; they apply when a Translator is made. Raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
-        if self.bundle is None:
+
+        def translated(frames: Iterable[Frame]) -> Iterator[Pixels]:
+            if self.bundle is not None:
+                return self._translate_stream(iter(frames), self.bundle, domain, settings, pixel_aspect)
             if settings.stabilise:
                 return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
-        return self._translate_stream(iter(frames), self.bundle, domain, settings, pixel_aspect)
+
+        if not settings.finish():
+            return translated(frames)
+        return finished(frames, translated, partial(finish, settings=settings))
 
     def translate_video(
         self,
@@ -246,12 +263,13 @@ class Translator:
         )
 
     def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
-        """The transform for `render`. With `whole`, it takes frames of the source's size."""
+        """The transform for `render`. With `whole`, or if some of the source is kept, it takes frames of the source's
+        size."""
         bundle = self.bundle
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
-        if bundle is None or whole:
+        if bundle is None or whole or settings.finish():
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
@@ -288,6 +306,7 @@ class Translator:
             "smoothing": settings.smoothing,
             **({"stabilise": settings.stabilise} if settings.stabilise else {}),
             **({"fps": str(settings.fps)} if settings.fps else {}),
+            **settings.finish(),
         }
 
     def _translate_stream(
@@ -329,7 +348,7 @@ class Translator:
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""
-        return bundle.generator(DIRECTIONS[0]).bytes_per_frame((size[0], size[1]), self._dtype)
+        return bundle.generator(bundle.config.directions[0]).bytes_per_frame((size[0], size[1]), self._dtype)
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
@@ -346,8 +365,8 @@ class Translator:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
 
     def _check(self, to: str, smoothing: bool) -> Domain:
-        """The domain `to`. Raises ConfigError if it is unknown, or if `smoothing` is set and there is no predictor."""
-        domain = self.domains.find(to)
+        """The domain `to`. Raises ConfigError as `target`, or if `smoothing` is set and there is no predictor."""
+        domain = self.target(to)
         if smoothing and (self.bundle is None or self._predictor(domain) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(

@@ -35,6 +35,7 @@ class RunView:
         self._saved: Mapping[str, Sequence[tuple[int, float]]] = {}
         self._info: RunInfo | None = None
         self._images: list[Path] = []
+        self._picked: int | None = None
         with ui.element("div").classes("run-head"):
             heading(folder.name)
             button("All runs", close)
@@ -89,10 +90,10 @@ class RunView:
         self._preview.set_visibility(bool(self._images))
         if self._images:
             latest = len(self._images) - 1
-            follow = self._slider.value in (0, self._slider.props.get("max"))
-            self._slider.props(f"max={max(latest, 1)}")
+            self._slider.props["max"] = max(latest, 1)
             self._slider.set_visibility(latest > 0)
-            self._slider.set_value(latest if follow else self._slider.value)
+            if self._picked is None:  # the user looks at the last one
+                self._slider.set_value(latest)
             self._pick()
         self._draw(work)
         self._texts(work)
@@ -156,7 +157,9 @@ class RunView:
     def _pick(self) -> None:
         if not self._images:
             return
-        image = self._images[min(int(self._slider.value), len(self._images) - 1)]
+        latest, place = len(self._images) - 1, int(self._slider.value)
+        self._picked = None if place >= latest else place
+        image = self._images[min(place, latest)]
         self._image.props(f'src="{self._site.shelf.url(image)}"')
         step = int("".join(filter(str.isdigit, image.stem)) or 0)
         self._step.set_text(f"Held-out frames at step {step}: source, translation, translated back")

@@ -90,7 +90,7 @@ class Site:
     def train(self, form: Training) -> Work:
         """Queue a new training. Raises ConfigError for a form that is not complete."""
         own = form.start != CHOOSE and not (form.a or form.b)
-        footage = {"a": [_existing(form.a, "footage a")], "b": [_existing(form.b, "footage b")]} if not own else {}
+        footage = {"a": [_existing(form.a, "footage A")], "b": [_existing(form.b, "footage B")]} if not own else {}
         pipeline = None if form.start == CHOOSE else Path(form.start)
         if any(form.names) and not all(form.names):
             raise ConfigError("give names for both domains, or for none")

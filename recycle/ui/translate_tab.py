@@ -87,19 +87,21 @@ class TranslateTab:
     def _folder(self) -> str:
         return str(self._model.value or self._path.value or "").strip()
 
-    def _names(self) -> Names:
+    def _names(self) -> tuple[Names, tuple[str, ...]]:
+        """The names of the chosen model's domains, and those to which it translates."""
         try:
-            return recycle.run_info(self._folder).domains if self._folder else LETTERS
+            info = recycle.run_info(self._folder) if self._folder else None
         except RecycleError:
-            return LETTERS
+            info = None
+        return (LETTERS, (LETTERS.b, LETTERS.a)) if info is None else (info.domains, info.targets)
 
     def _picked(self) -> None:
         """Offer the directions of the chosen model."""
         self._path.set_visibility(self._model.value == _OTHER)
-        names = self._names()
-        ways = {names.b: f"{names.a} → {names.b}", names.a: f"{names.b} → {names.a}"}
+        names, targets = self._names()
+        ways = {target: f"{names.b if target == names.a else names.a} → {target}" for target in targets}
         if ways != self._way.options:
-            self._way.set_options(ways, value=names.b)
+            self._way.set_options(ways, value=targets[0])
 
     def _suggest(self) -> None:
         """Name the output after the source, unless the user has typed another name."""
@@ -120,7 +122,7 @@ class TranslateTab:
             )
 
         if self._message.attempt(start):
-            names, self._target = self._names(), str(self._way.value)
+            (names, _), self._target = self._names(), str(self._way.value)
             self._origin = names.a if self._target == names.b else names.b
             self._shown = -1
             self.refresh()

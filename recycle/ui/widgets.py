@@ -164,7 +164,7 @@ class Picker:
         self._folder = Path.cwd()
         with ui.dialog() as self._dialog, ui.card().classes("picker"):
             self._title = ui.label().classes("picker-title")
-            self._list = ui.element("div").classes("picker-list").props('role=list aria-label="Files and folders"')
+            self._list = ui.element("div").classes("picker-list").props('role=group aria-label="Files and folders"')
             with ui.element("div").classes("actions"):
                 button("Use this folder", self._use, main=True)
                 button("Cancel", self._dialog.close)
@@ -201,7 +201,7 @@ class Picker:
                 ui.label("There is more here; type the path in the field.").classes("empty-line")
 
     def _row(self, kind: str, name: str, act: Callable[[], None]) -> None:
-        with ui.element("button").props("type=button role=listitem").classes(f"entry {kind}").on("click", act):
+        with ui.element("button").props("type=button").classes(f"entry {kind}").on("click", act):
             ui.label(printable(plain(name)))
 
     def _take(self, path: Path) -> None:

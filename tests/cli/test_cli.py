@@ -24,6 +24,7 @@ from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.video.encode import write_video
 from recycle.video.kinds import open_source
+from tests.networks.published_code import ResnetGenerator
 
 COMMANDS = [
     "probe",
@@ -37,6 +38,7 @@ COMMANDS = [
     "compare",
     "doctor",
     "pipelines",
+    "import",
 ]
 
 
@@ -121,6 +123,19 @@ def test_a_bundle_with_truncated_weights(tmp_path: Path, video: Path, model: Pat
     (tmp_path / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:-100])
     result = recycle("translate", video, tmp_path / "out.mp4", "--model", tmp_path, "--to", "b")
     assert_one_line(result, "model.safetensors", "damaged")
+
+
+def test_an_imported_generator_translates_in_its_direction_only(tmp_path: Path, video: Path) -> None:
+    torch.save(ResnetGenerator(width=4).state_dict(), tmp_path / "latest_net_G_A.pth")
+    out = tmp_path / "model"
+    made = recycle("import", tmp_path / "latest_net_G_A.pth", "--out", out, "--domains", "horse,zebra")
+    assert made.stdout.splitlines() == [
+        "gen_ab: latest_net_G_A.pth, ResNet, 6 blocks, width 4, norm instance",
+        f"wrote {out}, which translates horse → zebra",
+    ]
+    assert recycle("translate", video, tmp_path / "z.mp4", "--model", out, "--to", "zebra").returncode == 0
+    refused = recycle("translate", video, tmp_path / "h.mp4", "--model", out, "--to", "horse")
+    assert_one_line(refused, "the model 'model' translates only horse → zebra, not to horse")
 
 
 def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:

@@ -22,7 +22,7 @@ from recycle.cli.output import wrapped
 from recycle.config import Pipeline, shipped_pipelines
 from recycle.config.write import to_toml
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback is not None]
+COMMANDS = [each.name or each.callback.__name__ for each in app.registered_commands if each.callback is not None]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

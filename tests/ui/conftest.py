@@ -119,7 +119,7 @@ def visit(browser: Any, address: str, *, width: int, dark: bool = False) -> Visi
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", accept_downloads=True
     )
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(1000 * PATIENCE)
     own = Visit(page)
     page.on("console", lambda said: own.faults.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: own.faults.append(str(error)))

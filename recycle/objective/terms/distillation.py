@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
-from recycle.domains import Direction
+from recycle.domains import DIRECTIONS, Direction
 from recycle.losses.consistency import distillation_loss
 from recycle.networks.bundle import Bundle, load_bundle
 from recycle.objective.passing import Pass, per_frame
@@ -23,7 +23,10 @@ class Distillation(Term):
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
         assert pipeline.train.teacher is not None, "checked with the settings"
-        self._teacher = Teacher(load_bundle(pipeline.train.teacher))
+        bundle = load_bundle(pipeline.train.teacher)
+        for d in DIRECTIONS:
+            bundle.config.target(d.target)  # raises ConfigError if the teacher does not translate in this direction
+        self._teacher = Teacher(bundle)
 
     @classmethod
     def check(cls, pipeline: Pipeline) -> Iterator[str]:

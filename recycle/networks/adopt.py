@@ -1,0 +1,133 @@
+"""Makes a bundle of checkpoints that other projects trained."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recycle.config import NetworkSettings, PredictorSettings
+from recycle.domains import BY_TARGET, DIRECTIONS, Names
+from recycle.errors import BundleError, ConfigError, OutputError
+from recycle.networks.bundle import Bundle, BundleConfig, check_pictures, save_bundle
+from recycle.networks.published import Published, UnknownLayoutError, recognise
+from recycle.networks.weights import check_finite
+from recycle.run_folder import is_bundle
+from recycle.system.disk import writing
+
+_NAMED = re.compile(r"(?:^|_)net_?([GP])_([AB])$")
+"""A checkpoint named by the published code, such as latest_net_G_A.pth: kind of network, and A or B."""
+_ROLES = {"G": ("gen_ab", "gen_ba"), "P": ("pred_a", "pred_b")}
+"""recycle's names of the networks that the published code calls A and B."""
+
+
+class Adopted(NamedTuple):
+    """A checkpoint, recognised."""
+
+    file: Path
+    role: str
+    """Its name in the bundle, such as gen_ab."""
+    network: Published
+
+
+def adopt(files: Sequence[Path], *, name: str, domains: Names, short_side: int) -> tuple[Bundle, list[Adopted]]:
+    """Load published checkpoints of generators and predictors as a bundle; no code in them is executed.
+
+    A file with the published name, such as latest_net_G_A.pth, is the network of this name. Other files are generators,
+    first a → b, then b → a, or predictors, first of a, then of b. Raises BundleError for a file that is not such a
+    checkpoint, ConfigError for files that do not make a model.
+    """
+    adopted: list[Adopted] = []
+    for file in files:
+        network = _read(file)
+        adopted.append(Adopted(file, _role(file, network, [each.role for each in adopted]), network))
+    roles = {each.role: each for each in adopted}
+    config = _config(roles, name=name, domains=domains, short_side=short_side)
+    bundle = Bundle(config).eval().requires_grad_(False)
+    for role, each in roles.items():
+        bundle.get_submodule(role).load_state_dict(each.network.weights)
+        check_finite(each.network.weights, each.file)
+    check_pictures(bundle, adopted[0].file)
+    return bundle, adopted
+
+
+def write_adopted(bundle: Bundle, out: Path, *, overwrite: bool) -> None:
+    """Write the bundle to the folder `out`. Raises OutputError if it cannot be written, or exists without
+    `overwrite`."""
+    if out.exists() and not (overwrite and is_bundle(out)) and (not out.is_dir() or any(out.iterdir())):
+        hint = "give another --out, or --overwrite" if is_bundle(out) else "give another --out"
+        raise OutputError(f"{out} exists already; {hint}")
+    with writing(out):
+        save_bundle(bundle, out)
+
+
+def _read(file: Path) -> Published:
+    try:
+        held: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
+    except Exception as error:  # unpickling raises many types
+        raise BundleError(
+            f"{file} is no checkpoint that can be loaded safely; expected the weights of one network, saved by "
+            "torch.save(network.state_dict(), …)"
+        ) from error
+    if not isinstance(held, dict) or not held or not all(_is_weight(*item) for item in held.items()):
+        raise BundleError(f"{file} does not hold the weights of one network; expected a state dict, name → tensor")
+    try:
+        return recognise(held)
+    except UnknownLayoutError as error:
+        raise BundleError(f"{file} has a layout that recycle does not know: {error}") from error
+
+
+def _is_weight(name: object, tensor: object) -> bool:
+    return isinstance(name, str) and isinstance(tensor, Tensor) and not tensor.is_sparse
+
+
+def _role(file: Path, network: Published, taken: Sequence[str]) -> str:
+    """The name in the bundle, from the file's name, else the first free one for its kind. Raises ConfigError."""
+    kind = "P" if isinstance(network.settings, PredictorSettings) else "G"
+    match = _NAMED.search(file.stem)
+    wanted: tuple[str, ...] = _ROLES[kind]
+    if match is not None and match[1] == kind:
+        wanted = (_ROLES[kind]["AB".index(match[2])],)
+    role = next((each for each in wanted if each not in taken), None)
+    if role is None:
+        raise ConfigError(f"{file}: there is another file for {wanted[-1]} already; give each network once")
+    return role
+
+
+def _config(roles: dict[str, Adopted], *, name: str, domains: Names, short_side: int) -> BundleConfig:
+    directions = [d for d in DIRECTIONS if d.generator in roles]
+    if not directions:
+        raise ConfigError("none of the files is a generator, such as latest_net_G_A.pth; give at least one")
+    predicted = [d for d in BY_TARGET if d.predictor in roles]
+    needed = [d for d in BY_TARGET if d in directions]
+    if predicted and predicted != needed:
+        wanted = " and ".join(f"that of {d.target} (latest_net_P_{d.target.upper()}.pth)" for d in needed)
+        raise ConfigError(f"predictors must match the generators: expected {wanted}, or no predictor")
+    networks = {
+        "generator": _same([roles[d.generator] for d in directions]),
+        **({"predictor": _same([roles[d.predictor] for d in predicted])} if predicted else {}),
+    }
+    return BundleConfig(
+        name=name,
+        domains=domains,
+        networks=NetworkSettings.model_validate(networks),
+        predictors=bool(predicted),
+        only=None if len(directions) == len(DIRECTIONS) else directions[0].name,
+        short_side=short_side,
+    )
+
+
+def _same(networks: Sequence[Adopted]) -> Any:
+    """The settings that these networks share. Raises ConfigError if they differ."""
+    first, *others = networks
+    for other in others:
+        if other.network.settings != first.network.settings:
+            raise ConfigError(
+                f"{first.file} ({first.network.words}) and {other.file} ({other.network.words}) have different "
+                "layouts, which one model cannot hold; import each as a model of one direction"
+            )
+    return first.network.settings
