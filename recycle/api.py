@@ -80,6 +80,7 @@ def train(
     steps: int | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    start_from: AnyPath | None = None,
     job: Job | None = None,
 ) -> TrainReport:
     """Learn the translation between the footage `a` and `b`. The same call continues an interrupted run.
@@ -89,15 +90,17 @@ def train(
     and `b` are videos, folders of videos, or folders of images; if neither is given, the footage of the pipeline is
     used. `domains` are two names for them, such as `["summer", "winter"]`. `out` is the run's folder; None: a folder in
     runs/. `hours` or `steps` (only one of them) replaces the length of the training in the pipeline. `device` and
-    `precision` replace those of the pipeline; see `TrainSettings`. The report names the trained bundle.
+    `precision` replace those of the pipeline; see `TrainSettings`. `start_from` is a run or a model from whose networks
+    a new run starts; a pipeline that is chosen then has these networks. The report names the trained bundle.
 
     Raises ConfigError for invalid settings, FootageError for unusable footage, OutputError if the folder cannot be
     written or is in use, BundleError for a damaged checkpoint, and RecycleError if memory runs out or losses stay
     infinite or NaN. After `job.cancel()` from any thread, the run is saved and Interrupted is raised.
     """
     footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
-    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
+    model = None if start_from is None else Path(start_from)
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains, model)
+    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision, "start_from": model}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
     task, folder, origin, surveyed = open_task(given, wishes, job or Job(), footage=footage, train=limits)
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
@@ -315,12 +318,13 @@ def import_model(
     """Make a model bundle of checkpoints from pytorch-CycleGAN-and-pix2pix, CUT or the original ReCycle-GAN code.
 
     `files` are the generators and, if there are any, the predictors, such as latest_net_G_A.pth, latest_net_G_B.pth,
-    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Files with other
-    names are taken in this order. ResNets with any number of blocks, with InstanceNorm, BatchNorm or no norm, with or
-    without dropout and anti-aliasing are recognised by their weights; so are the predictors, U-Nets and ResNets. No
-    code in the files is executed. `domains` are the names of domains A and B. `short_side` is the short side in pixels
-    of the frames that the networks were trained on, at which they work best. The bundle is written to the folder `out`;
-    `overwrite` replaces a bundle there. Returns its path. The job receives one notice for each network.
+    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Discriminators, such
+    as latest_net_D_A.pth, serve only further training. Files with other names are taken in this order. ResNets with any
+    number of blocks, with InstanceNorm, BatchNorm or no norm, with or without dropout and anti-aliasing are recognised
+    by their weights; so are the predictors, U-Nets and ResNets. No code in the files is executed. `domains` are the
+    names of domains A and B. `short_side` is the short side in pixels of the frames that the networks were trained on,
+    at which they work best. The bundle is written to the folder `out`; `overwrite` replaces a bundle there. Returns its
+    path. The job receives one notice for each network.
 
     The networks compute as in evaluation mode of the published code: BatchNorm uses its stored statistics, and there is
     no dropout. Raises ConfigError for files that do not make a model, BundleError for a file that is no such
@@ -329,7 +333,7 @@ def import_model(
     named = {} if domains is None else {"domains": domains}
     asked = parse_settings(BundleConfig, {"name": printable(Path(out).name), "short_side": short_side, **named})
     bundle, adopted = adopt(_paths(files), name=asked.name, domains=asked.domains, short_side=asked.short_side)
-    write_adopted(bundle, Path(out), overwrite=overwrite)
+    write_adopted(bundle, adopted, Path(out), overwrite=overwrite)
     for each in adopted:
         (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
     return Path(out)

@@ -118,7 +118,15 @@ def test_toml_blocks_are_settings(page: Path) -> None:
         parse_pipeline(tomllib.loads(text), where=page.name)
 
 
-VIDEOS = ("walk.mp4", "day.mp4", "summer/one.mp4", "winter/two.mp4", "holiday/first.mp4", "holiday/more/second.mkv")
+VIDEOS = (
+    "walk.mp4",
+    "walk-mask.mp4",
+    "day.mp4",
+    "summer/one.mp4",
+    "winter/two.mp4",
+    "holiday/first.mp4",
+    "holiday/more/second.mkv",
+)
 MODELS = {
     "runs/seasons/model": Names("summer", "winter"),
     "runs/seasons/model-best": Names("summer", "winter"),

@@ -126,7 +126,7 @@ class Worker:
                 told = time.monotonic()
                 shared[1].put((one.job.name, part and part.segment, event.done, event.total))
 
-        file, to, settings, job = one.job, self._to, self._settings, Job(observe)
+        file, to, settings, job = one.job, self._to, one.job.settings(self._settings), Job(observe)
         if part is not None:
             with suppress(Exception):
                 translator.translate_part(file.source, file.output, part, to=to, settings=settings, job=job)

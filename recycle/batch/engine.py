@@ -155,7 +155,7 @@ def translate_one(
     job: Job | None = None,
 ) -> Entry:
     """Translate one file and return its new entry. Errors are recorded in the entry, not raised."""
-    entry, file = one.entry, one.job
+    entry, file, settings = one.entry, one.job, one.job.settings(settings)
     source, output = file.source, file.output
     try:
         time = modified(file.source)

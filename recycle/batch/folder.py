@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
+from glob import escape
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from recycle.config import EncodeSettings
+from recycle.config import EncodeSettings, TranslateSettings
 from recycle.errors import FootageError, OutputError
 from recycle.names import original, plain
 from recycle.rendering.streams import OtherStreams
@@ -26,6 +27,12 @@ class FileJob:
     output: Path
     target: str
     """Path of the output relative to the output folder, in the same form."""
+    mask: "Path | str | None" = None
+    """Its own mask; None if there are no masks."""
+
+    def settings(self, shared: TranslateSettings) -> TranslateSettings:
+        """The settings for this source, given those that all sources share."""
+        return shared if self.mask == shared.mask else shared.model_copy(update={"mask": self.mask})
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ def survey(
     out: Path,
     settings: EncodeSettings,
     *,
+    masks: "Path | str | None" = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     known: Callable[[str], str] = lambda name: "",
@@ -60,7 +68,8 @@ def survey(
     the file name; without `include` everything matches. An output keeps the suffix of its source if recycle writes such
     files; otherwise it is .mp4, or .mkv if .mp4 cannot hold all streams. If names of sources differ only in the suffix,
     all outputs but the first contain the suffix of their source in their names. `known` returns the output that a name
-    had in an earlier run, which it keeps, or ''. Files within `out` are ignored.
+    had in an earlier run, which it keeps, or ''. Files within `out` are ignored. `masks` is a mask for all sources
+    (see `TranslateSettings.mask`), or a folder that holds one for each, with the same relative name and any suffix.
 
     Raises OutputError if `out` is `folder` or a file, FootageError if nothing is found.
     """
@@ -75,7 +84,10 @@ def survey(
 
     sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
     outputs = _outputs(sources, out, settings, known)
-    jobs = [FileJob(name, source, out / original(outputs[name]), outputs[name]) for name, source in sources.items()]
+    jobs = [
+        FileJob(name, source, out / original(outputs[name]), outputs[name], _mask_of(name, source, masks))
+        for name, source in sources.items()
+    ]
     mixed = set(found.mixed)
     left_out = relative_names(found.left_out, folder)
     failed = relative_names(found.failed, folder)
@@ -94,6 +106,18 @@ def find_jobs(
 ) -> list[FileJob]:
     """The jobs of `survey`; same arguments and errors."""
     return survey(folder, out, settings, include=include, exclude=exclude).jobs
+
+
+def _mask_of(name: str, source: Path, masks: "Path | str | None") -> "Path | str | None":
+    """The mask of a source. A missing one is named without its suffix; opening it will report the error."""
+    if not isinstance(masks, Path) or not masks.is_dir():
+        return masks
+    own = masks / original(name)
+    if own.exists() or not source.is_file():
+        return own
+    folder = own.with_suffix("")
+    others = sorted(folder.parent.glob(f"{escape(folder.name)}.*"))
+    return folder if folder.is_dir() or not others else others[0]
 
 
 def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:

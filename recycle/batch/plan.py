@@ -13,6 +13,7 @@ from recycle.inputs import open_source
 from recycle.names import plain
 from recycle.system.places import is_here
 from recycle.video.fingerprint import content, fingerprint, is_unchanged, modified
+from recycle.video.masks import identify
 from recycle.video.stated import estimate_frames
 
 _CHANGED = "the source before it was changed"
@@ -52,7 +53,8 @@ def plan(
 
 def _plan(job: FileJob, ledger: Ledger, key: dict[str, object], overwrite: bool, retry_failed: bool) -> Plan:
     try:
-        text = json.dumps([fingerprint(job.source), key], sort_keys=True, default=str)
+        masked = [] if job.mask is None else [identify(job.mask)]
+        text = json.dumps([fingerprint(job.source), key, *masked], sort_keys=True, default=str)
         fresh = Entry(key=hashlib.sha256(text.encode()).hexdigest(), modified=modified(job.source))
         return _decide(job, ledger, fresh, overwrite, retry_failed)
     except RecycleError as error:

@@ -24,6 +24,7 @@ from recycle.rendering.prepare import foresee, opened
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
+from recycle.translation.finish import masks_of
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
 from recycle.video.fingerprint import fingerprint
@@ -54,14 +55,16 @@ class Folder:
             self.source,
             self.out,
             self.settings,
+            masks=self.settings.mask,
             include=self.include,
             exclude=self.exclude,
             known=lambda name: ledger.get(name).output,
         )
 
     def key(self) -> dict[str, object]:
-        """Everything on which an output depends beside its source."""
-        return {**self.translator.key(self.to, self.settings), "encoder": self.settings.encoding()}
+        """Everything on which an output depends beside its source and its mask."""
+        settings = self.settings.model_copy(update={"mask": None})
+        return {**self.translator.key(self.to, settings), "encoder": self.settings.encoding()}
 
 
 def is_batch(source: Path, output: Path) -> bool:
@@ -96,6 +99,8 @@ def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
         if action == "translate":
             try:
                 notices = foresee(one.job.source, one.job.output, task.settings)
+                with masks_of(one.job.source, one.job.settings(task.settings)):
+                    pass  # opening them shows whether they can be read, and are long enough
                 possible.append(one)
             except (RecycleError, OSError) as error:
                 action, reason = "fail", plain(str(error))
@@ -118,7 +123,12 @@ def _measure(task: Folder, job: FileJob) -> float:
         output = Path(folder) / f"trial{job.output.suffix}"
         for _ in range(2):  # the first pass warms up
             report = task.translator.translate_video(
-                source, output, to=task.to, settings=task.settings, span=opening_span(source, _TRIAL), overwrite=True
+                source,
+                output,
+                to=task.to,
+                settings=job.settings(task.settings),
+                span=opening_span(source, _TRIAL),
+                overwrite=True,
             )
     return report.frames / report.seconds
 
@@ -152,7 +162,7 @@ def translate_file(
 
     Raises RecycleError if it fails, ConfigError without a cluster, Interrupted after Ctrl-C or if the job is cancelled.
     """
-    file = FileJob(plain(task.source.name), task.source, output, plain(output.name))
+    file = FileJob(plain(task.source.name), task.source, output, plain(output.name), task.settings.mask)
     digest = hashlib.sha256(
         f"{fingerprint(task.source)}{task.key()}{output}".encode(errors="backslashreplace")
     ).hexdigest()

@@ -37,6 +37,13 @@ Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: preserve tra
 Fps = Annotated[
     str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
 ]
+Provenance = Annotated[
+    Literal["on", "off"], typer.Option(help="on: state in the output's metadata that a model made its picture.")
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(metavar="PATH|motion", help="Translate only the white part of this video, image or folder of images."),
+]
 Strength = Annotated[float, typer.Option(metavar="0…1", help="Share of the translation; the rest is the source.")]
 Timestamps = Annotated[
     Literal["zero", "source"],
@@ -89,6 +96,8 @@ def translate(
     stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
     strength: Strength = 1.0,
     keep_colour: Annotated[bool, typer.Option(help="Keep the colours of the source, not its lightness.")] = False,
+    mask: Mask = None,
+    feather: Annotated[int | None, typer.Option(help="Width of the soft edge of the mask in pixels.")] = None,
     start: Annotated[str | None, typer.Option(help="Start at this time: seconds, or h:mm:ss.")] = None,
     end: Annotated[str | None, typer.Option(help="End before this time: seconds, or h:mm:ss.")] = None,
     preview: Annotated[bool, typer.Option(help="Translate only 4 seconds from the middle; implies --compare.")] = False,
@@ -105,6 +114,7 @@ def translate(
     fps: Fps = None,
     max_pixels: MaxPixels = None,
     timestamps: Timestamps = "zero",
+    provenance: Provenance = "on",
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     include: Include = None,
     exclude: Exclude = None,

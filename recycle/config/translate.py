@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_validator
 
-from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Precision, Rate, Settings, Word
+from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Precision, Rate, Settings, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
-_LATER = ("fps", "stabilise", "strength", "keep_colour")
+_LATER = ("fps", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
 """Settings that were added later, and that are not recorded at their defaults."""
 
 
@@ -82,9 +82,17 @@ class TranslateSettings(EncodeSettings):
     translation; 0: only the source."""
     keep_colour: bool = False
     """Take only the lightness of the translation, and keep the colours of the source (L* and a*, b* of CIELAB)."""
+    mask: Literal["motion"] | Place | None = None
+    """What is translated: only the white part of a mask; the rest stays as it is in the source. A video, a folder of
+    numbered images, or one image for all frames. For a folder of videos: a folder with masks of the same names.
+    'motion': what moves before a fixed camera."""
+    feather: int | None = Field(None, ge=0, le=1000)
+    """Width in pixels of the soft edge, inside the mask. None: a hundredth of the short side of the frame."""
     batch_size: int | None = Field(None, ge=1, le=4096)
     """Frames that the network computes at once. None: 8 on a GPU; on a CPU as many as keep all cores busy and fit into
     memory."""
+    provenance: Literal["on", "off"] = "on"
+    """'on': the output states in its metadata that its picture was made by a model, which one, and by which version."""
     fps: Rate | None = None
     """Frames per second of raw streams (such as .h264) and folders of images, which have no timestamps. None: the rate
     that the stream states, otherwise 25. Files with timestamps keep theirs."""
@@ -102,5 +110,11 @@ class TranslateSettings(EncodeSettings):
         return self.model_dump(mode="json", exclude={"max_pixels", *unset})
 
     def finish(self) -> dict[str, object]:
-        """The settings of what is kept of the source, without defaults; empty if nothing is kept."""
-        return self.model_dump(mode="json", include={"strength", "keep_colour"}, exclude_defaults=True)
+        """The settings of what is kept of the source, without defaults and without `mask`."""
+        return self.model_dump(mode="json", include={"strength", "keep_colour", "feather"}, exclude_defaults=True)
+
+    @model_validator(mode="after")
+    def _feather_has_a_mask(self) -> Self:
+        if self.feather is not None and self.mask is None:
+            raise ValueError("'feather' is the edge of a mask, but there is no 'mask'")
+        return self

@@ -17,6 +17,7 @@ from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
 from recycle.video.encode import Picture
 from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
+from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
 _Done = tuple[int, int, Pixels, Beside]
@@ -42,6 +43,8 @@ class Transform:
     anew: bool = False
     """Whether to restart the transform at every segment. Needed if its context alone does not reproduce the same bits,
     because it batches frames."""
+    provenance: Provenance | None = None
+    """How the pictures are made, if a model makes them; the output states it."""
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,13 @@ class Whole:
         boxes = projection.boxes_in(container, choice.encoder.name, picture.sample_aspect_ratio)
         boxes = b"" if renderer.compare else boxes
         late, first = (shift - self.moved) * picture.time_base, self.stamps[0] * picture.time_base
+        made = renderer.transform.provenance
         segments = [self.work.segment(index) for index in range(self.work.finished())]
         with open_output(f"file:{self.path}", container, picture, spherical=bool(boxes)) as file:
             target = open_stream(file, choice, picture, first=segments[0], boxes=boxes, tag=container in ("mp4", "mov"))
             with self.others.attach(file, target, shift=late, first=first) as passage:
+                if made is not None:
+                    made.tag(file.metadata)
 
                 def before(time: Fraction) -> None:
                     job.check()
@@ -69,4 +72,6 @@ class Whole:
                     moved=-self.moved,
                 )
                 passage.finish()
+        if made is not None and container in ("mp4", "mov"):
+            made.append_to(self.path)
         self.others.conclude(passage)

@@ -25,10 +25,10 @@ _KNEE = 6 / 29
 def blend(source: Pixels, translated: Pixels, share: "float | NDArray[np.float32]") -> Pixels:
     """Mix two pictures in linear light: (1 − w) x + w y for a source x, its translation y and their `share` w.
 
-    Both pictures are (H, W, 3), uint8 or uint16, like the result. `share` is in [0, 1]: a number, or (H, W). Where it
-    is 0 the result is the source, and where it is 1 the translation, bit for bit.
+    Both pictures are (…, 3), uint8 or uint16, like the result. `share` is in [0, 1]: one number, or one for each pixel.
+    Where it is 0 the result is the source, and where it is 1 the translation, bit for bit.
     """
-    weights = np.broadcast_to(np.asarray(share, np.float32), source.shape[:2])
+    weights = np.broadcast_to(np.asarray(share, np.float32), source.shape[:-1])
     out = np.where(weights[..., None] >= 1, translated, source)
     between = (weights > 0) & (weights < 1)
     w = weights[between][:, None]
@@ -39,7 +39,7 @@ def blend(source: Pixels, translated: Pixels, share: "float | NDArray[np.float32
 def keep_colour(source: Pixels, translated: Pixels) -> Pixels:
     """The colour of the source at the lightness of its translation: a*, b* of one and L* of the other (CIELAB, D65).
 
-    Both pictures are (H, W, 3), uint8 or uint16, like the result. Not every lightness exists in every colour: where the
+    Both pictures are (…, 3), uint8 or uint16, like the result. Not every lightness exists in every colour: where the
     result would leave the range of RGB, its saturation is reduced until it fits. This keeps the lightness (ClipColor of
     W3C, "Compositing and Blending Level 1", section 10.2, in linear light). Source of CIELAB: CIE 15:2004, section 8.2.
     """

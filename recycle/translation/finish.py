@@ -2,17 +2,37 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
+from recycle.rendering.prepare import opened
 from recycle.translation.blend import blend, keep_colour
 from recycle.video.frame import Frame, Pixels
+from recycle.video.masks import Masks, open_masks
+from recycle.video.source import Source
+
+Weigh = Callable[[Frame], NDArray[np.float32]]
+"""Returns the share (H, W) of the translation in each pixel of a frame, in [0, 1]."""
 
 
-def finish(frame: Frame, translated: Pixels, *, settings: TranslateSettings) -> Pixels:
-    """The translation of `frame`, with the colours and the share of the source that `settings` keep."""
+def finish(frame: Frame, translated: Pixels, *, settings: TranslateSettings, masks: Weigh | None) -> Pixels:
+    """The translation of `frame`, with what `settings` and `masks` keep of the source: its colours, a share, a part."""
+    if masks is None:
+        if settings.keep_colour:
+            translated = keep_colour(frame.pixels, translated)
+        return blend(frame.pixels, translated, settings.strength)
+    weights = masks(frame) * np.float32(settings.strength)
+    out, inside = frame.pixels.copy(), weights > 0
+    source, translated = out[inside], translated[inside]
     if settings.keep_colour:
-        translated = keep_colour(frame.pixels, translated)
-    return blend(frame.pixels, translated, settings.strength)
+        translated = keep_colour(source, translated)
+    out[inside] = blend(source, translated, weights[inside])
+    return out
 
 
 def finished(
@@ -30,3 +50,21 @@ def finished(
 
     for picture in translated(fed()):
         yield each(waiting.popleft(), picture)
+
+
+@contextmanager
+def masks_of(
+    source: Path | Source, settings: TranslateSettings, *, end: Fraction | None = None
+) -> Iterator[Masks | None]:
+    """Open the masks that `settings` name for a source, up to `end` in its seconds; None if they name none.
+
+    Raises FootageError as `open_masks`, and if the source cannot be read.
+    """
+    if settings.mask is None:
+        yield None
+        return
+    with (
+        opened(source, settings) as reader,
+        open_masks(settings.mask, reader, feather=settings.feather, end=end) as masks,
+    ):
+        yield masks

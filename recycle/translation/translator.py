@@ -26,7 +26,7 @@ from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
 from recycle.translation.arrays import check_picture, frames_of
-from recycle.translation.finish import finish, finished
+from recycle.translation.finish import Weigh, finish, finished, masks_of
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
@@ -34,6 +34,8 @@ from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, WithinMemory
 from recycle.video.frame import Frame, Pixels, StreamInfo
+from recycle.video.masks import identify
+from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
 DEFAULTS = TranslateSettings()
@@ -186,14 +188,17 @@ class Translator:
         to: str,
         settings: TranslateSettings = DEFAULTS,
         pixel_aspect: Fraction = Fraction(1),
+        masks: Weigh | None = None,
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype.
 
         On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
         one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
         does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
-        aspect ratio of the frames; the networks run on square pixels. `settings.device` and `settings.precision` have
-        no effect here; they apply when a Translator is made. Raises ConfigError as `__call__`.
+        aspect ratio of the frames; the networks run on square pixels. `masks` returns the share of the translation in
+        each pixel of a frame, (H, W) float32 in [0, 1], in place of `settings.mask`, which has no effect here; nor have
+        `settings.device` and `settings.precision`, which apply when a Translator is made. Raises ConfigError as
+        `__call__`.
         """
         domain = self._check(to, settings.smoothing)
 
@@ -204,9 +209,9 @@ class Translator:
                 return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
 
-        if not settings.finish():
+        if not settings.finish() and masks is None:
             return translated(frames)
-        return finished(frames, translated, partial(finish, settings=settings))
+        return finished(frames, translated, partial(finish, settings=settings, masks=masks))
 
     def translate_video(
         self,
@@ -227,16 +232,17 @@ class Translator:
         `recycle.rendering.render.render`; also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
-        return render(
-            source,
-            output,
-            self._transform(domain, settings, whole=compare),
-            settings=settings,
-            span=span,
-            compare=compare,
-            overwrite=overwrite,
-            job=job,
-        )
+        with masks_of(source, settings, end=span.end) as masks:
+            return render(
+                source,
+                output,
+                self._transform(domain, settings, masks, whole=compare),
+                settings=settings,
+                span=span,
+                compare=compare,
+                overwrite=overwrite,
+                job=job,
+            )
 
     def translate_part(
         self,
@@ -253,29 +259,27 @@ class Translator:
         Also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
-        render_part(
-            source,
-            output,
-            self._transform(domain, settings),
-            part,
-            settings=settings,
-            job=job,
-        )
+        with masks_of(source, settings) as masks:
+            render_part(source, output, self._transform(domain, settings, masks), part, settings=settings, job=job)
 
-    def _transform(self, to: Domain, settings: TranslateSettings, *, whole: bool = False) -> Transform:
+    def _transform(
+        self, to: Domain, settings: TranslateSettings, masks: Weigh | None = None, *, whole: bool = False
+    ) -> Transform:
         """The transform for `render`. With `whole`, or if some of the source is kept, it takes frames of the source's
         size."""
         bundle = self.bundle
         past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
         past += PAST if settings.stabilise else 0
         key = self.key(to, settings)
-        if bundle is None or whole or settings.finish():
+        kept = bool(settings.finish()) or masks is not None
+        made = self._provenance(to, settings, composite=whole or kept)
+        if bundle is None or whole or kept:
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
-                return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect)
+                return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect, masks=masks)
 
-            return Transform(pictures, key, past, anew=settings.smoothing)
+            return Transform(pictures, key, past, anew=settings.smoothing, provenance=made)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -291,14 +295,22 @@ class Translator:
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing)
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, provenance=made)
+
+    def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
+        if self.bundle is None or settings.provenance == "off":
+            return None
+        return Provenance(self.bundle.config.name, self._digest, self.domains.of(to), composite)
 
     @cached_property
     def _digest(self) -> str:
         return IDENTITY if self.bundle is None else digest(self.bundle)
 
     def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
-        """Everything on which translated frames depend, beside the source. Equal keys mean equal frames."""
+        """Everything on which translated frames depend, beside the source. Equal keys mean equal frames.
+
+        Raises FootageError if the mask cannot be read.
+        """
         return {
             "model": self._digest,
             "to": to,
@@ -307,6 +319,7 @@ class Translator:
             **({"stabilise": settings.stabilise} if settings.stabilise else {}),
             **({"fps": str(settings.fps)} if settings.fps else {}),
             **settings.finish(),
+            **({} if settings.mask is None else {"mask": identify(settings.mask)}),
         }
 
     def _translate_stream(

@@ -33,6 +33,7 @@ def describe(info: VideoInfo) -> str:
     if info.cuts is not None:
         times = ", ".join(f"{cut:.2f}" for cut in info.cuts) or "none"
         rows += [("frames", str(info.frames)), ("cuts", f"{times} (s)" if info.cuts else times)]
+    rows += [("made by", info.made_by)] if info.made_by else []
     rows += [("note", notice) for notice in info.notices]
     return "\n".join([printable(info.path), *(f"  {name:<10}{printable(text)}" for name, text in rows)])
 

@@ -22,6 +22,7 @@ from recycle.video.frame import ASSUMED_RATE
 from recycle.video.kinds import open_source
 from recycle.video.numbered import listed
 from recycle.video.packets import demux
+from recycle.video.provenance import provenance_in
 from recycle.video.shots import ShotFinder
 from recycle.video.source import Reading, Source
 from recycle.video.stated import frame_rate
@@ -113,6 +114,8 @@ class VideoInfo(BaseModel):
     """Number of decodable frames; None if the source was not decoded."""
     cuts: tuple[float, ...] | None
     """Seconds at which a new shot starts, without the first shot; None if the source was not decoded."""
+    made_by: str | None = None
+    """What the file states of the model that made its picture; None if it states none."""
     notices: tuple[str, ...]
     """Potential problems, one line each."""
 
@@ -209,6 +212,7 @@ def _with_file(info: VideoInfo, source: Source, seen: _Seen | None, file: Path) 
             "pixel_format": first.format.name,
             "bit_depth": max(component.bits for component in first.format.components),
             "colour": _colour_facts(first),
+            "made_by": provenance_in(container.metadata),
         }
         return info.model_copy(update=facts), stream.index
 

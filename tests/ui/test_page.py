@@ -73,7 +73,7 @@ def _train_another(page: Any, folder: Path, *, steps: int) -> None:
     page.get_by_text("The training is finished").wait_for()
     assert f"step {steps} of {steps}" in page.inner_text("main")
     page.get_by_role("button", name="All runs").click()
-    assert page.locator(".run").count() == 2
+    page.locator(".run").nth(1).wait_for()
 
 
 def _translate(own: Visit, server: Server, folder: Path) -> None:

@@ -1,0 +1,221 @@
+"""Masks of video: which part of each frame is translated."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
+from math import ceil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recycle.errors import FootageError
+from recycle.video.fingerprint import fingerprint
+from recycle.video.frame import ASSUMED_RATE, Frame, LazyFrame, Pixels
+from recycle.video.image_file import read_image
+from recycle.video.kinds import open_source
+from recycle.video.motion import VERSION, Background
+from recycle.video.numbered import IMAGE_SUFFIXES
+from recycle.video.source import USUAL, Reading, Source
+
+MOTION = "motion"
+"""The word for a mask of everything that moves before a fixed camera."""
+
+Weights = NDArray[np.float32]
+"""(H, W): 0 outside of the mask, 1 inside, and between them at its edge."""
+
+_WHITE = 128
+"""The level from which a pixel of a mask is inside. Masks are cut here, because a lossy codec leaves noise in black."""
+_FEATHER = Fraction(1, 100)
+"""Width of the edge where none is given, as a share of the frame's short side."""
+
+
+def identify(mask: "Path | str") -> str:
+    """A text that differs for different masks, for the keys of work. Raises FootageError if the mask cannot be read."""
+    if mask == MOTION:
+        return f"{MOTION} {VERSION}"
+    if not Path(mask).exists():
+        raise FootageError(f"there is no mask {mask}")
+    return fingerprint(Path(mask))
+
+
+def weights_of(mask: Pixels, size: tuple[int, int], feather: int | None) -> Weights:
+    """The weights at `size` (height, width) for a mask (H, W) or (H, W, 3), uint8 or uint16, in which white is inside.
+
+    The weight rises from 0 at the edge to 1 at a depth of `feather` pixels; None: a hundredth of the short side. So all
+    pixels outside of the mask have the weight 0.
+    """
+    grey = mask if mask.ndim == 2 else np.asarray(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY))
+    if grey.dtype == np.uint16:
+        grey = (grey // 257).astype(np.uint8)
+    if grey.shape != size:
+        smaller = size[0] * size[1] < grey.size
+        grey = np.asarray(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
+    inside = (grey >= _WHITE).astype(np.uint8)
+    if inside.all():  # there is no edge
+        return np.ones(size, np.float32)
+    width = round(min(size) * _FEATHER) if feather is None else feather
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(np.minimum(depth / np.float32(width + 1), 1), dtype=np.float32)
+
+
+@contextmanager
+def open_masks(
+    mask: "Path | str", source: Source, *, feather: int | None = None, end: Fraction | None = None
+) -> "Iterator[Masks]":
+    """Open the masks for the frames of `source` before `end`, in its own seconds; None: to its end.
+
+    `mask` is a video, a folder of numbered images, an image for all frames, or MOTION. A frame gets the mask that is
+    nearest in time, counted from the first frame of both. Images in a folder have no times: they belong to frames by
+    their order. Sizes may differ. What a mask has beyond the end of its source is ignored.
+
+    Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, and if it is
+    MOTION for a live source.
+    """
+    if mask == MOTION:
+        yield Masks(_moving(source), feather)
+        return
+    path = Path(mask)
+    if not path.exists():
+        raise FootageError(f"there is no mask {path}")
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        still = read_image(path)
+        yield Masks(lambda frame: still, feather)
+        return
+    rate = source.info.average_rate or ASSUMED_RATE
+    with open_source(path, replace(USUAL, fps=rate if path.is_dir() else None)) as film:
+        yield Masks(_Film(film, source, end), feather)
+
+
+class Masks:
+    """The weights of the frames of one source, in any order; fastest in the order of time."""
+
+    def __init__(self, picture: Callable[[Frame], Pixels], feather: int | None) -> None:
+        """`picture` returns the mask of a frame; see `weights_of`."""
+        self._picture = picture
+        self._feather = feather
+        self._last: tuple[Pixels, tuple[int, int], Weights] | None = None
+
+    def __call__(self, frame: Frame) -> Weights:
+        """The weights (H, W) of a frame. Raises FootageError if the mask ends before it or cannot be read."""
+        picture, size = self._picture(frame), (frame.pixels.shape[0], frame.pixels.shape[1])
+        if self._last is None or self._last[0] is not picture or self._last[1] != size:
+            self._last = picture, size, weights_of(picture, size, self._feather)
+        return self._last[2]
+
+
+def _moving(source: Source) -> Callable[[Frame], Pixels]:
+    """The masks of MOTION. The background is learned for the first of them."""
+    if not source.seekable:
+        raise FootageError(f"{source.path} is live: the mask '{MOTION}' needs a source that can be read twice")
+    learned: list[Background] = []
+
+    def picture(frame: Frame) -> Pixels:
+        if not learned:
+            reading = Reading(fps=source.reading.fps, max_pixels=source.reading.max_pixels)
+            with open_source(source.path, reading) as again:  # the source itself is being read
+                learned.append(Background(again))
+        return learned[0].moving(frame.pixels)
+
+    return picture
+
+
+class _Film:
+    """Masks from a video or a folder of images, by time or by number."""
+
+    def __init__(self, film: Source, source: Source, end: Fraction | None) -> None:
+        self._film, self._source = film, source
+        self._index = film.index()
+        numbered = source.index() if film.raw and source.seekable else None
+        self._numbers = None if numbered is None else numbered.stamps
+        unit = (film.info.average_rate or ASSUMED_RATE) * film.info.time_base
+        self._step = Fraction(0) if self._numbers is not None else 1 / unit
+        self._rest: Generator[LazyFrame] | None = None
+        self._shown: list[LazyFrame] = []
+        """The last frame that was read and is not too late, and the one after it."""
+        self._asked = Fraction(0)
+        self._picture: tuple[LazyFrame, Pixels] | None = None
+        self._check(end)
+
+    def __call__(self, frame: Frame) -> Pixels:
+        """The mask of a frame."""
+        place = self._place(frame.pts)
+        try:
+            near = self._nearest(place)
+        except (av.FFmpegError, OSError) as error:
+            raise FootageError(f"cannot read the mask {self._film.path}: {error.strerror or error}") from error
+        if near.pts + self._step < place:
+            raise self._short(near.pts, place)
+        if self._picture is None or self._picture[0] is not near:
+            self._picture = near, near.pixels()
+        return self._picture[1]
+
+    def _place(self, pts: int) -> Fraction:
+        """The time of a frame of the source in units of the film's time base."""
+        if self._numbers is not None:
+            return Fraction(bisect_left(self._numbers, pts))
+        info, own = self._source.info, self._film.info
+        return (pts * info.time_base - info.start + own.start) / own.time_base
+
+    def _nearest(self, place: Fraction) -> LazyFrame:
+        """The frame of the film nearest to `place`; of two, the earlier."""
+        if self._rest is None or place < self._asked:
+            self._begin(place)
+        self._asked = place
+        now, *after = self._shown
+        while after and abs(after[0].pts - place) < abs(now.pts - place):
+            now, after = after[0], self._read(1)
+        self._shown = [now, *after]
+        return now
+
+    def _begin(self, place: Fraction) -> None:
+        """Read on from the last frame at or before `place`; without an index, from the first one."""
+        start = entry = None
+        if self._index is not None:
+            stamps = self._index.stamps
+            start = stamps[max(0, bisect_right(stamps, place) - 1)]
+            entry = self._index.entry(start)
+        if self._rest is not None:
+            self._rest.close()
+        self._rest = self._film.read(start=start, entry=entry)
+        self._shown = self._read(2)
+        if not self._shown:
+            raise FootageError(f"the mask {self._film.path} has no frame that can be read")
+
+    def _read(self, count: int) -> list[LazyFrame]:
+        assert self._rest is not None
+        return list(islice(self._rest, count))
+
+    def _check(self, end: Fraction | None) -> None:
+        """Raise FootageError if the film is shorter than the source, as far as the files state it."""
+        info, own = self._source.info, self._film.info
+        if self._index is not None:
+            last: Fraction | int = self._index.stamps[-1]
+        elif own.duration is not None:
+            last = (own.start + own.duration) / own.time_base
+        else:
+            return
+        stated = None if info.duration is None else info.start + info.duration
+        stop = min((time for time in (stated, end) if time is not None), default=None)
+        enough = stop is None or last + self._step >= self._place(ceil(stop / info.time_base) - 1)
+        if self._numbers is None and enough:
+            return
+        index = self._source.index()  # what a file states of its duration may be wrong
+        stamps = () if index is None else index.stamps
+        before = stamps if end is None else stamps[: bisect_left(stamps, end / info.time_base)]
+        if before and last + self._step < (place := self._place(before[-1])):
+            raise self._short(last, place)
+
+    def _short(self, last: Fraction | int, place: Fraction) -> FootageError:
+        if self._numbers is not None:
+            what = f"has {last + 1} images, but its source has at least {place + 1} frames"
+        else:
+            start, unit = self._film.info.start, self._film.info.time_base
+            times = [float(each * unit - start) for each in (last, place)]
+            what = f"ends {times[0]:.2f} s after its start, but its source has a frame at {times[1]:.2f} s"
+        return FootageError(f"the mask {self._film.path} {what}; a mask must be as long as its source")
