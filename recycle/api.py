@@ -28,6 +28,7 @@ from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
+from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
 from recycle.rendering.span import WHOLE, preview_span
@@ -179,17 +180,19 @@ def translate(
     preview: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
+    join_images: bool = False,
     job: Job | None = None,
     **settings: Any,
 ) -> RenderReport | BatchReport:
-    """Translate a video, or all videos of a folder, to a domain. The same call continues interrupted work.
+    """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
     `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
     can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `preview`
-    translates only four seconds from the middle of a video. `overwrite` replaces existing outputs. `retry_failed`
-    applies to a folder: it tries files again that failed before. `settings` are those of `TranslateSettings`, such as
-    `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video, and a BatchReport for a folder; errors of
-    single files of a folder are in the report.
+    translates only four seconds from the middle of a video. `overwrite` replaces existing outputs. `retry_failed` tries
+    files of a folder again that failed before. `join_images` makes one video of each folder of numbered images in a
+    folder; otherwise every image keeps its name. `settings` are those of `TranslateSettings`, such as `codec="hevc"` or
+    `stabilise=0.8`. Returns a RenderReport for a video or an image, and a BatchReport for a folder; errors of single
+    files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
     be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
@@ -205,6 +208,7 @@ def translate(
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
+        check_settings(output, chosen)
         with opened(source, chosen) if preview else nullcontext(source) as video:
             span = preview_span(video) if isinstance(video, Source) else WHOLE
             return translator.translate_video(
@@ -212,7 +216,7 @@ def translate(
             )
     if preview:
         raise ConfigError(f"{source} is a folder; give a single video for a preview")
-    folder = Folder(source, output, translator, target, chosen)
+    folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,

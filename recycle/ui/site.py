@@ -16,6 +16,7 @@ from recycle.runs.listing import RunInfo
 from recycle.runs.wishes import Wishes
 from recycle.ui.desk import Desk, Work
 from recycle.ui.shelf import Shelf
+from recycle.video.numbered import IMAGE_SUFFIXES
 
 CHOOSE = "choose"
 """Stands for the pipeline that recycle chooses for the footage."""
@@ -129,8 +130,9 @@ class Site:
         path = _existing(source, "the video or folder to translate")
         if not model:
             raise ConfigError("choose a model first; a training makes one")
+        still = path.suffix.lower() in IMAGE_SUFFIXES
         if preview:
-            goal = self.scratch(f"{path.stem}-{to}.mp4")
+            goal = self.scratch(f"{path.stem}-{to}{path.suffix if still else '.mp4'}")
         elif output.strip():
             goal = Path(output.strip()).expanduser().absolute()
         else:
@@ -138,8 +140,10 @@ class Site:
         what = f"{'Preview of' if preview else 'Translating'} {plain(path.name)} → {to}"
 
         def call(job: Job) -> object:
-            recycle.translate(path, goal, model=model, to=to, preview=preview, overwrite=overwrite or preview, job=job)
-            return Translated(goal, self._beside(path, preview, job) if goal.is_file() else None, preview)
+            part = preview and not still
+            recycle.translate(path, goal, model=model, to=to, preview=part, overwrite=overwrite or preview, job=job)
+            moving = goal.is_file() and not still
+            return Translated(goal, self._beside(path, preview, job) if moving else None, preview)
 
         return self.desk.add(Work("translate", what, call))
 
@@ -177,7 +181,8 @@ class Site:
         if not source.strip():
             return ""
         path = Path(source.strip())
-        suffix = "" if path.is_dir() else ".mp4"
+        still = path.suffix.lower() in IMAGE_SUFFIXES
+        suffix = "" if path.is_dir() else path.suffix if still else ".mp4"
         name = path.name if path.is_dir() else path.stem
         return str(_free(self.work / "translated" / f"{name}-{to}{suffix}"))
 

@@ -169,6 +169,8 @@ class TranslateTab:
         if done.output.suffix.lower() in (".mp4", ".m4v", ".webm"):
             named = f'source-name="{self._origin}" result-name="{self._target}"'
             ui.element("recycle-player").props(f'result-url="{shelf.url(done.output)}" {beside} {named}')
+        elif done.output.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
+            ui.element("img").props(f'src="{shelf.url(done.output)}" alt="The translation"').classes("still")
         else:
             ui.label(f"Browsers do not play {done.output.suffix} files; download it to look at it.")
         if done.preview:
