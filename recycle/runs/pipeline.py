@@ -35,6 +35,7 @@ from recycle.safe_text import printable
 from recycle.street.film import Street
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
@@ -135,6 +136,7 @@ def run(
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
             once(fabric, lambda: _begin(pipeline, where, origin))
+            tell_unused_gpu(pipeline.train.device, job)
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
@@ -248,6 +250,7 @@ def learn(
     check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: _begin(pipeline, where, origin))
+        tell_unused_gpu(pipeline.train.device, own)
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
