@@ -33,10 +33,10 @@ def export(
     Example: recycle export runs/demo --to night --out night.onnx
     """
     with watched(as_json) as job:
-        from recycle.networks.export import export_model
-        from recycle.run_folder import model_in
+        from recycle.networks.export import export as write
+        from recycle.system.hub import find_model
 
-        chosen = model_in(model, which)
-        report = export_model(chosen, out, to=to, format=format, precision=precision, overwrite=overwrite, job=job)
+        chosen = find_model(str(model), which)
+        report = write(chosen, out, to=to, format=format, precision=precision, overwrite=overwrite, job=job)
         job.say(f"compared with the model: {', '.join(map(str, report.likeness))}")
         job.say(f"wrote {out}: frames {report.about['range']}, sizes {report.about['sizes']}")

@@ -38,6 +38,8 @@ class Shot:
     height: int
     interval: float = 0.0
     """Median seconds between consecutive frames; 0 if unknown."""
+    grey: bool = False
+    """Whether its source has one channel, which the frames repeat."""
 
     def read(self, index: int) -> Tensor:
         """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, truncated or of another size."""
@@ -84,7 +86,8 @@ def _shots_of(manifest: Path) -> list[Shot]:
             runs.append([])
         runs[-1].append(name)
         previous = shot
-    return [Shot(Files.of(manifest.parent, names), width, height, interval) for names in runs]
+    grey = data.get("grey") is True
+    return [Shot(Files.of(manifest.parent, names), width, height, interval, grey) for names in runs]
 
 
 def _interval(manifest: dict[str, Any]) -> float:

@@ -66,6 +66,7 @@ def extract_source(
             time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
             modified=modified(source),
             content=content(source),
+            grey=reader.grey,
             frames=tuple(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),

@@ -50,13 +50,16 @@ class BundleConfig(Settings):
     """The only direction in which the model translates, such as "ab". None: both; it is then not written."""
     short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the training frames; the generators work best at this scale."""
+    grey: tuple[Domain, ...] = Field((), max_length=2)
+    """The domains whose training footage had one channel; translations to them are grey, and images of them are written
+    with one channel. It is written only if there is such a domain."""
     step: int = Field(0, ge=0, le=10**15)
     """Number of training steps."""
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = unless_letters(write(self))
-        return written if self.only else {key: value for key, value in written.items() if key != "only"}
+        return {key: value for key, value in written.items() if key not in ("only", "grey") or value}
 
     @property
     def directions(self) -> tuple[Direction, ...]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,8 +18,9 @@ from recycle.networks.bundle import Bundle, digest, load_bundle, target_of
 from recycle.networks.generator import GeneratorNetwork, at_any_size, pad
 from recycle.networks.onnx_file import OPSET, open_onnx, quiet, to_onnx
 from recycle.networks.predictor import pad_to_multiple
-from recycle.run_folder import IDENTITY, model_in
+from recycle.run_folder import IDENTITY
 from recycle.system.atomic import atomic_path
+from recycle.system.hub import find_model
 from recycle.vocabulary import ExportFormat, ExportPrecision
 
 Result = TypeVar("Result")
@@ -70,9 +72,9 @@ class _InFloat32(nn.Module):
         return out.float()
 
 
-def export_model(
-    model: Path,
-    out: Path,
+def export(
+    model: str | PathLike[str],
+    out: str | PathLike[str],
     *,
     to: str,
     format: ExportFormat | None = None,
@@ -80,15 +82,25 @@ def export_model(
     overwrite: bool = False,
     job: Job | None = None,
 ) -> ExportReport:
-    """Write the generator of a bundle (or of a run's best model) that translates to the domain `to` to the file `out`.
+    """Write the generator that translates to the domain `to` as a file that needs no recycle.
 
-    See `recycle.export`, also for the errors.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a model of a hub. The format is "onnx"
+    (`out` ends with .onnx) or "torch-export" (.pt2); None: by the name. The network takes frames (B, 3, H, W), RGB,
+    float32 in [-1, 1], and returns the same; with "fp16" only its weights and inner values are float16, and
+    normalisations are float32. An ONNX file (opset 18) takes any size; one of torch.export takes the multiples in its
+    metadata. Before the file gets its name, it is run on three sizes, by ONNX Runtime or torch on the CPU, and compared
+    with the model in float32. Smoothing and flicker reduction are not part of the file.
+
+    Raises ConfigError for an unknown domain or if the extra recycle[export] is missing, BundleError if there is no
+    model, OutputError if the file exists or cannot be written, RecycleError if the network cannot be traced or the file
+    is less alike than 50 dB, and Interrupted after `job.cancel()`. No file is written then.
     """
     job = job or Job()
+    out = Path(out)
     chosen = _format_of(out, format, overwrite=overwrite)
-    if str(model) == IDENTITY:
+    if fspath(model) == IDENTITY:
         raise ConfigError("the model 'identity' has no network to export; give the folder of a run or of a model")
-    folder = model_in(model)
+    folder = find_model(fspath(model))
     target = target_of(folder, to)
     job.counting("loading the model")
     bundle = load_bundle(folder)

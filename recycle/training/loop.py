@@ -33,7 +33,7 @@ from recycle.training.memory import Portions, plan
 from recycle.training.processes import any_of, average, on_devices
 from recycle.training.review import Review
 from recycle.training.run import Run
-from recycle.training.sampling import Batches, domain_of, matches_of, sources_of, was_trained_on
+from recycle.training.sampling import Batches, domain_of, facts_of, matches_of, was_trained_on
 from recycle.training.schedule import learning_rate
 from recycle.training.start import begin
 from recycle.training.step import StepError, StepReport, training_step
@@ -112,7 +112,7 @@ def _train(
     names = pipeline.domains
     domains = [domain_of(own, name, settings, names) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
-    run = Run(pipeline, folder, fabric, smallest, dict(zip(DOMAINS, map(sources_of, (shots_a, shots_b)), strict=True)))
+    run = Run(pipeline, folder, fabric, smallest, *facts_of({"a": shots_a, "b": shots_b}))
     resumed = fabric.broadcast(run.saved is not None)
     changes = run.load() if resumed else begin(run)
     if not resumed:

@@ -70,8 +70,8 @@ MAY_CHANGE = {
 class Run:
     """Networks, optimisers, moving averages and frame pools, with methods to save and continue.
 
-    `footage` lists the names of each domain's extracted sources; a checkpoint must share some of them. Raises
-    ConfigError if a network cannot be built.
+    `footage` lists the names of each domain's extracted sources; a checkpoint must share some of them. `grey` lists the
+    domains whose footage has one channel. Raises ConfigError if a network cannot be built.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class Run:
         fabric: Fabric,
         short_side: int,
         footage: Mapping[Domain, Sequence[str]] | None = None,
+        grey: tuple[Domain, ...] = (),
     ) -> None:
         self.pipeline, self.fabric, self.where = pipeline, fabric, RunFolder(folder)
         self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
@@ -101,6 +102,7 @@ class Run:
             networks=pipeline.networks,
             predictors=pipeline.predicts,
             short_side=short_side,
+            grey=grey,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
         self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # the layout of the weights

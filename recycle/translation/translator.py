@@ -23,8 +23,10 @@ from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
-from recycle.run_folder import IDENTITY, model_in
+from recycle.run_folder import IDENTITY
 from recycle.system.devices import compute_dtype, find_device
+from recycle.system.hub import find_model
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.arrays import check_picture, frames_of
 from recycle.translation.finish import Weigh, finish, finished, masks_of
 from recycle.translation.lanes import Lanes
@@ -68,12 +70,12 @@ class Translator:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
-        """Load the bundle in `folder` or, if it is the folder of a run, the run's best model.
+        """Load the bundle in `folder`, the best model of the run there, or org/name of the Hugging Face Hub.
 
         'identity' returns a translator that leaves frames unchanged. Raises BundleError if the folder holds no usable
         bundle, and ConfigError as `Translator`.
         """
-        bundle = None if str(folder) == IDENTITY else load_bundle(model_in(Path(folder)))
+        bundle = None if str(folder) == IDENTITY else load_bundle(find_model(folder))
         return cls(bundle, device=device, precision=precision)
 
     @property
@@ -232,6 +234,8 @@ class Translator:
         `recycle.rendering.render.render`; also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
+        if job is not None and self.bundle is not None:
+            tell_unused_gpu(settings.device, job)
         with masks_of(source, settings, end=span.end) as masks:
             return render(
                 source,
@@ -273,13 +277,19 @@ class Translator:
         key = self.key(to, settings)
         kept = bool(settings.finish()) or masks is not None
         made = self._provenance(to, settings, composite=whole or kept)
+
+        def grey(source: Source) -> bool:
+            if bundle is None:
+                return source.grey
+            return to in bundle.config.grey and (source.grey or not kept)  # what is kept may have colours
+
         if bundle is None or whole or kept:
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
                 return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect, masks=masks)
 
-            return Transform(pictures, key, past, anew=settings.smoothing, provenance=made)
+            return Transform(pictures, key, past, anew=settings.smoothing, grey=grey, provenance=made)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -295,7 +305,7 @@ class Translator:
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing, provenance=made)
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey, provenance=made)
 
     def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
         if self.bundle is None or settings.provenance == "off":

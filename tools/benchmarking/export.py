@@ -18,7 +18,8 @@ from recycle.config import (
 )
 from recycle.domains import AB
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.networks.export import export_model, likeness
+from recycle.networks.export import export as write
+from recycle.networks.export import likeness
 from recycle.networks.generator import at_any_size
 from recycle.networks.initialise import initialise
 from recycle.networks.onnx_file import open_onnx
@@ -69,7 +70,7 @@ def _of_kind(
     for precision in get_args(ExportPrecision):
         say(f"{name}: exporting in {precision}")
         file = folder / f"{precision}.onnx"
-        report = export_model(folder / "model", file, to="b", precision=precision)
+        report = write(folder / "model", file, to="b", precision=precision)
         facts[f"likeness at export, {precision}"] = ", ".join(map(str, report.likeness))
         networks[f"ONNX Runtime, {precision}"] = open_onnx(file)
         networks[f"OpenVINO, {precision}"] = _openvino(file)
