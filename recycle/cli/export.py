@@ -26,7 +26,7 @@ def export(
 ) -> None:
     """Export a trained generator to ONNX or torch.export, for use without recycle.
 
-    The file takes frames of any number, height and width, and says in its metadata how. It is compared with the model
+    An ONNX file takes frames of any number, height and width; its metadata say how. The file is compared with the model
     on three sizes before it gets its name. Smoothing and flicker reduction are not part of it. ONNX needs the extra
     recycle[export].
 
@@ -36,7 +36,7 @@ def export(
         from recycle.networks.export import export as write
         from recycle.system.hub import find_model
 
-        chosen = find_model(str(model), which)
+        chosen = find_model(model, which)
         report = write(chosen, out, to=to, format=format, precision=precision, overwrite=overwrite, job=job)
         job.say(f"compared with the model: {', '.join(map(str, report.likeness))}")
         job.say(f"wrote {out}: frames {report.about['range']}, sizes {report.about['sizes']}")

@@ -84,8 +84,8 @@ def export(
 ) -> ExportReport:
     """Write the generator that translates to the domain `to` as a file that needs no recycle.
 
-    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a model of a hub. The format is "onnx"
-    (`out` ends with .onnx) or "torch-export" (.pt2); None: by the name. The network takes frames (B, 3, H, W), RGB,
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a name on the Hub. The format
+    is "onnx" (`out` ends with .onnx) or "torch-export" (.pt2); None: by the name. It takes frames (B, 3, H, W), RGB,
     float32 in [-1, 1], and returns the same; with "fp16" only its weights and inner values are float16, and
     normalisations are float32. An ONNX file (opset 18) takes any size; one of torch.export takes the multiples in its
     metadata. Before the file gets its name, it is run on three sizes, by ONNX Runtime or torch on the CPU, and compared
