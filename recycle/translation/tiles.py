@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recycle.errors import RecycleError
+from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.statistics import Core, FrameStatistics
 from recycle.system.devices import is_out_of_memory
 
@@ -160,3 +161,9 @@ class WithinMemory:
         """The core of a tile. At the end of an axis it contains the padding, as the whole frame does."""
         rows, columns = (each.core_within(self._multiple) for each in tile)
         return Core(rows[:2], columns[:2], (rows[2], columns[2]))
+
+
+def tiled(network: Network, generator: GeneratorNetwork) -> WithinMemory:
+    """`network`, which computes `generator` for frames of any size, with tiles that suit the generator."""
+    multiple = max(generator.multiple, generator.pads_to)
+    return WithinMemory(network, reach=generator.reach, multiple=multiple)

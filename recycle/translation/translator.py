@@ -34,7 +34,7 @@ from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
 from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
-from recycle.translation.tiles import Network, WithinMemory
+from recycle.translation.tiles import Network, tiled
 from recycle.video.frame import Frame, Pixels, StreamInfo
 from recycle.video.masks import identify
 from recycle.video.provenance import Provenance
@@ -169,7 +169,7 @@ class Translator:
             return self._clip(clip[None], to=to, smoothing=smoothing)[0]
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            generator = self._within_memory(domain)
+            generator = tiled(self._generators[domain], self.bundle.generator(into(domain)))
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
@@ -348,7 +348,7 @@ class Translator:
         stream = FrameStream(
             lanes=self._lanes,
             # A new object for each stream, because other files may find more free memory.
-            network=self._within_memory(to),
+            network=tiled(self._generators[to], bundle.generator(into(to))),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
             size=size,
@@ -357,12 +357,6 @@ class Translator:
             limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes),
         )
         yield from stream.through(chain([first], frames))
-
-    def _within_memory(self, to: Domain) -> Network:
-        assert self.bundle is not None, "the identity has no networks"
-        generator = self.bundle.generator(into(to))
-        multiple = max(generator.multiple, generator.pads_to)
-        return WithinMemory(self._generators[to], reach=generator.reach, multiple=multiple)
 
     def _ready(self, generator: GeneratorNetwork) -> Network:
         """The generator as a function of float32 (B, 3, H, W) on the device, of any size; the result has this shape."""
