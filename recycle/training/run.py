@@ -97,6 +97,7 @@ class Run:
             domains=pipeline.domains,
             networks=pipeline.networks,
             predictors=pipeline.predicts,
+            masked=pipeline.footage.masked,
             short_side=short_side,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)

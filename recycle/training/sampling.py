@@ -35,7 +35,9 @@ def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
-def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Names = LETTERS) -> Domain:
+def domain_of(
+    own: Split, name: DomainName, settings: TrainSettings, names: Names = LETTERS, *, masked: bool = False
+) -> Domain:
     """The clips of one domain; `names` are those of both. Raises FootageError if its frames are smaller than the
     training size."""
     domain = Domain(
@@ -45,6 +47,7 @@ def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Name
         strides=settings.strides,
         seed=settings.seed,
         called=names.of(name),
+        masked=masked,
     )
     (height, width), (h, w) = domain.canvas, settings.size
     if h > height or w > width:
@@ -105,7 +108,7 @@ class Batches:
     def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
         """The clips of batch `number` on the device, augmented and reduced as the schedule states.
 
-        Returns float32 (B, T, 3, h, w) in [-1, 1] for a and b.
+        Returns float32 (B, T, 3, h, w) in [-1, 1] for a and b. With masks there is a fourth channel, in [0, 1].
         """
         run, settings = self._run, self._run.pipeline.train
         samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from glob import escape
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -42,6 +43,21 @@ def identify(mask: "Path | str") -> str:
     if not Path(mask).exists():
         raise FootageError(f"there is no mask {mask}")
     return fingerprint(Path(mask))
+
+
+def mask_of(name: str, source: Path, masks: "Path | str | None") -> "Path | str | None":
+    """The mask of the source `name`, a relative path: `masks`, or if that is a folder, what has the same name in it.
+
+    The suffix may differ. A missing mask is named without its suffix; opening it will report the error.
+    """
+    if not isinstance(masks, Path) or not masks.is_dir():
+        return masks
+    own = masks / name
+    if own.exists() or not source.is_file():
+        return own
+    folder = own.with_suffix("")
+    others = sorted(folder.parent.glob(f"{escape(folder.name)}.*"))
+    return folder if folder.is_dir() or not others else others[0]
 
 
 def weights_of(mask: Pixels, size: tuple[int, int], feather: int | None) -> Weights:
