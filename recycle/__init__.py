@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recycle.api import evaluate, extract, import_model, probe, train, translate
+    from recycle.api import evaluate, extract, import_model, probe, train, translate, tune
     from recycle.config import Pipeline
     from recycle.events import Job
     from recycle.translation.translator import Translator
@@ -22,13 +22,14 @@ __all__ = [
     "probe",
     "train",
     "translate",
+    "tune",
 ]
 
 _HOMES = {
     "Job": "recycle.events",
     "Pipeline": "recycle.config",
     "Translator": "recycle.translation.translator",
-} | dict.fromkeys(("evaluate", "extract", "import_model", "probe", "train", "translate"), "recycle.api")
+} | dict.fromkeys(("evaluate", "extract", "import_model", "probe", "train", "translate", "tune"), "recycle.api")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 `from recycle import train, translate, …` imports this module when a name is first used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from recycle.run_folder import RunFolder, model_in
 from recycle.runs.choice import open_task
 from recycle.runs.pipeline import learn
 from recycle.runs.scoring import score_model
+from recycle.runs.tuning import TuneReport
+from recycle.runs.tuning import tune as search
+from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
 from recycle.safe_text import printable
 from recycle.training.loop import TrainReport
@@ -74,6 +77,38 @@ def train(
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
     task, folder, origin, surveyed = open_task(given, wishes, job or Job(), footage=footage, train=limits)
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
+
+
+def tune(
+    pipeline: Pipeline | AnyPath | None = None,
+    *,
+    vary: Mapping[str, Choices],
+    trials: int = 20,
+    a: Paths = (),
+    b: Paths = (),
+    domains: Sequence[str] | None = None,
+    out: AnyPath | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+    device: str | None = None,
+    precision: Precision | None = None,
+    job: Job | None = None,
+) -> TuneReport:
+    """Search better settings by `trials` short trainings. The same call continues an interrupted search.
+
+    `vary` maps names of settings to a `recycle.runs.varied.Span` or a list of values, such as
+    `{"train.learning_rate": Span(1e-4, 1e-3, log=True)}`. `hours` or `steps` is the length of one trial. The other
+    arguments are those of `train`. The report has the best values, and the pipeline file that was written with them.
+
+    Raises the errors of `train`; ConfigError also for unknown settings, or if optuna is not installed; RecycleError
+    also if no trial has a score.
+    """
+    footage = {"a": _paths(a) or None, "b": _paths(b) or None}
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
+    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
+    given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
+    task, folder, _, _ = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    return search(task, folder, vary=vary, trials=trials, job=job)
 
 
 def translate(

@@ -16,6 +16,7 @@ from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
 from recycle.cli.translate import translate
+from recycle.cli.tune import tune
 
 app = typer.Typer(
     name="recycle",
@@ -44,6 +45,6 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-for _verb in (probe, extract, street, train, distill, translate, evaluate, run, demo, compare, doctor, pipelines):
+for _verb in (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, doctor, pipelines):
     app.command()(_verb)
 app.command("import")(import_model)

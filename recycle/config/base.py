@@ -23,6 +23,7 @@ from recycle.safe_text import brief, printable
 from recycle.vocabulary import Appearance as Appearance
 from recycle.vocabulary import Codec as Codec
 from recycle.vocabulary import Precision as Precision
+from recycle.vocabulary import TrackerName as TrackerName
 
 Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]

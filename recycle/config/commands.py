@@ -1,4 +1,4 @@
-"""Settings outside pipeline files: of `recycle street` and .street files, and of `recycle distill`."""
+"""Settings outside pipeline files: of `recycle street` and .street files, `recycle distill` and `recycle tune`."""
 
 from pydantic import Field
 
@@ -36,3 +36,10 @@ class DistillSettings(Settings):
     """Learning rate. Training without discriminators is stable at a high one."""
     preview_every: int = Field(500, ge=1, le=10**9)
     """Steps between previews."""
+
+
+class TuneSettings(Settings):
+    """How better settings are searched. Options of the command override these settings."""
+
+    trials: int = Field(20, ge=1, le=10_000)
+    """Number of short trainings."""

@@ -1,10 +1,10 @@
 """Settings of training: clips, optimisation, machine, and how often a run writes."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Settings, Stride, Weight, Word
+from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Settings, Stride, TrackerName, Weight, Word
 
 
 class AugmentSettings(Settings):
@@ -85,7 +85,11 @@ class TrainSettings(Settings):
     """Number of frames at the end of each domain's footage (at most a tenth of it) that are not trained on. Previews
     and the validation score use them."""
     log_every: int = Field(10, ge=1, le=MANY)
-    """Steps between two entries of the curves in TensorBoard."""
+    """Steps between two entries of the curves."""
+    trackers: Annotated[tuple[TrackerName, ...], Field(max_length=3)] = ()
+    """Programs that show curves and previews, in addition to TensorBoard: 'trackio', 'wandb' (Weights & Biases),
+    'mlflow'. Each needs its package, as in `pip install 'recycle[wandb]'`, and follows its own environment variables,
+    such as WANDB_MODE and MLFLOW_TRACKING_URI. One that fails does not stop the run."""
     preview_every: int = Field(1000, ge=1, le=MANY)
     """Steps between two previews, each with a validation score."""
     checkpoint_every: int = Field(500, ge=1, le=MANY)

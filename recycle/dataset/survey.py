@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from recycle.dataset.clips import Shot
 from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
-from recycle.dataset.glance import Glance, Glimpse, glance, glance_at_shots
+from recycle.dataset.glance import Glance, glance, glance_at_shots
 from recycle.domains import LETTERS, Names
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled
@@ -35,6 +35,11 @@ FAR, UNLIKE = 0.75, 0.2
 """Domains with a gap of at least FAR and an alignment below UNLIKE have no common layout. Measured gap and alignment:
 a simulated and a real road 0.73 and 0.26, cows and a camel 0.60 and 0.29; cows and a road 0.85 and 0.02, people and a
 road 1.00 and 0.06."""
+OTHER_SENSOR, ALIKE = 0.5, 0.4
+"""If only one domain has colours, the gap of greyscale versions and the alignment from which it appears to come from
+another kind of sensor. Measured gap and alignment: a street and its thermal images 0.61 and 0.59; with the second
+domain made grey, two people in one room 0.13 and 0.69, two simulated roads 0.22 and 0.67, cows and a camel 0.45 and
+0.27, a simulated and a real road 0.65 and 0.23."""
 STILL = 5.0
 """Maximum standard deviation over time, in grey levels, of the median pixel if the camera is fixed. Measured: fixed
 cameras 0.6 to 3, moving ones 17 to 39; a highway with a constant sky has 2 and is recognised by its motion."""
@@ -92,6 +97,22 @@ class Survey:
     aligned: float
     """Similarity of the layouts in [0, 1]; 0: none, 1: identical. Correlation of the mean feature maps on GRID × GRID
     cells, after each channel's mean is subtracted, averaged over STRIDES and clamped at 0."""
+    grey_gap: float | None = None
+    """The gap between greyscale versions of both; None unless exactly one domain is greyscale."""
+
+    @property
+    def other_sensor(self) -> bool:
+        """Whether one domain appears to come from another kind of sensor, such as a thermal camera.
+
+        It then has no colours, and differs far from the other even in grey, although both have a similar layout. What
+        is bright in one may be dark in the other.
+        """
+        return self.grey_gap is not None and self.grey_gap >= OTHER_SENSOR and self.aligned >= ALIKE
+
+    @property
+    def photographs(self) -> bool:
+        """Whether brightness means the same in both: neither label maps nor images of another kind of sensor."""
+        return not (self.labelled or self.other_sensor)
 
     @property
     def labelled(self) -> bool:
@@ -126,6 +147,11 @@ class Survey:
             if side.grey:
                 invent = "" if other.grey else "; translating it must invent them"
                 yield f"domain {name} has no colours{invent}"
+            if side.grey and self.other_sensor:
+                yield (
+                    f"domain {name} may be of another kind of sensor, such as a thermal camera: it differs far from "
+                    "the other even in grey"
+                )
             if side.still:
                 yield f"the camera of domain {name} is fixed"
             if side.extracted and side.duplicates > REPEATED:  # otherwise extraction drops them
@@ -151,18 +177,35 @@ def survey_shots(a: Sequence[Shot], b: Sequence[Shot], *, eyes: FeatureNetwork |
 
 @torch.inference_mode()
 def _compare(a: Glance, b: Glance, eyes: FeatureNetwork) -> Survey:
-    one, other = (_seen(each.glimpses, eyes) for each in (a, b))
+    sides = (_side(a), _side(b))
+    frames = [[glimpse.whole for glimpse in each.glimpses] for each in (a, b)]
+    gap, aligned = _distance(*(_seen(each, eyes) for each in frames))
+    grey_gap = None
+    if sides[0].grey != sides[1].grey and not (sides[0].labels or sides[1].labels):
+        grey_gap, _ = _distance(*(_seen([_in_grey(frame) for frame in each], eyes) for each in frames))
+    return Survey(*sides, gap=gap, aligned=aligned, grey_gap=grey_gap)
+
+
+Seen = list[tuple[Tensor, Tensor]]
+"""For each of STRIDES: pooled features of all frames (N, C), and the mean layout (C, GRID, GRID)."""
+
+
+def _distance(one: Seen, other: Seen) -> tuple[float, float]:
+    """Gap and alignment, as in `Survey`."""
     levels = list(zip(one, other, strict=True))
     gap = np.mean([kernel_distance(x, y) for (x, _), (y, _) in levels]) / UNRELATED
     aligned = np.mean([_correlation(x, y) for (_, x), (_, y) in levels])
-    return Survey(_side(a), _side(b), gap=float(np.clip(gap, 0, 1)), aligned=float(np.clip(aligned, 0, 1)))
+    return float(np.clip(gap, 0, 1)), float(np.clip(aligned, 0, 1))
 
 
-def _seen(glimpses: Sequence[Glimpse], eyes: FeatureNetwork) -> list[tuple[Tensor, Tensor]]:
-    """For each of STRIDES: pooled features of all frames (N, C), and the mean layout (C, GRID, GRID)."""
+def _in_grey(frame: Pixels) -> Pixels:
+    return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def _seen(frames: Sequence[Pixels], eyes: FeatureNetwork) -> Seen:
     rows = []
-    for glimpse in glimpses:
-        found = eyes(torch.from_numpy(glimpse.whole).permute(2, 0, 1)[None].float() / 127.5 - 1)
+    for frame in frames:
+        found = eyes(torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 127.5 - 1)
         levels = [found[eyes.strides.index(stride)] for stride in STRIDES]
         rows.append([(pooled(level), F.adaptive_avg_pool2d(level, GRID)) for level in levels])
     columns = [tuple(map(torch.cat, zip(*column, strict=True))) for column in zip(*rows, strict=True)]

@@ -36,6 +36,7 @@ from recycle.street.film import Street
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
+from recycle.training.trackers import check_trackers
 from recycle.video.find import find_sources
 
 
@@ -125,7 +126,7 @@ def run(
     # Missing files must cause an error now, not after hours.
     find_sources((*footage.test_a, *footage.test_b, *footage.truth_ab, *footage.truth_ba))
     test_clips(footage, where.translated)
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with ExitStack() as whole:  # the folder is locked to the end; the devices only during training
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
@@ -244,16 +245,18 @@ def learn(
 
     Only one process prepares the footage. `origin` is the pipeline file (see `recycle.runs.origin`). `surveyed`: see
     `recycle.training.loop.train`. Raises the errors of `prepare_footage`, `recycle.training.loop.train` and
-    `recycle.runs.origin.claim`; ConfigError if a network cannot be built; Interrupted if the job is cancelled.
+    `recycle.runs.origin.claim`; ConfigError if a network cannot be built or a tracker is not installed; Interrupted if
+    the job is cancelled.
     """
     job = job or Job()
-    _check_networks(pipeline)
+    check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: claim(where, origin))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
 
-def _check_networks(pipeline: Pipeline) -> None:
-    """Raise ConfigError if a network cannot be built; called before the footage is prepared."""
+def check_pipeline(pipeline: Pipeline) -> None:
+    """Raise ConfigError if a network cannot be built or a tracker is missing; called before the footage is prepared."""
+    check_trackers(pipeline.train.trackers)
     check_networks(BundleConfig(networks=pipeline.networks, predictors=pipeline.predicts), size=pipeline.train.size)

@@ -193,7 +193,7 @@ class _Draft:
                 "discriminator": discriminators(self._facts, side, patch),
             },
             "losses": losses(self._facts),
-            "train": {"size": [side, side], **({} if self._facts.labelled else {"pool_size": 0})},
+            "train": {"size": [side, side], **({"pool_size": 0} if self._facts.photographs else {})},
         }
 
     def reckoned(self, side: int, width: int) -> Reckoning:
@@ -205,7 +205,7 @@ class _Draft:
 
     def seconds(self, needed: Reckoning, batch: int) -> float:
         """Estimated duration of a step in seconds."""
-        return step_seconds(self._machine, batch * needed.operations, photographs=not self._facts.labelled)
+        return step_seconds(self._machine, batch * needed.operations, photographs=self._facts.photographs)
 
     def _largest(self, width: int) -> tuple[int | None, str]:
         """The largest side that memory and time allow, and the limiting reason.
@@ -240,30 +240,30 @@ def generator(facts: Survey, width: int) -> dict[str, Any]:
 
     Between photographs, a pretrained encoder separates objects from their background: a whole sleeve takes the new
     colour, and the wall behind it keeps its own. With label maps, it was not better than the ResNet beyond the spread
-    of seeds.
+    of seeds. Between different kinds of sensors it was, without the skip connection.
     """
     if facts.labelled:
         return {"width": width}
-    return {"kind": "unet", "width": width // 2, "skip": True}
+    return {"kind": "unet", "width": width // 2, "skip": facts.photographs}
 
 
 def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
     """Settings of the discriminators; `patch` holds those of the PatchGAN for frames of `side` pixels.
 
-    Frozen features help between photographs, and harm between video and label maps.
+    Frozen features help between photographs, and harm between video and label maps or thermal images.
     """
-    if facts.labelled or side < ProjectedSettings().least_side:
+    if not facts.photographs or side < ProjectedSettings().least_side:
         return patch
     return [{"kind": "patch", **patch}, {"kind": "projected"}]
 
 
 def losses(facts: Survey) -> dict[str, Any]:
-    """Settings of the objective. With label maps: the defaults.
+    """Settings of the objective. With label maps, and between different kinds of sensors: the defaults.
 
     Between photographs: self-similarity, identity and synthetic motion, and from a gap of UNEQUAL the loss of colours.
     There is no cycle loss, because it would also preserve what should change.
     """
-    if facts.labelled:
+    if not facts.photographs:
         return {}
     weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
     return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}

@@ -51,7 +51,7 @@ def complete_footage(facts: Survey, side: int, data: dict[str, Any], reasons: di
         data["evaluate"] = {"label_domain": of_labels, "palette": "street"}
         reasons["evaluate.palette"] = "the label maps have the colours of the procedural street"
     few = min(each.frames for each in sides) < FEW_CLIPS
-    if few or not facts.labelled:
+    if few or facts.photographs:
         data["losses"]["augment"] = ["translation"]  # without "colour", because colours are to be learned
         why = f"fewer than {FEW_CLIPS} frames" if few else "for photographs"
         reasons["losses.augment"] = f"{why}: without random shifts, the discriminators would memorise the frames"
@@ -68,7 +68,13 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
     """Add the reasons for the networks and losses."""
     if data["networks"]["generator"].get("kind") == "unet":
         reasons["networks.generator.kind"] = "its encoder, trained on ImageNet, separates objects from their background"
-        reasons["networks.generator.skip"] = "training starts from the identity"
+        if facts.photographs:
+            reasons["networks.generator.skip"] = "training starts from the identity"
+        else:
+            reasons["networks.generator.kind"] += (
+                "; no skip connection, because one domain may be of another kind of sensor: what is bright in one may "
+                "be dark in the other"
+            )
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
         reasons["networks.discriminator"] = "for photographs: a PatchGAN, and one on features trained on ImageNet"
@@ -104,7 +110,7 @@ def complete_schedule(
             reasons["train.discriminator_rate"] = f"{short}: in a short run, faster discriminators run away"
             reasons["train.ema"] = f"{short}: averages about the last {round(1 / (1 - ema))}"
             break
-    if not facts.labelled and steps > RATES[0][0]:
+    if facts.photographs and steps > RATES[0][0]:
         train["discriminator_rate"] = SLOW
         reasons["train.discriminator_rate"] = "for photographs: in long runs, faster discriminators change shapes"
     train["preview_every"] = _round(max(steps / 20, REVIEW / REVIEWING))

@@ -1,69 +1,68 @@
-"""TensorBoard logs of a run, and the faults that were found while it trained."""
+"""Curves of a run, and the faults that were found while it trained."""
 
-import threading
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
-from torch.utils.tensorboard import SummaryWriter
 
 from recycle.events import Job
 from recycle.run_folder import RunFolder
+from recycle.safe_text import printable
 from recycle.system.disk import explain
+from recycle.training.trackers import TRACKERS, Tracked, Tracker
 
 
 class Logs:
-    """Writes scalars and images by step. After the first failed write it reports the error once and writes no more,
-    because training is more important than its curves."""
+    """Passes scalars and images of a run to its trackers.
 
-    def __init__(self, folder: Path, *, purge_step: int | None, job: Job) -> None:
-        """`purge_step` is the first step that is repeated, from which on earlier entries are discarded."""
-        self._folder, self._job = folder, job
-        self._writer: SummaryWriter | None = None
-        self._before = threading.excepthook
-        try:
-            threading.excepthook = self._leave_out_writers
-            self._writer = SummaryWriter(str(folder), purge_step=purge_step)
-        except OSError as error:
-            self._fail(error)
+    A tracker that fails is reported once and then left out, because training is more important than its curves.
+    """
+
+    def __init__(self, run: Tracked, *, trackers: Sequence[str] = (), job: Job) -> None:
+        """`trackers` are names in `TRACKERS`, in addition to TensorBoard, from which reports take their curves."""
+        self._run, self._job = run, job
+        self._trackers: dict[str, Tracker] = {}
+        for name in ("tensorboard", *trackers):
+            self._guarded(name, partial(self._open, name))
 
     def __enter__(self) -> "Logs":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._attempt(lambda writer: writer.close())
-        threading.excepthook = self._before
+        self._each(lambda tracker: tracker.close())
 
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        """Write one point of a curve."""
-        self._attempt(lambda writer: writer.add_scalar(name, value, step))
+    def add_scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add one point to each curve."""
+        self._each(lambda tracker: tracker.add_scalars(values, step))
 
-    def add_image(self, name: str, picture: NDArray[Any], step: int) -> None:
-        """Write an image, uint8 RGB (H, W, 3)."""
-        self._attempt(lambda writer: writer.add_image(name, picture, step, dataformats="HWC"))
+    def add_image(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
+        """Add an image, RGB (H, W, 3)."""
+        self._each(lambda tracker: tracker.add_image(name, picture, step))
 
-    def _attempt(self, write: Callable[[SummaryWriter], None]) -> None:
-        if self._writer is None:
-            return
+    def _open(self, name: str) -> None:
+        self._trackers[name] = TRACKERS[name](self._run)
+
+    def _each(self, act: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self._trackers.items()):
+            self._guarded(name, partial(act, tracker))
+
+    def _guarded(self, name: str, act: Callable[[], None]) -> None:
         try:
-            write(self._writer)
-        except OSError as error:  # TensorBoard's thread raised it during an earlier call
-            self._fail(error)
-
-    def _fail(self, error: OSError) -> None:
-        self._writer = None
-        self._job.say(
-            f"cannot write {self._folder}: {explain(error.errno or 0)[0]}; training continues without curves until the "
-            "command is run again"
-        )
-
-    def _leave_out_writers(self, failure: threading.ExceptHookArgs) -> None:
-        """Print errors of threads, except those of TensorBoard, which the next call raises again."""
-        if not type(failure.thread).__module__.startswith("tensorboard"):
-            self._before(failure)
+            with redirect_stdout(sys.stderr):  # some libraries print there, where the user expects results alone
+                act()
+        except Exception as error:  # a tracker's library may raise anything
+            if (failed := self._trackers.pop(name, None)) is not None:
+                with suppress(Exception):
+                    failed.close()
+            what = f"cannot send curves to {name}"
+            why = printable(" ".join(str(error).split()) or type(error).__name__)[:200]
+            if name == "tensorboard" and isinstance(error, OSError):
+                what, why = f"cannot write {self._run.logs}", explain(error.errno or 0)[0]
+            self._job.say(f"{what}: {why}; training continues without these curves until the command is run again")
 
 
 def keep_fault(where: RunFolder, text: str) -> None:

@@ -38,6 +38,7 @@ from recycle.training.schedule import learning_rate
 from recycle.training.step import StepError, StepReport, training_step
 from recycle.training.stop import Stop, stop_between_steps
 from recycle.training.study import study
+from recycle.training.trackers import Tracked
 
 REVIEWS = 10
 """Number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
@@ -145,7 +146,8 @@ def _train(
             job.say(text)
     matches = matches_of(run, domains, noted) if settings.match else None
     purge = run.step + 1 if resumed else None
-    logs = Logs(run.where.logs, purge_step=purge, job=noted) if fabric.is_global_zero else None
+    tracked = Tracked(folder.absolute().name, run.where.logs, pipeline.model_dump(mode="json"), purge)
+    logs = Logs(tracked, trackers=settings.trackers, job=noted) if fabric.is_global_zero else None
     with logs or nullcontext():
         review = None if logs is None else Review(run, splits, logs, noted)
         portions = Portions(pipeline, fabric, noted)
@@ -282,7 +284,7 @@ class _Training:
             return {}
         losses = _log(logs, run.step, report, rate)
         if (peak := peak_memory(run.fabric.device)) is not None:
-            logs.add_scalar("memory/peak_gib", peak / 2**30, run.step)
+            logs.add_scalars({"memory/peak_gib": peak / 2**30}, run.step)
         return losses
 
 
@@ -331,10 +333,8 @@ def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> St
 
 
 def _log(logs: Logs, step: int, report: StepReport, rate: float) -> dict[str, float]:
-    values = {name: float(loss) for name, loss in report.losses.items()}
-    for name, value in values.items():
-        logs.add_scalar(f"loss/{name}", value, step)
-    for name, measure in report.measures.items():
-        logs.add_scalar(f"measure/{name}", float(measure), step)
-    logs.add_scalar("learning_rate", rate, step)
-    return values
+    losses = {name: float(loss) for name, loss in report.losses.items()}
+    values = {f"loss/{name}": loss for name, loss in losses.items()}
+    values |= {f"measure/{name}": float(measure) for name, measure in report.measures.items()}
+    logs.add_scalars(values | {"learning_rate": rate}, step)
+    return losses

@@ -64,8 +64,7 @@ class Review:
         picture = write_preview(rows, run.pipeline.domains, stem)
         self._logs.add_image("preview", np.ascontiguousarray(picture), step)
         scores = self._validate(*(rows[d].translated for d in BY_TARGET))
-        for name, value in scores.items():
-            self._logs.add_scalar(f"score/{name}", value, step)
+        self._logs.add_scalars({f"score/{name}": value for name, value in scores.items()}, step)
         if self.scores.add(step, scores["total"]):
             bundle = run.average.bundle
             bundle.config = bundle.config.model_copy(update={"step": step})

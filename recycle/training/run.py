@@ -58,6 +58,7 @@ MAY_CHANGE = {
     "precision",
     "workers",
     "log_every",
+    "trackers",
     "preview_every",
     "checkpoint_every",
 }

@@ -43,7 +43,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Videos of streets, of several seeds."""
     folder = tmp_path_factory.mktemp("films")
     looks: tuple[tuple[str, Appearance, int], ...] = (
-        ("day", "day", 1), ("other day", "day", 4), ("night", "night", 7), ("labels", "labels", 10)
+        ("day", "day", 1), ("other day", "day", 4), ("night", "night", 7), ("labels", "labels", 10),
+        ("thermal", "thermal", 13),
     )  # fmt: skip
     for name, look, seed in looks:
         frames = [frame for one in range(seed, seed + 3) for frame in film(one, look, 12)]
@@ -104,6 +105,24 @@ def test_a_still_camera_grey_pictures_and_repeated_frames_are_seen(tmp_path: Pat
     assert "the camera of domain a is fixed" in words
     assert "domain b has no colours" in words
     assert "frames of domain b repeat the previous one" in words
+
+
+def test_thermal_images_are_told_from_a_film_without_colours(films: dict[str, Path], eyes: FeatureNetwork) -> None:
+    day = [films["day"]]
+    thermal = survey(day, [films["thermal"]], eyes=eyes)
+    assert thermal.other_sensor
+    assert not thermal.photographs
+    assert not thermal.labelled
+    assert "domain b may be of another kind of sensor, such as a thermal camera" in "\n".join(thermal.in_words())
+    grey = films["other day"].with_name("grey.mp4")
+    write(grey, [np.repeat(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) for f in film(4, "day", 36)])
+    for a, b in ((day, [grey]), ([grey], day)):
+        found = survey(a, b, eyes=eyes)
+        assert found.a.grey != found.b.grey
+        assert found.photographs
+        assert found.grey_gap is not None
+        assert found.grey_gap < 0.3 < found.gap
+    assert survey(day, [films["night"]], eyes=eyes).grey_gap is None
 
 
 def test_a_folder_of_images_is_surveyed_as_it_lies(tmp_path: Path, eyes: FeatureNetwork) -> None:

@@ -205,6 +205,23 @@ def test_colours_of_kinds_are_kept_where_the_sides_show_things_in_unequal_amount
     assert labels.pipeline.losses.weights.of("colours", "ab") == 0
 
 
+def test_what_is_bright_may_be_dark_for_another_kind_of_sensor() -> None:
+    """Measured on the street and its thermal images: docs/measurements/photographs.md."""
+    grey = replace(MIDDLE, grey=True)
+    film, thermal = (choose(Survey(MIDDLE, grey, 0.8, 0.59, grey_gap=gap), TWO_CORES) for gap in (0.2, 0.61))
+    assert film.pipeline.networks == choose(Survey(MIDDLE, MIDDLE, 0.8, 0.59), TWO_CORES).pipeline.networks
+    networks, losses = thermal.pipeline.networks, thermal.pipeline.losses
+    assert isinstance(networks.generator, UNetSettings)
+    assert not networks.generator.skip
+    assert [each.kind for each in networks.discriminators] == ["patch"]
+    assert losses.weights == Pipeline().losses.weights
+    assert thermal.pipeline.train.pool_size == 50
+    assert thermal.pipeline.train.augment.colour == 0
+    assert "what is bright in one may be dark in the other" in unbroken(thermal.toml())
+    apart = choose(Survey(MIDDLE, grey, 0.8, 0.2, grey_gap=0.65), TWO_CORES)  # an unrelated film without colours
+    assert apart.pipeline.networks == film.pipeline.networks
+
+
 def test_fast_footage_is_thinned_out_where_enough_is_left() -> None:
     assert choose(facts_of(LARGE, LARGE), TWO_CORES).pipeline.extract.fps == 15
     few = replace(LARGE, frames=300)

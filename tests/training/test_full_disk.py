@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from recycle.errors import OutputError
 from recycle.evaluation.curves import read_scalars
 from recycle.training.checkpoint import load_checkpoint
 from recycle.training.logs import Logs
+from recycle.training.trackers import Tracked
 from tests.jobs import saying
 from tests.training.test_loop import footage, run, same_run
 from tests.training.test_memory import small
@@ -127,20 +129,21 @@ def test_unwritable_logs_are_reported_once_and_training_continues(
     footage: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     said: list[str] = []
-    with Logs(tmp_path / "logs", purge_step=None, job=saying(said)) as logs:
-        logs.add_scalar("loss/cycle", 0.5, 1)
+    tracked = Tracked("run", tmp_path / "logs", {})
+    with Logs(tracked, job=saying(said)) as logs:
+        logs.add_scalars({"loss/cycle": 0.5}, 1)
         with files_of_at_most(300):
             for step in range(2, 200):
-                logs.add_scalar("loss/cycle", 1 / step, step)
-        logs.add_scalar("loss/cycle", 0.0, 200)
-    with Logs(tmp_path / "logs", purge_step=100, job=saying(said)) as logs:
-        logs.add_scalar("loss/cycle", 0.25, 100)
+                logs.add_scalars({"loss/cycle": 1 / step}, step)
+        logs.add_scalars({"loss/cycle": 0.0}, 200)
+    with Logs(replace(tracked, repeated=100), job=saying(said)) as logs:
+        logs.add_scalars({"loss/cycle": 0.25}, 100)
     assert [text.split(": ")[0] for text in said] == [f"cannot write {tmp_path / 'logs'}"]
-    assert "training continues without curves" in said[0]
+    assert "training continues without these curves" in said[0]
     assert read_scalars(tmp_path / "logs")["loss/cycle"][-1] == (100, 0.25)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "logs").touch()  # in the way of the folder
     report = run(small(steps=1), footage, tmp_path / "run")
     assert report.step == 1
-    assert len([text for text in report.notices if "training continues without curves" in text]) == 1
+    assert len([text for text in report.notices if "training continues without these curves" in text]) == 1
     assert "Traceback" not in capfd.readouterr().err
