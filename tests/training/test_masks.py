@@ -172,6 +172,28 @@ def test_discriminators_look_inside_and_the_outside_has_no_effect() -> None:
     assert of_discriminators["disc_b"].isfinite()
 
 
+@pytest.mark.parametrize("losses", [{"r1": 1.0}, {"adversarial": "wasserstein"}, {"augment": ["colour", "cutout"]}])
+def test_a_mask_of_everything_is_as_no_mask(losses: dict[str, Any]) -> None:
+    weights = {"adversarial": 1, "temporal": 1, "recycle": 5, "recurrent": 5}
+    found = []
+    for paths in ({"a": ["a"], "b": ["b"], "mask_a": ["c"]}, {}):
+        predictor = {"predictor": {"width": 4, "depth": 3}}
+        networks = {"generator": {"width": 4, "blocks": 1}, "discriminator": PATCHES, **predictor}
+        train = {"frames": 3, "size": [32, 32]}
+        judged = {"prediction": {"judged": "opposed"}, "weights": weights, **losses}
+        pipeline = task(losses=judged, footage=paths, networks=networks, train=train)
+        torch.manual_seed(0)
+        translators, discriminators = Translators(pipeline), Discriminators(pipeline)
+        a, b = torch.rand(2, 2, 3, 3, 32, 32) * 2 - 1
+        p = Pass(a, b, translators(a, b), (torch.ones(2, 3, 1, 32, 32), None) if paths else (None, None))
+        own = generator_losses(translators.terms, discriminators, p, pipeline.losses)
+        fake, real = fake_side(discriminators, p, predictions=True), real_side(discriminators, p, predictions=True)
+        torch.manual_seed(1)
+        others, _ = discriminator_losses(discriminators, real, fake, pipeline.losses)
+        found.append({f"{name}{d.name}": loss for name, parts in own.items() for d, loss in parts.items()} | others)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+
+
 def test_a_training_with_masks_continues_exactly_and_its_model_says_so(tmp_path: Path) -> None:
     paths = {}
     for seed, name in enumerate("ab"):
