@@ -139,7 +139,7 @@ def test_a_patch_counts_as_much_as_it_lies_inside() -> None:
     assert float(generator_loss(fake, "hinge", torch.zeros_like(w))) == 0
     whole = torch.ones_like(w)
     for form in ("least_squares", "minimax", "non_saturating", "hinge", "wasserstein"):
-        assert torch.allclose(generator_loss(fake, form, whole), generator_loss(fake, form))  # type: ignore[arg-type]
+        assert torch.allclose(generator_loss(fake, form, whole), generator_loss(fake, form))
 
 
 def test_discriminators_look_inside_and_the_outside_has_no_effect() -> None:
