@@ -25,6 +25,13 @@ def difference(x: NDArray[np.uint8], y: NDArray[np.uint8], where: NDArray[np.boo
     return float(np.abs(x[where].astype(int) - y[where]).mean())
 
 
+def resized(x: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """The picture reduced to `short_side` and enlarged again."""
+    scale = short_side / min(x.shape[:2])
+    small = cv2.resize(x, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (x.shape[1], x.shape[0]), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
 def main(
     frames: Annotated[Path, typer.Argument(help="Folder of numbered frames.")],
     masks: Annotated[Path, typer.Argument(help="Folder of their masks; white is inside.")],
@@ -32,19 +39,23 @@ def main(
     model: Annotated[list[Path], typer.Option(help="Folder of a run (repeatable).")],
     sheet: Annotated[Path | None, typer.Option(help="Picture to write: each source beside its translations.")] = None,
 ) -> None:
-    """Print a row for each model: mean absolute difference from the source inside and outside, in levels of 255."""
+    """Print a row for each model: mean absolute difference from the source inside and outside, in levels of 255.
+
+    The first row is that of a model that changes nothing at the size at which the first model runs.
+    """
     pairs = list(zip(numbered_images(frames), numbered_images(masks), strict=True))
     pairs = pairs[-max(1, len(pairs) // 10) :]
     pictures = [np.asarray(read_image(file), dtype=np.uint8) for file, _ in pairs]
     insides = [weights_of(read_image(mask), x.shape[:2], 0) > 0 for (_, mask), x in zip(pairs, pictures, strict=True)]
-    columns = [pictures]
+    translators = [Translator.from_pretrained(folder, device="cpu") for folder in model]
+    assert translators[0].bundle is not None
+    columns = [pictures, [resized(x, translators[0].bundle.config.short_side) for x in pictures]]
+    columns += [[translator(x, to=to) for x in pictures] for translator in translators]
     typer.echo("| model | inside | outside |\n|---|---|---|")
-    for folder in model:
-        translator = Translator.from_pretrained(folder, device="cpu")
-        columns.append([translator(x, to=to) for x in pictures])
-        found = list(zip(pictures, columns[-1], insides, strict=True))
+    for name, made in zip(("nothing but the size", *map(str, model)), columns[1:], strict=True):
+        found = list(zip(pictures, made, insides, strict=True))
         inside, outside = (np.mean([difference(x, y, w == kept) for x, y, w in found]) for kept in (True, False))
-        typer.echo(f"| {folder.name} | {inside:.1f} | {outside:.1f} |")
+        typer.echo(f"| {name} | {inside:.1f} | {outside:.1f} |")
     if sheet is not None:
         rows = [np.hstack(row) for row in list(zip(*columns, strict=True))[:: -(-len(pictures) // SHOWN)]]
         cv2.imwrite(str(sheet), np.vstack(rows)[..., ::-1])
