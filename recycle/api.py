@@ -25,6 +25,7 @@ from recycle.dataset.extract import extract as extract_all
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
+from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output
 from recycle.rendering.render import RenderReport
 from recycle.run_folder import RunFolder, model_in
@@ -56,6 +57,7 @@ def train(
     steps: int | None = None,
     device: str | None = None,
     precision: Precision | None = None,
+    start_from: AnyPath | None = None,
     job: Job | None = None,
 ) -> TrainReport:
     """Learn the translation between the footage `a` and `b`. The same call continues an interrupted run.
@@ -65,15 +67,17 @@ def train(
     and `b` are videos, folders of videos, or folders of images; if neither is given, the footage of the pipeline is
     used. `domains` are two names for them, such as `["summer", "winter"]`. `out` is the run's folder; None: a folder in
     runs/. `hours` or `steps` (only one of them) replaces the length of the training in the pipeline. `device` and
-    `precision` replace those of the pipeline; see `TrainSettings`. The report names the trained bundle.
+    `precision` replace those of the pipeline; see `TrainSettings`. `start_from` is a run or a model from whose networks
+    a new run starts; a pipeline that is chosen then has these networks. The report names the trained bundle.
 
     Raises ConfigError for invalid settings, FootageError for unusable footage, OutputError if the folder cannot be
     written or is in use, BundleError for a damaged checkpoint, and RecycleError if memory runs out or losses stay
     infinite or NaN. After `job.cancel()` from any thread, the run is saved and Interrupted is raised.
     """
     footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
-    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
+    model = None if start_from is None else Path(start_from)
+    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains, model)
+    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision, "start_from": model}
     given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
     task, folder, origin, surveyed = open_task(given, wishes, job or Job(), footage=footage, train=limits)
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
@@ -119,15 +123,17 @@ def translate(
     to: str,
     overwrite: bool = False,
     retry_failed: bool = False,
+    join_images: bool = False,
     job: Job | None = None,
     **settings: Any,
 ) -> RenderReport | BatchReport:
-    """Translate a video, or all videos of a folder, to a domain. The same call continues interrupted work.
+    """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
     `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
     can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `overwrite`
-    replaces existing outputs. `retry_failed` applies to a folder: it tries files again that failed before. `settings`
-    are those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video, and
+    replaces existing outputs. `retry_failed` tries files of a folder again that failed before. `join_images` makes one
+    video of each folder of numbered images in a folder; otherwise every image keeps its name. `settings` are those of
+    `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video or an image, and
     a BatchReport for a folder; errors of single files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
@@ -144,8 +150,9 @@ def translate(
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
+        check_settings(output, chosen)
         return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
-    folder = Folder(source, output, translator, target, chosen)
+    folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
         open_engine(folder, overwrite=overwrite, at_once=None, cluster=None) as engine,
@@ -229,12 +236,13 @@ def import_model(
     """Make a model bundle of checkpoints from pytorch-CycleGAN-and-pix2pix, CUT or the original ReCycle-GAN code.
 
     `files` are the generators and, if there are any, the predictors, such as latest_net_G_A.pth, latest_net_G_B.pth,
-    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Files with other
-    names are taken in this order. ResNets with any number of blocks, with InstanceNorm, BatchNorm or no norm, with or
-    without dropout and anti-aliasing are recognised by their weights; so are the predictors, U-Nets and ResNets. No
-    code in the files is executed. `domains` are the names of domains A and B. `short_side` is the short side in pixels
-    of the frames that the networks were trained on, at which they work best. The bundle is written to the folder `out`;
-    `overwrite` replaces a bundle there. Returns its path. The job receives one notice for each network.
+    latest_net_P_A.pth and latest_net_P_B.pth. One generator alone makes a model of one direction. Discriminators, such
+    as latest_net_D_A.pth, serve only further training. Files with other names are taken in this order. ResNets with any
+    number of blocks, with InstanceNorm, BatchNorm or no norm, with or without dropout and anti-aliasing are recognised
+    by their weights; so are the predictors, U-Nets and ResNets. No code in the files is executed. `domains` are the
+    names of domains A and B. `short_side` is the short side in pixels of the frames that the networks were trained on,
+    at which they work best. The bundle is written to the folder `out`; `overwrite` replaces a bundle there. Returns its
+    path. The job receives one notice for each network.
 
     The networks compute as in evaluation mode of the published code: BatchNorm uses its stored statistics, and there is
     no dropout. Raises ConfigError for files that do not make a model, BundleError for a file that is no such
@@ -243,7 +251,7 @@ def import_model(
     named = {} if domains is None else {"domains": domains}
     asked = parse_settings(BundleConfig, {"name": printable(Path(out).name), "short_side": short_side, **named})
     bundle, adopted = adopt(_paths(files), name=asked.name, domains=asked.domains, short_side=asked.short_side)
-    write_adopted(bundle, Path(out), overwrite=overwrite)
+    write_adopted(bundle, adopted, Path(out), overwrite=overwrite)
     for each in adopted:
         (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
     return Path(out)

@@ -1,5 +1,6 @@
 """The paths inside a run's folder. No other module spells them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ STAMPS = ".done"
 
 IDENTITY = "identity"
 """Given instead of a model's folder, this leaves all frames as they are."""
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(?:@[A-Za-z0-9._/-]+)?")
 Which = Literal["best", "last"]
 """A model of a run: the one with the best score on held-out frames, or the one of the last step."""
 
@@ -121,6 +123,20 @@ class RunFolder:
     def report(self) -> Path:
         """HTML report."""
         return self.folder / "report.html"
+
+
+def model_place(model: Path, folder: Path) -> Path:
+    """The absolute path of a model given relative to `folder`; a name on the Hugging Face Hub stays as it is."""
+    here = folder / model.expanduser()
+    return model if is_hub_name(model) and not here.exists() else here.absolute()
+
+
+def is_hub_name(model: str | Path) -> bool:
+    """Whether `model` has the form org/name or org/name@revision of a model on the Hugging Face Hub.
+
+    A path may have this form too; an existing path is never looked up there.
+    """
+    return _HUB_NAME.fullmatch(str(model)) is not None
 
 
 def model_in(folder: Path, which: Which = "best") -> Path:

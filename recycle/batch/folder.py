@@ -14,6 +14,7 @@ from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
 from recycle.video.masks import mask_of
+from recycle.video.picture_formats import STILLS, is_picture
 from recycle.video.source import added_kind
 
 
@@ -51,6 +52,10 @@ class Survey:
         """Notices about the folder, one line each."""
         return [*mixed_lines(self.mixed), *left_out_lines(self.left_out)]
 
+    def has_images(self) -> bool:
+        """Whether there are images that are translated one by one."""
+        return any(job.output.suffix.lower() in STILLS for job in self.jobs)
+
 
 def survey(
     folder: Path,
@@ -61,15 +66,18 @@ def survey(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     known: Callable[[str], str] = lambda name: "",
+    join_images: bool = False,
 ) -> Survey:
-    """The videos and folders of numbered images in `folder` and its subfolders, in natural order, with their outputs.
+    """The videos and images in `folder` and its subfolders, in natural order, with their outputs.
 
-    The tree of `out` mirrors that of `folder`. Patterns ('*.mkv', 'raw/*') are matched against the relative path and
-    the file name; without `include` everything matches. An output keeps the suffix of its source if recycle writes such
-    files; otherwise it is .mp4, or .mkv if .mp4 cannot hold all streams. If names of sources differ only in the suffix,
-    all outputs but the first contain the suffix of their source in their names. `known` returns the output that a name
-    had in an earlier run, which it keeps, or ''. Files within `out` are ignored. `masks` is a mask for all sources
-    (see `TranslateSettings.mask`), or a folder that holds one for each, with the same relative name and any suffix.
+    The tree of `out` mirrors that of `folder`. Each image keeps its name and its format. With `join_images`, a folder
+    of numbered images is one video instead, and other images are left out. Patterns ('*.mkv', 'raw/*') are matched
+    against the relative path and the file name; without `include` everything matches. An output keeps the suffix of its
+    source if recycle writes such files; otherwise it is .mp4, or .mkv if .mp4 cannot hold all streams. If names of
+    sources differ only in the suffix, all outputs but the first contain the suffix of their source in their names.
+    `known` returns the output that a name had in an earlier run, which it keeps, or ''. Files within `out` are ignored.
+    `masks` is a mask for all sources (see `TranslateSettings.mask`), or a folder that holds one for each, with the same
+    relative name and any suffix.
 
     Raises OutputError if `out` is `folder` or a file, FootageError if nothing is found.
     """
@@ -77,7 +85,7 @@ def survey(
         raise OutputError(f"{out} is a file; give a folder for the output, because the input is a folder")
     if out.resolve() == folder.resolve():
         raise OutputError(f"{out} is the input itself; give another folder for the output")
-    found = find_footage([folder], without=out)
+    found = find_footage([folder], without=out, apart=not join_images)
 
     def wanted(name: str) -> bool:
         return not _matches(name, exclude) and (not include or _matches(name, include))
@@ -102,10 +110,16 @@ def survey(
 
 
 def find_jobs(
-    folder: Path, out: Path, settings: EncodeSettings, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    folder: Path,
+    out: Path,
+    settings: EncodeSettings,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    join_images: bool = False,
 ) -> list[FileJob]:
     """The jobs of `survey`; same arguments and errors."""
-    return survey(folder, out, settings, include=include, exclude=exclude).jobs
+    return survey(folder, out, settings, include=include, exclude=exclude, join_images=join_images).jobs
 
 
 def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
@@ -132,7 +146,8 @@ def _outputs(
     suffixes = {name: _suffix_of(source, settings) for name, source in sources.items()}
 
     def take(name: str, target: str) -> bool:
-        stem = str(PurePosixPath(target).with_suffix(""))
+        picture = suffixes[name] in STILLS
+        stem = target if picture else str(PurePosixPath(target).with_suffix(""))  # images share no folder of work
         if stem in taken or target in folders:
             return False
         taken.add(stem)
@@ -141,7 +156,8 @@ def _outputs(
 
     for name in sources:
         earlier = PurePosixPath(known(name))
-        if earlier.suffix.lower() == suffixes[name] and earlier.parent == PurePosixPath(name).parent:
+        kept = earlier.suffix.lower() in (suffixes[name], *CONTAINERS)  # earlier versions made videos of animations
+        if kept and earlier.parent == PurePosixPath(name).parent:
             take(name, str(earlier))
     for name, source in sources.items():
         if name not in found:
@@ -165,8 +181,10 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _suffix_of(source: Path, settings: EncodeSettings) -> str:
     """Suffix of the output, chosen without decoding."""
-    candidates = tuple(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
     own = source.suffix.lower()
+    if is_picture(source):
+        return own
+    candidates = tuple(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
     if own in candidates:
         return own
     if ".mp4" not in candidates:

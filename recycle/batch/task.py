@@ -28,7 +28,8 @@ from recycle.translation.finish import masks_of
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
 from recycle.video.fingerprint import fingerprint
-from recycle.video.numbered import numbered_images
+from recycle.video.numbered import images_at
+from recycle.video.picture_formats import holds_pictures
 
 _TRIAL = Fraction(2)
 """Seconds of video that are translated to measure the speed."""
@@ -47,6 +48,8 @@ class Folder:
     settings: TranslateSettings
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    join_images: bool = False
+    """Whether a folder of numbered images is one video; otherwise each image is translated on its own."""
 
     def survey(self, ledger: Ledger) -> Survey:
         """The contents of the folder, with the output names that `ledger` records. Raises FootageError if it is
@@ -59,7 +62,16 @@ class Folder:
             include=self.include,
             exclude=self.exclude,
             known=lambda name: ledger.get(name).output,
+            join_images=self.join_images,
         )
+
+    def notices(self, found: Survey) -> list[str]:
+        """Notices about the folder, one line each."""
+        in_order = [name for name in ("stabilise", "smoothing") if getattr(self.settings, name)]
+        if not (in_order and found.has_images()):
+            return found.notices()
+        apart = f"images are translated one by one, without {' and '.join(in_order)}; give --join-images"
+        return [*found.notices(), apart]
 
     def key(self) -> dict[str, object]:
         """Everything on which an output depends beside its source and its mask."""
@@ -69,8 +81,9 @@ class Folder:
 
 def is_batch(source: Path, output: Path) -> bool:
     """Whether INPUT and OUTPUT on the command line are folders; a folder of images may instead become one video
-    file."""
-    return source.is_dir() and (output.suffix.lower() not in CONTAINERS or output.is_dir())
+    file, one animation or numbered images."""
+    one = output.suffix.lower() in CONTAINERS or holds_pictures(output)
+    return source.is_dir() and (not one or output.is_dir())
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
         lines.append(f"{action:<9} {one.job.name} -> {plain(str(one.job.output))}{': ' if reason else ''}{reason}")
         lines += [f"          {notice}" for notice in notices]
     lines += [f"fail      {name}: {reason}" for name, reason in found.failed.items()]
-    lines += found.notices()
+    lines += task.notices(found)
     counts["fail"] += len(found.failed)
     frames, seconds = estimate(possible, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
@@ -212,7 +225,7 @@ def translate_all(
             record.set({}, left_out=rest)
             report = BatchReport()
         report.failed += found.failed.items()
-        report.notices = found.notices()
+        report.notices = task.notices(found)
         return report
 
 
@@ -268,7 +281,7 @@ class _Settled:
     def ready(self, source: Path) -> bool:
         """Whether the source has not changed for a while and has not been processed."""
         try:
-            files = numbered_images(source) if source.is_dir() else [source]
+            files = images_at(source) or [source]
             facts = (sum(f.stat().st_size for f in files), max(f.stat().st_mtime_ns for f in files))
         except (OSError, ValueError):
             return False

@@ -13,7 +13,8 @@ def import_model(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE…", help="Generators, such as latest_net_G_A.pth latest_net_G_B.pth, and predictors."
+            metavar="FILE…",
+            help="Generators, such as latest_net_G_A.pth latest_net_G_B.pth, predictors, discriminators.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the model bundle to write.")],

@@ -59,6 +59,10 @@ PrecisionChange = Annotated[
         "--precision", help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32."
     ),
 ]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option(metavar="MODEL", help="Start from the networks of this run or model (fine-tuning); see the guide."),
+]
 Features = Annotated[
     str | None,
     typer.Option(

@@ -21,6 +21,7 @@ from recycle.cli.options import (
     PrecisionChange,
     RunPath,
     Sharded,
+    StartFrom,
     Steps,
     names,
 )
@@ -38,6 +39,7 @@ def run(
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
+    start_from: StartFrom = None,
     plan: Plan = False,
     gpu: PlanGpu = None,
     device: DeviceChange = None,
@@ -61,8 +63,8 @@ def run(
 
     footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
     machine = {"device": device, "precision": precision}
-    many = {"devices": devices, "nodes": nodes, "sharded": sharded}
-    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains))
+    many: dict[str, object] = {"start_from": start_from, "devices": devices, "nodes": nodes, "sharded": sharded}
+    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains), start_from)
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:

@@ -15,6 +15,7 @@ from recycle.cli.options import (
     PrecisionChange,
     RunPath,
     Sharded,
+    StartFrom,
     Steps,
     names,
 )
@@ -30,6 +31,7 @@ def train(
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
+    start_from: StartFrom = None,
     plan: Plan = False,
     gpu: PlanGpu = None,
     device: DeviceChange = None,
@@ -54,8 +56,15 @@ def train(
     from recycle.runs.wishes import Wishes
 
     footage = {"a": a, "b": b}
-    machine = {"device": device, "devices": devices, "nodes": nodes, "sharded": sharded, "precision": precision}
-    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains))
+    machine: dict[str, object] = {
+        "start_from": start_from,
+        "device": device,
+        "devices": devices,
+        "nodes": nodes,
+        "sharded": sharded,
+        "precision": precision,
+    }
+    wishes = Wishes(footage, out, hours, steps, device, precision, names(domains), start_from)
     if planned(pipeline, wishes, plan, gpu):
         return
     with watched(as_json, notice) as job:

@@ -1,4 +1,4 @@
-"""`recycle translate`: translates a video, or a folder of videos."""
+"""`recycle translate`: translates a video, an image, or a folder of these."""
 
 import re
 from dataclasses import dataclass
@@ -62,13 +62,19 @@ Cluster = Annotated[
 Input = Annotated[
     Path,
     typer.Argument(
-        metavar="INPUT", parser=place, help="Video, folder of videos, or folder of numbered images; may be a URL."
+        metavar="INPUT", parser=place, help="Video, image, folder of these, or pattern (frame_%05d.png); may be a URL."
     ),
 ]
-Output = Annotated[Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video or folder to write; may be a URL.")]
+Output = Annotated[
+    Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video, image, folder or pattern to write; may be a URL.")
+]
 Crf = Annotated[int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")]
 PixelFormat = Annotated[str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")]
 Option = Annotated[list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")]
+JoinImages = Annotated[
+    bool,
+    typer.Option(help="For a folder: make one video of each folder of numbered images."),
+]
 Hardware = Annotated[bool, typer.Option(help="Decode and encode on the GPU if a trial shows that it works.")]
 Include = Annotated[
     list[str] | None, typer.Option(help="For a folder: only files that match, such as '*.mkv' (repeatable).")
@@ -80,7 +86,7 @@ DryRun = Annotated[bool, typer.Option(help="For a folder: only show what would b
 
 
 _OF_A_FILE = ("start", "end", "preview", "compare")
-_OF_A_FOLDER = ("include", "exclude", "retry_failed", "dry_run", "watch")
+_OF_A_FOLDER = ("include", "exclude", "retry_failed", "dry_run", "watch", "join_images")
 """Options that apply only to a single file, or only to a folder."""
 
 
@@ -120,6 +126,7 @@ def translate(
     exclude: Exclude = None,
     retry_failed: Annotated[bool, typer.Option(help="For a folder: retry files that failed earlier.")] = False,
     dry_run: DryRun = False,
+    join_images: JoinImages = False,
     watch: Annotated[bool, typer.Option(help="For a folder: keep running, and translate files that arrive.")] = False,
     at_once: AtOnce = None,
     cluster: Cluster = None,
@@ -127,7 +134,7 @@ def translate(
     precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Translate a video, or all videos of a folder. Run again to continue.
+    """Translate a video, an image, or all of a folder. Run again to continue.
 
     Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
     folder, the outputs keep the folder structure, a bad file never stops the others, and translate.json records the
@@ -184,7 +191,9 @@ def _folder(task: _Task, given: dict[str, Any], job: "Job") -> None:
 
     include, exclude = (tuple(given[name] or ()) for name in ("--include", "--exclude"))
     translator = task.translator()
-    folder = Folder(task.source, task.output, translator, task.to, task.settings, include, exclude)
+    folder = Folder(
+        task.source, task.output, translator, task.to, task.settings, include, exclude, given["--join-images"]
+    )
     again = {"overwrite": task.overwrite, "retry_failed": given["--retry-failed"]}
     if given["--dry-run"]:
         foreseen = forecast(folder, **again)
@@ -209,10 +218,12 @@ def _folder(task: _Task, given: dict[str, Any], job: "Job") -> None:
 
 
 def _file(task: _Task, part: dict[str, Any], job: "Job") -> None:
+    from recycle.rendering.pictures import check_settings
     from recycle.rendering.prepare import check_output
     from recycle.video.find import beside_images
 
     check_output(task.source, task.output, overwrite=task.overwrite)
+    check_settings(task.output, task.settings)
     for line in beside_images(task.source) if task.source.is_dir() else []:
         job.say(line)
     if task.cluster:

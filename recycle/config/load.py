@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from recycle.config.networks import Kinds
 from recycle.config.pipeline import Pipeline
 from recycle.errors import ConfigError
+from recycle.run_folder import model_place
 from recycle.safe_text import brief
 
 T = TypeVar("T", bound=BaseModel)
@@ -34,13 +35,15 @@ def load_pipeline(path: Path) -> Pipeline:
         if isinstance(value, tuple) and value
     }
     evaluate = {name: path.parent / value.expanduser() for name, value in pipeline.evaluate if isinstance(value, Path)}
-    teacher = pipeline.train.teacher
-    if teacher is not None:
-        teacher = path.parent / teacher.expanduser()
+    models = {
+        name: model_place(value, path.parent)
+        for name in ("teacher", "start_from")
+        if (value := getattr(pipeline.train, name)) is not None
+    }
     return pipeline.model_copy(
         update={
             "footage": pipeline.footage.model_copy(update=paths),
-            "train": pipeline.train.model_copy(update={"teacher": teacher}),
+            "train": pipeline.train.model_copy(update=models),
             "evaluate": pipeline.evaluate.model_copy(update=evaluate),
         }
     )

@@ -45,6 +45,10 @@ def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
         own_weights = {name for name in own if name.startswith(_WEIGHTS) and own[name] != default[name]}
         if pipeline.footage.paired or not own_weights:  # without any, the weights for pairs or the defaults would apply
             default |= {f"{_WEIGHTS}{name}": None for name in ("adversarial", "paired")}
+    for role, settings in pipeline.networks:
+        if not isinstance(settings, tuple):  # each kind has its own defaults
+            given = type(settings)().model_dump(mode="json", exclude={"kind"})
+            default |= {f"networks.{role}.{name}": value for name, value in given.items()}
     judges = pipeline.networks.discriminator
     if isinstance(judges, tuple):
         own["networks.discriminator"] = [

@@ -39,6 +39,8 @@ class Shot:
     height: int
     interval: float = 0.0
     """Median seconds between consecutive frames; 0 if unknown."""
+    grey: bool = False
+    """Whether its source has one channel, which the frames repeat."""
     masked: bool = False
     """Whether there is a mask beside each frame."""
 
@@ -93,8 +95,8 @@ def _shots_of(manifest: Path) -> list[Shot]:
             runs.append([])
         runs[-1].append(name)
         previous = shot
-    masked = bool(data.get("masks"))
-    return [Shot(Files.of(manifest.parent, names), width, height, interval, masked) for names in runs]
+    kind = {"grey": data.get("grey") is True, "masked": bool(data.get("masks"))}
+    return [Shot(Files.of(manifest.parent, names), width, height, interval, **kind) for names in runs]
 
 
 def _interval(manifest: dict[str, Any]) -> float:

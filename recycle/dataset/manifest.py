@@ -46,6 +46,8 @@ class Manifest(BaseModel):
     """Seconds per unit of `pts`, as a fraction: '1/12800'."""
     modified: int = 0
     """`recycle.video.fingerprint.modified` of the source; 0 if unknown, as in manifests of earlier versions."""
+    grey: bool = False
+    """Whether the source has one channel; its frames repeat it. False in manifests of earlier versions."""
     content: str = ""
     """`recycle.video.fingerprint.content` of the source; '' in manifests of earlier versions."""
     masks: str = ""

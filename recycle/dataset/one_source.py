@@ -73,6 +73,7 @@ def extract_source(
             modified=modified(source),
             content=content(source),
             masks="" if mask is None else identify(mask),
+            grey=reader.grey,
             frames=tuple(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
             ),

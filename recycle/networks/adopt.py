@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recycle.config import NetworkSettings, PredictorSettings
+from recycle.config import NetworkSettings, PatchSettings, PredictorSettings
 from recycle.domains import BY_TARGET, DIRECTIONS, Names
 from recycle.errors import BundleError, ConfigError, OutputError
 from recycle.networks.bundle import Bundle, BundleConfig, check_pictures, save_bundle
@@ -17,10 +17,11 @@ from recycle.networks.weights import check_finite
 from recycle.run_folder import is_bundle
 from recycle.system.disk import writing
 
-_NAMED = re.compile(r"(?:^|_)net_?([GP])_([AB])$")
+_NAMED = re.compile(r"(?:^|_)net_?([GPD])_([AB])$")
 """A checkpoint named by the published code, such as latest_net_G_A.pth: kind of network, and A or B."""
-_ROLES = {"G": ("gen_ab", "gen_ba"), "P": ("pred_a", "pred_b")}
-"""recycle's names of the networks that the published code calls A and B."""
+_ROLES = {"G": ("gen_ab", "gen_ba"), "P": ("pred_a", "pred_b"), "D": ("disc_b", "disc_a")}
+"""recycle's names of the networks that the published code calls A and B. Its discriminator A judges the translations of
+its generator A, which are in domain b."""
 
 
 class Adopted(NamedTuple):
@@ -33,11 +34,11 @@ class Adopted(NamedTuple):
 
 
 def adopt(files: Sequence[Path], *, name: str, domains: Names, short_side: int) -> tuple[Bundle, list[Adopted]]:
-    """Load published checkpoints of generators and predictors as a bundle; no code in them is executed.
+    """Load published checkpoints of generators, predictors and discriminators as a bundle; no code in them is executed.
 
     A file with the published name, such as latest_net_G_A.pth, is the network of this name. Other files are generators,
-    first a → b, then b → a, or predictors, first of a, then of b. Raises BundleError for a file that is not such a
-    checkpoint, ConfigError for files that do not make a model.
+    first a → b, then b → a, predictors, first of a, then of b, or discriminators, first of b, then of a. Raises
+    BundleError for a file that is not such a checkpoint, ConfigError for files that do not make a model.
     """
     adopted: list[Adopted] = []
     for file in files:
@@ -47,20 +48,25 @@ def adopt(files: Sequence[Path], *, name: str, domains: Names, short_side: int) 
     config = _config(roles, name=name, domains=domains, short_side=short_side)
     bundle = Bundle(config).eval().requires_grad_(False)
     for role, each in roles.items():
-        bundle.get_submodule(role).load_state_dict(each.network.weights)
         check_finite(each.network.weights, each.file)
+        if role not in _ROLES["D"]:
+            bundle.get_submodule(role).load_state_dict(each.network.weights)
     check_pictures(bundle, adopted[0].file)
     return bundle, adopted
 
 
-def write_adopted(bundle: Bundle, out: Path, *, overwrite: bool) -> None:
-    """Write the bundle to the folder `out`. Raises OutputError if it cannot be written, or exists without
-    `overwrite`."""
+def write_adopted(bundle: Bundle, adopted: Sequence[Adopted], out: Path, *, overwrite: bool) -> None:
+    """Write the bundle, and the discriminators among the `adopted` networks, to the folder `out`.
+
+    Raises OutputError if it cannot be written, or exists without `overwrite`.
+    """
     if out.exists() and not (overwrite and is_bundle(out)) and (not out.is_dir() or any(out.iterdir())):
         hint = "give another --out, or --overwrite" if is_bundle(out) else "give another --out"
         raise OutputError(f"{out} exists already; {hint}")
     with writing(out):
-        save_bundle(bundle, out)
+        judges = {f"{each.role}.{key}": own for each in adopted for key, own in each.network.weights.items()}
+        judges = {key: own for key, own in judges.items() if key.startswith(_ROLES["D"])}
+        save_bundle(bundle, out, discriminators=judges)
 
 
 def _read(file: Path) -> Published:
@@ -87,7 +93,8 @@ def _is_weight(name: object, tensor: object) -> bool:
 
 def _role(file: Path, network: Published, taken: Sequence[str]) -> str:
     """The name in the bundle, from the file's name, else the first free one for its kind. Raises ConfigError."""
-    kind = "P" if isinstance(network.settings, PredictorSettings) else "G"
+    settings = network.settings
+    kind = "P" if isinstance(settings, PredictorSettings) else "D" if isinstance(settings, PatchSettings) else "G"
     match = _NAMED.search(file.stem)
     wanted: tuple[str, ...] = _ROLES[kind]
     if match is not None and match[1] == kind:
@@ -107,9 +114,13 @@ def _config(roles: dict[str, Adopted], *, name: str, domains: Names, short_side:
     if predicted and predicted != needed:
         wanted = " and ".join(f"that of {d.target} (latest_net_P_{d.target.upper()}.pth)" for d in needed)
         raise ConfigError(f"predictors must match the generators: expected {wanted}, or no predictor")
+    judged = [d for d in DIRECTIONS if d.discriminator in roles]
+    if extra := [d for d in judged if d not in directions]:
+        raise ConfigError(f"{roles[extra[0].discriminator].file} belongs to a generator that is missing; leave it out")
     networks = {
         "generator": _same([roles[d.generator] for d in directions]),
         **({"predictor": _same([roles[d.predictor] for d in predicted])} if predicted else {}),
+        **({"discriminator": _same([roles[d.discriminator] for d in judged])} if judged else {}),
     }
     return BundleConfig(
         name=name,

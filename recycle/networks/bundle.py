@@ -1,7 +1,11 @@
-"""A trained model as a folder: `config.json` and `model.safetensors`, sufficient for translation."""
+"""A trained model as a folder: `config.json` and `model.safetensors`, sufficient for translation.
+
+`discriminators.safetensors` may lie beside them, for further training.
+"""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +24,8 @@ from recycle.networks.weights import check_finite, damaged, misfit, read_header
 from recycle.run_folder import IDENTITY, RunFolder
 from recycle.system.atomic import atomic_path, write_text
 
+DISCRIMINATORS = "discriminators.safetensors"
+"""Name of the file with the discriminators, from which further training starts."""
 _LARGEST_CONFIG = 1 << 20
 """Maximum size of config.json in bytes."""
 _GIVE = "give the folder of a run, such as runs/demo, or of a model, such as runs/demo/model"
@@ -46,14 +52,16 @@ class BundleConfig(Settings):
     """Whether it was trained with masks, to translate only objects. It is written only if true."""
     short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the training frames; the generators work best at this scale."""
+    grey: tuple[Domain, ...] = Field((), max_length=2)
+    """The domains whose training footage had one channel; translations to them are grey, and images of them are written
+    with one channel. It is written only if there is such a domain."""
     step: int = Field(0, ge=0, le=10**15)
     """Number of training steps."""
 
     @model_serializer(mode="wrap")
     def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = unless_letters(write(self))
-        usual = {key for key in ("only", "masked") if not getattr(self, key)}
-        return {key: value for key, value in written.items() if key not in usual}
+        return {key: value for key, value in written.items() if key not in ("only", "grey", "masked") or value}
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -88,13 +96,44 @@ def digest(bundle: Bundle) -> str:
     return total.hexdigest()
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write `bundle` to `folder`, each file atomically, the weights first. Raises OSError if a file cannot be
-    written."""
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in bundle.state_dict().items()}
-    with atomic_path(folder / "model.safetensors") as temporary:
-        temporary.write_bytes(save(weights))  # save_file would make the file readable by its owner only
+def save_bundle(bundle: Bundle, folder: Path, *, discriminators: Mapping[str, Tensor] | None = None) -> None:
+    """Write `bundle` to `folder`, each file atomically, the weights first. Raises OSError if a file cannot be written.
+
+    `discriminators` are the weights of those against which it was trained, by names such as disc_b.model.0.weight.
+    They have a file of their own, which translation does not need and only `train.start_from` reads.
+    """
+    _save(bundle.state_dict(), folder / "model.safetensors")
+    if discriminators:
+        _save(discriminators, folder / DISCRIMINATORS)
+    else:
+        (folder / DISCRIMINATORS).unlink(missing_ok=True)
     write_text(folder / "config.json", bundle.config.model_dump_json(indent=2) + "\n")
+
+
+def _save(weights: Mapping[str, Tensor], file: Path) -> None:
+    held = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+    with atomic_path(file) as temporary:
+        temporary.write_bytes(save(held))  # save_file would make the file readable by its owner only
+
+
+def load_discriminators(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """The weights of the discriminators of the bundle in `folder`, by their names such as disc_b; {} if it has none.
+
+    Raises BundleError if the file is damaged, or if weights are not finite.
+    """
+    file, found = folder / DISCRIMINATORS, dict[str, dict[str, Tensor]]()
+    if not file.is_file():
+        return {}
+    read_header(file)
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise damaged(file, " ".join(str(error).split())[:200]) from error
+    check_finite(weights, file)
+    for key, tensor in weights.items():
+        name, _, inner = key.partition(".")
+        found.setdefault(name, {})[inner] = tensor
+    return found
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from recycle.config import (
     CutSettings,
     GeneratorSettings,
+    PatchSettings,
     Pix2PixSettings,
     PredictorSettings,
     ResNetPredictorSettings,
     ResNetSettings,
 )
 from recycle.networks.cut import filter_of
-from recycle.networks.registry import make_generator, make_predictor
+from recycle.networks.registry import make_discriminator, make_generator, make_predictor
 from recycle.networks.weights import misfit
 
 Weights = Mapping[str, Tensor]
@@ -37,7 +38,7 @@ class UnknownLayoutError(ValueError):
 class Published(NamedTuple):
     """A recognised network."""
 
-    settings: GeneratorSettings | PredictorSettings
+    settings: GeneratorSettings | PredictorSettings | PatchSettings
     """Settings with which recycle computes the same."""
     weights: dict[str, Tensor]
     """Its weights by recycle's names, in float32."""
@@ -46,12 +47,18 @@ class Published(NamedTuple):
 
 
 def recognise(held: Weights) -> Published:
-    """Recognise a generator (3 channels in) or a predictor (several frames in). Raises UnknownLayoutError."""
+    """Recognise a generator (3 channels in), a predictor (several frames in) or a discriminator.
+
+    Raises UnknownLayoutError.
+    """
     weights = _tidied(held)
     if "model1.1.weight" in weights:
         raise UnknownLayoutError("it is a predictor of kind 'prediction'; only 'unet_…' and 'resnet_…' can be imported")
     try:
-        found = _resnet(weights) if "model.1.weight" in weights else _unet(weights)
+        if "model.0.weight" in weights:
+            found = _discriminator(weights)
+        else:
+            found = _resnet(weights) if "model.1.weight" in weights else _unet(weights)
     except ValidationError as error:
         raise UnknownLayoutError(f"a size is out of range ({error.errors()[0]['msg']})") from error
     with torch.device("meta"):
@@ -61,7 +68,9 @@ def recognise(held: Weights) -> Published:
     return found
 
 
-def _network(settings: GeneratorSettings | PredictorSettings) -> nn.Module:
+def _network(settings: GeneratorSettings | PredictorSettings | PatchSettings) -> nn.Module:
+    if isinstance(settings, PatchSettings):
+        return make_discriminator(settings)
     return make_generator(settings) if isinstance(settings, GeneratorSettings) else make_predictor(settings)
 
 
@@ -137,6 +146,18 @@ def _unet(weights: dict[str, Tensor]) -> Published:
         layer, _, kind = name.rpartition(".")
         named[f"{renamed.get(layer, layer)}.{kind}"] = own
     return Published(Pix2PixSettings.model_validate(shape), named, words)
+
+
+def _discriminator(weights: dict[str, Tensor]) -> Published:
+    width, channels = (*_shape(weights, "model.0.weight"), 0, 0)[:2]
+    if any(name.endswith((".filt", ".running_mean")) for name in weights):
+        raise UnknownLayoutError("it is a discriminator with anti-aliasing or BatchNorm, which cannot be imported")
+    if channels != 3:
+        raise UnknownLayoutError(f"it is a discriminator that takes {channels} channels, not an RGB frame")
+    layers = -1  # without the last convolution
+    while f"model.{5 + 3 * layers}.weight" in weights:
+        layers += 1
+    return Published(PatchSettings(width=width, layers=layers), weights, f"PatchGAN, {layers} layers, width {width}")
 
 
 def _level(depth: int, *, inner: bool) -> dict[int, str]:

@@ -28,11 +28,12 @@ def before_work(
     *,
     moved: Fraction = Fraction(0),
     compared: bool = False,
+    timed: bool = True,
 ) -> Iterator[str]:
     """Notices that are known before the work starts: what will differ from the source or from the request.
 
     `moved` is the time in seconds that is subtracted from all timestamps. `compared`: whether the output shows the
-    source beside the result.
+    source beside the result; `timed`: whether it has timestamps.
     """
     if choice.notice is not None:
         yield choice.notice
@@ -42,7 +43,7 @@ def before_work(
         yield "the source is transparent in parts: the output shows the colours beneath"
     elif reader.may_be_transparent and not choice.alpha:
         yield "the source has an alpha channel: where it is transparent, the output shows the colours beneath"
-    if reader.rate_assumed:
+    if reader.rate_assumed and timed:
         yield f"the source states no frame rate: {ASSUMED_RATE} frames per second are assumed; --fps sets another"
     if reader.ignores_fps:
         yield "--fps has no effect: the source has timestamps of its own, which are kept"

@@ -14,6 +14,7 @@ from recycle.errors import FootageError, OutputError
 from recycle.rendering.late_start import late_start
 from recycle.rendering.notices import before_work
 from recycle.rendering.overlap import AT_ONCE
+from recycle.rendering.pictures import check_sequence, format_for, picture_notices, working_settings
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.streams import OtherStreams
 from recycle.rendering.stretch import Renderer, Transform
@@ -21,6 +22,7 @@ from recycle.system.places import is_here
 from recycle.video.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
 from recycle.video.encode import Picture, output_errors
 from recycle.video.kinds import open_source
+from recycle.video.picture_formats import ANIMATIONS, STILLS, holds_pictures, is_sequence
 from recycle.video.source import Reading, Source
 
 _COARSEST_TIME = 2_000_000_000
@@ -38,6 +40,11 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     """
     check_output(source, output, overwrite=True)
     _check_place(output)
+    if holds_pictures(output):
+        with opened(source, settings) as reader:
+            form = format_for(output, reader)
+            choice = encoder_of(reader, working_settings(reader, form, settings))
+            return list(picture_notices(reader, Picture.of(reader.info), choice, form, output))
     container = container_of(output, settings)
     with (
         opened(source, settings) as reader,
@@ -57,8 +64,11 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     Its suffix must be one of a known container, it must not be a folder or the source itself, and it must not exist
     unless `overwrite` is True.
     """
-    if output.suffix.lower() not in CONTAINERS:
-        raise OutputError(f"cannot write {output}: its suffix must be one of {' '.join(CONTAINERS)}")
+    if output.suffix.lower() not in CONTAINERS and not holds_pictures(output):
+        known = dict.fromkeys((*CONTAINERS, *ANIMATIONS, *STILLS))
+        raise OutputError(f"cannot write {output}: its suffix must be one of {' '.join(known)}")
+    if is_sequence(output):
+        check_sequence(source, output, overwrite=overwrite)
     if output.is_dir():
         raise OutputError(f"cannot write {output}: it is a folder; give the name of a file")
     if output.exists():

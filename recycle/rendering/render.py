@@ -1,7 +1,7 @@
 """Renders a video file: decodes, transforms and encodes its frames, and carries over everything else unchanged."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,10 +10,11 @@ from operator import neg
 from pathlib import Path
 
 from recycle.config import TranslateSettings
-from recycle.errors import FootageError, Interrupted, OutputError
+from recycle.errors import ConfigError, FootageError, Interrupted, OutputError
 from recycle.events import Job
 from recycle.rendering.late_start import LATE
 from recycle.rendering.notices import after_work, before_work, of_the_file
+from recycle.rendering.pictures import Pictures, format_for, picture_notices, working_settings
 from recycle.rendering.prepare import (
     check_output,
     container_of,
@@ -30,6 +31,7 @@ from recycle.rendering.whole import Whole
 from recycle.rendering.work import Work, open_work
 from recycle.system.atomic import flush
 from recycle.video.encode import output_errors
+from recycle.video.picture_formats import holds_pictures, is_animation, is_sequence
 from recycle.video.source import Source
 
 MOST_CONCEALED = 0.5
@@ -87,6 +89,8 @@ def render(
     started = time.monotonic()
     with output_errors(output):
         check_output(source.path if isinstance(source, Source) else source, output, overwrite=overwrite)
+    if holds_pictures(output):
+        return _render_pictures(source, output, transform, settings, span, compare, overwrite, job or Job())
     container = container_of(output, settings)
     with (
         opened(source, settings) as reader,
@@ -114,6 +118,46 @@ def render(
         return RenderReport(reader.path, output, count, reader.concealed, earlier, seconds, tuple(notices), lost)
 
 
+def _render_pictures(
+    source: Path | Source,
+    output: Path,
+    transform: Transform,
+    settings: TranslateSettings,
+    span: Span,
+    compare: bool,
+    overwrite: bool,
+    job: Job,
+) -> RenderReport:
+    """`render` for an output that is an image, an animation or a pattern of images.
+
+    A single image is written at once. Other frames wait in lossless segments, so that an interrupted call continues.
+    """
+    started, notices = time.monotonic(), list[str]()
+    job = job.keeping(notices)
+    with opened(source, settings) as reader:
+        form = format_for(output, reader)
+        settings = working_settings(reader, form, settings)
+        reader.want(depth=16 if settings.depth == 10 else 8, alpha=settings.alpha == "keep")
+        renderer = renderer_of(reader, transform, settings, compare)
+        for notice in picture_notices(reader, renderer.picture, renderer.choice, form, output, compared=compare):
+            job.say(notice)
+        pictures = Pictures(output, form, renderer)
+        if reader.still and not is_sequence(output) and not is_animation(output):
+            if span.start is not None:
+                raise ConfigError(f"{reader.path} is a single image: --start has no effect on it; remove it")
+            count = job.counting(f"translating {reader.path.name}", total=1)
+            pictures.write_still(overwrite=overwrite)
+            count(1)
+            return RenderReport(reader.path, output, 1, 0, 0, time.monotonic() - started, tuple(notices))
+        nothing = OtherStreams(None, "matroska")
+        key = render_key(reader, transform.key, settings, span, compare)
+        with output_errors(output), open_work(output, key) as work, reader.watched(spoiled=work.clear):
+            rendering = _Rendering(output, span, renderer, nothing, work, job, pictures)
+            frames, earlier = rendering.finish(Fraction(0), overwrite)
+        seconds = time.monotonic() - started
+        return RenderReport(reader.path, output, frames, reader.concealed, earlier, seconds, tuple(notices))
+
+
 @dataclass(frozen=True)
 class _Rendering:
     """One video while it is rendered."""
@@ -124,6 +168,8 @@ class _Rendering:
     others: OtherStreams
     work: Work
     job: Job
+    pictures: Pictures | None = None
+    """The pictures to write; None: a video."""
 
     def finish(self, moved: Fraction, overwrite: bool) -> tuple[int, int]:
         """Write the remaining segments and the output; returns the number of frames, and how many were finished before.
@@ -153,12 +199,17 @@ class _Rendering:
             stamps = work.stamps()
             self._check(len(stamps))
             units = self._units(stamps[0], moved)
-            Whole(work, stamps, whole, stretch.shift(stamps[0]), units, self.others, renderer).join(job)
+            late: Iterable[str] = ()
+            if self.pictures is None:
+                Whole(work, stamps, whole, stretch.shift(stamps[0]), units, self.others, renderer).join(job)
+            else:
+                late = list(self.pictures.write(work, stamps, whole, job))
         for notice in after_work(renderer.reader, renderer.choice, deinterlaced=work.deinterlaced()):
             job.say(notice)
-        for notice in self.others.late:
-            job.say(notice)
-        for notice in of_the_file(whole, renderer.picture, first_pts=stamps[0] - units, whole=self.span == WHOLE):
+        if self.pictures is None:
+            of_file = of_the_file(whole, renderer.picture, first_pts=stamps[0] - units, whole=self.span == WHOLE)
+            late = [*self.others.late, *of_file]
+        for notice in late:
             job.say(notice)
         self._publish(whole, overwrite)
         if cause is not None:
@@ -226,8 +277,14 @@ class _Rendering:
         return int(moved / unit)
 
     def _publish(self, whole: Path, overwrite: bool) -> None:
-        """Rename the complete file to the output."""
+        """Rename the complete file, or the images, to the output."""
         output = self.output
+        if self.pictures is not None and is_sequence(output):
+            self.renderer.check()
+            for notice in self.pictures.publish(whole, self.work, overwrite=overwrite):
+                self.job.say(notice)
+            self.work.clear()
+            return
         flush(whole)
         if output.exists() and not overwrite:
             raise OutputError(

@@ -43,6 +43,8 @@ class Transform:
     anew: bool = False
     """Whether to restart the transform at every segment. Needed if its context alone does not reproduce the same bits,
     because it batches frames."""
+    grey: Callable[[Source], bool] = lambda source: source.grey
+    """Whether the pictures of a source are grey, so that images are written with one channel."""
     provenance: Provenance | None = None
     """How the pictures are made, if a model makes them; the output states it."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from recycle.system.atomic import hidden, write_text
+from recycle.system.atomic import hidden, remove, write_text
 from recycle.system.lock import only_one
 
 SEGMENT = 120
@@ -136,7 +136,7 @@ def open_work(output: Path, key: Mapping[str, object]) -> Iterator[Work]:
             old = [path for path in folder.iterdir() if path.name != _LOCK]
             if not same:
                 for path in old:
-                    path.unlink()
+                    remove(path)
                 write_text(file, text)
             work = Work(folder, dropped=not same and any(path.suffix == ".segment" for path in old), tag=_tag(key))
             for path in folder.glob(".*.partial*"):  # left by a killed process

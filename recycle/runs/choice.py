@@ -14,6 +14,7 @@ from recycle.runs.machine import gpu_of, this_machine
 from recycle.runs.origin import check, origin_of
 from recycle.runs.pipeline import open_pipeline
 from recycle.runs.preset import Choice, choose
+from recycle.runs.preset_start import start_of
 from recycle.runs.wishes import Wishes
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
@@ -54,6 +55,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None
         hours=wishes.hours,
         steps=wishes.steps,
         domains=wishes.domains,
+        start=None if wishes.start_from is None else start_of(wishes.start_from),
     )
 
 

@@ -26,7 +26,7 @@ from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
 from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
-from recycle.run_folder import RunFolder, model_in
+from recycle.run_folder import RunFolder, model_in, model_place
 from recycle.runs.origin import claim
 from recycle.runs.outcome import write_run_report
 from recycle.runs.scoring import evaluate_tests, foresee_tests, prepare_features, test_clips, translate_tests
@@ -69,8 +69,9 @@ def open_pipeline(
     for name, paths in data["footage"].items():
         if isinstance(paths, tuple | list):
             data["footage"][name] = tuple(Path(each).absolute() for each in paths)
-    if (teacher := data["train"]["teacher"]) is not None:
-        data["train"]["teacher"] = Path(teacher).absolute()
+    for name in ("teacher", "start_from"):
+        if (model := data["train"][name]) is not None:
+            data["train"][name] = model_place(Path(model), Path.cwd())
     return parse_pipeline(data, where=where)
 
 
@@ -132,6 +133,7 @@ def run(
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
             once(fabric, lambda: claim(where, origin))
+            once(fabric, lambda: _check_start(pipeline, where))
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
@@ -252,8 +254,15 @@ def learn(
     check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
         once(fabric, lambda: claim(where, origin))
+        once(fabric, lambda: _check_start(pipeline, where))
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
+
+
+def _check_start(pipeline: Pipeline, where: RunFolder) -> None:
+    """Raise BundleError, before the footage is prepared, if a new run is to start from a model that does not exist."""
+    if pipeline.train.start_from is not None and not where.checkpoint.exists():
+        read_config(model_in(pipeline.train.start_from))
 
 
 def check_pipeline(pipeline: Pipeline) -> None:

@@ -18,6 +18,7 @@ from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.runs.pace import expected_steps, step_seconds
+from recycle.runs.preset_start import Start
 from recycle.runs.reasons import LARGE, about, complete_footage, complete_schedule, duration, explain_networks
 from recycle.training.memory import Reckoning, reckon
 
@@ -83,10 +84,12 @@ def choose(
     hours: float | None = None,
     steps: int | None = None,
     domains: Sequence[str] | None = None,
+    start: Start | None = None,
 ) -> Choice:
     """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours.
 
-    `name`, `footage` and `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
+    With `start`, training starts from a model, and has its networks and at most its size. `name`, `footage` and
+    `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
     the frames are too small or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest
     networks fit into memory.
     """
@@ -94,7 +97,7 @@ def choose(
     _check(facts, names)
     time = hours or EVENING
     reasons: dict[str, str] = {}
-    draft = _Draft(facts, machine, time)
+    draft = _Draft(facts, machine, time, start)
     side, width, why = draft.size()
     batch = draft.batch(side, width)
     chosen = draft.settings(side, width)
@@ -111,6 +114,8 @@ def choose(
     data |= {"extract": {}, "evaluate": {}}
     complete_footage(facts, side, data, reasons)
     explain_networks(facts, side, data, reasons)
+    if start is not None:
+        start.complete(data, reasons)
     train = data["train"]
     if batch > 1:
         train["batch_size"] = batch
@@ -156,15 +161,16 @@ def _wanted(hours: float) -> int:
 class _Draft:
     """Finds the largest frames, width and batch that memory and time allow."""
 
-    def __init__(self, facts: Survey, machine: Machine, hours: float) -> None:
-        self._facts, self._machine, self._hours = facts, machine, hours
+    def __init__(self, facts: Survey, machine: Machine, hours: float, start: Start | None = None) -> None:
+        self._facts, self._machine, self._hours, self._start = facts, machine, hours, start
         self._usable = USED[machine.kind] * machine.memory
-        most = min(facts.a.short_side, facts.b.short_side) // 4 * 4
+        self._most = min(facts.a.short_side, facts.b.short_side, *([start.config.short_side] if start else []))
+        most = self._most // 4 * 4
         self._sides = [side for side in SIDES if side <= most] or [most]
 
     def size(self) -> tuple[int, int, str]:
         """Short side in pixels, width, and the reason why the side is not larger."""
-        widths = WIDTHS[self._machine.kind]
+        widths = WIDTHS[self._machine.kind][-1:] if self._start else WIDTHS[self._machine.kind]
         for width in widths:
             side, why = self._largest(width)
             if side is not None and (side >= min(WIDE_FROM, self._sides[-1]) or width == widths[-1]):
@@ -187,11 +193,12 @@ class _Draft:
         layers = next((n for n in (3 if side >= SMALL else 2, 2, 1) if 3 * 2**n <= side), 1)
         scales = 2 if (side >= LARGE or side < SMALL) and 3 * 2 ** (layers + 1) <= side else 1
         patch |= {"layers": layers, "scales": scales}
+        networks = {
+            "generator": generator(self._facts, width),
+            "discriminator": discriminators(self._facts, side, patch),
+        }
         return {
-            "networks": {
-                "generator": generator(self._facts, width),
-                "discriminator": discriminators(self._facts, side, patch),
-            },
+            "networks": networks | (self._start.networks(side) if self._start else {}),
             "losses": losses(self._facts),
             "train": {"size": [side, side], **({"pool_size": 0} if self._facts.photographs else {})},
         }
@@ -216,6 +223,8 @@ class _Draft:
         if self._sides[-1] != SIDES[-1]:
             short_side = min(self._facts.a.short_side, self._facts.b.short_side)
             why = f"the largest that the footage allows (its short side has {short_side} pixels)"
+            if self._most < short_side:
+                why = "the size of the model from which training starts"
         for side in self._sides[::-1]:
             needed = self.reckoned(side, width)
             if not self._fits(needed, 1):

@@ -30,6 +30,9 @@ class Wishes:
     domains: Sequence[str] | None = None
     """Names of the domains; None: those in the pipeline file, or a and b."""
 
+    start_from: Path | None = None
+    """The run or model from whose networks training starts."""
+
     @property
     def name(self) -> str:
         """Name of the task, from the first paths of both domains: 'orange-skull' for footage/orange and skull.mp4.

@@ -28,16 +28,16 @@ def atomic_path(final: Path) -> Iterator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = hidden(final, f".{os.getpid()}.partial{final.suffix}")
-    _remove(temporary)
+    remove(temporary)
     try:
         yield temporary
         flush(temporary)
         if temporary.is_dir():
-            _remove(final)
+            remove(final)
         temporary.replace(final)
         flush(final.parent)
     except BaseException:
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
@@ -60,7 +60,8 @@ def write_text(final: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with its content; nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -91,7 +92,7 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".*.partial*") if folder.is_dir() else ():
         named = _TEMPORARY.fullmatch(path.name)
         if named and (int(named[1]) == os.getpid() or not _lives(int(named[1]))):
-            _remove(path)
+            remove(path)
 
 
 def _lives(process: int) -> bool:

@@ -33,8 +33,9 @@ from recycle.training.memory import Portions, plan
 from recycle.training.processes import any_of, average, on_devices
 from recycle.training.review import Review
 from recycle.training.run import Run
-from recycle.training.sampling import Batches, domain_of, matches_of, sources_of, was_trained_on
+from recycle.training.sampling import Batches, domain_of, facts_of, matches_of, was_trained_on
 from recycle.training.schedule import learning_rate
+from recycle.training.start import begin
 from recycle.training.step import StepError, StepReport, training_step
 from recycle.training.stop import Stop, stop_between_steps
 from recycle.training.study import study
@@ -114,9 +115,9 @@ def _train(
         for own, name in zip(splits, DOMAINS, strict=True)
     ]
     smallest = min(side for domain in domains for side in domain.canvas)
-    run = Run(pipeline, folder, fabric, smallest, dict(zip(DOMAINS, map(sources_of, (shots_a, shots_b)), strict=True)))
+    run = Run(pipeline, folder, fabric, smallest, *facts_of({"a": shots_a, "b": shots_b}))
     resumed = fabric.broadcast(run.saved is not None)
-    changes = run.load() if resumed else []
+    changes = run.load() if resumed else begin(run)
     if not resumed:
         study(run, domains, job)
         run.save()

@@ -12,7 +12,7 @@ from recycle.system.disk import writing
 from recycle.system.memory import release
 from recycle.training.logs import Logs
 from recycle.training.preview import Columns, held_out_clip, held_out_name, preview, write_held_out, write_preview
-from recycle.training.run import Run, write_bundle
+from recycle.training.run import Run
 from recycle.training.validation import Scores, Validator
 
 
@@ -66,9 +66,7 @@ class Review:
         scores = self._validate(*(rows[d].translated for d in BY_TARGET))
         self._logs.add_scalars({f"score/{name}": value for name, value in scores.items()}, step)
         if self.scores.add(step, scores["total"]):
-            bundle = run.average.bundle
-            bundle.config = bundle.config.model_copy(update={"step": step})
-            write_bundle(bundle, run.where.best)
+            run.write_bundle(run.where.best)
         self._job.emit(Reviewed(step, scores["total"], stem.with_suffix(".png")))
 
     def _rows(self) -> dict[Direction, Columns] | None:

@@ -15,7 +15,8 @@ from recycle.config import NetworkSettings, Pipeline
 from recycle.config.losses import PerDirection
 from recycle.domains import Domain, Names
 from recycle.errors import BundleError, RecycleError
-from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.names import plain
+from recycle.networks.bundle import BundleConfig, save_bundle
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
@@ -61,6 +62,7 @@ MAY_CHANGE = {
     "trackers",
     "preview_every",
     "checkpoint_every",
+    "start_from",
 }
 """Training settings that may change when a run is continued."""
 
@@ -68,8 +70,8 @@ MAY_CHANGE = {
 class Run:
     """Networks, optimisers, moving averages and frame pools, with methods to save and continue.
 
-    `footage` lists the names of each domain's extracted sources; a checkpoint must share some of them. Raises
-    ConfigError if a network cannot be built.
+    `footage` lists the names of each domain's extracted sources; a checkpoint must share some of them. `grey` lists the
+    domains whose footage has one channel. Raises ConfigError if a network cannot be built.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Run:
         fabric: Fabric,
         short_side: int,
         footage: Mapping[Domain, Sequence[str]] | None = None,
+        grey: tuple[Domain, ...] = (),
     ) -> None:
         self.pipeline, self.fabric, self.where = pipeline, fabric, RunFolder(folder)
         self._footage = {domain: sorted(set(names)) for domain, names in (footage or {}).items()}
@@ -100,6 +103,7 @@ class Run:
             predictors=pipeline.predicts,
             masked=pipeline.footage.masked,
             short_side=short_side,
+            grey=grey,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
         self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # the layout of the weights
@@ -202,11 +206,20 @@ class Run:
         if any_of(self.fabric, bad is not None):
             raise NotFiniteError(f"{bad or 'a weight of another process'} is not finite")
         if self.fabric.is_global_zero:
-            bundle = self.average.bundle
-            bundle.config = bundle.config.model_copy(update={"step": self.step})
-            write_bundle(bundle, self.where.model)
+            self.write_bundle(self.where.model)
             save_checkpoint(self.where.checkpoint, state)
         self.fabric.barrier()
+
+    def write_bundle(self, folder: Path) -> None:
+        """Write the averaged networks, and the discriminators of this step, to the bundle in `folder`.
+
+        Raises OutputError if it cannot be written.
+        """
+        bundle = self.average.bundle
+        bundle.config = bundle.config.model_copy(update={"step": self.step})
+        judges = bare(self.model.discriminators).networks.state_dict()
+        with writing(folder / "model.safetensors"):
+            save_bundle(bundle, folder, discriminators=judges)
 
     def load(self, *, again: bool = False) -> list[str]:
         """Continue from the checkpoint; returns notices about it and about changed footage, one line each.
@@ -238,6 +251,9 @@ class Run:
         self.optimisers.overflows = 0
         _same_settings(state["pipeline"], self.pipeline, file)
         notices = _same_footage(state.get("footage", {}), self._footage, self.where.folder, self.pipeline.domains)
+        start = self.pipeline.train.start_from
+        if start is not None and json.loads(state["pipeline"])["train"].get("start_from") != plain(str(start)):
+            notices.append(f"this run began without {start}; 'train.start_from' has an effect only on the first step")
         self.earlier = state.get("trained_on", {})
         for key, part in self._parts().items():
             if key.startswith("optimiser"):  # a sharded optimiser has different options
@@ -280,12 +296,6 @@ def _check_counts(state: dict[str, Any]) -> None:
     fine = all(isinstance(count, int) and 0 <= count <= _MOST for count in counts) and 0 < state["slowing"] <= 1
     if not (fine and isinstance(state.get("trained_on", {}), dict) and isinstance(state.get("footage", {}), dict)):
         raise ValueError("a count is out of its range")
-
-
-def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """`save_bundle`, which raises OutputError if the bundle cannot be written."""
-    with writing(folder / "model.safetensors"):
-        save_bundle(bundle, folder)
 
 
 def _groups(optimiser: Any, state: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -2,7 +2,7 @@
 seed."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -23,9 +23,13 @@ from recycle.training.run import Run
 from recycle.training.schedule import shrinking
 
 
-def sources_of(shots: list[Shot]) -> list[str]:
-    """Folder names of the shots' sources; each contains the source's name and a fingerprint."""
-    return sorted({shot.files[0].parent.name for shot in shots})
+def facts_of(
+    footage: Mapping[DomainName, Sequence[Shot]],
+) -> tuple[dict[DomainName, list[str]], tuple[DomainName, ...]]:
+    """The folder names of each domain's sources, which contain their names and fingerprints; and the domains of which
+    all footage has one channel."""
+    names = {domain: sorted({shot.files[0].parent.name for shot in shots}) for domain, shots in footage.items()}
+    return names, tuple(domain for domain, shots in footage.items() if all(shot.grey for shot in shots))
 
 
 def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:

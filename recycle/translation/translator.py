@@ -273,13 +273,19 @@ class Translator:
         key = self.key(to, settings)
         kept = bool(settings.finish()) or masks is not None
         made = self._provenance(to, settings, composite=whole or kept)
+
+        def grey(source: Source) -> bool:
+            if bundle is None:
+                return source.grey
+            return to in bundle.config.grey and (source.grey or not kept)  # what is kept may have colours
+
         if bundle is None or whole or kept:
 
             def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
                 aspect = info.sample_aspect_ratio
                 return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect, masks=masks)
 
-            return Transform(pictures, key, past, anew=settings.smoothing, provenance=made)
+            return Transform(pictures, key, past, anew=settings.smoothing, grey=grey, provenance=made)
 
         def size(info: StreamInfo) -> tuple[int, int]:
             height, width = network_size(
@@ -295,7 +301,7 @@ class Translator:
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing, provenance=made)
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey, provenance=made)
 
     def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
         if self.bundle is None or settings.provenance == "off":

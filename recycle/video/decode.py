@@ -18,6 +18,7 @@ from recycle.errors import FootageError
 from recycle.system.cores import cores
 from recycle.system.places import is_here
 from recycle.video.alpha import alpha_decoder, alpha_plane, first_with_alpha, has_alpha, is_transparent
+from recycle.video.animation import plays_of
 from recycle.video.captions import Captions
 from recycle.video.colour import RgbConverter, is_hdr
 from recycle.video.conceal import Decoded, decode
@@ -58,7 +59,6 @@ class VideoReader(Source):
         has pictures of more than `reading.max_pixels`.
         """
         super().__init__(path, reading)
-        self._give_alpha = False  # until the first frame has shown whether there is alpha
         self._container: InputContainer | None = None
         with self.watched():
             self._look()
@@ -82,6 +82,10 @@ class VideoReader(Source):
             if self.raw:
                 self._space_evenly(first)
 
+    @property
+    def _give_alpha(self) -> bool:
+        return self.reading.alpha and self.alpha  # the first frame shows whether there is alpha
+
     @classmethod
     def takes(cls, path: Path) -> bool:
         """Always True; the constructor raises FootageError if `path` is not a video."""
@@ -104,12 +108,12 @@ class VideoReader(Source):
         decoder = alpha_decoder(stream)
         coded = None if decoder is None else self._first_with_alpha(decoder)
         self.alpha = has_alpha(frame.format.name) or coded is not None
-        self._give_alpha = self.reading.alpha and self.alpha
         self.transparent = is_transparent(coded or frame)
         self.may_be_transparent = coded is not None
 
     def _see_picture(self, frame: av.VideoFrame) -> None:
         self.interlaced = frame.interlaced_frame
+        self.grey = frame.format.name.startswith(("gray", "ya", "mono"))
         self.bits = max(component.bits for component in frame.format.components)
         self.projection = Projection.of(frame)
         self.hdr = is_hdr(frame)
@@ -119,6 +123,7 @@ class VideoReader(Source):
 
     def _see_file(self, container: InputContainer, stream: VideoStream) -> None:
         self.raw = is_raw(container)
+        self.plays = plays_of(self.path) if container.format.name in ("gif", "apng") and is_here(self.path) else None
         self.rate_assumed = self.raw and self.reading.fps is None and frame_rate(stream) is None
         self.ignores_fps = self.reading.fps is not None and not self.raw
         self.missing = beyond_end(container, stream)

@@ -8,7 +8,7 @@ from recycle.errors import FootageError
 from recycle.names import plain
 from recycle.system.entries import GONE, examine, refuse_special
 from recycle.system.places import is_here
-from recycle.video.numbered import IMAGE_SUFFIXES, listed, natural_key, numbered_images
+from recycle.video.numbered import IMAGE_SUFFIXES, is_pattern, listed, natural_key, numbered_images
 from recycle.video.sniff import IMAGE, WEBP, sniff
 from recycle.video.source import added_kind
 
@@ -50,13 +50,15 @@ class Found:
     """Folders whose numbered images and videos are both taken."""
 
 
-def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Found:
+def find_footage(inputs: Sequence[Path], *, without: Path | None = None, apart: bool = False) -> Found:
     """Find the videos and folders of numbered images in `inputs`; record everything else.
 
     An input that is a file is taken regardless of its name. An input that is a folder is searched with its subfolders,
     except `without`. Files in it are recognised by their suffix (VIDEO_SUFFIXES) or by their content; a folder that
     holds numbered images is also a source. Hidden names, other files and links to folders are left out; links to files
-    are taken. Unreadable files and subfolders are recorded in `failed` and do not stop the search.
+    are taken. With `apart`, each image is a source of its own, whether its name ends in a number or not, unless it is a
+    thumbnail or the only image beside videos. Unreadable files and subfolders are recorded in `failed` and do not stop
+    the search.
 
     Raises FootageError for an input that does not exist, cannot be read, is neither a file nor a folder, or contains no
     footage.
@@ -66,10 +68,10 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None) -> Foun
     for path in inputs:
         refuse_special(path)
         if path.is_dir():
-            taken = _search(path, found, without)
+            taken = _search(path, found, without, apart)
             if not taken:
                 raise FootageError(_nothing_in(path, found))
-        elif path.is_file():
+        elif path.is_file() or (is_here(path) and is_pattern(path)):
             taken = [path]
         elif kind := added_kind(path):
             raise FootageError(
@@ -176,7 +178,7 @@ def _nothing_in(folder: Path, found: Found) -> str:
     return f"{folder} holds no video and no numbered images (png, jpg, bmp, webp, tif){rest}"
 
 
-def _search(top: Path, found: Found, without: Path | None) -> list[Path]:
+def _search(top: Path, found: Found, without: Path | None, apart: bool) -> list[Path]:
     """The sources in `top` and its subfolders; everything else is added to `found`."""
     barred = None if without is None else without.resolve()
     sources: list[Path] = []
@@ -207,21 +209,39 @@ def _search(top: Path, found: Found, without: Path | None) -> list[Path]:
                 found.left_out[path] = what
             elif kind == "unreadable":
                 found.failed[path] = what
-        sources += _of_folder(here, files, found)
+        sources += _of_folder(here, files, found, apart)
     return sorted(sources, key=lambda path: natural_key(str(path)))
 
 
-def _of_folder(here: Path, files: list[Path], found: Found) -> Iterator[Path]:
-    """The sources among the `files` of one folder, and the folder itself if it holds numbered images."""
+def _of_folder(here: Path, files: list[Path], found: Found, apart: bool) -> Iterator[Path]:
+    """The sources among the `files` of one folder, and the folder itself (`apart`: its images) if it holds numbered
+    images."""
     numbered = _numbered(here, files)
     videos = [path for path in files if path not in numbered and _is_video(path, found)]
     yield from videos
-    if reason := _why_no_video(numbered, videos):
+    if apart:
+        yield from _single_images(files, numbered, videos, found)
+    elif reason := _why_no_video(numbered, videos):
         found.left_out |= dict.fromkeys(numbered, reason)
     elif numbered:
         if videos:
             found.mixed.append(here)
         yield here
+
+
+def _single_images(files: list[Path], numbered: frozenset[Path], videos: list[Path], found: Found) -> Iterator[Path]:
+    """The images among `files` that are sources of their own: all but thumbnails of `videos` and a lone cover."""
+    images = [path for path in files if path in numbered or found.left_out.get(path) == UNNUMBERED]
+    stems = {path.stem for path in videos}
+    own = [path for path in images if path.stem not in stems]
+    for path in images:
+        found.left_out.pop(path, None)
+        if path.stem in stems:
+            found.left_out[path] = THUMBNAIL
+        elif videos and len(own) == 1:
+            found.left_out[path] = LONE_IMAGE
+        else:
+            yield path
 
 
 def _why_no_video(numbered: frozenset[Path], videos: list[Path]) -> str:
@@ -270,6 +290,7 @@ def _is_video(path: Path, found: Found) -> bool:
             raise  # remote file systems raise their own exceptions
         found.failed[path] = f"cannot be read: {getattr(error, 'strerror', None) or error}"
         return False
-    if what is not None:
-        found.left_out[path] = UNNUMBERED if what == IMAGE and suffix in IMAGE_SUFFIXES else what
-    return what is None
+    if what in (None, WEBP):
+        return True
+    found.left_out[path] = UNNUMBERED if what == IMAGE and suffix in IMAGE_SUFFIXES else what
+    return False

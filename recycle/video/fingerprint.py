@@ -6,7 +6,7 @@ from pathlib import Path
 from recycle.errors import FootageError
 from recycle.system.entries import refuse_special
 from recycle.system.places import is_here
-from recycle.video.numbered import numbered_images
+from recycle.video.numbered import images_at, is_pattern
 
 _CHUNK = 1 << 20
 
@@ -15,13 +15,14 @@ def fingerprint(source: Path) -> str:
     """SHA-256 (64 hex digits) that identifies a source without reading all of it.
 
     It covers the size and the first, middle and last MiB of a file, or the names, sizes and modification times of a
-    folder's numbered images. Raises FootageError if the source cannot be read.
+    folder's (or a pattern's) numbered images. Raises FootageError if the source cannot be read.
     """
     refuse_special(source)
     digest = hashlib.sha256()
     try:
-        if source.is_dir():
-            for image in numbered_images(source):
+        images = images_at(source)
+        if images is not None:
+            for image in images:
                 facts = image.stat()
                 digest.update(f"{image.name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="replace"))
             return digest.hexdigest()
@@ -37,12 +38,12 @@ def fingerprint(source: Path) -> str:
 
 
 def modified(source: Path) -> int:
-    """Modification time of a local file in nanoseconds; 0 for folders and remote files.
+    """Modification time of a local file in nanoseconds; 0 for folders, patterns and remote files.
 
     A folder of images needs none, because its fingerprint contains the times of the images. Raises FootageError if the
     file does not exist.
     """
-    if not is_here(source) or source.is_dir():
+    if not is_here(source) or source.is_dir() or is_pattern(source):
         return 0
     try:
         return source.stat().st_mtime_ns
@@ -58,10 +59,11 @@ def content(source: Path) -> str:
     refuse_special(source)
     digest = hashlib.sha256()
     try:
-        if not source.is_dir():
+        images = images_at(source)
+        if images is None:
             with source.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        for image in numbered_images(source):
+        for image in images:
             with image.open("rb") as file:
                 own = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{image.name}\0{own}\n".encode(errors="backslashreplace"))

@@ -14,6 +14,7 @@ from recycle.errors import FootageError
 from recycle.video.conceal import UNREACHABLE
 from recycle.video.container import check_size
 from recycle.video.frame import Pixels
+from recycle.video.image_facts import facts_of, profile_of, to_srgb
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -39,9 +40,10 @@ class DamagedImage(FootageError):
 def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Read an image as RGB (H, W, 3); grey is repeated, alpha is dropped, the camera's rotation (EXIF) is applied.
 
-    `depth` 8 gives uint8 and 16 gives uint16 over the full range, whichever depth the file has. Raises FootageError, in
-    one line, if the disk fails or the image has more than `max_pixels`. Raises its subclass DamagedImage if the file is
-    missing, damaged, truncated or not an image.
+    `depth` 8 gives uint8 and 16 gives uint16 over the full range, whichever depth the file has. The colours of an ICC
+    profile become sRGB, except those of a 16-bit file read with `depth` 16, whose samples are kept. Raises
+    FootageError, in one line, if the disk fails or the image has more than `max_pixels`. Raises its subclass
+    DamagedImage if the file is missing, damaged, truncated or not an image.
     """
     try:
         data = path.read_bytes()
@@ -54,16 +56,32 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
     check_size(path, *size, max_pixels)
     if not _is_whole(data):
         raise DamagedImage(f"{path} is cut off: the end of the image is missing")
-    flags = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:
         raise DamagedImage(f"{path} is damaged: the image cannot be decoded")
-    if depth == 16 and image.dtype == np.uint8:
-        return image.astype(np.uint16) * 257
+    if data[:4] in _TIFF and image.dtype == np.uint8:
+        image = _straight(data, image)
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # IMREAD_COLOR_RGB gives wrong pixels for a TIFF of 16 bits
+    if image.dtype == np.uint8:
+        image = to_srgb(image, profile_of(data))
+        return image.astype(np.uint16) * 257 if depth == 16 else image
     return image.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
+
+
+def _straight(data: bytes, image: Pixels) -> Pixels:
+    """The BGR pixels of an 8-bit TIFF, with full colours also where it is transparent.
+
+    libtiff multiplies colours by alpha. This is undone; a colour with alpha 0 is lost and stays black.
+    """
+    whole = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if whole is None or whole.ndim != 3 or whole.shape[2] != 4 or whole.dtype != np.uint8:
+        return image
+    alpha = np.maximum(whole[..., 3:], 1).astype(np.float32)
+    return np.minimum(np.rint(whole[..., :3] * (255 / alpha)), 255).astype(np.uint8)
 
 
 def _may_have_alpha(path: Path) -> bool:
@@ -88,15 +106,26 @@ def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
     if not _may_have_alpha(path):
         return None
     try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        data = path.read_bytes()
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except (OSError, cv2.error):
         return None
     if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
         return None
     alpha: Pixels = np.ascontiguousarray(image[..., 3])
+    if data[:4] not in _TIFF:  # OpenCV turns a TIFF, and leaves other formats as they are stored
+        alpha = upright(alpha, facts_of(data).orientation)
     if depth == 16:
         return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
     return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn and mirror a picture (H, W) or (H, W, C) that is stored with an EXIF `orientation`, 1 to 8."""
+    if orientation > 4:
+        pixels = pixels.swapaxes(0, 1)
+    flip_x, flip_y = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return np.ascontiguousarray(pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
 
 
 def image_size(path: Path) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from recycle.video.alpha import opaque
 from recycle.video.container import check_size
 from recycle.video.find import images_in
 from recycle.video.frame import ASSUMED_RATE, NOTHING, Beside, LazyFrame, Pixels, StreamInfo, sized
+from recycle.video.image_facts import facts_at
 from recycle.video.image_file import DamagedImage, image_size, read_alpha, read_image
 from recycle.video.index import Index
 from recycle.video.numbered import listed
@@ -43,18 +44,28 @@ class ImageFolderReader(Source):
     def _look(self) -> None:
         """Determine all properties from the headers and a few images."""
         path, reading = self.path, self.reading
-        self.files = images_in(path)
-        self.rate_assumed = reading.fps is None
+        self.files = self._list()
+        self.rate_assumed = reading.fps is None and not self.still
         self._bad = _check_headers(path, self.files, reading.max_pixels)
         self._good: tuple[int, Pixels] | None = None  # index and pixels of the last image that was read
         height, width = self._first().shape[:2]
         rate, count = Fraction(reading.fps or ASSUMED_RATE), len(self.files)
         looked_at = sorted({0, count // 2, count - 1} - self._bad)
         channels = [read_alpha(self.files[index], depth=8) for index in looked_at]
+        facts = [facts_at(self.files[index]) for index in looked_at]
+        self.bits = max((each.bits for each in facts), default=8)
+        self.grey = all(each.grey for each in facts)
         self.alpha = any(channel is not None for channel in channels)
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
-        self._give_alpha = reading.alpha and self.alpha
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
+
+    @property
+    def _give_alpha(self) -> bool:
+        return self.reading.alpha and self.alpha
+
+    def _list(self) -> list[Path]:
+        """The images, in order. Raises FootageError if there is none."""
+        return images_in(self.path)
 
     @classmethod
     def takes(cls, path: Path) -> bool:

@@ -1,5 +1,6 @@
-"""Finds images whose names end in a number, and formats lists of names for messages."""
+"""Finds images whose names end in a number or match a pattern, and formats lists of names for messages."""
 
+import os
 import re
 from pathlib import Path
 
@@ -20,9 +21,50 @@ def numbered_images(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: natural_key(path.name))
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether a name is a pattern of numbered images, such as `frame_%05d.png`, and not that of an existing file."""
+    return is_pattern_name(path.name) and not os.path.lexists(path)
+
+
+def is_pattern_name(name: str) -> bool:
+    """Whether a name is that of a pattern, whether or not there is such a file."""
+    return _pattern(name) is not None
+
+
+def pattern_name(pattern: str, number: int) -> str:
+    """The name of the image with this number, from the name of a pattern: `frame_%05d.png`, 7 → `frame_00007.png`."""
+    found = _pattern(pattern)
+    assert found is not None, "is_pattern is true"
+    head, width, tail = found
+    return f"{head}{number:0{width}d}{tail}"
+
+
+def images_at(path: Path) -> list[Path] | None:
+    """The images of a folder or a pattern, in numeric order; None if `path` is neither. Raises OSError.
+
+    A pattern matches numbers with at least as many digits as it has places, as `%05d` in C.
+    """
+    if path.is_dir():
+        return numbered_images(path)
+    if not is_pattern(path):
+        return None
+    head, width, tail = _pattern(path.name) or ("", 0, "")
+    number = re.compile(rf"{re.escape(head)}(\d{{{max(1, width)},18}}){re.escape(tail)}", re.ASCII)
+    found = {file: match for file in path.parent.iterdir() if (match := number.fullmatch(file.name)) and file.is_file()}
+    return sorted(found, key=lambda file: (int(found[file][1]), file.name))
+
+
 def natural_key(name: str) -> list[str | int]:
     """Sort key that ignores case and compares numbers by value: `frame 10` comes after `frame 9`."""
     return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)]
+
+
+def _pattern(name: str) -> tuple[str, int, str] | None:
+    """The text before the number, its least number of digits, and the text after it; None if `name` is no pattern."""
+    match = re.fullmatch(r"([^%]*)%(?:0(\d))?d([^%]*)", name)
+    if match is None or Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+        return None
+    return match[1], int(match[2] or 0), match[3]
 
 
 def _is_numbered_image(path: Path) -> bool:

@@ -9,7 +9,7 @@ from recycle.video.container import open_container, video_stream
 NOT_VIDEO = "not a video"
 IMAGE = "a single image"
 SOUND = "sound without video"
-WEBP = "an animated WebP, which FFmpeg cannot decode"
+WEBP = "an animated WebP"
 EMPTY = "empty"
 
 _HEAD = 4096

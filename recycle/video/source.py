@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from recycle.system.places import is_here
 from recycle.video.fingerprint import fingerprint
 from recycle.video.frame import Frame, LazyFrame, StreamInfo
 from recycle.video.index import Index
+from recycle.video.numbered import is_pattern
 from recycle.video.projection import Projection
 from recycle.video.source_state import SourceState, files_of
 
@@ -88,6 +89,12 @@ class Source(ABC):
     """Whether a later frame was found to have captions although the first had none, in readings so far."""
     bits = 8
     """Bits per sample."""
+    grey = False
+    """Whether its pictures have one channel (apart from alpha); frames repeat it in red, green and blue."""
+    still = False
+    """Whether it is a single image, whose only frame has no time."""
+    plays: int | None = None
+    """How often an animation is shown: 0 is without end. None: it is not an animation."""
     hdr = False
     """Whether it has high dynamic range; its frames are then tone-mapped."""
     interlaced = False
@@ -125,7 +132,7 @@ class Source(ABC):
         """Open `path` with the options `reading`. Raises FootageError if its files cannot be read."""
         self.path = path
         self.reading = reading
-        watchable = self.seekable and is_here(path) and os.path.exists(path)  # noqa: PTH110 (it never raises)
+        watchable = self.seekable and is_here(path) and (os.path.exists(path) or is_pattern(path))  # noqa: PTH110 (it never raises)
         self.state = SourceState(path, files_of(path)) if watchable else None
 
     @classmethod
@@ -166,6 +173,10 @@ class Source(ABC):
         if not self.seekable:
             return None
         return fingerprint(self.path) if self.state is None else self.state.fingerprint
+
+    def want(self, *, depth: Literal[8, 16], alpha: bool) -> None:
+        """Read with these options from now on (see `Reading`)."""
+        self.reading = replace(self.reading, depth=depth, alpha=alpha)
 
     def check(self) -> None:
         """Raise SourceChanged, in one line, if the source has changed since it was opened."""

@@ -11,7 +11,7 @@ import av
 
 from recycle.errors import FootageError
 from recycle.video.fingerprint import fingerprint
-from recycle.video.numbered import listed, numbered_images
+from recycle.video.numbered import images_at, is_pattern, listed
 
 _ROUNDINGS = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 """Units in nanoseconds to which network and FAT file systems round times, immediately or after a delayed write."""
@@ -69,7 +69,11 @@ class SourceState:
     @property
     def modified(self) -> int:
         """Recorded modification time of a file in nanoseconds; 0 for a folder of images."""
-        return 0 if self.path.is_dir() else next(iter(self.files.values())).modified
+        return 0 if self._is_images else next(iter(self.files.values())).modified
+
+    @property
+    def _is_images(self) -> bool:
+        return self.path.is_dir() or is_pattern(self.path)
 
     def check(self) -> None:
         """Raise SourceChanged, in one line, if the source has changed or was removed."""
@@ -77,7 +81,7 @@ class SourceState:
             now = _facts(self.path)
         except OSError as error:
             raise SourceChanged(f"{self.path} was removed while it was read ({error.strerror})") from error
-        if self.path.is_dir():
+        if self._is_images:
             self._check_images(now)
         elif now != self.files:
             ((before, after),) = zip(self.files.values(), now.values(), strict=True)
@@ -132,5 +136,6 @@ def files_of(path: Path) -> dict[str, Facts]:
 
 
 def _facts(path: Path) -> dict[str, Facts]:
-    found = numbered_images(path) if path.is_dir() else [path]
+    found = images_at(path)
+    found = [path] if found is None else found
     return {file.name: Facts.of(file) for file in found}

@@ -8,10 +8,12 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from recycle.errors import FootageError
+from recycle.video.animation import parse_webp
 from recycle.video.container import is_raw, open_container, video_stream
 from recycle.video.frame import ASSUMED_RATE, StreamInfo
 from recycle.video.lasting import states_the_end
-from recycle.video.numbered import numbered_images
+from recycle.video.numbered import IMAGE_SUFFIXES, images_at
+from recycle.video.sniff import IMAGE, WEBP, sniff
 from recycle.video.source import added_kind
 
 _MAX_RATE = 480
@@ -39,8 +41,11 @@ def estimate_frames(path: Path) -> int | None:
         if kind := added_kind(path):
             with kind(path) as source:
                 return source.info.frame_count
-        if path.is_dir():
-            return len(numbered_images(path))
+        if (images := images_at(path)) is not None:
+            return len(images)
+        if path.suffix.lower() in IMAGE_SUFFIXES and (what := sniff(path)) in (IMAGE, WEBP):
+            animation = parse_webp(path.read_bytes()) if what == WEBP else None
+            return len(animation.durations) if animation is not None else 1
         with open_container(path) as container:
             stream = video_stream(container, path)
             return stream_info(path, container, stream, 0, 0, Fraction(1), 0).frame_count

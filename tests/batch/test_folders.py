@@ -95,7 +95,7 @@ def test_odd_entries_are_reported_and_skipped(video: Path, tmp_path: Path) -> No
     if os.getuid() == 0:
         os.chown(folder / "lost+found", 65534, 65534)
     (folder / "lost+found").chmod(0o700 if os.getuid() == 0 else 0)
-    how = [folder, out, "--model", "identity", "--to", "b", "--preset", "ultrafast"]
+    how = [folder, out, "--model", "identity", "--to", "b", "--preset", "ultrafast", "--join-images"]
     notices = [
         "frames holds numbered images and videos: the images count as one video, and the videos are included too",
         "left out: linked (a link to a folder, which is not followed)",
@@ -153,10 +153,10 @@ def test_names_of_outputs_are_unique_and_stable(make_video: MakeVideo, tmp_path:
     for name in ("x.mp4", "x.avi.mp4", "in.mp4", "1.mp4", "clip.one", "clip.two"):
         shutil.copy(make_video(stamps=range(0, 2 * 512, 512)), folder / name)
     shutil.copy(make_video("x.avi", audio=False, stamps=range(0, 2 * 512, 512)), folder / "x.avi")
-    jobs = find_jobs(folder, out, FAST)
+    jobs = find_jobs(folder, out, FAST, join_images=True)
     assert len(jobs) == 10
     assert len({job.name for job in jobs}) == len({job.output.with_suffix("") for job in jobs}) == 10
-    task = folder_of(tmp_path)
+    task = replace(folder_of(tmp_path), join_images=True)
     assert len(run(task).done) == 10
     shutil.copy(make_video("1.mov", stamps=range(0, 2 * 512, 512)), folder / "1.mov")  # comes before 1.mp4
     report = run(task)

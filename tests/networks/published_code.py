@@ -142,6 +142,23 @@ class UnetGenerator(nn.Module):
         return out
 
 
+class NLayerDiscriminator(nn.Module):
+    def __init__(self, channels: int = 3, *, width: int = 4, n_layers: int = 3, norm: Norm = "instance") -> None:
+        super().__init__()
+        bias, wide = norm == "instance", width
+        parts: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
+        for n in range(1, n_layers + 1):
+            before, wide = wide, width * min(2**n, 8)
+            stride = 2 if n < n_layers else 1
+            parts += [nn.Conv2d(before, wide, 4, stride=stride, padding=1, bias=bias), norm_layer(norm, wide)]
+            parts += [nn.LeakyReLU(0.2, True)]
+        self.model = nn.Sequential(*parts, nn.Conv2d(wide, 1, 4, stride=1, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)
+        return out
+
+
 def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
     """The network in evaluation mode, with weights and stored statistics drawn at random."""
     generator = torch.Generator().manual_seed(seed)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from recycle import Translator, import_model
 from recycle.domains import AB, BA, DIRECTIONS
 from recycle.errors import BundleError, ConfigError, OutputError, RecycleError
-from recycle.networks.bundle import load_bundle, read_config
-from tests.networks.published_code import Norm, ResnetGenerator, UnetGenerator, with_random_weights
+from recycle.networks.bundle import load_bundle, load_discriminators, read_config
+from recycle.networks.registry import make_discriminator
+from tests.networks.published_code import NLayerDiscriminator, Norm, ResnetGenerator, UnetGenerator, with_random_weights
 
 FRAMES = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -39,7 +40,7 @@ def save(network: nn.Module, file: Path, *, seed: int = 0, old: bool = False, wr
 @torch.no_grad()
 def check(imported: Callable[[Tensor], Tensor], published: nn.Module, frames: Tensor) -> None:
     expected = published(frames.clone())
-    assert 0.01 < float(expected.std()) < 0.95, "neither constant nor saturated"
+    assert 0.01 < float(expected.std()) < 2, "neither constant nor saturated"
     assert float((imported(frames) - expected).abs().max()) <= 1e-5
 
 
@@ -95,6 +96,25 @@ def test_both_generators_and_predictors_keep_their_places(tmp_path: Path, kind: 
         predictor = bundle.predictor(d)
         assert predictor is not None
         check(lambda frames, p=predictor: p(frames.unflatten(1, (2, 3))), made[name], past.flatten(1, 2))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("layers", [2, 3])
+def test_discriminators_come_with_the_generators_that_they_judge(tmp_path: Path, layers: int) -> None:
+    files = {name: tmp_path / f"latest_net_{name}.pth" for name in ("G_A", "D_A", "G_B", "D_B")}
+    made = {
+        name: save(NLayerDiscriminator(n_layers=layers) if name[0] == "D" else ResnetGenerator(), file, seed=seed)
+        for seed, (name, file) in enumerate(files.items())
+    }
+    import_model(list(files.values()), tmp_path / "model")
+    settings = read_config(tmp_path / "model").networks.discriminators[0]
+    held = load_discriminators(tmp_path / "model")
+    for name, published in (("disc_b", "D_A"), ("disc_a", "D_B")):
+        network = make_discriminator(settings)
+        network.load_state_dict(held[name])
+        check(lambda frames, judge=network: judge(frames).logits[0], made[published], FRAMES)  # type: ignore[misc]
+    refused([files["G_A"], files["D_B"]], tmp_path / "other", ConfigError, "belongs to a generator that is missing")
+    save(NLayerDiscriminator(norm="batch"), tmp_path / "d.pth")
+    refused([files["G_A"], tmp_path / "d.pth"], tmp_path / "other", BundleError, "BatchNorm, which cannot be imported")
 
 
 def test_files_of_other_names_are_taken_in_order(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from recycle.config.networks import ResNetSettings, UNetSettings
 from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.errors import FootageError, RecycleError
+from recycle.networks.bundle import BundleConfig
 from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
 from recycle.runs.pace import REVIEW, START
 from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, _Draft, choose
+from recycle.runs.preset_start import Start
 from recycle.training.memory import reckon
 
 LARGE = Side(1280, 720, 30, 9000)
@@ -335,3 +337,23 @@ def test_any_pipeline_is_read_back_as_it_is(
     pipeline = parse_pipeline(data, where="test")
     text = to_toml(pipeline, {"train.learning_rate": note, "name": note}, [note])
     assert reread(text, tmp_path_factory.mktemp("file")) == pipeline
+
+
+@pytest.mark.parametrize("side", [LARGE, LABELS])
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_choice_that_starts_from_a_model_has_its_networks_and_at_most_its_size(
+    tmp_path: Path, side: Side, *, judged: bool
+) -> None:
+    networks = {
+        "generator": {"kind": "cut", "blocks": 6, "width": 64},  # 6 is the default of another kind
+        "discriminator": {"width": 32, "layers": 2},
+    }
+    config = BundleConfig.model_validate({"networks": networks, "short_side": 128})
+    start = Start(tmp_path / "model", config, judged)
+    choice = choose(facts_of(side, side), gpu_of(80), start=start)
+    assert choice.pipeline.networks.generator == config.networks.generator
+    assert (choice.pipeline.networks.discriminator == config.networks.discriminator) is judged
+    assert choice.pipeline.train.start_from == tmp_path / "model"
+    assert side_of(choice) == 128
+    assert "the size of the model from which training starts" in choice.toml()
+    assert reread(choice.toml(), tmp_path) == choice.pipeline

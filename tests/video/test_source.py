@@ -19,6 +19,8 @@ from recycle.errors import FootageError
 from recycle.inputs import open_source
 from recycle.street.source import StreetSource
 from recycle.video import source as table
+from recycle.video.animation import WebpReader
+from recycle.video.animation_write import Shown, Times, write_animation
 from recycle.video.decode import VideoReader
 from recycle.video.find import find_sources
 from recycle.video.frame import LazyFrame
@@ -26,6 +28,7 @@ from recycle.video.images import ImageFolderReader
 from recycle.video.source import Companions, Reading, Source, add_source
 from recycle.video.source_state import SourceChanged
 from recycle.video.stated import estimate_frames
+from recycle.video.still import ImageReader, PatternReader
 from tests.sources import Camera, Colours
 from tests.video.conftest import moving, write
 
@@ -56,6 +59,17 @@ def a_folder(path: Path, number: int) -> None:
         cv2.imwrite(str(path / f"frame {index + number}.png"), pixels)
 
 
+def a_pattern(path: Path, number: int) -> None:
+    for index, pixels in enumerate(moving(COUNT, shift=7 * number)):
+        cv2.imwrite(str(path.parent / (path.name % index)), pixels)
+
+
+def an_animation(path: Path, number: int) -> None:
+    frames = [Shown(pixels, None) for pixels in moving(COUNT, shift=7 * number)]
+    times = Times(tuple(Fraction(index, 25) for index in range(COUNT)), Fraction(COUNT, 25))
+    write_animation(path, frames, times, plays=0, alpha=False)
+
+
 def a_street(path: Path, number: int) -> None:
     path.write_text(f'look = "night"\nseed = {number}\nwidth = 64\nheight = 48\nfps = 8\nseconds = 3')
 
@@ -73,6 +87,10 @@ KINDS = {
     "mpeg2": Kind(VideoReader, "a.ts", a_file(codec="mpeg2video", time_base=Fraction(1, 25), options={})),
     "raw stream": Kind(VideoReader, "a.h264", a_file()),
     "images": Kind(ImageFolderReader, "frames", a_folder),
+    "pattern": Kind(PatternReader, "f_%02d.png", a_pattern),
+    "gif": Kind(VideoReader, "a.gif", an_animation),
+    "apng": Kind(VideoReader, "a.apng", an_animation),
+    "animated webp": Kind(WebpReader, "a.webp", an_animation),
     "street": Kind(StreetSource, "a.street", a_street, Fraction(8)),
     "from outside": Kind(Colours, "a.colours", some_colours, Fraction(10)),
     "camera": Kind(Camera, "camera:12", lambda path, number: None, Fraction(10)),
@@ -231,7 +249,9 @@ def test_what_cannot_be_read_is_one_line_with_its_name(kind: Kind, what: str, tm
 
 @seekable
 def test_it_is_found_in_a_folder_and_counted_without_decoding(source: Source, tmp_path: Path) -> None:
-    assert find_sources([tmp_path]) == [source.path]
+    folder = isinstance(source, PatternReader)  # the search finds the folder in which the images are
+    assert find_sources([source.path if folder else tmp_path]) == [source.path]
+    assert not folder or find_sources([tmp_path]) == [tmp_path]
     assert abs((estimate_frames(source.path) or COUNT) - COUNT) <= 1
 
 
@@ -241,6 +261,40 @@ def test_ten_bits_are_given_or_eight(source: Source) -> None:
         pixels: NDArray[Any] = next(iter(deep)).pixels
     scale = 257 if pixels.dtype == np.uint16 else 1
     assert np.abs(pixels.astype(float) / scale - next(iter(source)).pixels).mean() < 2
+
+
+def test_a_single_image_is_a_source_of_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "beach.png"
+    cv2.imwrite(str(path), moving(1)[0][..., ::-1])
+    with open_source(path) as source:
+        assert (type(source), source.still, source.rate_assumed) == (ImageReader, True, False)
+        assert (source.info.width, source.info.height, source.info.frame_count) == (64, 48, 1)
+        (frame,) = source
+        np.testing.assert_array_equal(frame.pixels, moving(1)[0])
+        mark = source.fingerprint()
+        assert find_sources([path]) == [path]
+        assert estimate_frames(path) in (1, None)
+        cv2.imwrite(str(path), moving(1, shift=9)[0])
+        with pytest.raises(SourceChanged):
+            source.check()
+    with open_source(path) as changed:
+        assert changed.fingerprint() != mark
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(FootageError, match=r"beach\.png is cut off"):
+        open_source(path)
+
+
+def test_a_pattern_takes_numbers_in_order_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("f_9.png", "f_10.png", "f_010.jpg", "f_x.png", "g_1.png"):
+        cv2.imwrite(str(tmp_path / name), moving(1)[0])
+    with open_source(tmp_path / "f_%d.png") as source:
+        assert isinstance(source, PatternReader)
+        assert [path.name for path in source.files] == ["f_9.png", "f_10.png"]
+    with open_source(tmp_path / "f_%02d.png") as source:
+        assert isinstance(source, PatternReader)
+        assert [path.name for path in source.files] == ["f_10.png"]
+    with pytest.raises(FootageError, match="no image has such a name"):
+        open_source(tmp_path / "h_%02d.png")
 
 
 def test_a_camera_is_no_footage_to_train_on() -> None:
