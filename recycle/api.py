@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,21 @@ from recycle.config import (
 )
 from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
+from recycle.errors import ConfigError
+from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
 from recycle.rendering.pictures import check_settings
-from recycle.rendering.prepare import check_output
+from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
+from recycle.rendering.span import WHOLE, preview_span
 from recycle.run_folder import RunFolder, model_in
-from recycle.runs.choice import open_task
+from recycle.runs.choice import choose_pipeline, open_task
+from recycle.runs.compare import compare as compare_runs
+from recycle.runs.listing import list_pipelines, list_runs, recorded_pipeline, run_info
 from recycle.runs.pipeline import learn
+from recycle.runs.preset import Choice
 from recycle.runs.scoring import score_model
 from recycle.runs.tuning import TuneReport
 from recycle.runs.tuning import tune as search
@@ -41,6 +48,23 @@ from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
 from recycle.video.probe import probe as look
+from recycle.video.source import Source
+
+__all__ = [
+    "compare",
+    "evaluate",
+    "extract",
+    "import_model",
+    "list_pipelines",
+    "list_runs",
+    "plan",
+    "probe",
+    "resume",
+    "run_info",
+    "train",
+    "translate",
+    "tune",
+]
 
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Sequence[AnyPath]
@@ -83,6 +107,38 @@ def train(
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
 
 
+def resume(
+    folder: AnyPath, *, hours: float | None = None, steps: int | None = None, job: Job | None = None
+) -> TrainReport:
+    """Continue the training in the run's folder `folder`, with the settings and the footage that it began with.
+
+    If recycle chose the pipeline, the present content of its pipeline.toml is used. `hours` or `steps` (only one of
+    them) replaces the length of the training, for example to train a finished run further. Raises as `train`;
+    ConfigError also if the folder is not a run's.
+    """
+    limits = {"hours": hours, "steps": steps}
+    return train(recorded_pipeline(Path(folder)), out=folder, **limits, job=job)  # type: ignore[arg-type]
+
+
+def plan(
+    *,
+    a: Paths,
+    b: Paths,
+    domains: Sequence[str] | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+    job: Job | None = None,
+) -> Choice:
+    """The pipeline that `train` would choose for the footage `a` and `b`, with the reason for each setting.
+
+    The arguments are those of `train`; nothing is written. The result also tells the expected number of steps, and how
+    long a step takes. Raises ConfigError for invalid arguments, FootageError for unusable footage, and RecycleError if
+    there is too little memory.
+    """
+    wishes = Wishes({"a": _paths(a), "b": _paths(b)}, None, hours, steps, domains=domains)
+    return choose_pipeline(wishes, job=job)
+
+
 def tune(
     pipeline: Pipeline | AnyPath | None = None,
     *,
@@ -121,6 +177,7 @@ def translate(
     *,
     model: Translator | AnyPath,
     to: str,
+    preview: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     join_images: bool = False,
@@ -130,11 +187,12 @@ def translate(
     """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
     `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
-    can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `overwrite`
-    replaces existing outputs. `retry_failed` tries files of a folder again that failed before. `join_images` makes one
-    video of each folder of numbered images in a folder; otherwise every image keeps its name. `settings` are those of
-    `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video or an image, and
-    a BatchReport for a folder; errors of single files of a folder are in the report.
+    can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `preview`
+    translates only four seconds from the middle of a video. `overwrite` replaces existing outputs. `retry_failed` tries
+    files of a folder again that failed before. `join_images` makes one video of each folder of numbered images in a
+    folder; otherwise every image keeps its name. `settings` are those of `TranslateSettings`, such as `codec="hevc"` or
+    `stabilise=0.8`. Returns a RenderReport for a video or an image, and a BatchReport for a folder; errors of single
+    files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
     be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
@@ -151,7 +209,13 @@ def translate(
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
         check_settings(output, chosen)
-        return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
+        with opened(source, chosen) if preview else nullcontext(source) as video:
+            span = preview_span(video) if isinstance(video, Source) else WHOLE
+            return translator.translate_video(
+                video, output, to=target, settings=chosen, span=span, overwrite=overwrite, job=job
+            )
+    if preview:
+        raise ConfigError(f"{source} is a folder; give a single video for a preview")
     folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
@@ -222,6 +286,28 @@ def evaluate(
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def compare(
+    runs: Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    a: Paths = (),
+    b: Paths = (),
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> Ranking:
+    """Compare the runs in the folders `runs` on the HTML page `out`, and return their ranking.
+
+    The page shows the settings that differ, translations of the same clips, scores and curves. `a` and `b` are videos
+    to show; without them, it shows the test clips or else the held-out frames that all runs share. `overwrite` replaces
+    a file that recycle did not write.
+
+    Raises RecycleError for fewer than two runs, for a folder given twice, and for a folder that is not a run's; the
+    errors of `train` for files that cannot be read or written; Interrupted after `job.cancel()`.
+    """
+    folders = [Path(folder) for folder in runs]
+    return compare_runs(folders, Path(out), a=_paths(a), b=_paths(b), overwrite=overwrite, job=job)
 
 
 def import_model(

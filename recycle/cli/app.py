@@ -17,6 +17,7 @@ from recycle.cli.street import street
 from recycle.cli.train import train
 from recycle.cli.translate import translate
 from recycle.cli.tune import tune
+from recycle.cli.ui import ui
 
 app = typer.Typer(
     name="recycle",
@@ -45,6 +46,7 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-for _verb in (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, doctor, pipelines):
+_VERBS = (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, ui, doctor, pipelines)
+for _verb in _VERBS:
     app.command()(_verb)
 app.command("import")(import_model)

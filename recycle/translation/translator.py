@@ -25,6 +25,7 @@ from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY, model_in
 from recycle.system.devices import compute_dtype, find_device
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.arrays import check_picture, frames_of
 from recycle.translation.finish import Weigh, finish, finished, masks_of
 from recycle.translation.lanes import Lanes
@@ -232,6 +233,8 @@ class Translator:
         `recycle.rendering.render.render`; also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
+        if job is not None and self.bundle is not None:
+            tell_unused_gpu(settings.device, job)
         with masks_of(source, settings, end=span.end) as masks:
             return render(
                 source,
