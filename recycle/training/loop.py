@@ -110,10 +110,7 @@ def _train(
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     names = pipeline.domains
-    domains = [
-        domain_of(own, name, settings, names, masked=bool(pipeline.footage.masks(name)))
-        for own, name in zip(splits, DOMAINS, strict=True)
-    ]
+    domains = [domain_of(own, name, pipeline) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
     run = Run(pipeline, folder, fabric, smallest, *facts_of({"a": shots_a, "b": shots_b}))
     resumed = fabric.broadcast(run.saved is not None)
