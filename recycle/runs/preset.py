@@ -95,7 +95,8 @@ def choose(
 
     With `start`, training starts from a model, and has its networks and at most its size. `name`, `footage` and
     `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if the frames are too small
-    or too few; ConfigError for invalid names; RecycleError if not even the smallest networks fit into memory.
+    or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest networks fit into
+    memory.
     """
     names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
     _check(facts, names)
