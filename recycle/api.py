@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +32,20 @@ from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
 from recycle.rendering.span import WHOLE, preview_span
-from recycle.run_folder import RunFolder, model_in
+from recycle.run_folder import RunFolder
 from recycle.runs.choice import choose_pipeline, open_task
 from recycle.runs.compare import compare as compare_runs
 from recycle.runs.listing import list_pipelines, list_runs, recorded_pipeline, run_info
 from recycle.runs.pipeline import learn
 from recycle.runs.preset import Choice
+from recycle.runs.publish import publish
 from recycle.runs.scoring import score_model
 from recycle.runs.tuning import TuneReport
 from recycle.runs.tuning import tune as search
 from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
 from recycle.safe_text import printable
+from recycle.system.hub import find_model
 from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
@@ -186,13 +188,13 @@ def translate(
 ) -> RenderReport | BatchReport:
     """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
-    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
-    can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `preview`
-    translates only four seconds from the middle of a video. `overwrite` replaces existing outputs. `retry_failed` tries
-    files of a folder again that failed before. `join_images` makes one video of each folder of numbered images in a
-    folder; otherwise every image keeps its name. `settings` are those of `TranslateSettings`, such as `codec="hevc"` or
-    `stabilise=0.8`. Returns a RenderReport for a video or an image, and a BatchReport for a folder; errors of single
-    files of a folder are in the report.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, org/name or org/name@revision of a
+    model on the Hugging Face Hub, or a Translator, which many calls can share. `to` is the target domain, by its letter
+    or its name in the pipeline file, such as "winter". `preview` translates only four seconds from the middle of a
+    video. `overwrite` replaces existing outputs. `retry_failed` tries files of a folder again that failed before.
+    `join_images` makes one video of each folder of numbered images in a folder; otherwise every image keeps its name.
+    `settings` are those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a
+    video or an image, and a BatchReport for a folder; errors of single files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
     be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
@@ -202,7 +204,7 @@ def translate(
     if isinstance(model, Translator):
         translator, target = model, model.target(to)
     else:
-        bundle = model_in(Path(model))
+        bundle = find_model(fspath(model))
         target = target_of(bundle, to)  # before any other work
         translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
@@ -266,17 +268,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a model on unseen clips of one or both domains. Writes the translated clips and metrics.json to `out`.
 
-    `model` is the folder of a run, whose best model is used, the folder of a bundle, or "identity". `a` and `b` are
-    unseen videos. `truth_ab` and `truth_ba` are their true counterparts in the other domain, in the same order.
-    `trained_a` and `trained_b` are extracted frames that the model learned from, to detect copies of them. `labels` is
-    the domain that holds label maps, by its letter or name. `palette` defines their colours: "street", or a text file
-    with a line `R G B name` for each label. `features` selects the network for FID and KID: "lite2", "street", "none",
-    or a file of weights; None: "lite2". Returns the scores by name; docs/measurements/metrics.md explains them.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, org/name on the Hugging Face Hub,
+    or "identity". `a` and `b` are unseen videos. `truth_ab` and `truth_ba` are their true counterparts in the other
+    domain, in the same order. `trained_a` and `trained_b` are extracted frames that the model learned from, to detect
+    copies of them. `labels` is the domain that holds label maps, by its letter or name. `palette` defines their
+    colours: "street", or a text file with a line `R G B name` for each label. `features` selects the network for FID
+    and KID: "lite2", "street", "none", or a file of weights; None: "lite2". Returns the scores by name;
+    docs/measurements/metrics.md explains them.
 
     Raises ConfigError for invalid settings, BundleError if `model` is not a model, FootageError if there is no clip or
     one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
-    bundle = str(model_in(Path(model)))
+    bundle = str(find_model(fspath(model)))
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
@@ -341,6 +344,33 @@ def import_model(
     for each in adopted:
         (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
     return Path(out)
+
+
+def push(
+    model: AnyPath,
+    name: str,
+    *,
+    public: bool = False,
+    licence: str | None = None,
+    footage: str | None = None,
+    preview: bool = True,
+    job: Job | None = None,
+) -> str:
+    """Upload a run's best model, or a bundle, to the Hugging Face Hub as `name` (org/name). Returns its page.
+
+    A new model is private unless `public`. A model card is written: domains, use, networks, the scores of the run's
+    test videos if they are those of this model, and, with `preview`, the last preview of the run, which shows frames of
+    the footage. `licence` is an identifier of the Hub, such as "cc-by-4.0"; `footage` says what footage the model
+    learned from, and who agreed to that. Both are required if `public`. Log in with `hf auth login` first. The job
+    receives a notice if the model stays private although `public` is set.
+
+    Raises ConfigError for another name, if licence or footage are missing, or if the model exists and is public without
+    `public`; BundleError if `model` is not a usable model; OutputError if the Hub cannot be reached or refuses.
+    """
+    done = publish(Path(model), name, public=public, licence=licence, footage=footage, preview=preview)
+    if public and done.private:
+        (job or Job()).say(f"{name} existed and stays private; you can change that on its page")
+    return done.address
 
 
 def _palette(palette: AnyPath) -> str | Path:

@@ -42,7 +42,7 @@ GUIDE = [
 BLOCK = re.compile(r"(<!-- only checked -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LAUNCHERS = {"docker", "srun", "torchrun"}
 """Programs that start recycle."""
-OTHERS = {"cd", "git", "make", "pip", "pre-commit", "python", "source", "tensorboard"}
+OTHERS = {"cd", "git", "hf", "make", "pip", "pre-commit", "python", "source", "tensorboard"}
 """Further programs that a block may call."""
 
 

@@ -12,6 +12,7 @@ from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
+from recycle.cli.push import push
 from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
@@ -50,3 +51,4 @@ _VERBS = (probe, extract, street, train, distill, tune, translate, evaluate, run
 for _verb in _VERBS:
     app.command()(_verb)
 app.command("import")(import_model)
+app.command()(push)

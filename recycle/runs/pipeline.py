@@ -25,7 +25,7 @@ from recycle.dataset.glance import is_extracted
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
-from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
+from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, check_networks, load_bundle, read_config
 from recycle.run_folder import RunFolder, model_in, model_place
 from recycle.runs.origin import claim
 from recycle.runs.outcome import write_run_report
@@ -35,6 +35,7 @@ from recycle.safe_text import printable
 from recycle.street.film import Street
 from recycle.system.atomic import write_text
 from recycle.system.disk import writing
+from recycle.system.hub import find_model
 from recycle.system.nvidia import tell_unused_gpu
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
@@ -219,10 +220,17 @@ def prepare_footage(
             raise FootageError(
                 f"there is no footage for domain {called}; give --{domain}, or set footage.{domain} in the file"
             )
+        masks = footage.masks(domain)
         if all(is_extracted(path) for path in paths):
+            if masks:
+                raise FootageError(
+                    f"footage.mask_{domain} needs videos or folders of images in footage.{domain}, not extracted frames"
+                )
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
-        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {called}")
+        report = extract(
+            paths, where.frames / domain, pipeline.extract, masks=masks, job=job, what=f"extracting {called}"
+        )
         for path, reason in report.failed:
             job.say(f"skipped {path}: {reason}")
         for notice in report.notices:
@@ -264,7 +272,7 @@ def _begin(pipeline: Pipeline, where: RunFolder, origin: str | None) -> None:
     claim(where, origin)
     if not where.checkpoint.exists():
         if pipeline.train.start_from is not None:
-            read_config(model_in(pipeline.train.start_from))
+            read_config(find_model(pipeline.train.start_from, further=DISCRIMINATORS))
         with writing(where.pipeline):
             write_text(where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
 
