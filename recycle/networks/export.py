@@ -134,7 +134,8 @@ def check_file(
     generator = bundle.generator(into(target))
     model = generator.for_inference(torch.device("cpu"), torch.float32)
     short = min(bundle.config.short_side, _LARGEST_CHECK)
-    sizes = ((1, short, round(short * 16 / 9)), (2, short // 2 + 7, short // 2 + 2), (3, 21, 38))
+    small = max(21, 2 * generator.least_side + 5)
+    sizes = ((1, short, round(short * 16 / 9)), (2, short // 2 + 7, short // 2 + 2), (3, small, small + 17))
     count = (job or Job()).counting("comparing the file with the model", total=len(sizes), unit="sizes")
     found = []
     with torch.inference_mode():
