@@ -66,9 +66,7 @@ def listing(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_the_dry_run_says_is_what_the_run_does(tmp_path: Path, bundle: Bundle, overwrite: bool) -> None:
-    task = Folder(
-        tmp_path / "in", tmp_path / "out", Translator(bundle, device="cpu"), "b", FAST, join_images=True
-    )
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(bundle, device="cpu"), "b", FAST, join_images=True)
     fill(task.source, task.out)
     before = listing(tmp_path)
     foreseen = forecast(task, overwrite=overwrite, retry_failed=False)
