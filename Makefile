@@ -1,6 +1,8 @@
 .PHONY: demo test check coverage docs install
 
 PYTHON ?= python3
+# Pinned versions. For NVIDIA drivers older than 580: make install CONSTRAINTS=constraints-cuda12.txt
+CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
 # The demo: street footage, day <-> night, about 9 minutes on two CPU cores; look at runs/demo/report.html.
@@ -27,12 +29,12 @@ docs: .venv/documented
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recycle needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
 .venv/documented: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/pip install --quiet --constraint $(CONSTRAINTS) --editable '.[docs]'
 	touch $@

@@ -4,7 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recycle.api import evaluate, extract, import_model, probe, train, translate, tune
+    from recycle.api import (
+        compare,
+        evaluate,
+        extract,
+        import_model,
+        list_pipelines,
+        list_runs,
+        plan,
+        probe,
+        push,
+        resume,
+        run_info,
+        train,
+        translate,
+        tune,
+    )
     from recycle.config import Pipeline
     from recycle.events import Job
     from recycle.translation.translator import Translator
@@ -16,10 +31,17 @@ __all__ = [
     "Pipeline",
     "Translator",
     "__version__",
+    "compare",
     "evaluate",
     "extract",
     "import_model",
+    "list_pipelines",
+    "list_runs",
+    "plan",
     "probe",
+    "push",
+    "resume",
+    "run_info",
     "train",
     "translate",
     "tune",
@@ -29,7 +51,7 @@ _HOMES = {
     "Job": "recycle.events",
     "Pipeline": "recycle.config",
     "Translator": "recycle.translation.translator",
-} | dict.fromkeys(("evaluate", "extract", "import_model", "probe", "train", "translate", "tune"), "recycle.api")
+} | dict.fromkeys((name for name in __all__ if name.islower() and name != "__version__"), "recycle.api")
 
 
 def __getattr__(name: str) -> Any:

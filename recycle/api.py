@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
+from contextlib import nullcontext
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +23,50 @@ from recycle.config import (
 )
 from recycle.dataset.extract import ExtractReport
 from recycle.dataset.extract import extract as extract_all
+from recycle.errors import ConfigError
+from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
 from recycle.rendering.pictures import check_settings
-from recycle.rendering.prepare import check_output
+from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
-from recycle.run_folder import RunFolder, model_in
-from recycle.runs.choice import open_task
+from recycle.rendering.span import WHOLE, preview_span
+from recycle.run_folder import RunFolder
+from recycle.runs.choice import choose_pipeline, open_task
+from recycle.runs.compare import compare as compare_runs
+from recycle.runs.listing import list_pipelines, list_runs, recorded_pipeline, run_info
 from recycle.runs.pipeline import learn
+from recycle.runs.preset import Choice
+from recycle.runs.publish import publish
 from recycle.runs.scoring import score_model
 from recycle.runs.tuning import TuneReport
 from recycle.runs.tuning import tune as search
 from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
 from recycle.safe_text import printable
+from recycle.system.hub import find_model
 from recycle.training.loop import TrainReport
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
 from recycle.video.probe import probe as look
+from recycle.video.source import Source
+
+__all__ = [
+    "compare",
+    "evaluate",
+    "extract",
+    "import_model",
+    "list_pipelines",
+    "list_runs",
+    "plan",
+    "probe",
+    "resume",
+    "run_info",
+    "train",
+    "translate",
+    "tune",
+]
 
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Sequence[AnyPath]
@@ -83,6 +109,38 @@ def train(
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
 
 
+def resume(
+    folder: AnyPath, *, hours: float | None = None, steps: int | None = None, job: Job | None = None
+) -> TrainReport:
+    """Continue the training in the run's folder `folder`, with the settings and the footage that it began with.
+
+    If recycle chose the pipeline, the present content of its pipeline.toml is used. `hours` or `steps` (only one of
+    them) replaces the length of the training, for example to train a finished run further. Raises as `train`;
+    ConfigError also if the folder is not a run's.
+    """
+    limits = {"hours": hours, "steps": steps}
+    return train(recorded_pipeline(Path(folder)), out=folder, **limits, job=job)  # type: ignore[arg-type]
+
+
+def plan(
+    *,
+    a: Paths,
+    b: Paths,
+    domains: Sequence[str] | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+    job: Job | None = None,
+) -> Choice:
+    """The pipeline that `train` would choose for the footage `a` and `b`, with the reason for each setting.
+
+    The arguments are those of `train`; nothing is written. The result also tells the expected number of steps, and how
+    long a step takes. Raises ConfigError for invalid arguments, FootageError for unusable footage, and RecycleError if
+    there is too little memory.
+    """
+    wishes = Wishes({"a": _paths(a), "b": _paths(b)}, None, hours, steps, domains=domains)
+    return choose_pipeline(wishes, job=job)
+
+
 def tune(
     pipeline: Pipeline | AnyPath | None = None,
     *,
@@ -121,6 +179,7 @@ def translate(
     *,
     model: Translator | AnyPath,
     to: str,
+    preview: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
     join_images: bool = False,
@@ -129,12 +188,13 @@ def translate(
 ) -> RenderReport | BatchReport:
     """Translate a video, an image, or all of a folder, to a domain. The same call continues interrupted work.
 
-    `model` is the folder of a run, whose best model is used, the folder of a bundle, or a Translator, which many calls
-    can share. `to` is the target domain, by its letter or its name in the pipeline file, such as "winter". `overwrite`
-    replaces existing outputs. `retry_failed` tries files of a folder again that failed before. `join_images` makes one
-    video of each folder of numbered images in a folder; otherwise every image keeps its name. `settings` are those of
-    `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a video or an image, and
-    a BatchReport for a folder; errors of single files of a folder are in the report.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, org/name or org/name@revision of a
+    model on the Hugging Face Hub, or a Translator, which many calls can share. `to` is the target domain, by its letter
+    or its name in the pipeline file, such as "winter". `preview` translates only four seconds from the middle of a
+    video. `overwrite` replaces existing outputs. `retry_failed` tries files of a folder again that failed before.
+    `join_images` makes one video of each folder of numbered images in a folder; otherwise every image keeps its name.
+    `settings` are those of `TranslateSettings`, such as `codec="hevc"` or `stabilise=0.8`. Returns a RenderReport for a
+    video or an image, and a BatchReport for a folder; errors of single files of a folder are in the report.
 
     Raises ConfigError for invalid settings, BundleError if a folder holds no model, FootageError if the source cannot
     be read, OutputError if the output exists or cannot be written, and Interrupted after `job.cancel()` from any
@@ -144,14 +204,20 @@ def translate(
     if isinstance(model, Translator):
         translator, target = model, model.target(to)
     else:
-        bundle = model_in(Path(model))
+        bundle = find_model(fspath(model))
         target = target_of(bundle, to)  # before any other work
         translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
         check_settings(output, chosen)
-        return translator.translate_video(source, output, to=target, settings=chosen, overwrite=overwrite, job=job)
+        with opened(source, chosen) if preview else nullcontext(source) as video:
+            span = preview_span(video) if isinstance(video, Source) else WHOLE
+            return translator.translate_video(
+                video, output, to=target, settings=chosen, span=span, overwrite=overwrite, job=job
+            )
+    if preview:
+        raise ConfigError(f"{source} is a folder; give a single video for a preview")
     folder = Folder(source, output, translator, target, chosen, join_images=join_images)
     with (
         open_ledger(output) as ledger,
@@ -202,17 +268,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Score a model on unseen clips of one or both domains. Writes the translated clips and metrics.json to `out`.
 
-    `model` is the folder of a run, whose best model is used, the folder of a bundle, or "identity". `a` and `b` are
-    unseen videos. `truth_ab` and `truth_ba` are their true counterparts in the other domain, in the same order.
-    `trained_a` and `trained_b` are extracted frames that the model learned from, to detect copies of them. `labels` is
-    the domain that holds label maps, by its letter or name. `palette` defines their colours: "street", or a text file
-    with a line `R G B name` for each label. `features` selects the network for FID and KID: "lite2", "street", "none",
-    or a file of weights; None: "lite2". Returns the scores by name; docs/measurements/metrics.md explains them.
+    `model` is the folder of a run, whose best model is used, the folder of a bundle, org/name on the Hugging Face Hub,
+    or "identity". `a` and `b` are unseen videos. `truth_ab` and `truth_ba` are their true counterparts in the other
+    domain, in the same order. `trained_a` and `trained_b` are extracted frames that the model learned from, to detect
+    copies of them. `labels` is the domain that holds label maps, by its letter or name. `palette` defines their
+    colours: "street", or a text file with a line `R G B name` for each label. `features` selects the network for FID
+    and KID: "lite2", "street", "none", or a file of weights; None: "lite2". Returns the scores by name;
+    docs/measurements/metrics.md explains them.
 
     Raises ConfigError for invalid settings, BundleError if `model` is not a model, FootageError if there is no clip or
     one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
-    bundle = str(model_in(Path(model)))
+    bundle = str(find_model(fspath(model)))
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
@@ -222,6 +289,28 @@ def evaluate(
         "translate": {"device": device, "precision": precision},
     }
     return score_model(parse_pipeline(groups, where="evaluate"), bundle, Path(out), job=job)
+
+
+def compare(
+    runs: Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    a: Paths = (),
+    b: Paths = (),
+    overwrite: bool = False,
+    job: Job | None = None,
+) -> Ranking:
+    """Compare the runs in the folders `runs` on the HTML page `out`, and return their ranking.
+
+    The page shows the settings that differ, translations of the same clips, scores and curves. `a` and `b` are videos
+    to show; without them, it shows the test clips or else the held-out frames that all runs share. `overwrite` replaces
+    a file that recycle did not write.
+
+    Raises RecycleError for fewer than two runs, for a folder given twice, and for a folder that is not a run's; the
+    errors of `train` for files that cannot be read or written; Interrupted after `job.cancel()`.
+    """
+    folders = [Path(folder) for folder in runs]
+    return compare_runs(folders, Path(out), a=_paths(a), b=_paths(b), overwrite=overwrite, job=job)
 
 
 def import_model(
@@ -255,6 +344,33 @@ def import_model(
     for each in adopted:
         (job or Job()).say(f"{each.role}: {each.file.name}, {each.network.words}")
     return Path(out)
+
+
+def push(
+    model: AnyPath,
+    name: str,
+    *,
+    public: bool = False,
+    licence: str | None = None,
+    footage: str | None = None,
+    preview: bool = True,
+    job: Job | None = None,
+) -> str:
+    """Upload a run's best model, or a bundle, to the Hugging Face Hub as `name` (org/name). Returns its page.
+
+    A new model is private unless `public`. A model card is written: domains, use, networks, the scores of the run's
+    test videos if they are those of this model, and, with `preview`, the last preview of the run, which shows frames of
+    the footage. `licence` is an identifier of the Hub, such as "cc-by-4.0"; `footage` says what footage the model
+    learned from, and who agreed to that. Both are required if `public`. Log in with `hf auth login` first. The job
+    receives a notice if the model stays private although `public` is set.
+
+    Raises ConfigError for another name, if licence or footage are missing, or if the model exists and is public without
+    `public`; BundleError if `model` is not a usable model; OutputError if the Hub cannot be reached or refuses.
+    """
+    done = publish(Path(model), name, public=public, licence=licence, footage=footage, preview=preview)
+    if public and done.private:
+        (job or Job()).say(f"{name} existed and stays private; you can change that on its page")
+    return done.address
 
 
 def _palette(palette: AnyPath) -> str | Path:

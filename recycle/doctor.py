@@ -14,6 +14,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import ConfigError
 from recycle.system.cores import cores
 from recycle.system.devices import best_precision, find_device
+from recycle.system.nvidia import unused_gpu
 from recycle.video.codecs import CONTAINERS, ENCODERS, choose_encoder, takes_codec, working_hardware
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
@@ -35,6 +36,8 @@ def examine() -> Iterator[tuple[str, str]]:
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+    if why := unused_gpu():
+        yield "GPU", why
     if torch.backends.mps.is_available():
         yield "mps", "present"
     device = find_device("auto")

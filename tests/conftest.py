@@ -14,6 +14,9 @@ from hypothesis import settings
 # here and in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No test reaches the Hugging Face Hub: a path that does not exist may have the form of a name there.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 # What the project writes about unforeseen errors belongs into no folder of the person who runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="recycle-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

@@ -13,6 +13,7 @@ from recycle import Job, Translator, evaluate, extract, probe, train, translate
 from recycle.batch.engine import BatchReport
 from recycle.config import parse_pipeline
 from recycle.errors import ConfigError, FootageError, OutputError
+from recycle.inputs import open_source
 from recycle.rendering.render import RenderReport
 from recycle.video.encode import write_video
 
@@ -66,6 +67,32 @@ def test_a_run_goes_on_with_the_same_call(films: Path, tmp_path: Path) -> None:
     assert (first.resumed_from, first.step) == (0, 2)
     assert (again.resumed_from, again.step) == (2, 3)
     assert again.model == tmp_path / "run" / "model"
+
+
+def test_a_run_goes_on_by_its_folder_alone_and_is_compared(films: Path, tmp_path: Path) -> None:
+    pipeline = parse_pipeline(SMALL, where="test")
+    train(pipeline, a=films / "a.mp4", b=films / "b.mp4", out=tmp_path / "one", steps=1)
+    report = recycle.resume(str(tmp_path / "one"), steps=2)
+    assert (report.resumed_from, report.step) == (1, 2)
+    train(pipeline, a=films / "a.mp4", b=films / "b.mp4", out=tmp_path / "two", steps=1)
+    assert {run.name: (run.state, run.step) for run in recycle.list_runs(tmp_path)} == {
+        "one": ("finished", 2),
+        "two": ("finished", 1),
+    }
+    recycle.compare([tmp_path / "one", str(tmp_path / "two")], tmp_path / "page.html")
+    assert "2 runs compared" in (tmp_path / "page.html").read_text()
+
+
+def test_a_preview_is_four_seconds_of_the_middle(model: Path, tmp_path: Path) -> None:
+    picture = np.zeros((48, 60, 3), np.uint8)
+    write_video(tmp_path / "long.mp4", ((picture + i) for i in range(30)), fps=5)
+    report = translate(tmp_path / "long.mp4", tmp_path / "out.mp4", model="identity", to="b", preview=True)
+    assert isinstance(report, RenderReport)
+    assert report.frames == 20
+    first = next(iter(open_source(tmp_path / "out.mp4"))).pixels
+    assert abs(float(first.mean()) - 5) < 1.5  # the frame at 1 s
+    with pytest.raises(ConfigError, match="a folder"):
+        translate(tmp_path, tmp_path / "out", model="identity", to="b", preview=True)
 
 
 def test_without_footage_or_with_two_limits_nothing_is_trained(tmp_path: Path) -> None:

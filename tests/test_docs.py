@@ -42,7 +42,7 @@ GUIDE = [
 BLOCK = re.compile(r"(<!-- only checked -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LAUNCHERS = {"docker", "srun", "torchrun"}
 """Programs that start recycle."""
-OTHERS = {"cd", "git", "make", "pip", "pre-commit", "python", "source", "tensorboard"}
+OTHERS = {"cd", "git", "hf", "make", "pip", "pre-commit", "python", "source", "tensorboard"}
 """Further programs that a block may call."""
 
 
@@ -106,7 +106,10 @@ def test_every_command_is_one_that_the_command_line_takes(page: Path) -> None:
             if arguments is not None:
                 parse([word.replace("…", "1").replace("s3://", "memory://") for word in arguments])  # s3 needs s3fs
             elif words[0] == "make":
-                assert all(f"\n{target}:" in targets for target in words[1:])
+                for word in words[1:]:
+                    name, sets, value = word.partition("=")
+                    assert f"\n{name} ?=" in targets if sets else f"\n{name}:" in targets
+                    assert not value or (ROOT / value).exists()
             elif words[0] == "pip":
                 named = re.findall(r"\[(\w+)\]", " ".join(words))
                 assert set(named) <= set(extras)

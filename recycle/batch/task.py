@@ -24,6 +24,7 @@ from recycle.rendering.prepare import foresee, opened
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.finish import masks_of
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
@@ -214,6 +215,7 @@ def translate_all(
     `ledger` is the open record of the output folder; None opens it for this call. Raises the errors of
     `translate_folder` and `open_ledger`, and FootageError if the folder holds no footage.
     """
+    tell_unused_gpu(task.settings.device, job or Job())
     with nullcontext(ledger) if ledger is not None else open_ledger(task.out) as record:
         found = task.survey(record)
         jobs = [job for job in found.jobs if ready(job.source)]

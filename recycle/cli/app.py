@@ -12,11 +12,13 @@ from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
+from recycle.cli.push import push
 from recycle.cli.run import demo, run
 from recycle.cli.street import street
 from recycle.cli.train import train
 from recycle.cli.translate import translate
 from recycle.cli.tune import tune
+from recycle.cli.ui import ui
 
 app = typer.Typer(
     name="recycle",
@@ -45,6 +47,8 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-for _verb in (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, doctor, pipelines):
+_VERBS = (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, ui, doctor, pipelines)
+for _verb in _VERBS:
     app.command()(_verb)
 app.command("import")(import_model)
+app.command()(push)

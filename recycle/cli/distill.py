@@ -32,12 +32,13 @@ def distill(
     """
     notice = make_way()
     with watched(as_json, notice) as job:
-        from recycle.run_folder import RunFolder, model_in
+        from recycle.run_folder import RunFolder
         from recycle.runs.outcome import model_lines
         from recycle.runs.pipeline import distillation, learn
+        from recycle.system.hub import find_model
 
         task = distillation(
-            model_in(model),
+            find_model(model),
             width=width,
             blocks=blocks,
             footage={"a": [path.absolute() for path in a], "b": [path.absolute() for path in b]},

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from recycle.run_folder import IDENTITY, Which, model_in
+from recycle.system.hub import find_model
 from recycle.vocabulary import Precision as PrecisionName
 
 
@@ -92,7 +93,12 @@ PlanGpu = Annotated[
     float | None,
     typer.Option("--gpu", metavar="GIB", help="With --plan: plan for a GPU with this memory in GiB, at least 1."),
 ]
-Model = Annotated[str, typer.Option(help="Folder of a run or of a model bundle, or 'identity' (changes nothing).")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Folder of a run or of a model bundle, org/name[@revision] on the Hugging Face Hub, or 'identity'."
+    ),
+]
 WhichModel = Annotated[
     Which, typer.Option("--which", help="For a run: use the model with the best score, or the last one.")
 ]
@@ -100,7 +106,7 @@ WhichModel = Annotated[
 
 def bundle_of(model: str, which: Which) -> str:
     """The bundle that --model and --which select: the path of its folder, or IDENTITY."""
-    return model if model == IDENTITY else str(model_in(Path(model), which))
+    return model if model == IDENTITY else str(find_model(model, which))
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -74,8 +74,9 @@ class TrainSettings(Settings):
     teacher: Place | None = None
     """A model bundle whose translations the distillation loss imitates. Needs `losses.weights.distillation`."""
     start_from: Place | None = None
-    """A run, whose best model is used, or a model bundle. Generators, predictors and discriminators begin with its
-    weights, as far as they fit; each that does not is named. It has an effect only on the first step of a run."""
+    """A run, whose best model is used, a model bundle, or org/name on the Hugging Face Hub. Generators, predictors and
+    discriminators begin with its weights, as far as they fit; each that does not is named. It has an effect only on the
+    first step of a run."""
     seed: int = Field(0, ge=0, le=MANY)
     """Seed of all random choices. The same seed gives the same clips on any number of devices."""
     workers: int | None = Field(None, ge=0, le=1024)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -63,7 +64,26 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
     files = _playable([video for row in rows for _, video in row.videos if video is not None], copies)
     embed = sum(file.stat().st_size for file in files.values()) <= EMBED_LIMIT
     shown = [(row.title, _row(row, files, None if embed else path)) for row in rows]
-    environment = jinja2.Environment(
+    page = (
+        _environment()
+        .get_template(template)
+        .render(rows=shown, embedded=embed, frame=charts, generator=_generator(template), **context)
+    )
+    with output_errors(path):
+        write_text(path, page)
+        if embed:
+            _remove_copies(copies)
+    return embed
+
+
+def charts_html(drawn: Sequence[charts.Chart]) -> str:
+    """The charts as HTML with SVG. The colours of the lines are the variables and classes of page.html.jinja."""
+    return _environment().get_template("charts.html.jinja").render(charts=drawn, frame=charts)
+
+
+@lru_cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "."),
         autoescape=True,
         finalize=lambda value: printable(value, lines=True) if type(value) is str else value,
@@ -71,14 +91,6 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(
-        rows=shown, embedded=embed, frame=charts, generator=_generator(template), **context
-    )
-    with output_errors(path):
-        write_text(path, page)
-        if embed:
-            _remove_copies(copies)
-    return embed
 
 
 def is_page(path: Path, template: str) -> bool:

@@ -25,7 +25,7 @@ from recycle.dataset.glance import is_extracted
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore
-from recycle.networks.bundle import BundleConfig, check_networks, load_bundle, read_config
+from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, check_networks, load_bundle, read_config
 from recycle.run_folder import RunFolder, model_in, model_place
 from recycle.runs.origin import claim
 from recycle.runs.outcome import write_run_report
@@ -33,6 +33,10 @@ from recycle.runs.scoring import evaluate_tests, foresee_tests, prepare_features
 from recycle.runs.stage import Stage
 from recycle.safe_text import printable
 from recycle.street.film import Street
+from recycle.system.atomic import write_text
+from recycle.system.disk import writing
+from recycle.system.hub import find_model
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.training.lock import alone_in
 from recycle.training.loop import TrainReport, train
 from recycle.training.processes import on_devices, once
@@ -132,8 +136,8 @@ def run(
         with on_devices(pipeline) as fabric:
             job = _of_this_process(job, fabric)
             whole.enter_context(alone_in(where.folder, fabric, job))
-            once(fabric, lambda: claim(where, origin))
-            once(fabric, lambda: _check_start(pipeline, where))
+            once(fabric, lambda: _begin(pipeline, where, origin))
+            tell_unused_gpu(pipeline.train.device, job)
             once(fabric, lambda: foresee_tests(footage, pipeline.translate, where, job=job))
             footage, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=job))
             once(fabric, lambda: prepare_features(pipeline.evaluate, job=job))
@@ -246,16 +250,24 @@ def learn(
     job = job or Job()
     check_pipeline(pipeline)
     with on_devices(pipeline) as fabric, alone_in(where.folder, fabric, own := _of_this_process(job, fabric)):
-        once(fabric, lambda: claim(where, origin))
-        once(fabric, lambda: _check_start(pipeline, where))
+        once(fabric, lambda: _begin(pipeline, where, origin))
+        tell_unused_gpu(pipeline.train.device, own)
         _, shots_a, shots_b = once(fabric, lambda: prepare_footage(pipeline, where, job=own))
         return train(pipeline, shots_a, shots_b, where.folder, surveyed=surveyed, job=own, fabric=fabric)
 
 
-def _check_start(pipeline: Pipeline, where: RunFolder) -> None:
-    """Raise BundleError, before the footage is prepared, if a new run is to start from a model that does not exist."""
-    if pipeline.train.start_from is not None and not where.checkpoint.exists():
-        read_config(model_in(pipeline.train.start_from))
+def _begin(pipeline: Pipeline, where: RunFolder, origin: str | None) -> None:
+    """Record to which file the run belongs and, for a new run, its pipeline: it may be stopped before it trains.
+
+    Training replaces the record of the pipeline; that of a run with a checkpoint stays until the checkpoint is loaded.
+    Raises BundleError, before the footage is prepared, if a new run is to start from a model that does not exist.
+    """
+    claim(where, origin)
+    if not where.checkpoint.exists():
+        if pipeline.train.start_from is not None:
+            read_config(find_model(pipeline.train.start_from, further=DISCRIMINATORS))
+        with writing(where.pipeline):
+            write_text(where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
 
 
 def check_pipeline(pipeline: Pipeline) -> None:

@@ -37,6 +37,11 @@ WIDTHS: Mapping[str, tuple[int, ...]] = {"cpu": (32,), "gpu": (64, 32)}
 """Channels of ResNets and PatchGANs, and twice the channels of U-Nets. The first width is chosen with which frames of
 WIDE_FROM pixels fit, else the last."""
 WIDE_FROM = 128
+NARROW = {
+    "cpu": "wider networks take too long on a CPU",
+    "gpu": f"wider networks are chosen only if frames of {WIDE_FROM} pixels still fit",
+}
+"""Reasons against wider networks."""
 BATCH = 8
 """Maximum number of clips in a batch."""
 LEAST = 4
@@ -89,9 +94,9 @@ def choose(
     """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours.
 
     With `start`, training starts from a model, and has its networks and at most its size. `name`, `footage` and
-    `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if
-    the frames are too small or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest
-    networks fit into memory.
+    `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if the frames are too small
+    or too few; ConfigError for invalid names of domains; RecycleError if not even the smallest networks fit into
+    memory.
     """
     names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
     _check(facts, names)
@@ -104,14 +109,9 @@ def choose(
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
     expected = steps or expected_steps(time, seconds)
-    narrow = (
-        "wider networks take too long on a CPU"
-        if machine.kind == "cpu"
-        else f"wider networks are chosen only if frames of {WIDE_FROM} pixels still fit"
-    )
-    reasons |= {"train.size": why, "networks.generator.width": narrow}
-    data: dict[str, Any] = {"name": name, "domains": names, "footage": dict(footage or {}), **chosen}
-    data |= {"extract": {}, "evaluate": {}}
+    reasons |= {"train.size": why, "networks.generator.width": NARROW[machine.kind]}
+    given = {"name": name, "domains": names, "footage": dict(footage or {})}
+    data: dict[str, Any] = given | chosen | {"extract": {}, "evaluate": {}}
     complete_footage(facts, side, data, reasons)
     explain_networks(facts, side, data, reasons)
     if start is not None:

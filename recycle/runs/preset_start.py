@@ -6,7 +6,8 @@ from typing import Any
 
 from recycle.config import DiscriminatorSettings, GeneratorSettings
 from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, read_config
-from recycle.run_folder import model_in, model_place
+from recycle.run_folder import model_place
+from recycle.system.hub import find_model
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Start:
 
 def start_of(model: Path) -> Start:
     """Look at a run or bundle from which training is to start. Raises BundleError if it is neither."""
-    folder = model_in(model)
+    folder = find_model(model, further=DISCRIMINATORS)
     return Start(model_place(model, Path.cwd()), read_config(folder), (folder / DISCRIMINATORS).is_file())
 
 

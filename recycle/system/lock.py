@@ -37,6 +37,21 @@ def only_one(file: Path, refusal: str) -> Iterator[bool]:
             os.close(descriptor)
 
 
+def is_held(file: Path) -> bool:
+    """Whether a process, such as this one, holds the lock `file` now. False on a file system without locks."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in _HELD
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquire(file: Path, refusal: str) -> int | None:
     """Descriptor of the open and locked file; None if the file system has no locks."""
     while True:

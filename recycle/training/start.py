@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from recycle.config import NetworkSettings, Settings
 from recycle.domains import BY_TARGET, DIRECTIONS, DOMAINS, Names
-from recycle.networks.bundle import BundleConfig, load_bundle, load_discriminators
+from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, load_bundle, load_discriminators
 from recycle.networks.weights import misfit
 from recycle.objective.sides import bare
-from recycle.run_folder import model_in
+from recycle.system.hub import find_model
 from recycle.training.run import Run
 
 Weights = Mapping[str, Tensor]
@@ -25,7 +25,7 @@ def begin(run: Run) -> list[str]:
     place = run.pipeline.train.start_from
     if place is None:
         return []
-    folder = model_in(place)
+    folder = find_model(place, further=DISCRIMINATORS)
     bundle, judges = load_bundle(folder), load_discriminators(folder)
     crossed = _crossed(bundle.config.domains, run.pipeline.domains)
     held: dict[str, Weights] = dict(judges)

@@ -23,8 +23,10 @@ from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
-from recycle.run_folder import IDENTITY, model_in
+from recycle.run_folder import IDENTITY
 from recycle.system.devices import compute_dtype, find_device
+from recycle.system.hub import find_model
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.arrays import check_picture, frames_of
 from recycle.translation.finish import Weigh, finish, finished, masks_of
 from recycle.translation.lanes import Lanes
@@ -68,12 +70,12 @@ class Translator:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
-        """Load the bundle in `folder` or, if it is the folder of a run, the run's best model.
+        """Load the bundle in `folder`, the best model of the run there, or org/name of the Hugging Face Hub.
 
         'identity' returns a translator that leaves frames unchanged. Raises BundleError if the folder holds no usable
         bundle, and ConfigError as `Translator`.
         """
-        bundle = None if str(folder) == IDENTITY else load_bundle(model_in(Path(folder)))
+        bundle = None if str(folder) == IDENTITY else load_bundle(find_model(folder))
         return cls(bundle, device=device, precision=precision)
 
     @property
@@ -232,6 +234,8 @@ class Translator:
         `recycle.rendering.render.render`; also raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
+        if job is not None and self.bundle is not None:
+            tell_unused_gpu(settings.device, job)
         with masks_of(source, settings, end=span.end) as masks:
             return render(
                 source,

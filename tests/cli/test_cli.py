@@ -39,6 +39,7 @@ COMMANDS = [
     "doctor",
     "pipelines",
     "import",
+    "push",
 ]
 
 

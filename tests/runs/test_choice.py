@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from recycle import plan as make_plan
 from recycle.cli import main
 from recycle.config import load_pipeline
 from recycle.dataset import survey
@@ -113,6 +114,9 @@ def test_a_plan_writes_nothing_and_is_a_file_to_edit_and_train_with(
     plan = recycle("train", *sides, "--plan", "--hours", 0.0004, "--device", "cpu")
     again = recycle("run", *sides, "--plan", "--hours", 0.0004, "--device", "cpu")
     assert tomllib.loads(again) == tomllib.loads(plan)  # the comments tell of memory, which other programs take
+    choice = make_plan(a=footage[0], b=footage[1], hours=0.0004)
+    assert tomllib.loads(choice.toml()) == tomllib.loads(plan) | {"name": choice.pipeline.name}
+    assert choice.reasons["train.size"]
     assert list(tmp_path.iterdir()) == []
     assert {path: path.stat().st_mtime_ns for path in footage[0].parent.iterdir()} == before
     folder = tmp_path / "runs" / "summer-winter"

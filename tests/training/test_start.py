@@ -13,12 +13,13 @@ from recycle import import_model
 from recycle.config import Pipeline, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import BundleError, Interrupted
+from recycle.events import Job
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, load_discriminators, save_bundle
 from recycle.objective.sides import bare
 from recycle.run_folder import RunFolder
 from recycle.runs.pipeline import learn
+from recycle.training import loop
 from recycle.training.fabric import make_fabric
-from recycle.training.loop import train
 from recycle.training.run import Run
 from recycle.training.start import begin
 from tests.jobs import saying, signalled_at
@@ -51,8 +52,13 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def source(footage: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two steps."""
     folder = tmp_path_factory.mktemp("source")
-    train(task(steps=2), *(find_shots(each) for each in footage), folder)
+    train(task(steps=2), footage, folder)
     return folder
+
+
+def train(pipeline: Pipeline, footage: tuple[Path, Path], out: Path, job: Job | None = None) -> None:
+    a, b = (find_shots(folder) for folder in footage)
+    loop.train(pipeline, a, b, out, job=job)
 
 
 def started(pipeline: Pipeline, folder: Path) -> tuple[Run, list[str]]:
@@ -95,16 +101,15 @@ def test_a_run_that_started_from_a_model_continues_exactly_without_it(
     source: Path, footage: tuple[Path, Path], tmp_path: Path
 ) -> None:
     gone = shutil.copytree(source, tmp_path / "gone")
-    shots = [find_shots(each) for each in footage]
-    train(task(steps=3, start_from=gone), *shots, tmp_path / "at-once")
+    train(task(steps=3, start_from=gone), footage, tmp_path / "at-once")
     with pytest.raises(Interrupted):
-        train(task(steps=3, start_from=gone), *shots, tmp_path / "in-two", job=signalled_at(2, signal.SIGTERM))
+        train(task(steps=3, start_from=gone), footage, tmp_path / "in-two", job=signalled_at(2, signal.SIGTERM))
     shutil.rmtree(gone)
     said: list[str] = []
-    train(task(steps=3, start_from=gone), *shots, tmp_path / "in-two", job=saying(said))
+    train(task(steps=3, start_from=gone), footage, tmp_path / "in-two", job=saying(said))
     same_run(tmp_path / "at-once", tmp_path / "in-two")
     assert not any("start" in text for text in said)
-    train(task(steps=3, start_from=source), *shots, tmp_path / "in-two", job=saying(said))
+    train(task(steps=3, start_from=source), footage, tmp_path / "in-two", job=saying(said))
     assert f"this run began without {source}; 'train.start_from' has an effect only on the first step" in said
     with pytest.raises(BundleError, match=r"there is no model .*gone"):
         learn(task(start_from=gone), RunFolder(tmp_path / "new"))
@@ -165,7 +170,7 @@ def test_an_imported_generator_is_trained_further_on_other_footage(footage: tupl
     settings = task(
         networks={"generator": cut}, weights={"cycle": 1}, steps=1, frames=1, start_from=tmp_path / "imported"
     )
-    train(settings, *(find_shots(each) for each in footage), tmp_path / "run", job=saying(said))
+    train(settings, footage, tmp_path / "run", job=saying(said))
     assert f"starting from {tmp_path}/imported: gen_ab" in said
     for name in ("gen_ba", "disc_a", "disc_b"):
         assert f"{name} does not start from {tmp_path}/imported, but anew: the model has no {name}" in said

@@ -12,6 +12,7 @@ from recycle.losses.consistency import distillation_loss
 from recycle.networks.bundle import Bundle, load_bundle
 from recycle.objective.passing import Pass, per_frame
 from recycle.objective.terms.base import Seen, Term
+from recycle.system.hub import find_model
 
 
 class Distillation(Term):
@@ -23,7 +24,7 @@ class Distillation(Term):
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
         assert pipeline.train.teacher is not None, "checked with the settings"
-        bundle = load_bundle(pipeline.train.teacher)
+        bundle = load_bundle(find_model(pipeline.train.teacher))
         for d in DIRECTIONS:
             bundle.config.target(d.target)  # raises ConfigError if the teacher does not translate in this direction
         self._teacher = Teacher(bundle)

@@ -1,0 +1,85 @@
+"""Times, states and sizes in plain words."""
+
+from recycle.domains import Names
+from recycle.runs.listing import PipelineInfo, RunInfo
+from recycle.ui.desk import Work
+
+_STATES = {
+    "training": "training now",
+    "finished": "finished",
+    "unfinished": "can be continued",
+    "model": "model",
+    "waiting": "waiting",
+    "running": "running",
+    "stopping": "stopping and saving",
+    "done": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+def state(name: str) -> str:
+    """The state of a run or a work in words."""
+    return _STATES[name]
+
+
+def duration(seconds: float) -> str:
+    """A length of time, roughly: '40 s', '12 min', '3 h 20 min', '2 days 4 h'."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days {hours % 24} h"
+
+
+def progress(work: Work) -> str:
+    """What a work does now, how far it is, and how long it still takes."""
+    now = work.progress
+    if work.over or work.state == "waiting" or now is None:
+        return state(work.state) if work.state != "running" else "starting"
+    parts = [now.what]
+    if now.total:
+        parts.append(f"{now.done} of {now.total} {now.unit}")
+    elif now.done:
+        parts.append(f"{now.done} {now.unit}")
+    if work.state == "stopping":
+        parts.append(state("stopping"))
+    elif work.left is not None and (now.total is None or now.done < now.total):
+        parts.append(f"about {duration(work.left)} left")
+    return " · ".join(parts)
+
+
+def share(work: Work) -> float | None:
+    """The completed share of the current part of a work, from 0 to 1; None if unknown."""
+    now = work.progress
+    return min(1.0, now.done / now.total) if now is not None and now.total else None
+
+
+def length(run: RunInfo) -> str:
+    """How far a run is: 'step 340 of 2000', 'step 340, 4 hours'."""
+    if run.steps:
+        return f"step {run.step} of {run.steps}"
+    return f"step {run.step}{f', trains {run.hours:g} h' if run.hours else ''}"
+
+
+def score(run: RunInfo) -> str:
+    """The best validation score in words; '' if there is none."""
+    return f"best score {run.best[1]:.3f} at step {run.best[0]}" if run.best else ""
+
+
+def pair(names: Names) -> str:
+    """The two domains of a model: 'day ↔ night'."""
+    return f"{names.a} ↔ {names.b}"
+
+
+def pipeline(info: PipelineInfo) -> str:
+    """What an included pipeline is for, its size and its length."""
+    train, made = info.pipeline.train, info.pipeline.footage.street is not None
+    height, width = train.size
+    time = f"{train.hours:g} hours" if train.hours else f"{train.steps:,} steps".replace(",", " ")
+    footage = "makes its own footage if you give none" if made else "needs two sets of footage"
+    return f"{info.description} Trains on {width}×{height} pixels for {time}; {footage}."
