@@ -10,6 +10,7 @@ from recycle.cli.doctor import doctor
 from recycle.cli.evaluate import evaluate
 from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
+from recycle.cli.live import live
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
 from recycle.cli.push import push
@@ -47,8 +48,8 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-_VERBS = (probe, extract, street, train, distill, tune, translate, evaluate, run, demo, compare, ui, doctor, pipelines)
-for _verb in _VERBS:
+_VERBS = (probe, extract, street, train, distill, tune, translate, live, evaluate, run, demo, compare, ui, doctor)
+for _verb in (*_VERBS, pipelines):
     app.command()(_verb)
 app.command("import")(import_model)
 app.command()(push)
