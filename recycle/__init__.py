@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from recycle.api import (
         compare,
         evaluate,
+        export,
         extract,
         import_model,
         list_pipelines,
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "export",
     "extract",
     "import_model",
     "list_pipelines",

@@ -28,6 +28,7 @@ from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of, target_of
+from recycle.networks.export import export
 from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
@@ -55,6 +56,7 @@ from recycle.video.source import Source
 __all__ = [
     "compare",
     "evaluate",
+    "export",
     "extract",
     "import_model",
     "list_pipelines",

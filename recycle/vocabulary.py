@@ -8,5 +8,9 @@ Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 """Of written video; `recycle.video.codecs` has a row for each."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """In which networks compute."""
+ExportFormat = Literal["onnx", "torch-export"]
+"""Of a generator for other runtimes."""
+ExportPrecision = Literal["fp32", "fp16"]
+"""Of the weights of an exported generator."""
 TrackerName = Literal["trackio", "wandb", "mlflow"]
 """Of a program that shows the curves of runs, in addition to TensorBoard."""

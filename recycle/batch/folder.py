@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
-from glob import escape
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +13,7 @@ from recycle.names import original, plain
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
+from recycle.video.masks import mask_of
 from recycle.video.picture_formats import STILLS, is_picture
 from recycle.video.source import added_kind
 
@@ -93,7 +93,7 @@ def survey(
     sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
     outputs = _outputs(sources, out, settings, known)
     jobs = [
-        FileJob(name, source, out / original(outputs[name]), outputs[name], _mask_of(name, source, masks))
+        FileJob(name, source, out / original(outputs[name]), outputs[name], mask_of(original(name), source, masks))
         for name, source in sources.items()
     ]
     mixed = set(found.mixed)
@@ -120,18 +120,6 @@ def find_jobs(
 ) -> list[FileJob]:
     """The jobs of `survey`; same arguments and errors."""
     return survey(folder, out, settings, include=include, exclude=exclude, join_images=join_images).jobs
-
-
-def _mask_of(name: str, source: Path, masks: "Path | str | None") -> "Path | str | None":
-    """The mask of a source. A missing one is named without its suffix; opening it will report the error."""
-    if not isinstance(masks, Path) or not masks.is_dir():
-        return masks
-    own = masks / original(name)
-    if own.exists() or not source.is_file():
-        return own
-    folder = own.with_suffix("")
-    others = sorted(folder.parent.glob(f"{escape(folder.name)}.*"))
-    return folder if folder.is_dir() or not others else others[0]
 
 
 def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:

@@ -8,6 +8,7 @@ from recycle.cli.compare import compare
 from recycle.cli.distill import distill
 from recycle.cli.doctor import doctor
 from recycle.cli.evaluate import evaluate
+from recycle.cli.export import export
 from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
 from recycle.cli.live import live
@@ -48,8 +49,11 @@ def _options(
     """The options of `recycle` itself. Its help text is the `help` of `app`."""
 
 
-_VERBS = (probe, extract, street, train, distill, tune, translate, live, evaluate, run, demo, compare, ui, doctor)
-for _verb in (*_VERBS, pipelines):
+_VERBS = (
+    *(probe, extract, street, train, distill, tune, translate, live, evaluate, export),
+    *(run, demo, compare, ui, doctor, pipelines),
+)
+for _verb in _VERBS:
     app.command()(_verb)
 app.command("import")(import_model)
 app.command()(push)

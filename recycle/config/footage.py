@@ -41,6 +41,12 @@ class FootageSettings(Settings):
     """Training footage of domain a."""
     b: Places = ()
     """Training footage of domain b."""
+    mask_a: Places = ()
+    """Masks of `a`, one for each path in the same order: a video or a folder of images, or for a folder of videos, a
+    folder with masks of the same names. White is the object. Discriminators then look only at the objects, and
+    `losses.weights.conservation` keeps the rest as it is."""
+    mask_b: Places = ()
+    """Masks of `b`."""
     test_a: Places = ()
     """Unseen videos of domain a. `recycle run` translates them to b, scores them and shows them in the report."""
     test_b: Places = ()
@@ -59,6 +65,15 @@ class FootageSettings(Settings):
     def learned(self, domain: Domain) -> tuple[Path, ...]:
         """Training footage of a domain."""
         return getattr(self, domain)
+
+    def masks(self, domain: Domain) -> tuple[Path, ...]:
+        """Masks of the training footage of a domain; empty if there are none."""
+        return getattr(self, f"mask_{domain}")
+
+    @property
+    def masked(self) -> bool:
+        """Whether there are masks for a domain."""
+        return bool(self.mask_a or self.mask_b)
 
     def tests(self, d: Direction) -> tuple[Path, ...]:
         """Unseen videos to translate in a direction."""
@@ -80,6 +95,12 @@ class FootageSettings(Settings):
         if self.street is not None and (self.a or self.b or self.test_a or self.test_b):
             raise ValueError("give either 'street' or paths (a, b, test_a, test_b), not both")
         for d in DIRECTIONS:
+            own, masks = self.learned(d.source), self.masks(d.source)
+            if masks and len(masks) != len(own):
+                raise ValueError(
+                    f"'mask_{d.source}' needs one mask for each path of '{d.source}', in the same order; it has "
+                    f"{len(masks)}, and '{d.source}' has {len(own)}"
+                )
             if self.truths(d) and not self.tests(d):
                 raise ValueError(
                     f"'truth_{d.name}' needs 'test_{d.source}', the videos whose true counterparts it lists"

@@ -70,6 +70,8 @@ class LossWeights(Settings):
     perceptual: LossWeight = 0.0
     """Distance of cycled and recycled frames from the real ones, in the layers of a network
     (`losses.perceptual_by`)."""
+    conservation: LossWeight = 0.0
+    """Outside of the masks (`footage.mask_a`, `mask_b`), the translation equals its source."""
     paired: LossWeight = 0.0
     """L1 distance from the true counterpart. Only with `footage.paired`."""
     distillation: LossWeight = 0.0

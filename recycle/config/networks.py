@@ -82,6 +82,38 @@ class UNetSettings(GeneratorSettings):
         return f"width (now {self.width})"
 
 
+class Pix2PixHDSettings(GeneratorSettings):
+    """Coarse-to-fine generator of pix2pixHD (Wang et al. 2018), for frames of 512 lines and more."""
+
+    kind: Literal["pix2pixhd"] = "pix2pixhd"
+    width: int = Field(32, ge=4, le=256)
+    """Number of channels at the full size: 32 in the published network. The global generator, on half the size, begins
+    with twice as many."""
+    blocks: int = Field(9, ge=1, le=32)
+    """Number of residual blocks of the global generator: 9 in the published network."""
+    local_blocks: int = Field(3, ge=1, le=32)
+    """Number of residual blocks of each local enhancer: 3 in the published network."""
+    halvings: int = Field(4, ge=1, le=5)
+    """Number of times that the global generator halves its frames: 4 in the published network."""
+    enhancers: int = Field(1, ge=1, le=2)
+    """Number of local enhancers, each of which doubles the size: 1 in the published network for 1024 lines."""
+    skip: bool = False
+    """Add the frame itself to the output before its tanh, as the setting of this name of the ResNet."""
+    blur: bool = True
+    """Start each up-sampling as bilinear interpolation and blur after it, as the setting of this name of the ResNet.
+    The published network does neither; the parameters are the same."""
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"coarse to fine, {self.blocks} + {self.enhancers} × {self.local_blocks} blocks, width {self.width}"
+
+    @property
+    def lighter(self) -> str:
+        """The setting to lower if memory runs out, with its value."""
+        return f"width (now {self.width})"
+
+
 class CutSettings(GeneratorSettings):
     """ResNet generator of CUT with the options of the published code: anti-aliased sampling, and other norms.
 
@@ -334,7 +366,7 @@ def _itself(value: Any) -> Any:
     return value
 
 
-GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings, CutSettings)
+GENERATORS: Kinds[GeneratorSettings] = Kinds(ResNetSettings, UNetSettings, CutSettings, Pix2PixHDSettings)
 DISCRIMINATORS: Kinds[DiscriminatorSettings] = Kinds(PatchSettings, ProjectedSettings, many=4)
 PREDICTORS: Kinds[PredictorSettings] = Kinds(SmpSettings, Pix2PixSettings, ResNetPredictorSettings)
 

@@ -45,16 +45,21 @@ def _changed(pipeline: Pipeline) -> list[tuple[str, Any]]:
         own_weights = {name for name in own if name.startswith(_WEIGHTS) and own[name] != default[name]}
         if pipeline.footage.paired or not own_weights:  # without any, the weights for pairs or the defaults would apply
             default |= {f"{_WEIGHTS}{name}": None for name in ("adversarial", "paired")}
+    of_kind: dict[str, Any] = {}  # each kind of network has its own defaults
     for role, settings in pipeline.networks:
-        if not isinstance(settings, tuple):  # each kind has its own defaults
+        if not isinstance(settings, tuple):
             given = type(settings)().model_dump(mode="json", exclude={"kind"})
-            default |= {f"networks.{role}.{name}": value for name, value in given.items()}
+            of_kind |= {f"networks.{role}.{name}": value for name, value in given.items()}
     judges = pipeline.networks.discriminator
     if isinstance(judges, tuple):
         own["networks.discriminator"] = [
             {"kind": each.kind, **each.model_dump(mode="json", exclude_defaults=True)} for each in judges
         ]
-    return [(name, value) for name, value in own.items() if value is not None and value != default.get(name)]
+    return [
+        (name, value)
+        for name, value in own.items()
+        if value is not None and (value != default.get(name) or value != of_kind.get(name, value))
+    ]
 
 
 def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -25,19 +25,28 @@ class Augment(nn.Module):
             c = settings.colour
             changes.append(ColorJiggle(brightness=c, contrast=c, saturation=c, p=0.8))
         self.changes = VideoSequential(*changes, data_format="BTCHW", same_on_frame=True)
+        moves = [each for each in changes if not isinstance(each, ColorJiggle)]  # they draw their numbers first
+        self.moves = VideoSequential(*moves, data_format="BTCHW", same_on_frame=True)
 
     @torch.no_grad()
     def forward(self, clips: Tensor, seeds: Sequence[int]) -> Tensor:
         """Augment clips: uint8 (B, T, 3, H, W) → float32 (B, T, 3, h, w) in [-1, 1].
 
-        `seeds` has one seed per clip; the augmentation of a clip depends only on its seed.
+        `seeds` has one seed per clip; the augmentation of a clip depends only on its seed. A fourth channel is a
+        mask: it is cropped and flipped like the frames, and returned in [0, 1].
         """
+        clips, masks = clips[:, :, :3], clips[:, :, 3:]
+        frames = self._changed(self.changes, clips, seeds) * 2 - 1
+        return torch.cat((frames, self._changed(self.moves, masks, seeds)), dim=2) if masks.shape[2] else frames
+
+    @staticmethod
+    def _changed(changes: nn.Module, clips: Tensor, seeds: Sequence[int]) -> Tensor:
         changed = []
         for clip, seed in zip(clips.split(1), seeds, strict=True):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                changed.append(self.changes(clip.float() / 255))
-        return torch.cat(changed).clamp(0, 1) * 2 - 1
+                changed.append(changes(clip.float() / 255))
+        return torch.cat(changed).clamp(0, 1)
 
 
 def shrink(clips: Tensor, divisor: int) -> Tensor:

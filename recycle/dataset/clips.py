@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recycle.dataset.files import Files
+from recycle.dataset.manifest import MASKS
 from recycle.errors import FootageError
 from recycle.system.cores import capped, cores
 from recycle.system.workers import end_with_parent, without_main
@@ -40,6 +41,8 @@ class Shot:
     """Median seconds between consecutive frames; 0 if unknown."""
     grey: bool = False
     """Whether its source has one channel, which the frames repeat."""
+    masked: bool = False
+    """Whether there is a mask beside each frame."""
 
     def read(self, index: int) -> Tensor:
         """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, truncated or of another size."""
@@ -53,6 +56,12 @@ class Shot:
                 "delete it or extract the footage again"
             )
         return torch.from_numpy(image).permute(2, 0, 1)
+
+    def read_masked(self, index: int) -> Tensor:
+        """Frame `index`, and its mask as a fourth channel (255 inside): uint8 (4, H, W). Raises as `read`."""
+        file = self.files[index]
+        mask = read_image(file.parent / MASKS / f"{file.stem}.png")
+        return torch.cat((self.read(index), torch.from_numpy(mask[..., :1]).permute(2, 0, 1)))
 
 
 def find_shots(folder: Path) -> list[Shot]:
@@ -86,8 +95,8 @@ def _shots_of(manifest: Path) -> list[Shot]:
             runs.append([])
         runs[-1].append(name)
         previous = shot
-    grey = data.get("grey") is True
-    return [Shot(Files.of(manifest.parent, names), width, height, interval, grey) for names in runs]
+    kind = {"grey": data.get("grey") is True, "masked": bool(data.get("masks"))}
+    return [Shot(Files.of(manifest.parent, names), width, height, interval, **kind) for names in runs]
 
 
 def _interval(manifest: dict[str, Any]) -> float:
@@ -193,14 +202,15 @@ class Domain:
         strides: tuple[int, int] = (1, 1),
         seed: int,
         called: str = "",
+        masked: bool = False,
     ) -> None:
         """Create the clips of `frames` frames each.
 
         `name` is the letter of the domain; `called` is its name in messages, by default the letter. `strides` is the
-        range of the temporal stride, which is drawn for each clip. Raises FootageError if no shot is long enough for a
-        clip with the smallest stride.
+        range of the temporal stride, which is drawn for each clip. `masked` adds the masks to the clips, as a fourth
+        channel. Raises FootageError if no shot is long enough for a clip with the smallest stride.
         """
-        self.shots, self.frames, self.strides = tuple(shots), frames, strides
+        self.shots, self.frames, self.strides, self.masked = tuple(shots), frames, strides, masked
         span = (frames - 1) * strides[0] + 1
         self.windows = Windows((len(shot.files) for shot in shots), span)
         if not self.windows:
@@ -252,8 +262,9 @@ class Domain:
 
     def cut(self, shot: int, start: int, stride: int, place: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """The clip that starts at frame `start` of a shot: uint8 (T, 3, *size), cropped with its top left corner at
-        `place`."""
-        clip = torch.stack([self.shots[shot].read(start + t * stride) for t in range(self.frames)])
+        `place`. With masks it has 4 channels."""
+        own, numbers = self.shots[shot], range(start, start + self.frames * stride, stride)
+        clip = torch.stack([own.read_masked(n) if self.masked else own.read(n) for n in numbers])
         (top, left), (height, width) = place, size
         return clip[:, :, top : top + height, left : left + width]
 

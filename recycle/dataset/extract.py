@@ -1,7 +1,7 @@
 """Extracts video files into folders of frames with a manifest: in parallel, resumable and atomic."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -25,6 +25,7 @@ from recycle.system.lock import only_one
 from recycle.system.workers import run_all
 from recycle.video.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.video.fingerprint import content, fingerprint, is_unchanged
+from recycle.video.masks import identify, mask_of
 from recycle.video.source import Source, add_source, added_kinds
 from recycle.video.stated import estimate_frames
 
@@ -58,6 +59,7 @@ class _Task:
     target: Path
     settings: ExtractSettings
     threads: bool = True
+    mask: Path | None = None
     kinds: tuple[type[Source], ...] = field(default_factory=added_kinds)
     """Kinds of source that the worker must know."""
 
@@ -74,6 +76,7 @@ def extract(
     out: Path,
     settings: ExtractSettings,
     *,
+    masks: Sequence[Path] = (),
     workers: int | None = None,
     job: Job | None = None,
     what: str = "extracting",
@@ -85,7 +88,8 @@ def extract(
     then the source fails and the folder stays. If the content of a source changed, it gets a new folder beside the old
     one. A source that cannot be read is reported, and the others continue. Entries of input folders that are not
     footage are listed in the notices. Of several links to one file, and of equal files with the same name, only the
-    first is extracted. `workers` processes (default: one per core) extract one source each; 1 works in this process.
+    first is extracted. `masks` has a mask for each input, or is empty; see `FootageSettings.mask_a`. They are written
+    beside the frames. `workers` processes (default: one per core) extract one source each; 1 works in this process.
     The job receives the number of decoded frames as the progress of the task `what`.
 
     Raises FootageError if an input does not exist or holds no footage, or if every source fails; OutputError if `out`
@@ -96,7 +100,8 @@ def extract(
     found = find_footage(inputs, without=out)
     sources = _once_each(found)
     with _alone(out):
-        tasks, skipped, failed, notices = _plan(sources, out, settings, found)
+        own = _masks_of(sources, dict(zip(inputs, masks, strict=True)) if masks else {})
+        tasks, skipped, failed, notices = _plan(sources, out, settings, found, own)
         results = _run(tasks, workers, what, job)
     complete = [target for _, target in skipped] + [task.target for task, result in results if result.failure is None]
     failed += [(task.source, result.failure) for task, result in results if result.failure is not None]
@@ -183,8 +188,20 @@ class _Targets:
         return is_unchanged(source, known.modified, known.content)
 
 
+def _masks_of(sources: list[Path], masks: Mapping[Path, Path]) -> dict[Path, Path]:
+    """The mask of each source, given those of the inputs."""
+    found: dict[Path, Path] = {}
+    for source in sources:
+        for top, mask in masks.items():
+            if source == top:
+                found[source] = mask
+            elif top in source.parents:
+                found[source] = Path(mask_of(str(source.relative_to(top)), source, mask) or mask)
+    return found
+
+
 def _plan(
-    sources: list[Path], out: Path, settings: ExtractSettings, found: Found
+    sources: list[Path], out: Path, settings: ExtractSettings, found: Found, masks: Mapping[Path, Path]
 ) -> tuple[list[_Task], list[tuple[Path, Path]], list[tuple[Path, str]], list[str]]:
     """Tasks, skipped sources with their folders, failed sources with reasons, and notices.
 
@@ -209,14 +226,16 @@ def _plan(
                 continue
             targets.taken[target] = source
             known = earlier.get(target)
-            if known and known.fingerprint == mark and known.settings == settings.record():
+            mask = masks.get(source)
+            marked = "" if mask is None else identify(mask)
+            if known and (known.fingerprint, known.settings, known.masks) == (mark, settings.record(), marked):
                 skipped.append((source, target))
                 continue
             if known:
                 check_untouched(target, known)
             elif target.exists():
                 raise FootageError(f"{target} exists and is not extracted footage; move it away")
-            tasks.append(_Task(source, mark, target, settings))
+            tasks.append(_Task(source, mark, target, settings, mask=mask))
         except FootageError as error:
             failed.append((source, str(error)))
             continue
@@ -258,7 +277,7 @@ def _extract_task(task: _Task, count: Callable[[int], None]) -> _Result:
         add_source(kind)
     try:
         frames, notices = extract_source(
-            task.source, task.target, task.fingerprint, task.settings, count, threads=task.threads
+            task.source, task.target, task.fingerprint, task.settings, count, threads=task.threads, mask=task.mask
         )
     except Interrupted:
         raise

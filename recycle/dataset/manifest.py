@@ -10,6 +10,8 @@ from recycle.errors import FootageError
 from recycle.names import plain
 
 MANIFEST = "manifest.json"
+MASKS = "masks"
+"""Folder of masks beside the frames of a source."""
 
 
 class ManifestFrame(BaseModel):
@@ -48,6 +50,9 @@ class Manifest(BaseModel):
     """Whether the source has one channel; its frames repeat it. False in manifests of earlier versions."""
     content: str = ""
     """`recycle.video.fingerprint.content` of the source; '' in manifests of earlier versions."""
+    masks: str = ""
+    """`recycle.video.masks.identify` of the masks, which are in the folder MASKS under the names of their frames with
+    the suffix .png; '' if there are none."""
     frames: tuple[ManifestFrame, ...]
     """The extracted frames in order. If a listed file is missing because a person deleted it, the shot ends there."""
 
@@ -76,7 +81,7 @@ def check_untouched(folder: Path, manifest: Manifest) -> None:
     written = (folder / MANIFEST).stat().st_mtime  # the manifest is written after all frames
     listed = {frame.file for frame in manifest.frames}
     found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
-    added = sorted(found.keys() - listed - {MANIFEST})
+    added = sorted(found.keys() - listed - {MANIFEST} - ({MASKS} if manifest.masks else set()))
     changed = [name for name in listed & found.keys() if found[name].stat().st_mtime > written + 1]
     deleted = len(listed - found.keys())
     if added:

@@ -2,14 +2,16 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
-from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.dataset.manifest import MANIFEST, MASKS, Manifest, ManifestFrame
 from recycle.dataset.selection import DuplicateDropper, RateSelector
 from recycle.errors import FootageError
 from recycle.inputs import open_source
@@ -17,6 +19,7 @@ from recycle.names import plain
 from recycle.system.atomic import atomic_path
 from recycle.video.fingerprint import content, modified
 from recycle.video.frame import ASSUMED_RATE, LazyFrame, StreamInfo
+from recycle.video.masks import Masks, identify, open_masks
 from recycle.video.numbered import listed
 from recycle.video.shots import ShotFinder, detection_size
 from recycle.video.source import Reading, Source
@@ -39,12 +42,14 @@ def extract_source(
     count: Callable[[int], None],
     *,
     threads: bool = True,
+    mask: Path | None = None,
 ) -> tuple[int, list[str]]:
     """Write the selected frames of `source` and their manifest to the folder `target`, atomically.
 
     `fingerprint` is that of the source. `count` receives the number of frames decoded since its last call; `threads` is
-    that of `Reading`. Returns the number of frames written, and notices of one line each. Raises FootageError if the
-    source cannot be read, changes meanwhile, or is smaller than the crop; OSError if the target cannot be written.
+    that of `Reading`. `mask` marks the objects (see `recycle.video.masks`) and is written beside the frames. Returns
+    the number of frames written, and notices of one line each. Raises FootageError if the source or the mask cannot be
+    read, if the source changes meanwhile or is smaller than the crop; OSError if the target cannot be written.
     """
     reading = Reading(square_pixels=True, threads=threads, max_pixels=settings.max_pixels)
     with open_source(source, reading) as reader, reader.watched(), atomic_path(target) as folder:
@@ -55,7 +60,8 @@ def extract_source(
         crop = _crop_box(source, reader.info, settings)
         size = _size(crop[2], crop[3], settings.short_side)
         folder.mkdir()
-        kept, starts = _write_frames(reader, folder, size, settings, count)
+        with nullcontext() if mask is None else open_masks(mask, reader, feather=0) as masks:
+            kept, starts = _write_frames(reader, folder, size, settings, count, masks)
         manifest = Manifest(
             source=plain(str(source.resolve())),
             fingerprint=fingerprint,
@@ -66,6 +72,7 @@ def extract_source(
             time_base=f"{reader.info.time_base.numerator}/{reader.info.time_base.denominator}",
             modified=modified(source),
             content=content(source),
+            masks="" if mask is None else identify(mask),
             grey=reader.grey,
             frames=tuple(
                 ManifestFrame(file=name, shot=bisect_right(starts, index) - 1, pts=pts) for name, index, pts in kept
@@ -82,12 +89,15 @@ def _write_frames(
     size: tuple[int, int],
     settings: ExtractSettings,
     count: Callable[[int], None],
+    masks: Masks | None,
 ) -> tuple[list[tuple[str, int, int]], list[int]]:
     """Name, number in the source and timestamp of each written frame; and the frame numbers at which shots start."""
     rate = RateSelector(settings.fps, source_rate=reader.info.average_rate)
     duplicates = DuplicateDropper(settings.drop_duplicates)
     shots = ShotFinder(threshold=settings.cut_threshold)
     kept: list[tuple[str, int, int]] = []
+    if masks is not None:
+        (folder / MASKS).mkdir()
     index = -1
     small = detection_size(reader.info.width, reader.info.height)
     own = (frame for frame in reader.read() if not frame.concealed)
@@ -98,6 +108,9 @@ def _write_frames(
             if duplicates.keeps(pixels):
                 name = f"{len(kept):06d}.{settings.format}"
                 _write_image(folder / name, pixels, settings)
+                if masks is not None:
+                    inside = _cropped(masks(frame.develop()), settings.crop, size)
+                    _write_mask(folder / MASKS / f"{Path(name).stem}.png", inside)
                 kept.append((name, index, frame.pts))
         if index % _REPORT_EVERY == _REPORT_EVERY - 1:
             count(_REPORT_EVERY)
@@ -142,11 +155,22 @@ def _size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
 def _kept(frame: LazyFrame, crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> NDArray[np.uint8]:
     if crop is None:
         return np.asarray(frame.pixels(size), dtype=np.uint8)
-    x, y, width, height = crop
-    pixels = frame.pixels()[y : y + height, x : x + width]
-    if (width, height) != size:
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return np.asarray(pixels, dtype=np.uint8)
+    return np.asarray(_cropped(frame.pixels(), crop, size), dtype=np.uint8)
+
+
+def _cropped(pixels: NDArray[Any], crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> NDArray[Any]:
+    """The box `crop` of a picture, reduced to `size` (width, height)."""
+    if crop is not None:
+        x, y, width, height = crop
+        pixels = pixels[y : y + height, x : x + width]
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    return pixels
+
+
+def _write_mask(path: Path, inside: NDArray[np.float32]) -> None:
+    _, data = cv2.imencode(".png", (inside >= 0.5).astype(np.uint8) * 255)
+    path.write_bytes(data.tobytes())
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint8], settings: ExtractSettings) -> None:

@@ -15,9 +15,17 @@ Form = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserste
 """Form of the adversarial loss."""
 
 
-def sum_over_frames(values: Tensor) -> Tensor:
-    """(B, T, …) → scalar: mean over all axes except T, sum over T."""
-    return at_least_float32(values).mean() * values.shape[1]
+def sum_over_frames(values: Tensor, inside: Tensor | None = None) -> Tensor:
+    """(B, T, …) → scalar: mean over all axes except T, sum over T.
+
+    `inside` are weights of the values in [0, 1], of the same shape: the mean is then weighted. If they add up to less
+    than a single value, the result is smaller in proportion; without any weight it is 0.
+    """
+    values = at_least_float32(values)
+    if inside is None:
+        return values.mean() * values.shape[1]
+    inside = at_least_float32(inside)
+    return (values * inside).sum() / inside.sum().clamp_min(1) * values.shape[1]
 
 
 def at_least_float32(values: Tensor) -> Tensor:
@@ -25,8 +33,12 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def discriminator_loss(real: Tensor, fake: Tensor, form: Form) -> Tensor:
+def discriminator_loss(
+    real: Tensor, fake: Tensor, form: Form, inside: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Tensor:
     """Loss that a discriminator minimises, a scalar; `real` = D(y) and `fake` = D(G(x)) are logits (B, T, …).
+
+    `inside` are weights of the real and of the fake logits; see `sum_over_frames`.
 
     least_squares            ½ (D(y) − 1)² + ½ D(G(x))²            Mao et al. 2017, eq. 9 (a = 0, b = c = 1)
     minimax, non_saturating  −log σ(D(y)) − log(1 − σ(D(G(x))))    Goodfellow et al. 2014, eq. 1
@@ -34,19 +46,22 @@ def discriminator_loss(real: Tensor, fake: Tensor, form: Form) -> Tensor:
     wasserstein              D(G(x)) − D(y)                        Arjovsky et al. 2017, eq. 2
     """
     real, fake = at_least_float32(real), at_least_float32(fake)
+    y, x = inside
     match form:
         case "least_squares":
-            return sum_over_frames((real - 1) ** 2) / 2 + sum_over_frames(fake**2) / 2
+            return sum_over_frames((real - 1) ** 2, y) / 2 + sum_over_frames(fake**2, x) / 2
         case "minimax" | "non_saturating":
-            return sum_over_frames(F.softplus(-real)) + sum_over_frames(F.softplus(fake))
+            return sum_over_frames(F.softplus(-real), y) + sum_over_frames(F.softplus(fake), x)
         case "hinge":
-            return sum_over_frames(F.relu(1 - real)) + sum_over_frames(F.relu(1 + fake))
+            return sum_over_frames(F.relu(1 - real), y) + sum_over_frames(F.relu(1 + fake), x)
         case "wasserstein":
-            return sum_over_frames(fake) - sum_over_frames(real)
+            return sum_over_frames(fake, x) - sum_over_frames(real, y)
 
 
-def generator_loss(fake: Tensor, form: Form) -> Tensor:
+def generator_loss(fake: Tensor, form: Form, inside: Tensor | None = None) -> Tensor:
     """Loss that a generator minimises, a scalar; `fake` = D(G(x)) are logits (B, T, …).
+
+    `inside` are weights of the logits; see `sum_over_frames`.
 
     least_squares       (D(G(x)) − 1)²         Mao et al. 2017, eq. 9, without the ½, as in CycleGAN
     minimax             log(1 − σ(D(G(x))))    Goodfellow et al. 2014, eq. 1; the paper's L_g
@@ -56,13 +71,13 @@ def generator_loss(fake: Tensor, form: Form) -> Tensor:
     fake = at_least_float32(fake)
     match form:
         case "least_squares":
-            return sum_over_frames((fake - 1) ** 2)
+            return sum_over_frames((fake - 1) ** 2, inside)
         case "minimax":
-            return sum_over_frames(-F.softplus(fake))
+            return sum_over_frames(-F.softplus(fake), inside)
         case "non_saturating":
-            return sum_over_frames(F.softplus(-fake))
+            return sum_over_frames(F.softplus(-fake), inside)
         case "hinge" | "wasserstein":
-            return sum_over_frames(-fake)
+            return sum_over_frames(-fake, inside)
 
 
 def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:

@@ -59,6 +59,15 @@ def unsupervised_recycle_loss(warped: Tensor, back: Tensor, distance: Distance) 
     return frame_distance(warped, back, distance)
 
 
+def conservation_loss(x: Tensor, translated: Tensor, inside: Tensor, distance: Distance) -> Tensor:
+    """Σ_t ‖(1 − m_t) (x_t − G_Y(x_t))‖: outside of the mask m the translation is its source.
+
+    `inside` = m, (B, T, 1, H, W) in [0, 1]. The mean is over all pixels. It is the loss `out_mask` of joliGEN, and the
+    context loss of InstaGAN without its boundary weights (Mo et al., ICLR 2019, eq. 6).
+    """
+    return frame_distance((1 - inside) * x, (1 - inside) * translated, distance)
+
+
 def paired_loss(truth: Tensor, translated: Tensor) -> Tensor:
     """Σ_t ‖y_t − G_Y(x_t)‖₁; `truth` = y, the true counterpart of x (Isola et al. 2017, "pix2pix", eq. 3)."""
     return frame_distance(truth, translated, "l1")

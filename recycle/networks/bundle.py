@@ -48,6 +48,8 @@ class BundleConfig(Settings):
     """Whether the model has a predictor for each direction; without them it is a CycleGAN, and cannot smooth."""
     only: DirectionName | None = None
     """The only direction in which the model translates, such as "ab". None: both; it is then not written."""
+    masked: bool = False
+    """Whether it was trained with masks, to translate only objects. It is written only if true."""
     short_side: int = Field(256, ge=16, le=65536)
     """Short side in pixels of the training frames; the generators work best at this scale."""
     grey: tuple[Domain, ...] = Field((), max_length=2)
@@ -59,7 +61,7 @@ class BundleConfig(Settings):
     @model_serializer(mode="wrap")
     def _without_the_usual(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = unless_letters(write(self))
-        return {key: value for key, value in written.items() if key not in ("only", "grey") or value}
+        return {key: value for key, value in written.items() if key not in ("only", "grey", "masked") or value}
 
     @property
     def directions(self) -> tuple[Direction, ...]:
@@ -86,7 +88,7 @@ class Bundle(BothWays):
 
 def digest(bundle: Bundle) -> str:
     """SHA-256 (64 hex digits) of everything on which a translation depends: network settings and weights."""
-    config = bundle.config.model_dump_json(exclude={"name", "domains", "step"})
+    config = bundle.config.model_dump_json(exclude={"name", "domains", "step", "masked"})
     total = hashlib.sha256(config.encode())
     for key, tensor in sorted(bundle.state_dict().items()):
         total.update(key.encode())

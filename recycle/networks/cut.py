@@ -34,6 +34,7 @@ class CutGenerator(GeneratorNetwork):
         first = next(number for number, module in enumerate(self.model) if isinstance(module, PublishedBlock))
         down = (first - 4) // 2  # modules of each halving
         self._tapped = (3 + down, 3 + 2 * down, first + blocks // 2, first + blocks - 1)
+        self.reach = 30 + 8 * blocks  # of its convolutions
         self._maps = _MAPS * w * (2 if settings.antialias_down or settings.antialias_up else 1)
         self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
 

@@ -19,6 +19,13 @@ class Judgement(NamedTuple):
     """For each scale (N, 1, H', W'), unbounded: large for real patches, small for translated ones."""
     layers: tuple[Tensor, ...]
     """The layers before the logits, (N, C, H', W') each, of all scales in order."""
+    inside: tuple[Tensor, ...] = ()
+    """How much of each patch lies in the mask, in [0, 1], in the shapes of `logits`; empty without masks."""
+
+    @property
+    def patches(self) -> list[tuple[Tensor, Tensor | None]]:
+        """The logits of each scale, and their weights."""
+        return list(zip(self.logits, self.inside or (None,) * len(self.logits), strict=True))
 
 
 class DiscriminatorNetwork(nn.Module):

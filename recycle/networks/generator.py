@@ -24,6 +24,11 @@ class GeneratorNetwork(nn.Module):
     """Height and width of the input must be multiples of this."""
     least_side = 1
     """Minimum height and width of the input in pixels."""
+    pads_to = 1
+    """Height and width to whose multiples the network itself pads, by repeating the last row and column."""
+    reach = 16
+    """Distance in pixels from which a pixel of the frame hardly changes a pixel of the output, apart from statistics of
+    normalisations. Tiles overlap by a little more than twice this."""
     feature_channels: tuple[int, ...] = (3,)
     """Number of channels of each layer of `features`."""
 

@@ -15,6 +15,7 @@ from recycle.config import (
     DiscriminatorSettings,
     GeneratorSettings,
     PatchSettings,
+    Pix2PixHDSettings,
     Pix2PixSettings,
     PredictorSettings,
     ProjectedSettings,
@@ -26,6 +27,7 @@ from recycle.config import (
 from recycle.networks.cut import CutGenerator
 from recycle.networks.discriminator import DiscriminatorNetwork, PatchDiscriminator
 from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.pix2pixhd import Pix2PixHDGenerator
 from recycle.networks.predictor import Pix2PixPredictor, PredictorNetwork, ResNetPredictor, SmpPredictor
 from recycle.networks.projected import ProjectedDiscriminator
 from recycle.networks.resnet import ResNetGenerator
@@ -35,6 +37,7 @@ _GENERATORS: dict[type[GeneratorSettings], Callable[[Any], GeneratorNetwork]] = 
     ResNetSettings: ResNetGenerator,
     UNetSettings: UNetGenerator,
     CutSettings: CutGenerator,
+    Pix2PixHDSettings: Pix2PixHDGenerator,
 }
 _DISCRIMINATORS: dict[type[DiscriminatorSettings], Callable[[Any, int], DiscriminatorNetwork]] = {
     PatchSettings: PatchDiscriminator,

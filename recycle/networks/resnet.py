@@ -77,11 +77,11 @@ class ResNetGenerator(GeneratorNetwork):
         head = nn.Conv2d(w, 3, 7)
         self.model = nn.Sequential(
             *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
-            *_down(w, 2 * w),
-            *_down(2 * w, 4 * w),
+            *halve(w, 2 * w),
+            *halve(2 * w, 4 * w),
             *(ResidualBlock(4 * w) for _ in range(settings.blocks)),
-            *_up(4 * w, 2 * w, settings.blur),
-            *_up(2 * w, w, settings.blur),
+            *double(4 * w, 2 * w, settings.blur),
+            *double(2 * w, w, settings.blur),
             *(nn.ReflectionPad2d(3), head, nn.Tanh()),
         )
         initialise(self)
@@ -93,6 +93,7 @@ class ResNetGenerator(GeneratorNetwork):
         middle = ENCODER + settings.blocks // 2
         self._tapped = (6, ENCODER - 1, middle, ENCODER + settings.blocks - 1)
         self.feature_channels = (3, 2 * w, 4 * w, 4 * w, 4 * w)
+        self.reach = 18 + 8 * settings.blocks  # of its convolutions: none reaches further
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16.
@@ -134,12 +135,14 @@ class ResNetGenerator(GeneratorNetwork):
         return ready
 
 
-def _down(channels: int, out: int) -> tuple[nn.Module, ...]:
+def halve(channels: int, out: int) -> tuple[nn.Module, ...]:
+    """The layers that halve the size of frames: convolution, normalisation, ReLU."""
     conv = nn.Conv2d(channels, out, 3, stride=2, padding=1)
     return conv, InstanceNorm(out), nn.ReLU(inplace=True)
 
 
-def _up(channels: int, out: int, blur: bool) -> tuple[nn.Module, ...]:
+def double(channels: int, out: int, blur: bool) -> tuple[nn.Module, ...]:
+    """The layers that double the size of frames: transposed convolution, with `blur` blurred, normalisation, ReLU."""
     kind = BlurredConvTranspose2d if blur else nn.ConvTranspose2d
     conv = kind(channels, out, 3, stride=2, padding=1, output_padding=1)
     return conv, InstanceNorm(out), nn.ReLU(inplace=True)

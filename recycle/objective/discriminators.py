@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.config import DiscriminatorSettings, Pipeline
 from recycle.domains import BY_TARGET, Domain
@@ -12,7 +13,8 @@ from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
 
 Side = Mapping[str, Tensor]
-"""Inputs by the name of the discriminator: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips."""
+"""Inputs by the name of the discriminator: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips. The last
+channel of frames and pairs is their mask, in [0, 1], if there are masks."""
 
 
 class Discriminators(nn.Module):
@@ -20,8 +22,8 @@ class Discriminators(nn.Module):
 
     Discriminators of a kind other than PatchGAN have the kind as a prefix, such as projected_disc_a. With paired
     footage, all that judge frames are conditional: they take a frame together with its source (Isola et al. 2017, eq.
-    1). The discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its
-    warping.
+    1). With masks, those that judge frames look inside: a patch counts as much as it lies in the mask. The
+    discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its warping.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -32,6 +34,8 @@ class Discriminators(nn.Module):
         self.sees_predictions = pipeline.losses.prediction.judged != "no"
         """Whether predictions from real frames are judged as translated frames."""
         self.conditional = pipeline.footage.paired
+        self.masked = pipeline.footage.masked
+        """Whether the inputs of the discriminators of frames have masks."""
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
         self.weights: dict[str, float] = {}
@@ -69,16 +73,28 @@ class Discriminators(nn.Module):
             clips = [side[name] for side in sides]
             fuses = name not in self._alone
             groups = [torch.cat(clips, dim=1)] if fuses else clips
-            verdicts = [self._judge(network, group) for group in groups]
+            verdicts = [self._judge(network, group, masked=self._has_mask(name)) for group in groups]
             if fuses:
                 verdicts = _split(verdicts[0], [clip.shape[1] for clip in clips])
             for own, verdict in zip(judged, verdicts, strict=True):
                 own[name] = verdict
         return judged
 
-    def _judge(self, network: nn.Module, clip: Tensor) -> Judgement:
-        frames = augment(clip.flatten(0, 1), self.augmentation)
+    def pictures(self, name: str, clip: Tensor) -> Tensor:
+        """The input of a discriminator without its mask."""
+        return clip[:, :, :-1] if self._has_mask(name) else clip
+
+    def _has_mask(self, name: str) -> bool:
+        return self.masked and not self._judged[name][1]
+
+    def _judge(self, network: nn.Module, clip: Tensor, *, masked: bool) -> Judgement:
+        frames = clip.flatten(0, 1)
+        inside = frames[:, -1:]
+        frames = augment(frames[:, :-1] if masked else frames, self.augmentation)
         judgement: Judgement = network(frames)
+        if masked:
+            weights = (F.adaptive_avg_pool2d(inside, (x.shape[-2], x.shape[-1])) for x in judgement.logits)
+            judgement = judgement._replace(inside=tuple(weights))
         return Judgement(*(tuple(x.unflatten(0, clip.shape[:2]) for x in part) for part in judgement))
 
 

@@ -27,11 +27,18 @@ class Pass:
     a: Tensor
     b: Tensor
     made: Made = field(default_factory=dict)
+    masks: tuple[Tensor | None, Tensor | None] = (None, None)
+    """Masks of a and b, (B, T, 1, H, W) in [0, 1]; None if the domain has none."""
     _features: dict[str, list[Tensor]] = field(default_factory=dict, repr=False)
 
     def real(self, domain: Domain) -> Tensor:
         """The real clip of a domain."""
         return (self.a, self.b)[DOMAINS.index(domain)]
+
+    def inside(self, domain: Domain) -> Tensor:
+        """The mask of the real clip of a domain, (B, T, 1, H, W); 1 everywhere if it has none."""
+        mask = self.masks[DOMAINS.index(domain)]
+        return torch.ones_like(self.real(domain)[:, :, :1]) if mask is None else mask
 
     def put(self, d: Direction, name: str, value: Any) -> None:
         """Store a result."""

@@ -23,26 +23,41 @@ R1_EVERY = 16
 def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """The real input of each discriminator, with as many frames as `fake_side`."""
     past = discriminators.past
+    inside: dict[Any, Tensor] = {}
     frames = {d.target: p.real(d.target) for d in DIRECTIONS}
     shown = {domain: torch.cat((x, x[:, past:]), dim=1) if predictions else x for domain, x in frames.items()}
-    return _side(discriminators, p, shown, frames)
+    if discriminators.masked:
+        for d in DIRECTIONS:
+            mask = p.inside(d.target)
+            inside[d.target] = torch.cat((mask, mask[:, past:]), dim=1) if predictions else mask
+    return _side(discriminators, p, shown, frames, inside)
 
 
 def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """The translated input of each discriminator, with or without predictions from real frames."""
-    shown, clips = {}, {}
+    shown, clips, inside = {}, {}, {}
     for d in DIRECTIONS:
         frames, ahead = p.shown(d), p.get(d, NEXT)
-        shown[d.target] = torch.cat((frames, ahead), dim=1) if predictions and ahead is not None else frames
+        predicted = predictions and ahead is not None
+        shown[d.target] = torch.cat((frames, ahead), dim=1) if predicted else frames
         clips[d.target] = p.get(d, CLIP)
-    return _side(discriminators, p, shown, clips)
+        if discriminators.masked:
+            mask, next_mask = p.inside(d.source), p.inside(d.target)[:, discriminators.past :]
+            inside[d.target] = torch.cat((mask, next_mask), dim=1) if predicted else mask
+    return _side(discriminators, p, shown, clips, inside)
 
 
-def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], clips: Mapping[Any, Tensor]) -> Side:
+def _side(
+    discriminators: Discriminators,
+    p: Pass,
+    shown: Mapping[Any, Tensor],
+    clips: Mapping[Any, Tensor],
+    inside: Mapping[Any, Tensor],
+) -> Side:
     """Arrange frames for each discriminator.
 
     `shown`: (B, N, 3, H, W), with N = T, or T plus T−P predictions; `clips`: (B, T, 3, H, W) for discriminators of
-    clips.
+    clips; `inside`: the masks of `shown`, (B, N, 1, H, W), or nothing.
     """
     side: dict[str, Tensor] = {}
     for d in DIRECTIONS:
@@ -50,6 +65,8 @@ def _side(discriminators: Discriminators, p: Pass, shown: Mapping[Any, Tensor], 
         if discriminators.conditional:
             extra = frames.shape[1] - source.shape[1]
             frames = torch.cat((torch.cat((source, source[:, source.shape[1] - extra :]), dim=1), frames), dim=2)
+        if inside:
+            frames = torch.cat((frames, inside[d.target].to(frames.dtype)), dim=2)
         side |= dict.fromkeys(discriminators.of(d.target, clips=False), frames)
         for name in discriminators.of(d.target, clips=True):
             side[name] = clips[d.target].flatten(1, 2).unsqueeze(1)
@@ -70,13 +87,14 @@ def discriminator_losses(
     middle = 0.5 if settings.adversarial == "least_squares" else 0.0
     judged_real, judged_fake = discriminators(real, fake)
     for name, network in bare(discriminators).networks.items():
-        pairs = list(zip(judged_real[name].logits, judged_fake[name].logits, strict=True))
-        losses[name] = mean(discriminator_loss(y, x, settings.adversarial) for y, x in pairs)
-        right = (((y > middle).float().mean() + (x <= middle).float().mean()) / 2 for y, x in pairs)
+        pairs = list(zip(judged_real[name].patches, judged_fake[name].patches, strict=True))
+        losses[name] = mean(discriminator_loss(y, x, settings.adversarial, (v, w)) for (y, v), (x, w) in pairs)
+        right = (((y > middle).float().mean() + (x <= middle).float().mean()) / 2 for (y, _), (x, _) in pairs)
         measures[f"{name}_accuracy"] = mean(right)
-        rejection = mean(generator_loss(x.detach(), settings.adversarial) for _, x in pairs)
+        rejection = mean(generator_loss(x.detach(), settings.adversarial, w) for _, (x, w) in pairs)
         measures[f"{name}_rejection"] = rejection / fake[name].shape[1]
-        frames, fakes = real[name].flatten(0, 1), fake[name].flatten(0, 1)
+        own = bare(discriminators).pictures
+        frames, fakes = own(name, real[name]).flatten(0, 1), own(name, fake[name]).flatten(0, 1)
         if settings.adversarial == "wasserstein" and settings.gradient_penalty:
             mix = torch.rand(len(frames), 1, 1, 1).to(frames)
             penalty = gradient_penalty(_logit(network), frames, fakes[: len(frames)], mix)

@@ -220,10 +220,17 @@ def prepare_footage(
             raise FootageError(
                 f"there is no footage for domain {called}; give --{domain}, or set footage.{domain} in the file"
             )
+        masks = footage.masks(domain)
         if all(is_extracted(path) for path in paths):
+            if masks:
+                raise FootageError(
+                    f"footage.mask_{domain} needs videos or folders of images in footage.{domain}, not extracted frames"
+                )
             both.append([shot for path in paths for shot in find_shots(path)])
             continue
-        report = extract(paths, where.frames / domain, pipeline.extract, job=job, what=f"extracting {called}")
+        report = extract(
+            paths, where.frames / domain, pipeline.extract, masks=masks, job=job, what=f"extracting {called}"
+        )
         for path, reason in report.failed:
             job.say(f"skipped {path}: {reason}")
         for notice in report.notices:

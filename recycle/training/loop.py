@@ -110,7 +110,7 @@ def _train(
         shots_a, shots_b = align(shots_a, shots_b)
     splits = [split(shots, settings.held_out) for shots in (shots_a, shots_b)]
     names = pipeline.domains
-    domains = [domain_of(own, name, settings, names) for own, name in zip(splits, DOMAINS, strict=True)]
+    domains = [domain_of(own, name, pipeline) for own, name in zip(splits, DOMAINS, strict=True)]
     smallest = min(side for domain in domains for side in domain.canvas)
     run = Run(pipeline, folder, fabric, smallest, *facts_of({"a": shots_a, "b": shots_b}))
     resumed = fabric.broadcast(run.saved is not None)
@@ -216,7 +216,7 @@ class _Training:
             with run.clock.measured("step"):
                 report = self.portions.fit(partial(take_step, run, a, b, number))
             report = _averaged(report, waited, fabric)
-            self._observe(report, a, b, tick.part)
+            self._observe(report, a[:, :, :3], b[:, :, :3], tick.part)
             run.step += 1
             tick = run.tick()
             run.average.update(bare(run.model.translators))

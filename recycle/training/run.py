@@ -101,6 +101,7 @@ class Run:
             domains=pipeline.domains,
             networks=pipeline.networks,
             predictors=pipeline.predicts,
+            masked=pipeline.footage.masked,
             short_side=short_side,
             grey=grey,
         )

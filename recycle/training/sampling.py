@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from recycle.config import TrainSettings
+from recycle.config import Pipeline
 from recycle.dataset.augment import Augment, shrink
 from recycle.dataset.clips import Domain, PairedClips, Shot, Split, UnpairedClips, load_clips, loading_processes
-from recycle.domains import LETTERS, Names
 from recycle.domains import Domain as DomainName
 from recycle.errors import FootageError
 from recycle.events import Job
@@ -39,16 +38,17 @@ def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
-def domain_of(own: Split, name: DomainName, settings: TrainSettings, names: Names = LETTERS) -> Domain:
-    """The clips of one domain; `names` are those of both. Raises FootageError if its frames are smaller than the
-    training size."""
+def domain_of(own: Split, name: DomainName, pipeline: Pipeline) -> Domain:
+    """The clips of one domain. Raises FootageError if its frames are smaller than the training size."""
+    settings = pipeline.train
     domain = Domain(
         own.train,
         name=name,
         frames=settings.frames,
         strides=settings.strides,
         seed=settings.seed,
-        called=names.of(name),
+        called=pipeline.domains.of(name),
+        masked=bool(pipeline.footage.masks(name)),
     )
     (height, width), (h, w) = domain.canvas, settings.size
     if h > height or w > width:
@@ -109,7 +109,7 @@ class Batches:
     def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
         """The clips of batch `number` on the device, augmented and reduced as the schedule states.
 
-        Returns float32 (B, T, 3, h, w) in [-1, 1] for a and b.
+        Returns float32 (B, T, 3, h, w) in [-1, 1] for a and b. With masks there is a fourth channel, in [0, 1].
         """
         run, settings = self._run, self._run.pipeline.train
         samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)

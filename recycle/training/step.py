@@ -93,7 +93,7 @@ def training_step(
     recycle: bool = True,
     parts: int = 1,
 ) -> StepReport:
-    """Train all networks on real clips a, b (B, T, 3, H, W) float in [-1, 1].
+    """Train all networks on real clips a, b (B, T, 3, H, W) float in [-1, 1]; a fourth channel is a mask, in [0, 1].
 
     `clip_norm` is the maximum norm of the gradient of each kind of network; 0 disables clipping. `recycle` states
     whether predictors are in use. The batch is processed in `parts` portions with accumulated gradients. Both sides are
@@ -131,7 +131,8 @@ def training_step(
             measures.append(accuracy)
     _update(fabric, optimisers, clip_norm, _sum(counted))
     if any(fake.predicted for fake in fakes):
-        measures.append({"copying": copying_error(a, b, settings, discriminators.past)})
+        copied = copying_error(a[:, :, :3], b[:, :, :3], settings, discriminators.past)
+        measures.append({"copying": copied})
     fake_a, fake_b = torch.cat([fake.a for fake in fakes]), torch.cat([fake.b for fake in fakes])
     return StepReport(_sum(losses), _sum(measures), fake_a, fake_b)
 
@@ -164,7 +165,8 @@ class _Turn:
         translators: Translators = bare(model)
         with fabric.no_backward_sync(model, enabled=not last):
             with fabric.autocast():
-                made = Pass(x, y, model(x, y, recycle=recycle))
+                (x, in_x), (y, in_y) = _unmasked(x), _unmasked(y)
+                made = Pass(x, y, model(x, y, recycle=recycle), (in_x, in_y))
                 parts = generator_losses(translators.terms, discriminators, made, self.settings)
             losses = _scaled(both(parts), share)
             counted = _scaled(weighed(parts, translators.terms), share)
@@ -182,7 +184,9 @@ class _Turn:
         discriminators: Discriminators = bare(model)
         with fabric.no_backward_sync(model, enabled=not last):
             with fabric.autocast():
-                real = real_side(discriminators, Pass(x, y), predictions=discriminators.sees_predictions)
+                (x, in_x), (y, in_y) = _unmasked(x), _unmasked(y)
+                real_pass = Pass(x, y, masks=(in_x, in_y))
+                real = real_side(discriminators, real_pass, predictions=discriminators.sees_predictions)
                 losses, accuracy = discriminator_losses(model, real, fake, self.settings, step=step)
             losses = _scaled(losses, share)
             fabric.backward(torch.stack(list(losses.values())).sum(), model=model)
@@ -261,6 +265,11 @@ def _step(optimisers: Sequence[Any], scaler: Any) -> None:
 def loss_scaler(fabric: Fabric) -> Any:
     """The gradient scaler of fp16, shared by both optimisers; None in other precisions."""
     return getattr(fabric.strategy.precision, "scaler", None)
+
+
+def _unmasked(clip: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The frames of a clip, and its masks if it has any."""
+    return (clip, None) if clip.shape[2] == 3 else (clip[:, :, :3].contiguous(), clip[:, :, 3:])
 
 
 def _detached(side: Side) -> Side:

@@ -34,7 +34,7 @@ from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
 from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
-from recycle.translation.tiles import Network, WithinMemory
+from recycle.translation.tiles import Network, tiled
 from recycle.video.frame import Frame, Pixels, StreamInfo
 from recycle.video.masks import identify
 from recycle.video.provenance import Provenance
@@ -169,7 +169,7 @@ class Translator:
             return self._clip(clip[None], to=to, smoothing=smoothing)[0]
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            generator = WithinMemory(self._generators[domain])
+            generator = tiled(self._generators[domain], self.bundle.generator(into(domain)))
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
@@ -348,7 +348,7 @@ class Translator:
         stream = FrameStream(
             lanes=self._lanes,
             # A new object for each stream, because other files may find more free memory.
-            network=WithinMemory(self._generators[to]),
+            network=tiled(self._generators[to], bundle.generator(into(to))),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
             size=size,

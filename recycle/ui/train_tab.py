@@ -14,7 +14,7 @@ from recycle.ui import words
 from recycle.ui.desk import Work
 from recycle.ui.run_view import RunView
 from recycle.ui.site import CHOOSE, FILE, Site, Training
-from recycle.ui.widgets import Footage, Message, button, heading, lead
+from recycle.ui.widgets import Footage, Message, button, heading, lead, reveal
 
 _CHOOSE = (
     "Looks at the footage and at this machine, then chooses size, networks, losses and schedule for the time that you "
@@ -149,6 +149,7 @@ class TrainTab:
         self._right.clear()
         with self._right:
             self._view = RunView(self._site, folder, close=self._close, use=self._use)
+        reveal(self._right)
 
     def _close(self) -> None:
         self._view = None

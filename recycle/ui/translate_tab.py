@@ -13,7 +13,7 @@ from recycle.safe_text import printable
 from recycle.ui import words
 from recycle.ui.desk import Work
 from recycle.ui.site import Site, Translated
-from recycle.ui.widgets import Bar, Footage, Message, button, heading, lead
+from recycle.ui.widgets import Bar, Footage, Message, button, heading, lead, reveal
 from recycle.video.find import VIDEO_SUFFIXES
 
 _OTHER = ""
@@ -34,7 +34,8 @@ class TranslateTab:
         with ui.element("div").classes("columns"):
             with ui.element("section").classes("card form"):
                 self._form()
-            with ui.element("section").classes("card result").props("aria-label=Result"):
+            self._right = ui.element("section").classes("card result").props("aria-label=Result")
+            with self._right:
                 self._result()
         self.reload()
 
@@ -126,6 +127,7 @@ class TranslateTab:
             self._origin = names.a if self._target == names.b else names.b
             self._shown = -1
             self.refresh()
+            reveal(self._right)
 
     def refresh(self) -> None:
         """Show what has changed."""

@@ -41,6 +41,11 @@ def button(text: str, act: Callable[[], object], *, main: bool = False) -> ui.bu
     return ui.button(text, on_click=act, color=None).props("no-caps flat").classes("main" if main else "second")
 
 
+def reveal(part: ui.element) -> None:
+    """Scroll to a part of the page where it lies below the form, on a narrow screen."""
+    part.client.run_javascript(f"innerWidth > 860 || document.getElementById('{part.html_id}').scrollIntoView()")
+
+
 class Message:
     """One line about what went wrong, or what was done, which screen readers announce."""
 

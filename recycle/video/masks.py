@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from glob import escape
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -20,8 +21,9 @@ from recycle.video.frame import ASSUMED_RATE, Frame, LazyFrame, Pixels
 from recycle.video.image_file import read_image
 from recycle.video.kinds import open_source
 from recycle.video.motion import VERSION, Background
-from recycle.video.numbered import IMAGE_SUFFIXES
+from recycle.video.numbered import is_pattern
 from recycle.video.source import USUAL, Reading, Source
+from recycle.video.still import ImageReader
 
 MOTION = "motion"
 """The word for a mask of everything that moves before a fixed camera."""
@@ -39,9 +41,23 @@ def identify(mask: "Path | str") -> str:
     """A text that differs for different masks, for the keys of work. Raises FootageError if the mask cannot be read."""
     if mask == MOTION:
         return f"{MOTION} {VERSION}"
-    if not Path(mask).exists():
-        raise FootageError(f"there is no mask {mask}")
+    _require(Path(mask))
     return fingerprint(Path(mask))
+
+
+def mask_of(name: str, source: Path, masks: "Path | str | None") -> "Path | str | None":
+    """The mask of the source `name`, a relative path: `masks`, or if that is a folder, what has the same name in it.
+
+    The suffix may differ. A missing mask is named without its suffix; opening it will report the error.
+    """
+    if not isinstance(masks, Path) or not masks.is_dir():
+        return masks
+    own = masks / name
+    if own.exists() or not source.is_file():
+        return own
+    folder = own.with_suffix("")
+    others = sorted(folder.parent.glob(f"{escape(folder.name)}.*"))
+    return folder if folder.is_dir() or not others else others[0]
 
 
 def weights_of(mask: Pixels, size: tuple[int, int], feather: int | None) -> Weights:
@@ -70,9 +86,9 @@ def open_masks(
 ) -> "Iterator[Masks]":
     """Open the masks for the frames of `source` before `end`, in its own seconds; None: to its end.
 
-    `mask` is a video, a folder of numbered images, an image for all frames, or MOTION. A frame gets the mask that is
-    nearest in time, counted from the first frame of both. Images in a folder have no times: they belong to frames by
-    their order. Sizes may differ. What a mask has beyond the end of its source is ignored.
+    `mask` is a video, a folder or pattern of numbered images, an image for all frames, or MOTION. A frame gets the mask
+    that is nearest in time, counted from the first frame of both. Numbered images have no times: they belong to frames
+    by their order. Sizes may differ. What a mask has beyond the end of its source is ignored.
 
     Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, and if it is
     MOTION for a live source.
@@ -81,15 +97,19 @@ def open_masks(
         yield Masks(_moving(source), feather)
         return
     path = Path(mask)
-    if not path.exists():
-        raise FootageError(f"there is no mask {path}")
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+    _require(path)
+    if ImageReader.takes(path):
         still = read_image(path)
         yield Masks(lambda frame: still, feather)
         return
     rate = source.info.average_rate or ASSUMED_RATE
-    with open_source(path, replace(USUAL, fps=rate if path.is_dir() else None)) as film:
+    with open_source(path, replace(USUAL, fps=None if path.is_file() else rate)) as film:
         yield Masks(_Film(film, source, end), feather)
+
+
+def _require(mask: Path) -> None:
+    if not mask.exists() and not is_pattern(mask):
+        raise FootageError(f"there is no mask {mask}")
 
 
 class Masks:

@@ -301,7 +301,8 @@ def test_loss_names_are_the_weights_keys(tmp_path: Path) -> None:
     save_bundle(Bundle(BundleConfig(networks=teacher.networks)), tmp_path)
     names: set[str] = set()
     for pipeline in (
-        small(dict.fromkeys(LossWeights.model_fields.keys() - {"paired", "distillation"}, 1.0)),
+        small(dict.fromkeys(LossWeights.model_fields.keys() - {"paired", "distillation", "conservation"}, 1.0)),
+        small({"conservation": 1.0}, footage={"a": ["a"], "mask_a": ["m"]}),
         small({}, footage={"paired": True}),
         small({"distillation": 1.0}, train={"teacher": str(tmp_path)}),
     ):

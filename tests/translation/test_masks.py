@@ -130,12 +130,12 @@ def test_a_mask_of_another_rate_and_size_is_matched_by_time(
 def test_images_belong_to_frames_by_number_even_if_the_rate_varies(make_video: MakeVideo, tmp_path: Path) -> None:
     stamps = np.cumsum([0, *np.random.default_rng(1).integers(100, 2000, 19)]).tolist()
     source, wanted = make_video(stamps=stamps, audio=False), list(discs(20))
-    with (
-        open_source(source) as reader,
-        open_masks(images(tmp_path / "masks", iter(wanted)), reader, feather=0) as masks,
-    ):
-        for frame, picture in zip(reader, wanted, strict=True):
-            assert np.array_equal(masks(frame) > 0, inside(picture))
+    folder = images(tmp_path / "masks", iter(wanted))
+    for mask in (folder, folder / "%05d.png"):
+        with open_source(source) as reader, open_masks(mask, reader, feather=0) as masks:
+            for frame, picture in zip(reader, wanted, strict=True):
+                assert np.array_equal(masks(frame) > 0, inside(picture))
+        assert identify(mask)
 
 
 def test_masks_start_with_their_source_and_can_be_asked_in_any_order(make_video: MakeVideo, tmp_path: Path) -> None:

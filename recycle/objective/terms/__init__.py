@@ -10,6 +10,7 @@ from recycle.config.losses import FURTHER, LossWeights
 from recycle.objective.terms.adversarial import Adversarial
 from recycle.objective.terms.base import Crops, Frames, Seen, Term
 from recycle.objective.terms.colours import Colours
+from recycle.objective.terms.conservation import Conservation
 from recycle.objective.terms.content import Content
 from recycle.objective.terms.cycle import Cycle
 from recycle.objective.terms.distillation import Distillation
@@ -46,6 +47,7 @@ TERMS: dict[str, type[Term]] = {
         Perceptual,
         Paired,
         Distillation,
+        Conservation,
     )
 }
 """Terms by their keys in `losses.weights`. Frames are gathered, and losses are summed, in this order."""

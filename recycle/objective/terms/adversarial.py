@@ -21,7 +21,8 @@ class Adversarial(Term):
         """See `recycle.losses.adversarial.generator_loss`."""
         total = None
         for name in seen.judges(d, clips=self.clips):
-            loss = mean(generator_loss(logits, self.losses.adversarial) for logits in seen.judged[name].logits)
+            patches = seen.judged[name].patches
+            loss = mean(generator_loss(logits, self.losses.adversarial, inside) for logits, inside in patches)
             if (weight := seen.discriminators.weights[name]) != 1:
                 loss = weight * loss
             total = loss if total is None else total + loss
