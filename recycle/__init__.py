@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from recycle.config import Pipeline
     from recycle.events import Job
+    from recycle.streaming.interface import live
     from recycle.translation.translator import Translator
 
     __version__: str
@@ -39,6 +40,7 @@ __all__ = [
     "import_model",
     "list_pipelines",
     "list_runs",
+    "live",
     "plan",
     "probe",
     "push",
@@ -49,11 +51,12 @@ __all__ = [
     "tune",
 ]
 
-_HOMES = {
+_HOMES = dict.fromkeys((name for name in __all__ if name.islower() and name != "__version__"), "recycle.api") | {
     "Job": "recycle.events",
     "Pipeline": "recycle.config",
     "Translator": "recycle.translation.translator",
-} | dict.fromkeys((name for name in __all__ if name.islower() and name != "__version__"), "recycle.api")
+    "live": "recycle.streaming.interface",
+}
 
 
 def __getattr__(name: str) -> Any:

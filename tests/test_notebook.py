@@ -21,9 +21,11 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for number, cell in enumerate(cells):
         cell = cell.replace("STEPS = 2000", "STEPS = 2").replace("SECONDS = 60", "SECONDS = 2")
         body = ast.parse(cell).body
-        last = body.pop() if isinstance(body[-1], ast.Expr) else None
+        last = body[-1] if isinstance(body[-1], ast.Expr) else None
+        if last:
+            body.pop()
         exec(compile(ast.Module(body, []), f"cell {number}", "exec"), names)
-        shown = None if last is None else eval(compile(ast.Expression(last.value), f"cell {number}", "eval"), names)
+        shown = eval(compile(ast.Expression(last.value), f"cell {number}", "eval"), names) if last else None
         if shown is not None:
             assert isinstance(shown, Image.Image)
             shown.close()

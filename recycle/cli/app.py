@@ -11,6 +11,7 @@ from recycle.cli.evaluate import evaluate
 from recycle.cli.export import export
 from recycle.cli.extract import extract
 from recycle.cli.importing import import_model
+from recycle.cli.live import live
 from recycle.cli.pipelines import pipelines
 from recycle.cli.probe import probe
 from recycle.cli.push import push
@@ -49,7 +50,7 @@ def _options(
 
 
 _VERBS = (
-    *(probe, extract, street, train, distill, tune, translate, evaluate, export),
+    *(probe, extract, street, train, distill, tune, translate, live, evaluate, export),
     *(run, demo, compare, ui, doctor, pipelines),
 )
 for _verb in _VERBS:

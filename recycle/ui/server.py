@@ -50,14 +50,7 @@ def serve(runs: Path, *, host: str, port: int, browser: bool, say: Callable[[str
         show_welcome_message=False,
     )
     app.add_middleware(Guard, key=key, host=host, port=port)
-    address = f"http://{_shown(host)}:{port}{OPENING}{key}"
-    if host not in LOCAL:
-        say(
-            f"warning: the page is open to other machines at {host}, without encryption; everyone who has its address "
-            "with the key can read and write your files; --host 127.0.0.1 closes it"
-        )
-    say(f"open this page   {address}")
-    say("press Ctrl-C to end; a running training is saved first")
+    address = tell(host, port, key, say)
     if browser and _has_screen():
         webbrowser.open(address)
     # NiceGUI looks through all objects for its server, and meets deprecated ones of torch.
@@ -73,12 +66,26 @@ def serve(runs: Path, *, host: str, port: int, browser: bool, say: Callable[[str
         site.close()
 
 
+def tell(host: str, port: int, key: str, say: Callable[[str], object]) -> str:
+    """Say how to open and to end the page, with a warning if other machines can reach it; returns its address."""
+    address = f"http://{_shown(host)}:{port}{OPENING}{key}"
+    if host not in LOCAL:
+        say(
+            f"warning: the page is open to other machines at {host}, without encryption; everyone who has its address "
+            "with the key can read and write your files; --host 127.0.0.1 closes it"
+        )
+    say(f"open this page   {address}")
+    say("press Ctrl-C to end; a running training is saved first")
+    return address
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        number = getattr(error, "errno", None) or 0  # negative for a name that is not found
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot listen at {host}, port {port}: {reason}; give another --port or --host") from error
 
 

@@ -52,7 +52,7 @@ def test_a_logit_sees_70_by_70_pixels() -> None:
 @pytest.mark.parametrize("scales", [1, 3])
 def test_each_scale_looks_at_a_smaller_frame_and_gives_its_layers(scales: int) -> None:
     disc = PatchDiscriminator(PatchSettings(width=4, layers=2, scales=scales), channels=6)
-    logits, layers = disc(torch.rand(2, 6, 96, 64))
+    logits, layers, _ = disc(torch.rand(2, 6, 96, 64))
     sizes = [tuple(x.shape[-2:]) for x in logits]
     assert sizes == [(96 // 4 // 2**i - 2, 64 // 4 // 2**i - 2) for i in range(scales)]
     assert len(layers) == scales * 3

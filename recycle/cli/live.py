@@ -1,0 +1,68 @@
+"""`recycle live`: translates a camera, a stream or the screen."""
+
+from typing import Annotated
+
+import typer
+
+from recycle.cli.options import AsJson, Device, MaxPixels, Model, Precision, To, WhichModel, bundle_of, given
+from recycle.cli.output import watched
+
+
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Camera (number or device), stream (rtsp, rtmp, http, udp), or screen.",
+        ),
+    ],
+    model: Model,
+    to: To,
+    sink: Annotated[
+        str,
+        typer.Argument(metavar="SINK", help="window, virtual (a camera), a video file, or the address of a stream."),
+    ] = "window",
+    which: WhichModel = "best",
+    scale: Annotated[
+        str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")
+    ] = "trained",
+    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    record: Annotated[str | None, typer.Option(metavar="FILE", help="Write the translation to this video too.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
+    max_pixels: MaxPixels = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Translate a camera, a stream or the screen as it comes. Ctrl-C ends it.
+
+    The newest picture wins: pictures that arrive while one is translated are dropped and counted. A lost stream is
+    connected again. Files are complete when the command ends. A small model keeps up on a CPU: see recycle distill.
+
+    Example: recycle live 0 --model runs/seasons-fast --to winter
+
+    Example: recycle live rtsp://camera.local/stream window --record walk.mp4 --model runs/seasons-fast --to winter
+    """
+    short = int(scale) if scale.isdecimal() else scale
+    look = {"scale": short, "stabilise": stabilise, "device": device, "precision": precision}
+    with watched(as_json) as job:
+        from recycle.streaming.interface import live as translate_live
+
+        bundle = bundle_of(model, which)
+        report = translate_live(
+            source,
+            sink,
+            model=bundle,
+            to=to,
+            record=record,
+            overwrite=overwrite,
+            job=job,
+            **look,
+            **given(max_pixels=max_pixels),
+        )
+        shown = f"{report.frames} pictures, {report.rate:.1f} a second; latency {1000 * report.latency:.0f} ms"
+        found = f", {report.reconnects} times connected again" if report.reconnects else ""
+        job.say(f"{shown}, {report.dropped} dropped{found}")
+        for file in (sink, record):
+            if file is not None and file not in ("window", "virtual") and "://" not in file:
+                job.say(f"wrote {file}")
