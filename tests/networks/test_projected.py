@@ -55,7 +55,7 @@ def test_the_frozen_network_is_not_in_the_state_and_only_the_heads_learn(small: 
 def test_a_frame_is_judged_as_written_down_and_alone_as_in_a_batch(small: ProjectedDiscriminator) -> None:
     small.eval()
     frames = torch.rand(2, 3, 48, 40) * 2 - 1
-    logits, layers = small(frames)
+    logits, layers, _ = small(frames)
     by_hand = []
     for frame in frames:
         seen = open_network("lite0")(F.interpolate(frame[None], scale_factor=ENLARGED, mode="bilinear"))[2:]
