@@ -225,3 +225,9 @@ def test_links_outside_of_the_built_documentation_lead_somewhere(page: Path) -> 
 def test_generated_files_of_the_build_are_ignored_by_git() -> None:
     result = subprocess.run(["git", "check-ignore", "site/index.html"], cwd=ROOT, capture_output=True, check=False)
     assert result.returncode == 0 or not (ROOT / ".git").exists()
+
+
+def test_the_tests_that_prove_features_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "compared.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).is_file()] == []

@@ -61,7 +61,8 @@ def files(folder: Path) -> dict[str, int]:
 
 
 def test_a_run_makes_all_that_it_promises(finished: RunFolder) -> None:
-    assert {path.name for path in finished.model.iterdir()} == {"config.json", "model.safetensors"}
+    files = {"config.json", "model.safetensors", "discriminators.safetensors"}
+    assert {path.name for path in finished.model.iterdir()} == files
     names = {path.name for path in finished.translated.glob("*.mp4")}
     assert names == {"test_a_ab.mp4", "test_a_ab_back.mp4", "test_b_ba.mp4", "test_b_ba_back.mp4"}
     scores = json.loads(finished.metrics.read_text())
