@@ -24,7 +24,7 @@ def export(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Export a trained generator to ONNX or torch.export, for use without recycle.
+    """Export a generator to ONNX or torch.export.
 
     An ONNX file takes frames of any number, height and width; its metadata say how. The file is compared with the model
     on three sizes before it gets its name. Smoothing and flicker reduction are not part of it. ONNX needs the extra

@@ -267,12 +267,16 @@ def _begin(pipeline: Pipeline, where: RunFolder, origin: str | None) -> None:
     """Record to which file the run belongs and, for a new run, its pipeline: it may be stopped before it trains.
 
     Training replaces the record of the pipeline; that of a run with a checkpoint stays until the checkpoint is loaded.
-    Raises BundleError, before the footage is prepared, if a new run is to start from a model that does not exist.
+    Raises, before the footage of a new run is prepared, FootageError if it does not exist, and BundleError if the run
+    is to start from a model that does not exist.
     """
     claim(where, origin)
     if not where.checkpoint.exists():
         if pipeline.train.start_from is not None:
             read_config(find_model(pipeline.train.start_from, further=DISCRIMINATORS))
+        if pipeline.footage.street is None:
+            for domain in DOMAINS:
+                find_sources([path for path in pipeline.footage.learned(domain) if not is_extracted(path)])
         with writing(where.pipeline):
             write_text(where.pipeline, pipeline.model_dump_json(indent=2) + "\n")
 

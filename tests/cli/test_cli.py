@@ -145,11 +145,16 @@ def test_an_unknown_domain(tmp_path: Path, video: Path, model: Path) -> None:
 
 
 VERBS = cast(Any, get_command(app)).commands
-WITH_TO = sorted(name for name, verb in VERBS.items() if any("--to" in option.opts for option in verb.params))
+TAKES = {name: {word for option in verb.params for word in option.opts} for name, verb in VERBS.items()}
+WITH_TO = [
+    (verb, options)
+    for verb, takes in sorted(TAKES.items())
+    for options in ([], ["--dry-run"], ["--watch"], ["--cluster", "local"], ["--overwrite"])
+    if {"--to", "--model", *options[:1]} <= takes
+]
 
 
-@pytest.mark.parametrize("verb", WITH_TO)
-@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--watch"], ["--cluster", "local"], ["--overwrite"]])
+@pytest.mark.parametrize(("verb", "options"), WITH_TO)
 @pytest.mark.parametrize("source", ["none.mp4", "clip.mp4", "films", "images"])
 def test_a_wrong_domain_is_refused_before_any_other_work(
     source: str, options: list[str], verb: str, tmp_path: Path, video: Path, model: Path
@@ -171,6 +176,16 @@ def test_a_wrong_domain_is_refused_before_any_other_work(
     with pytest.raises(ConfigError, match="there is no domain 'autumn'"):
         translate(tmp_path / source, output, model=tmp_path / "model", to="autumn")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_wrong_domain_to_export_is_refused_before_the_weights_are_read(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "model").mkdir()
+    shutil.copy(model / "config.json", tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"damaged")
+    words = ["export", str(tmp_path / "model"), "--to", "autumn", "--out", str(tmp_path / "m.onnx")]
+    with pytest.raises(ConfigError, match="there is no domain 'autumn'"):
+        app(words, standalone_mode=False)
+    assert not (tmp_path / "m.onnx").exists()
 
 
 def test_a_domain_is_given_by_its_name(tmp_path: Path, video: Path, model: Path) -> None:

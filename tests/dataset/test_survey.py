@@ -115,13 +115,15 @@ def test_thermal_images_are_told_from_a_film_without_colours(films: dict[str, Pa
     assert not thermal.labelled
     assert "domain b may be of another kind of sensor, such as a thermal camera" in "\n".join(thermal.in_words())
     grey = films["other day"].with_name("grey.mp4")
-    write(grey, [np.repeat(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) for f in film(4, "day", 36)])
+    random = np.random.default_rng(0)  # grain; without it, the painted street has as few greys as label maps
+    lightness = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) + random.normal(0, 4, f.shape[:2]) for f in film(4, "day", 36)]
+    write(grey, [np.repeat(f.clip(0, 255).astype(np.uint8)[..., None], 3, 2) for f in lightness])
     for a, b in ((day, [grey]), ([grey], day)):
         found = survey(a, b, eyes=eyes)
         assert found.a.grey != found.b.grey
         assert found.photographs
         assert found.grey_gap is not None
-        assert found.grey_gap < 0.3 < found.gap
+        assert found.grey_gap < 0.4 < found.gap
     assert survey(day, [films["night"]], eyes=eyes).grey_gap is None
 
 

@@ -294,18 +294,19 @@ def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_playlist_cannot_name_other_addresses() -> None:
-    port = free_port()
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(30)
+    port = server.getsockname()[1]
     body = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n"
 
     def serve() -> None:
-        with socket.create_server(("127.0.0.1", port)) as server:
-            server.settimeout(5)
-            with server.accept()[0] as peer:
-                peer.recv(4096)
-                peer.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n" + body)
+        with server, server.accept()[0] as peer:
+            peer.recv(4096)
+            peer.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n" + body)
 
     thread = Thread(target=serve, daemon=True)
     thread.start()
     with pytest.raises(FootageError, match="cannot open http"):
         list(pictures_of(f"http://127.0.0.1:{port}/a.m3u8", max_pixels=1 << 20))
-    thread.join(5)
+    thread.join(30)
+    assert not thread.is_alive()  # it was asked

@@ -21,7 +21,7 @@ class MLflow:
             experiment = self._client.get_experiment_by_name(PROJECT)
             place = experiment.experiment_id if experiment else self._client.create_experiment(PROJECT)
             known = run.remember("mlflow", self._client.create_run(place, run_name=run.name).info.run_id)
-            self._client.log_dict(known, dict(run.settings), "pipeline.json")
+            self._client.log_dict(known, dict(run.settings), "settings.json")
         else:
             self._client.update_run(known, status="RUNNING")
         self._run = known
