@@ -24,7 +24,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert built.returncode == 0, built.stderr
     venv.create(folder / "own", with_pip=True)
     (wheel,) = folder.glob("recycle-*.whl")
-    pip = [folder / "own" / "bin" / "pip", "install", "--quiet", "--no-deps", wheel]
+    pip = [str(folder / "own" / "bin" / "pip"), "install", "--quiet", "--no-deps", str(wheel)]
     subprocess.run(pip, capture_output=True, check=True)
     (site,) = (folder / "own" / "lib").glob("python*/site-packages")
     # A plain path, so that the editable installation there is not followed.
