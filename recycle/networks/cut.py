@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import CutSettings
-from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.generator import GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import NORMS
 
@@ -48,11 +48,7 @@ class CutGenerator(GeneratorNetwork):
 
         (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W'), as for the generator of kind 'resnet'.
         """
-        layers, out = [frames], frames
-        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
-            out = module(out)
-            layers += [out for tap in self._tapped if tap == number]
-        return layers
+        return [frames, *tapped(self.model, frames, self._tapped)]
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width)."""

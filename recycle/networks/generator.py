@@ -1,7 +1,7 @@
 """The base class of generators."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -84,3 +84,15 @@ def pad(frames: Tensor, *, multiple: int, least: int) -> Tensor:
             sides = (0, extra, 0, 0) if axis == -1 else (0, 0, 0, extra)
             frames = F.pad(frames, sides, mode="reflect" if extra < side else "replicate")
     return frames
+
+
+def tapped(model: nn.Sequential, maps: Tensor, taps: Sequence[int]) -> list[Tensor]:
+    """Pass `maps` through `model`, up to the last of `taps`; returns the outputs of the modules with these numbers.
+
+    A number that is given twice gives its output twice. The numbers ascend.
+    """
+    layers: list[Tensor] = []
+    for number, module in enumerate(model[: taps[-1] + 1]):
+        maps = module(maps)
+        layers += [maps for tap in taps if tap == number]
+    return layers

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Pix2PixHDSettings
-from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork
+from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.resnet import BlurredConvTranspose2d, ResidualBlock, double, halve
@@ -72,11 +72,7 @@ class Pix2PixHDGenerator(GeneratorNetwork):
 
         (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W').
         """
-        layers, out = [frames], self._pyramid(frames)[-1]
-        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
-            out = module(out)
-            layers += [out for tap in self._tapped if tap == number]
-        return layers
+        return [frames, *tapped(self.model, self._pyramid(frames)[-1], self._tapped)]
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width): at most 8 full-size maps of `width`

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import ResNetSettings
-from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork
+from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.inference import layout, split
 from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
@@ -112,11 +112,7 @@ class ResNetGenerator(GeneratorNetwork):
         (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W'): the layers of the contrastive loss (Park et al.
         2020).
         """
-        layers, out = [frames], frames
-        for number, module in enumerate(self.model[: self._tapped[-1] + 1]):
-            out = module(out)
-            layers += [out for tap in self._tapped if tap == number]
-        return layers
+        return [frames, *tapped(self.model, frames, self._tapped)]
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width): at most 8 full-size maps of `width`
