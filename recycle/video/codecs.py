@@ -41,6 +41,10 @@ class Encoder:
     """Largest value of the quality option, which is the lowest quality."""
     preset: str | None = None
     """Default preset; None if the codec has none."""
+    usual: tuple[tuple[str, str], ...] = ()
+    """Options that replace the default preset unless the user chooses a preset or tunes the encoder."""
+    large: tuple[tuple[str, str], ...] = ()
+    """Options in addition to `usual` for frames with a short side of at least LARGE pixels."""
     presets: tuple[str, ...] = ()
     """All presets, from fast to slow."""
     speed: str = "preset"
@@ -71,6 +75,8 @@ which containers reject as invalid."""
 
 SMALL = 240
 """Short side in pixels below which frames count as small."""
+LARGE = 480
+"""Short side in pixels from which frames count as large: their details are larger than a macroblock."""
 _FINER = 4
 """Amount by which the default quality value is lowered for small frames."""
 
@@ -86,6 +92,8 @@ ENCODERS: dict[str, Encoder] = {
         "crf",
         14,
         preset="medium",
+        usual=(("preset", "veryfast"), ("refs", "2"), ("rc-lookahead", "40"), ("trellis", "1")),
+        large=(("partitions", "i8x8"),),
         presets=_X26,
         options=(("x264-params", "cpu-independent=1"),),  # otherwise AVX-512 gives a different stream each time
         captions=True,
@@ -96,6 +104,7 @@ ENCODERS: dict[str, Encoder] = {
         "crf",
         14,
         preset="medium",
+        usual=(("preset", "veryfast"),),
         presets=_X26,
         options=(("x265-params", "log-level=none"), ("a53cc", "1")),
         captions=True,
@@ -284,6 +293,8 @@ def _choice(
     preset = settings.preset or encoder.preset
     if preset is not None:
         options[encoder.speed] = preset
+    if settings.preset is None and "tune" not in settings.options:
+        options |= dict(encoder.usual) | (dict(encoder.large) if short_side >= LARGE else {})
     for name, value in settings.options.items():
         ours = options.get(name, "") if name.endswith("-params") else ""  # a list in which the last entry wins
         options[name] = f"{ours}:{value}" if ours else value

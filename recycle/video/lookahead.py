@@ -33,7 +33,8 @@ def bounded_options(choice: Choice, pixels: int) -> dict[str, str]:
     threads = max(1, THREAD_BYTES // (2 * _BYTES_PER_PIXEL * pixels))
     name, parameters = choice.encoder.name, ""
     if name in _WANTED and options.get("tune") != "zerolatency":
-        wanted = _WANTED[name][choice.encoder.presets.index(options["preset"])]
+        usual = _WANTED[name][choice.encoder.presets.index(options["preset"])]
+        wanted = int(options.get("rc-lookahead", usual))
         least = _X265_LEAST if name == "libx265" and frames >= _FEW else 0
         if (ahead := max(frames, least)) < wanted:
             parameters += f"rc-lookahead={ahead}:"

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from recycle.config import ResNetSettings
-from recycle.networks.inference import split
+from recycle.networks.inference import Folded, split
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.resnet import ResNetGenerator
@@ -21,11 +22,28 @@ def test_a_split_convolution_has_the_same_values(outs: int, kernel: int, bias: b
     torch.testing.assert_close(split(conv)(x), conv(x))
 
 
+@pytest.mark.parametrize(("outs", "kernel", "bias"), [(3, 7, True), (3, 7, False), (5, 3, True), (2, 9, True)])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_a_folded_convolution_has_the_same_values(
+    outs: int, kernel: int, bias: bool, form: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, outs, kernel, bias=bias).double()
+    folded = Folded(conv)
+    x = torch.randn(2, 6, 11, 12, dtype=torch.float64).to(memory_format=form)
+    around = (kernel // 2,) * 4
+    expected = conv(F.pad(x, around, mode="reflect"))
+    torch.testing.assert_close(folded(F.pad(x, folded.padding, mode="reflect")), expected)
+
+
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("blur", [False, True])
-def test_reduced_precision_agrees_to_40_decibels(skip: bool, blur: bool) -> None:
+@pytest.mark.parametrize("width", [16, 36])
+def test_reduced_precision_agrees_to_40_decibels(skip: bool, blur: bool, width: int) -> None:
     torch.manual_seed(0)
-    generator = ResNetGenerator(ResNetSettings(blocks=6, width=16, skip=skip, blur=blur)).eval().requires_grad_(False)
+    generator = (
+        ResNetGenerator(ResNetSettings(blocks=6, width=width, skip=skip, blur=blur)).eval().requires_grad_(False)
+    )
     initialise(generator, std=0.05)
     frames = torch.rand(2, 3, 64, 48) * 2 - 1
     exact = generator.for_inference(CPU, torch.float32)(frames)
