@@ -168,9 +168,11 @@ class _Task:
     def translator(self) -> "Translator":
         from recycle.translation.translator import Translator
 
-        if self.cluster:  # the workers choose device and precision
-            return Translator.from_pretrained(self.model, device="cpu", precision="auto")
-        return Translator.from_pretrained(self.model, device=self.settings.device, precision=self.settings.precision)
+        chosen = self.settings
+        device, precision = chosen.device, chosen.precision
+        if self.cluster:  # the workers choose
+            device, precision = "cpu", "auto"
+        return Translator.from_pretrained(self.model, device=device, precision=precision, smoothing=chosen.smoothing)
 
 
 def _begin(task: _Task, part: dict[str, Any], folder: dict[str, Any], job: "Job") -> None:

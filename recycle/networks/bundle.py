@@ -13,7 +13,7 @@ import torch
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from recycle.config import DomainNames, NetworkSettings, Settings, parse_settings, unless_letters
@@ -84,13 +84,18 @@ class Bundle(BothWays):
     def __init__(self, config: BundleConfig) -> None:
         super().__init__(config.networks, predictors=config.predictors, directions=config.directions)
         self.config = config
+        self.whole: str | None = None
+        """The digest of the model of which this is a part; None: this is a whole model."""
 
 
 def digest(bundle: Bundle) -> str:
     """SHA-256 (64 hex digits) of everything on which a translation depends: network settings and weights."""
-    config = bundle.config.model_dump_json(exclude={"name", "domains", "step", "masked"})
-    total = hashlib.sha256(config.encode())
-    for key, tensor in sorted(bundle.state_dict().items()):
+    return bundle.whole or _digest(bundle.config, bundle.state_dict())
+
+
+def _digest(config: BundleConfig, weights: Mapping[str, Tensor]) -> str:
+    total = hashlib.sha256(config.model_dump_json(exclude={"name", "domains", "step", "masked"}).encode())
+    for key, tensor in sorted(weights.items()):
         total.update(key.encode())
         total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()
@@ -136,8 +141,11 @@ def load_discriminators(folder: Path) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, *, predictors: bool = True) -> Bundle:
     """Load the bundle in `folder` onto the CPU, frozen and in evaluation mode.
+
+    Without `predictors`, which only smoothing needs, they are left out: their library takes a second to import. The
+    digest stays that of the whole model.
 
     Only its two files are read, and no network is built before the header of the weights matches the settings. Raises
     BundleError if a file is missing, damaged, or belongs to a different model, and if the weights are not finite or
@@ -145,22 +153,30 @@ def load_bundle(folder: Path) -> Bundle:
     """
     config = read_config(folder)
     config_file, weights_file = folder / "config.json", folder / "model.safetensors"
+    used = config if predictors or not config.predictors else config.model_copy(update={"predictors": False})
+    left_out = () if used == config else tuple(f"{d.predictor}." for d in DIRECTIONS)
     try:
-        expected = _shapes(config)
+        expected = _shapes(used)
     except ConfigError as error:
         raise BundleError(f"{config_file} does not describe a recycle model: {error}") from error
-    difference = misfit(expected, read_header(weights_file))
-    if difference:
+    if difference := misfit(expected, _without(read_header(weights_file), left_out)):
         raise BundleError(f"{weights_file} holds other weights than {config_file.name} describes: {difference}")
-    bundle = Bundle(config)
+    bundle = Bundle(used)
     try:
-        bundle.load_state_dict(load_file(weights_file))
+        weights = load_file(weights_file)
+        bundle.load_state_dict(_without(weights, left_out))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise damaged(weights_file, " ".join(str(error).split())[:200]) from error
+    if left_out:
+        bundle.whole = _digest(config, weights)
     check_finite(bundle.state_dict(), weights_file)
     bundle.eval().requires_grad_(False)
     check_pictures(bundle, weights_file)
     return bundle
+
+
+def _without(weights: Mapping[str, Tensor], left_out: tuple[str, ...]) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in weights.items() if not key.startswith(left_out)}
 
 
 def names_of(model: str | Path) -> Names:
@@ -213,7 +229,8 @@ def _read_config(file: Path) -> BundleConfig:
 
 
 class _OffDevice(TorchFunctionMode):
-    """Keeps tensors on the CPU, within `torch.device("meta")`, whose values are read while networks are built."""
+    """Within `torch.device("meta")`, keeps tensors on the CPU whose values are read while networks are built, and does
+    not initialise weights: on this device torch would import its compiler for it, which takes a second."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -221,6 +238,8 @@ class _OffDevice(TorchFunctionMode):
         given = dict(kwargs or {})
         if func is torch.linspace:
             given["device"] = "cpu"
+        elif getattr(func, "__module__", None) == nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
         return func(*args, **given)
 
 

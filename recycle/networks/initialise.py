@@ -19,5 +19,7 @@ def start_bilinear(layer: nn.ConvTranspose2d) -> None:
 
     Its central weights mix the channels. Fully random weights would cause a checkerboard that takes long to unlearn.
     """
+    if layer.weight.is_meta:  # has no values; computing with it would import torch's compiler, which takes a second
+        return
     hat = torch.tensor([0.5, 1.0, 0.5])
     layer.weight.copy_(layer.weight[..., 1:2, 1:2] * hat * hat[:, None])

@@ -52,8 +52,8 @@ class BlurredConvTranspose2d(nn.ConvTranspose2d):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        hat = torch.tensor((0.25, 0.5, 0.25))
-        self.register_buffer("blur", hat * hat[:, None], persistent=False)
+        hat = (0.25, 0.5, 0.25)
+        self.register_buffer("blur", torch.tensor([[x * y for x in hat] for y in hat]), persistent=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(B, C, H, W) float → (B, out, 2 H, 2 W)."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from recycle.config import FilmSettings, parse_settings
 from recycle.errors import ConfigError, FootageError
-from recycle.street.film import Street
 from recycle.video.frame import LazyFrame, Pixels, StreamInfo, sized
 from recycle.video.index import Index
 from recycle.video.source import USUAL, Reading, Source, numbers
@@ -31,6 +30,8 @@ class StreetSource(Source):
 
     def __init__(self, path: Path, reading: Reading = USUAL) -> None:
         """Read the description. Raises FootageError, in one line, for one that does not hold."""
+        from recycle.street.film import Street  # imported late: every translation imports this module
+
         super().__init__(path, reading)
         try:
             with path.open("rb") as file:

@@ -106,10 +106,10 @@ class FrameStream:
                 yield from pictures()
 
     def _items(self, frames: Iterator[Frame], watch: Watch | None = None) -> Iterator[_Item]:
-        in_shots, cut_detector = self.smooth is not None or watch is not None, CutDetector()
+        cut_detector = CutDetector() if self.smooth is not None or watch is not None else None
         before: Pixels | None = None
         for frame in frames:
-            cut = in_shots and cut_detector.is_cut(frame.pixels)
+            cut = cut_detector is not None and cut_detector.is_cut(frame.pixels)
             repeated = before is not None and np.array_equal(frame.pixels, before)
             before = frame.pixels
             yield _Item(before, cut, repeated, _unseen if watch is None else watch(before, cut))

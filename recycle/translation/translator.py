@@ -9,7 +9,7 @@ from typing import Literal, Self, overload
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recycle import inputs as inputs  # registers every kind of source
 from recycle.config import Precision, TranslateSettings, parse_settings
@@ -69,13 +69,15 @@ class Translator:
             }
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto") -> Self:
+    def from_pretrained(
+        cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto", smoothing: bool = True
+    ) -> Self:
         """Load the bundle in `folder`, the best model of the run there, or org/name of the Hugging Face Hub.
 
-        'identity' returns a translator that leaves frames unchanged. Raises BundleError if the folder holds no usable
-        bundle, and ConfigError as `Translator`.
+        'identity' returns a translator that leaves frames unchanged. Without `smoothing` it cannot smooth, and is ready
+        sooner. Raises BundleError if the folder holds no usable bundle, and ConfigError as `Translator`.
         """
-        bundle = None if str(folder) == IDENTITY else load_bundle(find_model(folder))
+        bundle = None if str(folder) == IDENTITY else load_bundle(find_model(folder), predictors=smoothing)
         return cls(bundle, device=device, precision=precision)
 
     @property
@@ -192,9 +194,9 @@ class Translator:
         pixel_aspect: Fraction = Fraction(1),
         masks: Weigh | None = None,
     ) -> Iterator[Pixels]:
-        """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype.
+        """Translate a stream of frames of one size. Yields for each an RGB picture (H, W, 3), same size and dtype;
+        frames that equal their predecessor share its array.
 
-        Frames that equal their predecessor share its picture, in one array, unless smoothing or stabilising is on.
         On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
         one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
         does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
@@ -376,14 +378,10 @@ class Translator:
 
     def _smooth(self, frames: Tensor, past: Tensor, cuts: list[bool], to: Domain) -> tuple[Tensor, Tensor]:
         assert self.bundle is not None
-        predictor = self._predictor(to)
+        predictor = self.bundle.predictor(into(to))
         assert predictor is not None, "checked by _check"
         with self._autocast():
             return smooth(frames, past, cuts, predictor, self.bundle.config.networks.predictor.past)
-
-    def _predictor(self, to: Domain) -> nn.Module | None:
-        assert self.bundle is not None, "the identity has no networks"
-        return self.bundle.predictor(into(to))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32, cache_enabled=False)
@@ -391,7 +389,7 @@ class Translator:
     def _check(self, to: str, smoothing: bool) -> Domain:
         """The domain `to`. Raises ConfigError as `target`, or if `smoothing` is set and there is no predictor."""
         domain = self.target(to)
-        if smoothing and (self.bundle is None or self._predictor(domain) is None):
+        if smoothing and (self.bundle is None or self.bundle.predictor(into(domain)) is None):
             name = IDENTITY if self.bundle is None else self.bundle.config.name
             raise ConfigError(
                 f"smoothing needs predictors, but the model '{name}' has none; "

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scenedetect import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 from recycle.video.frame import Pixels
+
+if TYPE_CHECKING:
+    from scenedetect import FrameTimecode
 
 _DETECTION_WIDTH = 256
 _MIN_SHOT = 5
@@ -34,12 +36,14 @@ class CutDetector:
 
     def __init__(self, *, threshold: float = 27.0) -> None:
         """`threshold` is the minimum mean change of hue, saturation and brightness at a cut, in levels of 255."""
+        from scenedetect.detectors import ContentDetector  # imported late: most translations need no cuts
+
         self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
         self._index = 0
 
     def is_cut(self, pixels: Pixels) -> bool:
         """Whether the next frame, RGB (H, W, 3) uint8 or uint16, starts a new shot; False for the first frame."""
-        cuts = self._detector.process_frame(FrameTimecode(self._index, fps=_ANY_RATE), _small_bgr(pixels))
+        cuts = self._detector.process_frame(_timecode(self._index), _small_bgr(pixels))
         self._index += 1
         return bool(cuts)
 
@@ -54,6 +58,8 @@ class ShotFinder:
 
     def __init__(self, *, threshold: float = 3.0) -> None:
         """`threshold` is the minimum ratio of a cut's change to that of its neighbours (adaptive_threshold)."""
+        from scenedetect.detectors import AdaptiveDetector
+
         self._detector = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=_MIN_SHOT, window_width=_WINDOW)
         self._last: NDArray[np.uint8] | None = None
         self._index = 0
@@ -79,8 +85,7 @@ class ShotFinder:
         return [0, *(start for start in self._starts if 0 < start < count)]
 
     def _process(self, image: NDArray[np.uint8]) -> None:
-        timecode = FrameTimecode(self._index, fps=_ANY_RATE)
-        self._starts += [cut.frame_num for cut in self._detector.process_frame(timecode, image)]
+        self._starts += [cut.frame_num for cut in self._detector.process_frame(_timecode(self._index), image)]
         self._last = image
         self._index += 1
 
@@ -98,6 +103,12 @@ def detection_size(width: int, height: int) -> tuple[int, int]:
     if width <= _DETECTION_WIDTH:
         return width, height
     return _DETECTION_WIDTH, max(1, round(height * _DETECTION_WIDTH / width))
+
+
+def _timecode(index: int) -> "FrameTimecode":
+    from scenedetect import FrameTimecode
+
+    return FrameTimecode(index, fps=_ANY_RATE)
 
 
 def _repeats(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:

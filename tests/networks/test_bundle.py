@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,33 @@ def test_saving_leaves_the_two_files_and_replaces_them(folder: Path) -> None:
     save_bundle(tiny(predictors=False), folder)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert load_bundle(folder).pred_a is None
+
+
+def test_a_bundle_loads_without_its_predictors_and_keeps_its_digest(folder: Path) -> None:
+    saved, part = tiny(), load_bundle(folder, predictors=False)
+    assert part.pred_a is None
+    assert part.pred_b is None
+    assert digest(part) == digest(saved)
+    whole = saved.state_dict()
+    assert {key: value.tolist() for key, value in part.state_dict().items()} == {
+        key: value.tolist() for key, value in whole.items() if key.startswith("gen_")
+    }
+
+
+_SLOW = ("torch._dynamo", "timm", "torchvision", "segmentation_models_pytorch", "scenedetect", "lightning_fabric")
+"""Modules that take a tenth of a second to seconds to import."""
+
+
+def test_a_translation_without_smoothing_imports_nothing_slow_beside_torch(tmp_path: Path) -> None:
+    save_bundle(Bundle(BundleConfig(networks=NetworkSettings(generator=NETWORKS.generator))), tmp_path)
+    code = f"""
+import sys, numpy, recycle.translation.translator as module
+translator = module.Translator.from_pretrained({str(tmp_path)!r}, device="cpu", smoothing=False)
+next(translator.stream([numpy.zeros((32, 32, 3), numpy.uint8)], to="b"))
+print(sorted(set({_SLOW!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_a_bundle_keeps_the_names_of_the_domains_which_are_no_part_of_its_digest(folder: Path) -> None:
