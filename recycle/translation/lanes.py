@@ -14,6 +14,10 @@ from torch import Tensor
 from recycle.rendering.overlap import AT_ONCE, HELD_BYTES
 from recycle.system.memory import free_memory
 
+_COPIES = 16
+"""Bytes of a frame's float32 copies on a GPU, for each byte of the frame: before, during and after scaling, and while it
+is rounded."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -55,14 +59,14 @@ class Lanes:
     def limit(self, size: int, frame: int = 0) -> int:
         """The `limit` for `through` if each frame needs `size` bytes in the networks and `frame` bytes outside them.
 
-        On a GPU: AT_ONCE, or the number of frames that HELD_BYTES hold if this is lower. On a CPU: the number of
-        threads or, if it is greater, the limit of a GPU; if one frame for each thread does not fit into half of the
-        free memory, the number that fits. At least 1.
+        AT_ONCE, or the number of frames that HELD_BYTES hold if this is lower. On a GPU at most as many as fit in half
+        of its free memory, with the float32 copies from which they are scaled. On a CPU at least the number of threads;
+        if one frame for each thread does not fit into half of the free memory, the number that fits. At least 1.
         """
         waiting = min(AT_ONCE, max(1, HELD_BYTES // max(1, frame)))
-        if self._pool is None:
-            return waiting
         free = free_memory(self._device)
+        if self._pool is None:
+            return waiting if free is None else min(waiting, max(1, free // 2 // (size + _COPIES * frame)))
         fitting = self._threads if free is None else max(1, free // 2 // size)
         return fitting if fitting < self._threads else max(waiting, self._threads)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import resize, to_float, to_levels
 from recycle.translation.stabilise import Seen, Stabiliser, Watch, look, shrink
+from recycle.translation.tiles import in_halves
 from recycle.video.frame import Frame, Pixels
 from recycle.video.shots import CutDetector
 
@@ -55,7 +56,7 @@ class FrameStream:
     dtype: torch.dtype
     """Data type of the input frames and of the output pictures: uint8 or uint16."""
     limit: int
-    """The `limit` of `Lanes.through`."""
+    """The `limit` of `Lanes.through`. If such a batch does not fit into memory, it is halved."""
 
     def through(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
         """Yield one picture (H, W, 3) for each frame, in order."""
@@ -124,10 +125,16 @@ class FrameStream:
             yield y, group
 
     def _translated(self, group: list[_Item]) -> Tensor:
+        return in_halves(self._translated_at_once, group, torch.cat)
+
+    def _translated_at_once(self, group: list[_Item]) -> Tensor:
         x = to_float(self.lanes.upload(np.stack([item.pixels for item in group])))
         return self.network(resize(x, self.inner).clamp(-1, 1))
 
     def _leave(self, y: Tensor) -> Callable[[], Pixels]:
+        return in_halves(self._leave_at_once, y, _all_of)
+
+    def _leave_at_once(self, y: Tensor) -> Callable[[], Pixels]:
         return self.lanes.download(to_levels(resize(y, self.size), self.dtype))
 
     def _plain(self, group: list[_Item]) -> tuple[list[_Item], Callable[[], Iterable[Pixels]]]:
@@ -141,6 +148,10 @@ class FrameStream:
     def _with_group(self, group: list[_Item]) -> tuple[Tensor, list[_Item]]:
         with torch.inference_mode():
             return self._translated(group), group
+
+
+def _all_of(pictures: list[Callable[[], Pixels]]) -> Callable[[], Pixels]:
+    return lambda: np.concatenate([part() for part in pictures])
 
 
 def stabilised_source(frames: Iterable[Frame], strength: float) -> Iterator[Pixels]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise, product
 from threading import BrokenBarrierError
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +16,27 @@ from recycle.networks.statistics import Core, FrameStatistics
 from recycle.system.devices import is_out_of_memory
 
 Network = Callable[[Tensor], Tensor]
+Items = TypeVar("Items", list[Any], Tensor)
+Result = TypeVar("Result")
 
 RAMP = 32
 """Width in pixels of the strip in which neighbouring tiles are blended."""
+
+
+def in_halves(work: Callable[[Items], Result], items: Items, join: Callable[[list[Result]], Result]) -> Result:
+    """work(items), where `items` are a list or a batch; if memory runs out, join([work(first half), work(second)]).
+
+    Raises the error if a single item does not fit.
+    """
+    try:
+        return work(items)
+    except (RuntimeError, MemoryError) as error:
+        if len(items) < 2 or not is_out_of_memory(error):
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(items) // 2
+    return join([in_halves(work, part, join) for part in (items[:half], items[half:])])
 
 
 class _Stretch(NamedTuple):
