@@ -15,8 +15,8 @@ from recycle.rendering.overlap import AT_ONCE, HELD_BYTES
 from recycle.system.memory import free_memory
 
 _COPIES = 16
-"""Bytes of a frame's float32 copies on a GPU, for each byte of the frame: before, during and after scaling, and while it
-is rounded."""
+"""Bytes of a frame's float32 copies on a GPU, for each byte of the frame: before, during and after scaling, while it is
+rounded."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
