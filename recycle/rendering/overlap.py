@@ -25,7 +25,7 @@ def ahead(
     """
     items: Queue[tuple[T, int] | BaseException | None] = Queue(depth)
     stop = Event()
-    budget = _Budget(most)
+    budget = Budget(most)
 
     def work() -> None:
         iterator = iter(source)
@@ -68,7 +68,7 @@ def ahead(
         thread.join()
 
 
-class _Budget:
+class Budget:
     """A limit on the bytes held at once; a single item may exceed it."""
 
     def __init__(self, most: int) -> None:
@@ -87,3 +87,7 @@ class _Budget:
         with self._changed:
             self._held -= size
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let all who wait continue, and nobody wait any more."""
+        self.give(1 << 62)

@@ -11,6 +11,7 @@ from uuid import uuid4
 from recycle import __version__
 from recycle.config import TranslateSettings
 from recycle.errors import FootageError, OutputError
+from recycle.rendering.encoders import encoders_at_once
 from recycle.rendering.late_start import late_start
 from recycle.rendering.notices import before_work
 from recycle.rendering.overlap import AT_ONCE
@@ -153,7 +154,8 @@ def renderer_of(
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
-    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, reader.check)
+    at_once = encoders_at_once(choice, picture.width * picture.height)
+    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, at_once, reader.check)
 
 
 def encoder_of(reader: Source, settings: TranslateSettings) -> Choice:

@@ -2,15 +2,16 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 
 import av
 import numpy as np
 
 from recycle.errors import FootageError
+from recycle.rendering.encoders import encode_segments
 from recycle.rendering.overlap import ahead
 from recycle.rendering.segments import write_segment
 from recycle.rendering.work import SEGMENT, Record, Work
@@ -20,6 +21,7 @@ from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
 from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
+_Shown = tuple[int, Pixels, Beside]
 _Done = tuple[int, int, Pixels, Beside]
 
 
@@ -87,6 +89,8 @@ class Renderer:
     size."""
     depth: int
     """Maximum number of frames that each stage may be ahead of the next; HELD_BYTES may reduce it."""
+    at_once: int = 1
+    """Number of segments to encode at a time."""
     check: Callable[[], None] = lambda: None
     """Called before a segment is recorded as finished; raises if the source has changed."""
 
@@ -97,32 +101,41 @@ class Renderer:
         whose timestamps differ from the expected ones, or that is irregular while timestamps are expected or the GPU
         decodes. Raises FootageError if the source cannot be read, and any exception of the transform.
         """
-        count = 0
-        with closing(self._pictures(stretch)) as pictures:
-            origin = stretch.origin
-            for segment, group in groupby(pictures, key=lambda item: item[0]):
-                stamps: list[int] = []
+        count, origin = 0, stretch.origin
+        stamps: dict[int, list[int]] = {}
 
-                def shown() -> Iterator[tuple[int, Pixels, Beside]]:
-                    nonlocal count, origin
-                    for _, pts, pixels, beside in group:  # noqa: B023 (used up within this iteration)
-                        origin = pts if origin is None else origin
-                        stamps.append(pts)  # noqa: B023
-                        yield pts + stretch.shift(origin), pixels, beside
-                        count += 1
-                        written(count)
+        def fed(pictures: Iterable[_Done]) -> Iterator[tuple[int, _Shown]]:
+            nonlocal count, origin
+            for segment, pts, pixels, beside in pictures:
+                if segment not in stamps:
+                    work.forget(segment)
+                    stamps[segment] = []
+                origin = pts if origin is None else origin
+                stamps[segment].append(pts)
+                yield segment, (pts + stretch.shift(origin), pixels, beside)
+                count += 1
+                written(count)
 
-                work.forget(segment)
-                write_segment(work.segment(segment), self.choice, self.picture, shown())
+        def encode(segment: int, shown: Iterator[_Shown]) -> None:
+            write_segment(work.segment(segment), self.choice, self.picture, shown)
+
+        begin = 0
+        with (
+            closing(self._pictures(stretch)) as pictures,
+            closing(
+                encode_segments(fed(pictures), encode, at_once=self.at_once, size=lambda shown: shown[1].nbytes)
+            ) as finished,
+        ):
+            for segment in finished:
                 self.check()
+                own = tuple(stamps.pop(segment))
                 regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
-                expected = stretch.expected
-                odd = expected is not None and tuple(stamps) != expected[count - len(stamps) : count]
-                if odd or (not regular and (expected is not None or self.reader.hardware)):
+                odd = stretch.expected is not None and own != stretch.expected[begin : begin + len(own)]
+                begin += len(own)
+                if odd or (not regular and (stretch.expected is not None or self.reader.hardware)):
                     work.forget(segment)
                     return False
-                deinterlaced = self.reader.deinterlaced > 0
-                work.record(segment, Record(stamps=tuple(stamps), regular=regular, deinterlaced=deinterlaced))
+                work.record(segment, Record(stamps=own, regular=regular, deinterlaced=self.reader.deinterlaced > 0))
         return True
 
     def _frames(self, stretch: Stretch) -> Iterator[Frame]:

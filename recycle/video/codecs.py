@@ -259,6 +259,11 @@ def _hardware(settings: EncodeSettings, size: tuple[int, int] | None, short_side
     return None if try_encoder(choice) else choice
 
 
+def on_gpu(choice: Choice) -> bool:
+    """Whether a GPU encodes."""
+    return any(choice.encoder is encoder for encoder in _HARDWARE.values())
+
+
 def working_hardware() -> list[str]:
     """FFmpeg's names of the hardware encoders that work on this machine."""
     found = []
