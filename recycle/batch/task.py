@@ -75,9 +75,9 @@ class Folder:
         return [*found.notices(), apart]
 
     def key(self) -> dict[str, object]:
-        """Everything on which an output depends beside its source and its mask."""
+        """What is asked for beside source and mask. It does not depend on the machine, which may change in between."""
         settings = self.settings.model_copy(update={"mask": None})
-        return {**self.translator.key(self.to, settings), "encoder": self.settings.encoding()}
+        return {**self.translator.request(self.to, settings), "encoder": self.settings.encoding()}
 
 
 def is_batch(source: Path, output: Path) -> bool:
