@@ -7,9 +7,9 @@ from pathlib import Path
 
 from recycle.config import EncodeSettings
 from recycle.rendering.streams import OtherStreams
-from recycle.video.codecs import Choice
+from recycle.video.codecs import Choice, padding
 from recycle.video.container import open_container, video_stream
-from recycle.video.encode import Picture, padding
+from recycle.video.encode import Picture
 from recycle.video.frame import ASSUMED_RATE
 from recycle.video.numbered import listed
 from recycle.video.sidedata import TIMECODES

@@ -20,7 +20,7 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.system.atomic import atomic_path
 from recycle.system.priority import usual_priority
-from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
+from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder, padding
 from recycle.video.colour import EXACT
 from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
@@ -195,14 +195,6 @@ class _Sited:
             ).configure()
         self._graph.vpush(frame)
         return self._graph.vpull()
-
-
-def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
-    """Numbers of columns and rows (0 or 1) that an odd size needs for the subsampled chroma of the pixel format."""
-    chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
-    if chroma is None:
-        return (0, 0)
-    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
 
 
 def mp4_options(time_base: Fraction) -> dict[str, str]:
