@@ -171,6 +171,8 @@ def render_key(
     A live source cannot be resumed, so its key is new each time. Raises FootageError if the source cannot be read.
     """
     modified = source.state.modified if source.state else 0
+    # With `hardware`, the machine decides; segments of two encoders do not fit into one stream.
+    by = {"by": encoder_of(source, settings, compare=compare).encoder.name} if settings.hardware else {}
     return {
         "recycle": __version__,
         "frames": FRAMES,
@@ -178,7 +180,7 @@ def render_key(
         "source": source.fingerprint() or uuid4().hex,
         "modified": modified // _COARSEST_TIME,  # the fingerprint covers only samples of a file
         "transform": dict(key or {}),
-        "encoder": settings.encoding(),
+        "encoder": settings.encoding() | by,
         "span": [span.start and str(span.start), span.end and str(span.end)],
         "compare": compare,
     }

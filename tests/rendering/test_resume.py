@@ -20,6 +20,8 @@ from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.work import SEGMENT, open_work, work_folder
 from recycle.translation.translator import Translator
+from recycle.video import codecs
+from recycle.video.codecs import Encoder
 from recycle.video.kinds import open_source
 from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo
@@ -118,6 +120,21 @@ def test_work_in_another_precision_is_deleted_and_reported(
     assert DELETED in said
     assert exact.key("b", FAST) == {**fast.key("b", FAST), "precision": "fp32"}
     assert exact.request("b", FAST) == fast.request("b", FAST)
+
+
+def test_work_of_another_machines_encoder_is_deleted_and_reported(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPEG-1 stands for the encoder of a GPU that the second machine lacks."""
+    source, output = make_video(stamps=LONG, size=(128, 192), audio=False), tmp_path / "out.mkv"
+    settings, translator = TranslateSettings(hardware=True), Translator(None, device="cpu")
+    said: list[str] = []
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setitem(codecs._HARDWARE, "h264", Encoder("mpeg1video", {8: "yuv420p"}, None))
+        translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(SEGMENT + 5))
+    with pytest.raises(Interrupted):
+        translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(5).keeping(said))
+    assert DELETED in said
 
 
 def test_work_on_a_source_changed_in_place_is_deleted_and_reported(tmp_path: Path) -> None:
