@@ -76,6 +76,15 @@ def find_device(device: str) -> Device:
     return "cuda" if present["cuda"] and device != "mps" else "mps" if present["mps"] else "cpu"
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The layout of networks and frames: channels last, but contiguous on Apple GPUs.
+
+    There the backward pass of batch normalisation is wrong for channels last (github.com/pytorch/pytorch/issues/175189)
+    and that of convolutions slow (issue 193349).
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 def best_precision(device: str, *, training: bool) -> Used:
     """The fastest precision that `device` computes soundly.
 

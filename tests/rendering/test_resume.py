@@ -125,13 +125,14 @@ def test_work_in_another_precision_is_deleted_and_reported(
 def test_work_of_another_machines_encoder_is_deleted_and_reported(
     make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MPEG-1 stands for the encoder of a GPU that the second machine lacks."""
+    """MPEG-4 part 2 stands for the encoder of a GPU that the second machine lacks."""
     source, output = make_video(stamps=LONG, size=(128, 192), audio=False), tmp_path / "out.mkv"
     settings, translator = TranslateSettings(hardware=True), Translator(None, device="cpu")
     said: list[str] = []
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setitem(codecs._HARDWARE, "h264", Encoder("mpeg1video", {8: "yuv420p"}, None))
+    monkeypatch.setitem(codecs._HARDWARE, "h264", Encoder("mpeg4", {8: "yuv420p"}, None))
+    with pytest.raises(Interrupted):
         translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(SEGMENT + 5))
+    monkeypatch.undo()
     with pytest.raises(Interrupted):
         translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(5).keeping(said))
     assert DELETED in said

@@ -74,7 +74,7 @@ def test_a_gpu_computes_in_the_fastest_precision_that_is_its_own(
     assert best_precision("cuda", training=True) == trains
     assert precision_of(compute_dtype("cuda", "auto", training=False)) == translates
     for wished in ("fp32", "fp16"):
-        assert precision_of(compute_dtype("cuda", wished, training=True)) == wished  # type: ignore[arg-type]
+        assert precision_of(compute_dtype("cuda", wished, training=True)) == wished
 
 
 @pytest.mark.parametrize("training", [True, False])
