@@ -17,6 +17,7 @@ from recycle.config.encoder_options import allow_codec
 from recycle.errors import ConfigError
 from recycle.system.priority import usual_priority
 from recycle.video.alpha import has_alpha
+from recycle.video.padding import padding
 
 av.logging.set_level(None)
 os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints a banner
@@ -301,18 +302,10 @@ def _choice(
     return Choice(encoder, pixel_format, options, bitrate, notice, alpha)
 
 
-def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
-    """Numbers of columns and rows (0 or 1) that an odd size needs for the subsampled chroma of the pixel format."""
-    chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
-    if chroma is None:
-        return (0, 0)
-    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
-
-
 def try_encoder(choice: Choice, size: tuple[int, int] = _TRIED) -> str:
     """Encode a few frames of `size`, width and height, padded; return a short reason if that fails, else ''."""
     encoder, options = choice.encoder, tuple(choice.options.items())
-    padded = tuple(map(sum, zip(size, padding(choice, *size), strict=True)))
+    padded = tuple(map(sum, zip(size, padding(choice.pixel_format, *size), strict=True)))
     return _try(encoder.name, encoder.container, choice.pixel_format, options, choice.bitrate, padded)
 
 

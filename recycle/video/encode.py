@@ -20,10 +20,11 @@ from recycle.config import EncodeSettings
 from recycle.errors import OutputError
 from recycle.system.atomic import atomic_path
 from recycle.system.priority import usual_priority
-from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder, padding
+from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.video.colour import EXACT
 from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
+from recycle.video.padding import padding
 
 av.logging.set_level(None)
 
@@ -68,7 +69,7 @@ class VideoEncoder:
 
     def __init__(self, container: OutputContainer, choice: Choice, picture: Picture) -> None:
         self.picture = picture
-        self.padding = padding(choice, picture.width, picture.height)
+        self.padding = padding(choice.pixel_format, picture.width, picture.height)
         """Numbers of columns added at the right and of rows added at the bottom."""
         self._container = container
         self.choice = choice
