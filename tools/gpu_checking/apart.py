@@ -27,7 +27,7 @@ def run_all(
     """Run the checks one after the other, for at most `limit` seconds in all; later ones are 'not run'."""
     # Its server has imported torch, and never used CUDA, so a check starts in milliseconds and with a fresh context.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tools.gpu_checking.all"])
+    context.set_forkserver_preload(["tools.gpu_checking.all", "timm"])
     end, rows = time.monotonic() + limit, []
     for number, check in enumerate(checks):
         left = end - time.monotonic()

@@ -51,7 +51,7 @@ def _cancelled_at(step: int) -> Job:
 
 
 def _continued(place: Place) -> Figures:
-    footage(place.folder, 64)
+    footage(place.folder)
     pipeline = task(place.device, gpu=place.gpu, steps=STEPS)
     whole = learn(place.folder, place.folder / "whole", pipeline)
     try:
@@ -67,7 +67,7 @@ def _continued(place: Place) -> Figures:
 def _processes(place: Place) -> Figures:
     if place.device == "cuda" and torch.cuda.device_count() < 2:
         raise Unmet("needs two CUDA devices")
-    footage(place.folder, 64)
+    footage(place.folder)
     pipeline = task(place.device, gpu=place.gpu, steps=STEPS, batch=2)
     whole = learn(place.folder, place.folder / "one", pipeline)
     program = [sys.executable, "-m", "tools.gpu_checking.training", str(place.folder), str(place.folder / "two")]

@@ -1,23 +1,37 @@
-"""One training on the street, as a program, because training on several devices starts its program again."""
+"""One training on a few frames, as a program, because training on several devices starts its program again."""
 
+import json
 import sys
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from recycle.config import Pipeline, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.events import Job
 from recycle.system.devices import Device
 from recycle.training.loop import train
-from tools.benchmarking.train import film
+
+_SIDE, _COUNT = 56, 16
 
 
-def footage(folder: Path, size: int) -> None:
-    """Write frames of the street to the folders `a` and `b`."""
-    film(folder, size)
+def footage(folder: Path) -> None:
+    """Write extracted frames to the folders `a` and `b`: a bright square that moves over noise."""
+    for seed, name in enumerate("ab"):
+        (folder / name).mkdir()
+        picture = np.random.default_rng(seed).integers(0, 90, (_SIDE, _SIDE, 3), dtype=np.uint8)
+        for number in range(_COUNT):
+            frame = picture.copy()
+            frame[12:28, 2 * number : 2 * number + 16] = 200
+            cv2.imwrite(str(folder / name / f"{number:06d}.png"), frame)
+        rows = [{"file": f"{number:06d}.png", "shot": 0, "pts": number} for number in range(_COUNT)]
+        manifest = {"width": _SIDE, "height": _SIDE, "frames": rows}
+        (folder / name / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def task(device: Device, *, gpu: bool, steps: int, devices: int = 1, batch: int = 1) -> Pipeline:
-    """A pipeline for `footage` of 64 lines."""
+    """A pipeline for `footage`."""
     width = 16 if gpu else 4
     return parse_pipeline(
         {
