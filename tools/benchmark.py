@@ -10,6 +10,7 @@ Usage, from the repository's folder:
   python -m tools.benchmark folder
   python -m tools.benchmark busy [--beside 1]
   python -m tools.benchmark export [--width 64]
+  python -m tools.benchmark encode [--frames 40]
 
 Contenders take turns in one process, round after round, and ratios are computed within a round, so that other load on
 the machine slows all of them alike. The command prints a table and writes all results to OUT/NAME.json (OUT:
@@ -25,7 +26,7 @@ from pathlib import Path
 from recycle.errors import ConfigError, RecycleError
 from tools.benchmarking.results import Results
 
-NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder", "busy", "export")
+NAMES = ("startup", "extract", "train", "translate", "memory", "parts", "folder", "busy", "export", "encode")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, help="train: pixels of a side; default: 128 on the CPU, 256 on a GPU")
     parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
     parser.add_argument("--width", type=int, help="channels of the generator; translate, export: 64, memory: 16")
-    parser.add_argument("--frames", type=int, help="translate, memory, extract: frames of the clip")
+    parser.add_argument("--frames", type=int, help="translate, memory, extract, encode: frames of the clip")
     parser.add_argument("--beside", type=int, default=0, help="busy: number of programs that only count")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark"))
@@ -97,6 +98,10 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Res
         from tools.benchmarking.export import export
 
         return export(width=chosen.width or 64, rounds=rounds, say=say)
+    if chosen.name == "encode":
+        from tools.benchmarking.encode import encode
+
+        return encode(frames=frames, rounds=rounds, say=say)
     from tools.benchmarking.parts import parts
 
     return [parts(rounds=rounds, say=say)]
