@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from recycle.config import Pipeline
@@ -47,6 +48,7 @@ def domain_of(own: Split, name: DomainName, pipeline: Pipeline) -> Domain:
         frames=settings.frames,
         strides=settings.strides,
         seed=settings.seed,
+        size=settings.size,
         called=pipeline.domains.of(name),
         masked=bool(pipeline.footage.masks(name)),
     )
@@ -89,7 +91,7 @@ class Batches:
         # Number of samples per step, and offset of this process in them.
         self._whole, self._own = self._size * fabric.world_size, self._size * fabric.global_rank
         self._alike = run.pipeline.footage.paired or matches is not None
-        self._augment = Augment(settings.augment, settings.size)
+        self._augment = Augment(settings.augment)
         # After a rollback, other clips are drawn: the same clips would reproduce the failure.
         self.first = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
         """Number of the first batch."""
@@ -113,13 +115,13 @@ class Batches:
         """
         run, settings = self._run, self._run.pipeline.train
         samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)
-        seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
-        if self._alike:  # the same augmentation, so that places stay comparable
-            seeds[1] = seeds[0]
-        a, b = (
-            self._augment(run.fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True)
-        )
-        a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
+        sides = (0, 0) if self._alike else (0, 1)  # the same changes keep places comparable
+        drawn = [[self._augment.draw([settings.seed, n, side, 7]) for n in samples] for side in sides]
+        changes = torch.from_numpy(np.array(drawn))
+        if run.fabric.device.type == "cuda":
+            changes = changes.pin_memory()  # so that copying it does not wait for the device
+        moved = zip(run.fabric.to_device(clips), run.fabric.to_device(changes), strict=True)
+        a, b = (shrink(self._augment(*each), shrinking(run.step, settings, tick.part)) for each in moved)
         return a, b
 
 

@@ -94,19 +94,22 @@ def test_crops_and_flips_apply_to_masks_as_to_frames(tmp_path: Path) -> None:
     frames, masks = footage(tmp_path)
     extract([frames], tmp_path / "out", ExtractSettings(short_side=None, format="png"), masks=[masks], workers=1)
     shots = find_shots(tmp_path / "out")
-    domain, plain = (Domain(shots, name="a", frames=3, seed=1, masked=masked) for masked in (True, False))
+    domain, plain = (
+        Domain(shots, name="a", frames=3, seed=1, size=(24, 32), masked=masked) for masked in (True, False)
+    )
     clips = torch.stack([domain.clip(number) for number in range(6)])
     assert torch.equal(clips[:, :, :3], torch.stack([plain.clip(number) for number in range(6)]))
-    seeds = list(range(6))
-    quiet, loud = (Augment(AugmentSettings(flip=True, colour=colour), (24, 32)) for colour in (0.0, 0.3))
-    moved = quiet(clips, seeds)
+    quiet, loud = (Augment(AugmentSettings(flip=True, colour=colour)) for colour in (0.0, 0.3))
+    changes = torch.from_numpy(np.array([loud.draw([seed]) for seed in range(6)]))
+    assert 0 < changes[:, 0].sum() < 6
+    moved = quiet(clips, changes)
     assert moved.shape == (6, 3, 4, 24, 32)
     levels = ((moved[:, :, :3] + 1) * 127.5).round()
     assert torch.equal(moved[:, :, 3:] > 0.5, is_box(levels))
     assert 0 < moved[:, :, 3].mean() < 1
-    coloured = loud(clips, seeds)
+    coloured = loud(clips, changes)
     assert torch.equal(coloured[:, :, 3:], moved[:, :, 3:])
-    assert torch.equal(coloured[:, :, :3], loud(clips[:, :, :3], seeds))  # the same numbers as without masks
+    assert torch.equal(coloured[:, :, :3], loud(clips[:, :, :3], changes))  # the same numbers as without masks
 
 
 def task(**groups: Any) -> Pipeline:
