@@ -53,7 +53,7 @@ def make_fabric(
         raise ConfigError(f"cannot use {devices} devices '{kind}': this machine supports 1 to {present}")
     if devices * nodes == 1:
         return Fabric(accelerator=kind, devices=1, precision=plugin)
-    strategy = DDPStrategy(find_unused_parameters=find_unused)
+    strategy = DDPStrategy(find_unused_parameters=find_unused, gradient_as_bucket_view=True)
     try:
         return Fabric(
             accelerator=kind,
