@@ -223,16 +223,12 @@ class Domain:
             )
         used = [shots[s] for s in self.windows.used()]
         self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
-        """Height and width of the smallest frames."""
         self._size = size or self.canvas
         self.name, self.called, self._seed = name, called or name, [seed, ord(name[0])]
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def clip(self, number: int) -> Tensor:
-        """Clip `number` (0, 1, …): uint8 (T, 3, H, W), cropped at a random position.
-
-        Each epoch visits every window once, in a new random order.
-        """
+        """Clip `number` (0, 1, …): uint8 (T, 3, H, W). Each epoch visits every window once, in a new random order."""
         window, random = self.draw(number)
         return self.read(*window, random)
 
@@ -254,7 +250,7 @@ class Domain:
         return int(random.integers(low, min(high, fitting) + 1))
 
     def read(self, shot: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
-        """The clip that starts at frame `start` of a shot: uint8 (T, 3, H, W), cropped at a random position."""
+        """The clip that starts at frame `start` of a shot, as `cut` returns it, cropped at a random position."""
         return self.cut(shot, start, stride, self.place(shot, self._size, random), self._size)
 
     def place(self, shot: int, size: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
@@ -268,8 +264,8 @@ class Domain:
         `place`. With masks it has 4 channels."""
         own, numbers = self.shots[shot], range(start, start + self.frames * stride, stride)
         frames = (own.read_masked(n) if self.masked else own.read(n) for n in numbers)
-        (top, left), (height, width) = place, size
-        return torch.stack([frame[:, top : top + height, left : left + width] for frame in frames])
+        rows, columns = (slice(first, first + side) for first, side in zip(place, size, strict=True))
+        return torch.stack([frame[:, rows, columns] for frame in frames])
 
 
 class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):

@@ -26,6 +26,7 @@ from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
 from recycle.training.clock import REVIEWING, Tick, awaited
+from recycle.training.fabric import kernels_for
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs, keep_fault
 from recycle.training.matching import Matches
@@ -152,7 +153,7 @@ def _train(
         review = None if logs is None else Review(run, splits, logs, noted)
         portions = Portions(pipeline, fabric, noted)
         plan(run, portions, job)
-        with stop_between_steps(job) as stop:
+        with stop_between_steps(job) as stop, kernels_for("growing" if settings.grow else "fixed"):
             _Training(run, domains, matches, review, portions, logs, stop, noted).run_on()
     if review and (advice := review.scores.advice()):
         noted.say(advice)

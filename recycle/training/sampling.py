@@ -18,6 +18,7 @@ from recycle.networks.features import open_network
 from recycle.system.memory import release
 from recycle.training.clock import Tick
 from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
+from recycle.training.prefetch import copied_ahead
 from recycle.training.preview import held_out_name
 from recycle.training.run import Run
 from recycle.training.schedule import shrinking
@@ -96,7 +97,8 @@ class Batches:
         self.first = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
         """Number of the first batch."""
         last = self.first + settings.steps - run.step if settings.hours is None else sys.maxsize // self._whole
-        self.loader: Iterable[tuple[Tensor, Tensor]] = load_clips(
+        pinned = fabric.device.type == "cuda"
+        loader = load_clips(
             _clips(run, domains, matches, last * self._whole),
             first=self.first * self._whole + self._own,
             batch_size=self._size,
@@ -104,9 +106,10 @@ class Batches:
             workers=loading_processes(
                 settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)
             ),
-            pin_memory=fabric.device.type == "cuda",
+            pin_memory=pinned,
         )
-        """Clips of a and b as stored: uint8 (B, T, 3, H, W)."""
+        self.loader: Iterable[tuple[Tensor, Tensor]] = copied_ahead(loader, fabric.device) if pinned else loader
+        """Clips of a and b, cropped: uint8 (B, T, 3, H, W)."""
 
     def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
         """The clips of batch `number` on the device, augmented and reduced as the schedule states.

@@ -1,7 +1,8 @@
 """A step waits for its device once: reading a number from a device waits until all work before it is done."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.training.fabric import make_fabric
+from recycle.training.fabric import kernels_for, make_fabric
 from recycle.training.loop import take_step
+from recycle.training.prefetch import copied_ahead
 from recycle.training.run import Run
 from tools.benchmarking.train import published_pipeline
 
@@ -80,6 +82,30 @@ def test_a_step_waits_for_the_device_once(pipeline: Pipeline, tmp_path: Path) ->
         turn()
     assert reads.names == ["tolist"]
     assert inner.count == 0
+
+
+def test_the_next_batch_is_copied_before_the_present_one_is_used() -> None:
+    loaded: list[int] = []
+
+    def load() -> Iterator[tuple[Tensor, Tensor]]:
+        for number in range(4):
+            loaded.append(number)
+            yield torch.full((2,), number), torch.full((2,), 10 + number)
+
+    seen = []
+    for a, b in copied_ahead(load(), torch.device("cpu")):
+        seen.append((a.tolist(), b.tolist(), list(loaded)))
+    assert [pair[:2] for pair in seen] == [([n, n], [10 + n, 10 + n]) for n in range(4)]
+    assert [pair[2] for pair in seen] == [[0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]]
+    assert list(copied_ahead([], torch.device("cpu"))) == []
+
+
+@pytest.mark.parametrize("sizes", ["fixed", "growing"])
+def test_cudnn_tries_its_kernels_only_for_sizes_that_stay(sizes: Literal["fixed", "growing"]) -> None:
+    before = torch.backends.cudnn.benchmark
+    with kernels_for(sizes):
+        assert torch.backends.cudnn.benchmark == (sizes == "fixed")
+    assert torch.backends.cudnn.benchmark == before
 
 
 def test_reads_are_counted() -> None:
