@@ -41,7 +41,7 @@ class InnerReads(TorchDispatchMode):
     """Counts what PyTorch itself reads from tensors, beneath the code's own calls."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
