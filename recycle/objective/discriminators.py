@@ -88,12 +88,10 @@ class Discriminators(nn.Module):
         return self.masked and not self._judged[name][1]
 
     def _judge(self, network: nn.Module, clip: Tensor, *, masked: bool) -> Judgement:
-        frames = clip.flatten(0, 1)
-        inside = frames[:, -1:]
-        frames = augment(frames[:, :-1] if masked else frames, self.augmentation)
-        judgement: Judgement = network(frames)
+        frames = augment(clip.flatten(0, 1), self.augmentation, masked=masked)
+        judgement: Judgement = network(frames[:, :-1] if masked else frames)
         if masked:
-            weights = (F.adaptive_avg_pool2d(inside, (x.shape[-2], x.shape[-1])) for x in judgement.logits)
+            weights = (F.adaptive_avg_pool2d(frames[:, -1:], (x.shape[-2], x.shape[-1])) for x in judgement.logits)
             judgement = judgement._replace(inside=tuple(weights))
         return Judgement(*(tuple(x.unflatten(0, clip.shape[:2]) for x in part) for part in judgement))
 
