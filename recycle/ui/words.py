@@ -23,7 +23,6 @@ _FIELDS = {
     "a": "“Footage A”",
     "b": "“Footage B”",
     "hours": "“Length”",
-    "join-images": "a video in place of the images",
     "mask": "“Mask”",
     "mask-a": "“Mask of A”",
     "mask-b": "“Mask of B”",
