@@ -99,9 +99,8 @@ def train(
     used. `domains` are two names for them, such as `["summer", "winter"]`. `out` is the run's folder; None: a folder in
     runs/. `hours` or `steps` (only one of them) replaces the length of the training in the pipeline. `device` and
     `precision` replace those of the pipeline; see `TrainSettings`. `start_from` is a run or a model from whose networks
-    a new run starts; a pipeline that is chosen then has these networks. `mask_a` and `mask_b` are masks of `a` and `b`,
-    one for each path in the same order, to change only the objects that they show in white; see `FootageSettings`. The
-    report names the trained bundle.
+    a new run starts; a pipeline that is chosen then has these networks. `mask_a` and `mask_b` hold a mask for each path
+    of `a` and `b`, to change only what is white in them. The report names the trained bundle.
 
     Raises ConfigError for invalid settings, FootageError for unusable footage, OutputError if the folder cannot be
     written or is in use, BundleError for a damaged checkpoint, and RecycleError if memory runs out or losses stay
@@ -239,10 +238,10 @@ def extract(
 ) -> ExtractReport:
     """Split footage into shots and write its frames to folders in `out`. The same call continues interrupted work.
 
-    `inputs` are videos, folders of videos, or folders of images. `masks` has a mask for each, in the same order, or is
-    empty; they are written beside the frames (see `FootageSettings.mask_a`). `workers` is the number of processes;
-    None: one per core. `settings` are those of `ExtractSettings`, such as `fps=15`. Raises ConfigError for invalid
-    settings, and the errors of `recycle.dataset.extract.extract`.
+    `inputs` are videos, folders of videos, or folders of images. `masks` has a mask for each, or is empty; see
+    `FootageSettings.mask_a`. `workers` is the number of processes; None: one per core. `settings` are those of
+    `ExtractSettings`, such as `fps=15`. Raises ConfigError for invalid settings, and the errors of
+    `recycle.dataset.extract.extract`.
     """
     chosen = parse_settings(ExtractSettings, settings)
     return extract_all(_paths(inputs), Path(out), chosen, masks=_paths(masks), workers=workers, job=job)
@@ -288,11 +287,12 @@ def evaluate(
     one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
     bundle = str(find_model(fspath(model)))
+    colours = palette if palette == "street" else Path(palette)
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
-        "evaluate": {"label_domain": labels, "palette": _palette(palette) if labels else None, "device": device}
+        "evaluate": {"label_domain": labels, "palette": colours if labels else None, "device": device}
         | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
@@ -379,10 +379,6 @@ def push(
     if public and done.private:
         (job or Job()).say(f"{name} existed and stays private; you can change that on its page")
     return done.address
-
-
-def _palette(palette: AnyPath) -> str | Path:
-    return "street" if palette == "street" else Path(palette)
 
 
 def _given(pipeline: Pipeline | AnyPath | None) -> Pipeline | Path | None:

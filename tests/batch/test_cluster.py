@@ -108,7 +108,9 @@ def test_a_killed_worker_does_not_change_the_result(
     (folder / "zero.mp4").touch()
     (tmp_path / "masks" / "deep").mkdir(parents=True)
     for name in ("1.png", "2.png", "deep/3.png"):
-        cv2.imwrite(str(tmp_path / "masks" / name), np.repeat(np.uint8([[0, 255]]), (32, 32), axis=1))  # the right half
+        cv2.imwrite(
+            str(tmp_path / "masks" / name), np.repeat(np.array([[0, 255]], np.uint8), 32, axis=1)
+        )  # the right half
     save_bundle(bundle, tmp_path / "model")
     how = ["--model", tmp_path / "model", "--smoothing", "--mask", tmp_path / "masks"]
     local = start(folder, here, *how)

@@ -73,9 +73,9 @@ def test_a_source_that_browsers_cannot_play_is_copied_for_the_player(site: Site,
 
 def test_a_part_is_translated_with_the_chosen_look(site: Site, films: Path) -> None:
     goal = films / "out.mp4"
-    look = {"strength": 0.5, "keep_colour": True}
     one = str(films / "one.mp4")
-    assert done(site.translate(one, str(goal), model="identity", to="b", mask=" motion ", **look)).state == "done"
+    work = site.translate(one, str(goal), model="identity", to="b", mask=" motion ", strength=0.5, keep_colour=True)
+    assert done(work).state == "done"
     failed = done(site.translate(one, f"{goal}.png", model="identity", to="b", stabilise=2.0))
     assert "stabilise" in failed.error
 
