@@ -60,7 +60,7 @@ class Server:
         return (self.folder / "errors.txt").read_text()
 
 
-LONG = 1500
+LONG = 900
 """Number of frames of the film long.mp4."""
 
 
