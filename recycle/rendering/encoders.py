@@ -1,7 +1,7 @@
 """Encodes several segments of a video at the same time, where the machine has the cores for it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import groupby
@@ -36,7 +36,7 @@ def encode_segments(
     *,
     at_once: int,
     size: Callable[[Item], int],
-) -> Iterator[int]:
+) -> Generator[int]:
     """Encode items, each given with the number of its segment, in order; yield the number of each finished segment.
 
     Numbers come in order. `encode` runs in a thread for each segment, for up to `at_once` segments at a time. `size`

@@ -42,10 +42,6 @@ class Encoder:
     """Largest value of the quality option, which is the lowest quality."""
     preset: str | None = None
     """Default preset; None if the codec has none."""
-    usual: tuple[tuple[str, str], ...] = ()
-    """Options that replace the default preset unless the user chooses a preset or tunes the encoder."""
-    large: tuple[tuple[str, str], ...] = ()
-    """Options in addition to `usual` for frames with a short side of at least LARGE pixels."""
     presets: tuple[str, ...] = ()
     """All presets, from fast to slow."""
     speed: str = "preset"
@@ -64,6 +60,10 @@ class Encoder:
     """Codec tag for mp4 and mov if some players reject the default one."""
     least: tuple[int, int] = (1, 1)
     """Least width and height of a frame in pixels. An encoder may abort the process at smaller ones."""
+    usual: tuple[tuple[str, str], ...] = ()
+    """Options that replace the default preset unless the user chooses a preset or tunes the encoder."""
+    large: tuple[tuple[str, str], ...] = ()
+    """Options in addition to `usual` for frames with a short side of at least LARGE pixels."""
 
     def takes(self, size: tuple[int, int] | None) -> bool:
         """Whether it encodes frames of `size`, width and height; True if the size is unknown."""

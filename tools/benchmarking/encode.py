@@ -96,8 +96,8 @@ def _seconds(clip: Clip, codec: Codec, preset: str | None, folder: Path) -> floa
 def _ratio(ours: list[tuple[float, int]], theirs: list[tuple[float, int]]) -> float:
     """Bytes of `ours` at the PSNR of `theirs` at crf 14, relative to theirs; interpolated on a logarithmic scale."""
     psnr, size = theirs[QUALITIES.index(14)]
-    places, sizes = zip(*sorted(ours), strict=True)
-    return float(np.exp(np.interp(psnr, places, np.log(sizes))) / size)
+    places, sizes = ([pair[index] for pair in sorted(ours)] for index in (0, 1))
+    return float(np.exp(np.interp(psnr, places, np.log(sizes)))) / size
 
 
 def _psnr(clip: Clip, file: Path) -> float:
@@ -110,7 +110,7 @@ def _psnr(clip: Clip, file: Path) -> float:
             )
             luma, other = (each.to_ndarray()[: frame.height].astype(np.float32) for each in (frame, decoded))
             errors.append(float(np.square(luma - other).mean()))
-    return float(10 * np.log10(255**2 / max(np.mean(errors), 1e-9)))
+    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
 
 
 def _bytes(file: Path) -> int:

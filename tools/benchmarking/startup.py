@@ -1,4 +1,4 @@
-"""Duration of `recycle --help`, compared with an empty Typer app."""
+"""Duration of `recycle --help`, compared with an empty Typer app; and time until a first frame is translated."""
 
 import os
 import subprocess
@@ -28,6 +28,7 @@ app()
 '''
 CALLS = 5
 """Number of calls of a contender in each round."""
+FIRST_FRAME = "recycle translate, one frame"
 
 
 def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
@@ -42,6 +43,8 @@ def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
             "empty app --help": [sys.executable, str(empty), "--help"],
             "empty app one --help": [sys.executable, str(empty), "one", "--help"],
             "python": [sys.executable, "-c", ""],
+            "python, import torch": [sys.executable, "-c", "import torch"],
+            FIRST_FRAME: [installed, *_one_frame(Path(folder))],
         }
         times = take_turns({name: _timed(command) for name, command in commands.items()}, rounds=rounds, say=say)
     whole = times.faster("empty app --help", "recycle --help")
@@ -50,7 +53,27 @@ def startup(*, rounds: int, say: Callable[[str], None]) -> Results:
         Goal("recycle --help, time ÷ empty app", whole, most=1.3),
         Goal("recycle translate --help, time ÷ empty app's command with one option", one),
     ]
+    goals.append(
+        Goal("seconds of a translation of one frame of 256 × 256, width 16", times.time(FIRST_FRAME), most=1.5)
+    )
     return Results("startup", "start", times, goals)
+
+
+def _one_frame(folder: Path) -> list[str]:
+    """The arguments of a command that translates one frame with a model that has predictors, as the default has."""
+    code = f"""
+from pathlib import Path
+from recycle.config import NetworkSettings, ResNetSettings
+from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
+from recycle.street.film import Street
+from recycle.video.encode import write_video
+networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=16))
+save_bundle(Bundle(BundleConfig(networks=networks, short_side=256)), Path({str(folder)!r}, "model"))
+write_video(Path({str(folder)!r}, "second.mp4"), Street(1, 256, 256, 25, 1).frames("day"), fps=25)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)  # apart, so that this process stays small
+    files = [str(folder / "second.mp4"), str(folder / "out.mp4"), "--model", str(folder / "model")]
+    return ["translate", *files, "--to", "b", "--end", "0.03", "--overwrite"]
 
 
 def _timed(command: list[str]) -> Contender:
