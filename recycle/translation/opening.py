@@ -22,4 +22,7 @@ def open_translator(
         return model, model.target(to)
     bundle = find_model(fspath(model))
     target = target_of(bundle, to)
-    return Translator.from_pretrained(bundle, device=settings.device, precision=settings.precision), target
+    translator = Translator.from_pretrained(
+        bundle, device=settings.device, precision=settings.precision, smoothing=settings.smoothing
+    )
+    return translator, target
