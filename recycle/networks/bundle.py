@@ -229,14 +229,14 @@ def _read_config(file: Path) -> BundleConfig:
 
 
 class _OffDevice(TorchFunctionMode):
-    """Within `torch.device("meta")`, keeps tensors on the CPU whose values are read while networks are built, and does
-    not initialise weights: on this device torch would import its compiler for it, which takes a second."""
+    """Within `torch.device("meta")`, makes on the CPU what is read or computed while networks are built, and does not
+    initialise weights: on this device torch would import its compiler for it, which takes a second."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
-        if func is torch.linspace:
+        if func in (torch.linspace, torch.eye):
             given["device"] = "cpu"
         elif getattr(func, "__module__", None) == nn.init.__name__:
             return given["tensor"] if "tensor" in given else args[0]
