@@ -25,6 +25,8 @@ from tools.reproduction.segmenter import COLOURS
 from tools.reproduction.tables import markdown, normalised, summarise
 from tools.reproduction.task import Clip
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 class Quiet(Job):
     """Prints nothing, records progress, and can interrupt a training."""
