@@ -87,7 +87,9 @@ def run(request: dict[str, Any]) -> None:
     os.environ.update(request["environment"])
     tempfile.tempdir = None
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        stream = open(number, "w" if number else "r", buffering=1 if number == 2 else -1, closefd=False)  # noqa: SIM115
+        before = getattr(sys, name)
+        how = {"encoding": before.encoding, "errors": before.errors, "closefd": False}
+        stream = open(number, "w" if number else "r", buffering=1 if number == 2 else -1, **how)  # noqa: PTH123, SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     words = request["words"]
