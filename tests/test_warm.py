@@ -30,11 +30,18 @@ def test_it_ends_as_a_started_python_does(code: str, tmp_path: Path) -> None:
     code = f"import atexit, os, signal, sys, threading, time\n{code}"
     environment = {**os.environ, "ODD": "ü\udcff"}
     command = [sys.executable, "-c", code, "one", "-2"]
-    how = {"cwd": tmp_path, "env": environment, "start_new_session": True}
-    fresh = subprocess.run(  # type: ignore[call-overload]
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape", check=False, **how
+    fresh = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
     )
-    forked = warm.run("-c", code, "one", "-2", **how)
+    forked = warm.run("-c", code, "one", "-2", cwd=tmp_path, env=environment, start_new_session=True)
     assert (forked.returncode, forked.stdout) == (fresh.returncode, fresh.stdout)
     assert forked.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
 

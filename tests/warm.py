@@ -151,11 +151,13 @@ class Process:
         return said[0], said[1]
 
 
-def run(*words: object, timeout: float = PATIENCE, **how: object) -> "CompletedProcess[str]":
-    """Run `python WORDS` to its end, and kill it after `timeout` seconds."""
-    process = Process(*words, **how)  # type: ignore[arg-type]
+def run(
+    *words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None, start_new_session: bool = False
+) -> "CompletedProcess[str]":
+    """Run `python WORDS` to its end; kill it if it hangs."""
+    process = Process(*words, cwd=cwd, env=env, start_new_session=start_new_session)
     try:
-        out, errors = process.communicate(timeout=timeout)
+        out, errors = process.communicate(timeout=PATIENCE)
     except TimeoutExpired:
         process.kill()
         raise

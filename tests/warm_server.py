@@ -48,7 +48,7 @@ def serve(door: Path) -> dict[str, Any] | None:
     listener.listen()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the keepers leave no zombies
     while True:
-        readable, _, _ = select.select([listener, 0], [], [])
+        readable, _, _ = select.select([listener.fileno(), 0], [], [])
         if 0 in readable:
             return None
         client, _ = listener.accept()

@@ -72,7 +72,7 @@ def start(*arguments: object) -> warm.Process:
 def finish(process: warm.Process) -> tuple[int, str, str]:
     told, errors = process.communicate(timeout=200)
     assert "Traceback" not in errors, errors
-    return process.returncode, told, errors
+    return process.wait(), told, errors
 
 
 def entries(out: Path) -> dict[str, Any]:

@@ -214,8 +214,8 @@ def test_codecs_without_alpha_are_refused_in_one_line(codec: Codec) -> None:
 
 def test_the_command_line_keeps_transparency(tmp_path: Path) -> None:
     source = make(tmp_path, "vp9.webm")
-    command = (*warm.RECYCLE, "translate", source, tmp_path / "out.mov", "--to", "b")
-    command += ("--model", "identity", "--alpha", "keep")
+    chosen = ("--to", "b", "--model", "identity", "--alpha", "keep")
+    command = (*warm.RECYCLE, "translate", source, tmp_path / "out.mov", *chosen)
     refused = warm.run(*command)
     lines = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
     assert refused.returncode == 1
