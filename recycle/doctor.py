@@ -41,7 +41,8 @@ def examine() -> Iterator[tuple[str, str]]:
     if torch.backends.mps.is_available():
         yield "mps", "present"
     device = find_device("auto")
-    yield "device", f"{device} with {best_precision(device)} (what 'auto' chooses)"
+    trains, translates = (best_precision(device, training=training) for training in (True, False))
+    yield "device", f"{device}; trains in {trains}, translates in {translates} (what 'auto' chooses)"
     for codec, encoder in ENCODERS.items():
         settings = EncodeSettings(codec=codec)
         try:

@@ -1,4 +1,4 @@
-"""Translates the files of a folder on a Ray cluster: one model per GPU or per group of cores.
+"""Translates the files of a folder on a Ray cluster: one worker per GPU or per group of cores.
 
 Ray places the workers and restarts those that die. Source: Moritz et al., "Ray: A Distributed Framework for Emerging AI
 Applications", OSDI 2018.
@@ -17,25 +17,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import torch
-
 from recycle import __version__
-from recycle.batch.engine import Changed, awaits_disk, translate_one
+from recycle.batch.engine import Changed, awaits_disk
 from recycle.batch.ledger import Entry
 from recycle.batch.plan import Plan
+from recycle.batch.threads import files_at_once
+from recycle.batch.worker import Added, Offer, Shared, Worker
 from recycle.config import TranslateSettings
 from recycle.domains import Domain
 from recycle.errors import ConfigError, Interrupted
-from recycle.events import Event, FileState, Job, Progress
+from recycle.events import FileState, Job
 from recycle.networks.bundle import Bundle
 from recycle.rendering.parts import Part
-from recycle.rendering.parts import split as split_video
 from recycle.system.crash import unexpected
-from recycle.system.places import is_here
-from recycle.translation.translator import Translator
-from recycle.video.codecs import AddedCodec, add_codec, added_codecs
+from recycle.system.devices import Used
 from recycle.video.encode import output_errors
-from recycle.video.source import Source, add_source, added_kinds
 
 try:
     import ray
@@ -55,94 +51,8 @@ _CORES = 4
 """Cores of a worker without a GPU; more do not speed up one network much."""
 _CONNECT_SECONDS = 5.0
 _START_SECONDS = 300.0
-_REPORT_SECONDS = 0.5
+_SLOW_TO_FAST: tuple[Used, ...] = ("fp32", "fp16", "bf16")
 _POLL_SECONDS = 0.2
-
-
-class Added(NamedTuple):
-    """The kinds of source and the codecs that this program added; each worker adds them too.
-
-    Ray sends classes of the program's own script by value, and classes of a module by the name of the module.
-    """
-
-    kinds: tuple[type[Source], ...]
-    codecs: tuple[AddedCodec, ...]
-
-    @classmethod
-    def here(cls) -> "Added":
-        """What was added in this process."""
-        return cls(added_kinds(), added_codecs())
-
-    def add(self) -> None:
-        """Add them in a new process."""
-        for kind in reversed(self.kinds):
-            add_source(kind)
-        for codec in self.codecs:
-            add_codec(codec.codec, codec.encoder, options=codec.options)
-
-
-class Worker:
-    """A process with one model on a machine of the cluster; a Ray actor."""
-
-    def __init__(self, to: Domain, settings: TranslateSettings, overwrite: bool, cores: int, added: Added) -> None:
-        torch.set_num_threads(cores)
-        added.add()
-        self._translator: Translator | None = None
-        self._to = to
-        self._settings = settings
-        self._overwrite = overwrite
-
-    def lacks(self, shared: list[Any], token: Path, version: str) -> str:
-        """Why this process cannot work, as the rest of a sentence; '' if it can. `token` is a file that the caller
-        wrote."""
-        if version != __version__:
-            return f"has recycle {__version__}, not {version}; install the same version on all machines"
-        if not token.exists():
-            return f"cannot see {token.parent}; use a file system that all machines share, or a URL"
-        try:
-            self._load(shared)
-        except ConfigError as error:
-            return f"cannot run the model: {error}"
-        return ""
-
-    def ready(self) -> None:
-        """Return once the process has started."""
-
-    def translate(self, shared: list[Any], one: Plan, part: Part | None, split: bool) -> Entry | list[Part] | None:
-        """Translate a file and return its entry; with `split`, return the parts of a long file instead.
-
-        With `part`, translate only that part and return None. `shared` holds the reference of the bundle, which is
-        fetched once, and a queue that receives (name, part, frames done, total) as progress. Errors in a part are
-        ignored: the final pass over the file meets them again and reports them.
-        """
-        translator = self._load(shared)
-        told = 0.0
-
-        def observe(event: Event) -> None:
-            nonlocal told
-            if not isinstance(event, Progress) or not event.done:
-                return
-            if time.monotonic() - told >= _REPORT_SECONDS or (part is not None and event.done == len(part.stamps)):
-                told = time.monotonic()
-                shared[1].put((one.job.name, part and part.segment, event.done, event.total))
-
-        file, to, settings, job = one.job, self._to, one.job.settings(self._settings), Job(observe)
-        if part is not None:
-            with suppress(Exception):
-                translator.translate_part(file.source, file.output, part, to=to, settings=settings, job=job)
-            return None
-        if split and is_here(file.source) and is_here(file.output) and (self._overwrite or not file.output.exists()):
-            with suppress(Exception):
-                parts = split_video(file.source, file.output, settings=settings, key=translator.key(to, settings))
-                if parts:
-                    return parts
-        return translate_one(one, translator, to=to, settings=settings, overwrite=self._overwrite, job=job)
-
-    def _load(self, shared: list[Any]) -> Translator:
-        if self._translator is None:
-            bundle, settings = ray.get(shared[0]), self._settings
-            self._translator = Translator(bundle, device=settings.device, precision=settings.precision)
-        return self._translator
 
 
 @dataclass(eq=False)
@@ -174,9 +84,9 @@ class Cluster:
     """Engine (see `recycle.batch.engine.Engine`) with the workers of a Ray cluster; made by `connect`."""
 
     workers: tuple[Any, ...]
-    model: Any
-    """Ray's reference of the bundle."""
-    events: Any
+    at_once: int
+    """Number of tasks that a worker does at a time."""
+    shared: Shared
 
     def run(self, plans: Sequence[Plan], changed: Changed, job: Job) -> None:
         """Translate the file of each plan, long ones in parts; the task of a worker that dies goes to another worker.
@@ -187,39 +97,32 @@ class Cluster:
         """
         files = {one.job.name: _File(one) for one in plans}
         waiting = deque(_Task(file, split=True) for file in files.values())
-        idle = list(self.workers)
-        running: dict[Any, tuple[Any, _Task | None]] = {}  # None: the worker is restarting
+        idle = list(self.workers) * self.at_once
+        running: dict[Any, tuple[list[Any], _Task | None]] = {}  # None: the worker is restarting
         try:
             while waiting or any(task for _, task in running.values()):
                 job.check()
-                while waiting and idle:
-                    task, worker = waiting.popleft(), idle.pop()
+                while waiting and (places := self._take(idle, waiting[0])):
+                    task = waiting.popleft()
                     if not task.file.started:
                         task.file.started = time.monotonic()
                         changed(task.file.plan, task.file.plan.entry.model_copy(update={"state": "running"}))
-                    reference = worker.translate.remote(
-                        [self.model, self.events], task.file.plan, task.part, task.split
-                    )
-                    running[reference] = worker, task
+                    reference = places[0].translate.remote(self.shared, task.file.plan, task.part, task.split)
+                    running[reference] = places, task
                 finished, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
-                for name, part, done, total in self.events.get_nowait_batch(self.events.size()):
-                    if name in files:
-                        files[name].frames[part] = done
-                        done_parts = sum(files[name].frames.values())
-                        frames = files[name].frames.get(None, done_parts)
-                        job.emit(FileState(name, "running", done=frames, total=total))
+                self._report(files, job)
                 for result in finished:
-                    worker, doing = running.pop(result)
+                    places, doing = running.pop(result)
                     try:
                         answer = ray.get(result)
                     except ray.exceptions.RayTaskError as error:  # a programming error, or one of the machine
-                        idle.append(worker)
+                        idle += places
                         follow = [] if doing is None else _after_error(doing, error, changed)
                     except ray.exceptions.RayError:  # the worker died; Ray restarts it, perhaps on another machine
-                        running[worker.ready.remote()] = worker, None
+                        running[places[0].ready.remote()] = places, None
                         follow = [] if doing is None else _after_death(doing, changed)
                     else:
-                        idle.append(worker)
+                        idle += places
                         follow = [] if doing is None else _after(doing, answer, changed)
                         if isinstance(answer, Entry) and awaits_disk(answer):
                             waiting.clear()
@@ -228,6 +131,30 @@ class Cluster:
             for one in {task.file.plan for _, task in running.values() if task is not None}:
                 changed(one, one.entry.model_copy(update={"state": "waiting"}))
             raise
+
+    def _take(self, idle: list[Any], task: "_Task") -> list[Any]:
+        """Take a place of the least busy worker from `idle`; empty if there is none.
+
+        The last attempt at a task gets all places of a worker: if the worker dies again, no other task is the cause.
+        """
+        if not idle:
+            return []
+        worker = max(idle, key=idle.count)
+        count = self.at_once if task.deaths == ATTEMPTS - 1 else 1
+        if idle.count(worker) < count:
+            return []
+        for _ in range(count):
+            idle.remove(worker)
+        return [worker] * count
+
+    def _report(self, files: "dict[str, _File]", job: Job) -> None:
+        """Pass on the progress that the workers reported."""
+        for name, part, done, total in self.shared.events.get_nowait_batch(self.shared.events.size()):
+            if name in files:
+                files[name].frames[part] = done
+                done_parts = sum(files[name].frames.values())
+                frames = files[name].frames.get(None, done_parts)
+                job.emit(FileState(name, "running", done=frames, total=total))
 
 
 def _after(task: _Task, answer: Entry | list[Part] | None, changed: Changed) -> list[_Task]:
@@ -279,7 +206,8 @@ def connect(
     """Connect to a Ray cluster, start workers, and stop them at the end.
 
     `address` is 'auto' (the cluster of this machine or of RAY_ADDRESS, else a temporary one on this machine), 'local'
-    (always a temporary one on this machine), or HOST:PORT. `at_once` is the number of workers; by default one per GPU,
+    (always a temporary one on this machine), or HOST:PORT. `bundle` must be on the CPU: this machine needs no GPU.
+    `at_once` is the number of files at a time; by default as many for each GPU as a machine with its cores translates,
     or one per 4 cores without GPUs. Raises ConfigError if Ray is not installed, the cluster cannot be reached, or one
     of its machines cannot work.
     """
@@ -306,16 +234,18 @@ def connect(
     with suppress(ValueError):  # raised outside the main thread
         signal.signal(signal.SIGTERM, on_term)  # Ray replaced the handler
     try:
-        count, resources = _share(settings, at_once)
+        share = _share(settings, at_once)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
-        model = ray.put(bundle)
-        actor = ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **resources)
-        cores = max(1, int(resources["num_cpus"]))
-        workers = [actor.remote(to, settings, overwrite, cores, Added.here()) for _ in range(count)]
+        options = {"max_restarts": -1, "max_task_retries": 0, "max_concurrency": share.at_once}
+        actor = ray.remote(Worker).options(num_gpus=share.gpus, num_cpus=share.cores, **options)
+        each = to, settings, overwrite, share.cores, share.gpus > 0, Added.here()
+        workers = [actor.remote(*each) for _ in range(share.workers)]
         with output_errors(out):
-            _check(workers, [model, events], out)
-        yield Cluster(tuple(workers), model, events)
+            precision = _common_precision(_offers(workers, out))
+            shared = Shared(ray.put(bundle), events, precision)
+            _refuse(_answers([worker.load.remote(shared) for worker in workers]))
+        yield Cluster(tuple(workers), share.at_once, shared)
     finally:
         ray.shutdown()
 
@@ -331,41 +261,74 @@ def _check_address(address: str) -> None:
         ) from error
 
 
-def _share(settings: TranslateSettings, at_once: int | None) -> tuple[int, dict[str, float]]:
-    """The number of workers, and the resources of each."""
+class _Share(NamedTuple):
+    """How the cluster's machines are shared out."""
+
+    workers: int
+    at_once: int
+    """Tasks of a worker at a time."""
+    cores: int
+    """Cores of each worker."""
+    gpus: int = 0
+    """GPUs of each worker: 0 or 1."""
+
+
+def _share(settings: TranslateSettings, at_once: int | None) -> _Share:
+    """Share the machines out for `at_once` tasks at a time. Raises ConfigError if a GPU is wanted and there is none.
+
+    A GPU has one worker, whose threads keep it busy while files are opened, decoded and joined. Without GPUs, each task
+    has a worker.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = int(sum(node.get("GPU", 0) for node in nodes)) if settings.device in ("auto", "cuda") else 0
-    if gpus:
-        count = at_once or gpus
-        with_gpu = [node for node in nodes if node.get("GPU", 0)]
-        cores = min(node.get("CPU", 1) / node["GPU"] for node in with_gpu) * gpus / count
-        return count, {"num_gpus": 1 / ceil(count / gpus), "num_cpus": max(1, int(cores))}
+    with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1] if settings.device in ("auto", "cuda") else []
+    if with_gpu:
+        gpus = sum(int(node["GPU"]) for node in with_gpu)
+        workers = min(gpus, at_once or gpus)
+        cores = max(1, int(min(node.get("CPU", 1) / int(node["GPU"]) for node in with_gpu)))
+        return _Share(workers, ceil(at_once / workers) if at_once else files_at_once(cores), cores, 1)
+    if settings.device == "cuda":
+        raise ConfigError("no machine of the cluster has a GPU that Ray counts; choose the device auto or cpu")
     cores_of = [int(node["CPU"]) for node in nodes if node.get("CPU", 0) >= 1]
     if at_once is None:
         share = min([_CORES, *cores_of])
-        return max(1, sum(cores // share for cores in cores_of)), {"num_cpus": share}
+        return _Share(max(1, sum(cores // share for cores in cores_of)), 1, share)
     share = max(1, sum(cores_of) // at_once)
     while share > 1 and sum(cores // share for cores in cores_of) < at_once:
         share -= 1
-    return at_once, {"num_cpus": share}
+    return _Share(at_once, 1, share)
 
 
-def _check(workers: Sequence[Any], shared: list[Any], out: Path) -> None:
-    """Raise ConfigError unless every worker starts and can see the folder `out`."""
+def _offers(workers: Sequence[Any], out: Path) -> list[Offer]:
+    """What each worker can do. Raises ConfigError if one does not start."""
     out.mkdir(parents=True, exist_ok=True)
     token = out / f".{uuid4().hex}.{socket.gethostname()}.partial"
     token.touch()
     try:
-        answers = [worker.lacks.remote(shared, token, __version__) for worker in workers]
-        problems = [problem for problem in ray.get(answers, timeout=_START_SECONDS) if problem]
+        return _answers([worker.offer.remote(token, __version__) for worker in workers])
+    finally:
+        token.unlink()
+
+
+def _common_precision(offers: Sequence[Offer]) -> Used:
+    """The fastest precision that every worker computes fast. Raises ConfigError if one cannot work."""
+    _refuse([offer.problem for offer in offers])
+    return min((offer.precision for offer in offers), key=_SLOW_TO_FAST.index)
+
+
+def _answers(references: list[Any]) -> list[Any]:
+    """The answers of the workers. Raises ConfigError if one does not start."""
+    try:
+        return ray.get(references, timeout=_START_SECONDS)
     except ray.exceptions.GetTimeoutError as error:
         raise ConfigError(
-            f"the cluster has no resources for {len(workers)} workers, or they do not start; give a smaller --at-once"
+            f"the cluster has no resources for {len(references)} workers, or they do not start; give a smaller "
+            "--at-once"
         ) from error
     except ray.exceptions.RayError as error:
         cause = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
         raise ConfigError(f"a worker of the cluster cannot start: {cause}") from error
-    finally:
-        token.unlink()
-    if problems:
-        raise ConfigError(f"a machine of the cluster {problems[0]}")
+
+
+def _refuse(problems: list[str]) -> None:
+    if found := next(filter(None, problems), None):
+        raise ConfigError(f"a machine of the cluster {found}")

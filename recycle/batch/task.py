@@ -24,7 +24,6 @@ from recycle.rendering.prepare import foresee, opened
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
 from recycle.system.cores import capped, cores
-from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.finish import masks_of
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
@@ -75,9 +74,9 @@ class Folder:
         return [*found.notices(), apart]
 
     def key(self) -> dict[str, object]:
-        """Everything on which an output depends beside its source and its mask."""
+        """What is asked for beside source and mask. It does not depend on the machine, which may change in between."""
         settings = self.settings.model_copy(update={"mask": None})
-        return {**self.translator.key(self.to, settings), "encoder": self.settings.encoding()}
+        return {**self.translator.request(self.to, settings), "encoder": self.settings.encoding()}
 
 
 def is_batch(source: Path, output: Path) -> bool:
@@ -153,6 +152,8 @@ def open_engine(task: Folder, *, overwrite: bool, at_once: int | None, cluster: 
     ConfigError."""
     if cluster is None:
         files = capped(at_once) if at_once else files_at_once(cores())
+        if task.translator.device.type == "mps":  # two threads crash Metal (github.com/pytorch/pytorch/issues/197805)
+            files = 1
         yield Threads(task.translator, task.to, task.settings, overwrite, files)
         return
     from recycle.batch.cluster import connect  # the extra recycle[cluster]
@@ -215,7 +216,6 @@ def translate_all(
     `ledger` is the open record of the output folder; None opens it for this call. Raises the errors of
     `translate_folder` and `open_ledger`, and FootageError if the folder holds no footage.
     """
-    tell_unused_gpu(task.settings.device, job or Job())
     with nullcontext(ledger) if ledger is not None else open_ledger(task.out) as record:
         found = task.survey(record)
         jobs = [job for job in found.jobs if ready(job.source)]

@@ -10,6 +10,7 @@ from recycle.batch.plan import Plan
 from recycle.config import TranslateSettings
 from recycle.domains import Domain
 from recycle.events import Job
+from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.translator import Translator
 
 _POLL_SECONDS = 0.2
@@ -39,6 +40,7 @@ class Threads:
         Raises KeyboardInterrupt after Ctrl-C, which cancels the job, and Interrupted if the job is cancelled, once all
         files have stopped.
         """
+        tell_unused_gpu(self.settings.device, job)
         waiting = deque(plans)
 
         def work() -> None:

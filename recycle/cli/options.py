@@ -39,7 +39,8 @@ MaxPixels = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 Precision = Annotated[
-    PrecisionName, typer.Option(help="Precision of the networks; auto: bf16 if the device computes it fast, else fp32.")
+    PrecisionName,
+    typer.Option(help="Precision of the networks; auto: the first of bf16, fp16, fp32 that the device computes fast."),
 ]
 FootageA = Annotated[
     list[Path] | None, typer.Option(help="Footage of domain a (repeatable); replaces that of the pipeline file.")

@@ -51,7 +51,9 @@ Timestamps = Annotated[
 ]
 AtOnce = Annotated[
     int | None,
-    typer.Option(help="Number of files to translate at a time, or of workers of a cluster.", min=1, max=1024),
+    typer.Option(
+        help="Number of files to translate at a time, on all machines of a cluster together.", min=1, max=1024
+    ),
 ]
 Cluster = Annotated[
     str | None,

@@ -101,7 +101,7 @@ class TranslateSettings(EncodeSettings):
     device: Word = "auto"
     """'auto', 'cpu', 'cuda' or 'mps'."""
     precision: Precision = "auto"
-    """'auto': bf16 if the device computes it fast, otherwise fp32."""
+    """'auto': bf16 if the device computes it fast; else fp16 on a GPU that computes that fast; else fp32."""
 
     def record(self) -> dict[str, object]:
         """All settings on which a translation depends, as JSON."""

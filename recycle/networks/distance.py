@@ -12,7 +12,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     """
     if min(len(x), len(y)) < 2:
         return 0.0
-    x, y = x.double(), y.double()
+    x, y = ((z.cpu() if z.device.type == "mps" else z).double() for z in (x, y))  # MPS has no float64
 
     def kernel(one: Tensor, other: Tensor) -> Tensor:
         return (one @ other.T / one.shape[1] + 1) ** 3

@@ -12,6 +12,7 @@ from recycle.errors import ConfigError
 from recycle.networks.discriminator import DiscriminatorNetwork, Judgement
 from recycle.networks.features import open_network
 from recycle.networks.initialise import initialise
+from recycle.system.devices import memory_format
 
 ENLARGED = 1.5
 """Factor by which frames are enlarged for the frozen network, which was trained on larger objects than those in the
@@ -79,7 +80,7 @@ class ProjectedDiscriminator(DiscriminatorNetwork):
         if singles.device.type == "cpu" and singles.dtype in (torch.bfloat16, torch.float16):
             singles = singles.float()
         large = F.interpolate(singles, scale_factor=ENLARGED, mode="bilinear", align_corners=False)
-        levels = self.eyes(large.contiguous(memory_format=torch.channels_last))
+        levels = self.eyes(large.contiguous(memory_format=memory_format(large.device)))
         by_stride = dict(zip(self.eyes.strides, levels, strict=True))
         return [by_stride[stride].unflatten(0, (-1, self._frames)).flatten(1, 2) for stride in self._strides]
 

@@ -10,6 +10,7 @@ from recycle.networks.features import fold_norms, pretrained_weights
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.predictor import pad_to_multiple
+from recycle.system.devices import memory_format
 
 ENCODER = "tf_efficientnet_lite0"
 """timm's name of the encoder."""
@@ -123,7 +124,7 @@ class UNetGenerator(GeneratorNetwork):
             part.to(dtype)
         if device.type != "cpu":
             ready.unet.encoder.to(dtype)
-        return ready.to(memory_format=torch.channels_last)
+        return ready.to(memory_format=memory_format(device))
 
 
 def _fix_padding(module: nn.Module) -> None:

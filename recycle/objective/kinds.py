@@ -12,6 +12,7 @@ from recycle.losses.adversarial import at_least_float32
 from recycle.losses.colours import place_colours
 from recycle.networks.features import FeatureNetwork
 from recycle.networks.projected import ENLARGED
+from recycle.system.devices import memory_format
 
 KINDS = 12
 """Number of kinds."""
@@ -104,7 +105,7 @@ class Kinds(nn.Module):
     def _features(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) → (N, H', W', C) float32 or finer."""
         large = F.interpolate(frames, self._size, mode="bilinear", align_corners=False)
-        levels: list[Tensor] = self._eyes[0](large.contiguous(memory_format=torch.channels_last))
+        levels: list[Tensor] = self._eyes[0](large.contiguous(memory_format=memory_format(large.device)))
         return at_least_float32(levels[self._level].permute(0, 2, 3, 1))
 
 

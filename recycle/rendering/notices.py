@@ -9,9 +9,10 @@ from recycle.config import EncodeSettings
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
 from recycle.video.container import open_container, video_stream
-from recycle.video.encode import Picture, padding
+from recycle.video.encode import Picture
 from recycle.video.frame import ASSUMED_RATE
 from recycle.video.numbered import listed
+from recycle.video.padding import padding
 from recycle.video.sidedata import TIMECODES
 from recycle.video.source import Source
 
@@ -64,7 +65,7 @@ def before_work(
         yield f"data of the video stream is left out: {', '.join(lost)}"
     if settings.depth == 8 and reader.bits > 8:
         yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
-    right, bottom = padding(choice, picture.width, picture.height)
+    right, bottom = padding(choice.pixel_format, picture.width, picture.height)
     if right or bottom:
         yield (
             f"{picture.width}×{picture.height} becomes {picture.width + right}×{picture.height + bottom}, its last "

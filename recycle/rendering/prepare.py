@@ -149,16 +149,18 @@ def renderer_of(
     compare: bool,
 ) -> Renderer:
     """The renderer for an open source. Raises ConfigError if the encoder does not work."""
-    choice = encoder_of(reader, settings)
+    choice = encoder_of(reader, settings, compare=compare)
     picture = Picture.of(reader.info)
     if compare:
         picture = replace(picture, width=2 * picture.width)
     return Renderer(reader, transform, choice, picture, compare, AT_ONCE, reader.check)
 
 
-def encoder_of(reader: Source, settings: TranslateSettings) -> Choice:
-    """The encoder for the frames of an open source. Raises ConfigError if it does not work."""
-    return choose_encoder(settings, size=(reader.info.width, reader.info.height), alpha=reader.alpha)
+def encoder_of(reader: Source, settings: TranslateSettings, *, compare: bool = False) -> Choice:
+    """The encoder for the frames of an open source, twice as wide with `compare`. Raises ConfigError if it does not
+    work."""
+    width = reader.info.width * (2 if compare else 1)
+    return choose_encoder(settings, size=(width, reader.info.height), alpha=reader.alpha)
 
 
 def render_key(
@@ -169,6 +171,8 @@ def render_key(
     A live source cannot be resumed, so its key is new each time. Raises FootageError if the source cannot be read.
     """
     modified = source.state.modified if source.state else 0
+    # With `hardware`, the machine decides; segments of two encoders do not fit into one stream.
+    by = {"by": encoder_of(source, settings, compare=compare).encoder.name} if settings.hardware else {}
     return {
         "recycle": __version__,
         "frames": FRAMES,
@@ -176,7 +180,7 @@ def render_key(
         "source": source.fingerprint() or uuid4().hex,
         "modified": modified // _COARSEST_TIME,  # the fingerprint covers only samples of a file
         "transform": dict(key or {}),
-        "encoder": settings.encoding(),
+        "encoder": settings.encoding() | by,
         "span": [span.start and str(span.start), span.end and str(span.end)],
         "compare": compare,
     }

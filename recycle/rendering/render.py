@@ -184,7 +184,10 @@ class _Rendering:
                 "anew"
             )
         elif work.dropped:
-            job.say("unfinished work was deleted, because the source, the model or the settings changed")
+            job.say(
+                "unfinished work was deleted, because the source, the model, the settings, the device or the precision "
+                "changed"
+            )
         work.trim()
         earlier = len(work.stamps())
         whole = work.folder / f"whole{self.output.suffix}"

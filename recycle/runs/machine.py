@@ -51,7 +51,7 @@ class Machine:
 def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
     """The device that training will use. Raises ConfigError for an unknown or unavailable device or precision."""
     kind = find_device(device)
-    half = compute_dtype(kind, precision) != torch.float32  # type: ignore[arg-type]
+    half = compute_dtype(kind, precision, training=True) != torch.float32  # type: ignore[arg-type]
     free = free_memory(torch.device(kind))
     free = 8 << 30 if free is None else free
     used = min(cores(), torch.get_num_threads())  # fewer than there are if OMP_NUM_THREADS says so

@@ -8,6 +8,8 @@ from recycle.config import Precision
 from recycle.errors import ConfigError
 
 Device = Literal["cpu", "cuda", "mps"]
+Used = Literal["fp32", "fp16", "bf16"]
+"""A precision that is in use: every one but 'auto'."""
 
 _TOO_LARGE = (
     "out of memory",
@@ -22,21 +24,38 @@ _TOO_LARGE = (
     "32-bit index math",  # CUDA padding of tensors with 2^31 or more elements
 )
 
-_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES: dict[Used, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+_FP16_FROM = (7, 0)
+"""Least compute capability with fast float16: Volta has the first matrix units. Pascal's float16 is slower than float32
+(NVIDIA, "CUDA C++ Programming Guide", throughput of native arithmetic instructions)."""
+_WRONG_FP16 = "GTX 16"
+"""GPUs whose float16 convolutions return NaN (github.com/pytorch/pytorch/issues/58123)."""
 
 
-def compute_dtype(device: Device, precision: Precision) -> torch.dtype:
+def compute_dtype(device: Device, precision: Precision, *, training: bool) -> torch.dtype:
     """The dtype in which networks compute on `device`: float32, bfloat16 or float16; 'auto' means `best_precision`.
 
     Raises ConfigError for an unknown precision, or for one in which the device cannot compute.
     """
     if precision == "auto":
-        precision = best_precision(device)
+        precision = best_precision(device, training=training)
     if precision not in _DTYPES:
         raise ConfigError(f"unknown precision '{precision}'; choose one of {', '.join(get_args(Precision))}")
     if precision == "fp16" and device == "cpu":
         raise ConfigError("precision 'fp16' does not run on the device 'cpu'; choose bf16, fp32 or auto")
+    if precision == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        major, minor = torch.cuda.get_device_capability()
+        raise ConfigError(
+            f"precision 'bf16' is only emulated on {torch.cuda.get_device_name()} (compute capability {major}.{minor}, "
+            "8.0 is needed), which is slower than fp32; choose fp16, fp32 or auto"
+        )
     return _DTYPES[precision]
+
+
+def precision_of(dtype: torch.dtype) -> Used:
+    """The name of the precision with this dtype."""
+    return next(name for name, each in _DTYPES.items() if each == dtype)
 
 
 def find_device(device: str) -> Device:
@@ -57,19 +76,31 @@ def find_device(device: str) -> Device:
     return "cuda" if present["cuda"] and device != "mps" else "mps" if present["mps"] else "cpu"
 
 
-def best_precision(device: str) -> Literal["fp32", "bf16"]:
-    """'bf16' if `device` has instructions for it, else 'fp32'.
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The layout of networks and frames: channels last, but contiguous on Apple GPUs.
 
-    GPUs from Ampere on and CPUs with AVX512-BF16 or AMX have them. Raises ConfigError as `find_device` does.
+    There the backward pass of batch normalisation is wrong for channels last (github.com/pytorch/pytorch/issues/175189)
+    and that of convolutions slow (issue 193349).
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def best_precision(device: str, *, training: bool) -> Used:
+    """The fastest precision that `device` computes soundly.
+
+    'bf16' if it has instructions for it: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX. On older GPUs with fast
+    float16, 'fp16' for translation, but 'fp32' for training, where float16 can overflow. Otherwise 'fp32'. Raises
+    ConfigError as `find_device` does.
     """
     kind = find_device(device)
     if kind == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif kind == "cpu":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        fast = False
-    return "bf16" if fast else "fp32"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16"
+        fast = torch.cuda.get_device_capability() >= _FP16_FROM and _WRONG_FP16 not in torch.cuda.get_device_name()
+        return "fp16" if fast and not training else "fp32"
+    if kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "bf16"
+    return "fp32"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -39,13 +39,13 @@ def make_fabric(
     """A Fabric on `devices` devices of one kind on each of `nodes` machines, with float32 parameters.
 
     `device` is 'auto' (the best one present), 'cpu', 'cuda' or 'mps'; computation is in `precision`, where 'auto' means
-    `best_precision`. With more than one device, modules become DistributedDataParallel; `find_unused` is its
-    find_unused_parameters. Raises ConfigError for an unknown or absent device or precision, or too many devices.
+    `best_precision` for training. With more than one device, modules become DistributedDataParallel; `find_unused` is
+    its find_unused_parameters. Raises ConfigError for an unknown or absent device or precision, or too many devices.
     """
     kind = find_device(device)
     if kind == "cpu":
         _keep_freed_memory()
-    plugin = _PRECISIONS[compute_dtype(kind, precision)]
+    plugin = _PRECISIONS[compute_dtype(kind, precision, training=True)]
     present = torch.cuda.device_count() if kind == "cuda" else 1
     if kind == "cpu":  # one process per device
         present = max(cores(), _LEAST_PROCESSES)

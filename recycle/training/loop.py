@@ -25,6 +25,7 @@ from recycle.run_folder import RunFolder, is_bundle
 from recycle.system.atomic import remove_leftovers, write_text
 from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
+from recycle.training.apple import check_losses
 from recycle.training.clock import REVIEWING, Tick, awaited
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs, keep_fault
@@ -88,6 +89,7 @@ def train(
     if fabric is None:
         with on_devices(pipeline) as fabric:
             return train(pipeline, shots_a, shots_b, folder, surveyed=surveyed, job=job, fabric=fabric)
+    check_losses(pipeline, fabric.device)
     with alone_in(folder, fabric, job):
         if fabric.is_global_zero:
             where = RunFolder(folder)

@@ -21,6 +21,7 @@ from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.networks.features import FeatureNetwork
 from recycle.objective.kinds import directions, statistics
+from recycle.system.devices import memory_format
 from recycle.training.crops import Crops, pictures, spread_crops
 
 NEAREST = 10
@@ -71,7 +72,7 @@ def find_matches(
 
     Raises FootageError for a damaged frame, Interrupted if the job is cancelled.
     """
-    network = network.to(device).to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    network = network.to(device).to(memory_format=memory_format(device))  # twice as fast on CPUs
     total = sum(len(own) for own in crops)
     count = (job or Job()).counting("comparing crops of both domains", total=total, unit="crops")
     features = []
@@ -109,7 +110,7 @@ def _resized(pictures: Tensor) -> Tensor:
     """uint8 (N, 3, H, W) → float32 in [-1, 1] with a shorter side of SIDE pixels."""
     factor = SIDE / min(pictures.shape[-2:])
     height, width = (max(SIDE, round(side * factor)) for side in pictures.shape[-2:])
-    frames = (pictures.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    frames = (pictures.float() / 127.5 - 1).contiguous(memory_format=memory_format(pictures.device))
     return F.interpolate(frames, (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 

@@ -21,7 +21,7 @@ from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
 from recycle.run_folder import RunFolder
-from recycle.system.devices import is_out_of_memory
+from recycle.system.devices import is_out_of_memory, memory_format
 from recycle.system.disk import writing
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
@@ -93,9 +93,10 @@ class Run:
         self.stuck = 0  # rollbacks since the last regular checkpoint
         self.slowing = 1.0  # factor of all learning rates, halved at each rollback
         self.clock = Clock(settings)
+        layout = memory_format(fabric.device)
         torch.manual_seed(settings.seed)
-        translators = Translators(pipeline).to(memory_format=torch.channels_last)
-        discriminators = Discriminators(pipeline).to(memory_format=torch.channels_last)
+        translators = Translators(pipeline).to(memory_format=layout)
+        discriminators = Discriminators(pipeline).to(memory_format=layout)
         config = BundleConfig(
             name=pipeline.name,
             domains=pipeline.domains,
@@ -106,7 +107,7 @@ class Run:
             grey=grey,
         )
         self.average = MovingAverage(translators.bundle(config), settings.ema)
-        self.average.bundle.to(fabric.device).to(memory_format=torch.channels_last)  # the layout of the weights
+        self.average.bundle.to(fabric.device).to(memory_format=layout)  # that of the weights
         leave_inputs(fabric)
         self.model = RecycleGAN(
             fabric.setup_module(translators),

@@ -24,11 +24,12 @@ from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY
-from recycle.system.devices import compute_dtype, find_device
+from recycle.system.devices import compute_dtype, find_device, precision_of
 from recycle.system.hub import find_model
 from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.arrays import check_picture, frames_of
 from recycle.translation.finish import Weigh, finish, finished, masks_of
+from recycle.translation.key import request_key
 from recycle.translation.lanes import Lanes
 from recycle.translation.scale import network_size
 from recycle.translation.smoothing import smooth
@@ -36,7 +37,6 @@ from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, tiled
 from recycle.video.frame import Frame, Pixels, StreamInfo
-from recycle.video.masks import identify
 from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
@@ -54,11 +54,12 @@ class Translator:
         """Take over `bundle`, which is changed, and move it to the device. None: leave frames unchanged.
 
         `device` is 'auto' (the best available), 'cpu', 'cuda' or 'mps'. The precision 'auto' is
-        `recycle.system.devices.best_precision`. Raises ConfigError for an unknown or unavailable device or precision.
+        `recycle.system.devices.best_precision` for translation. Raises ConfigError for an unknown or unavailable device
+        or precision.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
-        self._dtype = compute_dtype(kind, precision)
+        self._dtype = compute_dtype(kind, precision, training=False)
         self._layout = layout(self.device, self._dtype)
         self.bundle = bundle
         if bundle is not None:
@@ -196,11 +197,11 @@ class Translator:
 
         On a CPU, at most `settings.batch_size` frames are held; on a GPU, twice as many. Smoothing and stabilising hold
         one more group, and stabilising also the last PAST outputs (`recycle.translation.stabilise`). The batch size
-        does not change the result. Smoothing and stabilising start anew at every cut. `pixel_aspect` is the sample
-        aspect ratio of the frames; the networks run on square pixels. `masks` returns the share of the translation in
-        each pixel of a frame, (H, W) float32 in [0, 1], in place of `settings.mask`, which has no effect here; nor have
-        `settings.device` and `settings.precision`, which apply when a Translator is made. Raises ConfigError as
-        `__call__`.
+        does not change the result on a CPU; on a GPU it may change the lowest bits. Smoothing and stabilising start
+        anew at every cut. `pixel_aspect` is the sample aspect ratio of the frames; the networks run on square pixels.
+        `masks` returns the share of the translation in each pixel of a frame, (H, W) float32 in [0, 1], in place of
+        `settings.mask`, which has no effect here; nor have `settings.device` and `settings.precision`, which apply when
+        a Translator is made. Raises ConfigError as `__call__`.
         """
         domain = self._check(to, settings.smoothing)
 
@@ -317,20 +318,16 @@ class Translator:
         return IDENTITY if self.bundle is None else digest(self.bundle)
 
     def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
-        """Everything on which translated frames depend, beside the source. Equal keys mean equal frames.
+        """Everything on which translated frames depend, beside the source.
 
-        Raises FootageError if the mask cannot be read.
+        Parts of a video with equal keys fit together: they have one model, one precision and one kind of device.
         """
-        return {
-            "model": self._digest,
-            "to": to,
-            "scale": settings.scale,
-            "smoothing": settings.smoothing,
-            **({"stabilise": settings.stabilise} if settings.stabilise else {}),
-            **({"fps": str(settings.fps)} if settings.fps else {}),
-            **settings.finish(),
-            **({} if settings.mask is None else {"mask": identify(settings.mask)}),
-        }
+        computed = {"device": self.device.type, "precision": precision_of(self._dtype)}
+        return self.request(to, settings) | ({} if self.bundle is None else computed)
+
+    def request(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
+        """The `key` without device and precision. It identifies finished files, which are valid on every machine."""
+        return request_key(self._digest, to, settings)
 
     def _translate_stream(
         self,

@@ -17,6 +17,7 @@ from recycle.config.encoder_options import allow_codec
 from recycle.errors import ConfigError
 from recycle.system.priority import usual_priority
 from recycle.video.alpha import has_alpha
+from recycle.video.padding import padding
 
 av.logging.set_level(None)
 os.environ.setdefault("SVT_LOG", "1")  # otherwise SVT-AV1 prints a banner
@@ -77,6 +78,8 @@ _FINER = 4
 _X26 = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _LEAST_ON_GPU = (192, 128)
 """Least width and height for all GPU encoders: NVENC's own limits are 145x49, 129x33 and 192x128 (NVIDIA's manual)."""
+_TRIED = (256, 256)
+"""Width and height of the frames on which an encoder is tried if it takes any size."""
 _NVENC = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 
 ENCODERS: dict[str, Encoder] = {
@@ -247,7 +250,7 @@ def _hardware(settings: EncodeSettings, size: tuple[int, int] | None, short_side
         choice = _choice(encoder, settings, short_side, None)
     except ConfigError:
         return None
-    return None if try_encoder(choice) else choice
+    return None if try_encoder(choice, size or _TRIED) else choice  # GPUs limit the size
 
 
 def working_hardware() -> list[str]:
@@ -299,22 +302,30 @@ def _choice(
     return Choice(encoder, pixel_format, options, bitrate, notice, alpha)
 
 
-def try_encoder(choice: Choice) -> str:
-    """Encode a few frames; return a short reason if that fails, else ''."""
-    encoder = choice.encoder
-    return _try(encoder.name, encoder.container, choice.pixel_format, tuple(choice.options.items()), choice.bitrate)
+def try_encoder(choice: Choice, size: tuple[int, int] = _TRIED) -> str:
+    """Encode a few frames of `size`, width and height, padded; return a short reason if that fails, else ''."""
+    encoder, options = choice.encoder, tuple(choice.options.items())
+    padded = tuple(map(sum, zip(size, padding(choice.pixel_format, *size), strict=True)))
+    return _try(encoder.name, encoder.container, choice.pixel_format, options, choice.bitrate, padded)
 
 
 @cache
-def _try(name: str, kept_in: str, pixel_format: str, options: tuple[tuple[str, str], ...], bitrate: int | None) -> str:
+def _try(
+    name: str,
+    kept_in: str,
+    pixel_format: str,
+    options: tuple[tuple[str, str], ...],
+    bitrate: int | None,
+    size: tuple[int, ...],
+) -> str:
     try:
         with av.open(io.BytesIO(), "w", format=kept_in) as container:
             stream: Any = container.add_stream(name, rate=Fraction(25), options=dict(options))
-            stream.width, stream.height, stream.pix_fmt = 256, 256, pixel_format
+            stream.width, stream.height, stream.pix_fmt = *size, pixel_format
             if bitrate is not None:
                 stream.bit_rate = bitrate
             for pts in range(X265_FRAMES):
-                frame = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), format="rgb24")
+                frame = av.VideoFrame.from_ndarray(np.zeros((*size[::-1], 3), np.uint8), format="rgb24")
                 frame = frame.reformat(format=pixel_format)
                 frame.pts, frame.time_base = pts, Fraction(1, 25)
                 with usual_priority():

@@ -58,11 +58,12 @@ _LISTS = {
 """Playlist formats and the regular expressions of their beginnings, after a byte order mark and white space."""
 
 
-def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_PIXELS) -> InputContainer:
+def open_container(path: Path, *, hardware: HWAccel | None = None, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a media file for reading, with a demuxer of DEMUXERS and without access to other files or hosts.
 
-    `hardware` decodes its video on the GPU. Pictures of more than `max_pixels` are not decoded. Raises FootageError,
-    in one line, if the file cannot be read, is empty, or is not a video or audio file.
+    `hardware` decodes its video on a GPU (see `recycle.video.nvdec.decoding`). Pictures of more than `max_pixels` are
+    not decoded. Raises FootageError, in one line, if the file cannot be read, is empty, or is not a video or audio
+    file.
     """
     refuse_special(path)
     here = is_here(path)
@@ -82,7 +83,7 @@ def open_container(path: Path, *, hardware: bool = False, max_pixels: int = MAX_
                 "enable_drefs": "0",
             },
             metadata_errors="replace",
-            hwaccel=HWAccel("cuda", allow_software_fallback=False) if hardware else None,
+            hwaccel=hardware,
         )
     except av.error.InvalidDataError as error:
         reason = _playlist(path) or f"{path} is not a readable video file, or its header is incomplete"

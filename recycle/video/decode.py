@@ -29,6 +29,7 @@ from recycle.video.hardware import decodes_alike
 from recycle.video.image_file import image_size
 from recycle.video.index import Index, beyond_end, build_index
 from recycle.video.lasting import Lasting
+from recycle.video.nvdec import decoding
 from recycle.video.packets import demux
 from recycle.video.projection import Projection
 from recycle.video.sidedata import lost_kinds, side_data
@@ -231,9 +232,19 @@ class VideoReader(Source):
             packet = next((packet for packet in demux(container, stream) if packet.size), None)
             return None if packet is None else first_with_alpha(decoder, packet)
 
+    def _open(self) -> InputContainer:
+        """Open the file; on the CPU if the GPU, which decoded the first frame, has no room for another decoder now."""
+        if self.hardware:
+            try:
+                with decoding(only=False) as gpu:
+                    return open_container(self.path, hardware=gpu, max_pixels=self.reading.max_pixels)
+            except FootageError:  # a file that cannot be read fails again below
+                self.hardware = False
+        return open_container(self.path, max_pixels=self.reading.max_pixels)
+
     def _open_at(self, entry: int | None) -> InputContainer:
         """Open the file at the key frame `entry` or an earlier one; at the start if it is None or cannot be reached."""
-        container = open_container(self.path, hardware=self.hardware, max_pixels=self.reading.max_pixels)
+        container = self._open()
         if entry is None:
             return container
         stream = video_stream(container, self.path)
@@ -247,7 +258,7 @@ class VideoReader(Source):
         if right:
             return container
         container.close()
-        return open_container(self.path, hardware=self.hardware, max_pixels=self.reading.max_pixels)
+        return self._open()
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
         stream.thread_type = "AUTO" if self.reading.threads else "NONE"

@@ -24,6 +24,7 @@ from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.video.colour import EXACT
 from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
+from recycle.video.padding import padding
 
 av.logging.set_level(None)
 
@@ -68,7 +69,7 @@ class VideoEncoder:
 
     def __init__(self, container: OutputContainer, choice: Choice, picture: Picture) -> None:
         self.picture = picture
-        self.padding = padding(choice, picture.width, picture.height)
+        self.padding = padding(choice.pixel_format, picture.width, picture.height)
         """Numbers of columns added at the right and of rows added at the bottom."""
         self._container = container
         self.choice = choice
@@ -195,14 +196,6 @@ class _Sited:
             ).configure()
         self._graph.vpush(frame)
         return self._graph.vpull()
-
-
-def padding(choice: Choice, width: int, height: int) -> tuple[int, int]:
-    """Numbers of columns and rows (0 or 1) that an odd size needs for the subsampled chroma of the pixel format."""
-    chroma = next((c for c in av.VideoFormat(choice.pixel_format, 64, 64).components if c.is_chroma), None)
-    if chroma is None:
-        return (0, 0)
-    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
 
 
 def mp4_options(time_base: Fraction) -> dict[str, str]:

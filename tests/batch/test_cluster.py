@@ -309,6 +309,32 @@ def test_a_batch_is_cancelled_from_another_thread_and_goes_on_to_the_uninterrupt
                 assert np.array_equal(x.pixels, y.pixels)
 
 
+def test_a_worker_with_two_places_translates_two_files_at_a_time(
+    make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine of a GPU, on a CPU: one process and one model; both files are begun before one is done."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setattr(cluster, "_share", lambda settings, at_once: cluster._Share(1, 2, 1))
+    (tmp_path / "in").mkdir()
+    long = make_video(stamps=range(0, 300 * 512, 512), size=(48, 64), audio=False)
+    for name in ("1.mp4", "2.mp4"):
+        shutil.copy(long, tmp_path / "in" / name)
+    settings = TranslateSettings(preset="ultrafast", device="cpu", precision="fp32")
+    task = Folder(tmp_path / "in", tmp_path / "out", Translator(bundle, device="cpu"), "b", settings)
+    events: list[Event] = []
+    with open_engine(task, overwrite=False, at_once=None, cluster=address) as engine:
+        report = translate_all(task, engine=engine, overwrite=False, retry_failed=False, job=Job(events.append))
+        assert len(engine.workers) == 1  # type: ignore[attr-defined]
+    assert report.done == ["1.mp4", "2.mp4"]
+    states = [(event.name, event.state) for event in events if isinstance(event, FileState)]
+    done = min(states.index((name, "done")) for name in report.done)
+    assert {("1.mp4", "running"), ("2.mp4", "running")} <= set(states[:done])
+    exact = Translator(bundle, device="cpu", precision="fp32")
+    exact.translate_video(long, tmp_path / "here.mp4", to="b", settings=settings)
+    with VideoReader(tmp_path / "here.mp4") as a, VideoReader(tmp_path / "out" / "2.mp4") as b:
+        assert all(np.array_equal(x.pixels, y.pixels) for x, y in zip(a, b, strict=True))
+
+
 def test_a_missing_cluster_is_a_one_line_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigError, match=r"there is no Ray cluster at '127.0.0.1:9': .*'ray start --head' starts one"),

@@ -1,5 +1,6 @@
 """After any interruption, repeating the command gives the uninterrupted result."""
 
+import copy
 import os
 import random
 import signal
@@ -18,6 +19,8 @@ from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, save_bundle
 from recycle.rendering.work import SEGMENT, open_work, work_folder
 from recycle.translation.translator import Translator
+from recycle.video import codecs
+from recycle.video.codecs import Encoder
 from recycle.video.kinds import open_source
 from tests import warm
 from tests.jobs import interrupted_at, saying
@@ -26,6 +29,9 @@ from tests.video.conftest import overwrite_quarter, raw_video
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
 LONG = range(0, (3 * SEGMENT + 40) * 512, 512)
+DELETED = (
+    "unfinished work was deleted, because the source, the model, the settings, the device or the precision changed"
+)
 
 
 def frames_of(path: Path) -> list[tuple[Fraction, bytes]]:
@@ -91,10 +97,45 @@ def test_work_with_other_settings_is_deleted_and_reported(
     said: list[str] = []
     report = translator.translate_video(source, output, to="a", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert said == ["unfinished work was deleted, because the source, the model or the settings changed"]
+    assert said == [DELETED]
     fresh = tmp_path / "fresh.mp4"
     translator.translate_video(source, fresh, to="a", settings=FAST)
     assert frames_of(output) == frames_of(fresh)
+
+
+def test_work_in_another_precision_is_deleted_and_reported(
+    make_video: MakeVideo, bundle: Bundle, tmp_path: Path
+) -> None:
+    """An output has one precision; a finished file is the same to `request`, in whatever precision it was made."""
+    source, output = make_video(stamps=LONG, size=(32, 32), audio=False), tmp_path / "out.mp4"
+    exact = Translator(copy.deepcopy(bundle), device="cpu", precision="fp32")
+    fast = Translator(bundle, device="cpu", precision="bf16")
+    with pytest.raises(Interrupted):
+        exact.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(SEGMENT + 5))
+    with pytest.raises(Interrupted, match=f"{SEGMENT} frames are kept"):
+        exact.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(SEGMENT + 5))
+    said: list[str] = []
+    with pytest.raises(Interrupted):
+        fast.translate_video(source, output, to="b", settings=FAST, job=interrupted_at(5).keeping(said))
+    assert DELETED in said
+    assert exact.key("b", FAST) == {**fast.key("b", FAST), "precision": "fp32"}
+    assert exact.request("b", FAST) == fast.request("b", FAST)
+
+
+def test_work_of_another_machines_encoder_is_deleted_and_reported(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPEG-4 part 2 stands for the encoder of a GPU that the second machine lacks."""
+    source, output = make_video(stamps=LONG, size=(128, 192), audio=False), tmp_path / "out.mkv"
+    settings, translator = TranslateSettings(hardware=True), Translator(None, device="cpu")
+    said: list[str] = []
+    monkeypatch.setitem(codecs._HARDWARE, "h264", Encoder("mpeg4", {8: "yuv420p"}, None))
+    with pytest.raises(Interrupted):
+        translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(SEGMENT + 5))
+    monkeypatch.undo()
+    with pytest.raises(Interrupted):
+        translator.translate_video(source, output, to="b", settings=settings, job=interrupted_at(5).keeping(said))
+    assert DELETED in said
 
 
 def test_work_on_a_source_changed_in_place_is_deleted_and_reported(tmp_path: Path) -> None:
@@ -111,7 +152,7 @@ def test_work_on_a_source_changed_in_place_is_deleted_and_reported(tmp_path: Pat
     said: list[str] = []
     report = translator.translate_video(source, output, to="b", settings=FAST, job=saying(said))
     assert report.resumed == 0
-    assert "unfinished work was deleted, because the source, the model or the settings changed" in said
+    assert DELETED in said
     translator.translate_video(source, tmp_path / "fresh.mp4", to="b", settings=FAST)
     assert frames_of(output) == frames_of(tmp_path / "fresh.mp4")
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from recycle.config import Precision
 from recycle.dataset.clips import loading_processes
 from recycle.errors import ConfigError
 from recycle.system.cores import capped, cores
-from recycle.system.devices import best_precision, find_device
+from recycle.system.devices import Used, best_precision, compute_dtype, find_device, precision_of
 from recycle.training.fabric import make_fabric
 
 
@@ -22,7 +24,7 @@ def test_auto_selects_the_best_available() -> None:
         assert fabric.device.type == "cpu"
     with fabric.autocast():
         reduced = torch.is_autocast_enabled(fabric.device.type)
-    assert reduced == (best_precision("auto") == "bf16")
+    assert reduced == (best_precision("auto", training=True) == "bf16")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -43,6 +45,49 @@ def test_impossible_combinations_are_errors(device: str, precision: Precision, m
     with pytest.raises(ConfigError, match=message) as error:
         make_fabric(device, precision)
     assert "\n" not in str(error.value)
+
+
+def gpu(monkeypatch: pytest.MonkeyPatch, name: str, capability: tuple[int, int]) -> None:
+    """Let torch report a GPU; torch itself concludes from it whether bfloat16 is native."""
+    facts = SimpleNamespace(name=name, major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: facts)
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "translates", "trains"),
+    [
+        ("NVIDIA H200", (9, 0), "bf16", "bf16"),
+        ("NVIDIA A100-SXM4-40GB", (8, 0), "bf16", "bf16"),
+        ("Tesla T4", (7, 5), "fp16", "fp32"),
+        ("Tesla V100-SXM2-16GB", (7, 0), "fp16", "fp32"),
+        ("NVIDIA GeForce GTX 1660 Ti", (7, 5), "fp32", "fp32"),
+        ("NVIDIA GeForce GTX 1080", (6, 1), "fp32", "fp32"),
+    ],
+)
+def test_a_gpu_computes_in_the_fastest_precision_that_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, name: str, capability: tuple[int, int], translates: Used, trains: Used
+) -> None:
+    gpu(monkeypatch, name, capability)
+    assert best_precision("auto", training=False) == translates
+    assert best_precision("cuda", training=True) == trains
+    assert precision_of(compute_dtype("cuda", "auto", training=False)) == translates
+    for wished in ("fp32", "fp16"):
+        assert precision_of(compute_dtype("cuda", wished, training=True)) == wished
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_emulated_bf16_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, training: bool) -> None:
+    gpu(monkeypatch, "Tesla T4", (7, 5))
+    with pytest.raises(ConfigError) as error:
+        compute_dtype("cuda", "bf16", training=training)
+    assert str(error.value) == (
+        "precision 'bf16' is only emulated on Tesla T4 (compute capability 7.5, 8.0 is needed), which is slower than "
+        "fp32; choose fp16, fp32 or auto"
+    )
+    gpu(monkeypatch, "NVIDIA L4", (8, 9))
+    assert compute_dtype("cuda", "bf16", training=training) == torch.bfloat16
 
 
 @pytest.mark.cuda

@@ -1,10 +1,13 @@
 """A GPU that is present but not used is explained, from the files of a driver as NVIDIA writes them."""
 
+import re
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 
+from recycle import doctor
 from recycle.events import Event, Job, Notice
 from recycle.system import nvidia
 from recycle.system.nvidia import OLDER, tell_unused_gpu, unused_gpu
@@ -86,6 +89,14 @@ def test_it_is_said_once_and_only_for_auto(driver: Path, monkeypatch: pytest.Mon
     for device in ("cpu", "auto", "auto"):
         tell_unused_gpu(device, Job(events.append))
     assert events == [Notice("an NVIDIA GPU is present, but …")]
+
+
+def test_doctor_says_it_beside_what_auto_chooses(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (driver / "version").write_text(CLOSED.format("535.104.05"))
+    monkeypatch.setattr(doctor, "unused_gpu", lambda: why(driver))
+    lines = dict(islice(doctor.examine(), len(doctor._PACKAGES) + 5))  # those before the encoders
+    assert lines["GPU"] == why(driver)
+    assert re.fullmatch(r"\w+; trains in \w+, translates in \w+ \(what 'auto' chooses\)", lines["device"])
 
 
 def test_the_versions_for_older_drivers_differ_in_torch_alone() -> None:

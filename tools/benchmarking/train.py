@@ -52,7 +52,7 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
     kind = find_device(device)
     size = size or (128 if kind == "cpu" else 256)
     steps = steps or (1 if kind == "cpu" else 10)
-    best = best_precision(kind)
+    best = best_precision(kind, training=True)
     pipelines = {
         "ours": published_pipeline(size, precision="auto", device=kind),
         "ours, fp32": published_pipeline(size, precision="fp32", device=kind),

@@ -95,7 +95,7 @@ def _at(
         write_video(few, islice(cycle(loop), min(frames, 6 if device.type == "cpu" else 200)), fps=RATE)
         for passes, words in ((4, "4 passes"), (1, "1 pass")):
             contenders[f"published flow, {words}"] = partial(_published, peer, few, folder, passes)
-    dtype = torch.bfloat16 if best_precision(device.type) == "bf16" else torch.float32
+    dtype = torch.bfloat16 if best_precision(device.type, training=False) == "bf16" else torch.float32
     operations = convolution(device, dtype)
     work = flops(lambda: peer.gen_ab(x[:1]))
     contenders["generator, if all were its best convolution"] = lambda: operations() * work

@@ -1,0 +1,11 @@
+"""How many pixels a picture of odd size needs in a format with subsampled chroma."""
+
+import av
+
+
+def padding(pixel_format: str, width: int, height: int) -> tuple[int, int]:
+    """Numbers of columns and rows (0 or 1) that an odd size needs for the subsampled chroma of the pixel format."""
+    chroma = next((c for c in av.VideoFormat(pixel_format, 64, 64).components if c.is_chroma), None)
+    if chroma is None:
+        return (0, 0)
+    return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)

@@ -1,0 +1,118 @@
+"""Figures of the device: how fast it translates and trains, and how much memory that takes."""
+
+import time
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+import torch
+
+from recycle.config import Pipeline, Precision
+from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.initialise import initialise
+from recycle.system.memory import peak_memory
+from recycle.training.loop import take_step
+from recycle.training.memory import reckon
+from recycle.translation.translator import Translator
+from tools.benchmarking.ceiling import wait_for
+from tools.benchmarking.train import published_pipeline
+from tools.gpu_checking.check import Check, Figures, Place
+from tools.gpu_checking.media import pictures
+from tools.gpu_checking.networks import _clips, bundle_of, run_of, tiny
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def _published(place: Place) -> Bundle:
+    """The published generator, with random weights; on a CPU a tiny one."""
+    if not place.gpu:
+        return bundle_of(place, "resnet")
+    bundle = Bundle(BundleConfig(name="published", networks=published_pipeline(256, precision="fp32").networks))
+    initialise(bundle)
+    return bundle
+
+
+def _rate(translator: Translator, place: Place, lines: int, batch: int) -> float:
+    """Frames per second from arrays to arrays, with copies and conversions."""
+    seconds, film = (2.0, pictures(8, lines, lines * 16 // 9)) if place.gpu else (0.05, pictures(4, lines, lines))
+    frames = (picture for some in repeat(film) for picture in some)
+    stream = translator.stream(frames, to="b", latency=2 * batch - 1, scale="source")
+    for _ in range(3 * batch):  # warms up
+        next(stream)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for _ in range(batch):
+            next(stream)
+        count += batch
+    return count / (time.perf_counter() - start)
+
+
+def _translation(place: Place, *, lines: int) -> Figures:
+    figures: dict[str, Any] = {}
+    for precision in place.precisions(training=False):
+        translator = Translator(_published(place), device=place.device, precision=precision)
+        _reset(place)
+        rate = _rate(translator, place, lines if place.gpu else 48, 8 if place.gpu else 1)
+        figures[f"{precision}: frames per second"] = round(rate, 1)
+        figures |= _peak(place, f"{precision}: peak memory, GiB")
+    return figures
+
+
+def _batches(place: Place) -> Figures:
+    translator = Translator(_published(place), device=place.device)
+    sizes = (1, 2, 4, 8, 16, 32) if place.gpu else (1, 2)
+    return {f"batch of {size}": round(_rate(translator, place, 256 if place.gpu else 48, size), 1) for size in sizes}
+
+
+def _step(place: Place) -> Figures:
+    figures: dict[str, Any] = {}
+    count = 8 if place.gpu else 1
+    for precision in place.precisions(training=True):
+        pipeline = _pipeline(place, precision)
+        _reset(place)
+        run = run_of(pipeline, place.folder)
+        a, b = _clips(pipeline, run.fabric.device)
+        for number in range(count // 2 + 1):
+            take_step(run, a, b, number)
+        wait_for(run.fabric.device)
+        start = time.perf_counter()
+        for number in range(count):
+            take_step(run, a, b, number)
+        wait_for(run.fabric.device)
+        figures[f"{precision}: seconds of a step"] = round((time.perf_counter() - start) / count, 4)
+        needs = reckon(pipeline, _DTYPES[precision])
+        figures[f"{precision}: estimated memory, GiB"] = round((needs.networks + needs.clip) / 2**30, 2)
+        figures |= _peak(place, f"{precision}: peak memory, GiB")
+        del run, a, b
+    return figures
+
+
+def _pipeline(place: Place, precision: Precision) -> Pipeline:
+    return published_pipeline(256, precision=precision, device=place.device) if place.gpu else tiny(place, precision)
+
+
+def _reset(place: Place) -> None:
+    if place.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak(place: Place, name: str) -> dict[str, float]:
+    peak = peak_memory(place.torch) if place.device == "cuda" else None  # a CPU reports that of the whole process
+    return {} if peak is None else {name: round(peak / 2**30, 2)}
+
+
+FIGURES = (
+    *(
+        Check(
+            f"translation, {lines} lines",
+            "figures",
+            f"frames of {lines * 16 // 9} × {lines} through the published generator, from arrays to arrays",
+            partial(_translation, lines=lines),
+            45,
+        )
+        for lines in (256, 720)
+    ),
+    Check("batch sizes", "figures", "frames per second of 256 lines, by the size of a batch", _batches, 45),
+    Check("speed of training", "figures", "a step of the published networks at 256 × 256, and its memory", _step, 75),
+)
