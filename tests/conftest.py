@@ -42,6 +42,19 @@ def real_footage() -> Path:
     return folder
 
 
+LONGEST = {
+    *("tools/test_reproduce.py", "tools/test_tasks.py", "batch/test_cluster.py", "training/test_many_devices.py"),
+    *("training/test_loop.py", "training/test_full_disk.py", "training/test_health.py", "runs/test_compare.py"),
+    *("runs/test_pipeline.py", "rendering/test_resume.py", "ui/test_page.py", "test_wheel.py"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first (with --no-loadscope-reorder), so that none begins when the others are at an end."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(tests).as_posix() not in LONGEST)
+
+
 def pytest_collection_finish() -> None:
     """Spare garbage collections, of which each training needs some, what all tests hold."""
     gc.collect()
