@@ -27,7 +27,7 @@ from recycle.errors import ConfigError
 from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
-from recycle.networks.bundle import BundleConfig, names_of, target_of
+from recycle.networks.bundle import BundleConfig, names_of
 from recycle.networks.export import export
 from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output, opened
@@ -48,6 +48,7 @@ from recycle.runs.wishes import Wishes
 from recycle.safe_text import printable
 from recycle.system.hub import find_model
 from recycle.training.loop import TrainReport
+from recycle.translation.opening import open_translator
 from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
 from recycle.video.probe import probe as look
@@ -86,6 +87,8 @@ def train(
     device: str | None = None,
     precision: Precision | None = None,
     start_from: AnyPath | None = None,
+    mask_a: Paths = (),
+    mask_b: Paths = (),
     job: Job | None = None,
 ) -> TrainReport:
     """Learn the translation between the footage `a` and `b`. The same call continues an interrupted run.
@@ -96,18 +99,16 @@ def train(
     used. `domains` are two names for them, such as `["summer", "winter"]`. `out` is the run's folder; None: a folder in
     runs/. `hours` or `steps` (only one of them) replaces the length of the training in the pipeline. `device` and
     `precision` replace those of the pipeline; see `TrainSettings`. `start_from` is a run or a model from whose networks
-    a new run starts; a pipeline that is chosen then has these networks. The report names the trained bundle.
+    a new run starts; a pipeline that is chosen then has these networks. `mask_a` and `mask_b` hold a mask for each path
+    of `a` and `b`, to change only what is white in them. The report names the trained bundle.
 
     Raises ConfigError for invalid settings, FootageError for unusable footage, OutputError if the folder cannot be
     written or is in use, BundleError for a damaged checkpoint, and RecycleError if memory runs out or losses stay
     infinite or NaN. After `job.cancel()` from any thread, the run is saved and Interrupted is raised.
     """
-    footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    model = None if start_from is None else Path(start_from)
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains, model)
-    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision, "start_from": model}
-    given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
-    task, folder, origin, surveyed = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    footage = _footage(a=a, b=b, mask_a=mask_a, mask_b=mask_b)
+    wishes = Wishes(footage, _path(out), hours, steps, device, precision, domains, _path(start_from))
+    task, folder, origin, surveyed = open_task(_given(pipeline), wishes, job or Job())
     return learn(task, RunFolder(folder), origin=origin, surveyed=surveyed, job=job)
 
 
@@ -131,6 +132,9 @@ def plan(
     domains: Sequence[str] | None = None,
     hours: float | None = None,
     steps: int | None = None,
+    start_from: AnyPath | None = None,
+    mask_a: Paths = (),
+    mask_b: Paths = (),
     job: Job | None = None,
 ) -> Choice:
     """The pipeline that `train` would choose for the footage `a` and `b`, with the reason for each setting.
@@ -139,7 +143,8 @@ def plan(
     long a step takes. Raises ConfigError for invalid arguments, FootageError for unusable footage, and RecycleError if
     there is too little memory.
     """
-    wishes = Wishes({"a": _paths(a), "b": _paths(b)}, None, hours, steps, domains=domains)
+    footage = _footage(a=a, b=b, mask_a=mask_a, mask_b=mask_b)
+    wishes = Wishes(footage, None, hours, steps, domains=domains, start_from=_path(start_from))
     return choose_pipeline(wishes, job=job)
 
 
@@ -167,11 +172,8 @@ def tune(
     Raises the errors of `train`; ConfigError also for unknown settings, or if optuna is not installed; RecycleError
     also if no trial has a score.
     """
-    footage = {"a": _paths(a) or None, "b": _paths(b) or None}
-    wishes = Wishes(footage, None if out is None else Path(out), hours, steps, device, precision, domains)
-    limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
-    given = pipeline if pipeline is None or isinstance(pipeline, Pipeline) else Path(pipeline)
-    task, folder, _, _ = open_task(given, wishes, job or Job(), footage=footage, train=limits)
+    wishes = Wishes(_footage(a=a, b=b), _path(out), hours, steps, device, precision, domains)
+    task, folder, _, _ = open_task(_given(pipeline), wishes, job or Job())
     return search(task, folder, vary=vary, trials=trials, job=job)
 
 
@@ -203,12 +205,7 @@ def translate(
     thread.
     """
     chosen = parse_settings(TranslateSettings, settings)
-    if isinstance(model, Translator):
-        translator, target = model, model.target(to)
-    else:
-        bundle = find_model(fspath(model))
-        target = target_of(bundle, to)  # before any other work
-        translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
+    translator, target = open_translator(model, to, chosen)
     source, output = Path(source), Path(output)
     if not is_batch(source, output):
         check_output(source, output, overwrite=overwrite)
@@ -231,15 +228,23 @@ def translate(
 
 
 def extract(
-    inputs: Paths, out: AnyPath, *, workers: int | None = None, job: Job | None = None, **settings: Any
+    inputs: Paths,
+    out: AnyPath,
+    *,
+    masks: Paths = (),
+    workers: int | None = None,
+    job: Job | None = None,
+    **settings: Any,
 ) -> ExtractReport:
     """Split footage into shots and write its frames to folders in `out`. The same call continues interrupted work.
 
-    `inputs` are videos, folders of videos, or folders of images. `workers` is the number of processes; None: one per
-    core. `settings` are those of `ExtractSettings`, such as `fps=15`. Raises ConfigError for invalid settings, and the
-    errors of `recycle.dataset.extract.extract`.
+    `inputs` are videos, folders of videos, or folders of images. `masks` has a mask for each, or is empty; see
+    `FootageSettings.mask_a`. `workers` is the number of processes; None: one per core. `settings` are those of
+    `ExtractSettings`, such as `fps=15`. Raises ConfigError for invalid settings, and the errors of
+    `recycle.dataset.extract.extract`.
     """
-    return extract_all(_paths(inputs), Path(out), parse_settings(ExtractSettings, settings), workers=workers, job=job)
+    chosen = parse_settings(ExtractSettings, settings)
+    return extract_all(_paths(inputs), Path(out), chosen, masks=_paths(masks), workers=workers, job=job)
 
 
 def probe(file: AnyPath, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> VideoInfo:
@@ -282,11 +287,12 @@ def evaluate(
     one cannot be read, OutputError if a file cannot be written, and Interrupted after `job.cancel()`.
     """
     bundle = str(find_model(fspath(model)))
+    colours = palette if palette == "street" else Path(palette)
     named = {"a": trained_a, "b": trained_b, "test_a": a, "test_b": b, "truth_ab": truth_ab, "truth_ba": truth_ba}
     groups: dict[str, Any] = {
         "domains": names_of(bundle),
         "footage": {name: tuple(_paths(paths)) for name, paths in named.items() if _paths(paths)},
-        "evaluate": {"label_domain": labels, "palette": _palette(palette) if labels else None, "device": device}
+        "evaluate": {"label_domain": labels, "palette": colours if labels else None, "device": device}
         | ({} if features is None else {"features": features}),
         "translate": {"device": device, "precision": precision},
     }
@@ -375,8 +381,17 @@ def push(
     return done.address
 
 
-def _palette(palette: AnyPath) -> str | Path:
-    return "street" if palette == "street" else Path(palette)
+def _given(pipeline: Pipeline | AnyPath | None) -> Pipeline | Path | None:
+    return pipeline if isinstance(pipeline, Pipeline) else _path(pipeline)
+
+
+def _path(path: AnyPath | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _footage(**paths: Paths) -> dict[str, list[Path] | None]:
+    """Paths by the names of `FootageSettings`; None where there are none."""
+    return {name: _paths(own) or None for name, own in paths.items()}
 
 
 def _paths(paths: Paths) -> list[Path]:

@@ -70,7 +70,7 @@ class Folder:
         in_order = [name for name in ("stabilise", "smoothing") if getattr(self.settings, name)]
         if not (in_order and found.has_images()):
             return found.notices()
-        apart = f"images are translated one by one, without {' and '.join(in_order)}; give --join-images"
+        apart = f"images are translated one by one, without {' and '.join(in_order)}; --join-images makes videos"
         return [*found.notices(), apart]
 
     def key(self) -> dict[str, object]:

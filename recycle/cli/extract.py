@@ -21,6 +21,9 @@ def extract(
     drop_duplicates: Annotated[
         float, typer.Option(help="Drop a frame if it differs from the last kept one by at most this many grey levels.")
     ] = 0,
+    mask: Annotated[
+        list[Path] | None, typer.Option(help="Mask of each INPUT, in the same order; white is inside (repeatable).")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Number of files to process at a time; default: one per core.", min=1, max=1024)
     ] = None,
@@ -46,7 +49,7 @@ def extract(
         },
     )
     with watched(as_json) as job:
-        report = run(inputs, out, settings, workers=workers, job=job)
+        report = run(inputs, out, settings, masks=mask or (), workers=workers, job=job)
         for notice in report.notices:
             job.say(notice)
         failed = [f"skipped {path}: {reason}" for path, reason in report.failed]

@@ -48,6 +48,12 @@ FootageA = Annotated[
 FootageB = Annotated[
     list[Path] | None, typer.Option(help="Footage of domain b (repeatable); replaces that of the pipeline file.")
 ]
+MaskA = Annotated[
+    list[Path] | None, typer.Option(help="Mask of each path of --a, in order; white is what changes (repeatable).")
+]
+MaskB = Annotated[
+    list[Path] | None, typer.Option(help="Mask of each path of --b, in order; white is what changes (repeatable).")
+]
 Domains = Annotated[
     str | None, typer.Option(metavar="NAME,NAME", help="Names for domains a and b, such as summer,winter.")
 ]

@@ -14,6 +14,8 @@ from recycle.cli.options import (
     FootageA,
     FootageB,
     Hours,
+    MaskA,
+    MaskB,
     Nodes,
     PipelineFile,
     Plan,
@@ -36,6 +38,8 @@ def run(
     test_a: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain a to translate and score.")] = None,
     test_b: Annotated[list[Path] | None, typer.Option(help="Unseen videos of domain b to translate and score.")] = None,
     domains: Domains = None,
+    mask_a: MaskA = None,
+    mask_b: MaskB = None,
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
@@ -61,9 +65,7 @@ def run(
     notice = None if plan else make_way()
     from recycle.runs.wishes import Wishes
 
-    footage = {"a": a, "b": b, "test_a": test_a, "test_b": test_b}
-    machine = {"device": device, "precision": precision}
-    many: dict[str, object] = {"start_from": start_from, "devices": devices, "nodes": nodes, "sharded": sharded}
+    footage = {"a": a, "b": b, "mask_a": mask_a, "mask_b": mask_b, "test_a": test_a, "test_b": test_b}
     wishes = Wishes(footage, out, hours, steps, device, precision, names(domains), start_from)
     if planned(pipeline, wishes, plan, gpu):
         return
@@ -76,9 +78,8 @@ def run(
             pipeline,
             wishes,
             job,
-            footage=footage,
-            train={"steps": steps, "hours": hours, **many, **machine},
-            translate=machine,
+            train={"devices": devices, "nodes": nodes, "sharded": sharded},
+            translate={"device": device, "precision": precision},
             evaluate={"features": features, "device": device},
         )
         where = run_pipeline(task, folder, origin=origin, surveyed=surveyed, command=command_line(), job=job)

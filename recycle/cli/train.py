@@ -8,6 +8,8 @@ from recycle.cli.options import (
     FootageA,
     FootageB,
     Hours,
+    MaskA,
+    MaskB,
     Nodes,
     PipelineFile,
     Plan,
@@ -28,6 +30,8 @@ def train(
     a: FootageA = None,
     b: FootageB = None,
     domains: Domains = None,
+    mask_a: MaskA = None,
+    mask_b: MaskB = None,
     out: RunPath = None,
     steps: Steps = None,
     hours: Hours = None,
@@ -55,15 +59,7 @@ def train(
     from recycle.run_folder import RunFolder
     from recycle.runs.wishes import Wishes
 
-    footage = {"a": a, "b": b}
-    machine: dict[str, object] = {
-        "start_from": start_from,
-        "device": device,
-        "devices": devices,
-        "nodes": nodes,
-        "sharded": sharded,
-        "precision": precision,
-    }
+    footage = {"a": a, "b": b, "mask_a": mask_a, "mask_b": mask_b}
     wishes = Wishes(footage, out, hours, steps, device, precision, names(domains), start_from)
     if planned(pipeline, wishes, plan, gpu):
         return
@@ -72,9 +68,8 @@ def train(
         from recycle.runs.outcome import model_lines
         from recycle.runs.pipeline import learn
 
-        task, folder, origin, surveyed = open_task(
-            pipeline, wishes, job, footage=footage, train={"steps": steps, "hours": hours, **machine}
-        )
+        machines = {"devices": devices, "nodes": nodes, "sharded": sharded}
+        task, folder, origin, surveyed = open_task(pipeline, wishes, job, train=machines)
         where = RunFolder(folder)
         report = learn(task, where, origin=origin, surveyed=surveyed, job=job)
         job.say(f"trained {report.step} steps; the previews are in {where.previews}")

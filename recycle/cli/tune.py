@@ -57,10 +57,8 @@ def tune(
         from recycle.runs.wishes import Wishes
 
         varied = parse_varied(vary or ())
-        footage = {"a": a, "b": b}
-        wishes = Wishes(footage, out, hours, steps, device, precision, names(domains))
-        limits = {"steps": steps, "hours": hours, "device": device, "precision": precision}
-        task, folder, _, _ = open_task(pipeline, wishes, job, footage=footage, train=limits)
+        wishes = Wishes({"a": a, "b": b}, out, hours, steps, device, precision, names(domains))
+        task, folder, _, _ = open_task(pipeline, wishes, job)
         report = search(task, folder, vary=varied, trials=trials, job=job)
         first, best = report.trials[0], report.best
         job.say(f"best: trial {best.number + 1} with a score of {best.score:.3f}; wrote {report.pipeline}")

@@ -43,7 +43,8 @@ class FootageSettings(Settings):
     """Training footage of domain b."""
     mask_a: Places = ()
     """Masks of `a`, one for each path in the same order: a video or a folder of images, or for a folder of videos, a
-    folder with masks of the same names. White is the object. Discriminators then look only at the objects, and
+    folder with masks of the same names. Of frames that were extracted with masks, it is the same folder. White is the
+    object. Discriminators then look only at the objects, and
     `losses.weights.conservation` keeps the rest as it is."""
     mask_b: Places = ()
     """Masks of `b`."""

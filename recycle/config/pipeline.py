@@ -120,11 +120,6 @@ class Pipeline(Settings):
                 raise ValueError(
                     f"'losses.{name}_by' has no effect without 'losses.weights.{name}'; set this weight, or remove it"
                 )
-        if self.footage.masked and "translation" in self.losses.augment:
-            raise ValueError(
-                "'losses.augment' with \"translation\" moves frames, but not their masks; remove it, or "
-                "'footage.mask_a' and 'footage.mask_b'"
-            )
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
             raise ValueError(
                 "'losses.noise_back' has an effect only on frames that are translated back; set a weight of cycle, "

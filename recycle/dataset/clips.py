@@ -201,14 +201,16 @@ class Domain:
         frames: int,
         strides: tuple[int, int] = (1, 1),
         seed: int,
+        size: tuple[int, int] | None = None,
         called: str = "",
         masked: bool = False,
     ) -> None:
         """Create the clips of `frames` frames each.
 
         `name` is the letter of the domain; `called` is its name in messages, by default the letter. `strides` is the
-        range of the temporal stride, which is drawn for each clip. `masked` adds the masks to the clips, as a fourth
-        channel. Raises FootageError if no shot is long enough for a clip with the smallest stride.
+        range of the temporal stride, which is drawn for each clip. `size` is the (height, width) to which clips are
+        cropped, by default that of the smallest frames. `masked` adds the masks to the clips, as a fourth channel.
+        Raises FootageError if no shot is long enough for a clip with the smallest stride.
         """
         self.shots, self.frames, self.strides, self.masked = tuple(shots), frames, strides, masked
         span = (frames - 1) * strides[0] + 1
@@ -221,14 +223,12 @@ class Domain:
             )
         used = [shots[s] for s in self.windows.used()]
         self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)
+        self._size = size or self.canvas
         self.name, self.called, self._seed = name, called or name, [seed, ord(name[0])]
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def clip(self, number: int) -> Tensor:
-        """Clip `number` (0, 1, …): uint8 (T, 3, H, W), cropped to the size of the domain's smallest frames.
-
-        Each epoch visits every window once, in a new random order.
-        """
+        """Clip `number` (0, 1, …): uint8 (T, 3, H, W). Each epoch visits every window once, in a new random order."""
         window, random = self.draw(number)
         return self.read(*window, random)
 
@@ -250,9 +250,8 @@ class Domain:
         return int(random.integers(low, min(high, fitting) + 1))
 
     def read(self, shot: int, start: int, stride: int, random: np.random.Generator) -> Tensor:
-        """The clip that starts at frame `start` of a shot: uint8 (T, 3, H, W), cropped to the canvas at a random
-        position."""
-        return self.cut(shot, start, stride, self.place(shot, self.canvas, random), self.canvas)
+        """The clip that starts at frame `start` of a shot, as `cut` returns it, cropped at a random position."""
+        return self.cut(shot, start, stride, self.place(shot, self._size, random), self._size)
 
     def place(self, shot: int, size: tuple[int, int], random: np.random.Generator) -> tuple[int, int]:
         """Random top and left of a crop of `size` (height, width) in the frames of a shot."""
@@ -264,9 +263,9 @@ class Domain:
         """The clip that starts at frame `start` of a shot: uint8 (T, 3, *size), cropped with its top left corner at
         `place`. With masks it has 4 channels."""
         own, numbers = self.shots[shot], range(start, start + self.frames * stride, stride)
-        clip = torch.stack([own.read_masked(n) if self.masked else own.read(n) for n in numbers])
-        (top, left), (height, width) = place, size
-        return clip[:, :, top : top + height, left : left + width]
+        frames = (own.read_masked(n) if self.masked else own.read(n) for n in numbers)
+        rows, columns = (slice(first, first + side) for first, side in zip(place, size, strict=True))
+        return torch.stack([frame[:, rows, columns] for frame in frames])
 
 
 class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):

@@ -14,7 +14,7 @@ from recycle import inputs as inputs  # makes every kind of source known
 from recycle.config import ExtractSettings
 from recycle.dataset.manifest import Manifest, check_untouched, folder_name, read_manifest
 from recycle.dataset.one_source import extract_source
-from recycle.errors import FootageError, Interrupted, OutputError, RecycleError
+from recycle.errors import ConfigError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Job
 from recycle.names import plain
 from recycle.system.atomic import remove_leftovers
@@ -92,11 +92,15 @@ def extract(
     beside the frames. `workers` processes (default: one per core) extract one source each; 1 works in this process.
     The job receives the number of decoded frames as the progress of the task `what`.
 
-    Raises FootageError if an input does not exist or holds no footage, or if every source fails; OutputError if `out`
-    cannot be written, or if another process extracts into it; Interrupted if the job is cancelled, after which finished
-    folders remain.
+    Raises ConfigError if the number of masks differs; FootageError if an input does not exist or holds no footage, or
+    if every source fails; OutputError if `out` cannot be written, or if another process extracts into it; Interrupted
+    if the job is cancelled, after which finished folders remain.
     """
     job = job or Job()
+    if masks and len(masks) != len(inputs):
+        raise ConfigError(
+            f"there are {len(masks)} masks for {len(inputs)} inputs; give one for each, in the same order"
+        )
     found = find_footage(inputs, without=out)
     sources = _once_each(found)
     with _alone(out):

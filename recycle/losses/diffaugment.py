@@ -15,13 +15,17 @@ NOISE = 0.1
 """Standard deviation of the policy "noise"."""
 
 
-def augment(frames: Tensor, policies: Sequence[str]) -> Tensor:
+def augment(frames: Tensor, policies: Sequence[str], *, masked: bool = False) -> Tensor:
     """(N, C, H, W) in [-1, 1] → the same shape; each frame is augmented with its own random numbers.
 
-    `policies` are applied in order: "colour", "translation", "cutout", "noise". Values may leave [-1, 1]. Raises
-    ValueError for an unknown policy.
+    `policies` are applied in order: "colour", "translation", "cutout", "noise". Values may leave [-1, 1]. If `masked`,
+    the last channel is the mask of the frame, in [0, 1]: it is moved and cut like the frame, and what was outside of
+    the frame or is cut out is 0, so it does not count. Raises ValueError for an unknown policy.
     """
     for policy in policies:
+        if masked and policy in ("colour", "noise"):
+            frames = torch.cat((augment(frames[:, :-1], [policy]), frames[:, -1:]), dim=1)
+            continue
         match policy:
             case "colour":
                 frames = _contrast(_saturation(_brightness(frames)))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import CutSettings
+from recycle.networks.few import FewConv2d
 from recycle.networks.generator import GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import NORMS
@@ -125,7 +126,7 @@ def published_resnet(settings: CutSettings, *, channels: int) -> nn.Sequential:
             double = nn.ConvTranspose2d(wide, wide // 2, 3, 2, 1, output_padding=1, bias=norm == "instance")
             modules += [double, NORMS[norm](wide // 2)]
         modules.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*modules, nn.ReflectionPad2d(3), nn.Conv2d(w, 3, 7), nn.Tanh())
+    return nn.Sequential(*modules, nn.ReflectionPad2d(3), FewConv2d(w, 3, 7), nn.Tanh())
 
 
 def _conv(

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Pix2PixHDSettings
+from recycle.networks.few import FewConv2d
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise, start_bilinear
 from recycle.networks.norm import InstanceNorm
@@ -37,7 +38,7 @@ class Pix2PixHDGenerator(GeneratorNetwork):
             self.add_module(f"model{number}_1", nn.Sequential(*_opening(w), *halve(w, 2 * w)))
             blocks = (ResidualBlock(2 * w) for _ in range(settings.local_blocks))
             self.add_module(f"model{number}_2", nn.Sequential(*blocks, *double(2 * w, w, settings.blur)))
-        head = nn.Conv2d(settings.width, 3, 7)
+        head = FewConv2d(settings.width, 3, 7)
         self._last.extend((nn.ReflectionPad2d(3), head, nn.Tanh()))
         self.downsample = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         initialise(self)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import ResNetSettings
+from recycle.networks.few import FewConv2d
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.inference import layout, split
 from recycle.networks.initialise import initialise, start_bilinear
@@ -74,7 +75,7 @@ class ResNetGenerator(GeneratorNetwork):
         super().__init__()
         w = settings.width
         self.width, self.skip = w, settings.skip
-        head = nn.Conv2d(w, 3, 7)
+        head = FewConv2d(w, 3, 7)
         self.model = nn.Sequential(
             *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
             *halve(w, 2 * w),

@@ -22,8 +22,10 @@ class Discriminators(nn.Module):
 
     Discriminators of a kind other than PatchGAN have the kind as a prefix, such as projected_disc_a. With paired
     footage, all that judge frames are conditional: they take a frame together with its source (Isola et al. 2017, eq.
-    1). With masks, those that judge frames look inside: a patch counts as much as it lies in the mask. The
-    discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu et al. 2020) without its warping.
+    1). With masks, those that judge frames look inside: a patch counts as much as it lies in the mask. If both domains
+    have masks, frames are grey outside, because the surroundings alone would tell real objects from translated ones
+    (docs/measurements/masks.md). The discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu
+    et al. 2020) without its warping.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -36,6 +38,9 @@ class Discriminators(nn.Module):
         self.conditional = pipeline.footage.paired
         self.masked = pipeline.footage.masked
         """Whether the inputs of the discriminators of frames have masks."""
+        self.hides_outside = bool(pipeline.footage.mask_a and pipeline.footage.mask_b)
+        """Whether frames are grey outside of their masks. With masks of one domain alone, grey would tell the domains
+        apart."""
         channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
         self.weights: dict[str, float] = {}
@@ -73,7 +78,7 @@ class Discriminators(nn.Module):
             clips = [side[name] for side in sides]
             fuses = name not in self._alone
             groups = [torch.cat(clips, dim=1)] if fuses else clips
-            verdicts = [self._judge(network, group, masked=self._has_mask(name)) for group in groups]
+            verdicts = [self._judge(name, network, group) for group in groups]
             if fuses:
                 verdicts = _split(verdicts[0], [clip.shape[1] for clip in clips])
             for own, verdict in zip(judged, verdicts, strict=True):
@@ -81,19 +86,20 @@ class Discriminators(nn.Module):
         return judged
 
     def pictures(self, name: str, clip: Tensor) -> Tensor:
-        """The input of a discriminator without its mask."""
-        return clip[:, :, :-1] if self._has_mask(name) else clip
+        """What a discriminator sees of its input (B, N, C, H, W): without the mask."""
+        if not self._has_mask(name):
+            return clip
+        return clip[:, :, :-1] * clip[:, :, -1:] if self.hides_outside else clip[:, :, :-1]
 
     def _has_mask(self, name: str) -> bool:
         return self.masked and not self._judged[name][1]
 
-    def _judge(self, network: nn.Module, clip: Tensor, *, masked: bool) -> Judgement:
-        frames = clip.flatten(0, 1)
-        inside = frames[:, -1:]
-        frames = augment(frames[:, :-1] if masked else frames, self.augmentation)
-        judgement: Judgement = network(frames)
+    def _judge(self, name: str, network: nn.Module, clip: Tensor) -> Judgement:
+        masked = self._has_mask(name)
+        frames = augment(clip.flatten(0, 1), self.augmentation, masked=masked)
+        judgement: Judgement = network(self.pictures(name, frames[None])[0])
         if masked:
-            weights = (F.adaptive_avg_pool2d(inside, (x.shape[-2], x.shape[-1])) for x in judgement.logits)
+            weights = (F.adaptive_avg_pool2d(frames[:, -1:], (x.shape[-2], x.shape[-1])) for x in judgement.logits)
             judgement = judgement._replace(inside=tuple(weights))
         return Judgement(*(tuple(x.unflatten(0, clip.shape[:2]) for x in part) for part in judgement))
 

@@ -91,10 +91,12 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
 
 
 def open_task(pipeline: Pipeline | Path | None, wishes: Wishes, job: Job, **changes: Mapping[str, Any]) -> Task:
-    """Open a pipeline with `changes`, from settings or from a file; None: the chosen one (see `open_chosen`).
+    """Open a pipeline, from settings or from a file; None: the chosen one (see `open_chosen`).
 
-    Raises as `open_pipeline` and `open_chosen`; ConfigError also if the run's folder belongs to another file.
+    The wishes replace its footage and settings of the group 'train', as `changes` do (see `open_pipeline`). Raises as
+    `open_pipeline` and `open_chosen`; ConfigError also if the run's folder belongs to another file.
     """
+    changes |= {"footage": wishes.footage, "train": {**wishes.train, **changes.get("train", {})}}
     if pipeline is None:
         check(RunFolder(wishes.folder), origin_of(RunFolder(wishes.folder).chosen))  # before the footage is looked at
         surveyed = not RunFolder(wishes.folder).chosen.exists()

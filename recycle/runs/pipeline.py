@@ -222,11 +222,13 @@ def prepare_footage(
             )
         masks = footage.masks(domain)
         if all(is_extracted(path) for path in paths):
-            if masks:
+            shots = [shot for path in paths for shot in find_shots(path)]
+            if masks and not (masks == paths and all(shot.masked for shot in shots)):
                 raise FootageError(
-                    f"footage.mask_{domain} needs videos or folders of images in footage.{domain}, not extracted frames"
+                    f"footage.{domain} is already extracted, so footage.mask_{domain} must name the same folders, made "
+                    "with masks: 'recycle extract VIDEO… --mask MASK… --out FOLDER'"
                 )
-            both.append([shot for path in paths for shot in find_shots(path)])
+            both.append(shots)
             continue
         report = extract(
             paths, where.frames / domain, pipeline.extract, masks=masks, job=job, what=f"extracting {called}"

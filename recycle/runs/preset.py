@@ -19,7 +19,15 @@ from recycle.errors import FootageError, RecycleError
 from recycle.runs.machine import Machine, gib
 from recycle.runs.pace import expected_steps, step_seconds
 from recycle.runs.preset_start import Start
-from recycle.runs.reasons import LARGE, about, complete_footage, complete_schedule, duration, explain_networks
+from recycle.runs.reasons import (
+    LARGE,
+    about,
+    complete_footage,
+    complete_masks,
+    complete_schedule,
+    duration,
+    explain_networks,
+)
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
@@ -114,6 +122,7 @@ def choose(
     data: dict[str, Any] = given | chosen | {"extract": {}, "evaluate": {}}
     complete_footage(facts, side, data, reasons)
     explain_networks(facts, side, data, reasons)
+    complete_masks(data, reasons)
     if start is not None:
         start.complete(data, reasons)
     train = data["train"]

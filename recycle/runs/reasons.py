@@ -5,6 +5,7 @@ Each reason is a comment in the pipeline file, beside the setting that it explai
 
 from typing import Any
 
+from recycle.config import LossSettings
 from recycle.dataset.clips import FEW_CLIPS
 from recycle.dataset.survey import Survey
 from recycle.domains import DOMAINS
@@ -24,6 +25,8 @@ RATES = (
     (40_000, 2e-4, 0.5, 0.999),
 )
 """Schedules by the number of steps. Longer runs use the defaults."""
+CONSERVATION = 10.0
+"""Weight of the conservation loss with masks (docs/measurements/masks.md)."""
 SLOW = 0.1
 """Discriminators' learning rate ÷ generators' between photographs, for more steps than in the first row. Faster ones
 detect every translation in the end, and generators add shapes (docs/measurements/photographs.md, "Longer runs")."""
@@ -62,6 +65,22 @@ def _meaning(facts: Survey) -> str | None:
     if facts.labelled:
         return "the colours of label maps have a meaning"
     return "grey levels may have a meaning, such as a temperature" if facts.a.grey or facts.b.grey else None
+
+
+def complete_masks(data: dict[str, Any], reasons: dict[str, str]) -> None:
+    """With masks, keep what lies outside of them, and leave out the loss that would change its colours."""
+    if not {"mask_a", "mask_b"} & data["footage"].keys():
+        return
+    usual = LossSettings()
+    given = data["losses"].get("weights")
+    if given is None:  # a file that names weights has no others
+        data["losses"]["noise_back"] = usual.noise_back
+        given = {name: weight for name, weight in usual.weights if weight}
+    data["losses"]["weights"] = {name: weight for name, weight in given.items() if name != "colours"} | {
+        "conservation": CONSERVATION
+    }
+    reasons["losses.weights.conservation"] = "what lies outside of the masks stays as it is"
+    reasons.pop("losses.weights.colours", None)
 
 
 def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ class Wishes:
     """The options that the user gives instead of a pipeline file."""
 
     footage: Mapping[str, Sequence[Path] | None]
-    """Paths of footage; the keys are 'a', 'b', 'test_a' and 'test_b'."""
+    """Paths of footage, by the names of `FootageSettings`, such as 'a', 'mask_a' and 'test_a'."""
     out: Path | None = None
     """The run's folder; None: a folder in runs/, named after the footage."""
     hours: float | None = None
@@ -29,9 +29,14 @@ class Wishes:
     """Precision, as in `TrainSettings`; None: that of the file, or 'auto'."""
     domains: Sequence[str] | None = None
     """Names of the domains; None: those in the pipeline file, or a and b."""
-
     start_from: Path | None = None
     """The run or model from whose networks training starts."""
+
+    @property
+    def train(self) -> dict[str, object]:
+        """The settings of the group 'train' that are asked for; those that are None change nothing."""
+        names = ("hours", "steps", "device", "precision", "start_from")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def name(self) -> str:

@@ -1,13 +1,12 @@
 """The Python interface of live translation: the same as `recycle live`."""
 
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 from recycle.config import TranslateSettings, parse_settings
 from recycle.events import Job
-from recycle.networks.bundle import target_of
 from recycle.streaming.run import LiveReport, run_live
-from recycle.system.hub import find_model
+from recycle.translation.opening import open_translator
 from recycle.translation.translator import Translator
 
 
@@ -31,12 +30,7 @@ def live(
     The newest picture wins; see `recycle.streaming.run.run_live`, which also lists the errors.
     """
     chosen = parse_settings(TranslateSettings, settings)
-    if isinstance(model, Translator):
-        translator, target = model, model.target(to)
-    else:
-        bundle = find_model(fspath(model))
-        target = target_of(bundle, to)  # before any other work
-        translator = Translator.from_pretrained(bundle, device=chosen.device, precision=chosen.precision)
+    translator, target = open_translator(model, to, chosen)
     kept = None if record is None else str(record)
     return run_live(
         source, sink, translator=translator, to=target, settings=chosen, record=kept, overwrite=overwrite, job=job

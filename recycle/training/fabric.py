@@ -6,6 +6,8 @@ Translation does not use it, because importing it takes as long as importing tor
 import ctypes
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -53,7 +55,7 @@ def make_fabric(
         raise ConfigError(f"cannot use {devices} devices '{kind}': this machine supports 1 to {present}")
     if devices * nodes == 1:
         return Fabric(accelerator=kind, devices=1, precision=plugin)
-    strategy = DDPStrategy(find_unused_parameters=find_unused)
+    strategy = DDPStrategy(find_unused_parameters=find_unused, gradient_as_bucket_view=True)
     try:
         return Fabric(
             accelerator=kind,
@@ -64,6 +66,17 @@ def make_fabric(
         )
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"cannot use {nodes} nodes with {devices} devices '{kind}' each: {error}") from error
+
+
+@contextmanager
+def kernels_for(sizes: Literal["fixed", "growing"]) -> Iterator[None]:
+    """Let cuDNN try its kernels on the first frames of every size, which pays only if the size stays."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = sizes == "fixed"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def leave_inputs(fabric: Fabric) -> None:

@@ -89,8 +89,7 @@ class Health:
         `part` is the completed proportion of the run, in [0, 1].
         """
         self._seen += 1
-        values = report.losses | report.measures
-        for (name, _), value in zip(values.items(), torch.stack(list(values.values())).tolist(), strict=True):
+        for name, value in {**report.losses, **report.measures}.items():
             self._values.setdefault(name, self._kept()).append(value)
         names = (*DOMAINS, *map(_fake, DOMAINS))
         for name, clips in zip(names, (a, b, report.fake_a, report.fake_b), strict=True):

@@ -1,6 +1,6 @@
 """The training loop, from clips to a bundle; it can be stopped at any moment and continued."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,11 +27,12 @@ from recycle.system.disk import writing
 from recycle.system.memory import peak_memory, release
 from recycle.training.apple import check_losses
 from recycle.training.clock import REVIEWING, Tick, awaited
+from recycle.training.fabric import kernels_for
 from recycle.training.lock import alone_in
 from recycle.training.logs import Logs, keep_fault
 from recycle.training.matching import Matches
 from recycle.training.memory import Portions, plan
-from recycle.training.processes import any_of, average, on_devices
+from recycle.training.processes import on_devices
 from recycle.training.review import Review
 from recycle.training.run import Run
 from recycle.training.sampling import Batches, domain_of, facts_of, matches_of, was_trained_on
@@ -44,6 +45,8 @@ from recycle.training.trackers import Tracked
 
 REVIEWS = 10
 """Number of reviews of a run with a time limit, however slow its steps are; enough for a learning curve."""
+STOPPING = "stopping"
+"""Name of the number that tells the other processes to stop."""
 
 
 @dataclass
@@ -152,7 +155,7 @@ def _train(
         review = None if logs is None else Review(run, splits, logs, noted)
         portions = Portions(pipeline, fabric, noted)
         plan(run, portions, job)
-        with stop_between_steps(job) as stop:
+        with stop_between_steps(job) as stop, kernels_for("growing" if settings.grow else "fixed"):
             _Training(run, domains, matches, review, portions, logs, stop, noted).run_on()
     if review and (advice := review.scores.advice()):
         noted.say(advice)
@@ -215,9 +218,10 @@ class _Training:
             tick = run.tick()
             a, b = batches.prepare(clips, number, tick)
             rate = run.set_rate(learning_rate(run.step, settings, tick.part))
+            beside = partial(_beside, waited, stop)
             with run.clock.measured("step"):
-                report = self.portions.fit(partial(take_step, run, a, b, number))
-            report = _averaged(report, waited, fabric)
+                report = self.portions.fit(partial(take_step, run, a, b, number, beside=beside))
+            stopping = report.measures.pop(STOPPING) > 0
             self._observe(report, a[:, :, :3], b[:, :, :3], tick.part)
             run.step += 1
             tick = run.tick()
@@ -234,7 +238,7 @@ class _Training:
                 run.save()
                 run.stuck = 0
             self.job.emit(Step(run.step, run.clock.total(run.step), rate, losses, run.clock.left()))
-            if any_of(fabric, stop.asked):
+            if stopping or (stop.asked and fabric.world_size == 1):
                 raise _saved(run)
             if tick.over:
                 return
@@ -264,7 +268,7 @@ class _Training:
         run = self.run
         if not run.reliance.on:
             predicting, copying = report.losses["recurrent"], report.measures["copying"]
-            if run.reliance.update(float(predicting), float(copying)):
+            if run.reliance.update(predicting, copying):
                 self.job.say(
                     f"step {run.step}: the predictors are better than copying the last frame; the recycle loss starts"
                 )
@@ -288,13 +292,9 @@ class _Training:
         return losses
 
 
-def _averaged(report: StepReport, waited: float, fabric: Fabric) -> StepReport:
-    """The report averaged over all processes, with the proportion of time spent waiting for clips."""
-    measures = report.measures | {"waiting": torch.full((), waited, device=fabric.device)}
-    means = average(fabric, report.losses | measures)
-    return report._replace(
-        losses={name: means[name] for name in report.losses}, measures={name: means[name] for name in measures}
-    )
+def _beside(waited: float, stop: Stop) -> dict[str, float]:
+    """What the processes share in each step: the time spent waiting for clips, and whether one of them was stopped."""
+    return {"waiting": waited, STOPPING: float(stop.asked)}
 
 
 def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Iterator[tuple[Tensor, Tensor]]:
@@ -311,7 +311,15 @@ def _saved(run: Run) -> Interrupted:
     return Interrupted(f"stopped and saved at step {run.step}; run the same command again to continue")
 
 
-def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> StepReport:
+def take_step(
+    run: Run,
+    a: Tensor,
+    b: Tensor,
+    number: int,
+    parts: int = 1,
+    *,
+    beside: Callable[[], Mapping[str, float]] = dict,
+) -> StepReport:
     """Train on batch `number`: clips a, b (B, T, 3, H, W) on the run's device. Raises the errors of `training_step`."""
     settings = run.pipeline.train
     # Random numbers depend only on the step and the process, so that a continued run draws the same ones.
@@ -329,12 +337,12 @@ def take_step(run: Run, a: Tensor, b: Tensor, number: int, parts: int = 1) -> St
         step=run.step,
         recycle=run.reliance.on,
         parts=parts,
+        beside=beside,
     )
 
 
 def _log(logs: Logs, step: int, report: StepReport, rate: float) -> dict[str, float]:
-    losses = {name: float(loss) for name, loss in report.losses.items()}
-    values = {f"loss/{name}": loss for name, loss in losses.items()}
-    values |= {f"measure/{name}": float(measure) for name, measure in report.measures.items()}
+    values = {f"loss/{name}": loss for name, loss in report.losses.items()}
+    values |= {f"measure/{name}": measure for name, measure in report.measures.items()}
     logs.add_scalars(values | {"learning_rate": rate}, step)
-    return losses
+    return dict(report.losses)

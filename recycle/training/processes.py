@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -89,12 +89,37 @@ def once(fabric: Fabric, work: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]
 
 
-def average(fabric: Fabric, values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The means over all processes of values that each process has under the same names."""
-    if fabric.world_size == 1 or not values:
-        return values
-    means = fabric.all_reduce(torch.stack([value.detach().float() for value in values.values()]), reduce_op="mean")
-    return dict(zip(values, means, strict=True))
+def in_numbers(
+    fabric: Fabric, groups: Sequence[Mapping[str, Tensor]], beside: Mapping[str, float]
+) -> list[dict[str, float]]:
+    """Scalars of each group, and the numbers `beside`, as means over all processes, which have the same names.
+
+    One all-reduce sums all of them, and the device is waited for once.
+    """
+    values = [value.detach() for group in groups for value in group.values()]
+    dtype = torch.float64 if any(value.dtype == torch.float64 for value in values) else torch.float32
+    values += [torch.full((), number, device=fabric.device) for number in beside.values()]
+    vector = torch.stack([value.to(dtype) for value in values])
+    if fabric.world_size > 1:
+        vector = fabric.all_reduce(vector, reduce_op="mean")  # type: ignore[assignment]
+    numbers = iter(vector.tolist())
+    return [{name: next(numbers) for name in group} for group in (*groups, beside)]
+
+
+def gathered(fabric: Fabric, own: T) -> list[T]:
+    """`own` of every process in the order of their ranks, on rank 0; [] in other processes.
+
+    The others send theirs one by one, so that none but rank 0 ever holds more than its own.
+    """
+    if fabric.global_rank > 0:
+        torch.distributed.send_object_list([own], dst=0)
+        return []
+    box: list[T] = [own]
+    found = [own]
+    for rank in range(1, fabric.world_size):
+        torch.distributed.recv_object_list(box, src=rank)
+        found.append(box[0])
+    return found
 
 
 def any_of(fabric: Fabric, wish: bool) -> bool:

@@ -30,7 +30,7 @@ from recycle.training.ema import MovingAverage
 from recycle.training.fabric import leave_inputs
 from recycle.training.health import Health
 from recycle.training.pool import FramePool
-from recycle.training.processes import any_of
+from recycle.training.processes import any_of, gathered
 from recycle.training.schedule import Reliance
 from recycle.training.step import HalfUpdatedError, NotFiniteError, Optimisers, RecycleGAN, StepError, loss_scaler
 
@@ -186,11 +186,7 @@ class Run:
             self._save()
 
     def _save(self) -> None:
-        own = {name: pool.state_dict() for name, pool in self.pools.items()}
-        pools = []
-        for rank in range(self.fabric.world_size):  # one by one, so that only rank 0 holds all of them
-            theirs = self.fabric.broadcast(own, src=rank)
-            pools += [theirs] if self.fabric.is_global_zero else []
+        pools = gathered(self.fabric, {name: pool.state_dict() for name, pool in self.pools.items()})
         state: dict[str, Any] = {key: part.state_dict() for key, part in self._parts().items()}
         state |= {
             "pipeline": self.pipeline.model_dump_json(),

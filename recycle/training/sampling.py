@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from recycle.config import Pipeline
@@ -17,6 +18,7 @@ from recycle.networks.features import open_network
 from recycle.system.memory import release
 from recycle.training.clock import Tick
 from recycle.training.matching import MatchedClips, Matches, candidates, find_matches
+from recycle.training.prefetch import copied_ahead
 from recycle.training.preview import held_out_name
 from recycle.training.run import Run
 from recycle.training.schedule import shrinking
@@ -47,6 +49,7 @@ def domain_of(own: Split, name: DomainName, pipeline: Pipeline) -> Domain:
         frames=settings.frames,
         strides=settings.strides,
         seed=settings.seed,
+        size=settings.size,
         called=pipeline.domains.of(name),
         masked=bool(pipeline.footage.masks(name)),
     )
@@ -89,12 +92,13 @@ class Batches:
         # Number of samples per step, and offset of this process in them.
         self._whole, self._own = self._size * fabric.world_size, self._size * fabric.global_rank
         self._alike = run.pipeline.footage.paired or matches is not None
-        self._augment = Augment(settings.augment, settings.size)
+        self._augment = Augment(settings.augment)
         # After a rollback, other clips are drawn: the same clips would reproduce the failure.
         self.first = run.step + run.rollbacks * (settings.steps if settings.hours is None else 1 << 32)
         """Number of the first batch."""
         last = self.first + settings.steps - run.step if settings.hours is None else sys.maxsize // self._whole
-        self.loader: Iterable[tuple[Tensor, Tensor]] = load_clips(
+        pinned = fabric.device.type == "cuda"
+        loader = load_clips(
             _clips(run, domains, matches, last * self._whole),
             first=self.first * self._whole + self._own,
             batch_size=self._size,
@@ -102,9 +106,10 @@ class Batches:
             workers=loading_processes(
                 settings.workers, fabric.device, beside=fabric.world_size // (settings.nodes or 1)
             ),
-            pin_memory=fabric.device.type == "cuda",
+            pin_memory=pinned,
         )
-        """Clips of a and b as stored: uint8 (B, T, 3, H, W)."""
+        self.loader: Iterable[tuple[Tensor, Tensor]] = copied_ahead(loader, fabric.device) if pinned else loader
+        """Clips of a and b, cropped: uint8 (B, T, 3, H, W)."""
 
     def prepare(self, clips: tuple[Tensor, Tensor], number: int, tick: Tick) -> tuple[Tensor, Tensor]:
         """The clips of batch `number` on the device, augmented and reduced as the schedule states.
@@ -113,13 +118,13 @@ class Batches:
         """
         run, settings = self._run, self._run.pipeline.train
         samples = range(number * self._whole + self._own, number * self._whole + self._own + self._size)
-        seeds = np.stack([np.random.SeedSequence([settings.seed, n]).generate_state(2) for n in samples], axis=1)
-        if self._alike:  # the same augmentation, so that places stay comparable
-            seeds[1] = seeds[0]
-        a, b = (
-            self._augment(run.fabric.to_device(clip), each.tolist()) for clip, each in zip(clips, seeds, strict=True)
-        )
-        a, b = (shrink(clip, shrinking(run.step, settings, tick.part)) for clip in (a, b))
+        sides = (0, 0) if self._alike else (0, 1)  # the same changes keep places comparable
+        drawn = [[self._augment.draw([settings.seed, n, side, 7]) for n in samples] for side in sides]
+        changes = torch.from_numpy(np.array(drawn))
+        if run.fabric.device.type == "cuda":
+            changes = changes.pin_memory()  # so that copying it does not wait for the device
+        moved = zip(run.fabric.to_device(clips), run.fabric.to_device(changes), strict=True)
+        a, b = (shrink(self._augment(*each), shrinking(run.step, settings, tick.part)) for each in moved)
         return a, b
 
 

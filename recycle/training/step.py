@@ -1,6 +1,7 @@
 """One training step: a backward pass for generators and predictors, and one for discriminators."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from recycle.objective.translators import Translators
 from recycle.system.devices import is_out_of_memory
 from recycle.training.adam import Adam
 from recycle.training.pool import FramePool
+from recycle.training.processes import in_numbers
 
 OVERFLOWS = 30
 """Maximum number of consecutive steps skipped by fp16; from the usual scale on it is below 1 after 17."""
@@ -66,13 +68,13 @@ class Optimisers:
 
 
 class StepReport(NamedTuple):
-    """The results of a step; all tensors are detached."""
+    """The results of a step: numbers averaged over all processes, and detached frames of this one."""
 
-    losses: Losses
+    losses: dict[str, float]
     """Unweighted losses of both sides, by name."""
-    measures: Losses
-    """Values that are not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, and the
-    measures of `discriminator_losses`."""
+    measures: dict[str, float]
+    """Values that are not trained on: `copying`, the recurrent loss of a predictor that copies the last frame, the
+    measures of `discriminator_losses`, and what was passed as `beside`."""
     fake_a: Tensor
     """b translated to a, (B, T, 3, H, W)."""
     fake_b: Tensor
@@ -92,12 +94,14 @@ def training_step(
     step: int = 0,
     recycle: bool = True,
     parts: int = 1,
+    beside: Callable[[], Mapping[str, float]] = dict,
 ) -> StepReport:
     """Train all networks on real clips a, b (B, T, 3, H, W) float in [-1, 1]; a fourth channel is a mask, in [0, 1].
 
     `clip_norm` is the maximum norm of the gradient of each kind of network; 0 disables clipping. `recycle` states
     whether predictors are in use. The batch is processed in `parts` portions with accumulated gradients. Both sides are
-    updated together at the end; in fp16 neither is updated if a gradient overflows.
+    updated together at the end; in fp16 neither is updated if a gradient overflows. `beside` gives numbers to average
+    over all processes together with the losses; it is called after the backward passes.
 
     Raises NotFiniteError for a loss or gradient that is not finite, RecycleError if fp16 overflows repeatedly,
     HalfUpdatedError if memory runs out between the updates. After any other exception, no parameter was changed.
@@ -129,12 +133,12 @@ def training_step(
             losses.append(own)
             counted.append(own)
             measures.append(accuracy)
-    _update(fabric, optimisers, clip_norm, _sum(counted))
     if any(fake.predicted for fake in fakes):
         copied = copying_error(a[:, :, :3], b[:, :, :3], settings, discriminators.past)
         measures.append({"copying": copied})
+    numbers = _update(fabric, optimisers, clip_norm, _sum(counted), (_sum(losses), _sum(measures)), beside())
     fake_a, fake_b = torch.cat([fake.a for fake in fakes]), torch.cat([fake.b for fake in fakes])
-    return StepReport(_sum(losses), _sum(measures), fake_a, fake_b)
+    return StepReport(*numbers, fake_a, fake_b)
 
 
 class _Fake(NamedTuple):
@@ -193,13 +197,30 @@ class _Turn:
         return losses, _scaled(accuracy, share)
 
 
-def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Losses) -> None:
-    """Check the weighted losses and the gradients; clip the gradients and update both sides."""
-    both = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
-    used = {name: optimiser for name, optimiser in both.items() if optimiser is not None}
+def _update(
+    fabric: Fabric,
+    optimisers: Optimisers,
+    clip_norm: float,
+    counted: Losses,
+    shown: tuple[Losses, Losses],
+    beside: Mapping[str, float],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Check the weighted losses and the gradients; clip the gradients and update both sides.
+
+    No number is read before all are computed, so that the device is waited for once. Returns the losses and measures
+    `shown` as numbers, averaged over all processes like `beside`.
+    """
+    sides = {"generators'": optimisers.translators, "discriminators'": optimisers.discriminators}
+    used = {name: optimiser for name, optimiser in sides.items() if optimiser is not None}
     scaler = loss_scaler(fabric)
     try:
-        if fits := _clip(fabric, used, clip_norm, losses):
+        groups = _gradients(used, scaler)
+        norms = {str(number): group.norm for number, group in enumerate(groups)}
+        weighted, lengths, *numbers, others = in_numbers(fabric, (counted, norms, *shown), beside)
+        if fits := _finite(weighted, groups, list(lengths.values()), scaler):
+            for group, length in zip(groups, lengths.values(), strict=True):
+                if clip_norm and length > clip_norm:
+                    torch.nn.utils.clip_grads_with_norm_(group.parameters, clip_norm, group.norm)
             _step(list(used.values()), scaler)
         if scaler:
             scaler.update()
@@ -214,37 +235,44 @@ def _update(fabric: Fabric, optimisers: Optimisers, clip_norm: float, losses: Lo
             f'{scaler.get_scale():.3g}; set train.precision = "fp32" or "bf16", or lower train.learning_rate, and '
             "run the same command again"
         )
+    losses, measures = numbers
+    return losses, measures | others
 
 
-def _clip(fabric: Fabric, used: Mapping[str, Any], clip_norm: float, losses: Losses) -> bool:
-    """Unscale and clip the gradients of these optimisers. False if, in fp16, one of them is not finite.
+class _Group(NamedTuple):
+    """Weights that are clipped together."""
 
-    No number is read before this point, so that the device never has to wait. Gradients are means over all processes
-    and the same in each; losses are not, but either all processes raise or none.
-    """
-    scaler = loss_scaler(fabric)
-    groups, norms = [], []
-    for name, optimiser in used.items():
+    side: str
+    """Whose they are, for messages."""
+    parameters: list[Tensor]
+    norm: Tensor
+    """Norm of their gradient."""
+
+
+def _gradients(used: Mapping[str, Any], scaler: Any) -> list[_Group]:
+    """Unscale the gradients of these optimisers, and measure them."""
+    groups = []
+    for side, optimiser in used.items():
         if scaler:
             scaler.unscale_(optimiser.optimizer)
         for group in optimiser.param_groups:
             if gradients := [p.grad for p in group["params"] if p.grad is not None]:  # generators may have no loss yet
-                norms.append(torch.nn.utils.get_total_norm(gradients))
-                groups.append((name, group["params"]))
-    finite: Any = torch.isfinite(torch.stack([*losses.values(), *norms])).float()
-    if fabric.world_size > 1:
-        finite = fabric.all_reduce(finite, reduce_op="min")
-    fine = finite.tolist()
-    if bad := [name for name, good in zip(losses, fine, strict=False) if not good]:
+                groups.append(_Group(side, group["params"], torch.nn.utils.get_total_norm(gradients)))
+    return groups
+
+
+def _finite(losses: Mapping[str, float], groups: Sequence[_Group], norms: Sequence[float], scaler: Any) -> bool:
+    """Whether all gradients are finite. False only in fp16; otherwise raises NotFiniteError, as for losses.
+
+    Losses are means over all processes, and gradients too, so that either all processes raise or none.
+    """
+    if bad := [name for name, loss in losses.items() if not math.isfinite(loss)]:
         first = [name for name in bad if "disc" not in name]  # the discriminators' follow from the generators'
         raise NotFiniteError(f"the loss {' and '.join(first or bad)} is not finite")
-    if bad := [name for (name, _), good in zip(groups, fine[len(losses) :], strict=True) if not good]:
+    if bad := [group.side for group, norm in zip(groups, norms, strict=True) if not math.isfinite(norm)]:
         if scaler:
             return False
         raise NotFiniteError(f"the gradient of the {bad[0]} losses is not finite")
-    for (_, parameters), norm in zip(groups, norms, strict=True):
-        if clip_norm and norm > clip_norm:
-            torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
     return True
 
 

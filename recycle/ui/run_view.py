@@ -17,7 +17,7 @@ from recycle.safe_text import printable
 from recycle.ui import words
 from recycle.ui.desk import Points, Work
 from recycle.ui.site import Site
-from recycle.ui.widgets import Bar, Message, button, heading, lead
+from recycle.ui.widgets import Bar, Message, button, heading, lead, list_notices
 
 _SCORE = "score/total"
 _DRAWN = 2.0
@@ -51,6 +51,8 @@ class RunView:
         self._charts = ui.html("", sanitize=False).classes("curves")
         self._settings = ui.expansion("Settings, and the reason for each").classes("more")
         self._notes = ui.expansion("Messages of the training").classes("more")
+        with self._notes:
+            self._list = ui.element("ul").classes("notes")
         ui.timer(0, self._load, once=True)
         self.refresh()
 
@@ -181,11 +183,7 @@ class RunView:
                 ui.label(printable(chosen.read_text(encoding="utf-8"), lines=True)).classes("code")
         notices = work.notices if work else []
         self._notes.set_visibility(bool(notices))
-        self._notes.clear()
-        with self._notes, ui.element("ul").classes("notes"):
-            for notice in notices:
-                with ui.element("li"):
-                    ui.label(printable(notice))
+        list_notices(self._list, notices)
 
 
 def merged(saved: Mapping[str, Sequence[tuple[int, float]]], live: Mapping[str, Points]) -> dict[str, Points]:

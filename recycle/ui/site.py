@@ -2,20 +2,24 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import recycle
 from recycle.errors import ConfigError, Interrupted
 from recycle.evaluation.playable import plays_in_browsers
 from recycle.events import Job
 from recycle.names import plain
+from recycle.rendering.render import RenderReport
 from recycle.runs.listing import RunInfo
+from recycle.runs.preset import Choice
 from recycle.runs.wishes import Wishes
 from recycle.ui.desk import Desk, Work
 from recycle.ui.shelf import Shelf
+from recycle.video.masks import MOTION
 from recycle.video.numbered import IMAGE_SUFFIXES
 
 CHOOSE = "choose"
@@ -42,6 +46,10 @@ class Training:
     hours: float | None = None
     steps: int | None = None
     """Length; at most one of the two. Both None: as the pipeline says."""
+    masks: tuple[str, str] = ("", "")
+    """Paths of the masks of the footage; '' if there are none."""
+    start_from: str = ""
+    """Folder of the model from which training starts; '' for none."""
     name: str = ""
     """Name of the run's folder; '' for one after the footage."""
 
@@ -54,6 +62,8 @@ class Translated:
     source: Path | None
     """The source, or a copy that browsers can play; None if there is none."""
     preview: bool
+    resumed: int = 0
+    """Number of its frames that an earlier, interrupted translation had finished."""
 
 
 @dataclass
@@ -90,30 +100,24 @@ class Site:
 
     def train(self, form: Training) -> Work:
         """Queue a new training. Raises ConfigError for a form that is not complete."""
-        own = form.start != CHOOSE and not (form.a or form.b)
-        footage = {"a": [_existing(form.a, "footage A")], "b": [_existing(form.b, "footage B")]} if not own else {}
-        pipeline = None if form.start == CHOOSE else Path(form.start)
-        if any(form.names) and not all(form.names):
-            raise ConfigError("give names for both domains, or for none")
-        wishes = Wishes(footage, None, form.hours, form.steps, domains=form.names if all(form.names) else None)
-        if not own:
+        asked = _asked(form)
+        footage = {name: asked.get(name) for name in ("a", "b")}
+        wishes = Wishes(footage, None, form.hours, form.steps, domains=asked["domains"])
+        given = bool(form.a or form.b)
+        if given:
             wishes.check()
-        usual = Path(form.start).stem if own else "-".join(form.names) if all(form.names) else wishes.name
+        usual = "-".join(form.names) if all(form.names) else wishes.name if given else Path(form.start).stem
         folder = _free(self.runs / (form.name.strip() or usual))
+        pipeline = None if form.start == CHOOSE else Path(form.start)
 
         def call(job: Job) -> object:
-            return recycle.train(
-                pipeline,
-                a=footage.get("a", ()),
-                b=footage.get("b", ()),
-                domains=wishes.domains,
-                out=folder,
-                hours=form.hours,
-                steps=form.steps,
-                job=job,
-            )
+            return recycle.train(pipeline, out=folder, job=job, **asked)
 
         return self.desk.add(Work("train", f"Training {plain(folder.name)}", call, folder))
+
+    def plan(self, form: Training) -> Choice:
+        """The pipeline that would be chosen. Raises ConfigError for a form that is not complete; see `recycle.plan`."""
+        return recycle.plan(**_asked(replace(form, start=CHOOSE)))
 
     def resume(self, folder: Path, *, hours: float | None = None, steps: int | None = None) -> Work:
         """Queue the continuation of a run."""
@@ -124,9 +128,21 @@ class Site:
         return self.desk.add(Work("train", f"Training {plain(folder.name)}", call, folder))
 
     def translate(
-        self, source: str, output: str, *, model: str, to: str, overwrite: bool = False, preview: bool = False
+        self,
+        source: str,
+        output: str,
+        *,
+        model: str,
+        to: str,
+        overwrite: bool = False,
+        preview: bool = False,
+        mask: str = "",
+        **settings: Any,
     ) -> Work:
-        """Queue the translation of a file or a folder, or of four seconds of a file. Raises ConfigError."""
+        """Queue the translation of a file or a folder, or of four seconds of a file.
+
+        `mask` is the path of a mask or MOTION; `settings` are further ones of `TranslateSettings`. Raises ConfigError.
+        """
         path = _existing(source, "the video or folder to translate")
         if not model:
             raise ConfigError("choose a model first; a training makes one")
@@ -137,13 +153,25 @@ class Site:
             goal = Path(output.strip()).expanduser().absolute()
         else:
             raise ConfigError("say where to write the translation")
+        if mask.strip():
+            settings["mask"] = MOTION if mask.strip() == MOTION else _existing(mask, "the mask")
         what = f"{'Preview of' if preview else 'Translating'} {plain(path.name)} → {to}"
 
         def call(job: Job) -> object:
             part = preview and not still
-            recycle.translate(path, goal, model=model, to=to, preview=part, overwrite=overwrite or preview, job=job)
-            moving = goal.is_file() and not still
-            return Translated(goal, self._beside(path, preview, job) if moving else None, preview)
+            report = recycle.translate(
+                path,
+                goal,
+                model=model,
+                to=to,
+                preview=part,
+                overwrite=overwrite or preview,
+                retry_failed=True,
+                job=job,
+                **settings,
+            )
+            beside = self._beside(path, preview, job) if goal.is_file() and not still else None
+            return Translated(goal, beside, preview, report.resumed if isinstance(report, RenderReport) else 0)
 
         return self.desk.add(Work("translate", what, call))
 
@@ -185,6 +213,22 @@ class Site:
         suffix = "" if path.is_dir() else path.suffix if still else ".mp4"
         name = path.name if path.is_dir() else path.stem
         return str(_free(self.work / "translated" / f"{name}-{to}{suffix}"))
+
+
+def _asked(form: Training) -> dict[str, Any]:
+    """The arguments that `recycle.train` and `recycle.plan` share. Raises ConfigError if the form is not complete."""
+    paths = {"a": form.a, "b": form.b, "mask_a": form.masks[0], "mask_b": form.masks[1]}
+    what = {"a": "footage A", "b": "footage B", "mask_a": "the mask of A", "mask_b": "the mask of B"}
+    needed = ("a", "b") if form.start == CHOOSE or any(path.strip() for path in paths.values()) else ()
+    if any(form.names) and not all(form.names):
+        raise ConfigError("give names for both domains, or for none")
+    return {
+        **{name: [_existing(path, what[name])] for name, path in paths.items() if path.strip() or name in needed},
+        "domains": form.names if all(form.names) else None,
+        "hours": form.hours,
+        "steps": form.steps,
+        "start_from": form.start_from or None,
+    }
 
 
 def _existing(text: str, what: str) -> Path:

@@ -12,6 +12,7 @@ from recycle.runs.preset import Choice
 from recycle.safe_text import printable
 from recycle.ui import words
 from recycle.ui.desk import Work
+from recycle.ui.more import TrainMore
 from recycle.ui.run_view import RunView
 from recycle.ui.site import CHOOSE, FILE, Site, Training
 from recycle.ui.widgets import Footage, Message, button, heading, lead, reveal
@@ -66,6 +67,7 @@ class TrainTab:
             self._unit = ui.toggle(["hours", "steps"], value="hours").classes("ways units")
             self._unit.props("no-caps flat toggle-color=none toggle-text-color=none aria-label='Hours or steps'")
         self._name = ui.input("Name of the run", placeholder="named after the footage").props("outlined dense")
+        self._more = TrainMore(self._site)
         with ui.element("div").classes("actions"):
             button("Start training", self._begin, main=True)
             self._planning = button("Show the plan", self._plan)
@@ -94,6 +96,8 @@ class TrainTab:
             names=(first, second),
             hours=float(length) if length and hours else None,
             steps=int(length) if length and not hours else None,
+            masks=self._more.masks,
+            start_from=self._more.start_from,
             name=str(self._name.value or ""),
         )
 
@@ -109,20 +113,12 @@ class TrainTab:
         """Show the plan for the footage, which takes seconds to look at."""
         form = self._filled()
         self._message.note("Looking at the footage and at this machine …")
-        names = form.names if all(form.names) else None
         try:
-            choice = await run.io_bound(
-                lambda: (
-                    recycle.plan(a=form.a, b=form.b, domains=names, hours=form.hours, steps=form.steps)
-                    if form.a and form.b
-                    else None
-                )
-            )
+            choice = await run.io_bound(lambda: self._site.plan(form))
         except RecycleError as error:
             self._message.error(str(error))
             return
-        if choice is None:
-            self._message.error("choose footage for both domains first")
+        if choice is None:  # the server ends
             return
         self._message.clear()
         self._show_plan(choice)
@@ -131,13 +127,13 @@ class TrainTab:
         with ui.dialog() as dialog, ui.card().classes("picker plan"):
             heading("The plan")
             for line in (choice.head[0], choice.head[-1], *choice.words):  # without advice on the command line
-                lead(line)
+                lead(words.offered(line))
             with ui.element("dl").classes("reasons"):
                 for setting, reason in choice.reasons.items():
                     with ui.element("dt"):
                         ui.label(setting)
                     with ui.element("dd"):
-                        ui.label(printable(reason))
+                        ui.label(printable(words.offered(reason)))
             with ui.element("div").classes("actions"):
                 button("Start training", self._begin, main=True).on_click(dialog.close)
                 button("Close", dialog.close)
@@ -163,6 +159,7 @@ class TrainTab:
             return
         runs = self._site.list_runs()
         live = {work.folder: work for work in self._site.desk.works if work.folder and not work.over}
+        self._more.reload()
         listed: list[object] = [(info, live.get(info.folder) is not None) for info in runs]
         if listed == self._listed and listed:
             return

@@ -8,12 +8,12 @@ import recycle
 from recycle.domains import LETTERS, Names
 from recycle.errors import RecycleError
 from recycle.names import plain
-from recycle.runs.listing import RunInfo
 from recycle.safe_text import printable
 from recycle.ui import words
 from recycle.ui.desk import Work
+from recycle.ui.more import TranslateMore
 from recycle.ui.site import Site, Translated
-from recycle.ui.widgets import Bar, Footage, Message, button, heading, lead, reveal
+from recycle.ui.widgets import Bar, Footage, Message, button, heading, lead, list_notices, reveal
 from recycle.video.find import VIDEO_SUFFIXES
 
 _OTHER = ""
@@ -53,6 +53,7 @@ class TranslateTab:
         self._way.classes("ways")
         self._output = ui.input("Write to").props("outlined dense")
         self._overwrite = ui.checkbox("Replace it if it exists")
+        self._more = TranslateMore(self._site)
         with ui.element("div").classes("actions"):
             self._go = button("Translate", lambda: self._start(preview=False), main=True)
             self._try = button("Preview 4 seconds", lambda: self._start(preview=True))
@@ -72,7 +73,7 @@ class TranslateTab:
 
     def reload(self) -> None:
         """Read the list of models again."""
-        models = {str(run.folder): _named(run) for run in self._site.list_runs() if run.model}
+        models = {str(run.folder): words.named(run) for run in self._site.list_runs() if run.model}
         chosen = self._model.value if self._model.value in models else next(iter(models), _OTHER)
         options = models | {_OTHER: "Another folder …"}
         if options != self._model.options or self._model.value != chosen:
@@ -120,6 +121,7 @@ class TranslateTab:
                 to=str(self._way.value),
                 overwrite=bool(self._overwrite.value),
                 preview=preview,
+                **self._more.settings,
             )
 
         if self._message.attempt(start):
@@ -144,16 +146,12 @@ class TranslateTab:
 
     def _end(self, work: Work) -> None:
         self._place.clear()
-        self._notes.clear()
         if work.error:
             if work.state == "stopped":
                 self._message.note("Stopped. Translate again to go on where it stopped.")
             else:
                 self._message.error(work.error)
-        with self._notes:
-            for notice in work.notices:
-                with ui.element("li"):
-                    ui.label(printable(notice))
+        list_notices(self._notes, work.notices)
         if isinstance(work.result, Translated):
             with self._place:
                 self._play(work.result)
@@ -178,6 +176,8 @@ class TranslateTab:
         if done.preview:
             lead("A preview of 4 seconds. If it looks right, translate the whole.")
             return
+        if done.resumed:
+            lead(f"Went on after {done.resumed} finished frames.")
         self._download(done.output)
         ui.label(f"Written to {printable(str(done.output))}").classes("where")
 
@@ -197,8 +197,4 @@ class TranslateTab:
                     count = f"{file.done} of {file.total} frames" if file.total and file.state == "running" else ""
                     ui.label(count or words.state(file.state)).classes(f"state {file.state}")
                     if file.detail:
-                        ui.label(printable(file.detail)).classes("detail")
-
-
-def _named(run: RunInfo) -> str:
-    return f"{run.name}: {words.pair(run.domains)}"
+                        ui.label(printable(words.offered(file.detail))).classes("detail")

@@ -1,7 +1,7 @@
 """Parts that several tabs share: headings, messages, progress, and the field for footage with its folder picker."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,11 @@ def lead(text: str) -> ui.element:
     return _tag("p", text).classes("lead")
 
 
+def hint(text: str) -> ui.element:
+    """A sentence that explains a field."""
+    return _tag("p", text).classes("hint")
+
+
 def _tag(name: str, text: str) -> ui.element:
     with ui.element(name) as made:
         ui.label(printable(text)).props("tag=span").classes("text")
@@ -39,6 +44,15 @@ def _tag(name: str, text: str) -> ui.element:
 def button(text: str, act: Callable[[], object], *, main: bool = False) -> ui.button:
     """A button; `main` marks the one that goes on."""
     return ui.button(text, on_click=act, color=None).props("no-caps flat").classes("main" if main else "second")
+
+
+def list_notices(place: ui.element, notices: Iterable[str]) -> None:
+    """Show these notices, and no others, as a list."""
+    place.clear()
+    with place:
+        for notice in notices:
+            with ui.element("li"):
+                ui.label(printable(words.offered(notice)))
 
 
 def reveal(part: ui.element) -> None:
@@ -66,7 +80,7 @@ class Message:
         self._show(text, "note")
 
     def _show(self, text: str, kind: str) -> None:
-        self._label.set_text(printable(" ".join(text.split())))
+        self._label.set_text(printable(words.offered(" ".join(text.split()))))
         self._label.classes(kind, remove="error note")
         self._label.set_visibility(True)
 

@@ -1,4 +1,6 @@
-"""Times, states and sizes in plain words."""
+"""Times, states, sizes and messages in plain words."""
+
+import re
 
 from recycle.domains import Names
 from recycle.runs.listing import PipelineInfo, RunInfo
@@ -16,6 +18,40 @@ _STATES = {
     "stopped": "stopped",
     "failed": "failed",
 }
+
+_FIELDS = {
+    "a": "“Footage A”",
+    "b": "“Footage B”",
+    "hours": "“Length”",
+    "mask": "“Mask”",
+    "mask-a": "“Mask of A”",
+    "mask-b": "“Mask of B”",
+    "model": "“Model”",
+    "out": "“Name of the run”",
+    "overwrite": "“Replace it if it exists”",
+    "stabilise": "“Reduce flicker”",
+    "start-from": "“Build on a model”",
+    "steps": "“Length”",
+    "strength": "“Strength”",
+}
+"""Options of the command line → what the page has in their place."""
+_OPTION = re.compile(r"(?:(give) )?(?<![\w-])--([a-z][a-z-]*[a-z]|[ab])\b(?: folder\b| (\d+|keep|source|fp32)\b)?")
+
+
+def offered(message: str) -> str:
+    """A message with the fields of the page in place of the options of the command line.
+
+    An option that has no field becomes the name of its setting. Commands in quotes stay as they are.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        give, option, value = found.groups()
+        setting = option.replace("-", "_") + (f" = {value}" if value else "")
+        name = _FIELDS.get(option, f"'{setting}'")
+        return f"{'tick' if option == 'overwrite' else give} {name}" if give else name
+
+    parts = re.split(r"('recycle [^']*')", message)
+    return "".join(part if part.startswith("'recycle ") else _OPTION.sub(named, part) for part in parts)
 
 
 def state(name: str) -> str:
@@ -69,6 +105,11 @@ def length(run: RunInfo) -> str:
 def score(run: RunInfo) -> str:
     """The best validation score in words; '' if there is none."""
     return f"best score {run.best[1]:.3f} at step {run.best[0]}" if run.best else ""
+
+
+def named(run: RunInfo) -> str:
+    """The name of a run's model, with its domains."""
+    return f"{run.name}: {pair(run.domains)}"
 
 
 def pair(names: Names) -> str:

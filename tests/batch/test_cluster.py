@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -98,15 +99,20 @@ def workers() -> list[int]:
 def test_a_killed_worker_does_not_change_the_result(
     make_video: MakeVideo, tmp_path: Path, bundle: Bundle, address: str
 ) -> None:
-    """Results and record of two workers, one killed during a file, equal those of one machine."""
+    """Results and record of two workers, one killed during a file, equal those of one machine, also with masks."""
     folder, here, there = tmp_path / "in", tmp_path / "here", tmp_path / "there"
     (folder / "deep").mkdir(parents=True)
     long = make_video(stamps=range(0, 500 * 512, 512), size=(48, 64))
     for name in ("1.mp4", "2.mp4", "deep/3.mp4"):
         shutil.copy(long, folder / name)
     (folder / "zero.mp4").touch()
+    (tmp_path / "masks" / "deep").mkdir(parents=True)
+    for name in ("1.png", "2.png", "deep/3.png"):
+        cv2.imwrite(
+            str(tmp_path / "masks" / name), np.repeat(np.array([[0, 255]], np.uint8), 32, axis=1)
+        )  # the right half
     save_bundle(bundle, tmp_path / "model")
-    how = ["--model", tmp_path / "model", "--smoothing"]
+    how = ["--model", tmp_path / "model", "--smoothing", "--mask", tmp_path / "masks"]
     local = start(folder, here, *how)
     code, told, errors = finish(local)
     assert (code, "3 translated, 0 already there, 1 failed" in told) == (1, True), errors
@@ -127,6 +133,9 @@ def test_a_killed_worker_does_not_change_the_result(
             for x, y in zip(a, b, strict=True):
                 assert (x.pts, x.time_base) == (y.pts, y.time_base)
                 assert np.array_equal(x.pixels, y.pixels)
+    with VideoReader(long) as a, VideoReader(there / "1.mp4") as b:
+        left, right = np.split(np.abs(next(iter(a)).pixels.astype(int) - next(iter(b)).pixels), 2, axis=1)
+        assert left.mean() < right.mean() / 3
 
     code, told, errors = finish(start(folder, there, *how, "--cluster", address))
     assert (code, "0 translated, 3 already there, 1 failed" in told) == (1, True), errors

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from recycle.config import AugmentSettings
 from recycle.dataset.augment import Augment
@@ -115,6 +116,23 @@ def test_the_two_domains_are_drawn_independently_and_every_epoch_anew(tmp_path: 
     assert first != [numbers(Domain(shots, name="a", frames=1, strides=(1, 1), seed=1).clip(i)) for i in range(20)]
 
 
+def test_clips_are_cropped_to_the_size_anywhere_in_the_frame(tmp_path: Path) -> None:
+    folder = write_footage(tmp_path / "x", [2], (8, 10))
+    ramp = np.arange(80, dtype=np.uint8).reshape(8, 10, 1).repeat(3, 2)
+    for file in folder.glob("*.png"):
+        cv2.imwrite(str(file), ramp)
+    domain = Domain(find_shots(folder), name="a", frames=2, size=(4, 6), seed=0)
+    places = set()
+    for number in range(300):
+        clip = domain.clip(number)
+        top, left = divmod(int(clip[0, 0, 0, 0]), 10)
+        assert torch.equal(
+            clip, torch.from_numpy(ramp[top : top + 4, left : left + 6]).permute(2, 0, 1).expand(2, -1, -1, -1)
+        )
+        places.add((top, left))
+    assert places == {(top, left) for top in range(5) for left in range(5)}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_started_later_continues_the_same_samples(tmp_path: Path, workers: int) -> None:
     shots = find_shots(write_footage(tmp_path / "x", [9]))
@@ -187,33 +205,54 @@ def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
         find_shots(folder)[0].read(1)
 
 
+def changes(augment: Augment, *seeds: int) -> Tensor:
+    return torch.from_numpy(np.array([augment.draw([seed]) for seed in seeds]))
+
+
 def test_augmentation_changes_all_frames_of_a_clip_alike_and_clips_of_a_batch_differently() -> None:
-    frame = torch.randint(0, 256, (1, 1, 3, 24, 32), dtype=torch.uint8)
-    clips = frame.expand(4, 3, 3, 24, 32)
-    augment = Augment(AugmentSettings(), (16, 20))
-    seen = set()
-    for seed in range(8):
-        out = augment(clips, range(4 * seed, 4 * seed + 4))
-        assert out.shape == (4, 3, 3, 16, 20)
-        assert out.abs().max() <= 1
-        for t in (1, 2):
-            torch.testing.assert_close(out[:, t], out[:, 0], rtol=0, atol=0)
-        seen |= {tuple(clip[0].flatten()[:50].tolist()) for clip in out}
-    assert len(seen) > 20
+    frame = torch.randint(0, 256, (1, 1, 3, 16, 20), dtype=torch.uint8)
+    augment = Augment(AugmentSettings())
+    out = augment(frame.expand(32, 3, 3, 16, 20), changes(augment, *range(32)))
+    assert out.shape == (32, 3, 3, 16, 20)
+    assert out.abs().max() <= 1
+    for t in (1, 2):
+        torch.testing.assert_close(out[:, t], out[:, 0], rtol=0, atol=0)
+    assert len({tuple(clip[0].flatten()[:50].tolist()) for clip in out}) > 20
 
 
-def test_augmentation_depends_on_its_seed_and_keeps_the_global_state() -> None:
-    clips = torch.randint(0, 256, (2, 3, 3, 24, 32), dtype=torch.uint8)
-    augment = Augment(AugmentSettings(), (16, 16))
-    state = torch.get_rng_state()
-    both = augment(clips, [5, 6])
-    torch.testing.assert_close(augment(clips, [5, 6]), both, rtol=0, atol=0)
-    torch.testing.assert_close(augment(clips[1:], [6]), both[1:], rtol=0, atol=0)  # whatever its batch
-    assert not torch.equal(augment(clips[:1], [6]), both[:1])
-    assert torch.equal(torch.get_rng_state(), state)
+def test_augmentation_depends_on_the_seed_of_its_clip_alone() -> None:
+    clips = torch.randint(0, 256, (2, 3, 3, 16, 16), dtype=torch.uint8)
+    augment = Augment(AugmentSettings())
+    before, drawn = torch.get_rng_state(), str(np.random.get_state())
+    both = augment(clips, changes(augment, 5, 6))
+    torch.testing.assert_close(augment(clips, changes(augment, 5, 6)), both, rtol=0, atol=0)
+    torch.testing.assert_close(augment(clips[1:], changes(augment, 6)), both[1:], rtol=0, atol=0)  # whatever its batch
+    assert not torch.equal(augment(clips[:1], changes(augment, 6)), both[:1])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert str(np.random.get_state()) == drawn
+
+
+def test_half_of_the_clips_are_flipped_and_most_change_their_colours_within_the_strength() -> None:
+    augment = Augment(AugmentSettings(colour=0.1))
+    flip, brightness, contrast, saturation = changes(augment, *range(2000)).unbind(1)
+    assert flip.unique().tolist() == [0, 1]
+    assert 0.45 < float(flip.mean()) < 0.55
+    for change in (brightness, contrast - 1, saturation - 1):
+        assert float(change.abs().max()) == pytest.approx(0.1, abs=1e-3)
+        assert 0.75 < float((change != 0).float().mean()) < 0.85
+        assert abs(float(change.mean())) < 0.01
+
+
+def test_colours_change_by_their_formulas() -> None:
+    """Brightness is added, contrast multiplies, and saturation is the distance from the grey of ITU-R BT.601."""
+    clip = torch.randint(60, 190, (1, 1, 3, 4, 6), dtype=torch.uint8)
+    out = Augment(AugmentSettings(colour=0.2))(clip, torch.tensor([[1.0, 0.1, 0.8, 1.2]]))
+    x = ((clip / 255 + 0.1) * 0.8).flip(-1)
+    grey = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(2, keepdim=True)
+    torch.testing.assert_close(out, (grey + 1.2 * (x - grey)) * 2 - 1, rtol=0, atol=1e-5)
 
 
 def test_without_changes_frames_are_only_scaled() -> None:
     clips = torch.randint(0, 256, (1, 2, 3, 8, 8), dtype=torch.uint8)
-    out = Augment(AugmentSettings(flip=False, colour=0), (8, 8))(clips, [0] * len(clips))
-    torch.testing.assert_close(out, clips / 127.5 - 1)
+    augment = Augment(AugmentSettings(flip=False, colour=0))
+    torch.testing.assert_close(augment(clips, changes(augment, 0)), clips / 127.5 - 1)

@@ -57,6 +57,13 @@ def test_colour_keeps_grey_frames_grey() -> None:
     assert float((out - grey).abs().max()) > 0.1
 
 
+def test_colours_and_noise_leave_a_mask_as_it_is() -> None:
+    given = torch.rand(4, 4, 8, 8)
+    out = augment(given, ["colour", "noise"], masked=True)
+    assert torch.equal(out[:, 3], given[:, 3])
+    assert all((out[:, channel] != given[:, channel]).any() for channel in range(3))
+
+
 def test_an_unknown_policy_is_an_error() -> None:
     with pytest.raises(ValueError, match="sepia"):
         augment(frames(), ["sepia"])

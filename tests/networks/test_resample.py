@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.networks import resample
+from recycle.networks.few import FewConv2d
 from recycle.networks.resample import Double, Halve
 
 
@@ -44,3 +45,15 @@ def test_many_pixels_are_left_to_the_convolution() -> None:
     assert not resample._as_product(x, 2 * 7 * 5, weight)
     assert resample._as_product(x, 2 * 4 * 4, weight)
     assert not resample._as_product(x, 2 * 4 * 4, weight.contiguous())
+
+
+@pytest.mark.parametrize("size", [(7, 7), (9, 12)])
+def test_few_outputs_are_those_of_a_convolution(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer, plain = FewConv2d(5, 3, 7).double(), nn.Conv2d(5, 3, 7).double()
+    plain.load_state_dict(layer.state_dict())  # with the same keys
+    x = torch.randn(2, 5, *size, dtype=torch.float64)
+    for mine, theirs in zip(gradients(layer, x), gradients(plain, x), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
+    assert not torch.equal(layer.float()(x.float()), plain.float()(x.float()))  # computed in another way
+    assert torch.equal(layer.eval()(x.float()), plain(x.float()))

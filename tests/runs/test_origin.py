@@ -132,7 +132,7 @@ def test_two_files_of_one_name_do_not_share_a_run(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
 
     def opened(file: str) -> Task:
-        return open_task(Path(file), Wishes({}), Job(), footage={})
+        return open_task(Path(file), Wishes({}), Job())
 
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -145,7 +145,7 @@ def test_two_files_of_one_name_do_not_share_a_run(tmp_path: Path, monkeypatch: p
     assert opened("one/task.toml") == first
     with pytest.raises(ConfigError, match=r"two/task\.toml; give another --out"):
         opened("two/task.toml")
-    assert open_task(Path("two/task.toml"), Wishes({}, Path("other")), Job(), footage={}).folder == Path("other")
+    assert open_task(Path("two/task.toml"), Wishes({}, Path("other")), Job()).folder == Path("other")
 
 
 def test_footage_alone_is_refused_in_the_folder_of_another_file_before_any_work(tmp_path: Path) -> None:

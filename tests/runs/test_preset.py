@@ -357,3 +357,14 @@ def test_a_choice_that_starts_from_a_model_has_its_networks_and_at_most_its_size
     assert side_of(choice) == 128
     assert "the size of the model from which training starts" in choice.toml()
     assert reread(choice.toml(), tmp_path) == choice.pipeline
+
+
+@pytest.mark.parametrize(("a", "b"), [(LARGE, MIDDLE), (LARGE, LABELS)])
+def test_with_masks_the_outside_is_kept_and_no_other_loss_changes_it(a: Side, b: Side, tmp_path: Path) -> None:
+    masks = {"a": ["a"], "b": ["b"], "mask_a": ["c"], "mask_b": ["d"]}
+    plain, masked = (choose(facts_of(a, b), TWO_CORES, footage=given) for given in ({}, masks))
+    losses, others = masked.pipeline.losses, plain.pipeline.losses
+    assert losses.weights == others.weights.model_copy(update={"conservation": 10.0, "colours": 0.0})
+    assert losses.noise_back == others.noise_back
+    assert "outside of the masks" in masked.reasons["losses.weights.conservation"]
+    assert reread(masked.toml(), tmp_path).losses == losses

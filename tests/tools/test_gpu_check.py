@@ -5,6 +5,9 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+import torch
+
 from recycle.domains import DIRECTIONS
 from tools.gpu_check import main
 from tools.gpu_checking.all import CHECKS
@@ -79,6 +82,13 @@ def test_twins_run_on_the_cpu_and_what_needs_cuda_is_skipped_by_name(tmp_path: P
         "the device 'cpu' does not train in fp16"
     )
     assert (tmp_path / "gpu_check.html").exists()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_all_that_is_claimed_of_gpus_holds_on_this_one(tmp_path: Path) -> None:
+    words = [word for check in CHECKS if check.group == "correctness" for word in ("--only", check.name)]
+    assert main(["--device", "cuda", "--out", str(tmp_path), *words]) == 0
 
 
 def test_names_are_unique_and_the_limits_fit_into_the_first_minutes() -> None:

@@ -152,9 +152,9 @@ def test_reviews_leave_most_of_a_short_run_to_the_steps_and_never_exceed_the_lim
         held.append(self._run.step)
         time.now += preview
 
-    def take(*given: Any) -> StepReport:
+    def take(*given: Any, **more: Any) -> StepReport:
         time.now += step
-        return taken(*given)
+        return taken(*given, **more)
 
     taken = loop.take_step
     monkeypatch.setattr(Review, "hold", hold)

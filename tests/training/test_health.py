@@ -120,9 +120,9 @@ def test_waiting_for_clips_is_reported(
         time.now += reading
         return read(shot, index)
 
-    def step(*arguments: Any) -> StepReport:
+    def step(*arguments: Any, **more: Any) -> StepReport:
         time.now += 6
-        return take_step(*arguments)
+        return take_step(*arguments, **more)
 
     monkeypatch.setattr(Shot, "read", slowly)
     monkeypatch.setattr(loop, "take_step", step)
@@ -148,8 +148,7 @@ def test_a_single_runaway_discriminator_is_reported_in_time(settings: dict[str, 
     measures = {f"{other}_accuracy": 0.7, f"{other}_rejection": 0.3, f"{name}_accuracy": 1.0, f"{name}_rejection": 1.0}
     told = {}
     for step in range(1, steps + 1):
-        losses = {"adversarial": torch.tensor(2 - step / steps)}
-        report = StepReport(losses, {key: torch.tensor(value) for key, value in measures.items()}, frame, frame)
+        report = StepReport({"adversarial": 2 - step / steps}, measures, frame, frame)
         for text in health.observe(report, frame, frame, step / steps):
             told[step] = text
         if step == 15:

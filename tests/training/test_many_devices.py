@@ -160,6 +160,14 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch(
     torch.testing.assert_close(one, two, rtol=0, atol=1e-3)
 
 
+def test_a_checkpoint_holds_the_pools_of_both_processes(on_two: Path) -> None:
+    seed = load_pipeline(on_two / "task.toml").train.seed
+    pools = torch.load(on_two / "run" / "checkpoint.pt", weights_only=True)["pools"]
+    drawn = [pools[rank][name]["random"] for rank in (0, 1) for name in ("disc_a", "disc_b")]
+    for number, state in enumerate(drawn):
+        assert torch.equal(state, torch.Generator().manual_seed(seed + number).get_state())
+
+
 def test_a_run_of_two_processes_is_continued_by_one(on_two: Path, footage: tuple[Path, Path], tmp_path: Path) -> None:
     shutil.copytree(on_two / "run", tmp_path / "run")
     report = here(load_pipeline(on_two / "task.toml"), footage, tmp_path / "run")

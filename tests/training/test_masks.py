@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import recycle
 from recycle.config import AugmentSettings, ExtractSettings, Pipeline, parse_pipeline
 from recycle.dataset.augment import Augment
 from recycle.dataset.clips import Domain, find_shots
@@ -96,19 +97,22 @@ def test_crops_and_flips_apply_to_masks_as_to_frames(tmp_path: Path) -> None:
     frames, masks = footage(tmp_path)
     extract([frames], tmp_path / "out", ExtractSettings(short_side=None, format="png"), masks=[masks], workers=1)
     shots = find_shots(tmp_path / "out")
-    domain, plain = (Domain(shots, name="a", frames=3, seed=1, masked=masked) for masked in (True, False))
+    domain, plain = (
+        Domain(shots, name="a", frames=3, seed=1, size=(24, 32), masked=masked) for masked in (True, False)
+    )
     clips = torch.stack([domain.clip(number) for number in range(6)])
     assert torch.equal(clips[:, :, :3], torch.stack([plain.clip(number) for number in range(6)]))
-    seeds = list(range(6))
-    quiet, loud = (Augment(AugmentSettings(flip=True, colour=colour), (24, 32)) for colour in (0.0, 0.3))
-    moved = quiet(clips, seeds)
+    quiet, loud = (Augment(AugmentSettings(flip=True, colour=colour)) for colour in (0.0, 0.3))
+    changes = torch.from_numpy(np.array([loud.draw([seed]) for seed in range(6)]))
+    assert 0 < changes[:, 0].sum() < 6
+    moved = quiet(clips, changes)
     assert moved.shape == (6, 3, 4, 24, 32)
     levels = ((moved[:, :, :3] + 1) * 127.5).round()
     assert torch.equal(moved[:, :, 3:] > 0.5, is_box(levels))
     assert 0 < moved[:, :, 3].mean() < 1
-    coloured = loud(clips, seeds)
+    coloured = loud(clips, changes)
     assert torch.equal(coloured[:, :, 3:], moved[:, :, 3:])
-    assert torch.equal(coloured[:, :, :3], loud(clips[:, :, :3], seeds))  # the same numbers as without masks
+    assert torch.equal(coloured[:, :, :3], loud(clips[:, :, :3], changes))  # the same numbers as without masks
 
 
 def task(**groups: Any) -> Pipeline:
@@ -165,7 +169,7 @@ def test_discriminators_look_inside_and_the_outside_has_no_effect() -> None:
     made = p.clip(AB)
     (gradient,) = torch.autograd.grad(losses["adversarial"][AB], made, retain_graph=True)
     assert gradient[..., :12, :12].abs().max() > 0
-    assert gradient[..., 50:, 50:].abs().max() == 0  # beyond what the patches inside see
+    assert gradient[..., 12:, :].abs().max() == gradient[..., 12:].abs().max() == 0
     assert float(losses["adversarial"][BA]) == 0  # no object is in sight
     (kept,) = torch.autograd.grad(losses["conservation"][AB], made)
     assert kept[..., :12, :12].abs().max() == 0
@@ -174,7 +178,31 @@ def test_discriminators_look_inside_and_the_outside_has_no_effect() -> None:
     assert of_discriminators["disc_b"].isfinite()
 
 
-@pytest.mark.parametrize("losses", [{"r1": 1.0}, {"adversarial": "wasserstein"}, {"augment": ["colour", "cutout"]}])
+def test_a_mask_is_moved_and_cut_with_its_frame_before_a_discriminator_looks_inside() -> None:
+    losses = {"weights": {"adversarial": 1, "cycle": 5}, "augment": ["translation", "cutout"]}
+    discriminators = Discriminators(task(losses=losses))
+    seen: list[Tensor] = []
+    discriminators.networks["disc_b"].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    inside = torch.zeros(64, 1, 1, 32, 32)
+    inside[..., 8:24, 10:18] = 1
+    torch.manual_seed(0)
+    clip = torch.cat((inside.expand(-1, -1, 3, -1, -1), inside), dim=2)  # the frame shows where its mask is
+    (judged,) = discriminators({"disc_a": clip, "disc_b": clip})
+    (frames,) = seen
+    assert len({tuple(frame.nonzero().flatten().tolist()) for frame in frames}) > 32  # moved and cut
+    for logits, weights in judged["disc_b"].patches:
+        assert weights is not None
+        shown = torch.nn.functional.adaptive_avg_pool2d(frames[:, :1], (logits.shape[-2], logits.shape[-1]))
+        assert torch.equal(weights[:, 0], shown)
+
+
+def test_with_masks_of_one_domain_discriminators_see_whole_frames_and_count_the_patches_inside() -> None:
+    discriminators = Discriminators(task(footage={"a": ["a"], "b": ["b"], "mask_a": ["c"]}))
+    clip = torch.rand(1, 1, 4, 32, 32)
+    assert torch.equal(discriminators.pictures("disc_b", clip), clip[:, :, :3])
+
+
+@pytest.mark.parametrize("losses", [{"r1": 1.0}, {"adversarial": "wasserstein"}, {"augment": ["colour"]}])
 def test_a_mask_of_everything_is_as_no_mask(losses: dict[str, Any]) -> None:
     weights = {"adversarial": 1, "temporal": 1, "recycle": 5, "recurrent": 5}
     found = []
@@ -217,10 +245,18 @@ def test_masks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         task(footage={"a": ["x", "y"], "b": ["z"], "mask_a": ["m"]})
     with pytest.raises(ConfigError, match=r"'losses\.weights\.conservation' needs masks"):
         task(footage={"a": ["x"], "b": ["z"]})
-    with pytest.raises(ConfigError, match="moves frames, but not their masks"):
-        task(losses={"weights": {"adversarial": 1, "cycle": 1}, "augment": ["translation"]})
     frames, masks = footage(tmp_path)
     extract([frames], tmp_path / "out", ExtractSettings(), workers=1)
     extracted = {"a": [str(tmp_path / "out")], "b": [str(frames)], "mask_a": [str(masks)], "mask_b": [str(masks)]}
-    with pytest.raises(FootageError, match="not extracted frames"):
+    with pytest.raises(FootageError, match="must name the same folders"):
         prepare_footage(task(footage=extracted), RunFolder(tmp_path / "run"))
+    unmasked = task(footage=extracted | {"mask_a": extracted["a"]})
+    with pytest.raises(FootageError, match="must name the same folders"):
+        prepare_footage(unmasked, RunFolder(tmp_path / "run"))
+    with pytest.raises(ConfigError, match="2 masks for 1 inputs"):
+        recycle.extract(frames, tmp_path / "more", masks=[masks, masks], workers=1)
+    recycle.extract(frames, tmp_path / "more", masks=masks, workers=1, short_side=None)
+    both = {"a": [str(tmp_path / "more")], "b": [str(frames)]}
+    pipeline = task(footage=both | {"mask_a": both["a"], "mask_b": [str(masks)]})
+    _, shots, _ = prepare_footage(pipeline, RunFolder(tmp_path / "run"))
+    assert [shot.masked for shot in shots] == [True]

@@ -154,14 +154,14 @@ def test_a_share_of_the_samples_is_matched_and_the_rest_is_drawn_as_ever(made: M
 
 def test_compared_crops_are_the_sampled_crops(made: Made) -> None:
     clips = made.clips(20)
-    augment = Augment(made.settings.augment.model_copy(update={"flip": False, "colour": 0}), (SIZE, SIZE))
+    augment = Augment(made.settings.augment.model_copy(update={"flip": False, "colour": 0}))
     for number in range(10):
         pair, _ = clips.crops(number)
         assert pair is not None
         for domain, crop, clip in zip(made.domains, pair, clips[number], strict=True):
             shot, start, top, left = crop
             picture = domain.shots[shot].read(start)[:, top : top + SIZE, left : left + SIZE]
-            seen = augment(clip[None], [number])[0, 0]
+            seen = augment(clip[None], torch.from_numpy(augment.draw([number]))[None])[0, 0]
             torch.testing.assert_close(seen, picture / 255 * 2 - 1)
 
 

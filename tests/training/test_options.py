@@ -1,5 +1,6 @@
 """Every accepted pipeline trains, and settings without effect are rejected."""
 
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -111,7 +112,7 @@ def test_accepted_settings_can_be_trained(groups: dict[str, Any], parts: int) ->
         losses = {name for name in report.losses if "disc" not in name}
         weighed = {name for name, weight in pipeline.losses.weights.model_dump().items() if weight}
         assert losses == weighed if run.reliance.on else losses <= weighed
-        assert torch.isfinite(torch.stack(list(report.losses.values()))).all()
+        assert all(map(math.isfinite, report.losses.values()))
         run.step += 1
         run.reliance.on = True
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -59,15 +60,14 @@ class Server:
         return (self.folder / "errors.txt").read_text()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("site")
-    for seed, name in enumerate(("summer", "winter")):
-        picture = np.random.default_rng(seed).integers(0, 255, (4, 5, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
-        write_video(folder / f"{name}.mp4", (np.roll(picture, i, axis=1) for i in range(60)), fps=12)
-    (folder / "task.toml").write_text(TASK)
+LONG = 900
+"""Number of frames of the film long.mp4."""
+
+
+def serve(folder: Path) -> Server:
+    """Start `recycle ui` in a folder, and wait until it listens."""
     words = [sys.executable, "-m", "recycle", "ui", "--port", "0", "--no-browser"]
-    with (folder / "errors.txt").open("w") as errors:
+    with (folder / "errors.txt").open("a") as errors:
         process = subprocess.Popen(
             words,
             cwd=folder,
@@ -82,12 +82,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         own.said.append(line)
         if "http://" in line:
             own.address = line.split()[-1]
-        if "Ctrl-C" in line:
+        if line.startswith("press Ctrl-C to end"):
             break
+    return own
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("site")
+    for seed, (name, length) in enumerate((("summer", 60), ("winter", 60), ("long", LONG))):
+        picture = np.random.default_rng(seed).integers(0, 255, (4, 5, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+        write_video(folder / f"{name}.mp4", (np.roll(picture, i, axis=1) for i in range(length)), fps=12)
+    mask = np.zeros((48, 60), np.uint8)
+    mask[:, 30:] = 255
+    cv2.imwrite(str(folder / "right.png"), mask)
+    (folder / "task.toml").write_text(TASK)
+    own = serve(folder)
     yield own
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
+    if own.process.poll() is None:
+        own.process.kill()
+        own.process.communicate()
     assert own.faults == ""
 
 

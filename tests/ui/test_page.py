@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+
 import recycle
+from recycle.inputs import open_source
 from tests.processes import wait_until
-from tests.ui.conftest import Server, Visit, visit
+from tests.ui.conftest import LONG, Server, Visit, serve, visit
+
+_FILMS = ("translated/long.mp4", "long.mp4")
 
 
 def test_a_run_is_trained_stopped_resumed_translated_downloaded_and_compared(
@@ -38,6 +43,7 @@ def test_a_run_is_trained_stopped_resumed_translated_downloaded_and_compared(
 
     _train_another(page, server.folder, steps=4)
     _translate(own, server, tmp_path)
+    _translate_a_part_stopped_and_continued(page, server.folder)
     _compare(page, server.folder)
     assert own.faults == []
     assert server.faults == ""
@@ -101,6 +107,33 @@ def _translate(own: Visit, server: Server, folder: Path) -> None:
     page.locator(".message.error", has_text="exists").wait_for()
 
 
+def _translate_a_part_stopped_and_continued(page: Any, folder: Path) -> None:
+    """Translate the right half of a film without flicker; what is left of it stays as it is."""
+    page.get_by_label("Video or folder", exact=True).fill(str(folder / "long.mp4"))
+    page.get_by_label("Write to").fill(str(folder / "translated" / "long.mp4"))
+    page.get_by_role("button", name="More").click()
+    page.get_by_label("Mask", exact=True).fill(str(folder / "right.png"))
+    page.get_by_label("Reduce flicker").fill("50")
+    page.get_by_role("button", name="Translate", exact=True).click()
+    result = page.get_by_role("region", name="Result")
+    done = re.compile(r"(\d+) of")
+    wait_until(lambda: (found := done.search(result.inner_text())) is not None and int(found[1]) > 120)
+    result.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped. Translate again").wait_for()
+    assert not (folder / "translated" / "long.mp4").exists()
+    page.get_by_role("button", name="Translate", exact=True).click()
+    kept = re.compile(r"Went on after (\d+) finished frames")
+    result.get_by_text(kept).wait_for()
+    found = kept.search(result.inner_text())
+    assert found is not None
+    assert 120 <= int(found[1]) < LONG
+    made, source = (np.stack([frame.pixels for frame in open_source(folder / name)]).astype(int) for name in _FILMS)
+    assert len(made) == len(source) == LONG
+    change = np.abs(made - source).mean((0, 1, 3))
+    assert change[:28].mean() < 6
+    assert change[34:].mean() > 3 * change[:28].mean()
+
+
 def _compare(page: Any, folder: Path) -> None:
     page.get_by_role("tab", name="Compare").click()
     page.get_by_role("button", name="Compare", exact=True).click()
@@ -147,7 +180,7 @@ def test_every_tab_fits_a_phone_and_a_desk_in_light_and_dark(server: Server, chr
         page.context.close()
 
 
-def test_ctrl_c_saves_the_running_training_which_python_can_continue(server: Server, chromium: Any) -> None:
+def test_ctrl_c_saves_the_running_training_which_a_new_page_continues(server: Server, chromium: Any) -> None:
     own = visit(chromium, server.address, width=1280)
     page = own.page
     _start(page, server.folder)
@@ -160,6 +193,18 @@ def test_ctrl_c_saves_the_running_training_which_python_can_continue(server: Ser
     assert run.state == "unfinished"
     assert run.step > 0
     assert json.loads((folder / "model" / "config.json").read_text())["domains"] == ["summer", "winter"]
-    report = recycle.resume(folder, steps=run.step + 1)
-    assert (report.resumed_from, report.step) == (run.step, run.step + 1)
-    assert recycle.run_info(folder).state == "finished"
+    page.context.close()
+
+    again = serve(server.folder)
+    try:
+        page = visit(chromium, again.address, width=1280).page
+        page.get_by_role("button", name=re.compile(f"{folder.name} .*can be continued")).click()
+        page.get_by_role("button", name="Continue", exact=True).click()
+        wait_until(lambda: _step(page) > run.step)
+        page.context.close()
+    finally:
+        again.process.kill()
+        again.process.communicate()
+    killed = recycle.run_info(folder)
+    assert killed.state == "unfinished"
+    assert killed.step >= run.step

@@ -1,6 +1,10 @@
 """What the forms lead to, without a browser: folders, images, suggested names, and errors in one line."""
 
+import ast
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 
 import recycle
 from recycle.errors import ConfigError
+from recycle.ui import words
 from recycle.ui.desk import Work
 from recycle.ui.site import CHOOSE, Site, Training, Translated
 from recycle.ui.widgets import entries
@@ -66,6 +71,25 @@ def test_a_source_that_browsers_cannot_play_is_copied_for_the_player(site: Site,
     assert done(site.translate(str(film), str(films / "out.mp4"), model="identity", to="b", overwrite=True)).result
 
 
+def test_a_part_is_translated_with_the_chosen_look(site: Site, films: Path) -> None:
+    goal = films / "out.mp4"
+    one = str(films / "one.mp4")
+    work = site.translate(one, str(goal), model="identity", to="b", mask=" motion ", strength=0.5, keep_colour=True)
+    assert done(work).state == "done"
+    failed = done(site.translate(one, f"{goal}.png", model="identity", to="b", stabilise=2.0))
+    assert "stabilise" in failed.error
+
+
+def test_masks_and_a_model_to_build_on_reach_the_training(site: Site, films: Path) -> None:
+    one, two, broken = (str(films / f"{name}.mp4") for name in ("one", "two", "broken"))
+    (films / "task.toml").write_text("[train]\ndevice = 'cpu'\n")
+    form = Training(a=one, b=broken, masks=(two, ""), start=str(films / "task.toml"), name="own")
+    assert "broken.mp4" in done(site.train(form)).error
+    footage = json.loads((site.runs / "own" / "pipeline.json").read_text())["footage"]
+    assert (footage["mask_a"], footage["mask_b"]) == ([two], [])
+    assert "nowhere" in done(site.train(replace(form, start_from=str(films / "nowhere")))).error
+
+
 def test_forms_that_are_not_complete_are_refused_in_one_line(site: Site, films: Path) -> None:
     one = str(films / "one.mp4")
     for form, problem in (
@@ -75,11 +99,18 @@ def test_forms_that_are_not_complete_are_refused_in_one_line(site: Site, films: 
         (Training(a=one, b=one, names=("summer", "")), "names for both domains"),
         (Training(a=one, b=one, names=("b", "a")), "cannot be the name"),
         (Training(start=CHOOSE, a=one, b=one, hours=-1.0), "hours"),
+        (
+            Training(a=one, b=one, masks=("", f"{one}x")),
+            "does not exist; choose another file or folder for the mask of B",
+        ),
+        (Training(start="demo", masks=(one, "")), "footage A is missing"),
     ):
         with pytest.raises(ConfigError, match=problem):
             site.train(form)
     with pytest.raises(ConfigError, match="choose a model"):
         site.translate(one, "", model="", to="b")
+    with pytest.raises(ConfigError, match="the mask"):
+        site.translate(one, f"{one}.mp4", model="identity", to="b", mask="nowhere.mp4")
     with pytest.raises(ConfigError, match="where to write"):
         site.translate(one, " ", model="identity", to="b")
     with pytest.raises(ConfigError, match="at least two"):
@@ -95,3 +126,39 @@ def test_the_picker_lists_videos_and_folders_but_no_hidden_and_no_unreadable_one
     folders, files = entries(tmp_path)
     assert [path.name for path in folders] == ["a", "b"]
     assert [path.name for path in files] == ["film 9.mp4", "film 10.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            "out.mp4 exists; give --overwrite to replace it",
+            "out.mp4 exists; tick “Replace it if it exists” to replace it",
+        ),
+        ("wait for it, or give another --out folder", "wait for it, or give another “Name of the run”"),
+        ("raise --max-pixels to allow them", "raise 'max_pixels' to allow them"),
+        ("the output has 8; --depth 10 keeps more", "the output has 8; 'depth = 10' keeps more"),
+        (
+            "crop them: 'recycle extract V --crop X', then give --a X",
+            "crop them: 'recycle extract V --crop X', then give “Footage A” X",
+        ),
+        ("a film named x--out.mp4 -- and 3--5", "a film named x--out.mp4 -- and 3--5"),
+    ],
+)
+def test_messages_name_what_the_page_offers(message: str, shown: str) -> None:
+    assert words.offered(message) == shown
+
+
+def test_no_message_of_the_package_names_an_option_on_the_page() -> None:
+    texts = []
+    for file in Path(recycle.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                texts.append("".join(str(getattr(part, "value", "x")) for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    named = [text for text in texts if " --o" in text]
+    assert len(named) > 20
+    for text in named:
+        shown = re.sub("'recycle [^']*'", "", words.offered(text))
+        assert not re.search(r"(?<![\w-])--[a-z]", shown), text

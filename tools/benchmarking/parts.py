@@ -10,12 +10,16 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import av
+import numpy as np
 import torch
 from av.video.reformatter import ColorRange, VideoReformatter
-from torch import Tensor
+from kornia import augmentation as kornia
+from torch import Tensor, nn
 
-from recycle.config import EncodeSettings, Pix2PixSettings, ResNetSettings
+from recycle.config import AugmentSettings, EncodeSettings, Pix2PixSettings, ResNetSettings
+from recycle.dataset.augment import Augment
 from recycle.networks import resample
+from recycle.networks.few import FewConv2d
 from recycle.networks.predictor import Pix2PixPredictor
 from recycle.networks.resnet import ResNetGenerator
 from recycle.street.film import Street
@@ -44,8 +48,11 @@ def parts(*, rounds: int, say: Callable[[str], None]) -> Results:
             "RGB of a frame of 720 lines, 455 × 256": _conversion(Path(folder)),
             "generator, 8 frames of 256 × 256": _lanes(cores),
             "last convolution, 256 × 256": _last_convolution(),
+            "the same in training, two frames of 128 × 128, forward and backward": _trained_last(torch.bfloat16),
+            "… in float32": _trained_last(torch.float32),
             "predictor, 128 × 128, forward and backward": _predictor(torch.bfloat16),
             "the same in float32": _predictor(torch.float32),
+            "augmentation, two clips of 3 frames of 128 × 128": _augmentation(),
             "Adam, generator of width 64": _adam(),
             "encoding a frame of 720 lines": encoding,
         }
@@ -113,11 +120,42 @@ def _lanes(cores: int) -> dict[str, Contender]:
 
 
 def _last_convolution() -> dict[str, Contender]:
-    whole = ResNetGenerator(ResNetSettings(blocks=1, blur=False)).to(torch.bfloat16).requires_grad_(False)
+    whole = ResNetGenerator(ResNetSettings(blocks=1, blur=False)).to(torch.bfloat16).eval().requires_grad_(False)
     head = whole.model[-2].to(memory_format=torch.channels_last)
     ready = whole.for_inference(CPU, torch.bfloat16).model[-2]
     x = torch.rand(1, 64, 262, 262, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
     return {"in two": _single(lambda: ready(x)), "whole": _single(lambda: head(x))}
+
+
+def _trained_last(dtype: torch.dtype) -> dict[str, Contender]:
+    ours = FewConv2d(64, 3, 7).to(dtype).to(memory_format=torch.channels_last)
+    whole = nn.Conv2d(64, 3, 7).to(dtype).to(memory_format=torch.channels_last)
+    x = torch.rand(2, 64, 134, 134, dtype=dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def step(layer: nn.Module) -> None:
+        torch.autograd.grad(layer(x).sum(), [x, *layer.parameters()])
+
+    return {
+        name: _single(_with_gradients(partial(step, layer))) for name, layer in (("in two", ours), ("whole", whole))
+    }
+
+
+def _augmentation() -> dict[str, Contender]:
+    clips = torch.randint(0, 256, (2, 3, 3, 142, 142), dtype=torch.uint8)
+    changes = [kornia.RandomCrop((128, 128), cropping_mode="slice"), kornia.RandomHorizontalFlip(p=0.5)]
+    changes.append(kornia.ColorJiggle(brightness=0.05, contrast=0.05, saturation=0.05, p=0.8))
+    modules = kornia.VideoSequential(*changes, data_format="BTCHW", same_on_frame=True)
+    augment = Augment(AugmentSettings())
+
+    def at_once() -> None:
+        drawn = torch.from_numpy(np.array([augment.draw([0, number]) for number in range(len(clips))]))
+        augment(clips[..., :128, :128].contiguous(), drawn)
+
+    def clip_by_clip() -> None:
+        for clip in clips.split(1):
+            modules(clip.float() / 255)
+
+    return {"a batch at once": _single(at_once), "kornia's modules, clip by clip": _single(clip_by_clip)}
 
 
 def _predictor(dtype: torch.dtype) -> dict[str, Contender]:

@@ -7,6 +7,7 @@ from a PNG file and written to one.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from recycle.config import Pipeline
 from recycle.networks.bundle import Bundle
+from recycle.networks.few import FewConv2d
 from recycle.networks.norm import InstanceNorm
-from recycle.networks.resample import KERNEL, PADDING, STRIDE, Double, Halve
+from recycle.networks.resample import Double, Halve
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.translators import Translators
 
@@ -95,9 +97,10 @@ def as_published(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if isinstance(child, InstanceNorm):
             setattr(module, name, nn.InstanceNorm2d(child.num_features))
-        elif isinstance(child, Halve | Double):
-            own = nn.Conv2d if isinstance(child, Halve) else nn.ConvTranspose2d
-            plain = own(child.in_channels, child.out_channels, KERNEL, STRIDE, PADDING)
+        elif isinstance(child, Halve | Double | FewConv2d):
+            own = nn.ConvTranspose2d if isinstance(child, Double) else nn.Conv2d
+            size: Any = child.kernel_size, child.stride, child.padding
+            plain = own(child.in_channels, child.out_channels, *size)
             plain.weight, plain.bias = child.weight, child.bias
             setattr(module, name, plain)
         else:
