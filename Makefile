@@ -11,7 +11,7 @@ demo: install
 
 # Two processes with one thread each are faster than one with two: most tests are small.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=10 --numprocesses auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=10 --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .
@@ -21,7 +21,7 @@ check: install
 
 # The tests with branch coverage, which must not fall below fail_under in pyproject.toml. It takes a third longer.
 coverage: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 # The documentation, strictly: a broken link, a missing page or a bad docstring fails. Open site/index.html.
 docs: .venv/documented

@@ -17,11 +17,13 @@ from recycle.inputs import open_source
 from recycle.rendering.render import RenderReport
 from recycle.video.encode import write_video
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 SMALL: dict[str, Any] = {
     "networks": {
         "generator": {"width": 4, "blocks": 1},
         "discriminator": {"width": 4, "layers": 2},
-        "predictor": {"width": 4, "depth": 3},
+        "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
     },
     "losses": {"weights": {"cycle": 1}},
     "extract": {"short_side": 32},

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +27,19 @@ from recycle.system.lock import Busy
 from recycle.system.places import place
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
+from tests import warm
 from tests.translation.conftest import MakeVideo
 from tests.video.conftest import overwrite_quarter, raw_video
 
 FAST = TranslateSettings(preset="ultrafast")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+TRANSLATE = (*warm.RECYCLE, "translate")
+CHOSEN = ("--model", "identity", "--to", "b", "--preset", "ultrafast")
 HOSTILE = "-te[s]t ' \" _ ü $(x).mp4"
 
 
 def recycle(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "recycle", "translate", *map(str, arguments)]
-    command += ["--model", "identity", "--to", "b", "--preset", "ultrafast"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=ENVIRONMENT)
+    return warm.run(*TRANSLATE, *arguments, *CHOSEN, env=ENVIRONMENT)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -270,9 +270,8 @@ def test_a_killed_batch_continues(make_video: MakeVideo, tmp_path: Path) -> None
     folder.mkdir()
     shutil.copy(make_video(), folder / "1.mp4")
     shutil.copy(make_video(stamps=range(0, 6 * SEGMENT * 512, 512), size=(96, 128)), folder / "2.mp4")
-    command = [sys.executable, "-m", "recycle", "translate", str(folder), str(out), "--model", "identity", "--to", "b"]
-    command += ["--preset", "ultrafast", "--at-once", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    command = (*TRANSLATE, folder, out, *CHOSEN, "--at-once", 1)
+    process = warm.Process(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while not list(out.glob(".2.recycle/*.segment")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -281,7 +280,7 @@ def test_a_killed_batch_continues(make_video: MakeVideo, tmp_path: Path) -> None
     record = entries(out)
     assert (record["1.mp4"]["state"], record["2.mp4"]["state"]) == ("done", "running")
     assert Ledger(out).get("2.mp4").state == "waiting"
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    done = warm.run(*command, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     assert "1 translated, 1 already there, 0 failed" in done.stdout
     assert entries(out)["2.mp4"]["frames"] == 6 * SEGMENT
@@ -294,9 +293,8 @@ def test_ctrl_c_stops_several_files_in_a_state_to_continue(make_video: MakeVideo
     long = make_video(stamps=range(0, 6 * SEGMENT * 512, 512), size=(96, 128))
     for name in ("1.mp4", "2.mp4", "3.mp4"):
         shutil.copy(long, folder / name)
-    command = [sys.executable, "-m", "recycle", "translate", str(folder), str(out), "--model", "identity", "--to", "b"]
-    command += ["--at-once", "2", "--preset", "ultrafast"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    command = (*TRANSLATE, folder, out, *CHOSEN, "--at-once", 2)
+    process = warm.Process(*command, env=ENVIRONMENT)
     deadline = time.monotonic() + 60
     while len({path.parent for path in out.glob(".*/*.segment")}) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -305,7 +303,7 @@ def test_ctrl_c_stops_several_files_in_a_state_to_continue(make_video: MakeVideo
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "error: stopped; 3 files are left: run the same command again to continue"
     assert {entry["state"] for entry in entries(out).values()} <= {"waiting"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    done = warm.run(*command, env=ENVIRONMENT)
     assert "3 translated, 0 already there, 0 failed" in done.stdout, done.stderr
     assert files_of(out) == ["1.mp4", "2.mp4", "3.mp4", LEDGER]
 
@@ -314,9 +312,7 @@ def test_a_watched_folder_takes_complete_files_only(make_video: MakeVideo, tmp_p
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     content = make_video().read_bytes()
-    command = [sys.executable, "-m", "recycle", "translate", str(folder), str(out), "--model", "identity", "--to", "b"]
-    command += ["--preset", "ultrafast"]
-    process = subprocess.Popen([*command, "--watch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm.Process(*TRANSLATE, folder, out, *CHOSEN, "--watch")
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("watching")

@@ -34,6 +34,7 @@ from recycle.rendering.work import SEGMENT
 from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS
 from recycle.video.decode import VideoReader
+from tests import warm
 from tests.jobs import cancelled_from_outside
 from tests.processes import PATIENCE
 from tests.translation.conftest import MakeVideo
@@ -65,15 +66,14 @@ def answers(port: int) -> bool:
     return True
 
 
-def start(*arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "recycle", "translate", *map(str, arguments), "--to", "b"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+def start(*arguments: object) -> warm.Process:
+    return warm.Process(*warm.RECYCLE, "translate", *arguments, "--to", "b", env=ENVIRONMENT)
 
 
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+def finish(process: warm.Process) -> tuple[int, str, str]:
     told, errors = process.communicate(timeout=200)
     assert "Traceback" not in errors, errors
-    return process.returncode, told, errors
+    return process.wait(), told, errors
 
 
 def entries(out: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
 from recycle.video.encode import write_video
 from recycle.video.kinds import open_source
+from tests import warm
 from tests.networks.published_code import ResnetGenerator
 
 COMMANDS = [
@@ -44,8 +45,7 @@ COMMANDS = [
 
 
 def recycle(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "recycle", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=600, check=False)
+    return warm.run(*warm.RECYCLE, *arguments, cwd=cwd)
 
 
 def assert_one_line(result: "subprocess.CompletedProcess[str]", *words: str, code: int = 1) -> None:

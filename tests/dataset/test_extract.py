@@ -27,6 +27,7 @@ from recycle.errors import FootageError, OutputError
 from recycle.events import Event, Job, Progress
 from recycle.system.workers import run_all
 from recycle.video.image_file import read_image
+from tests import warm
 from tests.video.conftest import overwrite_quarter, raw_video
 
 Pixels = NDArray[np.uint8]
@@ -462,8 +463,8 @@ def test_a_second_extraction_into_one_folder_is_refused(
     tmp_path: Path, make_video: Make, moving_frames: Frames
 ) -> None:
     video, out = make_video(tmp_path / "a.mp4", moving_frames(200, 160, 120)), tmp_path / "out"
-    command = [sys.executable, "-m", "recycle", "extract", str(video), "--out", str(out), "--format", "png"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command = (*warm.RECYCLE, "extract", video, "--out", out, "--format", "png")
+    with warm.Process(*command, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not list(out.glob(".*.partial")) and time.monotonic() < deadline:
             time.sleep(0.005)

@@ -4,12 +4,11 @@ import json
 import os
 import random
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.fuzz.spoil import ROUNDS, SEED
 from tests.video.conftest import moving, write
 
@@ -91,11 +90,9 @@ def test_any_name(part: int, tmp_path: Path) -> None:
         ["extract", str(source), "--out", str(frames), "--workers", "1"],
         ["probe", "--json", "--", *(os.fsdecode(os.fsencode(source) + b"/" + name) for name in sorted(names))],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "recycle", *command], capture_output=True, timeout=300, check=False
-        )
+        done = warm.run(*warm.RECYCLE, *command)
         assert done.returncode == 0, done.stderr
-        for stream in (done.stdout, done.stderr):
+        for stream in map(os.fsencode, (done.stdout, done.stderr)):
             assert not set(stream) & (set(range(32)) - {9, 10, 13, 27}), stream
             assert b"\x1b[31m" not in stream
             assert "\u202e".encode() not in stream

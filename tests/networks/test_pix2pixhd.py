@@ -18,6 +18,8 @@ from recycle.networks.pix2pixhd import Pix2PixHDGenerator
 from recycle.training.loop import train
 from tests.training.test_loop import write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 TINY = Pix2PixHDSettings(width=4, blocks=2, local_blocks=1, halvings=2)
 
 

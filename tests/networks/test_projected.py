@@ -19,6 +19,8 @@ from recycle.training.run import Run
 from tests.training.test_fp16 import fabric_of
 from tests.training.test_loop import same_run, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 PATCH: dict[str, Any] = {"width": 4, "layers": 2}
 PROJECTED: dict[str, Any] = {"kind": "projected", "width": 8}
 

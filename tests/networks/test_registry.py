@@ -28,6 +28,8 @@ from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tests.training.test_loop import SETTINGS, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 OLD = {
     "35c6c4e184bdcd0d97ca9010ef1e7822544b0932fc1140fe69450f205fe3f5fc": (
         '{"format":"recycle","version":1,"name":"old","networks":{"generator":{"blocks":1,"width":4,"skip":true,'

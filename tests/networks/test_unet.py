@@ -19,6 +19,8 @@ from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tests.training.test_loop import same_run, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 CPU = torch.device("cpu")
 
 

@@ -26,6 +26,8 @@ from recycle.training.loop import train
 from tests.jobs import stepping
 from tests.training.test_loop import write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 def task(weights: dict[str, Any], **losses: Any) -> Pipeline:
     """Tiny networks."""
@@ -33,7 +35,7 @@ def task(weights: dict[str, Any], **losses: Any) -> Pipeline:
         "networks": {
             "generator": {"width": 4, "blocks": 1},
             "discriminator": {"width": 4, "layers": 2},
-            "predictor": {"width": 4, "depth": 3},
+            "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
         },
         "losses": {"weights": weights, **losses},
         "train": {"frames": 3, "size": [32, 32], "steps": 3, "precision": "fp32", "device": "cpu", "preview_every": 3},

@@ -2,7 +2,6 @@
 
 import struct
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +23,7 @@ from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.projection import with_boxes
 from recycle.video.sidedata import side_data
+from tests import warm
 from tests.jobs import interrupted_at
 
 BENEATH = "the source is transparent in parts: the output shows the colours beneath"
@@ -214,14 +214,14 @@ def test_codecs_without_alpha_are_refused_in_one_line(codec: Codec) -> None:
 
 def test_the_command_line_keeps_transparency(tmp_path: Path) -> None:
     source = make(tmp_path, "vp9.webm")
-    command = [sys.executable, "-m", "recycle", "translate", str(source), str(tmp_path / "out.mov"), "--to", "b"]
-    command += ["--model", "identity", "--alpha", "keep"]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    chosen = ("--to", "b", "--model", "identity", "--alpha", "keep")
+    command = (*warm.RECYCLE, "translate", source, tmp_path / "out.mov", *chosen)
+    refused = warm.run(*command)
     lines = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
     assert refused.returncode == 1
     assert len(lines) == 1
     assert "'prores'" in lines[0]
-    subprocess.run([*command, "--codec", "prores"], capture_output=True, check=True)
+    warm.run(*command, "--codec", "prores").check_returncode()
     assert min(alpha.min() for alpha in alphas(tmp_path / "out.mov")) < 30
 
 

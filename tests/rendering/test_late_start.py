@@ -2,7 +2,6 @@
 
 import struct
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from recycle.config import TranslateSettings
 from recycle.rendering.prepare import foresee
 from recycle.translation.translator import Translator
+from tests import warm
 
 FAST = TranslateSettings(preset="ultrafast")
 VP9 = TranslateSettings(codec="vp9", preset="8")
@@ -155,10 +155,9 @@ def test_changing_the_setting_keeps_finished_work(broadcast: Path, tmp_path: Pat
 
 
 def test_the_command_line_can_keep_the_clock(broadcast: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "recycle", "translate", str(broadcast), "--model", "identity", "--to", "b"]
     for name, options in (("moved.mp4", []), ("kept.mp4", ["--timestamps", "source"])):
-        result = subprocess.run(
-            [*command[:5], str(tmp_path / name), *command[5:], *options], capture_output=True, text=True, check=True
-        )
+        words = ("translate", broadcast, tmp_path / name, "--model", "identity", "--to", "b", *options)
+        result = warm.run(*warm.RECYCLE, *words)
+        assert result.returncode == 0, result.stderr
         assert ("--timestamps source" in result.stdout) == (not options)
         assert (starts(tmp_path / name)["video"] > 60_000) == bool(options)

@@ -23,6 +23,7 @@ from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.frame import Frame, StreamInfo
 from recycle.video.kinds import open_source
+from tests import warm
 
 FAST = TranslateSettings(preset="ultrafast", batch_size=4)
 
@@ -411,8 +412,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_ctrl_c_before_the_first_segment_leaves_nothing(make_video: MakeVideo, tmp_path: Path) -> None:
     source = make_video(stamps=range(0, 400 * 512, 512), size=(240, 320), audio=False)
-    command = [sys.executable, "-c", RUN, str(source), str(tmp_path / "out.mp4")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm.Process("-c", RUN, source, tmp_path / "out.mp4")
     assert process.stdout is not None
     assert process.stdout.readline() == "running\n"
     assert any(name.startswith(".out") for name in names(tmp_path))

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from recycle.translation.translator import Translator
 from recycle.video import codecs
 from recycle.video.codecs import Encoder
 from recycle.video.kinds import open_source
+from tests import warm
 from tests.jobs import interrupted_at, saying
 from tests.translation.conftest import MakeVideo
 from tests.video.conftest import overwrite_quarter, raw_video
@@ -194,9 +194,7 @@ try:
 except OutputError as error:
     print(error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(source), str(output)], capture_output=True, text=True, timeout=120
-    )
+    done = warm.run("-c", script, source, output)
     assert done.stdout == f"cannot write {output}: File too large\n", done.stderr
     assert not output.exists()
     settings = TranslateSettings(preset="ultrafast", crf=1)
@@ -227,12 +225,12 @@ def test_ten_kills_change_nothing(make_video: MakeVideo, bundle: Bundle, tmp_pat
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     options = ["--to", "b", "--smoothing", "--model", str(tmp_path / "model"), "--preset", "ultrafast"]
     options += ["--device", "cpu"]
-    recycle = [sys.executable, "-m", "recycle", "translate", str(source)]
-    subprocess.run([*recycle, str(whole), *options], env=environment, check=True, capture_output=True, timeout=120)
-    command = [*recycle, str(output), *options]
+    recycle = (*warm.RECYCLE, "translate", source)
+    warm.run(*recycle, whole, *options, env=environment).check_returncode()
+    command = (*recycle, output, *options)
     work, kills, rng = work_folder(output), 0, np.random.default_rng(0)
     while kills < 10 and not output.exists():
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = warm.Process(*command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = len(list(work.glob("*.segment"))) if work.exists() else 0
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and not _running(work, before, kills):
@@ -243,7 +241,7 @@ def test_ten_kills_change_nothing(make_video: MakeVideo, bundle: Bundle, tmp_pat
         kills += 1
     assert kills == 10
     assert not output.exists()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = warm.run(*command, env=environment)
     assert done.returncode == 0, done.stderr
     assert f"{8 * SEGMENT} frames" in done.stdout
     assert "in an earlier run" in done.stdout

@@ -27,6 +27,8 @@ from recycle.video.kinds import open_source
 from tests.evaluation.conftest import Page
 from tests.jobs import saying, stepping
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 def task(*, steps: int = 2, cycle: float = 0.0) -> Pipeline:
     return parse_pipeline(
@@ -37,7 +39,7 @@ def task(*, steps: int = 2, cycle: float = 0.0) -> Pipeline:
             "networks": {
                 "generator": {"width": 4, "blocks": 1},
                 "discriminator": {"width": 4, "layers": 2},
-                "predictor": {"width": 4, "depth": 3},
+                "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
             },
             "losses": {"weights": {"cycle": cycle, "recycle": 10, "recurrent": 10}},
             "train": {"frames": 3, "size": [32, 32], "steps": steps, "device": "cpu", "log_every": 1},

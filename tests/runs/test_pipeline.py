@@ -24,6 +24,8 @@ from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
 from tests.jobs import saying
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 FIGURES = ("psnr", "ssim", "warp_error", "tof", "diversity", "collapse", "memorisation", "fid", "kid")
 PROMISED = {f"{name}_{way}" for name in FIGURES for way in ("ab", "ba")}
 PROMISED |= {"psnr_ab_input", "psnr_ba_input"}
@@ -38,7 +40,7 @@ def task(**train: object) -> Pipeline:
             "networks": {
                 "generator": {"width": 4, "blocks": 1},
                 "discriminator": {"width": 4, "layers": 2},
-                "predictor": {"width": 4, "depth": 3},
+                "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
             },
             "train": {"size": [32, 32], "steps": 2, "device": "cpu", **train},
             "evaluate": {"features": "street", "device": "cpu"},

@@ -15,6 +15,8 @@ from recycle.runs.varied import Choices, Span, check_varied, current, parse_vari
 from recycle.training.validation import Scores
 from tests.training.test_loop import SETTINGS, footage
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 __all__ = ["footage"]
 
 VARY: dict[str, Choices] = {"train.learning_rate": Span(1e-4, 1e-2, log=True), "networks.generator.width": [4, 8]}

@@ -17,13 +17,15 @@ from recycle.events import Event, Job, Progress
 from recycle.street.film import LABELS
 from recycle.system.cores import cores
 from tools.reproduce import Command, reproduce
-from tools.reproduction import runs
+from tools.reproduction import judge, runs
 from tools.reproduction.footage import Scene
 from tools.reproduction.plan import COLUMNS, CONDITIONS, load_plan, merged, pipeline_of
 from tools.reproduction.scores import score
 from tools.reproduction.segmenter import COLOURS
 from tools.reproduction.tables import markdown, normalised, summarise
 from tools.reproduction.task import Clip
+
+pytestmark = pytest.mark.usefixtures("small_looks")
 
 
 class Quiet(Job):
@@ -50,6 +52,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(work: Path) -> Iterator[dict[str, Any]]:
     """Two methods, three steps; the second was interrupted after two of them, and the command run again."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "LINES", 96)
         patch.setattr(runs, "_ROUNDS", 1)
         patch.setattr(runs, "_STEPS", 3)
         command = Command(size="smoke", out=work, methods=("cycle", "recycle"), steps=3, jobs=1, device="cpu")

@@ -28,6 +28,8 @@ from tools.reproduction.street import street_films
 from tools.reproduction.task import Task
 from tools.reproduction.ways import WAYS, translated_by
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 NAMES = ("street", "thermal", "signers", "lake-mountain", "lake-highway", "cows-camel")
 
 

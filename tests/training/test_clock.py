@@ -24,6 +24,8 @@ from recycle.training.validation import LEAST_SCORES
 from tests.jobs import stepping
 from tests.training.test_loop import write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 TINY = {
     "networks": {
         "generator": {"width": 4, "blocks": 1},

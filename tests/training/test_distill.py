@@ -15,6 +15,8 @@ from recycle.training.loop import train
 from tests.training.test_paired import counterpart, scene, write
 from tests.training.test_paired import task as paired_task
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 @pytest.fixture
 def teacher(tmp_path: Path) -> Path:

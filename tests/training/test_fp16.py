@@ -27,6 +27,8 @@ from recycle.training.step import OVERFLOWS
 from tests.training.test_loop import footage, fp16, pipeline
 from tests.training.test_memory import small
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 __all__ = ["footage"]
 
 Sides = tuple[dict[str, Tensor], dict[str, Tensor]]

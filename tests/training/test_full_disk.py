@@ -22,6 +22,8 @@ from tests.jobs import saying
 from tests.training.test_loop import footage, run, same_run
 from tests.training.test_memory import small
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 __all__ = ["footage"]
 
 INSIDE = """

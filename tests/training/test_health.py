@@ -19,6 +19,8 @@ from recycle.training.loop import take_step, train
 from recycle.training.step import StepReport
 from tests.training.test_clock import Time
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 ALONE = {"adversarial": 1}
 """The adversarial loss and no other: no predictors, which makes steps quick."""
 

@@ -11,6 +11,8 @@ from recycle.training.loop import train
 from tests.jobs import cancelled_from_outside, saying
 from tests.training.test_loop import pipeline, same_run, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 def test_a_training_in_a_thread_is_watched_cancelled_and_continued(tmp_path: Path) -> None:
     a, b = (find_shots(write_frames(tmp_path / name, 40, seed=seed)) for seed, name in ((1, "a"), (2, "b")))

@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +31,15 @@ from recycle.training.run import Run
 from recycle.training.schedule import learning_rate
 from tests.jobs import saying, signalled_at
 from tests.processes import descendants, lives, wait_until
+from tests.warm import Process
+
+pytestmark = pytest.mark.usefixtures("small_looks")
 
 SETTINGS: dict[str, Any] = {
     "networks": {
         "generator": {"width": 4, "blocks": 1},
         "discriminator": {"width": 4, "layers": 2},
-        "predictor": {"width": 4, "depth": 3},
+        "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
     },
     "losses": {"weights": {"recycle": 10, "recurrent": 10}},
     "train": {
@@ -118,15 +119,12 @@ def same_run(one: Path, other: Path) -> None:
     torch.testing.assert_close(bundles[0], bundles[1], rtol=0, atol=0)
 
 
-def start(
-    task: Path, footage: tuple[Path, Path], out: Path, *, stop: int = 0, at: int = -1, **how: Any
-) -> "subprocess.Popen[str]":
+def start(task: Path, footage: tuple[Path, Path], out: Path, *, stop: int = 0, at: int = -1, **how: Any) -> Process:
     """Train in a process that sends itself the signal `stop` after the step `at`."""
-    command = [sys.executable, "-c", CHILD, str(task), *map(str, footage), str(out), str(int(stop)), str(at)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+    return Process("-c", CHILD, task, *footage, out, int(stop), at, **how)
 
 
-def wait_for_step(process: "subprocess.Popen[str]", step: int) -> None:
+def wait_for_step(process: Process, step: int) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip() == f"step {step}":
@@ -210,7 +208,7 @@ def test_a_killed_run_leaves_no_process_behind(footage: tuple[Path, Path], tmp_p
     with pytest.raises(OutputError, match=r"another recycle process is using .*/run; wait for it, stop it, or give"):
         run(pipeline(), footage, tmp_path / "run")
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     wait_until(lambda: not any(lives(other) for other in others))
 
 

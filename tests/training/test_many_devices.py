@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -23,12 +21,15 @@ from recycle.training.processes import on_devices
 from tests.jobs import signalled_at
 from tests.processes import PATIENCE, descendants, lives, wait_until
 from tests.training.test_loop import write_frames
+from tests.warm import Process
+
+pytestmark = pytest.mark.usefixtures("small_looks")
 
 TASK = """
 [networks]
 generator = {{ width = 4, blocks = 1 }}
 discriminator = {{ width = 4, layers = 2 }}
-predictor = {{ width = 4, depth = 3 }}
+predictor = {{ encoder = "tu-test_resnet", width = 4, depth = 3 }}
 [losses]
 {losses}
 [train]
@@ -63,8 +64,6 @@ main()
 """The command line, but the second process is asked to stop in its first step, or finds a bit flipped in memory in its
 second."""
 
-Process = subprocess.Popen[str]
-
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -89,10 +88,7 @@ def write_task(path: Path, *, losses: str, **settings: str) -> Path:
 
 
 def start(task: Path, footage: tuple[Path, Path], out: Path, *options: str, program: tuple[str, ...]) -> Process:
-    words = ["train", str(task), "--a", str(footage[0]), "--b", str(footage[1]), "--out", str(out), *options]
-    return subprocess.Popen(
-        [sys.executable, *program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return Process(*program, "train", task, "--a", footage[0], "--b", footage[1], "--out", out, *options)
 
 
 def here(task: Pipeline, footage: tuple[Path, Path], out: Path, stop_at: int = 0) -> TrainReport:

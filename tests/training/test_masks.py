@@ -29,6 +29,8 @@ from recycle.run_folder import RunFolder
 from recycle.runs.pipeline import learn, prepare_footage
 from tests.jobs import signalled_at
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 PATCHES = {"width": 4, "layers": 2}
 
 
@@ -205,7 +207,7 @@ def test_a_mask_of_everything_is_as_no_mask(losses: dict[str, Any]) -> None:
     weights = {"adversarial": 1, "temporal": 1, "recycle": 5, "recurrent": 5}
     found = []
     for paths in ({"a": ["a"], "b": ["b"], "mask_a": ["c"]}, {}):
-        predictor = {"predictor": {"width": 4, "depth": 3}}
+        predictor = {"predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3}}
         networks = {"generator": {"width": 4, "blocks": 1}, "discriminator": PATCHES, **predictor}
         train = {"frames": 3, "size": [32, 32]}
         judged = {"prediction": {"judged": "opposed"}, "weights": weights, **losses}

@@ -21,6 +21,8 @@ from recycle.training.loop import train
 from recycle.training.matching import MatchedClips, Matches, candidates, deviations, find_matches
 from tests.jobs import counted
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 SIZE = 32
 TILES = 6
 COUNT = 20

@@ -24,6 +24,8 @@ from recycle.training.run import Run
 from tests.jobs import saying
 from tests.training.test_loop import SETTINGS, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 
 @contextmanager
 def hungry(most: int, *, training: bool = True) -> Iterator[None]:

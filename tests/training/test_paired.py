@@ -14,6 +14,8 @@ from recycle.errors import ConfigError, FootageError
 from recycle.networks.bundle import load_bundle
 from recycle.training.loop import train
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 Frames = list[np.ndarray]
 
 
@@ -51,7 +53,7 @@ def task(steps: int) -> Pipeline:
     networks = {
         "generator": {"width": 16, "blocks": 1, "blur": False},
         "discriminator": {"width": 8, "layers": 2},
-        "predictor": {"width": 4, "depth": 3},
+        "predictor": {"encoder": "tu-test_resnet", "width": 4, "depth": 3},
     }
     settings = {"size": [32, 32], "steps": steps, "batch_size": 4, "learning_rate": 1e-3, "ema": 0.98}
     fixed = {"device": "cpu", "precision": "fp32", "augment": {"colour": 0}, "preview_every": 10_000}

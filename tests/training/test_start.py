@@ -26,6 +26,8 @@ from tests.jobs import saying, signalled_at
 from tests.networks.published_code import ResnetGenerator, with_random_weights
 from tests.training.test_loop import SETTINGS, same_run, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 DOMAINS = ["summer", "winter"]
 NETWORKS = ("gen_ab", "gen_ba", "pred_a", "pred_b", "disc_a", "disc_b")
 PREDICTOR = {"kind": "pix2pix", "width": 4, "depth": 3}

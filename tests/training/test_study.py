@@ -14,6 +14,8 @@ from tests.jobs import cancelled_from_outside
 from tests.objective.test_terms import task
 from tests.training.test_loop import same_run, write_frames
 
+pytestmark = pytest.mark.usefixtures("small_looks")
+
 PIPELINE = task({"adversarial": 1, "colours": 10})
 
 
