@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from recycle.rendering.overlap import HELD_BYTES, Budget
 from recycle.system.cores import cores
-from recycle.video.codecs import Choice, on_gpu
+from recycle.video.codecs import ENCODERS, Choice
 
 _CORES_EACH = 4
 """Cores for each encoder. With more threads, x264 gains little and its files grow."""
@@ -27,7 +27,8 @@ Encode = Callable[[int, Iterator[Item]], None]
 def encoders_at_once(choice: Choice, pixels: int) -> int:
     """Number of segments of frames of `pixels` to encode at a time: 1 on a GPU, below 8 cores, and beyond 4K, where one
     encoder holds a gigabyte."""
-    return 1 if on_gpu(choice) or pixels > _PIXELS else max(1, min(_MOST, cores() // _CORES_EACH))
+    on_gpu = choice.encoder not in ENCODERS.values()
+    return 1 if on_gpu or pixels > _PIXELS else max(1, min(_MOST, cores() // _CORES_EACH))
 
 
 def encode_segments(

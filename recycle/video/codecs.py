@@ -61,7 +61,7 @@ class Encoder:
     least: tuple[int, int] = (1, 1)
     """Least width and height of a frame in pixels. An encoder may abort the process at smaller ones."""
     usual: tuple[tuple[str, str], ...] = ()
-    """Options that replace the default preset unless the user chooses a preset or tunes the encoder."""
+    """Options that replace the default preset unless the user chooses a preset, a tuning or a pixel format."""
     large: tuple[tuple[str, str], ...] = ()
     """Options in addition to `usual` for frames with a short side of at least LARGE pixels."""
 
@@ -262,11 +262,6 @@ def _hardware(settings: EncodeSettings, size: tuple[int, int] | None, short_side
     return None if try_encoder(choice, size or _TRIED) else choice  # GPUs limit the size
 
 
-def on_gpu(choice: Choice) -> bool:
-    """Whether a GPU encodes."""
-    return any(choice.encoder is encoder for encoder in _HARDWARE.values())
-
-
 def working_hardware() -> list[str]:
     """FFmpeg's names of the hardware encoders that work on this machine."""
     found = []
@@ -289,8 +284,10 @@ def _choice(
             raise ConfigError(f"the codec {settings.codec} has no 'crf'; remove it")
         if settings.crf > encoder.worst:
             raise ConfigError(f"crf {settings.crf} is out of range: {settings.codec} takes 0 to {encoder.worst}")
+    chosen = settings.preset or settings.pixel_format or settings.options.get("tune")
+    usual = bool(encoder.usual) and chosen is None
     if encoder.crf is not None and encoder.quality is not None and settings.bitrate is None:
-        finer = _FINER if short_side < SMALL else 0
+        finer = (_FINER if short_side < SMALL else 0) + usual  # at equal values, the usual options are less exact
         options[encoder.quality] = str(encoder.crf - finer if settings.crf is None else settings.crf)
     if settings.preset is not None and encoder.preset is None:
         raise ConfigError(f"the codec {settings.codec} has no 'preset'; remove it")
@@ -301,7 +298,7 @@ def _choice(
     preset = settings.preset or encoder.preset
     if preset is not None:
         options[encoder.speed] = preset
-    if settings.preset is None and "tune" not in settings.options:
+    if usual:
         options |= dict(encoder.usual) | (dict(encoder.large) if short_side >= LARGE else {})
     for name, value in settings.options.items():
         ours = options.get(name, "") if name.endswith("-params") else ""  # a list in which the last entry wins
