@@ -318,10 +318,7 @@ def _choice(
 def try_encoder(choice: Choice, size: tuple[int, int] = _TRIED) -> str:
     """Encode a few frames of `size`, width and height, padded; return a short reason if that fails, else ''."""
     encoder, options = choice.encoder, tuple(choice.options.items())
-    try:
-        padded = tuple(map(sum, zip(size, padding(choice.pixel_format, *size), strict=True)))
-    except ValueError as error:  # there is no such pixel format
-        return str(error)
+    padded = tuple(map(sum, zip(size, padding(choice.pixel_format, *size), strict=True)))
     return _try(encoder.name, encoder.container, choice.pixel_format, options, choice.bitrate, padded)
 
 

@@ -175,7 +175,10 @@ def test_a_folder_is_measured_by_its_number_of_files() -> None:
     assert goal.ratio.median == pytest.approx(many / few)
 
 
-def test_startup_is_measured_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_startup_is_measured_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.benchmarking.startup.CALLS", 1)
     assert main(["startup", "--rounds", "1", "--out", str(tmp_path)]) == 0
     kept = json.loads((tmp_path / "startup.json").read_text(encoding="utf-8"))
     (ours,), (empty,) = kept["seconds_per_unit"]["recycle --help"], kept["seconds_per_unit"]["empty app --help"]

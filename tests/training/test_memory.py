@@ -154,7 +154,7 @@ def test_estimated_memory_equals_measured_memory(tmp_path: Path, precision: Any,
 
 
 def test_the_operations_of_a_step_are_those_of_its_convolutions() -> None:
-    """One convolution counted by hand: 7 × 7 from 3 to 4 channels at 32 × 32, of the frames of one more generator."""
+    """Counted by hand; the last one of 7 × 7 is computed along the rows, for 7 × 3 channels, and then added up."""
     one, two = (
         reckon(
             parse_pipeline(
@@ -175,7 +175,7 @@ def test_the_operations_of_a_step_are_those_of_its_convolutions() -> None:
 
     def generator(w: int) -> int:
         """Multiplications and additions of a frame of 32 × 32, layer by layer."""
-        ends = 49 * 3 * w * 32 * 32 + 7 * 7 * 3 * w * (32 + 6) * 32  # the last one along rows first, of padded frames
+        ends = 49 * 3 * w * 32 * 32 + 7 * (7 * 3) * w * (32 + 6) * 32
         down = 9 * w * 2 * w * 16 * 16 + 9 * 2 * w * 4 * w * 8 * 8
         up = 9 * 4 * w * 2 * w * 8 * 8 + 9 * 2 * w * w * 16 * 16
         blur = 9 * 2 * w * 16 * 16 + 9 * w * 32 * 32
