@@ -30,9 +30,9 @@ def main() -> None:
     from recycle.system.crash import watching_threads
 
     interrupt.allow()
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, interrupt.interrupt)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP
-        signal.signal(signal.SIGHUP, _stop)
+        signal.signal(signal.SIGHUP, interrupt.interrupt)
     _open_streams()
     try:
         with watching_threads():
@@ -62,6 +62,8 @@ def _main() -> None:
     except MemoryError:
         _fail("there is not enough memory; close other programs, or use smaller frames or batches", 1)
     except Exception as error:
+        if interrupt.interrupted():  # while an extension module was imported
+            _fail(_again(), _INTERRUPTED)
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)
@@ -134,10 +136,6 @@ def _end(code: int) -> None:
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
-
-
-def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _with_addresses(words: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+_interrupted = False
 _ours = (
     sys.argv[:1] != []
     and sys.argv[0].rpartition("/")[2] in ("recycle", "__main__.py", "-m")
@@ -19,6 +20,18 @@ if _ours:
 
 
 def allow() -> None:
-    """Restore the default: from now on Ctrl-C raises KeyboardInterrupt."""
+    """From now on Ctrl-C raises KeyboardInterrupt, as by default."""
     if _ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Raise KeyboardInterrupt; a signal handler."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
+
+
+def interrupted() -> bool:
+    """Whether a signal has raised KeyboardInterrupt. Extension modules may turn it into another exception."""
+    return _interrupted

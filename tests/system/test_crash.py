@@ -279,6 +279,29 @@ def test_ctrl_c_during_startup_causes_no_traceback(delay: float, video: Path) ->
     assert process.returncode in (-signal.SIGINT, 130, 0)
 
 
+def test_an_interrupt_that_an_import_turns_into_another_error_is_still_an_interrupt(video: Path) -> None:
+    code = f"""
+import os, signal, sys, time
+sys.argv = ["recycle", "probe", {str(video)!r}]
+from recycle.cli import main
+
+class Extension:
+    def find_spec(self, name, path=None, target=None):
+        if name == "recycle.video.probe":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(60)
+            except KeyboardInterrupt:
+                raise ImportError("cannot initialise the extension") from None
+
+sys.meta_path.insert(0, Extension())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr == "error: interrupted; run the same command again to start over\n"
+
+
 def test_no_arguments_print_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert end([], monkeypatch) == 0
     written = capsys.readouterr()
