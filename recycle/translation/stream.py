@@ -25,7 +25,7 @@ class _Item(NamedTuple):
     cut: bool
     """Whether a new shot begins with it; always False if cuts are not needed."""
     repeated: bool
-    """Whether it equals the frame before it."""
+    """Whether it equals the frame before it; always False with smoothing and stabilising, which need every frame."""
     seen: Callable[[], Seen]
     """Returns the input of the stabiliser; fails if there is no stabiliser."""
 
@@ -111,7 +111,7 @@ class FrameStream:
         before: Pixels | None = None
         for frame in frames:
             cut = cut_detector is not None and cut_detector.is_cut(frame.pixels)
-            repeated = before is not None and np.array_equal(frame.pixels, before)
+            repeated = cut_detector is None and before is not None and np.array_equal(frame.pixels, before)
             before = frame.pixels
             yield _Item(before, cut, repeated, _unseen if watch is None else watch(before, cut))
 
