@@ -5,7 +5,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-# The demo: street footage, day <-> night, about 9 minutes on two CPU cores; look at runs/demo/report.html.
+# The demo: street footage, day <-> night, 8 to 11 minutes on two CPU cores; look at runs/demo/report.html.
 demo: install
 	$(BIN)/recycle demo
 
