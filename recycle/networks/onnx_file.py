@@ -44,13 +44,15 @@ _REPEAT = """
 """
 _REFLECT = """
 {x}_beyond = Sub ({x}_numbers, {x}_last)
-{x}_distance = Abs ({x}_beyond)
+{x}_before = Sub ({x}_last, {x}_numbers)
+{x}_distance = Max ({x}_beyond, {x}_before)
 {x}_mirrored = Sub ({x}_last, {x}_distance)
 {x}_lowest = ReduceMin <keepdims = 1> ({x}_mirrored)
 {x}_short = Less ({x}_lowest, {x}_zero)
 {x}_index = Where ({x}_short, {x}_repeated, {x}_mirrored)
 """
-"""As `recycle.networks.generator.pad`: a side too short for reflection repeats its last row or column."""
+"""As `recycle.networks.generator.pad`: a side too short for reflection repeats its last row or column. No Abs: with a
+fixed size, OpenVINO 2026.4 computes it in advance, and leaves integers negative."""
 _PAD = """
 {x}_result = Gather <axis = {axis}> ({given}, {x}_index)
 """

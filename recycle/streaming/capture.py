@@ -1,6 +1,7 @@
 """Opens a camera, a stream or the screen, and yields its pictures as they come."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -37,6 +38,8 @@ _CAMERAS = "video4linux2,v4l2"
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 5.0
 """Longest wait for the next data before a stream counts as lost."""
+_SCREEN_RATE = 60
+"""Maximum number of pictures of a screen in a second."""
 
 
 class Picture(NamedTuple):
@@ -132,11 +135,13 @@ def _of_screen(number: int) -> Iterator[Picture]:
     except ImportError as error:
         raise ConfigError("to read the screen, run: pip install 'recycle[live]'") from error
     try:
-        with mss.mss() as screens:
+        with mss.MSS() as screens:
             if number >= len(screens.monitors):
                 raise ConfigError(f"there is no screen {number}; this machine has {len(screens.monitors) - 1}")
-            place = screens.monitors[number]
+            place, due = screens.monitors[number], time.monotonic()
             while True:
+                time.sleep(max(0.0, due - time.monotonic()))
+                due = max(due, time.monotonic()) + 1 / _SCREEN_RATE
                 shot = np.asarray(screens.grab(place))  # BGRA
                 pixels = np.ascontiguousarray(shot[..., 2::-1])
                 yield Picture(partial(np.asarray, pixels))

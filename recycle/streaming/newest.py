@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from threading import Condition, Event, Thread
 from typing import NamedTuple
 
-from recycle.errors import FootageError, RecycleError
+from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.streaming.capture import Picture
 from recycle.video.frame import Pixels, sized
@@ -39,7 +39,7 @@ class Newest:
         self._connect, self._job, self._back_off = connect, job, BACK_OFF if back_off is None else back_off
         self._changed, self._stop = Condition(), Event()
         self._waiting: tuple[Picture, float] | None = None
-        self._error: RecycleError | None = None
+        self._error: Exception | None = None
         self._size: tuple[int, int] | None = None
         self._thread = Thread(target=self._read, name="live source", daemon=True)
         self._thread.start()
@@ -82,7 +82,7 @@ class Newest:
                     attempt, seen = 0, True
             except FootageError as error:
                 reason = str(error)
-            except RecycleError as error:
+            except Exception as error:  # for whoever waits in `take`
                 self._fail(error)
                 return
             if not seen or attempt == len(self._back_off):
@@ -100,7 +100,7 @@ class Newest:
             self._waiting = picture, time.monotonic()
             self._changed.notify()
 
-    def _fail(self, error: RecycleError) -> None:
+    def _fail(self, error: Exception) -> None:
         with self._changed:
             self._error = error
             self._changed.notify()

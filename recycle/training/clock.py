@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -29,6 +29,15 @@ class Tick(NamedTuple):
     """Whether no time or no step is left."""
     unsaved: bool = False
     """Whether the last SAVE_AFTER seconds of training are not saved yet."""
+
+    def numbers(self) -> dict[str, float]:
+        """The state as numbers that processes can average."""
+        return {name: float(value) for name, value in self._asdict().items()}
+
+    @classmethod
+    def agreed(cls, means: Mapping[str, float]) -> "Tick":
+        """The state on which all processes agree, from the means of their `numbers`: over if it is over for one."""
+        return cls(means["part"], means["over"] > 0, means["unsaved"] > 0)
 
 
 def awaited(items: Iterable[Item]) -> Iterator[tuple[Item, float]]:

@@ -213,18 +213,20 @@ class _Training:
     def _steps(self) -> None:
         run, settings, fabric, stop = self.run, self.run.pipeline.train, self.run.fabric, self.stop
         batches = Batches(run, self.domains, self.matches)
-        reviewed = run.tick().part
+        tick = run.tick()
+        reviewed = tick.part
         for number, (clips, waited) in enumerate(awaited(_until_stopped(batches.loader, stop)), batches.first):
-            tick = run.tick()
+            tick = tick if run.shares_time else run.tick()  # several processes agree on it at the end of each step
             a, b = batches.prepare(clips, number, tick)
             rate = run.set_rate(learning_rate(run.step, settings, tick.part))
-            beside = partial(_beside, waited, stop)
+            beside = partial(_beside, waited, stop, run)
             with run.clock.measured("step"):
                 report = self.portions.fit(partial(take_step, run, a, b, number, beside=beside))
             stopping = report.measures.pop(STOPPING) > 0
+            shared = {name: report.measures.pop(name) for name in Tick._fields if run.shares_time}
             self._observe(report, a[:, :, :3], b[:, :, :3], tick.part)
             run.step += 1
-            tick = run.tick()
+            tick = Tick.agreed(shared) if shared else run.tick()
             run.average.update(bare(run.model.translators))
             losses = self._log(report, rate)
             # The first review of a run with a time limit measures how long the closing work takes.
@@ -292,9 +294,11 @@ class _Training:
         return losses
 
 
-def _beside(waited: float, stop: Stop) -> dict[str, float]:
-    """What the processes share in each step: the time spent waiting for clips, and whether one of them was stopped."""
-    return {"waiting": waited, STOPPING: float(stop.asked)}
+def _beside(waited: float, stop: Stop, run: Run) -> dict[str, float]:
+    """What the processes share in each step: the time spent waiting for clips, whether one of them was stopped, and the
+    time that is left."""
+    shared = {"waiting": waited, STOPPING: float(stop.asked)}
+    return shared | run.clock.tick(run.step).numbers() if run.shares_time else shared
 
 
 def _until_stopped(loader: Iterable[tuple[Tensor, Tensor]], stop: Stop) -> Iterator[tuple[Tensor, Tensor]]:

@@ -101,7 +101,8 @@ def in_numbers(
     values += [torch.full((), number, device=fabric.device) for number in beside.values()]
     vector = torch.stack([value.to(dtype) for value in values])
     if fabric.world_size > 1:
-        vector = fabric.all_reduce(vector, reduce_op="mean")  # type: ignore[assignment]
+        torch.distributed.all_reduce(vector)  # Fabric's own waits for all processes first
+        vector /= fabric.world_size
     numbers = iter(vector.tolist())
     return [{name: next(numbers) for name in group} for group in (*groups, beside)]
 

@@ -169,12 +169,17 @@ class Run:
         }
         return {key: part for key, part in parts.items() if part is not None}
 
+    @property
+    def shares_time(self) -> bool:
+        """Whether several processes must agree on the time that is left."""
+        return self.pipeline.train.hours is not None and self.fabric.world_size > 1
+
     def tick(self) -> Tick:
         """Progress of the run; with a time limit on several devices, that of rank 0."""
         tick = self.clock.tick(self.step)
-        if self.pipeline.train.hours is None:
-            return tick if self.fabric.world_size == 1 else tick._replace(unsaved=False)
-        return self.fabric.broadcast(tick)
+        if self.shares_time:
+            return self.fabric.broadcast(tick)
+        return tick if self.fabric.world_size == 1 else tick._replace(unsaved=False)
 
     def save(self) -> None:
         """Write the bundle and the checkpoint; all processes take part, and rank 0 writes.

@@ -2,6 +2,8 @@
 
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from shutil import which
 from threading import Event, Thread
 from typing import Any, cast
 
@@ -179,6 +182,80 @@ def test_a_stream_is_translated_as_it_comes_and_recorded(tmp_path: Path, kind: s
         assert min(steps) >= 1
         assert sum(steps) - len(steps) <= report.dropped + 2
     assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "b.mp4"}
+
+
+RECEIVER = """
+import sys, av
+with av.open(sys.argv[1], "r", format=sys.argv[2], container_options={"listen": "1"}, timeout=20) as container:
+    for frame in container.decode(video=0):
+        print(frame.width, round((frame.to_ndarray(format="rgb24").mean() - 20) / 4), flush=True)
+"""
+"""A server that prints the width and the number of each picture that is sent to it."""
+
+
+@pytest.mark.parametrize(("sink", "form"), [("rtmp://127.0.0.1:{}/live/key", "flv"), ("tcp://127.0.0.1:{}", "mpegts")])
+def test_a_stream_is_sent_to_a_server(sink: str, form: str) -> None:
+    sink = sink.format(free_port())
+    command = [sys.executable, "-c", RECEIVER, sink, form]
+    receiver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    port = free_port()
+    with served("udp", port):
+        report = live(f"udp://127.0.0.1:{port}", sink, model=IDENTITY, to="b", job=Stopping(30))
+    lines = [line.split() for line in receiver.communicate(timeout=30)[0].splitlines()]
+    assert report.frames == 30
+    assert len(lines) == 30
+    assert {width for width, _ in lines} == {str(SIZE)}
+    steps = [(int(after) - int(before)) % 50 for (_, before), (_, after) in pairwise(lines)]
+    assert min(steps) >= 1
+    assert sum(steps) - len(steps) <= report.dropped + 2
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A screen of 96 × 64 pixels. A window covers its left half."""
+    paint = "import pygame; pygame.display.set_mode((48, 64), pygame.NOFRAME).fill((240, 120, 20)); "
+    paint += "pygame.display.flip(); print('painted', flush=True); input()"
+    command = ["Xvfb", "-displayfd", "1", "-screen", "0", "96x64x24", "-nolisten", "tcp", "-br"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        monkeypatch.setenv("DISPLAY", f":{server.stdout.readline().strip()}")
+        monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+        monkeypatch.setenv("SDL_VIDEO_WINDOW_POS", "0,0")
+        painting = [sys.executable, "-c", paint]
+        with subprocess.Popen(painting, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as painter:
+            assert painter.stdout is not None
+            while painter.stdout.readline() not in ("painted\n", ""):
+                pass
+            yield
+            painter.kill()
+        server.terminate()
+
+
+@pytest.mark.skipif(which("Xvfb") is None, reason="needs the X server Xvfb")
+def test_a_screen_is_read_at_most_60_times_a_second(screen: None, tmp_path: Path) -> None:
+    pytest.importorskip("mss")
+    begin = time.monotonic()
+    report = live("screen", str(tmp_path / "a.mkv"), model=IDENTITY, to="b", job=Stopping(30))
+    assert time.monotonic() - begin > 29 / 60
+    assert report.frames == 30
+    with VideoReader(tmp_path / "a.mkv") as video:
+        last = [frame.pixels for frame in video][-1]
+    assert last.shape == (64, 96, 3)
+    colours = last[16:48].astype(float).mean(axis=0)
+    np.testing.assert_allclose(colours[8:40], np.broadcast_to((240, 120, 20), (32, 3)), atol=12)
+    np.testing.assert_allclose(colours[56:], np.zeros((40, 3)), atol=12)
+    with pytest.raises(ConfigError, match="there is no screen 2; this machine has 1"):
+        live("screen:2", str(tmp_path / "b.mkv"), model=IDENTITY, to="b")
+
+
+def test_an_unexpected_error_of_the_source_ends_the_wait() -> None:
+    def pictures() -> Iterator[Picture]:
+        raise ZeroDivisionError
+
+    newest = Newest(pictures, Job())
+    with pytest.raises(ZeroDivisionError):
+        newest.take()
+    newest.close()
 
 
 def test_the_newest_picture_wins_and_the_others_are_counted() -> None:

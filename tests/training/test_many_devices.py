@@ -64,6 +64,33 @@ main()
 """The command line, but the second process is asked to stop in its first step, or finds a bit flipped in memory in its
 second."""
 
+COUNTED = """
+import sys
+import torch.distributed as dist
+from recycle.cli import main
+from recycle.training import loop
+calls, out = [], sys.argv.pop(1)
+def counted(name):
+    own = getattr(dist, name)
+    def call(*given, **named):
+        calls.append(name)
+        return own(*given, **named)
+    setattr(dist, name, call)
+for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather", "all_gather_object", "barrier"):
+    counted(name)
+take_step = loop.take_step
+def stepping(*given, **named):
+    calls.append("step")
+    return take_step(*given, **named)
+loop.take_step = stepping
+try:
+    main()
+finally:
+    print(" ".join(calls), file=open(out, "a"))
+"""
+"""The command line, but the calls of torch.distributed and the steps are written to a file. DDP's own exchange of
+gradients is not among them."""
+
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -231,6 +258,23 @@ def test_a_killed_process_ends_the_other_and_the_run_can_be_continued(
     assert others[-1].startswith(f"training: {last}/{last} steps, in ")
     assert all(line.startswith("training: ") for line in others)
     assert read_step(out) == killed + 4
+
+
+def test_a_step_exchanges_its_numbers_and_the_time_that_is_left_at_once(
+    footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    script, calls = tmp_path / "counted.py", tmp_path / "calls.txt"
+    script.write_text(COUNTED)
+    task = write_task(tmp_path / "task.toml", losses="weights = { cycle = 10.0 }", hours="0.003")
+    process = start(task, footage, tmp_path / "run", "--devices", "2", program=(str(script), str(calls)))
+    assert errors_of(process) == []
+    made = calls.read_text().splitlines()
+    assert len(made) == 2
+    for own in made:
+        steps = [part.split() for part in own.split("step")[1:]]
+        assert len(steps) >= 3
+        assert all(step[0] == "all_reduce" for step in steps)
+        assert steps.count(["all_reduce"]) >= len(steps) / 4  # the others also held a review, or saved
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
