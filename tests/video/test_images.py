@@ -82,7 +82,7 @@ def test_the_transparent_level_of_a_grey_png_is_alpha(tmp_path: Path, bits: int,
     expected = np.where(samples == samples[0, 1], 0, 255).astype(np.uint8)
     expected = np.rot90(expected, -1) if turned else expected
     for depth in (8, 16):
-        alpha = read_alpha(tmp_path / "1.png", depth=depth)  # type: ignore[arg-type]
+        alpha = read_alpha(tmp_path / "1.png", depth=depth)
         assert alpha is not None
         np.testing.assert_array_equal(alpha, expected.astype(int) * (257 if depth == 16 else 1))
 
