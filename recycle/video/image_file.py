@@ -147,7 +147,9 @@ def _keyed(data: bytes, grey: Pixels, depth: Literal[8, 16]) -> Pixels | None:
         return None
     level, bits = int.from_bytes(data[at + 4 : at + 6], "big"), data[24]
     level = level * 255 // (2**bits - 1) if bits < 8 else level
-    alpha = np.where(grey == level, 0, 65535 if depth == 16 else 255).astype(np.uint16 if depth == 16 else np.uint8)
+    alpha: Pixels = np.where(grey == level, 0, 65535 if depth == 16 else 255).astype(
+        np.uint16 if depth == 16 else np.uint8
+    )
     return upright(alpha, facts_of(data).orientation)
 
 
