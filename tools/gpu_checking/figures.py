@@ -1,6 +1,7 @@
 """Figures of the device: how fast it translates and trains, and how much memory that takes."""
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from itertools import repeat
@@ -97,7 +98,7 @@ def _stages(place: Place) -> Figures:
         def from_file_to_file(settings: TranslateSettings = settings) -> None:
             translator.translate_video(film, place.folder / "out.mp4", to="b", settings=settings, overwrite=True)
 
-        stages = {
+        stages: dict[str, Callable[[], None]] = {
             f"decoding{kind}": partial(decoded, False),
             f"decoding{kind}, RGB at {small[1]} lines": partial(decoded, True),
             f"encoding{kind}, from {small[1]} lines": encoded,
