@@ -3,7 +3,7 @@
 Usage, from the repository's folder:
   python -m tools.benchmark startup
   python -m tools.benchmark extract
-  python -m tools.benchmark train [--size 128] [--device cuda]
+  python -m tools.benchmark train [--size 128] [--device cuda | --processor-time]
   python -m tools.benchmark translate [--width 16] [--frames 96] [--device cuda]
   python -m tools.benchmark memory [--width 16] [--frames 240] [--device cuda]
   python -m tools.benchmark parts
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, help="train: pixels of a side; default: 128 on the CPU, 256 on a GPU")
     parser.add_argument("--steps", type=int, help="train: steps of each contender in a round")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="train: steps on the CPU, by the processor time of one thread"
+    )
     parser.add_argument("--width", type=int, help="channels of the generator; translate, export: 64, memory: 16")
     parser.add_argument("--frames", type=int, help="translate, memory, extract, encode: frames of the clip")
     parser.add_argument("--beside", type=int, default=0, help="busy: number of programs that only count")
@@ -75,8 +78,10 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Res
 
         return [extract(frames=frames, rounds=rounds, say=say)]
     if chosen.name == "train":
-        from tools.benchmarking.train import train
+        from tools.benchmarking.train import train, train_by_processor_time
 
+        if chosen.processor_time:
+            return [train_by_processor_time(size=chosen.size, rounds=rounds, steps=chosen.steps, say=say)]
         return [train(size=chosen.size, rounds=rounds, steps=chosen.steps, device=device, say=say)]
     if chosen.name == "translate":
         from tools.benchmarking.translate import translate

@@ -48,8 +48,8 @@ def train(
     """Learn the translation between two sets of footage. Run again to continue.
 
     Without a pipeline file, recycle chooses size, networks, losses and schedule for the footage, this machine and
-    --hours (default: 4). It writes them, with a reason for each, to pipeline.toml in the run's folder. You may edit
-    that file: the same command then uses it.
+    --hours (default: 4, or less for little footage). It writes them, with a reason for each, to pipeline.toml in the
+    run's folder. You may edit that file: the same command then uses it.
 
     Example: recycle train --a footage/anna --b footage/ben --domains anna,ben --hours 8
 

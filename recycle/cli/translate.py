@@ -21,6 +21,7 @@ from recycle.cli.options import (
     refuse,
 )
 from recycle.cli.output import conclude, print_error, tell_lost, watched
+from recycle.system.imports import uncollected
 from recycle.system.places import is_here, place
 from recycle.vocabulary import Codec
 
@@ -282,7 +283,10 @@ def _here(task: _Task, part: dict[str, Any], job: "Job") -> None:
 
 def _target(bundle: str, word: str) -> "Domain":
     """The domain that --to names. It is looked up in the model's description, before any other work."""
-    from recycle.networks.bundle import target_of
+    with uncollected():  # also what the translation itself needs
+        import recycle.batch.task
+        import recycle.translation.translator  # noqa: F401
+        from recycle.networks.bundle import target_of
 
     return target_of(bundle, word)
 

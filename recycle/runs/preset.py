@@ -3,6 +3,7 @@
 The constants below are the rules. They follow from the measurements in docs/measurements.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from recycle.runs.pace import expected_steps, step_seconds
 from recycle.runs.preset_start import Start
 from recycle.runs.reasons import (
     LARGE,
+    SLOW_FPS,
     about,
     complete_footage,
     complete_masks,
@@ -44,6 +46,10 @@ pixels by 3 %."""
 WIDTHS: Mapping[str, tuple[int, ...]] = {"cpu": (32,), "gpu": (64, 32)}
 """Channels of ResNets and PatchGANs, and twice the channels of U-Nets. The first width is chosen with which frames of
 WIDE_FROM pixels fit, else the last."""
+VIEWS = 30
+"""Maximum number of steps for each frame of the shorter domain, at SLOW_FPS, if neither a time nor steps are requested.
+Between photographs, shapes stayed as they were with 30, and changed with 100 (docs/measurements/photographs.md, "Longer
+runs")."""
 WIDE_FROM = 128
 NARROW = {
     "cpu": "wider networks take too long on a CPU",
@@ -99,7 +105,8 @@ def choose(
     domains: Sequence[str] | None = None,
     start: Start | None = None,
 ) -> Choice:
-    """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours.
+    """Choose a pipeline for the footage `facts` on `machine`, for `hours` or `steps`; by default, for EVENING hours, or
+    fewer if there is little footage (see VIEWS).
 
     With `start`, training starts from a model, and has its networks and at most its size. `name`, `footage` and
     `domains` are copied into the pipeline. The choice is deterministic. Raises FootageError if the frames are too small
@@ -108,15 +115,17 @@ def choose(
     """
     names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
     _check(facts, names)
-    time = hours or EVENING
-    reasons: dict[str, str] = {}
-    draft = _Draft(facts, machine, time, start)
+    time, reasons = hours or EVENING, dict[str, str]()
+    draft = _Draft(facts, machine, time, start, timed=hours is not None)
     side, width, why = draft.size()
     batch = draft.batch(side, width)
     chosen = draft.settings(side, width)
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
     expected = steps or expected_steps(time, seconds)
+    if steps is None and draft.little and draft.wanted <= expected:
+        steps = expected = draft.wanted
+        reasons["train.steps"] = f"{VIEWS} for each frame of the shorter domain: in longer runs, shapes change"
     reasons |= {"train.size": why, "networks.generator.width": NARROW[machine.kind]}
     given = {"name": name, "domains": names, "footage": dict(footage or {})}
     data: dict[str, Any] = given | chosen | {"extract": {}, "evaluate": {}}
@@ -137,12 +146,9 @@ def choose(
     complete_schedule(facts, expected, seconds, train, reasons)
     pipeline = parse_pipeline(data, where="the chosen pipeline")
     memory = needed.networks + batch * needed.clip
-    length = duration(time) if steps is None else f"{steps} steps"
-    head = (
-        f"{name}: chosen for this footage, for {machine} and for {length}.",
-        "You may edit the pipeline file: the same command then uses it (docs/guide/train.md).",
-        f"Estimate: {about(expected)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
-    )
+    head = _head(name, machine, duration(time) if steps is None else f"{steps} steps", expected, seconds, memory)
+    if batch * expected > draft.most:
+        head += (f"With so little footage, more than {about(draft.most)} steps may change shapes: watch the previews.",)
     sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
     words = (f"Footage {sides}.", *(f"{line[0].upper()}{line[1:]}." for line in facts.in_words(names)))
     return Choice(pipeline, reasons, head, words, memory, seconds, expected)
@@ -162,6 +168,21 @@ def _check(facts: Survey, names: Names) -> None:
             )
 
 
+def _head(name: str, machine: Machine, length: str, steps: int, seconds: float, memory: int) -> tuple[str, ...]:
+    return (
+        f"{name}: chosen for this footage, for {machine} and for {length}.",
+        "You may edit the pipeline file: the same command then uses it (docs/guide/train.md).",
+        f"Estimate: {about(steps)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
+    )
+
+
+def _most_steps(facts: Survey) -> int:
+    """Number of steps that the footage allows; see VIEWS."""
+    if not facts.photographs:
+        return sys.maxsize
+    return round(VIEWS * min(side.frames * min(1.0, SLOW_FPS / side.fps) for side in (facts.a, facts.b)))
+
+
 def _wanted(hours: float) -> int:
     """Desired number of steps in this time; see EVENING_STEPS."""
     return max(1, round(EVENING_STEPS * (hours / EVENING) ** 0.75))
@@ -170,8 +191,15 @@ def _wanted(hours: float) -> int:
 class _Draft:
     """Finds the largest frames, width and batch that memory and time allow."""
 
-    def __init__(self, facts: Survey, machine: Machine, hours: float, start: Start | None = None) -> None:
+    def __init__(
+        self, facts: Survey, machine: Machine, hours: float, start: Start | None = None, *, timed: bool = False
+    ) -> None:
+        """`timed`: whether the user asked for these hours."""
         self._facts, self._machine, self._hours, self._start = facts, machine, hours, start
+        self.wanted, self.most = _wanted(hours), _most_steps(facts)
+        self.little = not timed and self.most < self.wanted
+        """Whether fewer steps than the hours allow are desired, because there is little footage."""
+        self.wanted = self.most if self.little else self.wanted
         self._usable = USED[machine.kind] * machine.memory
         self._most = min(facts.a.short_side, facts.b.short_side, *([start.config.short_side] if start else []))
         most = self._most // 4 * 4
@@ -192,7 +220,8 @@ class _Draft:
     def batch(self, side: int, width: int) -> int:
         """Number of clips in a batch; doubled as long as memory and time allow."""
         needed, batch = self.reckoned(side, width), 1
-        while 2 * batch <= BATCH and self._fits(needed, 2 * batch) and self._in_time(needed, 2 * batch):
+        most = 1 if self.little else BATCH
+        while 2 * batch <= most and self._fits(needed, 2 * batch) and self._in_time(needed, 2 * batch):
             batch *= 2
         return batch
 
@@ -239,9 +268,7 @@ class _Draft:
             if not self._fits(needed, 1):
                 why = f"the largest that fits into the memory planned for training ({gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
-                why = (
-                    f"the largest with which about {about(_wanted(self._hours))} steps fit into {duration(self._hours)}"
-                )
+                why = f"the largest with which about {about(self.wanted)} steps fit into {duration(self._hours)}"
             else:
                 return side, why
         return None, why
@@ -250,7 +277,7 @@ class _Draft:
         return needed.networks + batch * needed.clip <= self._usable
 
     def _in_time(self, needed: Reckoning, batch: int) -> bool:
-        return self._hours * 3600 / self.seconds(needed, batch) >= _wanted(self._hours)
+        return self._hours * 3600 / self.seconds(needed, batch) >= self.wanted
 
 
 def generator(facts: Survey, width: int) -> dict[str, Any]:

@@ -62,8 +62,8 @@ class TrainTab:
         self._file = ui.input("Pipeline file (TOML)").props("outlined dense")
         self._about = ui.label().classes("hint")
         with ui.element("div").classes("path"):
-            self._length = ui.number("Length", value=4, min=0, format="%g").props("outlined dense clearable")
-            self._length.classes("grow")
+            self._length = ui.number("Length", min=0, format="%g")
+            self._length.props("outlined dense clearable stack-label").classes("grow")
             self._unit = ui.toggle(["hours", "steps"], value="hours").classes("ways units")
             self._unit.props("no-caps flat toggle-color=none toggle-text-color=none aria-label='Hours or steps'")
         self._name = ui.input("Name of the run", placeholder="named after the footage").props("outlined dense")
@@ -81,8 +81,7 @@ class TrainTab:
         self._planning.set_visibility(start == CHOOSE) if hasattr(self, "_planning") else None
         info = self._pipelines.get(start)
         self._about.set_text(printable(words.pipeline(info)) if info else _CHOOSE if start == CHOOSE else "")
-        self._length.props(f'placeholder="{"as the pipeline says" if start != CHOOSE else "4"}"')
-        self._length.set_value(4 if start == CHOOSE else None)
+        self._length.props(f'placeholder="{"as the pipeline says" if start != CHOOSE else "chosen for you"}"')
 
     def _filled(self) -> Training:
         start, length = str(self._start.value), self._length.value

@@ -107,9 +107,9 @@ class RgbConverter:
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
         smaller = shrink and width * height < frame.width * frame.height
-        # swscale writes planar RGB twice as fast as packed RGB. The values are the same, except for rounding in frames
-        # of fewer than ten chroma lines, and except in rough mode.
-        planar = not (wide or rough) and name.startswith(_YUV)
+        # swscale writes planar RGB up to twice as fast as packed RGB. The values are the same, except for rounding in
+        # frames of fewer than ten chroma lines, and except in rough mode, where those of planar RGB are more exact.
+        planar = not wide and name.startswith(_YUV)
         scaler = self._scalers.setdefault((width, height), VideoReformatter())
         rgb = scaler.reformat(
             frame,

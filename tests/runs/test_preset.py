@@ -16,7 +16,7 @@ from recycle.errors import FootageError, RecycleError
 from recycle.networks.bundle import BundleConfig
 from recycle.runs.machine import CONTEXT, Machine, gpu_of, this_machine
 from recycle.runs.pace import REVIEW, START
-from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, Choice, _Draft, choose
+from recycle.runs.preset import BATCH, LEAST, RECKONED_AT, SIDES, VIEWS, Choice, _Draft, choose
 from recycle.runs.preset_start import Start
 from recycle.training.memory import reckon
 
@@ -57,7 +57,7 @@ def test_an_evening_on_four_machines(machine: str, sides: tuple[int, int], batch
 def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need(
     side: Side, other: Side, tmp_path: Path
 ) -> None:
-    choice = choose(facts_of(side, other), gpu_of(24))
+    choice = choose(facts_of(side, other), gpu_of(24), hours=4)
     needed = reckon(reread(choice.toml(), tmp_path), torch.bfloat16)
     assert choice.pipeline.train.batch_size > 1
     assert side_of(choice) != RECKONED_AT
@@ -113,8 +113,29 @@ def test_more_time_never_gives_smaller_frames() -> None:
     assert set(sides) <= set(SIDES)
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_little_footage_gets_fewer_steps_and_larger_frames(machine: str) -> None:
+    """Unless the user asks for a time or for steps, and then with a warning."""
+    little = replace(LARGE, frames=200)
+    short, evening = (choose(facts_of(LARGE, side), MACHINES[machine]) for side in (little, LARGE))
+    assert short.pipeline.train.hours is None
+    assert short.steps == short.pipeline.train.steps == VIEWS * 100  # of the 15 frames a second that are new
+    assert short.pipeline.train.batch_size == 1
+    assert short.steps * short.seconds < evening.steps * evening.seconds
+    assert side_of(short) >= side_of(evening)
+    assert "30 for each frame of the shorter domain" in short.reasons["train.steps"]
+    asked = choose(facts_of(LARGE, little), MACHINES[machine], hours=4)
+    assert (asked.pipeline.train.hours, side_of(asked)) == (4, side_of(evening))
+    steps = choose(facts_of(little, LARGE), MACHINES[machine], steps=5000)
+    assert steps.pipeline.train.steps == 5000
+    warning = "more than 3 000 steps may change shapes"
+    assert [warning in choice.toml() for choice in (short, evening, asked, steps)] == [False, False, True, True]
+    labels = choose(facts_of(little, LABELS), MACHINES[machine])
+    assert labels.pipeline.train.hours == 4
+
+
 def test_frames_are_never_larger_than_the_footage() -> None:
-    choice = choose(facts_of(LARGE, Side(50, 90, 25, 500)), gpu_of(80))
+    choice = choose(facts_of(LARGE, Side(50, 90, 25, 5000)), gpu_of(80))
     assert choice.pipeline.train.size == (48, 48)
     assert choice.pipeline.extract.short_side == 48
     assert choice.pipeline.train.batch_size == BATCH

@@ -2,9 +2,11 @@
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from tools.benchmarking.memory import translate_apart
 from tools.benchmarking.published import PublishedRecycleGAN, as_published, translate_as_published
 from tools.benchmarking.results import Goal, Results
 from tools.benchmarking.rounds import Apart, Rounds, Spread, take_turns
-from tools.benchmarking.train import published_pipeline
+from tools.benchmarking.train import published_pipeline, timed
 
 
 @pytest.fixture
@@ -134,6 +136,15 @@ def test_contenders_take_turns_and_ratios_are_of_one_round() -> None:
     assert times.time("theirs") == Spread(4.0, 2.0, 20.0)
     assert times.faster("ours", "theirs") == Spread(2.0, 2.0, 2.0)
     assert times.speed("ours") == Spread(0.5, 0.1, 1.0)
+
+
+def test_steps_are_timed_by_the_clock_on_the_wall_or_by_processor_time() -> None:
+    cpu = torch.device("cpu")
+    waiting = partial(timed, partial(time.sleep, 0.05), 2, cpu)
+    assert waiting()() >= 0.05
+    assert waiting(clock=time.process_time)() < 0.04
+    working = timed(lambda: sum(range(1_000_000)), 1, cpu, clock=time.process_time)
+    assert working() > 0.002
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,15 @@ def test_rgb_is_what_swscale_writes_as_packed_pixels(
     pixels = RgbConverter(threads=False)(frame, width=width, height=height)
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, expected.to_ndarray())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rough_shrinking_changes_smooth_pictures_by_less_than_a_grey_level_on_average(name: str) -> None:
+    across, down = np.meshgrid(np.linspace(0, 1, 320), np.linspace(0, 1, 180))
+    picture = np.rint(np.stack([across, down, 1 - across * down], axis=2) * 200 + 25).astype(np.uint8)
+    frame = VideoReformatter().reformat(av.VideoFrame.from_ndarray(picture, format="rgb24"), format=name)
+    exact, rough = (
+        RgbConverter(threads=False)(frame, width=64, height=36, shrink=True, rough=rough).astype(int)
+        for rough in (False, True)
+    )
+    assert np.abs(rough - exact).mean() < 1

@@ -1,5 +1,6 @@
 """Extraction of frames: ours, an ffmpeg command as a user would type it, and decoding alone."""
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+import recycle
 from recycle.config import ExtractSettings
 from recycle.dataset.extract import extract as run_extract
 from recycle.errors import ConfigError
@@ -33,6 +35,8 @@ LOOP = 24
 def extract(*, frames: int | None, rounds: int, say: Callable[[str], None]) -> Results:
     """Extract from as many videos as there are cores, of `frames` frames each. Raises ConfigError without ffmpeg."""
     program = find_ffmpeg()
+    # As for a user, modules are compiled once, and not by each process that starts.
+    compileall.compile_dir(Path(recycle.__file__).parent, quiet=2)
     frames, files = frames or 480, len(os.sched_getaffinity(0))
     with TemporaryDirectory() as name:
         folder = Path(name)

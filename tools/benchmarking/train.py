@@ -1,7 +1,7 @@
 """A training step: ours, the published order, and the hardware's limit."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,8 +26,9 @@ from recycle.video.encode import write_video
 from tools.benchmarking.ceiling import convolution, wait_for
 from tools.benchmarking.published import PublishedRecycleGAN
 from tools.benchmarking.results import Goal, Results
-from tools.benchmarking.rounds import Apart, Contender, take_turns
+from tools.benchmarking.rounds import Apart, Contender, Rounds, take_turns
 
+Clock = Callable[[], float]
 LEAST = {"cpu": 3.5, "cuda": 6.0}
 """Goal for the speed of a step relative to the published order."""
 
@@ -53,19 +54,13 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
     size = size or (128 if kind == "cpu" else 256)
     steps = steps or (1 if kind == "cpu" else 10)
     best = best_precision(kind, training=True)
-    pipelines = {
-        "ours": published_pipeline(size, precision="auto", device=kind),
-        "ours, fp32": published_pipeline(size, precision="fp32", device=kind),
-    }
+    pipelines = _pipelines(size, kind)
     published = partial(_published, pipelines["ours, fp32"], steps)
     with TemporaryDirectory() as folder, Apart(published) as peer:
         runs = {name: open_run(pipeline, Path(folder)) for name, pipeline in pipelines.items()}
         place = runs["ours"].fabric.device
         a, b = _noise(size, place)
-        contenders: dict[str, Contender] = {
-            name: _timed(partial(take_step, run, a, b, 0), steps, place) for name, run in runs.items()
-        }
-        contenders["published order"] = peer
+        contenders = _steps(runs, peer, steps)
         dtype = torch.bfloat16 if best == "bf16" else torch.float32
         operations = convolution(place, dtype)
         with FlopCounterMode(display=False) as counter:
@@ -77,8 +72,7 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
         contenders["waiting for clips, of such a turn"] = turns.wait
         times = take_turns(contenders, rounds=rounds, say=say)
     goals = [
-        Goal("ours ÷ published order, times as fast", times.faster("ours", "published order"), least=LEAST[kind]),
-        Goal("ours in fp32 ÷ published order", times.faster("ours, fp32", "published order")),
+        *_goals(times, kind),
         Goal(
             "waiting for clips ÷ a turn",
             times.faster("ours, with all else that a turn of training does", "waiting for clips, of such a turn"),
@@ -96,12 +90,57 @@ def train(*, size: int | None, rounds: int, steps: int | None, device: str, say:
     return Results("train", "step", times, goals, facts)
 
 
-def _published(pipeline: Pipeline, steps: int) -> Contender:
-    """The published order, unmodified, in a separate process."""
+def train_by_processor_time(*, size: int | None, rounds: int, steps: int | None, say: Callable[[str], None]) -> Results:
+    """Compare steps on the CPU by their processor time, for a machine that is busy with other work.
+
+    They run with one thread, because threads that wait for each other also use processor time.
+    """
+    torch.set_num_threads(1)
+    steps = steps or 1
+    pipelines = _pipelines(size or 128, "cpu")
+    published = partial(_published, pipelines["ours, fp32"], steps, threads=1, clock=time.process_time)
+    with TemporaryDirectory() as folder, Apart(published) as peer:
+        runs = {name: open_run(pipeline, Path(folder)) for name, pipeline in pipelines.items()}
+        times = take_turns(_steps(runs, peer, steps, clock=time.process_time), rounds=rounds, say=say)
+    facts = {"size": size or 128, "seconds": "of the processor, with one thread"}
+    return Results("train by processor time", "step", times, _goals(times, "cpu"), facts)
+
+
+def _pipelines(size: int, device: str) -> dict[str, Pipeline]:
+    return {
+        "ours": published_pipeline(size, precision="auto", device=device),
+        "ours, fp32": published_pipeline(size, precision="fp32", device=device),
+    }
+
+
+def _steps(
+    runs: Mapping[str, Run], peer: Contender, steps: int, *, clock: Clock = time.perf_counter
+) -> dict[str, Contender]:
+    """Steps of our runs, and `peer`, which takes steps in the published order."""
+    contenders: dict[str, Contender] = {}
+    for name, run in runs.items():
+        a, b = _noise(run.pipeline.train.size[0], run.fabric.device)
+        contenders[name] = timed(partial(take_step, run, a, b, 0), steps, run.fabric.device, clock=clock)
+    return {**contenders, "published order": peer}
+
+
+def _goals(times: Rounds, kind: str) -> list[Goal]:
+    return [
+        Goal("ours ÷ published order, times as fast", times.faster("ours", "published order"), least=LEAST[kind]),
+        Goal("ours in fp32 ÷ published order", times.faster("ours, fp32", "published order")),
+    ]
+
+
+def _published(
+    pipeline: Pipeline, steps: int, *, threads: int | None = None, clock: Clock = time.perf_counter
+) -> Contender:
+    """The published order, unmodified, in a separate process; `threads` None: the default number."""
+    if threads is not None:
+        torch.set_num_threads(threads)
     device = torch.device(pipeline.train.device)
     peer = PublishedRecycleGAN(pipeline, device)
     a, b = _noise(pipeline.train.size[0], device)
-    return _timed(lambda: peer.step(a, b), steps, device)
+    return timed(lambda: peer.step(a, b), steps, device, clock=clock)
 
 
 def _noise(size: int, device: torch.device) -> list[Tensor]:
@@ -169,13 +208,17 @@ class Turns:
         return waited
 
 
-def _timed(step: Callable[[], object], steps: int, device: torch.device) -> Contender:
+def timed(
+    step: Callable[[], object], steps: int, device: torch.device, *, clock: Clock = time.perf_counter
+) -> Contender:
+    """A contender that takes `steps` steps on `device`. `clock` returns seconds, such as those of this process."""
+
     def run() -> float:
         wait_for(device)
-        start = time.perf_counter()
+        start = clock()
         for _ in range(steps):
             step()
         wait_for(device)
-        return (time.perf_counter() - start) / steps
+        return (clock() - start) / steps
 
     return run
