@@ -17,6 +17,7 @@ from recycle.config import (
     ExtractSettings,
     Pipeline,
     Precision,
+    TranslatePrecision,
     TranslateSettings,
     parse_pipeline,
     parse_settings,
@@ -270,7 +271,7 @@ def evaluate(
     palette: AnyPath = "street",
     features: str | None = None,
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: TranslatePrecision = "auto",
     job: Job | None = None,
 ) -> dict[str, float]:
     """Score a model on unseen clips of one or both domains. Writes the translated clips and metrics.json to `out`.

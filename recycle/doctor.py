@@ -43,6 +43,7 @@ def examine() -> Iterator[tuple[str, str]]:
     device = find_device("auto")
     trains, translates = (best_precision(device, training=training) for training in (True, False))
     yield "device", f"{device}; trains in {trains}, translates in {translates} (what 'auto' chooses)"
+    yield "int8", _int8()
     for codec, encoder in ENCODERS.items():
         settings = EncodeSettings(codec=codec)
         try:
@@ -59,6 +60,13 @@ def examine() -> Iterator[tuple[str, str]]:
         write_video(clip, [np.full((256, 256, 3), 90, np.uint8)], fps=25)
         with VideoReader(clip, Reading(hardware=True)) as reader:
             yield "decoding", "CPU, or NVDEC with --hardware" if reader.hardware else "CPU"
+
+
+def _int8() -> str:
+    try:
+        return f"--precision int8 translates on the CPU by openvino {version('openvino')}"
+    except PackageNotFoundError:
+        return "not available: openvino is missing; pip install 'recycle[openvino]' adds it"
 
 
 if __name__ == "__main__":  # the log of an unexpected error runs this module

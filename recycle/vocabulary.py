@@ -8,6 +8,8 @@ Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 """Of written video; `recycle.video.codecs` has a row for each."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """In which networks compute."""
+TranslatePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""In which networks translate."""
 ExportFormat = Literal["onnx", "torch-export"]
 """Of a generator for other runtimes."""
 ExportPrecision = Literal["fp32", "fp16"]

@@ -51,7 +51,7 @@ _CORES = 4
 """Cores of a worker without a GPU; more do not speed up one network much."""
 _CONNECT_SECONDS = 5.0
 _START_SECONDS = 300.0
-_SLOW_TO_FAST: tuple[Used, ...] = ("fp32", "fp16", "bf16")
+_SLOW_TO_FAST: tuple[Used, ...] = ("fp32", "fp16", "bf16", "int8")
 _POLL_SECONDS = 0.2
 
 

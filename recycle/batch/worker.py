@@ -18,7 +18,7 @@ from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
 from recycle.rendering.parts import Part
 from recycle.rendering.parts import split as split_video
-from recycle.system.devices import Used, compute_dtype, find_device, precision_of
+from recycle.system.devices import Used, compute_dtype, find_device, used_precision
 from recycle.system.nvidia import unused_gpu
 from recycle.system.places import is_here
 from recycle.translation.translator import Translator
@@ -101,7 +101,7 @@ class Worker:
             dtype = compute_dtype(find_device(settings.device), settings.precision, training=False)
         except ConfigError as error:
             return Offer(f"cannot run the model: {error}")
-        return Offer("", precision_of(dtype))
+        return Offer("", used_precision(settings.precision, dtype))
 
     def load(self, shared: Shared) -> str:
         """Load the model. Returns a problem as in `Offer`."""

@@ -10,6 +10,7 @@ import typer
 from recycle.run_folder import IDENTITY, Which, model_in
 from recycle.system.hub import find_model
 from recycle.vocabulary import Precision as PrecisionName
+from recycle.vocabulary import TranslatePrecision
 
 
 def _domains(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -39,8 +40,11 @@ MaxPixels = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 Precision = Annotated[
-    PrecisionName,
-    typer.Option(help="Precision of the networks; auto: the first of bf16, fp16, fp32 that the device computes fast."),
+    TranslatePrecision,
+    typer.Option(
+        help="Precision of the networks; auto: the first of bf16, fp16, fp32 that the device computes fast; int8: "
+        "8-bit integers on a CPU, for generators of the kind resnet."
+    ),
 ]
 FootageA = Annotated[
     list[Path] | None, typer.Option(help="Footage of domain a (repeatable); replaces that of the pipeline file.")

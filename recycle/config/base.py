@@ -24,6 +24,7 @@ from recycle.vocabulary import Appearance as Appearance
 from recycle.vocabulary import Codec as Codec
 from recycle.vocabulary import Precision as Precision
 from recycle.vocabulary import TrackerName as TrackerName
+from recycle.vocabulary import TranslatePrecision as TranslatePrecision
 
 Differentiable = Literal["colour", "translation", "cutout", "noise"]
 Adversarial = Literal["least_squares", "minimax", "non_saturating", "hinge", "wasserstein"]

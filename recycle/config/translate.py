@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_validator
 
-from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Precision, Rate, Settings, Word
+from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Rate, Settings, TranslatePrecision, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
 _LATER = ("fps", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
@@ -101,8 +101,9 @@ class TranslateSettings(EncodeSettings):
     """Maximum number of pixels of a frame or image. Larger ones are refused."""
     device: Word = "auto"
     """'auto', 'cpu', 'cuda' or 'mps'."""
-    precision: Precision = "auto"
-    """'auto': bf16 if the device computes it fast; else fp16 on a GPU that computes that fast; else fp32."""
+    precision: TranslatePrecision = "auto"
+    """'auto': bf16 if the device computes it fast; else fp16 on a GPU that computes that fast; else fp32. 'int8': 8-bit
+    integers on a CPU, for generators of the kind 'resnet'; it needs the extra recycle[openvino]."""
 
     def record(self) -> dict[str, object]:
         """All settings on which a translation depends, as JSON."""

@@ -141,7 +141,7 @@ def check_file(
     with torch.inference_mode():
         run = _attempt("run", format, lambda: _open(format, file, generator))
         for number, size in enumerate(sizes):
-            frames = _pictures(*size)
+            frames = pictures(*size)
             exact = at_any_size(model, frames, multiple=generator.multiple, least=generator.least_side)
             given = _attempt("run", format, partial(run, frames))
             found.append(Likeness(*size, likeness(given, exact)))
@@ -236,7 +236,7 @@ def _attempt(what: str, format: ExportFormat, work: Callable[[], Result]) -> Res
         raise RecycleError(f"cannot {what} this generator in the format {format}: {reason}") from error
 
 
-def _pictures(batch: int, height: int, width: int) -> Tensor:
+def pictures(batch: int, height: int, width: int) -> Tensor:
     """Smooth pictures with noise, (batch, 3, height, width) in [-1, 1]; the same at every call."""
     drawn = torch.Generator().manual_seed(0)
     coarse = torch.rand(batch, 3, 5, 7, generator=drawn) * 2 - 1

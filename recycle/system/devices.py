@@ -4,11 +4,13 @@ from typing import Literal, get_args
 
 import torch
 
-from recycle.config import Precision
+from recycle.config import Precision, TranslatePrecision
 from recycle.errors import ConfigError
 
 Device = Literal["cpu", "cuda", "mps"]
-Used = Literal["fp32", "fp16", "bf16"]
+Half = Literal["fp32", "fp16", "bf16"]
+"""A precision that has a dtype in which networks compute."""
+Used = Half | Literal["int8"]
 """A precision that is in use: every one but 'auto'."""
 
 _TOO_LARGE = (
@@ -24,7 +26,7 @@ _TOO_LARGE = (
     "32-bit index math",  # CUDA padding of tensors with 2^31 or more elements
 )
 
-_DTYPES: dict[Used, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_DTYPES: dict[Half, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 _FP16_FROM = (7, 0)
 """Least compute capability with fast float16: Volta has the first matrix units. Pascal's float16 is slower than float32
@@ -33,11 +35,17 @@ _WRONG_FP16 = "GTX 16"
 """GPUs whose float16 convolutions return NaN (github.com/pytorch/pytorch/issues/58123)."""
 
 
-def compute_dtype(device: Device, precision: Precision, *, training: bool) -> torch.dtype:
+def compute_dtype(device: Device, precision: TranslatePrecision, *, training: bool) -> torch.dtype:
     """The dtype in which networks compute on `device`: float32, bfloat16 or float16; 'auto' means `best_precision`.
+
+    With 'int8', the dtype is that of everything but the generators.
 
     Raises ConfigError for an unknown precision, or for one in which the device cannot compute.
     """
+    if precision == "int8" and not training:
+        if device != "cpu":
+            raise ConfigError(f"precision 'int8' runs on the device 'cpu' only, not on '{device}'; choose auto")
+        precision = "auto"
     if precision == "auto":
         precision = best_precision(device, training=training)
     if precision not in _DTYPES:
@@ -53,9 +61,14 @@ def compute_dtype(device: Device, precision: Precision, *, training: bool) -> to
     return _DTYPES[precision]
 
 
-def precision_of(dtype: torch.dtype) -> Used:
+def precision_of(dtype: torch.dtype) -> Half:
     """The name of the precision with this dtype."""
     return next(name for name, each in _DTYPES.items() if each == dtype)
+
+
+def used_precision(wished: TranslatePrecision, dtype: torch.dtype) -> Used:
+    """The precision of generators that translate, where `dtype` is the `compute_dtype` of the wished precision."""
+    return "int8" if wished == "int8" else precision_of(dtype)
 
 
 def find_device(device: str) -> Device:
@@ -85,7 +98,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
-def best_precision(device: str, *, training: bool) -> Used:
+def best_precision(device: str, *, training: bool) -> Half:
     """The fastest precision that `device` computes soundly.
 
     'bf16' if it has instructions for it: GPUs from Ampere on, CPUs with AVX512-BF16 or AMX. On older GPUs with fast

@@ -12,19 +12,20 @@ import torch
 from torch import Tensor
 
 from recycle import inputs as inputs  # registers every kind of source
-from recycle.config import Precision, TranslateSettings, parse_settings
+from recycle.config import TranslatePrecision, TranslateSettings, parse_settings
 from recycle.domains import LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
+from recycle.networks.int8 import Int8Generator
 from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY
-from recycle.system.devices import compute_dtype, find_device, precision_of
+from recycle.system.devices import compute_dtype, find_device, used_precision
 from recycle.system.hub import find_model
 from recycle.system.nvidia import tell_unused_gpu
 from recycle.translation.arrays import check_picture, frames_of
@@ -50,16 +51,17 @@ class Translator:
     precision; resizing, averaging and rounding are in float32.
     """
 
-    def __init__(self, bundle: Bundle | None, *, device: str = "auto", precision: Precision = "auto") -> None:
+    def __init__(self, bundle: Bundle | None, *, device: str = "auto", precision: TranslatePrecision = "auto") -> None:
         """Take over `bundle`, which is changed, and move it to the device. None: leave frames unchanged.
 
         `device` is 'auto' (the best available), 'cpu', 'cuda' or 'mps'. The precision 'auto' is
         `recycle.system.devices.best_precision` for translation. Raises ConfigError for an unknown or unavailable device
-        or precision.
+        or precision, and as `recycle.networks.int8.Int8Generator`.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
         self._dtype = compute_dtype(kind, precision, training=False)
+        self._precision = used_precision(precision, self._dtype)
         self._layout = layout(self.device, self._dtype)
         self.bundle = bundle
         if bundle is not None:
@@ -71,7 +73,7 @@ class Translator:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, device: str = "auto", precision: Precision = "auto", smoothing: bool = True
+        cls, folder: str | Path, *, device: str = "auto", precision: TranslatePrecision = "auto", smoothing: bool = True
     ) -> Self:
         """Load the bundle in `folder`, the best model of the run there, or org/name of the Hugging Face Hub.
 
@@ -325,7 +327,7 @@ class Translator:
 
         Parts of a video with equal keys fit together: they have one model, one precision and one kind of device.
         """
-        computed = {"device": self.device.type, "precision": precision_of(self._dtype)}
+        computed = {"device": self.device.type, "precision": self._precision}
         return self.request(to, settings) | ({} if self.bundle is None else computed)
 
     def request(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
@@ -367,7 +369,8 @@ class Translator:
             out: Tensor = ready(frames.contiguous(memory_format=self._layout))
             return out.float()
 
-        return lambda frames: at_any_size(network, frames, multiple=multiple, least=least)
+        whole: Network = Int8Generator(generator, network) if self._precision == "int8" else network
+        return lambda frames: at_any_size(whole, frames, multiple=multiple, least=least)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""

@@ -62,6 +62,7 @@ def worker(gpu: bool = False, **settings: Any) -> Worker:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_worker_examines_its_own_device(tmp_path: Path) -> None:
     assert worker(device="cpu", precision="bf16").offer(tmp_path, __version__) == ("", "bf16")
+    assert worker(device="cpu", precision="int8").offer(tmp_path, __version__) == ("", "int8")
     refused = worker(device="cuda").offer(tmp_path, __version__).problem
     assert refused.startswith("cannot run the model: this machine has no 'cuda' device; choose one of auto")
     unseen = worker(gpu=True).offer(tmp_path, __version__).problem

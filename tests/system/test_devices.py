@@ -39,12 +39,19 @@ def test_an_absent_device_is_an_error() -> None:
         ("gpu", "auto", "unknown device 'gpu'"),
         ("cpu", "fp64", "unknown precision 'fp64'"),
         ("cpu", "fp16", "'fp16' does not run on the device 'cpu'"),
+        ("cpu", "int8", "unknown precision 'int8'"),
     ],
 )
 def test_impossible_combinations_are_errors(device: str, precision: Precision, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         make_fabric(device, precision)
     assert "\n" not in str(error.value)
+
+
+def test_int8_is_for_translation_on_a_cpu() -> None:
+    assert compute_dtype("cpu", "int8", training=False) == compute_dtype("cpu", "auto", training=False)
+    with pytest.raises(ConfigError, match=r"^precision 'int8' runs on the device 'cpu' only, not on 'cuda'"):
+        compute_dtype("cuda", "int8", training=False)
 
 
 def gpu(monkeypatch: pytest.MonkeyPatch, name: str, capability: tuple[int, int]) -> None:

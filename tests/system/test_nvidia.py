@@ -94,7 +94,7 @@ def test_it_is_said_once_and_only_for_auto(driver: Path, monkeypatch: pytest.Mon
 def test_doctor_says_it_beside_what_auto_chooses(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (driver / "version").write_text(CLOSED.format("535.104.05"))
     monkeypatch.setattr(doctor, "unused_gpu", lambda: why(driver))
-    lines = dict(islice(doctor.examine(), len(doctor._PACKAGES) + 5))  # those before the encoders
+    lines = dict(islice(doctor.examine(), len(doctor._PACKAGES) + 6))  # those before the encoders
     assert lines["GPU"] == why(driver)
     assert re.fullmatch(r"\w+; trains in \w+, translates in \w+ \(what 'auto' chooses\)", lines["device"])
 

@@ -1,0 +1,111 @@
+"""Generators in 8-bit integers."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recycle.config import NetworkSettings, ResNetSettings, TranslateSettings, UNetSettings
+from recycle.errors import ConfigError
+from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.export import likeness, pictures
+from recycle.networks.int8 import Int8Generator
+from recycle.networks.resnet import ResNetGenerator
+from recycle.networks.statistics import Core, FrameStatistics
+from recycle.translation.translator import Translator
+from recycle.video.decode import VideoReader
+from recycle.video.encode import write_video
+
+pytest.importorskip("openvino")
+CPU = torch.device("cpu")
+SMALL = {"blocks": 2, "width": 4}
+
+
+def never(_: Tensor) -> Tensor:
+    raise AssertionError("only frames in tiles are computed otherwise")
+
+
+def last(generator: ResNetGenerator) -> Tensor:
+    """The weights of its last convolution."""
+    layer = generator.model[-2]
+    assert isinstance(layer, nn.Conv2d)
+    return layer.weight
+
+
+def generator_of(*, skip: bool = False, blur: bool = True) -> ResNetGenerator:
+    torch.manual_seed(0)
+    generator = ResNetGenerator(ResNetSettings(**SMALL, skip=skip, blur=blur)).eval().requires_grad_(False)
+    nn.init.normal_(last(generator), 0, 0.02)
+    return generator
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("blur", [False, True])
+def test_it_agrees_with_float32_to_40_decibels(skip: bool, blur: bool) -> None:
+    generator = generator_of(skip=skip, blur=blur)
+    frames = pictures(2, 48, 52)
+    exact = generator(frames)
+    assert exact.std() > 0.1
+    found = Int8Generator(generator, never)(frames)
+    assert found.dtype == torch.float32
+    assert 40 <= likeness(found, exact) < 60  # float32 would agree to 100 dB
+
+
+def test_a_frame_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() -> None:
+    ready, frames = Int8Generator(generator_of(), never), pictures(3, 32, 36)
+    together = ready(frames)
+    threads = torch.get_num_threads()
+    try:
+        for number, count in enumerate((1, 2, threads)):
+            torch.set_num_threads(count)
+            assert torch.equal(ready(frames[number : number + 1]), together[number : number + 1])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_frame_in_tiles_is_computed_otherwise() -> None:
+    ready, frames = Int8Generator(generator_of(), lambda given: given * 0.5), pictures(1, 32, 32)
+    with FrameStatistics(1).tile(0, Core((0, 32), (0, 32), (32, 32))):
+        assert torch.equal(ready(frames), frames * 0.5)
+    assert not torch.equal(ready(frames), frames * 0.5)
+
+
+def test_a_model_that_8_bits_change_too_much_is_refused() -> None:
+    generator = generator_of()
+    last(generator).mul_(50)
+    with pytest.raises(
+        ConfigError, match=r"^precision 'int8' changes the frames of this model too much: .* 24[.]\d dB, at"
+    ):
+        Int8Generator(generator, never)
+
+
+def test_other_kinds_and_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle(BundleConfig(networks=NetworkSettings(generator=UNetSettings()), predictors=False))
+    with pytest.raises(ConfigError, match=r"^precision 'int8' is for generators of the kind 'resnet' only"):
+        Translator(bundle, device="cpu", precision="int8")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ConfigError, match=r"'openvino', which is missing; run: pip install 'recycle\[openvino\]'$"):
+        Int8Generator(generator_of(), never)
+
+
+def test_a_video_is_translated_in_int8_and_its_key_says_so(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = BundleConfig(networks=NetworkSettings(generator=ResNetSettings(**SMALL)), predictors=False, short_side=48)
+    bundle = Bundle(config)
+    film = list(((pictures(5, 50, 70).permute(0, 2, 3, 1) + 1) * 127.5).byte().numpy())
+    source = tmp_path / "source.mkv"
+    write_video(source, film, fps=10)
+    settings = TranslateSettings(codec="ffv1")
+    seen = {}
+    for precision in ("fp32", "int8"):
+        translator = Translator(bundle, device="cpu", precision=precision)
+        assert translator.key("b", settings)["precision"] == precision
+        output = tmp_path / f"{precision}.mkv"
+        translator.translate_video(source, output, to="b", settings=settings)
+        with VideoReader(output) as reader:
+            seen[precision] = np.stack([frame.pixels() for frame in reader.read()]).astype(float)
+    error = np.square(seen["int8"] - seen["fp32"]).mean()
+    assert 0 < error < 255**2 / 10**4  # 40 dB
