@@ -16,6 +16,7 @@ from recycle.networks.published import Published, UnknownLayoutError, recognise
 from recycle.networks.weights import check_finite
 from recycle.run_folder import is_bundle
 from recycle.system.disk import writing
+from recycle.system.entries import refuse_special
 
 _NAMED = re.compile(r"(?:^|_)net_?([GPD])_([AB])$")
 """A checkpoint named by the published code, such as latest_net_G_A.pth: kind of network, and A or B."""
@@ -71,9 +72,12 @@ def write_adopted(bundle: Bundle, adopted: Sequence[Adopted], out: Path, *, over
 
 def _read(file: Path) -> Published:
     try:
-        held: Any = torch.load(file, map_location="cpu", weights_only=True)
+        refuse_special(file)
+        file.open("rb").close()
     except OSError as error:
         raise BundleError(f"cannot read {file}: {error.strerror or error}") from error
+    try:
+        held: Any = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling raises many types
         raise BundleError(
             f"{file} is no checkpoint that can be loaded safely; expected the weights of one network, saved by "
@@ -81,6 +85,11 @@ def _read(file: Path) -> Published:
         ) from error
     if not isinstance(held, dict) or not held or not all(_is_weight(*item) for item in held.items()):
         raise BundleError(f"{file} does not hold the weights of one network; expected a state dict, name → tensor")
+    if odd := next((name for name, tensor in held.items() if not _is_dense(tensor)), None):
+        raise BundleError(
+            f"{file}: '{odd}' is a tensor of {held[odd].dtype} on {held[odd].device}; expected floating-point numbers, "
+            "not quantised, saved with their values"
+        )
     try:
         return recognise(held)
     except UnknownLayoutError as error:
@@ -88,7 +97,12 @@ def _read(file: Path) -> Published:
 
 
 def _is_weight(name: object, tensor: object) -> bool:
-    return isinstance(name, str) and isinstance(tensor, Tensor) and not tensor.is_sparse
+    return isinstance(name, str) and isinstance(tensor, Tensor) and tensor.layout == torch.strided
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether a tensor has values, and is of real numbers, or the counter of batches of a BatchNorm."""
+    return tensor.device.type == "cpu" and (tensor.is_floating_point() or tensor.dtype == torch.int64)
 
 
 def _role(file: Path, network: Published, taken: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from recycle.networks.weights import misfit
 
 Weights = Mapping[str, Tensor]
 _STORED = ("running_mean", "running_var", "num_batches_tracked")
+_WRAPPED = re.compile(r"^(?:(?:module|_orig_mod)\.)+")
 _DOWN, _UP = (1.0, 2.0, 1.0), (1.0, 3.0, 3.0, 1.0)
 """The filters of CUT's sampling."""
 
@@ -77,10 +78,10 @@ def _network(settings: GeneratorSettings | PredictorSettings | PatchSettings) ->
 def _tidied(held: Weights) -> dict[str, Tensor]:
     """The weights in float32, without what wrappers and old versions of PyTorch added.
 
-    DataParallel puts `module.` before each name. InstanceNorm had running statistics before PyTorch 0.4, without using
-    them. BatchNorm had no counter of batches then.
+    DataParallel puts `module.` before each name, and torch.compile `_orig_mod.`. InstanceNorm had running statistics
+    before PyTorch 0.4, without using them. BatchNorm had no counter of batches then.
     """
-    named = {name.removeprefix("module."): tensor for name, tensor in held.items()}
+    named = {_WRAPPED.sub("", name): tensor for name, tensor in held.items()}
     tidy = {}
     for name, tensor in named.items():
         layer, _, own = name.rpartition(".")

@@ -62,7 +62,7 @@ def before_work(
     if reader.projection.boxes and (compared or not kept):
         lost.append("spherical mapping and stereo mode")
     if lost:
-        yield f"data of the video stream is left out: {', '.join(lost)}"
+        yield f"data of the {'image' if reader.still else 'video stream'} is left out: {', '.join(lost)}"
     if settings.depth == 8 and reader.bits > 8:
         yield f"the source has {reader.bits} bits per sample: the output has 8; --depth 10 keeps more"
     right, bottom = padding(choice.pixel_format, picture.width, picture.height)

@@ -89,7 +89,7 @@ def _of_container(source: str, device: str | None, max_pixels: int) -> Iterator[
     try:
         container = _open(source, device)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise FootageError(f"cannot open {redact(source)}: {getattr(error, 'strerror', None) or error}") from error
+        raise FootageError(f"cannot open {redact(source)}: {_reason(error, _CONNECT_SECONDS)}") from error
     with closing(container):
         if not container.streams.video:
             raise FootageError(f"{redact(source)} has no video")
@@ -102,7 +102,14 @@ def _of_container(source: str, device: str | None, max_pixels: int) -> Iterator[
                     check_size(Path(redact(source)), frame.width, frame.height, max_pixels)
                     yield Picture(partial(convert, frame, width=frame.width, height=frame.height))
         except (av.FFmpegError, OSError) as error:
-            raise FootageError(f"{redact(source)} was lost: {error.strerror or error}") from error
+            raise FootageError(f"{redact(source)} was lost: {_reason(error, _READ_SECONDS)}") from error
+
+
+def _reason(error: Exception, limit: float) -> str:
+    """Why FFmpeg failed. It reports the end of our `limit` of seconds as a wish to exit."""
+    if isinstance(error, av.error.ExitError):
+        return f"no data came for {limit:g} s"
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _open(source: str, device: str | None) -> InputContainer:

@@ -3,13 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 from recycle.config import TranslateSettings
-from recycle.errors import FootageError, Interrupted
+from recycle.errors import ConfigError, Interrupted, OutputError
 from recycle.events import Job
 from recycle.safe_text import redact
 from recycle.streaming.capture import pictures_of
@@ -57,32 +58,51 @@ def run_live(
     and `max_pixels`.
     The job receives the number of pictures, and latency and dropped pictures as the detail of its progress.
 
-    Files are complete in every case but an error of the disk or the encoder; they then do not appear. Raises
-    FootageError if the source cannot be opened or is lost for good, OutputError if a sink cannot be written,
-    ConfigError for an unknown source, sink or domain, and if a package is missing.
+    A file appears, complete, in every case but an error in writing that file itself. Raises FootageError if the source
+    cannot be opened or is lost for good, OutputError if a sink cannot be written or its receiver is lost, ConfigError
+    for an unknown source, sink or domain, for a `record` that is the sink, and if a package is missing.
     """
     job = job or Job()
     targets = [sink, *([] if record is None else [record])]
+    if len({Path(target).absolute() for target in targets}) < len(targets):
+        raise ConfigError(f"the sink {redact(sink)} is written already; give another file to record to, or none")
     for target in targets:
         check_sink(target, overwrite=overwrite)
     to = translator.target(to)
     newest = Newest(partial(pictures_of, source, max_pixels=settings.max_pixels), job)
-    lost: FootageError | None = None
+    lost: list[Exception] = []
     with ExitStack() as stack:
         stack.callback(newest.close)
-        sinks = [stack.enter_context(open_sink(target, f"recycle live: {redact(source)}")) for target in targets]
+        title = f"recycle live: {redact(source)}"
+        sinks = [stack.enter_context(_alone(open_sink(target, title), lost)) for target in targets]
         live = _Live(newest, sinks, job, redact(source))
         try:
             live.run(translator, to, settings)
         except (KeyboardInterrupt, Interrupted, Closed):
             pass  # the usual ways to end it
-        except FootageError as error:
+        except Exception as error:
             if not live.frames:
                 raise
-            lost = error  # files are finished first
-    if lost is not None:
-        raise lost
+            lost.append(error)  # files are finished first
+    if lost:
+        raise lost[0]
     return live.report()
+
+
+@contextmanager
+def _alone(opening: AbstractContextManager[Sink], lost: list[Exception]) -> Iterator[Sink]:
+    """A sink whose error, when it is closed, is added to `lost`, so that the other sinks are finished too."""
+    sink = opening.__enter__()
+    try:
+        yield sink
+    except BaseException as error:
+        if not opening.__exit__(type(error), error, error.__traceback__):
+            raise
+    else:
+        try:
+            opening.__exit__(None, None, None)
+        except OutputError as error:
+            lost.append(error)
 
 
 class _Live:

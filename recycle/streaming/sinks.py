@@ -1,14 +1,15 @@
 """Shows live pictures in a window, or writes them to a file, a stream or a virtual camera."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import av
+from av.codec.context import Flags
 
 from recycle.config import EncodeSettings
 from recycle.errors import ConfigError, OutputError
@@ -27,6 +28,8 @@ _RATE = Fraction(30)
 _FORMATS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "udp": "mpegts", "tcp": "mpegts"}
 """Schemes of the addresses to which a stream can be sent, and FFmpeg's names of their formats."""
 _PROTOCOLS = "rtsp,rtp,rtmp,rtmps,tls,udp,tcp"
+WAIT_SECONDS = 10.0
+"""Longest wait for the receiver of a stream before it counts as lost."""
 
 
 class Closed(Exception):
@@ -65,12 +68,11 @@ def open_sink(sink: str, title: str) -> Iterator[Sink]:
     elif sink == VIRTUAL:
         yield from _virtual_camera()
     elif (scheme := urlsplit(sink).scheme) in _FORMATS:
-        with output_errors(Path(redact(sink))):
-            yield from _encoded(sink, _FORMATS[scheme], "ultrafast", {"tune": "zerolatency", "g": "60"})
+        yield from _encoded(_Stream(sink, _FORMATS[scheme], redact(sink)))
     else:
         path = Path(sink)
         with output_errors(path), atomic_path(path) as temporary:
-            yield from _encoded(f"file:{temporary}", CONTAINERS[path.suffix.lower()], "veryfast", {})
+            yield from _encoded(_Encoded(f"file:{temporary}", CONTAINERS[path.suffix.lower()], str(path)))
             if not temporary.exists():
                 raise OutputError(f"cannot write {path}: no picture came")
 
@@ -78,40 +80,85 @@ def open_sink(sink: str, title: str) -> Iterator[Sink]:
 class _Encoded:
     """Writes video with the times at which pictures were shown."""
 
-    def __init__(self, address: str, form: str, preset: str, options: dict[str, str]) -> None:
-        codec = "vp9" if form == "webm" else "h264"
-        chosen: dict[str, Any] = {"codec": codec}
-        if codec == "h264":
-            chosen |= {"preset": preset, "options": options}
-        self._settings = EncodeSettings.model_validate(chosen)
-        self._address, self._form = address, form
+    preset = "veryfast"
+    options: Mapping[str, str] = {}
+    """Of the encoder, if it is H.264."""
+
+    def __init__(self, address: str, form: str, name: str) -> None:
+        """`address` and `form` as FFmpeg names them; `name` as the user does."""
+        self.form, self._address, self._name = form, address, name
+        self.error: OutputError | None = None
+        """Why the file or stream is incomplete; None if nothing failed."""
         self._encoder: VideoEncoder | None = None
         self._container: Any = None
         self._last = -1
 
     def show(self, pixels: Pixels, seconds: float) -> None:
         """See `Sink`."""
-        if self._encoder is None:
-            height, width = pixels.shape[:2]
-            options = mp4_options(_UNIT) if self._form in ("mp4", "mov") else {}
-            if not self._address.startswith("file:"):
-                options["protocol_whitelist"] = _PROTOCOLS
-            self._container = av.open(self._address, "w", format=self._form, container_options=options)
-            choice = choose_encoder(self._settings, size=(width, height))
-            self._encoder = VideoEncoder(self._container, choice, Picture(width, height, _RATE, _UNIT))
-        self._last = max(self._last + 1, round(seconds / _UNIT))
-        self._encoder.write(pixels, self._last)
+        with self._noted():
+            if self._encoder is None:
+                self._container = self._open(self._address)
+                self._encoder = self._start(pixels.shape[1], pixels.shape[0])
+            self._last = max(self._last + 1, round(seconds / _UNIT))
+            self._encoder.write(pixels, self._last)
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._encoder is not None:
-            self._encoder.close()
-        if self._container is not None:
-            self._container.close()
+        """Finish the file or stream. Raises OutputError if anything of it could not be written."""
+        with suppress(OutputError), self._noted():
+            if self._encoder is not None and self.error is None:
+                self._encoder.close()
+        with suppress(OutputError), self._noted():
+            if self._container is not None:
+                self._container.close()
+        if self.error is not None:
+            raise self.error
+
+    def _open(self, address: str) -> Any:
+        options = mp4_options(_UNIT) if self.form in ("mp4", "mov") else {}
+        return av.open(address, "w", format=self.form, container_options=options)
+
+    def _start(self, width: int, height: int) -> VideoEncoder:
+        codec = "vp9" if self.form == "webm" else "h264"
+        chosen: dict[str, Any] = {"codec": codec}
+        if codec == "h264":
+            chosen |= {"preset": self.preset, "options": dict(self.options)}
+        choice = choose_encoder(EncodeSettings.model_validate(chosen), size=(width, height))
+        return VideoEncoder(self._container, choice, Picture(width, height, _RATE, _UNIT))
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Raise errors as OutputError, and keep the first."""
+        try:
+            with output_errors(self._name):
+                yield
+        except OutputError as error:
+            self.error = self.error or error
+            raise
 
 
-def _encoded(address: str, form: str, preset: str, options: dict[str, str]) -> Iterator[Sink]:
-    sink = _Encoded(address, form, preset, options)
+class _Stream(_Encoded):
+    """Sends a stream from a thread of FFmpeg (its muxer `fifo`).
+
+    PyAV opens an address without options, hence without a time limit, and holds Python's lock meanwhile: a receiver
+    that never answers would stop the whole process, Ctrl-C included.
+    """
+
+    preset = "ultrafast"
+    options: Mapping[str, str] = {"tune": "zerolatency", "g": "60"}
+
+    def _open(self, address: str) -> Any:
+        limit = "timeout" if self.form == "rtsp" else "rw_timeout"
+        inner = f"{limit}={round(1e6 * WAIT_SECONDS)}:protocol_whitelist={_PROTOCOLS}"
+        return av.open(address, "w", format="fifo", container_options={"fifo_format": self.form, "format_opts": inner})
+
+    def _start(self, width: int, height: int) -> VideoEncoder:
+        encoder = super()._start(width, height)
+        if self.form != "mpegts":  # `fifo` does not say that the format inside it wants the codec's headers once
+            encoder.stream.codec_context.flags |= int(Flags.global_header)
+        return encoder
+
+
+def _encoded(sink: _Encoded) -> Iterator[Sink]:
     try:
         yield sink
     finally:

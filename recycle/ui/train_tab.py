@@ -18,8 +18,8 @@ from recycle.ui.site import CHOOSE, FILE, Site, Training
 from recycle.ui.widgets import Footage, Message, button, heading, lead, reveal
 
 _CHOOSE = (
-    "Looks at the footage and at this machine, then chooses size, networks, losses and schedule for the time that you "
-    "give, with a reason for each. Show the plan to read them before you start."
+    "Looks at the footage and at this machine, then chooses size, networks, losses and schedule, with a reason for "
+    "each: for the time that you give, or for up to 4 hours. Show the plan to read it before you start."
 )
 
 
@@ -75,7 +75,7 @@ class TrainTab:
         self._explain()
 
     def _explain(self) -> None:
-        """Describe the chosen start, and propose a length that fits it."""
+        """Describe the chosen start."""
         start = str(self._start.value)
         self._file.set_visibility(start == FILE)
         self._planning.set_visibility(start == CHOOSE) if hasattr(self, "_planning") else None

@@ -209,8 +209,8 @@ def mp4_options(time_base: Fraction) -> dict[str, str]:
 
 
 @contextmanager
-def output_errors(path: Path) -> Iterator[None]:
-    """Convert errors of writing `path` (disk full, folder not writable, …) to a one-line OutputError."""
+def output_errors(path: Path | str) -> Iterator[None]:
+    """Convert errors of writing `path` or an address (disk full, folder not writable, …) to a one-line OutputError."""
     try:
         yield
     except (av.FFmpegError, OSError) as error:

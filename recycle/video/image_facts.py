@@ -39,6 +39,10 @@ class ImageFacts:
     """Bits per sample."""
     grey: bool = False
     """Whether it has one channel, apart from alpha."""
+    lab: bool = False
+    """Whether its colours are those of CIE L*a*b*."""
+    pages: int = 1
+    """Number of pictures in a TIFF; 1 for other formats."""
     orientation: int = 1
     """EXIF orientation, 1 to 8; 1 is upright."""
     profile: bytes = b""
@@ -77,17 +81,19 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
     exif = image.getexif()
     orientation = exif.get(ORIENTATION, 1)
     text: tuple[tuple[str, str], ...] = ()
-    bits = 8
+    bits = pages = 1
     if isinstance(image, PngImagePlugin.PngImageFile):
         bits = data[24]
         text = tuple((key, str(value)) for key, value in image.text.items() if not key.startswith("XML:"))
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = max(image.tag_v2.get(258, (8,)))
+        bits, pages = max(image.tag_v2.get(258, (8,))), image.n_frames
         exif = _kept(image, exif)
     xmp = image.info.get("xmp", b"")
     return ImageFacts(
         bits=max(8, bits),
         grey=image.mode in _GREY,
+        lab=image.mode == "LAB",
+        pages=pages,
         orientation=orientation if orientation in range(1, 9) else 1,
         profile=image.info.get("icc_profile") or b"",
         exif=exif.tobytes() if len(exif) else b"",

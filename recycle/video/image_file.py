@@ -42,8 +42,9 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
 
     `depth` 8 gives uint8 and 16 gives uint16 over the full range, whichever depth the file has. The colours of an ICC
     profile become sRGB, except those of a 16-bit file read with `depth` 16, whose samples are kept. Raises
-    FootageError, in one line, if the disk fails or the image has more than `max_pixels`. Raises its subclass
-    DamagedImage if the file is missing, damaged, truncated or not an image.
+    FootageError, in one line, if the disk fails, the image has more than `max_pixels`, or it is a TIFF of more than 16
+    bits per sample or of L*a*b* colours. Raises its subclass DamagedImage if the file is missing, damaged, truncated
+    or not an image.
     """
     try:
         data = path.read_bytes()
@@ -56,6 +57,8 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
     check_size(path, *size, max_pixels)
     if not _is_whole(data):
         raise DamagedImage(f"{path} is cut off: the end of the image is missing")
+    if data[:4] in _TIFF:
+        _check_tiff(path, data)
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if depth == 16 else 0)
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -70,6 +73,15 @@ def read_image(path: Path, *, depth: Literal[8, 16] = 8, max_pixels: int = MAX_P
         image = to_srgb(image, profile_of(data))
         return image.astype(np.uint16) * 257 if depth == 16 else image
     return image.astype(np.uint16 if depth == 16 else np.uint8, copy=False)
+
+
+def _check_tiff(path: Path, data: bytes) -> None:
+    """Raise FootageError for what OpenCV cannot decode, or decodes to other colours."""
+    facts = facts_of(data)
+    if facts.bits > 16:
+        raise FootageError(f"{path} has {facts.bits} bits per sample; convert it to 8 or 16, to levels from 0 to white")
+    if facts.lab:
+        raise FootageError(f"{path} has L*a*b* colours; convert it to RGB")
 
 
 def _straight(data: bytes, image: Pixels) -> Pixels:
@@ -110,7 +122,11 @@ def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except (OSError, cv2.error):
         return None
-    if image is None or image.ndim != 3 or image.shape[2] != 4 or image.dtype not in (np.uint8, np.uint16):
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        return None
+    if image.ndim == 2 and data.startswith(_PNG):
+        return _keyed(data, image, depth)
+    if image.ndim != 3 or image.shape[2] != 4:
         return None
     alpha: Pixels = np.ascontiguousarray(image[..., 3])
     if data[:4] not in _TIFF:  # OpenCV turns a TIFF, and leaves other formats as they are stored
@@ -118,6 +134,23 @@ def read_alpha(path: Path, *, depth: Literal[8, 16]) -> Pixels | None:
     if depth == 16:
         return alpha.astype(np.uint16) * 257 if alpha.dtype == np.uint8 else alpha
     return alpha if alpha.dtype == np.uint8 else (alpha // 257).astype(np.uint8)
+
+
+def _keyed(data: bytes, grey: Pixels, depth: Literal[8, 16]) -> Pixels | None:
+    """Opacity (H, W) of a grey PNG with a transparent level, which OpenCV ignores; None if there is no such level.
+
+    The chunk tRNS holds the level with the file's number of bits (PNG, third edition, 11.3.1.1). OpenCV stretches fewer
+    than 8 bits to 8.
+    """
+    at = data.find(b"tRNS", 0, data.find(b"IDAT"))
+    if at < 0:
+        return None
+    level, bits = int.from_bytes(data[at + 4 : at + 6], "big"), data[24]
+    level = level * 255 // (2**bits - 1) if bits < 8 else level
+    alpha: Pixels = np.where(grey == level, 0, 65535 if depth == 16 else 255).astype(
+        np.uint16 if depth == 16 else np.uint8
+    )
+    return upright(alpha, facts_of(data).orientation)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

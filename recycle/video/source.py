@@ -100,7 +100,7 @@ class Source(ABC):
     interlaced = False
     """Whether its first frame is interlaced. All interlaced frames are deinterlaced, wherever they occur."""
     lost: Sequence[str] = ()
-    """Names of the first frame's side data that are not part of the frames."""
+    """Names of what the first frame, or the file of an image, has beside the frames that are read."""
     projection = Projection(b"", True, ())
     """Spherical mapping and stereo mode of the picture."""
     raw = False

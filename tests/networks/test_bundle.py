@@ -69,7 +69,7 @@ def test_a_bundle_loads_without_its_predictors_and_keeps_its_digest(folder: Path
     }
 
 
-_SLOW = ("torch._dynamo", "timm", "torchvision", "segmentation_models_pytorch", "lightning_fabric")
+_SLOW = ("torch._dynamo", "timm", "torchvision", "segmentation_models_pytorch", "scenedetect", "lightning_fabric")
 """Modules that take a tenth of a second to seconds to import."""
 
 

@@ -83,6 +83,15 @@ def test_an_onnx_file_takes_any_size_and_gives_what_the_translator_gives(
     torch.testing.assert_close(given, translated(model, frames), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("colour", [(-1.0, -1.0, -1.0), (1.0, 1.0, 1.0), (0.3, -0.2, 0.7)])
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (45, 83)])
+def test_a_flat_frame_is_no_noise(
+    model: Path, night: Path, colour: tuple[float, float, float], size: tuple[int, int]
+) -> None:
+    frames = torch.tensor(colour)[None, :, None, None].repeat(1, 1, *size)
+    torch.testing.assert_close(open_onnx(night)(frames), translated(model, frames), rtol=0, atol=1e-4)
+
+
 def test_an_onnx_file_says_what_it_is(night: Path) -> None:
     session = onnxruntime.InferenceSession(night)
     about = session.get_modelmeta().custom_metadata_map

@@ -1,5 +1,6 @@
 """Checkpoints of other projects become models that compute the same."""
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from recycle import Translator, import_model
 from recycle.domains import AB, BA, DIRECTIONS
-from recycle.errors import BundleError, ConfigError, OutputError, RecycleError
+from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle, load_discriminators, read_config
 from recycle.networks.registry import make_discriminator
 from tests.networks.published_code import NLayerDiscriminator, Norm, ResnetGenerator, UnetGenerator, with_random_weights
@@ -193,6 +194,46 @@ class Malicious:
 
     def __reduce__(self) -> Any:
         return (Path.touch, (self.mark,))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda weight: weight.to("meta"), "torch.float32 on meta"),
+        (lambda weight: weight.to(torch.int8), "torch.int8 on cpu"),
+        (lambda weight: weight.to(torch.complex64), "torch.complex64 on cpu"),
+        (lambda weight: weight > 0, "torch.bool on cpu"),
+    ],
+)
+def test_weights_of_another_type_are_refused_in_one_line(
+    tmp_path: Path, change: Callable[[Tensor], Tensor], kind: str
+) -> None:
+    network = ResnetGenerator(no_antialias=False)
+    torch.save({name: change(tensor) for name, tensor in network.state_dict().items()}, tmp_path / "net.pth")
+    refused([tmp_path / "net.pth"], tmp_path, BundleError, f"'model.1.weight' is a tensor of {kind}; expected floating")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "module.module."])
+def test_other_precisions_and_wrappers_are_read(tmp_path: Path, dtype: torch.dtype, prefix: str) -> None:
+    network = with_random_weights(ResnetGenerator(blocks=1, norm="batch", no_antialias_up=False), 0).to(dtype).float()
+    held = {name: own.to(dtype) if own.is_floating_point() else own for name, own in network.state_dict().items()}
+    torch.save({f"{prefix}{name}": own for name, own in held.items()}, tmp_path / "net.pth")
+    import_model(tmp_path / "net.pth", tmp_path / "model")
+    check(load_bundle(tmp_path / "model").generator(AB), network, FRAMES)
+
+
+def test_what_is_no_checkpoint_is_refused_in_one_line_without_waiting(tmp_path: Path) -> None:
+    save(ResnetGenerator(), tmp_path / "whole.pth")
+    (tmp_path / "half.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:5000])
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "folder.pth").mkdir()
+    os.mkfifo(tmp_path / "pipe.pth")
+    for name in ("half", "empty", "text"):
+        refused([tmp_path / f"{name}.pth"], tmp_path, BundleError, "is no checkpoint that can be loaded safely")
+    refused([tmp_path / "folder.pth"], tmp_path, BundleError, "Is a directory")
+    refused([tmp_path / "pipe.pth"], tmp_path, FootageError, "is a named pipe, not a file; copy its content")
 
 
 def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path) -> None:

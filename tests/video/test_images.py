@@ -1,5 +1,7 @@
 """A folder of numbered images reads like a video."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -8,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.Image import Exif
 
 from recycle.errors import FootageError
-from recycle.video.image_file import read_image
+from recycle.video.image_file import read_alpha, read_image
 from recycle.video.images import ImageFolderReader
 from recycle.video.kinds import open_source
 from recycle.video.numbered import natural_key, numbered_images
@@ -59,6 +63,55 @@ def test_grey_alpha_and_16_bits_become_rgb(tmp_path: Path, moving_frames: Frames
     np.testing.assert_array_equal(read_image(tmp_path / "2.png"), pixels)
     cv2.imwrite(str(tmp_path / "3.png"), pixels[..., ::-1].astype(np.uint16) * 257)
     assert np.abs(read_image(tmp_path / "3.png").astype(int) - pixels).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_transparent_level_of_a_grey_png_is_alpha(tmp_path: Path, bits: int, *, turned: bool) -> None:
+    steps = np.arange(48) % min(2**bits, 48) * (1000 if bits == 16 else 1)
+    samples = np.tile(steps.astype(np.uint16), (8, 1))
+    rows = b"".join(b"\0" + _packed(row, bits) for row in samples)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 48, 8, bits, 0, 0, 0, 0)), (b"tRNS", struct.pack(">H", samples[0, 1]))]
+    if turned:
+        exif = Exif()
+        exif[0x0112] = 6
+        parts.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    file = b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + file)
+    expected = np.where(samples == samples[0, 1], 0, 255).astype(np.uint8)
+    expected = np.rot90(expected, -1) if turned else expected
+    for depth in (8, 16):
+        alpha = read_alpha(tmp_path / "1.png", depth=depth)
+        assert alpha is not None
+        np.testing.assert_array_equal(alpha, expected.astype(int) * (257 if depth == 16 else 1))
+
+
+def _packed(row: NDArray[np.uint16], bits: int) -> bytes:
+    text = "".join(f"{level:0{bits}b}" for level in row)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+@pytest.mark.parametrize(("mode", "message"), [("F", "has 32 bits per sample"), ("I", "32 bits"), ("LAB", "RGB")])
+def test_a_tiff_of_other_samples_is_refused_and_not_called_damaged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], mode: str, message: str
+) -> None:
+    for number in range(2):
+        Image.new("RGB", (8, 8), (9, 99, 199)).convert("L" if mode in "FI" else "RGB").convert(mode).save(
+            tmp_path / f"{number}.tif"
+        )
+    for place in (tmp_path / "0.tif", tmp_path):
+        with pytest.raises(FootageError, match=message), open_source(place) as reader:
+            list(reader)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+def test_further_pages_of_a_tiff_are_named_as_lost(tmp_path: Path, pages: int) -> None:
+    first, *others = (Image.new("L", (8, 8), level) for level in range(pages))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others)
+    with open_source(tmp_path / "a.tif") as reader:
+        assert list(reader.lost) == (["pages 2 to 3 of the TIFF"] if pages > 1 else [])
 
 
 def test_one_odd_size_is_named(tmp_path: Path, moving_frames: Frames) -> None:

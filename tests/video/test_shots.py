@@ -7,11 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scenedetect import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
 from recycle.video.decode import VideoReader
 from recycle.video.shots import CutDetector, find_cuts
@@ -102,37 +98,6 @@ def test_stills_are_shots(times: int) -> None:
     pictures = swift(np.random.default_rng(0), 4, 0)
     frames = [picture for picture in pictures for _ in range(times)]
     assert find_cuts(frames) == [0, times, 2 * times, 3 * times]
-
-
-def by_scenedetect(detector: ContentDetector, frames: list[Pixels]) -> list[int]:
-    """The cuts of a detector of PySceneDetect. It decides with a delay of two frames, so the last one is repeated."""
-    numbered = enumerate([*frames, frames[-1], frames[-1]])
-    pictures = [(FrameTimecode(n, fps=25.0), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)) for n, frame in numbered]
-    found = [detector.process_frame(code, picture) for code, picture in pictures]
-    return [cut.frame_num for cuts in found for cut in cuts if 0 < cut.frame_num < len(frames)]
-
-
-@given(
-    lengths=st.lists(st.integers(1, 8), min_size=1, max_size=6),
-    noise=st.sampled_from([8, 20, 60]),
-    contrast=st.integers(10, 256),
-    threshold=st.floats(1.1, 5),
-    least=st.floats(5, 60),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_cuts_are_those_of_pyscenedetect(
-    lengths: list[int], noise: int, contrast: int, threshold: float, least: float, seed: int
-) -> None:
-    """Every frame has noise, so that none counts as repeated: repeats are our own addition."""
-    random = np.random.default_rng(seed)
-    looks = [np.kron(random.integers(0, contrast, (3, 4, 3)), np.ones((8, 8, 1))) + 40 for _ in lengths]
-    shots = [look + random.normal(0, noise, (length, *look.shape)) for look, length in zip(looks, lengths, strict=True)]
-    frames = [np.clip(frame, 0, 255).astype(np.uint8) for shot in shots for frame in shot]
-    adaptive = AdaptiveDetector(adaptive_threshold=threshold, min_scene_len=5, window_width=2)
-    assert find_cuts(frames, threshold=threshold) == [0, *by_scenedetect(adaptive, frames)]
-    detector = CutDetector(threshold=least)
-    ours = [number for number, frame in enumerate(frames) if detector.is_cut(frame)]
-    assert ours == by_scenedetect(ContentDetector(threshold=least, min_scene_len=0), frames)
 
 
 def test_the_threshold_matters() -> None:

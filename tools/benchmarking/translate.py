@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from recycle.config import NetworkSettings, ResNetSettings
-from recycle.networks.bundle import Bundle, BundleConfig
+from recycle.networks.bundle import Bundle, BundleConfig, load_bundle
 from recycle.networks.generator import at_any_size
 from recycle.rendering.overlap import AT_ONCE
 from recycle.rendering.work import SEGMENT
@@ -42,15 +42,23 @@ to the best convolution."""
 
 
 def translate(
-    *, width: int, frames: int | None, rounds: int, device: str, say: Callable[[str], None]
+    *,
+    width: int,
+    frames: int | None,
+    rounds: int,
+    device: str,
+    say: Callable[[str], None],
+    model: Path | None = None,
 ) -> Iterator[Results]:
     """Measure the translation of a clip of `frames` frames, one size after the other.
 
     `width` is that of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
+    Random weights make noise, which takes long to encode; `model` is the folder of a trained bundle to use instead.
     """
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=width, blur=width != 64))
-    bundle = Bundle(BundleConfig(networks=networks, predictors=False, short_side=TRAINED))
+    config = BundleConfig(networks=networks, predictors=False, short_side=TRAINED)
+    bundle = Bundle(config) if model is None else load_bundle(model, predictors=False)
     peer = Bundle(bundle.config)
     peer.load_state_dict(bundle.state_dict())
     translator = Translator(bundle, device=device)

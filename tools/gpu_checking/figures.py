@@ -1,19 +1,27 @@
 """Figures of the device: how fast it translates and trains, and how much memory that takes."""
 
 import time
+from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from itertools import repeat
 from typing import Any
 
+import av
 import torch
 
-from recycle.config import Pipeline, Precision
+from recycle.config import EncodeSettings, Pipeline, Precision, TranslateSettings
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
 from recycle.system.memory import peak_memory
 from recycle.training.loop import take_step
 from recycle.training.memory import reckon
 from recycle.translation.translator import Translator
+from recycle.video.codecs import choose_encoder
+from recycle.video.decode import VideoReader
+from recycle.video.encode import Picture, VideoEncoder, write_video
+from recycle.video.frame import Pixels
+from recycle.video.source import Reading
 from tools.benchmarking.ceiling import wait_for
 from tools.benchmarking.train import published_pipeline
 from tools.gpu_checking.check import Check, Figures, Place
@@ -62,6 +70,45 @@ def _batches(place: Place) -> Figures:
     translator = Translator(_published(place), device=place.device)
     sizes = (1, 2, 4, 8, 16, 32) if place.gpu else (1, 2)
     return {f"batch of {size}": round(_rate(translator, place, 256 if place.gpu else 48, size), 1) for size in sizes}
+
+
+def _stages(place: Place) -> Figures:
+    """Each stage alone, and all of them overlapped; with a GPU, also decoded and encoded by it."""
+    count, lines = (240, 720) if place.gpu else (6, 96)
+    film, rate = place.folder / "film.mp4", Fraction(25)
+    whole, small = (lines * 16 // 9, lines), ((455, 256) if place.gpu else (64, 36))
+    write_video(film, pictures(count, whole[1], whole[0]), fps=rate, settings=EncodeSettings(preset="ultrafast"))
+    translator = Translator(_published(place), device=place.device)
+    figures: dict[str, float] = {}
+    for hardware in (False, True) if place.gpu else (False,):
+        settings, kind = TranslateSettings(scale=small[1], hardware=hardware), " on the GPU" if hardware else ""
+        seen: list[Pixels] = []
+
+        def decoded(convert: bool, hardware: bool = hardware, seen: list[Pixels] = seen) -> None:
+            with VideoReader(film, Reading(hardware=hardware)) as reader:
+                seen[:] = [frame.pixels(small) for frame in reader.read() if convert]
+
+        def encoded(settings: TranslateSettings = settings, seen: list[Pixels] = seen) -> None:
+            with av.open(str(place.folder / "stage.mp4"), "w") as container:
+                encoder = VideoEncoder(container, choose_encoder(settings, size=whole), Picture(*whole, rate, 1 / rate))
+                for number, picture in enumerate(seen):
+                    encoder.write(picture, number)
+                encoder.close()
+
+        def from_file_to_file(settings: TranslateSettings = settings) -> None:
+            translator.translate_video(film, place.folder / "out.mp4", to="b", settings=settings, overwrite=True)
+
+        stages: dict[str, Callable[[], None]] = {
+            f"decoding{kind}": partial(decoded, False),
+            f"decoding{kind}, RGB at {small[1]} lines": partial(decoded, True),
+            f"encoding{kind}, from {small[1]} lines": encoded,
+            f"file to file{kind}": from_file_to_file,
+        }
+        for name, run in stages.items():
+            start = time.perf_counter()
+            run()
+            figures[f"{name}: ms a frame"] = round((time.perf_counter() - start) / count * 1000, 2)
+    return figures
 
 
 def _step(place: Place) -> Figures:
@@ -114,5 +161,12 @@ FIGURES = (
         for lines in (256, 720)
     ),
     Check("batch sizes", "figures", "frames per second of 256 lines, by the size of a batch", _batches, 45),
+    Check(
+        "stages of a translation",
+        "figures",
+        "a film of 1280 × 720 through the published generator at 256 lines: decoding, encoding, and all at once",
+        _stages,
+        60,
+    ),
     Check("speed of training", "figures", "a step of the published networks at 256 × 256, and its memory", _step, 75),
 )
