@@ -9,6 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_ROUNDING = 1e-12
+"""A channel whose variance is at most this share of its squared mean is flat: the rest is rounding, which every
+normalisation would amplify. It becomes 0."""
 _CURRENT: ContextVar["TileStatistics | None"] = ContextVar("statistics", default=None)
 
 
@@ -91,7 +94,7 @@ class TileStatistics(NamedTuple):
         variance, mean = torch.var_mean(core.float(), dim=(2, 3), correction=0)
         own = Moments(core.shape[2] * core.shape[3], mean, variance)
         _, mean, variance = self.frame.shared(self.number, own)
-        scale = (variance + eps).rsqrt()
+        scale = (variance + eps).rsqrt().masked_fill(variance <= _ROUNDING * mean.square(), 0)
         shift = -mean * scale
         return torch.addcmul(shift.to(x.dtype)[..., None, None], x, scale.to(x.dtype)[..., None, None])
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from recycle.config import ResNetSettings
 from recycle.errors import RecycleError
 from recycle.networks.generator import at_any_size
+from recycle.networks.inference import layout
 from recycle.networks.norm import InstanceNorm
 from recycle.networks.resnet import ResNetGenerator
 from recycle.street.film import Street
@@ -128,6 +129,18 @@ def test_tiles_of_a_trained_model_are_the_whole_to_half_a_grey_level(
     assert float((given - expected).abs().max()) * 127.5 < 0.5
     inner = (..., slice(0, 30), slice(0, 30))
     assert float((alone[inner] - expected[inner]).abs().max()) * 127.5 > 2, "statistics of the part alone differ"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("level", [-1.0, 0.3])
+def test_tiles_of_a_flat_frame_are_flat(trained: ResNetGenerator, level: float, dtype: torch.dtype) -> None:
+    cpu = torch.device("cpu")
+    network = trained.for_inference(cpu, dtype)
+    frame = torch.full((2, 3, 256, 320), level, dtype=dtype).to(memory_format=layout(cpu, dtype))
+    with torch.inference_mode():
+        expected = network(frame[..., :64, :64])[..., :1, :1].expand(frame.shape)
+        given = WithinMemory(Small(256 * 320 // 2, network), reach=trained.reach)(frame)
+    assert float((given - expected).abs().max()) * 127.5 < 0.5
 
 
 def test_every_tile_fails_if_one_does() -> None:
