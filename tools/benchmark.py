@@ -4,7 +4,7 @@ Usage, from the repository's folder:
   python -m tools.benchmark startup
   python -m tools.benchmark extract
   python -m tools.benchmark train [--size 128] [--device cuda | --processor-time]
-  python -m tools.benchmark translate [--width 16 | --model runs/NAME/model] [--frames 96] [--device cuda]
+  python -m tools.benchmark translate [--width 16 | --model runs/NAME/model] [--frames 96] [--precision int8]
   python -m tools.benchmark memory [--width 16] [--frames 240] [--device cuda]
   python -m tools.benchmark parts
   python -m tools.benchmark folder
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--width", type=int, help="channels of the generator; translate, export: 64, memory: 16")
     parser.add_argument("--model", type=Path, help="translate: folder of a trained bundle, in place of random weights")
+    parser.add_argument("--precision", default="auto", help="translate: precision of the networks")
     parser.add_argument("--frames", type=int, help="translate, memory, extract, encode: frames of the clip")
     parser.add_argument("--beside", type=int, default=0, help="busy: number of programs that only count")
     parser.add_argument("--device", default="auto")
@@ -87,8 +88,8 @@ def _run(chosen: argparse.Namespace, say: Callable[[str], None]) -> Iterable[Res
     if chosen.name == "translate":
         from tools.benchmarking.translate import translate
 
-        width, model = chosen.width or 64, chosen.model
-        return translate(width=width, frames=frames, rounds=rounds, device=device, say=say, model=model)
+        width, how = chosen.width or 64, {"model": chosen.model, "precision": chosen.precision}
+        return translate(width=width, frames=frames, rounds=rounds, device=device, say=say, **how)
     if chosen.name == "memory":
         from tools.benchmarking.memory import memory
 

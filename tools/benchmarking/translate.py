@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from recycle.config import NetworkSettings, ResNetSettings
+from recycle.config import NetworkSettings, ResNetSettings, TranslatePrecision
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle
 from recycle.networks.generator import at_any_size
 from recycle.rendering.overlap import AT_ONCE
@@ -49,11 +49,13 @@ def translate(
     device: str,
     say: Callable[[str], None],
     model: Path | None = None,
+    precision: TranslatePrecision = "auto",
 ) -> Iterator[Results]:
     """Measure the translation of a clip of `frames` frames, one size after the other.
 
     `width` is that of the generator, with random weights; 64 is the published one, 16 that of `pipelines/fast.toml`.
     Random weights make noise, which takes long to encode; `model` is the folder of a trained bundle to use instead.
+    `precision` is ours; the published flow computes in float32.
     """
     torch.manual_seed(0)
     networks = NetworkSettings(generator=ResNetSettings(blocks=6, width=width, blur=width != 64))
@@ -61,7 +63,7 @@ def translate(
     bundle = Bundle(config) if model is None else load_bundle(model, predictors=False)
     peer = Bundle(bundle.config)
     peer.load_state_dict(bundle.state_dict())
-    translator = Translator(bundle, device=device)
+    translator = Translator(bundle, device=device, precision=precision)
     as_published(peer).eval().to(translator.device)
     with TemporaryDirectory() as folder:
         for name, size in SIZES.items():
