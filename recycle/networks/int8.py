@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -82,7 +82,7 @@ class Int8Generator:
             "INFERENCE_NUM_THREADS": many,
             "ENABLE_CPU_PINNING": False,  # the encoder's threads need the cores too
         }
-        return self._openvino.Core().compile_model(self._layers.model(height, width), "CPU", settings)
+        return _core().compile_model(self._layers.model(height, width), "CPU", settings)
 
 
 class _Layers:
@@ -182,3 +182,13 @@ def _openvino() -> Any:
             "precision 'int8' needs the package 'openvino', which is missing; run: pip install 'recycle[openvino]'"
         ) from error
     return openvino
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the life of the process.
+
+    It gives the calling thread a stack for signals, and frees it when it ends. If it ended in another thread, as by
+    garbage collection there, the first thread would keep the freed stack, and the next Ctrl-C would crash the process.
+    """
+    return _openvino().Core()

@@ -18,6 +18,7 @@ from recycle.networks.statistics import Core, FrameStatistics
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
+from tests.warm import run
 
 pytest.importorskip("openvino")
 CPU = torch.device("cpu")
@@ -109,3 +110,24 @@ def test_a_video_is_translated_in_int8_and_its_key_says_so(tmp_path: Path) -> No
             seen[precision] = np.stack([frame.pixels() for frame in reader.read()]).astype(float)
     error = np.square(seen["int8"] - seen["fp32"]).mean()
     assert 0 < error < 255**2 / 10**4  # 40 dB
+
+
+INTERRUPTED = """
+import gc, os, signal, threading
+from recycle.networks.int8 import Int8Generator
+from tests.networks.test_int8 import generator_of, never
+gc.disable()
+Int8Generator(generator_of(), never)
+collector = threading.Thread(target=gc.collect)
+collector.start()
+collector.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_ctrl_c_is_received_after_a_model_was_freed_in_another_thread() -> None:
+    done = run("-c", INTERRUPTED, cwd=Path(__file__).parents[2])
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
