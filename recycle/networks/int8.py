@@ -48,11 +48,10 @@ class Int8Generator:
         result is less alike than LEAST_LIKENESS."""
         if not isinstance(generator, ResNetGenerator):
             raise ConfigError("precision 'int8' is for generators of the kind 'resnet' only; choose auto, bf16 or fp32")
-        self._openvino = _openvino()
-        self._otherwise = otherwise
+        openvino, self._otherwise = _openvino(), otherwise
         exact = generator.for_inference(torch.device("cpu"), torch.float32)
         assert isinstance(exact, ResNetGenerator)
-        self._layers = _Layers(self._openvino, exact)
+        self._layers = _Layers(openvino, exact)
         self._compiled = lru_cache(_SIZES)(self._compile)
         self._compiling = Lock()
         with torch.inference_mode():

@@ -116,14 +116,14 @@ def choose(
     names = parse_pipeline({} if domains is None else {"domains": domains}, where="the command line").domains
     _check(facts, names)
     time, reasons = hours or EVENING, dict[str, str]()
-    draft = _Draft(facts, machine, time, start, timed=hours is not None)
+    draft = _Draft(facts, machine, time, start, timed=hours is not None or steps is not None)
     side, width, why = draft.size()
     batch = draft.batch(side, width)
     chosen = draft.settings(side, width)
     needed = draft.reckoned(side, width)
     seconds = draft.seconds(needed, batch)
     expected = steps or expected_steps(time, seconds)
-    if steps is None and draft.little and draft.wanted <= expected:
+    if draft.little and draft.wanted <= expected:
         steps = expected = draft.wanted
         reasons["train.steps"] = f"{VIEWS} for each frame of the shorter domain: in longer runs, shapes change"
     reasons |= {"train.size": why, "networks.generator.width": NARROW[machine.kind]}
@@ -194,7 +194,7 @@ class _Draft:
     def __init__(
         self, facts: Survey, machine: Machine, hours: float, start: Start | None = None, *, timed: bool = False
     ) -> None:
-        """`timed`: whether the user asked for these hours."""
+        """`timed`: whether the user asked for a time or for steps."""
         self._facts, self._machine, self._hours, self._start = facts, machine, hours, start
         self.wanted, self.most = _wanted(hours), _most_steps(facts)
         self.little = not timed and self.most < self.wanted

@@ -19,7 +19,6 @@ from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
-from recycle.networks.int8 import Int8Generator
 from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
@@ -363,14 +362,17 @@ class Translator:
     def _ready(self, generator: GeneratorNetwork) -> Network:
         """The generator as a function of float32 (B, 3, H, W) on the device, of any size; the result has this shape."""
         ready = generator.for_inference(self.device, self._dtype)
-        multiple, least = generator.multiple, generator.least_side
 
         def network(frames: Tensor) -> Tensor:
             out: Tensor = ready(frames.contiguous(memory_format=self._layout))
             return out.float()
 
-        whole: Network = Int8Generator(generator, network) if self._precision == "int8" else network
-        return lambda frames: at_any_size(whole, frames, multiple=multiple, least=least)
+        whole: Network = network
+        if self._precision == "int8":
+            from recycle.networks.int8 import Int8Generator  # most translations need neither it nor exports
+
+            whole = Int8Generator(generator, network)
+        return partial(at_any_size, whole, multiple=generator.multiple, least=generator.least_side)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""

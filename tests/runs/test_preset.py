@@ -127,7 +127,7 @@ def test_little_footage_gets_fewer_steps_and_larger_frames(machine: str) -> None
     asked = choose(facts_of(LARGE, little), MACHINES[machine], hours=4)
     assert (asked.pipeline.train.hours, side_of(asked)) == (4, side_of(evening))
     steps = choose(facts_of(little, LARGE), MACHINES[machine], steps=5000)
-    assert steps.pipeline.train.steps == 5000
+    assert (steps.pipeline.train.steps, side_of(steps)) == (5000, side_of(evening))
     warning = "more than 3 000 steps may change shapes"
     assert [warning in choice.toml() for choice in (short, evening, asked, steps)] == [False, False, True, True]
     labels = choose(facts_of(little, LABELS), MACHINES[machine])
