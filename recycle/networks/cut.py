@@ -8,7 +8,7 @@ from recycle.config import CutSettings
 from recycle.networks.few import FewConv2d
 from recycle.networks.generator import GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise
-from recycle.networks.norm import NORMS
+from recycle.networks.norm import NORMS, Centred
 
 MULTIPLE, LEAST = 4, 16
 """Sides of the input are multiples of the first number, and at least the second, in pixels."""
@@ -31,6 +31,7 @@ class CutGenerator(GeneratorNetwork):
         super().__init__()
         w, blocks = settings.width, settings.blocks
         self.model = published_resnet(settings, channels=3)
+        self.centre = Centred() if settings.norm == "instance" else nn.Identity()
         initialise(self)
         first = next(number for number, module in enumerate(self.model) if isinstance(module, PublishedBlock))
         down = (first - 4) // 2  # modules of each halving
@@ -41,7 +42,7 @@ class CutGenerator(GeneratorNetwork):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float in [-1, 1] → the same shape and range; H and W multiples of 4, at least 16."""
-        out: Tensor = self.model(frames.to(next(self.parameters()).dtype))
+        out: Tensor = self.model(self.centre(frames).to(next(self.parameters()).dtype))
         return out
 
     def features(self, frames: Tensor) -> list[Tensor]:
@@ -49,7 +50,7 @@ class CutGenerator(GeneratorNetwork):
 
         (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W'), as for the generator of kind 'resnet'.
         """
-        return [frames, *tapped(self.model, frames, self._tapped)]
+        return [frames, *tapped(self.model, self.centre(frames), self._tapped)]
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recycle.networks.inference import layout
+from recycle.networks.inference import drop_biases, layout
 
 NEARLY_ONE = 0.98
 """Keeps atanh of a frame finite; a generator with a skip connection starts as a multiplication by this."""
@@ -62,6 +62,8 @@ class GeneratorNetwork(nn.Module):
         Weights have the given `dtype` and the fastest memory layout there. In float32 on a CPU it is a plain copy.
         """
         ready = copy.deepcopy(self).eval().requires_grad_(False).to(device, dtype)
+        if dtype != torch.float32:
+            drop_biases(ready)
         return ready.to(memory_format=layout(device, dtype))
 
 

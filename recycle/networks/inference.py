@@ -1,9 +1,12 @@
-"""Optimisations of generators for inference: the same values in less time."""
+"""Generators prepared for inference: the same values in less time, and as exact in a low precision."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recycle.networks.norm import InstanceNorm
 from recycle.system.devices import memory_format
 
 _TILE = 32
@@ -13,6 +16,15 @@ _TILE = 32
 def layout(device: torch.device, dtype: torch.dtype) -> torch.memory_format:
     """The fastest memory format: that of `memory_format`, but contiguous in float32 on CPUs."""
     return torch.contiguous_format if device.type == "cpu" and dtype == torch.float32 else memory_format(device)
+
+
+def drop_biases(network: nn.Module) -> None:
+    """Remove the biases that an instance normalisation removes right after; a low precision rounds relative to them."""
+    for layers in network.modules():
+        if isinstance(layers, nn.Sequential):
+            for conv, norm in pairwise(layers):
+                if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, InstanceNorm):
+                    conv.bias = None
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ class _Layers:
         """The model for one frame, (1, 3, height, width) float32 → the same shape."""
         layers, positive = list(self._generator.model), (0.0, _RANGE)
         frames = self._op.parameter([1, 3, height, width], np.float32)
-        x = self._normalised(self._conv(self._pad(frames, 3), layers[1], None))
+        x = self._normalised(self._conv(self._pad(self._centred(frames), 3), layers[1], None))
         for layer in (layers[4], layers[7]):
             x = self._normalised(self._conv(x, layer, positive, stride=2, pad=1))
         values = positive
@@ -160,6 +160,13 @@ class _Layers:
     def _pad(self, x: Any, by: int, mode: str = "reflect") -> Any:
         sides = self._op.constant(np.array([0, 0, by, by]))
         return self._op.pad(x, sides, sides, mode)
+
+    def _centred(self, frames: Any) -> Any:
+        """See `recycle.networks.norm.Centred`."""
+        start, stop, axes = (self._op.constant(np.array(numbers)) for numbers in ([0, 0], [1, 1], [2, 3]))
+        first = self._op.slice(frames, start, stop, self._op.constant(np.array([1, 1])), axes)
+        apart = self._op.subtract(frames, first)
+        return self._op.subtract(apart, self._op.reduce_mean(apart, axes, keep_dims=True))
 
     def _norm(self, x: Any) -> Any:
         return self._op.mvn(x, self._op.constant(np.array([2, 3])), True, _EPSILON, "inside_sqrt")

@@ -9,6 +9,22 @@ from torch.nn import functional as F
 from recycle.networks.statistics import current
 
 
+class Centred(nn.Module):
+    """Subtracts from each channel of a frame its mean, before the first convolution of a network with `InstanceNorm`.
+
+    In exact arithmetic such a network gives the same values with and without it. But convolutions round relative to the
+    values, and normalisations amplify that in frames of low contrast: without it, a twentieth of the contrast in the
+    dark costs 25 dB in bfloat16, and a flat frame may become noise even in float32.
+    """
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, C, H, W) float → the same shape."""
+        if (tile := current()) is not None:
+            return frames - tile.moments(frames).mean[..., None, None]
+        apart = frames - frames[..., :1, :1]  # exactly 0 in a flat frame, whose mean runtimes round
+        return apart - apart.mean((2, 3), keepdim=True)
+
+
 class InstanceNorm(nn.InstanceNorm2d):
     """`nn.InstanceNorm2d` without running statistics; the same values, faster on CPUs.
 

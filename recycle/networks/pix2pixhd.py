@@ -7,7 +7,7 @@ from recycle.config import Pix2PixHDSettings
 from recycle.networks.few import FewConv2d
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise, start_bilinear
-from recycle.networks.norm import InstanceNorm
+from recycle.networks.norm import Centred, InstanceNorm
 from recycle.networks.resnet import BlurredConvTranspose2d, ResidualBlock, double, halve
 
 _MAPS = 8
@@ -32,6 +32,7 @@ class Pix2PixHDGenerator(GeneratorNetwork):
         self.multiple = 2 ** (settings.enhancers + settings.halvings)
         self.least_side = 2 * self.multiple  # reflection at the coarsest size needs two pixels
         coarse = settings.width * 2**settings.enhancers
+        self.centre = Centred()
         self.model = nn.Sequential(*_global_generator(settings, coarse))
         for number in range(1, settings.enhancers + 1):
             w = coarse // 2**number
@@ -87,8 +88,8 @@ class Pix2PixHDGenerator(GeneratorNetwork):
         return last
 
     def _pyramid(self, frames: Tensor) -> list[Tensor]:
-        """The frames in the precision of the weights, and each half as large as the one before."""
-        pyramid = [frames.to(next(self.parameters()).dtype)]
+        """The frames, centred and in the precision of the weights, and each half as large as the one before."""
+        pyramid = [self.centre(frames).to(next(self.parameters()).dtype)]
         for _ in range(self.enhancers):
             pyramid.append(self.downsample(pyramid[-1]))
         return pyramid

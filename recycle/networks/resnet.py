@@ -11,7 +11,7 @@ from recycle.networks.few import FewConv2d
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.inference import Folded, layout, split
 from recycle.networks.initialise import initialise, start_bilinear
-from recycle.networks.norm import InstanceNorm
+from recycle.networks.norm import Centred, InstanceNorm
 
 ENCODER = 10
 """Number of modules before the first residual block."""
@@ -79,6 +79,7 @@ class ResNetGenerator(GeneratorNetwork):
         w = settings.width
         self.width, self.skip = w, settings.skip
         head = FewConv2d(w, 3, 7)
+        self.centre = Centred()
         self.model = nn.Sequential(
             *(nn.ReflectionPad2d(3), nn.Conv2d(3, w, 7), InstanceNorm(w), nn.ReLU(inplace=True)),
             *halve(w, 2 * w),
@@ -105,7 +106,7 @@ class ResNetGenerator(GeneratorNetwork):
         Frames may have a higher precision than the weights: a skip connection adds them unrounded. Values that noise
         moved out of range are passed to the network unchanged; the skip connection clamps them.
         """
-        change = self.model[:-1](frames.to(next(self.parameters()).dtype))
+        change = self.model[:-1](self.centre(frames).to(next(self.parameters()).dtype))
         if not self.skip:
             return torch.tanh(change)
         return torch.tanh(change + torch.atanh(frames.clamp(-1, 1) * NEARLY_ONE))
@@ -116,7 +117,7 @@ class ResNetGenerator(GeneratorNetwork):
         (B, 3, H, W) → a list of (B, `feature_channels[i]`, H', W'): the layers of the contrastive loss (Park et al.
         2020).
         """
-        return [frames, *tapped(self.model, frames, self._tapped)]
+        return [frames, *tapped(self.model, self.centre(frames), self._tapped)]
 
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width): at most 8 full-size maps of `width`

@@ -88,12 +88,15 @@ class TileStatistics(NamedTuple):
     number: int
     core: Core
 
-    def normalised(self, x: Tensor, eps: float) -> Tensor:
-        """(B, C, H, W) of the tile → the same shape, normalised by the mean and variance over the whole frame."""
+    def moments(self, x: Tensor) -> Moments:
+        """Those of the whole frame, for the maps (B, C, H, W) of the tile; waits for the other tiles."""
         core = self.core.of(x)
         variance, mean = torch.var_mean(core.float(), dim=(2, 3), correction=0)
-        own = Moments(core.shape[2] * core.shape[3], mean, variance)
-        _, mean, variance = self.frame.shared(self.number, own)
+        return self.frame.shared(self.number, Moments(core.shape[2] * core.shape[3], mean, variance))
+
+    def normalised(self, x: Tensor, eps: float) -> Tensor:
+        """(B, C, H, W) of the tile → the same shape, normalised by the mean and variance over the whole frame."""
+        _, mean, variance = self.moments(x)
         scale = (variance + eps).rsqrt().masked_fill(variance <= _ROUNDING * mean.square(), 0)
         shift = -mean * scale
         return torch.addcmul(shift.to(x.dtype)[..., None, None], x, scale.to(x.dtype)[..., None, None])

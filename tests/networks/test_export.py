@@ -23,7 +23,7 @@ from recycle.errors import ConfigError, Interrupted, OutputError, RecycleError
 from recycle.events import Progress
 from recycle.networks import export as exporting
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.networks.export import likeness
+from recycle.networks.export import export, likeness
 from recycle.networks.initialise import initialise
 from recycle.networks.onnx_file import open_onnx
 
@@ -68,6 +68,12 @@ def night(model: Path, printed: list[str]) -> Path:
     return model.parent / "night.onnx"
 
 
+@pytest.fixture(scope="module")
+def half(model: Path) -> Path:
+    """The tiny model as an ONNX file with weights in float16."""
+    return export(model, model.parent / "half.onnx", to="night", precision="fp16").file
+
+
 def translated(model: Path, frames: Tensor) -> Tensor:
     out: Tensor = Translator.from_pretrained(model, device="cpu", precision="fp32")(frames, to="night")
     return out
@@ -90,6 +96,12 @@ def test_a_flat_frame_is_no_noise(
 ) -> None:
     frames = torch.tensor(colour)[None, :, None, None].repeat(1, 1, *size)
     torch.testing.assert_close(open_onnx(night)(frames), translated(model, frames), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("level", [-1.0, -0.9, 0.3])
+def test_a_flat_frame_is_no_noise_in_half_precision_either(model: Path, half: Path, level: float) -> None:
+    frames = torch.full((1, 3, 256, 456), level)
+    torch.testing.assert_close(open_onnx(half)(frames), translated(model, frames), rtol=0, atol=2e-3)
 
 
 def test_an_onnx_file_says_what_it_is(night: Path) -> None:
