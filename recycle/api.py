@@ -19,6 +19,7 @@ from recycle.config import (
     Precision,
     TranslatePrecision,
     TranslateSettings,
+    TuneSettings,
     parse_pipeline,
     parse_settings,
 )
@@ -42,8 +43,7 @@ from recycle.runs.pipeline import learn
 from recycle.runs.preset import Choice
 from recycle.runs.publish import publish
 from recycle.runs.scoring import score_model
-from recycle.runs.tuning import TuneReport
-from recycle.runs.tuning import tune as search
+from recycle.runs.tuning import TuneReport, search
 from recycle.runs.varied import Choices
 from recycle.runs.wishes import Wishes
 from recycle.safe_text import printable
@@ -173,9 +173,10 @@ def tune(
     Raises the errors of `train`; ConfigError also for unknown settings, or if optuna is not installed; RecycleError
     also if no trial has a score.
     """
+    count = parse_settings(TuneSettings, {"trials": trials}).trials
     wishes = Wishes(_footage(a=a, b=b), _path(out), hours, steps, device, precision, domains)
     task, folder, _, _ = open_task(_given(pipeline), wishes, job or Job())
-    return search(task, folder, vary=vary, trials=trials, job=job)
+    return search(task, folder, vary=vary, trials=count, job=job)
 
 
 def translate(

@@ -27,7 +27,7 @@ from recycle.config.base import (
     Word,
     unless_letters,
 )
-from recycle.config.commands import DistillSettings, FilmSettings
+from recycle.config.commands import DistillSettings, FilmSettings, TuneSettings
 from recycle.config.evaluate import EvaluateSettings
 from recycle.config.footage import ExtractSettings, FootageSettings, StreetSettings
 from recycle.config.load import (
@@ -112,6 +112,7 @@ __all__ = [
     "TrainSettings",
     "TranslatePrecision",
     "TranslateSettings",
+    "TuneSettings",
     "UNetSettings",
     "Weight",
     "Word",

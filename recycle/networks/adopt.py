@@ -42,7 +42,9 @@ def adopt(files: Sequence[Path], *, name: str, domains: Names, short_side: int) 
     BundleError for a file that is not such a checkpoint, ConfigError for files that do not make a model.
     """
     adopted: list[Adopted] = []
-    for file in files:
+    for number, file in enumerate(files):
+        if file.resolve() in (other.resolve() for other in files[:number]):
+            raise ConfigError(f"{file} is given twice; give each checkpoint once")
         network = _read(file)
         adopted.append(Adopted(file, _role(file, network, [each.role for each in adopted]), network))
     roles = {each.role: each for each in adopted}

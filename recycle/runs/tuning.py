@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recycle.config import Pipeline, parse_settings
-from recycle.config.commands import TuneSettings
+from recycle.config import Pipeline
 from recycle.config.write import to_toml
 from recycle.dataset.clips import Shot
 from recycle.errors import ConfigError, FootageError, Interrupted, OutputError, RecycleError
@@ -65,8 +64,8 @@ class _EndedEarly(Exception):
     """Raised by the observer of a trial that is not promising."""
 
 
-def tune(
-    pipeline: Pipeline, folder: Path, *, vary: Mapping[str, Choices], trials: int = 20, job: Job | None = None
+def search(
+    pipeline: Pipeline, folder: Path, *, vary: Mapping[str, Choices], trials: int, job: Job | None = None
 ) -> TuneReport:
     """Train `trials` runs of the pipeline with different values of the settings `vary`; the same call continues.
 
@@ -79,7 +78,6 @@ def tune(
     trial has a score; Interrupted if the job is cancelled.
     """
     job = job or Job()
-    count = parse_settings(TuneSettings, {"trials": trials}).trials
     check_varied(pipeline, vary)
     check_pipeline(pipeline)
     optuna = _optuna()
@@ -89,10 +87,10 @@ def tune(
     with only_one(RunFolder(folder).lock, refusal):
         study = _open_study(optuna, pipeline, folder, vary)
         _, *shots = prepare_footage(pipeline, RunFolder(folder), job=job)
-        search = _Search(pipeline, folder, dict(vary), (shots[0], shots[1]), study, optuna, job)
-        while (number := search.next_of(count)) is not None:
-            search.run(number, count)
-        return search.report()
+        state = _Search(pipeline, folder, dict(vary), (shots[0], shots[1]), study, optuna, job)
+        while (number := state.next_of(trials)) is not None:
+            state.run(number, trials)
+        return state.report()
 
 
 def _optuna() -> Any:

@@ -60,11 +60,15 @@ def natural_key(name: str) -> list[str | int]:
 
 
 def _pattern(name: str) -> tuple[str, int, str] | None:
-    """The text before the number, its least number of digits, and the text after it; None if `name` is no pattern."""
-    match = re.fullmatch(r"([^%]*)%(?:0(\d))?d([^%]*)", name)
-    if match is None or Path(name).suffix.lower() not in IMAGE_SUFFIXES:
+    """The text before the number, its least number of digits, and the text after it; None if `name` is no pattern.
+
+    As in C, `%%` stands for a percent sign. One that starts no number may stand alone.
+    """
+    numbers = [found for found in re.finditer(r"%%|%(?:0(\d))?d", name) if found[0] != "%%"]
+    if len(numbers) != 1 or Path(name).suffix.lower() not in IMAGE_SUFFIXES:
         return None
-    return match[1], int(match[2] or 0), match[3]
+    head, tail = (text.replace("%%", "%") for text in (name[: numbers[0].start()], name[numbers[0].end() :]))
+    return head, int(numbers[0][1] or 0), tail
 
 
 def _is_numbered_image(path: Path) -> bool:

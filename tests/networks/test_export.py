@@ -23,7 +23,7 @@ from recycle.errors import ConfigError, Interrupted, OutputError, RecycleError
 from recycle.events import Progress
 from recycle.networks import export as exporting
 from recycle.networks.bundle import Bundle, BundleConfig, save_bundle
-from recycle.networks.export import export, likeness
+from recycle.networks.export import likeness
 from recycle.networks.initialise import initialise
 from recycle.networks.onnx_file import open_onnx
 

@@ -42,7 +42,7 @@ def save(network: nn.Module, file: Path, *, seed: int = 0, old: bool = False, wr
 def check(imported: Callable[[Tensor], Tensor], published: nn.Module, frames: Tensor) -> None:
     expected = published(frames.clone())
     assert 0.01 < float(expected.std()) < 2, "neither constant nor saturated"
-    assert float((imported(frames) - expected).abs().max()) <= 1e-5
+    assert float((imported(frames) - expected).abs().max()) <= 5e-5  # both round in float32, in another order
 
 
 @given(
@@ -254,6 +254,7 @@ def test_files_that_make_no_model_are_refused(tmp_path: Path) -> None:
     refused([files["latest_net_G_A"], files["200_net_G_A"]], tmp_path, ConfigError, "another file for gen_ab already")
     refused([files["latest_net_P_A"]], tmp_path, ConfigError, "none of the files is a generator")
     refused([files["latest_net_G_A"], files["nine"]], tmp_path, ConfigError, "different layouts, which one model")
+    refused([files["nine"], tmp_path / "." / "nine.pth"], tmp_path, ConfigError, "nine.pth is given twice; give each")
     refused([tmp_path / "none.pth"], tmp_path, BundleError, "cannot read .*No such file")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+import recycle
 from recycle.config import Pipeline, load_pipeline, parse_pipeline
 from recycle.errors import ConfigError, Interrupted, RecycleError
 from recycle.events import Event, Job, Notice, Step
 from recycle.run_folder import RunFolder
-from recycle.runs.tuning import TuneReport, tune
+from recycle.runs.tuning import TuneReport, search
 from recycle.runs.varied import Choices, Span, check_varied, current, parse_varied, with_values
 from recycle.training.validation import Scores
 from tests.training.test_loop import SETTINGS, footage
@@ -45,9 +46,9 @@ def searched(
 
     job = Job(observe)
     with pytest.raises(Interrupted):
-        tune(short(footage), folder, vary=VARY, trials=3, job=job)
+        search(short(footage), folder, vary=VARY, trials=3, job=job)
     observed = Job(lambda event: said.append(event.text) if isinstance(event, Notice) else None)
-    return folder, tune(short(footage), folder, vary=VARY, trials=3, job=observed), said
+    return folder, search(short(footage), folder, vary=VARY, trials=3, job=observed), said
 
 
 def test_the_first_trial_has_the_values_of_the_pipeline(searched: tuple[Path, TuneReport, list[str]]) -> None:
@@ -86,10 +87,10 @@ def test_a_finished_search_trains_nothing_and_goes_on_with_more_trials(
     folder, before, _ = searched
     steps: list[Event] = []
     job = Job(lambda event: steps.append(event) if isinstance(event, Step) else None)
-    assert tune(short(footage), folder, vary=VARY, trials=3, job=job) == before
+    assert search(short(footage), folder, vary=VARY, trials=3, job=job) == before
     assert not steps
     with pytest.raises(ConfigError, match=r"holds a search with another pipeline or other --vary; give another --out"):
-        tune(short(footage, seed=1), folder, vary=VARY, trials=3)
+        search(short(footage, seed=1), folder, vary=VARY, trials=3)
 
 
 def test_failing_trials_are_named_and_the_search_goes_on(footage: tuple[Path, Path], tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_failing_trials_are_named_and_the_search_goes_on(footage: tuple[Path, Pa
     job = Job(lambda event: said.append(event.text) if isinstance(event, Notice) else None)
     vary: dict[str, Choices] = {"train.stride": [2], "train.frames": [1]}  # valid alone, but not together
     with pytest.raises(RecycleError, match="none of 2 trials has a score"):
-        tune(short(footage), tmp_path, vary=vary, trials=2, job=job)
+        search(short(footage), tmp_path, vary=vary, trials=2, job=job)
     failed = [text for text in said if re.match(r"trial [12]: failed: .*'train.stride' has an effect only on", text)]
     assert len(failed) == 2
 
@@ -147,3 +148,8 @@ def test_the_pipelines_own_values_are_tried_only_if_they_are_among_the_choices(f
     own = short(footage)
     assert current(own, {"networks.generator.width": [8, 16]}) is None
     assert current(own, {"networks.generator.width": Span(1, 8)}) == {"networks.generator.width": 4}
+
+
+def test_a_wrong_number_of_trials_is_refused_before_the_footage_is_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trials.* greater than or equal to 1"):
+        recycle.tune(vary={"train.stride": [1, 2]}, trials=0, a=tmp_path / "absent.mp4", b=tmp_path / "absent.mp4")

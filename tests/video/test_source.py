@@ -297,6 +297,18 @@ def test_a_pattern_takes_numbers_in_order_and_nothing_else(tmp_path: Path) -> No
         open_source(tmp_path / "h_%02d.png")
 
 
+@pytest.mark.parametrize("pattern", ["50%_%04d.png", "50%%_%04d.png", "50%_%d.png"])
+def test_a_percent_sign_may_stand_beside_the_number_of_a_pattern(tmp_path: Path, pattern: str) -> None:
+    cv2.imwrite(str(tmp_path / "50%_0001.png"), moving(1)[0])
+    cv2.imwrite(str(tmp_path / "50%_0002.png"), moving(1)[0])
+    with open_source(tmp_path / pattern) as source:
+        assert isinstance(source, PatternReader)
+        assert [path.name for path in source.files] == ["50%_0001.png", "50%_0002.png"]
+    for other in ("50%_%04x.png", "50%%04d.png", "%d_%d.png"):
+        with pytest.raises(FootageError, match="No such file"):
+            open_source(tmp_path / other)
+
+
 def test_a_camera_is_no_footage_to_train_on() -> None:
     with pytest.raises(FootageError, match=r"camera:0 \(camera\) is not a file; it can be translated"):
         find_sources([Path("camera:0")])
