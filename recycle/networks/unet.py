@@ -114,7 +114,8 @@ class UNetGenerator(GeneratorNetwork):
     def for_inference(self, device: torch.device, dtype: torch.dtype) -> "UNetGenerator":
         """A frozen copy on `device` with the batch normalisation folded into the convolutions.
 
-        Weights have the given `dtype`, except that the encoder stays float32 on CPUs.
+        Weights have the given `dtype`, except those of the encoder: float32 on CPUs, and float16 in place of bfloat16
+        elsewhere. It does not normalise, so it needs the digits in frames of low contrast, and ReLU6 limits its values.
         """
         ready = copy.deepcopy(self).eval().requires_grad_(False)
         fold_norms(ready.unet.encoder)
@@ -123,7 +124,7 @@ class UNetGenerator(GeneratorNetwork):
         for part in (ready.unet.decoder, ready.unet.segmentation_head):
             part.to(dtype)
         if device.type != "cpu":
-            ready.unet.encoder.to(dtype)
+            ready.unet.encoder.to(torch.float16 if dtype == torch.bfloat16 else dtype)
         return ready.to(memory_format=memory_format(device))
 
 

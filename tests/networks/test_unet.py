@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.config import NetworkSettings, UNetSettings, parse_pipeline
 from recycle.dataset.clips import find_shots
 from recycle.errors import ConfigError, RecycleError
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
+from recycle.networks.export import likeness
 from recycle.networks.features import open_network
 from recycle.networks.registry import make_generator
 from recycle.networks.unet import UNetGenerator
@@ -91,6 +93,20 @@ def test_made_ready_it_gives_the_same_values(skip: bool) -> None:
     error = (close(frames).float() - exact).pow(2).mean()
     assert 10 * torch.log10(4 / error) >= 40
     assert all(p.requires_grad and p.dtype == torch.float32 for p in generator.parameters())
+
+
+def test_on_a_gpu_it_is_exact_in_the_dark_too() -> None:
+    generator = unet()
+    nn.init.normal_(generator.unet.segmentation_head[0].weight, std=0.15)
+    dark = F.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8, mode="bilinear") * 0.04 - 1
+    exact = generator.for_inference(torch.device("cpu"), torch.float32)(dark)
+    there = generator.for_inference(torch.device("meta"), torch.bfloat16)
+    ready = generator.for_inference(torch.device("cpu"), torch.bfloat16)
+    for own, other in zip(ready.parameters(), there.parameters(), strict=True):
+        own.data = own.data.to(other.dtype)
+    found = likeness(ready(dark).float(), exact)
+    ready.unet.encoder.bfloat16()
+    assert found > max(40, likeness(ready(dark).float(), exact) + 6)
 
 
 def test_a_bundle_brings_its_own_weights_and_needs_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
