@@ -30,7 +30,7 @@ from recycle.evaluation.ranking import Ranking
 from recycle.events import Job
 from recycle.networks.adopt import adopt, write_adopted
 from recycle.networks.bundle import BundleConfig, names_of
-from recycle.networks.export import export
+from recycle.networks.export import export as export
 from recycle.rendering.pictures import check_settings
 from recycle.rendering.prepare import check_output, opened
 from recycle.rendering.render import RenderReport
@@ -38,7 +38,10 @@ from recycle.rendering.span import WHOLE, preview_span
 from recycle.run_folder import RunFolder
 from recycle.runs.choice import choose_pipeline, open_task
 from recycle.runs.compare import compare as compare_runs
-from recycle.runs.listing import list_pipelines, list_runs, recorded_pipeline, run_info
+from recycle.runs.listing import list_pipelines as list_pipelines
+from recycle.runs.listing import list_runs as list_runs
+from recycle.runs.listing import recorded_pipeline
+from recycle.runs.listing import run_info as run_info
 from recycle.runs.pipeline import learn
 from recycle.runs.preset import Choice
 from recycle.runs.publish import publish
@@ -54,23 +57,6 @@ from recycle.translation.translator import Translator
 from recycle.video.probe import VideoInfo
 from recycle.video.probe import probe as look
 from recycle.video.source import Source
-
-__all__ = [
-    "compare",
-    "evaluate",
-    "export",
-    "extract",
-    "import_model",
-    "list_pipelines",
-    "list_runs",
-    "plan",
-    "probe",
-    "resume",
-    "run_info",
-    "train",
-    "translate",
-    "tune",
-]
 
 AnyPath = str | PathLike[str]
 Paths = AnyPath | Sequence[AnyPath]

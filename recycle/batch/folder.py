@@ -109,19 +109,6 @@ def survey(
     )
 
 
-def find_jobs(
-    folder: Path,
-    out: Path,
-    settings: EncodeSettings,
-    *,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    join_images: bool = False,
-) -> list[FileJob]:
-    """The jobs of `survey`; same arguments and errors."""
-    return survey(folder, out, settings, include=include, exclude=exclude, join_images=join_images).jobs
-
-
 def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
     """Sources with unique names. The folder itself, if it is a source, is named after itself."""
     names = {plain(source.relative_to(folder).as_posix()) for source in sources if source != folder}

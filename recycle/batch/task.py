@@ -35,6 +35,8 @@ _TRIAL = Fraction(2)
 """Seconds of video that are translated to measure the speed."""
 _SETTLED = 3.0
 """Seconds without a change after which a file in a watched folder counts as complete."""
+_POLL_SECONDS = 2.0
+"""Seconds between two searches of a watched folder."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def translate_all(
         return report
 
 
-def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None, poll: float = 2.0) -> BatchReport:
+def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None) -> BatchReport:
     """Call `run` (see `translate_all`) whenever new files are complete; returns the combined report.
 
     Ends after Ctrl-C, when the job is cancelled, or when the disk fails. Raises Interrupted if a file was being
@@ -260,7 +262,7 @@ def watch_folder(run: Callable[..., BatchReport], *, job: Job | None = None, pol
             total.notices, total.stopped = report.notices, report.stopped
             if report.stopped:
                 break
-            time.sleep(poll)
+            time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         pass
     total.failed = sorted(failed.items())

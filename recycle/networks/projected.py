@@ -17,6 +17,8 @@ from recycle.system.devices import memory_format
 ENLARGED = 1.5
 """Factor by which frames are enlarged for the frozen network, which was trained on larger objects than those in the
 small training frames."""
+_NOISE_SIDE = 128
+"""Side in pixels of the noise by which the scale of the features is measured."""
 
 
 class ProjectedDiscriminator(DiscriminatorNetwork):
@@ -107,13 +109,13 @@ def _head(width: int) -> nn.Sequential:
     return nn.Sequential(*modules[:-1])
 
 
-def _natural_noise(count: int = 4, side: int = 128) -> Tensor:
-    """Noise with the spectrum of natural images, amplitude 1/f (Field 1987), always the same: (N, 3, H, W) in [-1, 1].
+def _natural_noise() -> Tensor:
+    """Noise with the spectrum of natural images, amplitude 1/f (Field 1987), always the same: (4, 3, S, S) in [-1, 1].
 
     The spread of its EfficientNet-Lite0 features at strides 8 to 32 equals that of real frames within a factor of 1.4.
     """
-    random = torch.Generator().manual_seed(0)
-    white = torch.fft.rfft2(torch.randn(count, 3, side, side, generator=random))
+    random, side = torch.Generator().manual_seed(0), _NOISE_SIDE
+    white = torch.fft.rfft2(torch.randn(4, 3, side, side, generator=random))
     frequency = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)).clamp(min=1 / side)
     pink = torch.fft.irfft2(white / frequency, s=(side, side))
     pink = pink + 3 * pink.mean(1, keepdim=True)  # natural colour channels are correlated

@@ -34,7 +34,6 @@ _PROTOCOLS = {
 """Schemes of stream addresses, and the protocols of FFmpeg that each may use. None of them opens a file."""
 _STREAMS = "rtsp,flv,live_flv,mpegts,matroska,webm,mov,mp4,nut,mpjpeg,mjpeg,h264,hevc,ogg,yuv4mpegpipe,rawvideo"
 """Demuxers for streams. Playlists (HLS, DASH, SDP), which name other addresses, are excluded."""
-_CAMERAS = "video4linux2,v4l2"
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 5.0
 """Longest wait for the next data before a stream counts as lost."""
@@ -47,11 +46,6 @@ class Picture(NamedTuple):
 
     pixels: Callable[[], Pixels]
     """Returns RGB (H, W, 3) uint8."""
-
-
-def is_live(source: str) -> bool:
-    """Whether `source` names a camera, a stream or the screen."""
-    return _camera(source) is not None or _screen(source) is not None or urlsplit(source).scheme in _PROTOCOLS
 
 
 def pictures_of(source: str, *, max_pixels: int) -> Iterator[Picture]:

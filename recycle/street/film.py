@@ -25,7 +25,7 @@ from recycle.street.snow import add_snow, snow
 from recycle.street.thermal import thermal
 from recycle.street.vehicles import draw_vehicle
 from recycle.street.view import KERB_LINE, View
-from recycle.video.encode import write_video
+from recycle.video.encode import AUDIO_RATE, write_video
 
 LABELS: Mapping[str, tuple[int, int, int]] = paint.LABELS
 """Class name → RGB colour in the appearance `labels`."""
@@ -90,7 +90,7 @@ class Street:
         """Return the first frame of every shot, 0 first."""
         return _cuts(self.seed, len(self), self.fps)
 
-    def audio(self, rate: int = 48000) -> np.ndarray:
+    def audio(self, rate: int = AUDIO_RATE) -> np.ndarray:
         """Return the sound of the whole film, the same for every appearance: (samples, 2) float32 in ±0.5."""
         edges = [*self.cuts(), len(self)]
         parts = []

@@ -6,6 +6,9 @@ import numpy as np
 
 from recycle.street.paint import Canvas, Colour, Glow, dim, mix, paint
 
+_CLOSED = 0.16
+"""Share of the windows whose blind or shutters are closed."""
+
 
 @dataclass(frozen=True)
 class Wall:
@@ -26,8 +29,6 @@ def window(
     it: Wall,
     corner: tuple[float, float],
     size: tuple[float, float],
-    *,
-    closed: float = 0.16,
 ) -> None:
     """Paint a window. If its blind or shutters are closed, it is dark at night."""
     (x, y), (w, h) = corner, size
@@ -39,7 +40,7 @@ def window(
     canvas.rect(x, y - 0.009, x + w, y, paint(dim(it.wall, 0.72), "building"))
     canvas.rect(x, y, x + w, y + h, paint(it.trim, "window"))
     left, top, right, bottom = x + 0.006, y + 0.006, x + w - 0.006, y + h - 0.005
-    if rng.random() < closed:
+    if rng.random() < _CLOSED:
         slat = it.shutters or mix(it.wall, (120, 112, 104), 0.5)
         canvas.rect(left, top, right, bottom, paint(slat, "window"))
         for k in range(1, 6):

@@ -22,6 +22,8 @@ from recycle.video.encode import write_video
 
 LEAST_WIDTH = 128
 """Minimum width of a column in pixels; an integer factor enlarges smaller frames, so that headings are legible."""
+_FPS = 12
+"""Frames per second of the videos of previews, and of held-out clips whose own rate is unknown."""
 
 
 class Columns(NamedTuple):
@@ -62,7 +64,7 @@ def held_out_name(shot: Shot, domain: Domain) -> str:
 def write_held_out(shot: Shot, clip: Tensor, path: Path) -> None:
     """Write the held-out clip of `shot` as a video, at its own rate if that is between 1 and 120 frames per second."""
     rate = 1 / shot.interval if shot.interval else 0
-    fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 120 else 12
+    fps = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 120 else _FPS
     write_video(path, pixels(clip), fps=fps)
 
 
@@ -90,9 +92,7 @@ def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
     return at_any_size(generator, frames, multiple=generator.multiple, least=generator.least_side)
 
 
-def write_preview(
-    rows: Mapping[Direction, Columns], names: Names, path: Path, *, fps: int = 12, still_frames: int = 3
-) -> np.ndarray:
+def write_preview(rows: Mapping[Direction, Columns], names: Names, path: Path, *, still_frames: int = 3) -> np.ndarray:
     """Write `path`.png (`still_frames` frames of each direction) and `path`.mp4 (both directions, synchronised).
 
     Each direction has headings with the `names` of the domains.
@@ -109,7 +109,7 @@ def write_preview(
     pairs = list(zip(heads, clips, strict=True))
     video = (_stack([image for head, clip in pairs for image in (head, clip[t % len(clip)])]) for t in range(length))
     with writing(path.with_suffix(".mp4")):
-        write_video(path.with_suffix(".mp4"), video, fps=fps)
+        write_video(path.with_suffix(".mp4"), video, fps=_FPS)
     return picture
 
 

@@ -55,8 +55,8 @@ class TranslateTab:
         self._overwrite = ui.checkbox("Replace it if it exists")
         self._more = TranslateMore(self._site)
         with ui.element("div").classes("actions"):
-            self._go = button("Translate", lambda: self._start(preview=False), main=True)
-            self._try = button("Preview 4 seconds", lambda: self._start(preview=True))
+            button("Translate", lambda: self._start(preview=False), main=True)
+            button("Preview 4 seconds", lambda: self._start(preview=True))
         self._message = Message()
 
     def _result(self) -> None:

@@ -178,8 +178,8 @@ class Footage:
 class Picker:
     """A dialog that walks through the folders of the server that its user may read."""
 
-    def __init__(self, chosen: Callable[[Path], None], *, folders_only: bool = False) -> None:
-        self._chosen, self._folders_only = chosen, folders_only
+    def __init__(self, chosen: Callable[[Path], None]) -> None:
+        self._chosen = chosen
         self._folder = Path.cwd()
         with ui.dialog() as self._dialog, ui.card().classes("picker"):
             self._title = ui.label().classes("picker-title")
@@ -212,7 +212,7 @@ class Picker:
                 self._row("up", "..", lambda: self._show(folder.parent))
             for own in folders[:_LISTED]:
                 self._row("folder", own.name, partial(self._show, own))
-            for own in files[: 0 if self._folders_only else _LISTED]:
+            for own in files[:_LISTED]:
                 self._row("film", own.name, partial(self._take, own))
             if not (folders or files):
                 ui.label("No folders and no videos here.").classes("empty-line")

@@ -29,6 +29,8 @@ from recycle.video.padding import padding
 av.logging.set_level(None)
 
 DEFAULTS = EncodeSettings()
+AUDIO_RATE = 48_000
+"""Samples per second of the sound that `write_video` takes."""
 _AUDIO_BLOCK = 1024
 _UNSPECIFIED = 2
 _LEFT = {"h264", "hevc"}
@@ -224,13 +226,12 @@ def write_video(
     fps: Fraction | int,
     settings: EncodeSettings = DEFAULTS,
     audio: NDArray[np.float32] | None = None,
-    audio_rate: int = 48000,
 ) -> None:
     """Write frames (uint8 RGB (H, W, 3), all of one size) as a video of constant rate, atomically.
 
-    `fps` is the rate in frames per second. `audio` is float32 (samples, channels) in [-1, 1] with 1 or 2 channels at
-    `audio_rate` Hz; it is encoded as AAC. Odd sizes are padded by one column or row (see VideoEncoder). Frames are
-    consumed one by one, so memory use is constant.
+    `fps` is the rate in frames per second. `audio` is float32 (samples, channels) in [-1, 1] with 1 or 2 channels,
+    AUDIO_RATE samples per second; it is encoded as AAC. Odd sizes are padded by one column or row (see VideoEncoder).
+    Frames are consumed one by one, so memory use is constant.
 
     Raises OutputError if the file cannot be written or there are no frames, ConfigError if the encoder rejects
     `settings`, and ValueError for frames that differ in shape and for audio of another shape.
@@ -251,7 +252,7 @@ def write_video(
                         Picture(width, height, fps, 1 / fps),
                     )
                     if audio is not None:
-                        sound = _encode_audio(container, audio, audio_rate)
+                        sound = _encode_audio(container, audio)
                 encoder.write(pixels, index)
                 while heard * fps < index + 1 and (position := next(sound, None)) is not None:
                     heard = position
@@ -262,22 +263,22 @@ def write_video(
                 pass
 
 
-def _encode_audio(container: OutputContainer, samples: NDArray[np.float32], rate: int) -> Iterator[Fraction]:
+def _encode_audio(container: OutputContainer, samples: NDArray[np.float32]) -> Iterator[Fraction]:
     """Add an AAC stream now; the returned iterator encodes one block per step and yields the seconds written."""
     if samples.ndim != 2 or samples.shape[1] not in (1, 2):
         raise ValueError(f"expected audio of shape (samples, 1 or 2), got {samples.shape}")
     layout = "mono" if samples.shape[1] == 1 else "stereo"
-    stream: AudioStream = container.add_stream("aac", rate=rate, layout=layout)
-    return _encode_blocks(container, stream, samples, rate, layout)
+    stream: AudioStream = container.add_stream("aac", rate=AUDIO_RATE, layout=layout)
+    return _encode_blocks(container, stream, samples, layout)
 
 
 def _encode_blocks(
-    container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], rate: int, layout: str
+    container: OutputContainer, stream: AudioStream, samples: NDArray[np.float32], layout: str
 ) -> Iterator[Fraction]:
     for start in range(0, len(samples), _AUDIO_BLOCK):
         block: NDArray[Any] = np.ascontiguousarray(samples[start : start + _AUDIO_BLOCK].T, dtype=np.float32)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+        frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, start, Fraction(1, AUDIO_RATE)
         container.mux(stream.encode(frame))
-        yield Fraction(start + block.shape[1], rate)
+        yield Fraction(start + block.shape[1], AUDIO_RATE)
     container.mux(stream.encode(None))

@@ -1,6 +1,5 @@
 """Detects cuts between shots with the detectors of PySceneDetect, applied to decoded frames."""
 
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ _REPEAT = 6
 """Mean change of a block, in levels of 255, below which the block counts as unchanged. Recompression of a repeated
 frame hardly ever reaches it: in two films of 24 frames/s stored at 60, the largest change of a frame's blocks has a
 median of 2 and a 95th percentile of 4 to 5."""
+_CUT = 27.0
+"""Minimum mean change of hue, saturation and brightness at a cut, in levels of 255, without lookahead."""
 _ANY_RATE = Fraction(25)  # PySceneDetect requires a rate, but all lengths here are in frames
 
 
@@ -34,11 +35,10 @@ class CutDetector:
     cuts.
     """
 
-    def __init__(self, *, threshold: float = 27.0) -> None:
-        """`threshold` is the minimum mean change of hue, saturation and brightness at a cut, in levels of 255."""
+    def __init__(self) -> None:
         from scenedetect.detectors import ContentDetector  # imported late: most translations need no cuts
 
-        self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
+        self._detector = ContentDetector(threshold=_CUT, min_scene_len=0)
         self._index = 0
 
     def is_cut(self, pixels: Pixels) -> bool:
@@ -88,14 +88,6 @@ class ShotFinder:
         self._starts += [cut.frame_num for cut in self._detector.process_frame(_timecode(self._index), image)]
         self._last = image
         self._index += 1
-
-
-def find_cuts(frames: Iterable[Pixels], *, threshold: float = 3.0) -> list[int]:
-    """Indices of the first frames of all shots, including 0; see ShotFinder. `frames` are RGB (H, W, 3)."""
-    finder = ShotFinder(threshold=threshold)
-    for pixels in frames:
-        finder.add(pixels)
-    return finder.finish()
 
 
 def detection_size(width: int, height: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from recycle.batch.engine import BatchReport
-from recycle.batch.folder import find_jobs
+from recycle.batch.folder import survey
 from recycle.batch.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.batch.plan import plan
 from recycle.batch.task import Folder, translate_all
@@ -336,18 +336,18 @@ def test_a_watched_folder_takes_complete_files_only(make_video: MakeVideo, tmp_p
 
 
 def test_names_and_patterns(tree: Path, tmp_path: Path) -> None:
-    jobs = find_jobs(tree, tree / "out", FAST)
+    jobs = survey(tree, tree / "out", FAST).jobs
     assert [job.name for job in jobs][:4] == ["1.mov", "1.mp4", "2.mp4", "6.avi"]
     assert len({job.output.with_suffix("") for job in jobs}) == len(jobs) == 12
-    only = find_jobs(tree, tmp_path / "out", FAST, include=["deep/*"], exclude=["5.*"])
+    only = survey(tree, tmp_path / "out", FAST, include=["deep/*"], exclude=["5.*"]).jobs
     assert [job.name for job in only] == ["deep/3.mp4", "deep/er/4.mp4"]
     (tree / "out").mkdir()
     shutil.copy(tree / "2.mp4", tree / "out")
-    assert len(find_jobs(tree, tree / "out", FAST)) == 12
+    assert len(survey(tree, tree / "out", FAST).jobs) == 12
     with pytest.raises(FootageError, match="holds no video that matches the patterns"):
-        find_jobs(tree, tmp_path / "out", FAST, include=["*.xyz"])
+        survey(tree, tmp_path / "out", FAST, include=["*.xyz"])
     with pytest.raises(OutputError, match="is the input itself"):
-        find_jobs(tree, tree, FAST)
+        survey(tree, tree, FAST)
 
 
 def test_a_ledger_is_written_immediately(tmp_path: Path) -> None:

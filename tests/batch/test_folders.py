@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from recycle.batch.engine import BatchReport
-from recycle.batch.folder import find_jobs, survey
+from recycle.batch.folder import survey
 from recycle.batch.ledger import LEDGER, LOCK, Entry, Ledger
 from recycle.batch.task import Folder, translate_all
 from recycle.batch.threads import Threads
@@ -153,7 +153,7 @@ def test_names_of_outputs_are_unique_and_stable(make_video: MakeVideo, tmp_path:
     for name in ("x.mp4", "x.avi.mp4", "in.mp4", "1.mp4", "clip.one", "clip.two"):
         shutil.copy(make_video(stamps=range(0, 2 * 512, 512)), folder / name)
     shutil.copy(make_video("x.avi", audio=False, stamps=range(0, 2 * 512, 512)), folder / "x.avi")
-    jobs = find_jobs(folder, out, FAST, join_images=True)
+    jobs = survey(folder, out, FAST, join_images=True).jobs
     assert len(jobs) == 10
     assert len({job.name for job in jobs}) == len({job.output.with_suffix("") for job in jobs}) == 10
     task = replace(folder_of(tmp_path), join_images=True)

@@ -1,7 +1,7 @@
 """Cuts are found where they are, and nowhere else."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.video.decode import VideoReader
-from recycle.video.shots import CutDetector, find_cuts
+from recycle.video.frame import Pixels as AnyPixels
+from recycle.video.shots import CutDetector, ShotFinder
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]
@@ -30,6 +31,13 @@ def scene(hue: int, count: int, *, width: int = 320) -> list[Pixels]:
 def online(frames: list[Pixels]) -> list[int]:
     detector = CutDetector()
     return [index for index, pixels in enumerate(frames) if detector.is_cut(pixels)]
+
+
+def find_cuts(frames: Iterable[AnyPixels], *, threshold: float = 3.0) -> list[int]:
+    finder = ShotFinder(threshold=threshold)
+    for pixels in frames:
+        finder.add(pixels)
+    return finder.finish()
 
 
 def test_cuts_are_found_by_both_detectors() -> None:

@@ -49,11 +49,6 @@ class Place:
             found.append(each)
         return found
 
-    def need_cuda(self) -> None:
-        """Raise Unmet without a CUDA device."""
-        if self.device != "cuda":
-            raise Unmet("needs a CUDA device")
-
 
 Figures = Mapping[str, Any]
 """What a check found, by name: numbers or text, in reading order. An exception means that it failed."""
