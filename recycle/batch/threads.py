@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.2
 def files_at_once(cores: int) -> int:
     """Number of files that use a machine fully: while one is opened, decoded or joined, another is translated.
 
-    On two cores, two files are 1.4 times as fast as one, and three are slower than two (docs/measurements/video.md).
+    On two cores, two files are 1.1 to 1.3 times as fast as one, and three are no faster (docs/measurements/video.md).
     """
     return 1 if cores < 2 else max(2, min(4, cores // 4))
 

@@ -21,7 +21,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 _COMPLETE = "_RECYCLE_COMPLETE"
 """Environment variable by which a shell requests completions of a command line."""
 _VERBS = tuple(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
-_CONTINUING = ("extract", "train", "distill", "translate", "run", "demo", "compare")
+_CONTINUING = ("extract", "train", "distill", "tune", "translate", "run", "demo", "compare")
 """Commands that continue their work when they are run again. The others start over."""
 
 

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from recycle.cli.options import AsJson, Device, MaxPixels, Model, Precision, To, WhichModel, bundle_of, given
+from recycle.cli.options import (
+    AsJson,
+    Device,
+    MaxPixels,
+    Model,
+    Precision,
+    Scale,
+    Stabilise,
+    To,
+    WhichModel,
+    bundle_of,
+    given,
+    size,
+)
 from recycle.cli.output import watched
 
 
@@ -23,10 +36,8 @@ def live(
         typer.Argument(metavar="SINK", help="window, virtual (a camera), a video file, or the address of a stream."),
     ] = "window",
     which: WhichModel = "best",
-    scale: Annotated[
-        str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")
-    ] = "trained",
-    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    scale: Scale = "trained",
+    stabilise: Stabilise = 0.0,
     record: Annotated[str | None, typer.Option(metavar="FILE", help="Write the translation to this video too.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
     max_pixels: MaxPixels = None,
@@ -43,8 +54,7 @@ def live(
 
     Example: recycle live rtsp://camera.local/stream window --record walk.mp4 --model runs/seasons-fast --to winter
     """
-    short = int(scale) if scale.isdecimal() else scale
-    look = {"scale": short, "stabilise": stabilise, "device": device, "precision": precision}
+    look = {"scale": size(scale), "stabilise": stabilise, "device": device, "precision": precision}
     with watched(as_json) as job:
         from recycle.streaming.interface import live as translate_live
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and the parsing of option texts."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ To = Annotated[
         autocompletion=_domains,
     ),
 ]
+Scale = Annotated[str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")]
+Stabilise = Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
@@ -145,6 +148,11 @@ def pairs(options: list[str] | None) -> dict[str, str]:
 def names(text: str | None) -> list[str] | None:
     """The names in a text such as "summer,winter"; None for None."""
     return None if text is None else text.split(",")
+
+
+def size(text: str) -> str | int:
+    """The value of --scale: a number of pixels, or the word that `text` is."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

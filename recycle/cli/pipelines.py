@@ -1,6 +1,5 @@
 """`recycle pipelines`: lists the pipelines that are included."""
 
-from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +15,11 @@ def pipelines(
 
     Example: recycle pipelines signers > my-task.toml
     """
-    from recycle.config import find_pipeline, shipped_pipelines
+    from recycle.config import description_of, find_pipeline, shipped_pipelines
 
     if name is None:
         for path in shipped_pipelines():
-            head = takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
-            show(f"{path.stem:<11}  {' '.join(line.removeprefix('# ') for line in head)}")
+            show(f"{path.stem:<11}  {description_of(path)}")
     else:
         path = find_pipeline(Path(name))
         schema = path.with_name("pipeline.schema.json").as_uri()  # absolute, because the copy has another folder

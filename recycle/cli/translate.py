@@ -1,6 +1,5 @@
 """`recycle translate`: translates a video, an image, or a folder of these."""
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +13,14 @@ from recycle.cli.options import (
     MaxPixels,
     Model,
     Precision,
+    Scale,
+    Stabilise,
     To,
     WhichModel,
     bundle_of,
     pairs,
     refuse,
+    size,
 )
 from recycle.cli.output import conclude, print_error, tell_lost, watched
 from recycle.system.imports import uncollected
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from recycle.events import Job
     from recycle.translation.translator import Translator
 
-Scale = Annotated[str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")]
 Alpha = Annotated[Literal["drop", "keep"], typer.Option(help="keep: preserve transparency, with prores, ffv1 and vp9.")]
 Fps = Annotated[
     str | None, typer.Option(help="Frames per second of raw streams and folders of images, such as 30000/1001.")
@@ -102,7 +103,7 @@ def translate(
     which: WhichModel = "best",
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
-    stabilise: Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")] = 0.0,
+    stabilise: Stabilise = 0.0,
     strength: Strength = 1.0,
     keep_colour: Annotated[bool, typer.Option(help="Keep the colours of the source, not its lightness.")] = False,
     mask: Mask = None,
@@ -297,13 +298,9 @@ def _settings(params: "Mapping[str, Any]") -> "TranslateSettings":
 
     chosen = {name: params[name] for name in TranslateSettings.model_fields if params.get(name) is not None}
     return parse_settings(
-        TranslateSettings, chosen | {"scale": _scale(params["scale"]), "options": pairs(params["option"])}
+        TranslateSettings, chosen | {"scale": size(params["scale"]), "options": pairs(params["option"])}
     )
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _scale(text: str) -> str | int:
-    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text

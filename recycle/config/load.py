@@ -4,6 +4,7 @@ import codecs
 import difflib
 import re
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +78,12 @@ def shipped_pipelines() -> list[Path]:
     inside = Path(__file__).parents[1] / "pipelines"
     folder = inside if inside.is_dir() else Path(__file__).parents[2] / "pipelines"
     return sorted(folder.glob("*.toml"))
+
+
+def description_of(path: Path) -> str:
+    """What an included pipeline is for: the comment at the beginning of its file, as one line."""
+    head = takewhile(lambda line: line.startswith("# "), path.read_text(encoding="utf-8").splitlines())
+    return " ".join(line.removeprefix("# ") for line in head)
 
 
 def find_pipeline(name: Path) -> Path:

@@ -10,14 +10,15 @@ from recycle.safe_text import brief
 
 _OWN_CODES = {"swe": "sve", "hrv": "hr ", "srp": "sr ", "fao": "fo ", "pan": "pa "}
 """Language codes that FFmpeg reads from and writes to QuickTime files in a non-standard spelling."""
+_OTHER_CODES = {"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"}
+"""Codes of ISO 639-2/B → codes of ISO 639-2/T of the same languages."""
 _QUICKTIME = {
     **{"sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "nld": "dut", "kat": "geo", "deu": "ger"},
     **{"ell": "gre", "isl": "ice", "mkd": "mac", "msa": "may", "fas": "per", "bod": "tib", "cym": "wel"},
-    **{"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"},
+    **_OTHER_CODES,
     **_OWN_CODES,
 }
 """ISO 639-2 codes that have another name in FFmpeg's table of QuickTime languages."""
-_OTHER_CODES = {"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"}
 _USUAL_HANDLERS = {"SoundHandler", "VideoHandler", "SubtitleHandler", "DataHandler"}
 """Names that FFmpeg gives to unnamed tracks."""
 _ROLES = (

@@ -3,12 +3,11 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from recycle.config import Pipeline, load_pipeline, shipped_pipelines
+from recycle.config import Pipeline, description_of, load_pipeline, shipped_pipelines
 from recycle.config.base import two_names
 from recycle.domains import DIRECTIONS, LETTERS, Names
 from recycle.errors import BundleError, ConfigError
@@ -120,13 +119,7 @@ class PipelineInfo:
 
 def list_pipelines() -> list[PipelineInfo]:
     """The included pipelines, by name."""
-    found = []
-    for path in shipped_pipelines():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        head = takewhile(lambda line: line.startswith("# "), lines)
-        description = " ".join(line.removeprefix("# ") for line in head)
-        found.append(PipelineInfo(path.stem, description, load_pipeline(path)))
-    return found
+    return [PipelineInfo(path.stem, description_of(path), load_pipeline(path)) for path in shipped_pipelines()]
 
 
 def recorded_pipeline(folder: Path) -> Pipeline | Path:

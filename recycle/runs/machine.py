@@ -7,7 +7,7 @@ import torch
 
 from recycle.system.cores import cores
 from recycle.system.devices import compute_dtype, find_device
-from recycle.system.memory import free_memory
+from recycle.system.memory import free_memory, in_gib
 
 CONTEXT = 0.6
 """GiB of a GPU's memory that its driver and libraries need."""
@@ -45,7 +45,7 @@ class Machine:
 
     def __str__(self) -> str:
         what = f"a CPU with {self.cores} {'core' if self.cores == 1 else 'cores'}" if self.kind == "cpu" else "a GPU"
-        return f"{what} ({gib(self.memory)} of free memory, {'16-bit' if self.half else '32-bit'} arithmetic)"
+        return f"{what} ({in_gib(self.memory)} of free memory, {'16-bit' if self.half else '32-bit'} arithmetic)"
 
 
 def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
@@ -61,8 +61,3 @@ def this_machine(device: str = "auto", precision: str = "auto") -> Machine:
 def gpu_of(memory: float) -> Machine:
     """A GPU with `memory` GiB. Below 12 GiB, it is assumed to be an old one that does not compute 16 bits fast."""
     return Machine("gpu", round((memory - CONTEXT) * 2**30), half=memory >= 12)
-
-
-def gib(size: int) -> str:
-    """A number of bytes as text, in GiB or MiB."""
-    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"

@@ -17,7 +17,7 @@ from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
-from recycle.runs.machine import Machine, gib
+from recycle.runs.machine import Machine
 from recycle.runs.pace import expected_steps, step_seconds
 from recycle.runs.preset_start import Start
 from recycle.runs.reasons import (
@@ -30,6 +30,7 @@ from recycle.runs.reasons import (
     duration,
     explain_networks,
 )
+from recycle.system.memory import in_gib
 from recycle.training.memory import Reckoning, reckon
 
 EVENING = 4.0
@@ -172,7 +173,7 @@ def _head(name: str, machine: Machine, length: str, steps: int, seconds: float, 
     return (
         f"{name}: chosen for this footage, for {machine} and for {length}.",
         "You may edit the pipeline file: the same command then uses it (docs/guide/train.md).",
-        f"Estimate: {about(steps)} steps of {seconds:.2g} s, {gib(memory)} of memory.",
+        f"Estimate: {about(steps)} steps of {seconds:.2g} s, {in_gib(memory)} of memory.",
     )
 
 
@@ -266,7 +267,7 @@ class _Draft:
         for side in self._sides[::-1]:
             needed = self.reckoned(side, width)
             if not self._fits(needed, 1):
-                why = f"the largest that fits into the memory planned for training ({gib(round(self._usable))})"
+                why = f"the largest that fits into the memory planned for training ({in_gib(round(self._usable))})"
             elif side > self._sides[0] and not self._in_time(needed, 1):
                 why = f"the largest with which about {about(self.wanted)} steps fit into {duration(self._hours)}"
             else:

@@ -40,6 +40,11 @@ def peak_memory(device: torch.device) -> int | None:
         return None
 
 
+def in_gib(size: int) -> str:
+    """A number of bytes as text, in GiB or MiB."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"
+
+
 def _kilobytes(file: str, name: str) -> int:
     """The value, in bytes, of a line "name: number kB" of a file. Raises OSError, KeyError or ValueError if it is
     missing."""

@@ -18,7 +18,7 @@ from recycle.objective.passing import Pass
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
 from recycle.system.devices import is_out_of_memory
-from recycle.system.memory import free_memory, release
+from recycle.system.memory import free_memory, in_gib, release
 from recycle.training.run import Run
 
 OPTIMISED = 4
@@ -177,8 +177,8 @@ def plan(run: Run, portions: Portions, job: Job) -> None:
     networks, clip = needed.fit(lambda parts: step_memory(run))
     release(run.fabric.device)
     line = (
-        f"memory: the networks take {_gib(networks)}, each clip of a batch about {_gib(clip)}: "
-        f"{_gib(networks + batch * clip)} for a batch of {batch}"
+        f"memory: the networks take {in_gib(networks)}, each clip of a batch about {in_gib(clip)}: "
+        f"{in_gib(networks + batch * clip)} for a batch of {batch}"
     )
     if free is None:
         job.say(line)
@@ -188,8 +188,4 @@ def plan(run: Run, portions: Portions, job: Job) -> None:
         portions.parts = min(2 * portions.parts, batch)
     many = "" if portions.parts == 1 else f", so that each batch is processed in {portions.parts} portions"
     portions.parts = run.fabric.broadcast(portions.parts)  # all processes must split their batches alike
-    job.say(f"{line}; {_gib(free)} are free on '{run.fabric.device.type}'{many}")
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.0f} MiB"
+    job.say(f"{line}; {in_gib(free)} are free on '{run.fabric.device.type}'{many}")

@@ -33,7 +33,7 @@ THUMBNAIL = "an image with the same name as a video"
 SECOND_NAME = "another name of a file that is included"
 BESIDE = "not one of the folder's numbered images"
 _SHOWN = 5
-"""Maximum number of names in one line about what is left out."""
+"""Maximum number of reasons why a folder holds no footage."""
 
 
 @dataclass
@@ -137,7 +137,7 @@ def mixed_lines(names: Iterable[str]) -> list[str]:
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
-    """One message for each reason in `left_out` (name → reason), with up to _SHOWN names and the number of others."""
+    """One message for each reason in `left_out` (name → reason), with the first names and the number of others."""
     groups: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         groups.setdefault(reason, []).append(name)
@@ -146,8 +146,7 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
         if reason == HIDDEN:
             lines.append(f"left out: {len(names)} hidden {'file' if len(names) == 1 else 'files'}")
             continue
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        lines.append(f"left out: {', '.join(names[:_SHOWN])}{more} ({reason})")
+        lines.append(f"left out: {listed(names)} ({reason})")
     return lines
 
 

@@ -17,7 +17,7 @@ import torch
 from typer.main import get_command
 
 from recycle import translate
-from recycle.cli import main
+from recycle.cli import entry, main
 from recycle.cli.app import app
 from recycle.config import NetworkSettings, ResNetSettings
 from recycle.errors import ConfigError
@@ -88,6 +88,15 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = recycle(command, "--help")
     assert result.returncode == 0
     assert f"Example: recycle {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", [own.callback for own in app.registered_commands if own.callback is not None])
+def test_ctrl_c_says_continue_for_every_command_whose_help_says_so(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "Run again to continue" in " ".join(command.__doc__.split())
+    monkeypatch.setattr(sys, "argv", ["recycle", command.__name__])
+    assert entry._again().endswith("continue") or not says
 
 
 def test_the_version_is_that_of_the_package_and_no_command_is_help() -> None:

@@ -67,6 +67,7 @@ NUMBERS = {
     "train": ["--steps", "--hours", "--devices", "--nodes", "--device", "--precision"],
     "distill": ["--width", "--blocks", "--steps", "--hours"],
     "evaluate": ["--device", "--labels"],
+    "live": ["--scale", "--stabilise"],
 }
 
 
@@ -82,6 +83,7 @@ def test_absurd_values_of_options_are_one_line(
         "train": ["demo", "--out", tmp_path / "run", "--a", video, "--b", video],
         "distill": [tmp_path, "--a", video, "--b", video],
         "evaluate": ["--model", "identity", "--a", video, "--out", tmp_path / "scores"],
+        "live": ["0", out, "--model", "identity", "--to", "b"],
     }
     for value in ABSURD:
         recycle.refusal(command, *words[command], f"{option}={value}")
