@@ -82,12 +82,12 @@ class RunFolder:
 
     @property
     def health(self) -> Path:
-        """What went wrong while it trained, one line each."""
+        """The file that lists, one line each, what went wrong during training."""
         return self.folder / "health.log"
 
     @property
     def origin(self) -> Path:
-        """Which pipeline file the run belongs to."""
+        """The file that names the pipeline file of the run."""
         return self.folder / "origin.json"
 
     @property

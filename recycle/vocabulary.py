@@ -3,16 +3,16 @@
 from typing import Literal
 
 Appearance = Literal["day", "sunset", "rain", "snow", "night", "thermal", "labels"]
-"""Of the procedural street."""
+"""Appearances of the procedural street."""
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
-"""Of written video; `recycle.video.codecs` has a row for each."""
+"""Codecs of written video; `recycle.video.codecs` has a row for each."""
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""In which networks compute."""
+"""Numbers with which networks compute."""
 TranslatePrecision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-"""In which networks translate."""
+"""Numbers with which networks translate."""
 ExportFormat = Literal["onnx", "torch-export"]
-"""Of a generator for other runtimes."""
+"""Files that hold a generator for other runtimes."""
 ExportPrecision = Literal["fp32", "fp16"]
-"""Of the weights of an exported generator."""
+"""Numbers of the weights of an exported generator."""
 TrackerName = Literal["trackio", "wandb", "mlflow"]
-"""Of a program that shows the curves of runs, in addition to TensorBoard."""
+"""Programs that show the curves of runs, in addition to TensorBoard."""

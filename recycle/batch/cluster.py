@@ -262,7 +262,7 @@ def _check_address(address: str) -> None:
 
 
 class _Share(NamedTuple):
-    """How the cluster's machines are shared out."""
+    """Each worker's part of the cluster."""
 
     workers: int
     at_once: int

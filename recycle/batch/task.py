@@ -76,7 +76,7 @@ class Folder:
         return [*found.notices(), apart]
 
     def key(self) -> dict[str, object]:
-        """What is asked for beside source and mask. It does not depend on the machine, which may change in between."""
+        """The request of this task without its source and mask. It is the same on every machine."""
         settings = self.settings.model_copy(update={"mask": None})
         return {**self.translator.request(self.to, settings), "encoder": self.settings.encoding()}
 

@@ -72,7 +72,7 @@ class Shared(NamedTuple):
     events: Any
     """A queue that receives (name, part, frames done, total) as progress."""
     precision: Used
-    """In which all workers compute, because the parts of a video must have one precision."""
+    """The precision of all workers, because the parts of a video must have one."""
 
 
 class Worker:

@@ -25,7 +25,7 @@ def distill(
 ) -> None:
     """Train a small, fast model to imitate a large one. Run again to continue.
 
-    A generator of width 16 translates a frame in about a seventh of the time of one of width 64. The footage may differ
+    A generator of width 16 translates a frame in about a quarter of the time of one of width 64. The footage may differ
     from that of the large model.
 
     Example: recycle distill runs/signers --a footage/anna --b footage/ben --out runs/signers-fast

@@ -137,8 +137,9 @@ class LossSettings(Settings):
     translated back. It keeps the generator from hiding the source in faint patterns (Bashkirova et al. 2019, section
     3.1). 0.1 if the file sets no weights."""
     features: FeatureName = "lite0"
-    """The frozen network of the content and self-similarity losses, and of the settings below that say 'features'.
-    'lite0': EfficientNet-Lite0, trained on ImageNet. 'timm:NAME': a network that timm downloads at the first use."""
+    """The frozen network of the content, self-similarity and colours losses, and of the settings below that say
+    'features'. 'lite0': EfficientNet-Lite0, trained on ImageNet. 'timm:NAME': a network that timm downloads at the
+    first use."""
     perceptual_by: Literal["discriminator", "features"] = "discriminator"
     """Network whose layers the perceptual loss compares: the discriminator, or the frozen network."""
     patch_nce_by: Literal["generator", "features"] = "generator"

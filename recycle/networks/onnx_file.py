@@ -51,8 +51,8 @@ _REFLECT = """
 {x}_short = Less ({x}_lowest, {x}_zero)
 {x}_index = Where ({x}_short, {x}_repeated, {x}_mirrored)
 """
-"""As `recycle.networks.generator.pad`: a side too short for reflection repeats its last row or column. No Abs: with a
-fixed size, OpenVINO 2026.4 computes it in advance, and leaves integers negative."""
+"""Padding, as in `recycle.networks.generator.pad`: a side too short for reflection repeats its last row or
+column. It avoids Abs: with a fixed size, OpenVINO 2026.4 computes Abs in advance, and leaves integers negative."""
 _PAD = """
 {x}_result = Gather <axis = {axis}> ({given}, {x}_index)
 """

@@ -82,7 +82,7 @@ class _Encoded:
 
     preset = "veryfast"
     options: Mapping[str, str] = {}
-    """Of the encoder, if it is H.264."""
+    """Options of the encoder, if it is H.264."""
 
     def __init__(self, address: str, form: str, name: str) -> None:
         """`address` and `form` as FFmpeg names them; `name` as the user does."""

@@ -54,7 +54,7 @@ LEAST_SCORES = 6
 """Minimum number of scores for a statement about whether more steps help."""
 LEAST_STEPS = 1000
 """Minimum number of steps for the statement that more steps do not help. The demo has its
-best score after 1440 steps (docs/measurements/demo.md)."""
+best score after 1280 steps (docs/measurements/demo.md)."""
 
 
 class Motion:

@@ -45,12 +45,12 @@ class Tracked:
     """First step that will be repeated, in a continued run: earlier points from this step on are outdated."""
 
     def identifier(self, tracker: str) -> str | None:
-        """By which `tracker` knows this run again; None if it has not seen it."""
+        """The identifier that `tracker` gave this run; None if it has not seen the run."""
         path = self._path(tracker)
         return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
 
     def remember(self, tracker: str, identifier: str | None = None) -> str:
-        """Record by which identifier `tracker` knows this run, a new one by default, and return it."""
+        """Record the identifier that `tracker` gave this run, by default a new one, and return it."""
         identifier = identifier or uuid4().hex[:12]
         self.logs.mkdir(parents=True, exist_ok=True)
         write_text(self._path(tracker), identifier + "\n")
