@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.dataset.clips import FEW_CLIPS, Domain, Shot, spread
+from recycle.dataset.clips import FEW_CLIPS, Domain
+from recycle.dataset.shots import Shot, spread
 
 FRAMES = 48
 """Number of frames per domain that are examined."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.dataset.clips import Shot, find_shots, locate
+from recycle.dataset.shots import Shot, find_shots, locate
 from recycle.errors import FootageError
 from recycle.inputs import open_source
 from recycle.video.find import find_sources

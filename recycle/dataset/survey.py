@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.dataset.clips import Shot
 from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
 from recycle.dataset.glance import Glance, glance, glance_at_shots
+from recycle.dataset.shots import Shot
 from recycle.domains import LETTERS, Names
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import FeatureNetwork, open_network, pooled

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.dataset.clips import Shot, locate
+from recycle.dataset.shots import Shot, locate
 from recycle.evaluation.features import Describe
 from recycle.evaluation.metrics import Pixels
 from recycle.events import Job

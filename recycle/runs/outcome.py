@@ -7,7 +7,7 @@ from pathlib import Path
 
 import recycle
 from recycle.config import FootageSettings, Pipeline
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.domains import DIRECTIONS, Domain, Names
 from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars

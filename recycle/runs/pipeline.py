@@ -19,9 +19,9 @@ from recycle.config import (
     parse_pipeline,
     parse_settings,
 )
-from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
 from recycle.dataset.glance import is_extracted
+from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job, ignore

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recycle.config import EvaluateSettings, FootageSettings, Pipeline, TranslateSettings
-from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.errors import FootageError
 from recycle.evaluation.evaluate import ClipSet, evaluate

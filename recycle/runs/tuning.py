@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recycle.config import Pipeline
 from recycle.config.write import to_toml
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.errors import ConfigError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.events import Event, Job, Review, Step
 from recycle.run_folder import RunFolder

@@ -12,8 +12,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import Pipeline
-from recycle.dataset.clips import Domain, Shot, Split, align, split
+from recycle.dataset.clips import Domain
 from recycle.dataset.faults import faults
+from recycle.dataset.shots import Shot, Split, align, split
 from recycle.dataset.survey import survey_shots
 from recycle.domains import DOMAINS
 from recycle.domains import Domain as DomainName

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.domains import DIRECTIONS, Direction, Domain, Names
 from recycle.networks.bundle import Bundle
 from recycle.networks.generator import GeneratorNetwork, at_any_size

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from recycle.dataset.clips import Split
+from recycle.dataset.shots import Split
 from recycle.domains import BY_TARGET, DOMAINS, Direction
 from recycle.events import Job
 from recycle.events import Review as Reviewed

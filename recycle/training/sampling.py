@@ -10,7 +10,8 @@ from torch import Tensor
 
 from recycle.config import Pipeline
 from recycle.dataset.augment import Augment, shrink
-from recycle.dataset.clips import Domain, PairedClips, Shot, Split, UnpairedClips, load_clips, loading_processes
+from recycle.dataset.clips import Domain, PairedClips, UnpairedClips, load_clips, loading_processes
+from recycle.dataset.shots import Shot, Split
 from recycle.domains import Domain as DomainName
 from recycle.errors import FootageError
 from recycle.events import Job

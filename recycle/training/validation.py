@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.dataset.clips import Shot, spread
+from recycle.dataset.shots import Shot, spread
 from recycle.domains import BY_TARGET, DOMAINS
 from recycle.networks.features import open_network
 from recycle.system.atomic import write_text

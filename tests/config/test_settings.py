@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from recycle.batch.ledger import Ledger
 from recycle.config import DISCRIMINATORS, GENERATORS, PREDICTORS, Kinds, Pipeline, load_pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError, FootageError, OutputError, RecycleError
 from recycle.runs.compare import compare
 

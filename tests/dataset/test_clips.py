@@ -14,7 +14,8 @@ from torch import Tensor
 
 from recycle.config import AugmentSettings
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, PairedClips, Shot, UnpairedClips, align, find_shots, load_clips, split
+from recycle.dataset.clips import Domain, PairedClips, UnpairedClips, load_clips
+from recycle.dataset.shots import Shot, align, find_shots, split
 from recycle.errors import FootageError
 
 

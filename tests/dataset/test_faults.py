@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
-from recycle.dataset.clips import Domain, Shot, find_shots
+from recycle.dataset.clips import Domain
 from recycle.dataset.extract import extract
 from recycle.dataset.faults import faults
+from recycle.dataset.shots import Shot, find_shots
 from recycle.street.film import Street
 from tests.video.conftest import write
 

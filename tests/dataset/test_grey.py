@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 
 from recycle.config import ExtractSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import find_shots
 from recycle.networks.bundle import load_bundle
 from recycle.training.loop import train
 from tests.training.test_loop import SETTINGS

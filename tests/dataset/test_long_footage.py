@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recycle.dataset.clips import Domain, Shot, Windows
+from recycle.dataset.clips import Domain, Windows
 from recycle.dataset.files import Files
+from recycle.dataset.shots import Shot
 
 HOURS = 30
 FRAMES = HOURS * 3600 * 25

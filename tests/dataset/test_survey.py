@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import Appearance, ExtractSettings
-from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import Shot, find_shots
 from recycle.dataset.survey import Side, Survey, survey, survey_shots
 from recycle.networks.features import FeatureNetwork, open_network
 from recycle.street.film import Street

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance, EncodeSettings, EvaluateSettings
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.domains import AB, BA, Direction, Domain
 from recycle.errors import FootageError, Interrupted
 from recycle.evaluation.evaluate import ClipSet, evaluate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.errors import FootageError
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import GALLERY, Gallery, memorisation

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.evaluation.features import describe_broadly
 from recycle.evaluation.memorisation import Gallery
 from recycle.evaluation.metrics import Pixels

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recycle import export
 from recycle.config import NetworkSettings, Pix2PixHDSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, check_networks
 from recycle.networks.generator import at_any_size

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recycle.config import NetworkSettings, PatchSettings, Pipeline, Precision, ProjectedSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError
 from recycle.networks.features import open_network
 from recycle.networks.projected import ENLARGED, ProjectedDiscriminator

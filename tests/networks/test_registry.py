@@ -19,7 +19,7 @@ from recycle.config import (
     parse_pipeline,
     parse_settings,
 )
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, check_networks, digest, load_bundle
 from recycle.networks.generator import GeneratorNetwork

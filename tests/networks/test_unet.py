@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recycle.config import NetworkSettings, UNetSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError, RecycleError
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from recycle.networks.export import likeness

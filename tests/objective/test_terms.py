@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recycle.config import Pipeline, parse_pipeline
 from recycle.config.losses import FURTHER
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.domains import AB, BA, DIRECTIONS, Direction
 from recycle.errors import ConfigError
 from recycle.events import Step

@@ -12,7 +12,7 @@ import pytest
 
 from recycle.cli import main
 from recycle.config import Pipeline, StreetSettings, TranslateSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation import page as pages
 from recycle.evaluation.ranking import rank

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import BundleError, FootageError
 from recycle.evaluation import street_features
 from recycle.run_folder import RunFolder

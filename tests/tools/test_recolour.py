@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.street.film import Street
 from tools.reproduction.recolour import colour_transfer
 

@@ -11,8 +11,8 @@ import torch
 
 from recycle.config import NetworkSettings
 from recycle.config.networks import Pix2PixSettings, ResNetSettings
-from recycle.dataset.clips import Shot
 from recycle.dataset.files import Files
+from recycle.dataset.shots import Shot
 from recycle.errors import ConfigError
 from recycle.events import Event, Job, Progress
 from recycle.networks.bundle import Bundle, BundleConfig

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recycle.config import Pipeline, TrainSettings, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Step
 from recycle.runs.pipeline import open_pipeline

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recycle.config import NetworkSettings, Pipeline, ResNetSettings, UNetSettings, load_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, digest, load_bundle, save_bundle
 from recycle.networks.initialise import initialise

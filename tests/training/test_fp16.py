@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from recycle.config import Pipeline, Precision
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.domains import AB, BA
 from recycle.errors import RecycleError
 from recycle.networks.discriminator import PatchDiscriminator

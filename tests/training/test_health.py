@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recycle.config import parse_pipeline
-from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.shots import Shot, find_shots
 from recycle.run_folder import RunFolder
 from recycle.training import clock, loop
 from recycle.training.health import Health

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import Interrupted
 from recycle.events import Job, Notice, Review, Step
 from recycle.training.loop import train

@@ -18,7 +18,7 @@ from lightning_fabric.plugins.precision import MixedPrecision
 from safetensors.torch import load_file
 
 from recycle.config import Pipeline, TrainSettings, load_pipeline, parse_pipeline
-from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import Names
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle
@@ -61,7 +61,7 @@ import os, sys
 from pathlib import Path
 from recycle.config import load_pipeline
 from recycle.events import Job, Step
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.training.loop import train
 pipeline, a, b, out = map(Path, sys.argv[1:5])
 signal, at = map(int, sys.argv[5:])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from recycle.config import Pipeline, load_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError, Interrupted
 from recycle.networks.bundle import load_bundle
 from recycle.training.loop import TrainReport, train

@@ -13,8 +13,9 @@ from torch import Tensor
 import recycle
 from recycle.config import AugmentSettings, ExtractSettings, Pipeline, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, find_shots
+from recycle.dataset.clips import Domain
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import find_shots
 from recycle.domains import AB, BA
 from recycle.errors import ConfigError, FootageError, Interrupted
 from recycle.losses.adversarial import discriminator_loss, generator_loss

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from recycle.config import TrainSettings, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, Shot, UnpairedClips, find_shots, load_clips
+from recycle.dataset.clips import Domain, UnpairedClips, load_clips
+from recycle.dataset.shots import Shot, find_shots
 from recycle.errors import ConfigError, FootageError
 from recycle.networks.features import open_network
 from recycle.training.crops import Crops

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import RecycleError
 from recycle.networks.resnet import ResNetGenerator
 from recycle.system.devices import is_out_of_memory

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recycle.config import LossWeights, Pipeline, load_pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError, FootageError
 from recycle.networks.bundle import load_bundle
 from recycle.training.loop import train

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from recycle import import_model
 from recycle.config import Pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.errors import BundleError, Interrupted
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, BundleConfig, load_bundle, load_discriminators, save_bundle

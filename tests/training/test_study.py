@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.shots import Shot, find_shots
 from recycle.errors import Interrupted
 from recycle.events import Job
 from recycle.objective.kinds import FREE

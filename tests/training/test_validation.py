@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recycle.config import parse_pipeline
-from recycle.dataset.clips import Shot, find_shots
+from recycle.dataset.shots import Shot, find_shots
 from recycle.events import Event, Job, Review
 from recycle.networks.bundle import load_bundle
 from recycle.street.film import Street

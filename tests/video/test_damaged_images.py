@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings, TranslateSettings
-from recycle.dataset.clips import find_shots
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import find_shots
 from recycle.errors import FootageError
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader

@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, UnpairedClips, find_shots, load_clips, loading_processes
+from recycle.dataset.clips import Domain, UnpairedClips, load_clips, loading_processes
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import find_shots
 from recycle.objective.sides import bare
 from recycle.street.film import Street
 from recycle.system.devices import best_precision, find_device

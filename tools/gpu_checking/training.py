@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from recycle.config import Pipeline, parse_pipeline
-from recycle.dataset.clips import find_shots
+from recycle.dataset.shots import find_shots
 from recycle.events import Job
 from recycle.system.devices import Device
 from recycle.training.loop import train

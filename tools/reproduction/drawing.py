@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import Appearance
-from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.manifest import MANIFEST, Manifest, ManifestFrame
+from recycle.dataset.shots import Shot, find_shots
 from recycle.errors import OutputError
 from recycle.events import Job
 from recycle.street.film import Street

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from recycle.config import Appearance
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
 from recycle.street.film import Street

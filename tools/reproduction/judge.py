@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.dataset.clips import Shot
-from recycle.dataset.clips import spread as spread_shots
+from recycle.dataset.shots import Shot
+from recycle.dataset.shots import spread as spread_shots
 from recycle.domains import DIRECTIONS, Domain
 from recycle.evaluation import metrics
 from recycle.evaluation.metrics import Motion, Pixels, warp_error

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from recycle.config import ExtractSettings
-from recycle.dataset.clips import Shot, find_shots
 from recycle.dataset.extract import extract
+from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import Domain
 from recycle.errors import ConfigError, FootageError
 from recycle.events import Job

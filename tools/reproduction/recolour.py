@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.dataset.clips import Shot, spread
+from recycle.dataset.shots import Shot, spread
 from recycle.domains import Domain
 from tools.reproduction.task import Clip, Translate
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import Pipeline
-from recycle.dataset.clips import Shot
+from recycle.dataset.shots import Shot
 from recycle.domains import Domain
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
