@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from recycle.config import ResNetSettings
 from recycle.errors import RecycleError
+from recycle.networks.export import likeness
 from recycle.networks.generator import at_any_size
 from recycle.networks.inference import layout
 from recycle.networks.norm import InstanceNorm
@@ -141,6 +142,21 @@ def test_tiles_of_a_flat_frame_are_flat(trained: ResNetGenerator, level: float, 
         expected = network(frame[..., :64, :64])[..., :1, :1].expand(frame.shape)
         given = WithinMemory(Small(256 * 320 // 2, network), reach=trained.reach)(frame)
     assert float((given - expected).abs().max()) * 127.5 < 0.5
+
+
+def test_tiles_of_a_dark_frame_of_low_contrast_are_exact_in_bfloat16_too(trained: ResNetGenerator) -> None:
+    cpu = torch.device("cpu")
+    network, sizes = trained.for_inference(cpu, torch.bfloat16), []
+
+    def within(x: Tensor) -> Tensor:
+        sizes.append(x.shape)
+        return network(x.contiguous(memory_format=torch.channels_last)).float()
+
+    frame = street(160, 320, "day") * 0.02 - 0.98
+    with torch.inference_mode():
+        given = WithinMemory(Small(160 * 320 // 2 + 11_000, within), reach=trained.reach)(frame)
+        assert len(sizes) >= 2
+        assert likeness(given, trained(frame)) >= 40
 
 
 def test_every_tile_fails_if_one_does() -> None:
