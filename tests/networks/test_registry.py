@@ -7,13 +7,18 @@ from typing import Any, Literal
 import pytest
 import torch
 from pydantic import Field
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from recycle.config import (
+    DISCRIMINATORS,
     GENERATORS,
+    PREDICTORS,
+    DiscriminatorSettings,
     GeneratorSettings,
     NetworkSettings,
     PatchSettings,
+    PredictorSettings,
     ResNetSettings,
     SmpSettings,
     parse_pipeline,
@@ -22,8 +27,10 @@ from recycle.config import (
 from recycle.dataset.shots import find_shots
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig, check_networks, digest, load_bundle
+from recycle.networks.discriminator import DiscriminatorNetwork, Judgement
 from recycle.networks.generator import GeneratorNetwork
-from recycle.networks.registry import add_generator, make_generator
+from recycle.networks.predictor import PredictorNetwork
+from recycle.networks.registry import add_discriminator, add_generator, add_predictor, make_generator
 from recycle.training.loop import train
 from recycle.translation.translator import Translator
 from tests.training.test_loop import SETTINGS, write_frames
@@ -156,3 +163,57 @@ def test_the_name_of_a_kind_is_unique() -> None:
     add_generator(ToySettings, Toy)  # again the same
     with pytest.raises(ValueError, match="there is a network of kind 'toy' already"):
         add_generator(Another, Toy)
+
+
+class JudgeSettings(DiscriminatorSettings):
+    """A single convolution."""
+
+    kind: Literal["judge"] = "judge"
+
+
+class Judge(DiscriminatorNetwork):
+    """A single convolution."""
+
+    def __init__(self, _: JudgeSettings, channels: int) -> None:
+        super().__init__()
+        self.only = nn.Conv2d(channels, 1, 4, stride=4)
+
+    def forward(self, frames: Tensor) -> Judgement:
+        """(N, channels, H, W) → Judgement."""
+        return Judgement((self.only(frames),), ())
+
+
+class MeanSettings(PredictorSettings):
+    """The weighted mean of the past."""
+
+    kind: Literal["mean"] = "mean"
+
+
+class Mean(PredictorNetwork):
+    """The weighted mean of the past."""
+
+    def __init__(self, settings: MeanSettings) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(settings.past))
+
+    def forward(self, past: Tensor) -> Tensor:
+        """(B, P, 3, H, W) → (B, 3, H, W)."""
+        return torch.einsum("p,bp...->b...", self.weights.softmax(0), past)
+
+
+def test_a_discriminator_and_a_predictor_from_outside_train_and_are_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table in (DISCRIMINATORS, PREDICTORS):
+        monkeypatch.setattr(table, "_classes", dict(table.classes))
+    add_discriminator(JudgeSettings, Judge)
+    add_predictor(MeanSettings, Mean)
+    own = {"discriminator": {"kind": "judge"}, "predictor": {"kind": "mean", "past": 2}}
+    task = {**SETTINGS, "networks": {**SETTINGS["networks"], **own}}
+    task["train"] = {**SETTINGS["train"], "steps": 2, "preview_every": 2}
+    a, b = (find_shots(write_frames(tmp_path / name, 40, seed=seed)) for seed, name in enumerate("ab"))
+    model = train(parse_pipeline(task, where="test"), a, b, tmp_path / "out").model
+    assert isinstance(predictor := load_bundle(model).pred_a, Mean)
+    assert predictor.weights.any()
+    judged = load_file(model / "discriminators.safetensors")
+    assert {name.split(".")[0] for name in judged} == {"judge_disc_a", "judge_disc_b"}
