@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recycle.errors import OutputError
+from recycle.events import State
 from recycle.names import plain
 from recycle.system.lock import only_one
 from recycle.system.places import is_here
@@ -26,7 +27,6 @@ from recycle.system.storage import write_record
 
 LEDGER = "translate.json"
 LOCK = ".recycle.lock"
-State = Literal["waiting", "running", "done", "failed"]
 
 _FILES = ' "files": {'
 _END = "\n }\n}\n"

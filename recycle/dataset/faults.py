@@ -62,7 +62,7 @@ def faults(a: Domain, b: Domain, *, paired: bool) -> list[str]:
 
 def look(shots: Sequence[Shot]) -> Look:
     """Examine FRAMES frames, evenly spread over all shots. Raises FootageError if a frame cannot be read."""
-    frames = [frame.permute(1, 2, 0).numpy() for frame in spread(shots, FRAMES)]
+    frames = spread(shots, FRAMES)
     small, middle = (
         np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames]).astype(np.float32)
         for side in (THUMBNAIL, 64)

@@ -108,8 +108,8 @@ def glance_at_shots(shots: Sequence[Shot]) -> Glance:
     count = sum(len(shot.files) for shot in shots)
     glimpses = []
     for shot, index in locate(shots, np.unique(np.linspace(0, count - 1, FRAMES).astype(int))):
-        after = _read(shot, index + 1) if index + 1 < len(shot.files) else None
-        glimpses.append(_glimpse(_read(shot, index), after))
+        after = shot.pixels(index + 1) if index + 1 < len(shot.files) else None
+        glimpses.append(_glimpse(shot.pixels(index), after))
     smallest = min(shots, key=lambda shot: min(shot.width, shot.height))
     rates = [1 / shot.interval for shot in shots if shot.interval]
     fps = float(np.median(rates)) if rates else float(ASSUMED_RATE)
@@ -173,7 +173,3 @@ def _resized(frame: Pixels) -> Pixels:
 
 def _pixels(frame: LazyFrame) -> Pixels:
     return np.asarray(frame.pixels(), np.uint8)
-
-
-def _read(shot: Shot, index: int) -> Pixels:
-    return np.ascontiguousarray(shot.read(index).permute(1, 2, 0).numpy())

@@ -34,8 +34,8 @@ class Shot:
     masked: bool = False
     """Whether there is a mask beside each frame."""
 
-    def read(self, index: int) -> Tensor:
-        """Frame `index` as uint8 RGB (3, H, W). Raises FootageError if it is damaged, truncated or of another size."""
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """Frame `index` as uint8 RGB (H, W, 3). Raises FootageError if it is damaged, truncated or of another size."""
         try:
             image = read_image(self.files[index])
         except FootageError as error:
@@ -45,10 +45,14 @@ class Shot:
                 f"{self.files[index]} is {image.shape[1]}x{image.shape[0]}, expected {self.width}x{self.height}; "
                 "delete it or extract the footage again"
             )
-        return torch.from_numpy(image).permute(2, 0, 1)
+        return np.asarray(image, np.uint8)
+
+    def read(self, index: int) -> Tensor:
+        """Frame `index` as uint8 RGB (3, H, W). Raises as `pixels`."""
+        return torch.from_numpy(self.pixels(index)).permute(2, 0, 1)
 
     def read_masked(self, index: int) -> Tensor:
-        """Frame `index`, and its mask as a fourth channel (255 inside): uint8 (4, H, W). Raises as `read`."""
+        """Frame `index`, and its mask as a fourth channel (255 inside): uint8 (4, H, W). Raises as `pixels`."""
         file = self.files[index]
         mask = read_image(file.parent / MASKS / f"{file.stem}.png")
         return torch.cat((self.read(index), torch.from_numpy(mask[..., :1]).permute(2, 0, 1)))
@@ -98,12 +102,12 @@ def _interval(manifest: dict[str, Any]) -> float:
     return float(np.median(steps) * Fraction(manifest["time_base"])) if len(steps) else 0.0
 
 
-def spread(shots: Sequence[Shot], count: int) -> list[Tensor]:
-    """At most `count` frames, evenly spread over all shots: uint8 RGB (3, H, W) each. Raises FootageError as
-    `Shot.read`."""
+def spread(shots: Sequence[Shot], count: int) -> list[NDArray[np.uint8]]:
+    """At most `count` frames, evenly spread over all shots: uint8 RGB (H, W, 3) each. Raises FootageError as
+    `Shot.pixels`."""
     total = sum(len(shot.files) for shot in shots)
     numbers = np.unique(np.linspace(0, total - 1, count).astype(int))
-    return [shot.read(index) for shot, index in locate(shots, numbers)]
+    return [shot.pixels(index) for shot, index in locate(shots, numbers)]
 
 
 def locate(shots: Sequence[Shot], numbers: NDArray[np.int_]) -> list[tuple[Shot, int]]:

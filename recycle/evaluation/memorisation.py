@@ -45,7 +45,7 @@ class Gallery:
         vectors = []
         count = (job or Job()).counting(what, total=len(frames))
         for done, (shot, index) in enumerate(frames, 1):
-            vectors.append(describe([_pixels(shot, index)]))
+            vectors.append(describe([shot.pixels(index)]))
             count(done)
         return cls(frames, torch.cat(vectors), describe)
 
@@ -56,7 +56,8 @@ class Gallery:
 
     def picture(self, number: int) -> Pixels:
         """Training frame `number`, uint8 RGB (H, W, 3). Raises FootageError if it cannot be read."""
-        return _pixels(*self.frames[number])
+        shot, index = self.frames[number]
+        return shot.pixels(index)
 
 
 def memorisation(output: Tensor, unseen: Tensor, gallery: Gallery) -> float | None:
@@ -71,7 +72,3 @@ def memorisation(output: Tensor, unseen: Tensor, gallery: Gallery) -> float | No
     """
     usual = float(gallery.nearest(unseen)[0].mean())
     return float(gallery.nearest(output)[0].mean()) / usual if usual > 0 else None
-
-
-def _pixels(shot: Shot, index: int) -> Pixels:
-    return np.ascontiguousarray(shot.read(index).permute(1, 2, 0).numpy())

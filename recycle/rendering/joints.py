@@ -9,7 +9,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from recycle.video.frame import Clock, longest_pause
-from recycle.video.packets import stamp_of
+from recycle.video.packets import stamp_of, time_of
 from recycle.video.stated import frame_step
 
 _BACK = Fraction(1, 2)
@@ -83,13 +83,13 @@ class Joints:
             if early:
                 first, last = early[0], early[-1]
                 place = self._latest[index] + (last.duration or 0) * last.time_base
-                by = place - _time(first)
-                yield from (self._moved(packet, _time(packet) + by) for packet in early)
+                by = place - time_of(first)
+                yield from (self._moved(packet, time_of(packet) + by) for packet in early)
                 early.clear()
 
     def _place(self, packet: "Packet[Stream]") -> Fraction:
         """Time of a packet in seconds, shifted as the recording that puts it nearer to the current picture."""
-        time = _time(packet)
+        time = time_of(packet)
         return min((time + shift for shift in self._shifts), key=lambda place: abs(place - self._now))
 
     def _moved(self, packet: "Packet[Stream]", place: Fraction | None = None) -> "Packet[Stream]":
@@ -100,7 +100,3 @@ class Joints:
         if packet.dts is not None:
             packet.dts += by
         return packet
-
-
-def _time(packet: "Packet[Stream]") -> Fraction:
-    return (stamp_of(packet) or 0) * packet.time_base

@@ -17,7 +17,7 @@ from recycle.rendering.convert import Carrier, Damaged, Form
 from recycle.rendering.joints import Joints
 from recycle.rendering.labels import written_as
 from recycle.video.container import open_container, video_stream
-from recycle.video.packets import demux, stamp_of
+from recycle.video.packets import demux, stamp_of, time_of
 
 Times = tuple[Fraction | None, Fraction | None]
 """Start and end of a span in seconds, end exclusive; None: the start or the end of the file."""
@@ -99,7 +99,7 @@ class Passage:
         """
         if not self._begun:
             self._begun, self._next = True, next(self._packets, None)
-        while self._next is not None and (seconds is None or _time(self._next) <= seconds):
+        while self._next is not None and (seconds is None or time_of(self._next) <= seconds):
             self._take(self._next.stream.index, self._next)
             self._next = next(self._packets, None)
 
@@ -150,10 +150,10 @@ class Passage:
     def _read(self) -> Generator["Packet[Stream]", None, None]:
         start, end = self._span
         for packet in self._demux():
-            if start is None or _time(packet) >= start:
-                if end is not None and _time(packet) >= end + _INTERLEAVING:
+            if start is None or time_of(packet) >= start:
+                if end is not None and time_of(packet) >= end + _INTERLEAVING:
                     return
-                if end is None or _time(packet) < end:
+                if end is None or time_of(packet) < end:
                     _shorten(packet, end)
                     yield packet
 
@@ -198,7 +198,7 @@ class Passage:
 
     def _take(self, index: int, packet: "Packet[Stream] | None") -> None:
         if packet is not None and stamp_of(packet) is not None:
-            time = _time(packet) + self._shift
+            time = time_of(packet) + self._shift
             self._read_spans[index] = (self._read_spans.get(index, (time, time))[0], time)
         for done in self._converted(index, packet):
             self._mux(done, index)
@@ -272,8 +272,4 @@ def _opened(form: Form, stream: Stream, output: OutputContainer) -> Carrier:
 def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:
     """Limit the duration of a subtitle to the end of the span; otherwise the output would outlast its video."""
     if end is not None and packet.stream.type == "subtitle" and packet.duration:
-        packet.duration = min(packet.duration, round((end - _time(packet)) / packet.time_base))
-
-
-def _time(packet: "Packet[Stream]") -> Fraction:
-    return (stamp_of(packet) or 0) * packet.time_base
+        packet.duration = min(packet.duration, round((end - time_of(packet)) / packet.time_base))

@@ -195,5 +195,7 @@ class Validator:
 
 def _real(shots: Sequence[Shot], held_out: Tensor) -> Tensor:
     """Evenly spread frames of the shots, resized to those of `held_out`, and the latter: (N, 3, H, W) in [-1, 1]."""
-    frames = (frame[None].float() / 127.5 - 1 for frame in spread(shots, REAL_FRAMES))
+    frames = (
+        torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 127.5 - 1 for frame in spread(shots, REAL_FRAMES)
+    )
     return torch.cat([*(F.interpolate(frame, held_out.shape[-2:], mode="area") for frame in frames), held_out])

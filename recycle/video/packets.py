@@ -1,6 +1,7 @@
 """Reads packets of media files."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TypeVar, cast
 
 from av.container import InputContainer
@@ -16,6 +17,11 @@ def stamp_of(packet: "Packet[Stream]") -> int | None:
     In units of the packet's time base.
     """
     return packet.dts if packet.dts is not None else packet.pts
+
+
+def time_of(packet: "Packet[Stream]") -> Fraction:
+    """Time of `stamp_of` a packet in seconds; 0 without one."""
+    return (stamp_of(packet) or 0) * packet.time_base
 
 
 def demux(container: InputContainer, *streams: S) -> "Iterator[Packet[S]]":

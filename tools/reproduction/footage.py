@@ -70,4 +70,4 @@ def _street(size: FootageSize, seed: int, seconds: float) -> Street:
 
 def read_all(shots: Sequence[Shot]) -> Clip:
     """All frames of shots of one size, in order."""
-    return np.stack([shot.read(i).permute(1, 2, 0).numpy() for shot in shots for i in range(len(shot.files))])
+    return np.stack([shot.pixels(i) for shot in shots for i in range(len(shot.files))])

@@ -132,7 +132,7 @@ class Judge:
         scores: Scores = {figure: {} for figure in STRIDES}
         for source, target in DIRECTIONS:
             count = len(self.real[target]["kd_deep"])
-            frames = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], count)]
+            frames = spread_shots(shots[target], count)
             for figure, value in self._distances(frames, target).items():
                 scores[figure][source + target] = value
         return scores
@@ -145,7 +145,7 @@ class Judge:
         """
         scores: Scores = {"kd_deep": {}}
         for source, target in DIRECTIONS:
-            real = [frame.permute(1, 2, 0).numpy() for frame in spread_shots(shots[target], FRAMES)]
+            real = spread_shots(shots[target], FRAMES)
             places, frames = (
                 torch.cat([maps["kd_deep"] for maps in _maps(shown, self.device)])
                 for shown in (real, _all([film.frames for film in self.films[source]]))

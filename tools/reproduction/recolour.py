@@ -38,7 +38,7 @@ def colour_transfer(shots: Mapping[Domain, Sequence[Shot]]) -> Translate:
 
 def _look(shots: Sequence[Shot]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of each channel over all pixels: (3,) each."""
-    lab = np.concatenate([_lab(frame.permute(1, 2, 0).numpy()).reshape(-1, 3) for frame in spread(shots, FRAMES)])
+    lab = np.concatenate([_lab(frame).reshape(-1, 3) for frame in spread(shots, FRAMES)])
     return lab.mean(0), lab.std(0)
 
 
