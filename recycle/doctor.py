@@ -32,7 +32,7 @@ def examine() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             yield package, "not installed under this name"
-    yield "CPU", f"{cores()} cores"
+    yield "CPU", "1 core" if cores() == 1 else f"{cores()} cores"
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"

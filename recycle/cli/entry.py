@@ -15,6 +15,7 @@ from recycle.cli.app import app
 from recycle.cli.output import print_error
 from recycle.errors import Interrupted, RecycleError
 from recycle.system import interrupt
+from recycle.system.cores import limit_threads
 from recycle.system.places import is_remote_error
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -29,6 +30,7 @@ def main() -> None:
     """Run the command line. An error becomes one line and a non-zero exit code; an unexpected error also gets a log."""
     from recycle.system.crash import watching_threads
 
+    limit_threads()
     interrupt.allow()
     signal.signal(signal.SIGTERM, interrupt.interrupt)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recycle.rendering.overlap import AT_ONCE, HELD_BYTES
+from recycle.system.cores import granted
 from recycle.system.memory import free_memory
 
 _COPIES = 16
@@ -32,7 +33,7 @@ class Lanes:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._threads = torch.get_num_threads()
+        self._threads = min(torch.get_num_threads(), granted())
         self._pool = _threads(self._threads) if device.type == "cpu" else None
 
     def through(self, work: Callable[[list[Item]], Result], items: Iterable[Item], *, limit: int) -> Iterator[Result]:
