@@ -9,11 +9,9 @@ BIN := .venv/bin
 demo: install
 	$(BIN)/recycle demo
 
-# Processes with one thread each, half as many again as there are cores (at most 8), because many tests wait.
-PARALLEL = --numprocesses $$($(BIN)/python -c 'from recycle.system.cores import cores; print(min(8, cores() * 3 // 2))') --dist loadfile --no-loadscope-reorder
-
+# Two processes with one thread each are faster than one with two: most tests are small.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=10 $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --durations=10 --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .
@@ -23,7 +21,7 @@ check: install
 
 # The tests with branch coverage, which must not fall below fail_under in pyproject.toml. It takes a third longer.
 coverage: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q $(PARALLEL) --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 # The documentation, strictly: a broken link, a missing page or a bad docstring fails. Open site/index.html.
 docs: .venv/documented

@@ -77,7 +77,7 @@ def may_mount() -> None:
 
 @pytest.mark.usefixtures("may_mount")
 def test_a_full_disk_names_the_file_and_the_run_can_be_continued(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    rooms = [0, 24, 60, 120, 250, 400, 700, 4000]
+    rooms = [0, 60, 250, 700, 4000]
     (tmp_path / "disk").mkdir()
     command = ["unshare", "-rm", sys.executable, "-c", INSIDE, *map(str, (tmp_path / "disk", tmp_path, *footage))]
     done = subprocess.run(
