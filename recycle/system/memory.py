@@ -53,11 +53,18 @@ def _kilobytes(file: str, name: str) -> int:
 
 
 def _allowed(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that the memory limit of the container leaves to this process; a very large number without a limit."""
+    """Bytes that the memory limit of the container leaves to this process; a very large number without a limit.
+
+    Source: Linux kernel documentation, "Control Group v2" and, for version 1, "Memory Resource Controller".
+    """
+    current, cache, most = "memory.current", "inactive_file", "memory.max"
+    if not (group / current).is_file():  # version 1
+        group = group / "memory"
+        current, cache, most = "memory.usage_in_bytes", "total_inactive_file", "memory.limit_in_bytes"
     try:
-        used = int((group / "memory.current").read_text())
+        used = int((group / current).read_text())
         facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        cached = int(facts.get("inactive_file", 0))  # file cache: the kernel reclaims it when memory is short
-        return max(0, int((group / "memory.max").read_text()) - used + cached)
+        cached = int(facts.get(cache, 0))  # file cache: the kernel reclaims it when memory is short
+        return max(0, int((group / most).read_text()) - used + cached)
     except (OSError, ValueError):  # no limit, which the file states as 'max'
         return 1 << 62

@@ -236,6 +236,17 @@ def test_cached_files_count_as_free_in_a_container(tmp_path: Path) -> None:
     assert _allowed(tmp_path) > 1 << 60
 
 
+def test_a_limit_of_the_first_version_of_control_groups_counts_too(tmp_path: Path) -> None:
+    assert _allowed(tmp_path) > 1 << 60
+    contents = {"limit_in_bytes": "1000", "usage_in_bytes": "900", "stat": "inactive_file 1\ntotal_inactive_file 550"}
+    (tmp_path / "memory").mkdir()
+    for name, content in contents.items():
+        (tmp_path / "memory" / f"memory.{name}").write_text(content + "\n")
+    assert _allowed(tmp_path) == 650
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert _allowed(tmp_path) > 1 << 60
+
+
 def test_frozen_weights_do_not_count_for_a_clip(tmp_path: Path) -> None:
     """A projected discriminator of each domain uses 13 MB of them."""
     found = []
