@@ -51,17 +51,23 @@ def tune(
     """
     notice = make_way()
     with watched(as_json, notice) as job:
-        from recycle.config import TuneSettings, parse_settings
-        from recycle.runs.choice import open_task
-        from recycle.runs.tuning import search
+        from recycle.api import tune as search
         from recycle.runs.varied import parse_varied
-        from recycle.runs.wishes import Wishes
 
-        count = parse_settings(TuneSettings, {"trials": trials}).trials
-        varied = parse_varied(vary or ())
-        wishes = Wishes({"a": a, "b": b}, out, hours, steps, device, precision, names(domains))
-        task, folder, _, _ = open_task(pipeline, wishes, job)
-        report = search(task, folder, vary=varied, trials=count, job=job)
+        report = search(
+            pipeline,
+            vary=parse_varied(vary or ()),
+            trials=trials,
+            a=a or (),
+            b=b or (),
+            domains=names(domains),
+            out=out,
+            hours=hours,
+            steps=steps,
+            device=device,
+            precision=precision,
+            job=job,
+        )
         first, best = report.trials[0], report.best
         job.say(f"best: trial {best.number + 1} with a score of {best.score:.3f}; wrote {report.pipeline}")
         if first.number != best.number and first.score is not None:

@@ -89,7 +89,7 @@ class TileStatistics(NamedTuple):
     core: Core
 
     def moments(self, x: Tensor) -> Moments:
-        """Those of the whole frame, for the maps (B, C, H, W) of the tile; waits for the other tiles."""
+        """Moments of the whole frame, for the maps (B, C, H, W) of the tile; waits for the other tiles."""
         core = self.core.of(x)
         variance, mean = torch.var_mean(core.float(), dim=(2, 3), correction=0)
         return self.frame.shared(self.number, Moments(core.shape[2] * core.shape[3], mean, variance))

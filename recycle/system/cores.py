@@ -7,6 +7,7 @@ from pathlib import Path
 
 MOST_FOR_EACH_CORE = 4
 """Maximum number of processes per core. More than one is useful because some of them wait for a slow disk."""
+_UNLIMITED = 1 << 20
 
 
 def cores() -> int:
@@ -41,8 +42,8 @@ def granted(group: Path = Path("/sys/fs/cgroup")) -> int:
             quota, period = ((group / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         share = math.ceil(int(quota) / int(period))  # "max" or -1: no limit
     except (OSError, ValueError, ZeroDivisionError):
-        return 1 << 20
-    return share if share > 0 else 1 << 20
+        return _UNLIMITED
+    return share if share > 0 else _UNLIMITED
 
 
 def _usable() -> int:
