@@ -15,6 +15,7 @@ from recycle.domains import Domain, into
 from recycle.errors import ConfigError, OutputError, RecycleError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle, target_of
+from recycle.networks.flat import keep_flat
 from recycle.networks.generator import GeneratorNetwork, at_any_size, pad
 from recycle.networks.onnx_file import OPSET, open_onnx, quiet, to_onnx
 from recycle.networks.predictor import pad_to_multiple
@@ -59,8 +60,8 @@ class ExportReport:
     """The metadata in the file."""
 
 
-class _InFloat32(nn.Module):
-    """A generator with float32 input and output."""
+class _Exported(nn.Module):
+    """A generator with float32 input and output, which leaves flat frames unchanged."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class _InFloat32(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, H, W) float32 in [-1, 1] → the same shape and range."""
         out: Tensor = self.generator(frames)
-        return out.float()
+        return keep_flat(frames, out.float())
 
 
 def export(
@@ -172,7 +173,7 @@ def _write(
 ) -> None:
     ready = generator.for_inference(torch.device("cpu"), torch.float32).to(dtype)
     _simplify(ready)
-    network = _InFloat32(ready.to(memory_format=torch.contiguous_format))
+    network = _Exported(ready.to(memory_format=torch.contiguous_format))
     program = _attempt("trace", format, lambda: trace(network, **_sides(generator)))
     if format == "torch-export":
         with quiet():

@@ -17,6 +17,7 @@ from recycle.domains import LETTERS, Domain, Names, into
 from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
+from recycle.networks.flat import keeping_flat
 from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
 from recycle.rendering.parts import Part, render_part
@@ -173,7 +174,7 @@ class Translator:
             return self._clip(clip[None], to=to, smoothing=smoothing)[0]
         with torch.inference_mode():
             frames = clip.flatten(0, -4).to(self.device, torch.float32)
-            generator = tiled(self._generators[domain], self.bundle.generator(into(domain)))
+            generator = keeping_flat(tiled(self._generators[domain], self.bundle.generator(into(domain))))
 
             def work(group: list[Tensor]) -> Tensor:
                 with torch.inference_mode():
@@ -348,8 +349,7 @@ class Translator:
         inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
         stream = FrameStream(
             lanes=self._lanes,
-            # A new object for each stream, because other files may find more free memory.
-            network=tiled(self._generators[to], bundle.generator(into(to))),
+            network=keeping_flat(tiled(self._generators[to], bundle.generator(into(to)))),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
             size=size,
