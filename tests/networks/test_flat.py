@@ -32,7 +32,7 @@ def faded(frame: Pixels, contrast: float) -> Pixels:
 def test_a_flat_frame_stays_as_it_is(
     translator: Translator, colour: tuple[int, int, int], size: tuple[int, int], deep: bool
 ) -> None:
-    levels = np.array(colour, np.uint16) if deep else (np.array(colour) >> 8).astype(np.uint8)
+    levels: Pixels = np.array(colour, np.uint16) if deep else (np.array(colour) >> 8).astype(np.uint8)
     frame = np.broadcast_to(levels, (*size, 3)).copy()
     np.testing.assert_array_equal(translator(frame, to="b"), frame)
 
