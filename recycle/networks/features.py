@@ -172,9 +172,9 @@ def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> F
     import timm
 
     named = _named(architecture, weights, file)
-    with torch.random.fork_rng(devices=[]):  # timm initialises weights, which are replaced
+    with torch.device("meta"):  # without values: neither time nor random numbers are spent on initialising them
         body = timm.create_model(architecture, pretrained=False, features_only=True)
-    body.load_state_dict({key: named[key] for key in body.state_dict()})
+    body.to_empty(device="cpu").load_state_dict({key: named[key] for key in body.state_dict()})
     fold_norms(body.eval())
     return FeatureNetwork(body)
 
@@ -197,7 +197,7 @@ def _shapes(architecture: str) -> dict[str, torch.Size]:
     """Names and shapes of the tensors of a timm model, in its order."""
     import timm
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         return {key: tensor.shape for key, tensor in timm.create_model(architecture).state_dict().items()}
 
 
