@@ -174,6 +174,11 @@ class Source(ABC):
             return None
         return fingerprint(self.path) if self.state is None else self.state.fingerprint
 
+    @property
+    def gives_alpha(self) -> bool:
+        """Whether frames come with their alpha channel: there is one, and it is wanted."""
+        return self.reading.alpha and self.alpha
+
     def want(self, *, depth: Literal[8, 16], alpha: bool) -> None:
         """Read with these options from now on (see `Reading`)."""
         self.reading = replace(self.reading, depth=depth, alpha=alpha)
