@@ -28,7 +28,7 @@ class FileJob:
     output: Path
     target: str
     """Path of the output relative to the output folder, in the same form."""
-    mask: "Path | str | None" = None
+    mask: Path | str | None = None
     """Its own mask; None if there are no masks."""
 
     def settings(self, shared: TranslateSettings) -> TranslateSettings:
@@ -62,7 +62,7 @@ def survey(
     out: Path,
     settings: EncodeSettings,
     *,
-    masks: "Path | str | None" = None,
+    masks: Path | str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     known: Callable[[str], str] = lambda name: "",
