@@ -1,4 +1,4 @@
-"""The Python interface: each function does the same as the command of its name.
+"""The Python interface: a function with the name of a command does the same as the command.
 
 `from recycle import train, translate, …` imports this module when a name is first used.
 """

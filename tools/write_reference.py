@@ -43,8 +43,6 @@ COMMAND_PAGE = """# Command line
 Every command, its arguments and its options. This page is generated from the code; `recycle COMMAND --help` shows the
 same. [Exit codes](video.md#exit-codes) are listed with the rules for video.
 """
-
-
 _KINDS: dict[str, Kinds[Any]] = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "predictor": PREDICTORS}
 
 
@@ -151,7 +149,6 @@ def _group(name: str, default: Settings, definitions: Mapping[str, Any]) -> Iter
     schema = definitions[model.__name__]
     yield from _fields(f"{name}.", schema, default, definitions, skip=tuple(tables))
     for field, value in tables.items():
-        kinds = {"generator": GENERATORS, "discriminator": DISCRIMINATORS, "predictor": PREDICTORS}.get(field)
         if kinds := _KINDS.get(field):
             text = docstrings(model).get(field, "")
             yield f"## `[{name}.{field}]`\n\n{text}\n"

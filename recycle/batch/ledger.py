@@ -21,12 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from recycle.errors import OutputError
 from recycle.events import State
 from recycle.names import plain
-from recycle.system.lock import only_one
+from recycle.system.lock import LOCK, only_one
 from recycle.system.places import is_here
 from recycle.system.storage import write_record
 
 LEDGER = "translate.json"
-LOCK = ".recycle.lock"
 
 _FILES = ' "files": {'
 _END = "\n }\n}\n"

@@ -28,8 +28,9 @@ class GeneratorSettings(Settings):
 
     @property
     def lighter(self) -> str:
-        """The setting to lower if memory runs out, with its value; '' if there is none."""
-        return ""
+        """The setting to lower if memory runs out, with its value: the width; '' for a kind that has none."""
+        width = getattr(self, "width", None)
+        return "" if width is None else f"width (now {width})"
 
 
 class ResNetSettings(GeneratorSettings):
@@ -54,11 +55,6 @@ class ResNetSettings(GeneratorSettings):
         """One line for the report."""
         return f"{self.blocks} blocks, width {self.width}"
 
-    @property
-    def lighter(self) -> str:
-        """The setting to lower if memory runs out, with its value."""
-        return f"width (now {self.width})"
-
 
 class UNetSettings(GeneratorSettings):
     """U-Net generator whose encoder is EfficientNet-Lite0 and starts training from its ImageNet weights."""
@@ -75,11 +71,6 @@ class UNetSettings(GeneratorSettings):
     def description(self) -> str:
         """One line for the report."""
         return f"U-Net on EfficientNet-Lite0, width {self.width}"
-
-    @property
-    def lighter(self) -> str:
-        """The setting to lower if memory runs out, with its value."""
-        return f"width (now {self.width})"
 
 
 class Pix2PixHDSettings(GeneratorSettings):
@@ -108,11 +99,6 @@ class Pix2PixHDSettings(GeneratorSettings):
         """One line for the report."""
         return f"coarse to fine, {self.blocks} + {self.enhancers} × {self.local_blocks} blocks, width {self.width}"
 
-    @property
-    def lighter(self) -> str:
-        """The setting to lower if memory runs out, with its value."""
-        return f"width (now {self.width})"
-
 
 class CutSettings(GeneratorSettings):
     """ResNet generator of CUT with the options of the published code: anti-aliased sampling, and other norms.
@@ -137,11 +123,6 @@ class CutSettings(GeneratorSettings):
     def description(self) -> str:
         """One line for the report."""
         return f"ResNet of CUT, {self.blocks} blocks, width {self.width}"
-
-    @property
-    def lighter(self) -> str:
-        """The setting to lower if memory runs out, with its value."""
-        return f"width (now {self.width})"
 
 
 class DiscriminatorSettings(Settings):

@@ -58,7 +58,7 @@ class Windows(Sequence[tuple[int, int]]):
         return np.flatnonzero(np.diff(self._starts)).tolist()
 
 
-class Domain:
+class DomainClips:
     """The clips of one domain, in a random order that depends only on the seed."""
 
     def __init__(
@@ -143,7 +143,7 @@ class UnpairedClips(Dataset[tuple[Tensor, Tensor]]):
     continues at its step.
     """
 
-    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+    def __init__(self, a: DomainClips, b: DomainClips, length: int) -> None:
         self.a, self.b, self.length = a, b, length
 
     def __len__(self) -> int:
@@ -159,7 +159,7 @@ class PairedClips(Dataset[tuple[Tensor, Tensor]]):
     Raises FootageError if the frames of both domains differ in size.
     """
 
-    def __init__(self, a: Domain, b: Domain, length: int) -> None:
+    def __init__(self, a: DomainClips, b: DomainClips, length: int) -> None:
         if a.windows != b.windows or any((x.width, x.height) != (y.width, y.height) for x, y in _pairs(a, b)):
             raise FootageError(
                 "paired footage needs frames of the same size in both domains; extract both with the same settings"
@@ -174,7 +174,7 @@ class PairedClips(Dataset[tuple[Tensor, Tensor]]):
         return self.a.read(*window, copy.deepcopy(random)), self.b.read(*window, random)
 
 
-def _pairs(a: Domain, b: Domain) -> Iterator[tuple[Shot, Shot]]:
+def _pairs(a: DomainClips, b: DomainClips) -> Iterator[tuple[Shot, Shot]]:
     return zip(a.shots, b.shots, strict=True)
 
 

@@ -21,7 +21,7 @@ from recycle.system.atomic import remove_leftovers
 from recycle.system.cores import capped, cores
 from recycle.system.crash import unexpected
 from recycle.system.disk import disk_failed, explain
-from recycle.system.lock import only_one
+from recycle.system.lock import LOCK, only_one
 from recycle.system.workers import run_all
 from recycle.video.find import SECOND_NAME, Found, find_footage, left_out_lines, mixed_lines
 from recycle.video.fingerprint import content, fingerprint, is_unchanged
@@ -29,7 +29,6 @@ from recycle.video.masks import identify, mask_of
 from recycle.video.source import Source, add_source, added_kinds
 from recycle.video.stated import estimate_frames
 
-LOCK = ".recycle.lock"
 LONG = 1.2
 """A source with more than this many times one core's share of all frames is decoded by several threads."""
 

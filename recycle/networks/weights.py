@@ -1,4 +1,4 @@
-"""Checks weights files before and after they are loaded."""
+"""Reads files of weights, and checks them before and after they are loaded."""
 
 import json
 import math
@@ -52,6 +52,25 @@ def read_header(file: Path) -> dict[str, Tensor]:
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
         raise damaged(file, f"{type(error).__name__}: {brief(str(error), 120)}") from error
     return tensors
+
+
+def read_state_dict(file: Path, *, expected: str = "a state dict of tensors") -> dict[str, Tensor]:
+    """The weights of a feature network from a .safetensors file, or from one of torch.save; no code in it is executed.
+
+    Raises BundleError if it cannot be read or holds anything else; the message names what was `expected`.
+    """
+    from safetensors.torch import load_file
+
+    problem = f"{file} is damaged or not a weights file; expected {expected}"
+    try:
+        found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
+    except OSError as error:
+        raise BundleError(f"cannot read the feature network {file}: {error.strerror or error}") from error
+    except Exception as error:  # unpickling raises many types
+        raise BundleError(problem) from error
+    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        raise BundleError(problem)
+    return found
 
 
 def damaged(file: Path, reason: str) -> BundleError:

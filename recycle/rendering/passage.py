@@ -5,7 +5,6 @@ from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -135,9 +134,7 @@ class Passage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._input is not None:
             self._packets.close()
             self._input.close()

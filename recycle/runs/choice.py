@@ -63,23 +63,24 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
     """Open the pipeline file of the run's folder with `changes`. If there is none, choose a pipeline and write it.
 
     Raises as `choose_pipeline` and `open_pipeline`; ConfigError also if the folder holds a training of another pipeline
-    file, or if torchrun or srun started several processes, each of which would choose; OutputError if the file cannot
-    be written.
+    file, or if several processes, on several machines or of torchrun or srun, would each choose; OutputError if the
+    file cannot be written.
     """
     wishes.check()
     job = job or Job()
     where = RunFolder(wishes.folder)
     file = where.chosen
     if not file.exists():
-        again = f"recycle train {file} --a … --b … --out {where.folder}"
         if where.checkpoint.exists():
             raise ConfigError(
                 f"{where.folder} holds a training with another pipeline file; give that file, or another --out"
             )
-        if (by := started_by()) is not None:
+        nodes = changes.get("train", {}).get("nodes") or 1
+        if (by := started_by()) is not None or nodes > 1:
+            choosers = f"the {nodes} machines" if by is None else f"the processes of {by}"
             raise ConfigError(
-                f"{by} started several processes, but only one may choose the pipeline; first run 'recycle train --a … "
-                f"--b … --plan > {file}', then start {again}"
+                f"each of {choosers} would choose a pipeline; first run 'recycle train --a … --b … --plan > "
+                f"pipeline.toml', then start recycle train pipeline.toml --out {where.folder}"
             )
         choice = choose_pipeline(wishes, job=job)
         with writing(file):

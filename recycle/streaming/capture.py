@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -41,14 +41,11 @@ _SCREEN_RATE = 60
 """Maximum number of pictures of a screen in a second."""
 
 
-class Picture(NamedTuple):
-    """A decoded picture, which is converted only if it is wanted."""
-
-    pixels: Callable[[], Pixels]
-    """Returns RGB (H, W, 3) uint8."""
+Develop = Callable[[], Pixels]
+"""Converts a decoded picture to RGB (H, W, 3) uint8. It is called only if the picture is wanted."""
 
 
-def pictures_of(source: str, *, max_pixels: int) -> Iterator[Picture]:
+def pictures_of(source: str, *, max_pixels: int) -> Iterator[Develop]:
     """Open a source and yield its pictures until it ends.
 
     `source` is the number of a camera or its device (`/dev/video0`), the address of a stream (RTSP, RTMP, HTTP, UDP or
@@ -79,7 +76,7 @@ def _screen(source: str) -> int | None:
     return None if match is None else int(match[1] or 1)
 
 
-def _of_container(source: str, device: str | None, max_pixels: int) -> Iterator[Picture]:
+def _of_container(source: str, device: str | None, max_pixels: int) -> Iterator[Develop]:
     try:
         container = _open(source, device)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -94,7 +91,7 @@ def _of_container(source: str, device: str | None, max_pixels: int) -> Iterator[
             for packet in container.demux(stream):
                 for frame in _decoded(packet):
                     check_size(Path(redact(source)), frame.width, frame.height, max_pixels)
-                    yield Picture(partial(convert, frame, width=frame.width, height=frame.height))
+                    yield partial(convert, frame, width=frame.width, height=frame.height)
         except (av.FFmpegError, OSError) as error:
             raise FootageError(f"{redact(source)} was lost: {_reason(error, _READ_SECONDS)}") from error
 
@@ -129,7 +126,7 @@ def _decoded(packet: Any) -> Iterator[av.VideoFrame]:
         return
 
 
-def _of_screen(number: int) -> Iterator[Picture]:
+def _of_screen(number: int) -> Iterator[Develop]:
     try:
         import mss
         from mss.exception import ScreenShotError
@@ -145,6 +142,6 @@ def _of_screen(number: int) -> Iterator[Picture]:
                 due = max(due, time.monotonic()) + 1 / _SCREEN_RATE
                 shot = np.asarray(screens.grab(place))  # BGRA
                 pixels = np.ascontiguousarray(shot[..., 2::-1])
-                yield Picture(partial(np.asarray, pixels))
+                yield partial(np.asarray, pixels)
     except ScreenShotError as error:
         raise FootageError(f"cannot read the screen: {error}") from error

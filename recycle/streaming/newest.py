@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from recycle.errors import FootageError
 from recycle.events import Job
-from recycle.streaming.capture import Picture
+from recycle.streaming.capture import Develop
 from recycle.video.frame import Pixels, sized
 
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
@@ -28,7 +28,7 @@ class Newest:
     """The newest picture of a live source. Pictures that nobody took before the next one came are dropped."""
 
     def __init__(
-        self, connect: Callable[[], Iterator[Picture]], job: Job, back_off: tuple[float, ...] | None = None
+        self, connect: Callable[[], Iterator[Develop]], job: Job, back_off: tuple[float, ...] | None = None
     ) -> None:
         """`connect` opens the source; its errors are raised by `take`. After a loss it is called again, after each of
         the seconds in `back_off`; None: BACK_OFF."""
@@ -38,7 +38,7 @@ class Newest:
         """Number of times that the source was lost and found again."""
         self._connect, self._job, self._back_off = connect, job, BACK_OFF if back_off is None else back_off
         self._changed, self._stop = Condition(), Event()
-        self._waiting: tuple[Picture, float] | None = None
+        self._waiting: tuple[Develop, float] | None = None
         self._error: Exception | None = None
         self._size: tuple[int, int] | None = None
         self._thread = Thread(target=self._read, name="live source", daemon=True)
@@ -56,8 +56,8 @@ class Newest:
                 if self._error is not None:
                     raise self._error
                 self._changed.wait(_POLL_SECONDS)
-            (picture, arrived), self._waiting = self._waiting, None
-        pixels = picture.pixels()
+            (develop, arrived), self._waiting = self._waiting, None
+        pixels = develop()
         self._size = self._size or (pixels.shape[1], pixels.shape[0])
         return Taken(sized(pixels, self._size, False), arrived)
 
@@ -94,7 +94,7 @@ class Newest:
             self._stop.wait(self._back_off[attempt])
             attempt += 1
 
-    def _put(self, picture: Picture) -> None:
+    def _put(self, picture: Develop) -> None:
         with self._changed:
             self.dropped += self._waiting is not None
             self._waiting = picture, time.monotonic()

@@ -92,17 +92,15 @@ def run_live(
 @contextmanager
 def _alone(opening: AbstractContextManager[Sink], lost: list[Exception]) -> Iterator[Sink]:
     """A sink whose error, when it is closed, is added to `lost`, so that the other sinks are finished too."""
-    sink = opening.__enter__()
+    closing = False
     try:
-        yield sink
-    except BaseException as error:
-        if not opening.__exit__(type(error), error, error.__traceback__):
+        with opening as sink:
+            yield sink
+            closing = True
+    except OutputError as error:
+        if not closing:
             raise
-    else:
-        try:
-            opening.__exit__(None, None, None)
-        except OutputError as error:
-            lost.append(error)
+        lost.append(error)
 
 
 class _Live:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from recycle.errors import OutputError
 
+LOCK = ".recycle.lock"
+"""Name of the lock file in a folder of outputs."""
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.EIO}
 """Errors of file systems without locks, such as some network shares."""

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recycle.dataset.clips import Domain
+from recycle.dataset.clips import DomainClips
 
 MOST = 4096
 """Maximum number of crops per domain."""
@@ -19,7 +19,7 @@ Crops = NDArray[np.int64]
 """(N, 4): shot, first frame, top and left of a crop."""
 
 
-def spread_crops(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
+def spread_crops(domain: DomainClips, size: tuple[int, int], seed: int) -> Crops:
     """At most MOST distinct crops of `size` (height, width), evenly spread over all windows, at random positions.
 
     Deterministic for a given seed.
@@ -30,7 +30,7 @@ def spread_crops(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
     return np.unique(np.array(rows, dtype=np.int64), axis=0)
 
 
-def pictures(domain: Domain, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
+def pictures(domain: DomainClips, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
     """The first frames of crops in batches: uint8 (≤ BATCH, 3, *size)."""
     batch: list[Tensor] = []
     for picture in _single(domain, crops, size):
@@ -42,7 +42,7 @@ def pictures(domain: Domain, crops: Crops, size: tuple[int, int]) -> Iterator[Te
         yield torch.stack(batch)
 
 
-def _single(domain: Domain, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
+def _single(domain: DomainClips, crops: Crops, size: tuple[int, int]) -> Iterator[Tensor]:
     for (shot, start), group in groupby(crops.tolist(), key=lambda crop: (crop[0], crop[1])):
         frame = domain.shots[shot].read(start)
         for _, _, top, left in group:

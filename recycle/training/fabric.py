@@ -17,7 +17,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from recycle.config import Precision
 from recycle.errors import ConfigError
-from recycle.system.cores import cores
+from recycle.system.cores import cores, granted
 from recycle.system.devices import compute_dtype, find_device
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -47,6 +47,7 @@ def make_fabric(
     kind = find_device(device)
     if kind == "cpu":
         _keep_freed_memory()
+        _limit_threads()
     plugin = _PRECISIONS[compute_dtype(kind, precision, training=True)]
     present = torch.cuda.device_count() if kind == "cuda" else 1
     if kind == "cpu":  # one process per device
@@ -92,6 +93,12 @@ def leave_inputs(fabric: Fabric) -> None:
 
 def _unconverted(data: Any) -> Any:
     return data
+
+
+def _limit_threads() -> None:
+    """Use no more threads than the container grants; programs may import torch before recycle can tell OpenMP."""
+    if torch.get_num_threads() > granted():
+        torch.set_num_threads(granted())
 
 
 def _keep_freed_memory() -> None:

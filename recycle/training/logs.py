@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from functools import partial
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ class Logs:
     def __enter__(self) -> "Logs":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._each(lambda tracker: tracker.close())
 
     def add_scalars(self, values: Mapping[str, float], step: int) -> None:

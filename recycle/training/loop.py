@@ -12,12 +12,11 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from recycle.config import Pipeline
-from recycle.dataset.clips import Domain
+from recycle.dataset.clips import DomainClips
 from recycle.dataset.faults import faults
 from recycle.dataset.shots import Shot, Split, align, split
 from recycle.dataset.survey import survey_shots
-from recycle.domains import DOMAINS
-from recycle.domains import Domain as DomainName
+from recycle.domains import DOMAINS, Domain
 from recycle.errors import BundleError, Interrupted
 from recycle.events import Job, Step
 from recycle.networks.bundle import name_domains
@@ -164,7 +163,7 @@ def _train(
     return report
 
 
-def _judged(own: Split, name: DomainName, run: Run, job: Job) -> Split:
+def _judged(own: Split, name: Domain, run: Run, job: Job) -> Split:
     """The split of one domain, marked as seen if its held-out frames were used for training."""
     called = run.pipeline.domains.of(name)
     if not own.unseen:
@@ -186,7 +185,7 @@ class _Training:
     """The steps of a run, with everything that accompanies them."""
 
     run: Run
-    domains: list[Domain]
+    domains: list[DomainClips]
     matches: Matches | None
     review: Review | None  # None except on rank 0, as are the logs
     portions: Portions

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.config import TrainSettings
-from recycle.dataset.clips import Domain, UnpairedClips
+from recycle.dataset.clips import DomainClips, UnpairedClips
 from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.networks.features import FeatureNetwork
@@ -45,7 +45,7 @@ class Matches(NamedTuple):
     """Mean cosine similarity of matched pairs, in [-1, 1]; random pairs have 0."""
 
 
-def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
+def candidates(domain: DomainClips, size: tuple[int, int], seed: int) -> Crops:
     """Crops of a domain to choose from, spread over its footage; see `spread_crops`.
 
     Raises FootageError if there is only one crop.
@@ -60,7 +60,7 @@ def candidates(domain: Domain, size: tuple[int, int], seed: int) -> Crops:
 
 
 def find_matches(
-    domains: tuple[Domain, Domain],
+    domains: tuple[DomainClips, DomainClips],
     crops: tuple[Crops, Crops],
     size: tuple[int, int],
     network: FeatureNetwork,
@@ -90,7 +90,7 @@ def find_matches(
 
 @torch.no_grad()
 def describe(
-    domain: Domain, crops: Crops, size: tuple[int, int], network: FeatureNetwork, device: torch.device
+    domain: DomainClips, crops: Crops, size: tuple[int, int], network: FeatureNetwork, device: torch.device
 ) -> Iterator[Tensor]:
     """Features of crops in batches on `device`: (≤ BATCH, GRID² · C) float32; those of each cell and level have norm
     1."""
@@ -127,7 +127,7 @@ class MatchedClips(UnpairedClips):
     depends only on the seed and its number.
     """
 
-    def __init__(self, a: Domain, b: Domain, length: int, matches: Matches, settings: TrainSettings) -> None:
+    def __init__(self, a: DomainClips, b: DomainClips, length: int, matches: Matches, settings: TrainSettings) -> None:
         super().__init__(a, b, length)
         self._matches = matches
         self._size, self._share, self._seed = settings.size, settings.match, settings.seed
@@ -156,6 +156,6 @@ class MatchedClips(UnpairedClips):
         pair = own[drawn].tolist(), others[partner].tolist()
         return (pair if side == 0 else (pair[1], pair[0])), random
 
-    def _unmatched(self, domain: Domain, number: int) -> Tensor:
+    def _unmatched(self, domain: DomainClips, number: int) -> Tensor:
         (shot, start, stride), random = domain.draw(number)
         return domain.cut(shot, start, stride, domain.place(shot, self._size, random), self._size)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from recycle.config import Pipeline
 from recycle.dataset.augment import Augment, shrink
-from recycle.dataset.clips import Domain, PairedClips, UnpairedClips, load_clips, loading_processes
+from recycle.dataset.clips import DomainClips, PairedClips, UnpairedClips, load_clips, loading_processes
 from recycle.dataset.shots import Shot, Split
-from recycle.domains import Domain as DomainName
+from recycle.domains import Domain
 from recycle.errors import FootageError
 from recycle.events import Job
 from recycle.networks.features import open_network
@@ -26,25 +26,25 @@ from recycle.training.schedule import shrinking
 
 
 def facts_of(
-    footage: Mapping[DomainName, Sequence[Shot]],
-) -> tuple[dict[DomainName, list[str]], tuple[DomainName, ...]]:
+    footage: Mapping[Domain, Sequence[Shot]],
+) -> tuple[dict[Domain, list[str]], tuple[Domain, ...]]:
     """The folder names of each domain's sources, which contain their names and fingerprints; and the domains of which
     all footage has one channel."""
     names = {domain: sorted({shot.files[0].parent.name for shot in shots}) for domain, shots in footage.items()}
     return names, tuple(domain for domain, shots in footage.items() if all(shot.grey for shot in shots))
 
 
-def was_trained_on(held_out: Shot, domain: DomainName, run: Run) -> bool:
+def was_trained_on(held_out: Shot, domain: Domain, run: Run) -> bool:
     """Whether an earlier call may have trained on the held-out frames, because it held out other frames."""
     known = held_out.files[0].parent.name in run.earlier.get(domain, ())
     kept = run.where.held_out
     return bool(run.step) and known and kept.is_dir() and not (kept / held_out_name(held_out, domain)).exists()
 
 
-def domain_of(own: Split, name: DomainName, pipeline: Pipeline) -> Domain:
+def domain_of(own: Split, name: Domain, pipeline: Pipeline) -> DomainClips:
     """The clips of one domain. Raises FootageError if its frames are smaller than the training size."""
     settings = pipeline.train
-    domain = Domain(
+    domain = DomainClips(
         own.train,
         name=name,
         frames=settings.frames,
@@ -63,7 +63,7 @@ def domain_of(own: Split, name: DomainName, pipeline: Pipeline) -> Domain:
     return domain
 
 
-def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
+def matches_of(run: Run, domains: list[DomainClips], job: Job) -> Matches:
     """Matched crops, found by rank 0 for all processes, because rounding could make their results differ.
 
     Raises FootageError if there is nothing to choose from, Interrupted if the job is cancelled.
@@ -87,7 +87,7 @@ def matches_of(run: Run, domains: list[Domain], job: Job) -> Matches:
 class Batches:
     """The batches of a run from its next step on."""
 
-    def __init__(self, run: Run, domains: list[Domain], matches: Matches | None) -> None:
+    def __init__(self, run: Run, domains: list[DomainClips], matches: Matches | None) -> None:
         settings, fabric = run.pipeline.train, run.fabric
         self._run, self._size = run, settings.batch_size
         # Number of samples per step, and offset of this process in them.
@@ -129,7 +129,7 @@ class Batches:
         return a, b
 
 
-def _clips(run: Run, domains: list[Domain], matches: Matches | None, length: int) -> UnpairedClips | PairedClips:
+def _clips(run: Run, domains: list[DomainClips], matches: Matches | None, length: int) -> UnpairedClips | PairedClips:
     if matches:
         return MatchedClips(domains[0], domains[1], length, matches, run.pipeline.train)
     return (PairedClips if run.pipeline.footage.paired else UnpairedClips)(domains[0], domains[1], length)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from recycle.dataset.clips import Domain
-from recycle.domains import DOMAINS
-from recycle.domains import Domain as DomainName
+from recycle.dataset.clips import DomainClips
+from recycle.domains import DOMAINS, Domain
 from recycle.events import Job
 from recycle.objective.sides import bare
 from recycle.system.memory import release
@@ -17,7 +16,7 @@ PIXELS, FEWEST, MOST = 6_000_000, 64, 400
 """Approximate total pixels of the crops that are analysed per domain; minimum and maximum number of crops."""
 
 
-def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
+def study(run: Run, domains: Sequence[DomainClips], job: Job) -> None:
     """Let the terms analyse the footage of both domains, on rank 0 for all, because rounding could make results differ.
 
     Raises FootageError for a damaged frame, Interrupted if the job is cancelled.
@@ -27,7 +26,7 @@ def study(run: Run, domains: Sequence[Domain], job: Job) -> None:
         return
     fabric, settings = run.fabric, run.pipeline.train
 
-    def crops(name: DomainName) -> Iterator[Tensor]:
+    def crops(name: Domain) -> Iterator[Tensor]:
         domain = domains[DOMAINS.index(name)]
         found = spread_crops(domain, settings.size, settings.seed)
         wanted = max(FEWEST, min(MOST, PIXELS // (settings.size[0] * settings.size[1])))

@@ -163,7 +163,7 @@ class WebpReader(Source):
             )
 
         def beside() -> Beside:
-            return Beside(alpha=self._deep(np.ascontiguousarray(alpha)) if self.reading.alpha and self.alpha else None)
+            return Beside(alpha=self._deep(np.ascontiguousarray(alpha)) if self.gives_alpha else None)
 
         return LazyFrame(pixels, stamp, UNIT, lost, beside)
 

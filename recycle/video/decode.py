@@ -75,17 +75,13 @@ class VideoReader(Source):
             self._lasting = Lasting(container, stream, path, step=self._step)
             first = self._first(container, stream)
             self._see_alpha(stream, first.frame)
-            on_gpu = reading.hardware and not self._give_alpha and is_here(path)
+            on_gpu = reading.hardware and not self.gives_alpha and is_here(path)
             self.hardware = on_gpu and decodes_alike(path, first.frame)
             self._see_picture(first.frame)
             self._see_file(container, stream)
             self._see_size(container, stream, first)
             if self.raw:
                 self._space_evenly(first)
-
-    @property
-    def _give_alpha(self) -> bool:
-        return self.reading.alpha and self.alpha  # the first frame shows whether there is alpha
 
     @classmethod
     def takes(cls, path: Path) -> bool:
@@ -217,7 +213,7 @@ class VideoReader(Source):
         """Alpha and captions of a frame, for LazyFrame."""
         text = captions.of(decoded)
         self.captions_later |= text is not None and not self.captions
-        if not self._give_alpha:
+        if not self.gives_alpha:
             self.transparent_later |= not self.transparent and is_transparent(decoded.frame)
             return Beside(captions=text)
         width, height = self.info.width, self.info.height
@@ -270,7 +266,7 @@ class VideoReader(Source):
             self.damaged += 1
 
         step = frame_step(stream)
-        decoder = alpha_decoder(stream) if self._give_alpha else None
+        decoder = alpha_decoder(stream) if self.gives_alpha else None
 
         def packets() -> "Iterator[Packet[VideoStream]]":
             return self._lasting.note(demux(container, stream))

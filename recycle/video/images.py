@@ -61,10 +61,6 @@ class ImageFolderReader(Source):
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
 
-    @property
-    def _give_alpha(self) -> bool:
-        return self.reading.alpha and self.alpha
-
     def _list(self) -> list[Path]:
         """The images, in order. Raises FootageError if there is none."""
         return images_in(self.path)
@@ -144,7 +140,7 @@ class ImageFolderReader(Source):
 
     def _beside(self, index: int) -> Beside:
         """The alpha channel of an image, or of the image that conceals it."""
-        if not self._give_alpha:
+        if not self.gives_alpha:
             file = self.files[index]
             checked = file.suffix.lower() in (".png", ".webp")  # only their headers can rule out alpha
             if checked and not (self.transparent or self.transparent_later):

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, Literal, Self
 
 from recycle.config import MAX_PIXELS
@@ -174,6 +173,11 @@ class Source(ABC):
             return None
         return fingerprint(self.path) if self.state is None else self.state.fingerprint
 
+    @property
+    def gives_alpha(self) -> bool:
+        """Whether frames come with their alpha channel: there is one, and it is wanted."""
+        return self.reading.alpha and self.alpha
+
     def want(self, *, depth: Literal[8, 16], alpha: bool) -> None:
         """Read with these options from now on (see `Reading`)."""
         self.reading = replace(self.reading, depth=depth, alpha=alpha)
@@ -193,9 +197,7 @@ class Source(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

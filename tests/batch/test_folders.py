@@ -18,12 +18,12 @@ import pytest
 
 from recycle.batch.engine import BatchReport
 from recycle.batch.folder import survey
-from recycle.batch.ledger import LEDGER, LOCK, Entry, Ledger
+from recycle.batch.ledger import LEDGER, Entry, Ledger
 from recycle.batch.task import Folder, translate_all
 from recycle.batch.threads import Threads
 from recycle.config import TranslateSettings
 from recycle.errors import OutputError
-from recycle.system.lock import Busy
+from recycle.system.lock import LOCK, Busy
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.probe import probe

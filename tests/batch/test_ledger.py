@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recycle.batch.ledger import LEDGER, LOCK, Entry, Ledger, open_ledger
+from recycle.batch.ledger import LEDGER, Entry, Ledger, open_ledger
 from recycle.errors import OutputError
 from recycle.names import plain
-from recycle.system.lock import Busy
+from recycle.system.lock import LOCK, Busy
 from recycle.system.places import place
 
 DONE = Entry(state="done", frames=3, size=7, key="k" * 64)

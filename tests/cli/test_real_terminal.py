@@ -122,18 +122,11 @@ def test_a_line_goes_on_below_its_text() -> None:
     assert not second.startswith(" " * 13)
 
 
-@pytest.mark.parametrize(
-    ("words", "next_step"),
-    [
-        (("train", "--a", "missing", "--b", "missing"), "looking at the machine and at the footage"),
-        (("evaluate", "--model", "missing", "--a", "missing.mp4", "--out", "scores"), "error: "),
-    ],
-)
-def test_a_command_says_at_once_that_it_starts(words: tuple[str, ...], next_step: str, tmp_path: Path) -> None:
-    lines, code = in_terminal(*words, cwd=tmp_path)
+def test_a_command_says_at_once_that_it_starts(tmp_path: Path) -> None:
+    lines, code = in_terminal("train", "--a", "missing", "--b", "missing", cwd=tmp_path)
     assert code == 1
     assert lines[0].startswith("starting")
-    assert any(line.startswith(next_step) for line in lines[1:])
+    assert any(line.startswith("looking at the machine and at the footage") for line in lines[1:])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recycle.config import AugmentSettings
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, PairedClips, UnpairedClips, load_clips
+from recycle.dataset.clips import DomainClips, PairedClips, UnpairedClips, load_clips
 from recycle.dataset.shots import Shot, align, find_shots, split
 from recycle.errors import FootageError
 
@@ -40,7 +40,7 @@ def numbers(clip: torch.Tensor) -> tuple[int, ...]:
 def test_clips_stay_within_shots_and_gaps(tmp_path: Path) -> None:
     folder = write_footage(tmp_path / "x", [5, 4])
     (folder / "000002.png").unlink()  # a user deletes a bad frame: 0 1 | 3 4 | 5 6 7 8
-    domain = Domain(find_shots(folder), name="a", frames=2, strides=(1, 1), seed=0)
+    domain = DomainClips(find_shots(folder), name="a", frames=2, strides=(1, 1), seed=0)
     epoch = sorted(numbers(domain.clip(i)) for i in range(len(domain.windows)))
     assert epoch == [(0, 1), (3, 4), (5, 6), (6, 7), (7, 8)]
 
@@ -57,20 +57,20 @@ def test_every_window_of_the_stride_comes_once_per_epoch(lengths: list[int], fra
     expected = sum(max(0, n - span + 1) for n in lengths)
     if expected == 0:
         with pytest.raises(FootageError, match="too little footage"):
-            Domain(shots, name="a", frames=frames, strides=(stride, stride), seed=0)
+            DomainClips(shots, name="a", frames=frames, strides=(stride, stride), seed=0)
         return
-    domain = Domain(shots, name="a", frames=frames, strides=(stride, stride), seed=0)
+    domain = DomainClips(shots, name="a", frames=frames, strides=(stride, stride), seed=0)
     assert len(domain.windows) == len(set(domain.windows)) == expected
     assert all(start + span <= lengths[shot] for shot, start in domain.windows)
 
 
 def test_strided_clips_skip_frames(tmp_path: Path) -> None:
-    domain = Domain(find_shots(write_footage(tmp_path / "x", [7])), name="a", frames=3, strides=(2, 2), seed=0)
+    domain = DomainClips(find_shots(write_footage(tmp_path / "x", [7])), name="a", frames=3, strides=(2, 2), seed=0)
     assert sorted(numbers(domain.clip(i)) for i in range(3)) == [(0, 2, 4), (1, 3, 5), (2, 4, 6)]
 
 
 def test_a_random_stride_is_drawn_for_each_clip_and_stays_within_the_shot(tmp_path: Path) -> None:
-    domain = Domain(find_shots(write_footage(tmp_path / "x", [9])), name="a", frames=3, strides=(1, 3), seed=0)
+    domain = DomainClips(find_shots(write_footage(tmp_path / "x", [9])), name="a", frames=3, strides=(1, 3), seed=0)
     drawn = Counter()  # type: ignore[var-annotated]
     for number in range(40 * len(domain.windows)):
         first, second, third = numbers(domain.clip(number))
@@ -82,7 +82,7 @@ def test_a_random_stride_is_drawn_for_each_clip_and_stays_within_the_shot(tmp_pa
 def test_paired_clips_are_the_same_frames_cut_at_the_same_place(tmp_path: Path) -> None:
     shots = find_shots(write_footage(tmp_path / "x", [6, 5], (8, 10)))
     narrow = find_shots(write_footage(tmp_path / "y", [3], (8, 6)))
-    a, b = (Domain([*shots, *narrow], name=name, frames=2, strides=(1, 2), seed=0) for name in "ab")
+    a, b = (DomainClips([*shots, *narrow], name=name, frames=2, strides=(1, 2), seed=0) for name in "ab")
     clips = PairedClips(a, b, 30)
     for number in range(30):
         one, other = clips[number]
@@ -109,12 +109,12 @@ def test_paired_footage_that_does_not_correspond_is_an_error(tmp_path: Path) -> 
 
 def test_the_two_domains_are_drawn_independently_and_every_epoch_anew(tmp_path: Path) -> None:
     shots = find_shots(write_footage(tmp_path / "x", [20]))
-    a, b = (Domain(shots, name=name, frames=1, strides=(1, 1), seed=0) for name in "ab")
+    a, b = (DomainClips(shots, name=name, frames=1, strides=(1, 1), seed=0) for name in "ab")
     first, second = ([numbers(a.clip(e * 20 + i)) for i in range(20)] for e in (0, 1))
     assert sorted(first) == sorted(second) == [(i,) for i in range(20)]
     assert first != second
     assert first != [numbers(b.clip(i)) for i in range(20)]
-    assert first != [numbers(Domain(shots, name="a", frames=1, strides=(1, 1), seed=1).clip(i)) for i in range(20)]
+    assert first != [numbers(DomainClips(shots, name="a", frames=1, strides=(1, 1), seed=1).clip(i)) for i in range(20)]
 
 
 def test_clips_are_cropped_to_the_size_anywhere_in_the_frame(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_clips_are_cropped_to_the_size_anywhere_in_the_frame(tmp_path: Path) -> 
     ramp = np.arange(80, dtype=np.uint8).reshape(8, 10, 1).repeat(3, 2)
     for file in folder.glob("*.png"):
         cv2.imwrite(str(file), ramp)
-    domain = Domain(find_shots(folder), name="a", frames=2, size=(4, 6), seed=0)
+    domain = DomainClips(find_shots(folder), name="a", frames=2, size=(4, 6), seed=0)
     places = set()
     for number in range(300):
         clip = domain.clip(number)
@@ -137,7 +137,7 @@ def test_clips_are_cropped_to_the_size_anywhere_in_the_frame(tmp_path: Path) -> 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_started_later_continues_the_same_samples(tmp_path: Path, workers: int) -> None:
     shots = find_shots(write_footage(tmp_path / "x", [9]))
-    a, b = (Domain(shots, name=name, frames=2, strides=(1, 1), seed=4) for name in "ab")
+    a, b = (DomainClips(shots, name=name, frames=2, strides=(1, 1), seed=4) for name in "ab")
     clips = UnpairedClips(a, b, 20)
     whole = [(numbers(clips[i][0]), numbers(clips[i][1])) for i in range(20)]
     state = torch.get_rng_state()
@@ -149,7 +149,7 @@ def test_a_loader_started_later_continues_the_same_samples(tmp_path: Path, worke
 
 def test_processes_share_the_samples_of_a_larger_batch(tmp_path: Path) -> None:
     shots = find_shots(write_footage(tmp_path / "x", [9]))
-    a, b = (Domain(shots, name=name, frames=2, seed=4) for name in "ab")
+    a, b = (DomainClips(shots, name=name, frames=2, seed=4) for name in "ab")
     clips = UnpairedClips(a, b, 18)
     alone = [numbers(x) for batch, _ in load_clips(clips, first=6, batch_size=6, workers=0) for x in batch]
     loaders = [load_clips(clips, first=6 + 2 * rank, batch_size=2, every=6, workers=0) for rank in range(3)]
@@ -161,7 +161,7 @@ def test_processes_share_the_samples_of_a_larger_batch(tmp_path: Path) -> None:
 def test_frames_of_different_sizes_are_cut_to_the_smallest(tmp_path: Path) -> None:
     write_footage(tmp_path / "all" / "x", [4], (8, 16))
     write_footage(tmp_path / "all" / "y", [4], (12, 10))
-    domain = Domain(find_shots(tmp_path / "all"), name="a", frames=2, strides=(1, 1), seed=0)
+    domain = DomainClips(find_shots(tmp_path / "all"), name="a", frames=2, strides=(1, 1), seed=0)
     assert Counter(domain.clip(i).shape for i in range(6)) == {(2, 3, 8, 10): 6}
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import ExtractSettings
-from recycle.dataset.clips import Domain
+from recycle.dataset.clips import DomainClips
 from recycle.dataset.extract import extract
 from recycle.dataset.faults import faults
 from recycle.dataset.shots import Shot, find_shots
@@ -20,7 +20,7 @@ from tests.video.conftest import write
 Pixels = NDArray[np.uint8]
 
 
-def domain(folder: Path, frames: Iterable[Pixels], name: str, *, repeat: int = 5, interval: float = 0.1) -> Domain:
+def domain(folder: Path, frames: Iterable[Pixels], name: str, *, repeat: int = 5, interval: float = 0.1) -> DomainClips:
     """Frames as footage; each file is listed `repeat` times, so that there are enough clips."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -28,7 +28,7 @@ def domain(folder: Path, frames: Iterable[Pixels], name: str, *, repeat: int = 5
         files += [folder / f"{number:04d}.png"] * repeat
         cv2.imwrite(str(files[-1]), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     height, width = frame.shape[:2]
-    return Domain([Shot(tuple(files), width, height, interval)], name=name, frames=3, seed=0)
+    return DomainClips([Shot(tuple(files), width, height, interval)], name=name, frames=3, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,13 @@ def test_different_frame_rates_are_reported(street: dict[str, list[Pixels]], tmp
         write(tmp_path / f"{name}.mp4", street[look] * 5, rate=Fraction(rate), time_base=Fraction(1, 15360))
         extract([tmp_path / f"{name}.mp4"], tmp_path / name, ExtractSettings(), workers=1)
         shots[name] = find_shots(tmp_path / name)
-    a, b = (Domain(shots[name], name=name, frames=3, seed=0) for name in "ab")
+    a, b = (DomainClips(shots[name], name=name, frames=3, seed=0) for name in "ab")
     (text,) = faults(a, b, paired=False)
     assert "(10 per second in domain a, 30 per second in domain b)" in text
     assert "extract.fps = 10" in text
-    thinned = Domain(shots["b"], name="b", frames=3, strides=(3, 3), seed=0)
+    thinned = DomainClips(shots["b"], name="b", frames=3, strides=(3, 3), seed=0)
     assert faults(a, thinned, paired=False) == []
-    strided = [Domain(shots[name], name=name, frames=3, strides=(1, 3), seed=0) for name in "ab"]
+    strided = [DomainClips(shots[name], name=name, frames=3, strides=(1, 3), seed=0) for name in "ab"]
     assert "extract.fps = 10" in faults(*strided, paired=False)[0]  # as many as a has: strides stay as they are
-    single = [Domain(shots[name], name=name, frames=1, seed=0) for name in "ab"]
+    single = [DomainClips(shots[name], name=name, frames=1, seed=0) for name in "ab"]
     assert faults(*single, paired=False) == []

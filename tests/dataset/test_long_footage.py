@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recycle.dataset.clips import Domain, Windows
+from recycle.dataset.clips import DomainClips, Windows
 from recycle.dataset.files import Files
 from recycle.dataset.shots import Shot
 
@@ -23,7 +23,7 @@ def shots(count: int = 600) -> list[Shot]:
 
 def test_thirty_hours_fit_into_memory_and_are_drawn_at_once() -> None:
     tracemalloc.start()
-    domain = Domain(shots(), name="a", frames=3, seed=0)
+    domain = DomainClips(shots(), name="a", frames=3, seed=0)
     start = time.process_time()
     drawn = [domain.draw(number)[0] for number in range(500)]
     seconds = time.process_time() - start
@@ -41,7 +41,7 @@ def test_thirty_hours_fit_into_memory_and_are_drawn_at_once() -> None:
 
 def test_the_order_is_that_of_a_permutation_of_all_windows_for_each_epoch() -> None:
     lengths = [5, 1, 0, 9, 3]
-    domain = Domain(
+    domain = DomainClips(
         [Shot(tuple(Path(f"{s}-{i}") for i in range(n)), 4, 4) for s, n in enumerate(lengths)],
         name="b",
         frames=3,

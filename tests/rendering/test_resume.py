@@ -43,8 +43,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
-@pytest.mark.parametrize("smoothing", [False, True])
+@pytest.mark.parametrize(("codec", "smoothing"), [("h264", True), ("hevc", False), ("ffv1", False)])
 def test_an_interrupted_conversion_continues(
     make_video: MakeVideo, bundle: Bundle, tmp_path: Path, codec: str, smoothing: bool
 ) -> None:

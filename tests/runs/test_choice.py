@@ -172,10 +172,11 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_written(
     few = tmp_path.parent / f"{tmp_path.name}-few.mp4"
     write_video(few, np.zeros((2, 32, 32, 3), np.uint8), fps=12)
     assert "domain b has too little footage: 2 frames" in recycle("train", "--a", a, "--b", few, code=1)
+    assert "each of the 2 machines would choose" in recycle("train", "--a", a, "--b", b, "--nodes", 2, code=1)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "torchrun started several processes" in recycle("train", "--a", a, "--b", b, code=1)
+    assert "each of the processes of torchrun would choose" in recycle("train", "--a", a, "--b", b, code=1)
     assert list(tmp_path.iterdir()) == []
 
 

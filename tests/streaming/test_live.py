@@ -22,7 +22,7 @@ import pytest
 from recycle import Job, live
 from recycle.errors import ConfigError, FootageError, OutputError
 from recycle.events import Notice, Progress
-from recycle.streaming.capture import Picture, pictures_of
+from recycle.streaming.capture import Develop, pictures_of
 from recycle.streaming.newest import Newest
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
@@ -249,7 +249,7 @@ def test_a_screen_is_read_at_most_60_times_a_second(screen: None, tmp_path: Path
 
 
 def test_an_unexpected_error_of_the_source_ends_the_wait() -> None:
-    def pictures() -> Iterator[Picture]:
+    def pictures() -> Iterator[Develop]:
         raise ZeroDivisionError
 
     newest = Newest(pictures, Job())
@@ -261,9 +261,9 @@ def test_an_unexpected_error_of_the_source_ends_the_wait() -> None:
 def test_the_newest_picture_wins_and_the_others_are_counted() -> None:
     go = Event()
 
-    def pictures() -> Iterator[Picture]:
+    def pictures() -> Iterator[Develop]:
         for number in range(10):
-            yield Picture(partial(picture, number))
+            yield partial(picture, number)
         go.set()
         time.sleep(5)
 
@@ -279,11 +279,11 @@ def test_the_newest_picture_wins_and_the_others_are_counted() -> None:
 def test_a_lost_stream_is_connected_again() -> None:
     tries: list[float] = []
 
-    def pictures() -> Iterator[Picture]:
+    def pictures() -> Iterator[Develop]:
         tries.append(time.monotonic())
         if len(tries) in (2, 3):
             raise FootageError("the camera is away")
-        yield Picture(lambda: picture(len(tries)))
+        yield lambda: picture(len(tries))
         time.sleep(0.1)
         raise FootageError("the camera was lost")
 

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from recycle.system import cores as module
 from recycle.system.cores import cores, granted, limit_threads
+from recycle.training import fabric
 
 UNLIMITED = 1 << 20
 
@@ -46,3 +48,17 @@ def test_threads_are_limited_only_where_the_container_is(monkeypatch: pytest.Mon
     assert cores() == 1
     assert limited == ({"OMP_NUM_THREADS": "1"} if usable > 1 else {})
     assert chosen == {"OMP_NUM_THREADS": "3"}
+
+
+@pytest.mark.parametrize(("share", "threads"), [(1, 1), (2, 2), (UNLIMITED, 3)])
+def test_a_training_from_python_keeps_to_the_container_too(
+    share: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fabric, "granted", lambda: share)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)  # as many as the machine has cores
+    try:
+        fabric.make_fabric("cpu", "fp32")
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -73,10 +73,9 @@ def test_a_system_that_does_not_say_how_busy_it_is_counts_as_idle(monkeypatch: p
 
 def test_a_training_beside_other_programs_says_that_its_threads_sleep(busy_machine: None, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "recycle", "train", "absent.toml"]
-    for environment, told in ((_environment(), True), (_environment() | {"OMP_WAIT_POLICY": "active"}, False)):
-        run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert ("threads of this training sleep" in run.stdout + run.stderr) == told
-        assert "Traceback" not in run.stderr
+    run = subprocess.run(command, env=_environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "threads of this training sleep" in run.stdout
+    assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize(("words", "watched"), [(["train"], True), (["run"], True), ([], False)])

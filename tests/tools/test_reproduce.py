@@ -92,7 +92,7 @@ def test_smoothing_is_scored_and_reduces_flicker(results: dict[str, Any]) -> Non
 
 
 def test_concurrent_runs_score_as_sequential_ones(results: dict[str, Any], work: Path, tmp_path: Path) -> None:
-    for kept in work.glob("segmenter-*"):
+    for kept in (*work.glob("segmenter-*"), *work.glob("yardsticks-*")):
         shutil.copy(kept, tmp_path)
     shutil.copytree(work / "frames", tmp_path / "frames")
     command = Command(size="smoke", out=tmp_path, methods=("cycle", "recycle"), steps=3, jobs=2, device="cpu")

@@ -13,7 +13,7 @@ from torch import Tensor
 import recycle
 from recycle.config import AugmentSettings, ExtractSettings, Pipeline, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain
+from recycle.dataset.clips import DomainClips
 from recycle.dataset.extract import extract
 from recycle.dataset.shots import find_shots
 from recycle.domains import AB, BA
@@ -99,7 +99,7 @@ def test_crops_and_flips_apply_to_masks_as_to_frames(tmp_path: Path) -> None:
     extract([frames], tmp_path / "out", ExtractSettings(short_side=None, format="png"), masks=[masks], workers=1)
     shots = find_shots(tmp_path / "out")
     domain, plain = (
-        Domain(shots, name="a", frames=3, seed=1, size=(24, 32), masked=masked) for masked in (True, False)
+        DomainClips(shots, name="a", frames=3, seed=1, size=(24, 32), masked=masked) for masked in (True, False)
     )
     clips = torch.stack([domain.clip(number) for number in range(6)])
     assert torch.equal(clips[:, :, :3], torch.stack([plain.clip(number) for number in range(6)]))

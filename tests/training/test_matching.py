@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recycle.config import TrainSettings, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, UnpairedClips, load_clips
+from recycle.dataset.clips import DomainClips, UnpairedClips, load_clips
 from recycle.dataset.shots import Shot, find_shots
 from recycle.errors import ConfigError, FootageError
 from recycle.networks.features import open_network
@@ -70,8 +70,8 @@ class Made:
         self.matches = find_matches(self.domains, (crops, crops), (SIZE, SIZE), network, device)
         self.discs = [own.ravel() for own in discs]
 
-    def domain(self, name: str) -> Domain:
-        return Domain(self.shots["ab".index(name)], name=name, frames=1, seed=3)
+    def domain(self, name: str) -> DomainClips:
+        return DomainClips(self.shots["ab".index(name)], name=name, frames=1, seed=3)
 
     def clips(self, length: int, **changes: Any) -> MatchedClips:
         settings = self.settings.model_copy(update=changes)
@@ -167,7 +167,7 @@ def test_compared_crops_are_the_sampled_crops(made: Made) -> None:
 
 
 def test_longer_clips_begin_at_the_frame_that_was_compared_and_stay_in_their_shot(made: Made) -> None:
-    domains = [Domain(made.shots[i], name="ab"[i], frames=3, strides=(1, 3), seed=0) for i in (0, 1)]
+    domains = [DomainClips(made.shots[i], name="ab"[i], frames=3, strides=(1, 3), seed=0) for i in (0, 1)]
     crops = tuple(candidates(domain, (SIZE, SIZE), 0) for domain in domains)
     assert all(own[:, 1].max() <= COUNT - 3 for own in crops)
     nearest = tuple(np.zeros((len(own), 1), np.int64) for own in crops)
@@ -182,9 +182,9 @@ def test_longer_clips_begin_at_the_frame_that_was_compared_and_stay_in_their_sho
             torch.testing.assert_close(clip[0], first, rtol=0, atol=0)
 
 
-def unread(lengths: list[int], size: tuple[int, int]) -> Domain:
+def unread(lengths: list[int], size: tuple[int, int]) -> DomainClips:
     shots = [Shot([Path(f"{s}-{i}") for i in range(n)], size[1], size[0]) for s, n in enumerate(lengths)]
-    return Domain(shots, name="a", frames=1, seed=0)
+    return DomainClips(shots, name="a", frames=1, seed=0)
 
 
 def test_candidates_are_different_bounded_and_spread_over_all_footage() -> None:

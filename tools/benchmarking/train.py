@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from recycle.config import Appearance, ExtractSettings, Pipeline, Precision, parse_pipeline
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import Domain, UnpairedClips, load_clips, loading_processes
+from recycle.dataset.clips import DomainClips, UnpairedClips, load_clips, loading_processes
 from recycle.dataset.extract import extract
 from recycle.dataset.shots import find_shots
 from recycle.objective.sides import bare
@@ -156,7 +156,7 @@ def open_run(pipeline: Pipeline, folder: Path) -> Run:
     return Run(pipeline, folder, fabric, short_side=pipeline.train.size[0])
 
 
-def film(folder: Path, size: int) -> list[Domain]:
+def film(folder: Path, size: int) -> list[DomainClips]:
     """Clips of three frames of the street by day and by night, a tenth larger than the training size."""
     domains = []
     looks: tuple[Appearance, ...] = ("day", "night")
@@ -164,14 +164,14 @@ def film(folder: Path, size: int) -> list[Domain]:
         side = size * 10 // 9 // 2 * 2
         write_video(folder / f"{look}.mp4", Street(1, side * 3 // 2, side, 12, 4).frames(look), fps=12)
         extract([folder / f"{look}.mp4"], folder / name, ExtractSettings(), workers=1)
-        domains.append(Domain(find_shots(folder / name), name=name, frames=3, size=(size, size), seed=0))
+        domains.append(DomainClips(find_shots(folder / name), name=name, frames=3, size=(size, size), seed=0))
     return domains
 
 
 class Turns:
     """Turns of the training loop: clips from files, augmentation, a step, its checks, and the moving average."""
 
-    def __init__(self, run: Run, domains: list[Domain], steps: int) -> None:
+    def __init__(self, run: Run, domains: list[DomainClips], steps: int) -> None:
         self._run, settings, device = run, run.pipeline.train, run.fabric.device
         clips = UnpairedClips(domains[0], domains[1], 1 << 40)
         self._workers = loading_processes(settings.workers, device)
