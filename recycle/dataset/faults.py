@@ -85,10 +85,10 @@ def difference(a: Look, b: Look) -> float:
 
 
 def _each(domain: DomainClips, seen: Look) -> Iterable[str]:
-    if len(domain.windows) < FEW_CLIPS:
+    if (count := len(domain.windows)) < FEW_CLIPS:
         yield (
-            f"domain {domain.called} has only {len(domain.windows)} clips; below {FEW_CLIPS}, expect a model that "
-            "works only on similar footage: add footage"
+            f"domain {domain.called} has only {count} {'clip' if count == 1 else 'clips'}; below {FEW_CLIPS}, "
+            "expect a model that works only on similar footage: add footage"
         )
     if len(seen.thumbnails) > 1 and float(seen.thumbnails.std(0).mean()) < STATIC:
         yield (
@@ -157,13 +157,15 @@ def _interval(shots: Sequence[Shot]) -> float:
 def _bars(frames: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
     sides = [_black(frame) for frame in frames]
     (top, bottom), (left, right) = np.min(sides, axis=0)
+    if top == 1:  # all frames are black
+        return 0.0, 0.0
     return float(top + bottom) * (min(top, bottom) > BAR), float(left + right) * (min(left, right) > BAR)
 
 
 def _black(frame: NDArray[np.uint8]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Black proportions of a frame: of its height from above and below, of its width from the left and right.
 
-    Returns 1 for all four if the whole frame is black: a fade is not a bar, and 1 never is the minimum over frames.
+    Returns 1 for all four if the whole frame is black: a fade is not a bar.
     """
     ends = []
     for axis in (0, 1):

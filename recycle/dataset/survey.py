@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
+from recycle.dataset.colours import are_empty, are_label_maps, are_of_the_street, have_no_colours
 from recycle.dataset.glance import Glance, glance, glance_at_shots
 from recycle.dataset.shots import Shot
 from recycle.domains import LETTERS, Names
@@ -71,6 +71,8 @@ class Side:
     """Whether its colours are those of the procedural street's labels."""
     grey: bool = False
     """Whether it is greyscale."""
+    empty: bool = False
+    """Whether each frame shows one colour alone, such as black."""
     extracted: bool = False
     """Whether its frames are already extracted, at their final size."""
     still: bool = False
@@ -142,6 +144,12 @@ class Survey:
                 "than of objects, or choose footage that shows the same kinds of objects in the same places"
             )
         for name, side, other in zip(names, (self.a, self.b), (self.b, self.a), strict=True):
+            if side.empty:
+                yield (
+                    f"each frame of domain {name} that was looked at shows one colour alone: check the footage (levels "
+                    "go from 0 to 255)"
+                )
+                continue
             if side.labels:
                 yield f"domain {name} holds label maps: few colours with sharp edges"
             if side.grey:
@@ -225,6 +233,7 @@ def _side(seen: Glance) -> Side:
         labels=labels,
         street_labels=labels and are_of_the_street(middles),
         grey=have_no_colours(wholes),
+        empty=are_empty(wholes),
         extracted=seen.extracted,
         still=_is_still(wholes, pairs),
         duplicates=float(np.mean([cv2.absdiff(x, y).mean() <= SAME for x, y in pairs])) if pairs else 0.0,

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from recycle.config import Appearance
-from recycle.dataset.colours import are_label_maps, are_of_the_street, have_no_colours
+from recycle.dataset.colours import are_empty, are_label_maps, are_of_the_street, have_no_colours
 from recycle.dataset.glance import glance
 from recycle.street.film import Street
 
@@ -72,6 +72,47 @@ def test_darkness_and_noise_are_not_label_maps() -> None:
     assert not are_label_maps(dark)
     assert not have_no_colours(dark)
     assert not are_label_maps([np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)])
+
+
+def boxed(frame: Pixels) -> Pixels:
+    return np.pad(frame[14:-14], ((14, 14), (0, 0), (0, 0)))
+
+
+def cut_out(frame: Pixels, colour: int) -> Pixels:
+    """The middle of a frame before a background of one colour."""
+    out = np.full_like(frame, colour)
+    out[20:80, 40:120] = frame[20:80, 40:120]
+    return out
+
+
+def test_bars_leaders_and_plain_backgrounds_do_not_make_a_film_a_label_map(tmp_path: Path) -> None:
+    day = film("day")
+    with_bars, leader = [boxed(frame) for frame in day], [np.zeros_like(frame) for frame in day[:6]]
+    on_white, on_black = ([cut_out(frame, colour) for frame in day] for colour in (255, 0))
+    for frames in (with_bars, [*leader, *day], on_white, on_black):
+        assert not are_label_maps(frames)
+        assert not are_label_maps(lossy(frames, tmp_path))
+    drawn = film("labels")
+    assert are_label_maps([boxed(frame) for frame in drawn])
+    assert are_label_maps([*leader, *drawn])
+
+
+def test_lines_on_a_background_are_label_maps(tmp_path: Path) -> None:
+    skeletons = []
+    for step in range(6):
+        skeletons.append(np.zeros((96, 160, 3), np.uint8))
+        for limb in range(5):
+            colour = (255, 50 * limb, 200 - 40 * limb)
+            cv2.line(skeletons[-1], (20 + 25 * limb, 10 + step), (80, 90 - 5 * limb), colour, 3)
+    assert are_label_maps(skeletons)
+
+
+def test_a_film_of_one_colour_is_empty_and_no_label_map() -> None:
+    for colour in (0, 128, 255):
+        frames = [np.full((48, 64, 3), colour, np.uint8)] * 3
+        assert are_empty(frames)
+        assert not are_label_maps(frames)
+    assert not are_empty([*frames, *film("night")[:1]])
 
 
 def test_a_few_frames_with_colours_do_not_make_a_film_colourful() -> None:

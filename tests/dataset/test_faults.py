@@ -87,6 +87,16 @@ def test_black_bars_in_one_domain_are_reported(street: dict[str, list[Pixels]], 
     assert faults(a, both, paired=False) == []
 
 
+def test_black_footage_has_no_bars_and_a_single_clip_is_counted_in_the_singular(
+    street: dict[str, list[Pixels]], tmp_path: Path
+) -> None:
+    a = domain(tmp_path / "a", [np.zeros((48, 64, 3), np.uint8)], "a", repeat=3)
+    b = domain(tmp_path / "b", street["night"], "b")
+    first, *others = faults(a, b, paired=False)
+    assert first.startswith("domain a has only 1 clip;")
+    assert not any("black bars" in text for text in others)
+
+
 @pytest.mark.parametrize(("size", "fault"), [((64, 64), "different aspect ratios"), ((96, 72), "different sizes")])
 def test_different_framing_is_reported(
     size: tuple[int, int], fault: str, street: dict[str, list[Pixels]], tmp_path: Path

@@ -164,6 +164,10 @@ def test_messages_match_the_numbers() -> None:
         "domain b has no colours; translating it must invent them",
     ]
     assert Survey(masks, masks, gap=0.1, aligned=0.6).in_words()[2] == "domain a has no colours"
+    black = replace(PLAIN, empty=True, grey=True, still=True)
+    assert Survey(black, PLAIN, gap=0.9, aligned=0.3).in_words()[1:] == [
+        "each frame of domain a that was looked at shows one colour alone: check the footage (levels go from 0 to 255)"
+    ]
 
 
 @pytest.mark.parametrize(
