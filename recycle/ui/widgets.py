@@ -22,7 +22,7 @@ _LISTED = 400
 
 def heading(text: str, *, level: int = 2) -> ui.element:
     """A heading of the page."""
-    return ui.html(f"<h{level}></h{level}>", sanitize=False) if not text else _tag(f"h{level}", text)
+    return _tag(f"h{level}", text)
 
 
 def lead(text: str) -> ui.element:
