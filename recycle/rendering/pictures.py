@@ -48,7 +48,7 @@ def format_for(output: Path, source: Source) -> PictureFormat:
     return form
 
 
-def unused(settings: TranslateSettings) -> list[str]:
+def _unused(settings: TranslateSettings) -> list[str]:
     """Names of the encoder settings that differ from the usual; they have no effect on pictures."""
     usual = TranslateSettings()
     names = ("codec", "crf", "bitrate", "preset", "depth", "pixel_format", "alpha", "options", "hardware")
@@ -57,7 +57,7 @@ def unused(settings: TranslateSettings) -> list[str]:
 
 def check_settings(output: Path, settings: TranslateSettings) -> None:
     """Raise ConfigError if an encoder setting is given for an output that is a picture."""
-    names = unused(settings)
+    names = _unused(settings)
     if holds_pictures(output) and names:
         raise ConfigError(f"{output} holds pictures: {', '.join(names)} can be set for video only; remove them")
 
