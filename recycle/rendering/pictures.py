@@ -84,10 +84,10 @@ def picture_notices(
     source: Source, picture: Picture, choice: Choice, form: PictureFormat, output: Path, *, compared: bool = False
 ) -> Iterator[str]:
     """The notices before the work: what pictures of this format cannot hold, one line each."""
-    told_here = TranslateSettings(depth=10)  # bits per sample are a notice of this function
+    deep = TranslateSettings(depth=10)  # `before_work` would tell users of 8 bits to give --depth 10
     timed = not (source.still or is_sequence(output))
     nothing = OtherStreams(None, "matroska")
-    yield from before_work(source, picture, choice, told_here, nothing, compared=compared, timed=timed)
+    yield from before_work(source, picture, choice, deep, nothing, compared=compared, timed=timed)
     file = source.companions().file
     if file is not None and source.plays is None:
         with open_container(file) as container:
