@@ -26,7 +26,7 @@ from recycle.video.encode import Picture, output_errors
 from recycle.video.frame import sized
 from recycle.video.image_facts import facts_at
 from recycle.video.image_write import encode_image, write_image
-from recycle.video.numbered import images_at, pattern_name
+from recycle.video.numbered import images_at, listed, pattern_name
 from recycle.video.picture_formats import PictureFormat, format_of, holds_pictures, is_sequence
 from recycle.video.source import Source
 
@@ -198,7 +198,7 @@ class Pictures:
         flush(folder)
         left = [path for path in images_at(self.output) or [] if path.name not in set(names)]
         if left:
-            yield f"{len(left)} images of an earlier sequence are still there, such as {left[-1].name}"
+            yield f"images of an earlier sequence are still there: {listed([path.name for path in left])}"
 
 
 def check_sequence(source: Path, output: Path, *, overwrite: bool) -> None:
