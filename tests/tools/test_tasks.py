@@ -109,7 +109,7 @@ def test_a_known_truth_has_separate_columns(done: tuple[dict[str, Any], Path]) -
     assert "PSNR" not in back
 
 
-def test_sheets_show_source_translation_and_real_frames(done: tuple[dict[str, Any], Path], footage: Path) -> None:
+def test_sheets_show_source_translation_and_real_frames(done: tuple[dict[str, Any], Path]) -> None:
     results, work = done
     sheet = cv2.imread(str(work / results["runs"][0]["folder"] / "sheet.png"))
     assert sheet is not None
