@@ -85,7 +85,7 @@ def test_a_run_goes_on_by_its_folder_alone_and_is_compared(films: Path, tmp_path
     assert "2 runs compared" in (tmp_path / "page.html").read_text()
 
 
-def test_a_preview_is_four_seconds_of_the_middle(model: Path, tmp_path: Path) -> None:
+def test_a_preview_is_four_seconds_of_the_middle(tmp_path: Path) -> None:
     picture = np.zeros((48, 60, 3), np.uint8)
     write_video(tmp_path / "long.mp4", ((picture + i) for i in range(30)), fps=5)
     report = translate(tmp_path / "long.mp4", tmp_path / "out.mp4", model="identity", to="b", preview=True)

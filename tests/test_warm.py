@@ -46,7 +46,7 @@ def test_it_ends_as_a_started_python_does(code: str, tmp_path: Path) -> None:
     assert forked.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
 
 
-def test_it_is_sent_signals_and_text(tmp_path: Path) -> None:
+def test_it_is_sent_signals_and_text() -> None:
     code = "import sys; print('ready', flush=True); print(sys.stdin.readline())"
     with warm.Process("-c", code, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None

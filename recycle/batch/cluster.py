@@ -132,7 +132,7 @@ class Cluster:
                 changed(one, one.entry.model_copy(update={"state": "waiting"}))
             raise
 
-    def _take(self, idle: list[Any], task: "_Task") -> list[Any]:
+    def _take(self, idle: list[Any], task: _Task) -> list[Any]:
         """Take a place of the least busy worker from `idle`; empty if there is none.
 
         The last attempt at a task gets all places of a worker: if the worker dies again, no other task is the cause.
@@ -147,7 +147,7 @@ class Cluster:
             idle.remove(worker)
         return [worker] * count
 
-    def _report(self, files: "dict[str, _File]", job: Job) -> None:
+    def _report(self, files: dict[str, _File], job: Job) -> None:
         """Pass on the progress that the workers reported."""
         for name, part, done, total in self.shared.events.get_nowait_batch(self.shared.events.size()):
             if name in files:

@@ -28,7 +28,7 @@ class FileJob:
     output: Path
     target: str
     """Path of the output relative to the output folder, in the same form."""
-    mask: "Path | str | None" = None
+    mask: Path | str | None = None
     """Its own mask; None if there are no masks."""
 
     def settings(self, shared: TranslateSettings) -> TranslateSettings:
@@ -62,7 +62,7 @@ def survey(
     out: Path,
     settings: EncodeSettings,
     *,
-    masks: "Path | str | None" = None,
+    masks: Path | str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     known: Callable[[str], str] = lambda name: "",
@@ -91,7 +91,7 @@ def survey(
         return not _matches(name, exclude) and (not include or _matches(name, include))
 
     sources = {name: path for name, path in _named(found.sources, folder) if wanted(original(name))}
-    outputs = _outputs(sources, out, settings, known)
+    outputs = _outputs(sources, settings, known)
     jobs = [
         FileJob(name, source, out / original(outputs[name]), outputs[name], mask_of(original(name), source, masks))
         for name, source in sources.items()
@@ -120,10 +120,8 @@ def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
             yield (f"./{own}" if own in names else own), source
 
 
-def _outputs(
-    sources: dict[str, Path], out: Path, settings: EncodeSettings, known: Callable[[str], str]
-) -> dict[str, str]:
-    """Output of each name relative to `out`, as plain text.
+def _outputs(sources: dict[str, Path], settings: EncodeSettings, known: Callable[[str], str]) -> dict[str, str]:
+    """Output of each name relative to the output folder, as plain text.
 
     No two outputs differ only in their suffix, and none has the name of a folder.
     """

@@ -64,7 +64,7 @@ class Threads:
             future.result()  # raises programming errors; errors of files are recorded in their entries
         job.check()
 
-    def _translate(self, one: Plan, changed: Changed, job: Job, waiting: "deque[Plan]") -> None:
+    def _translate(self, one: Plan, changed: Changed, job: Job, waiting: deque[Plan]) -> None:
         changed(one, one.entry.model_copy(update={"state": "running"}))
         entry = translate_one(
             one,
@@ -79,7 +79,7 @@ class Threads:
         changed(one, entry)
 
 
-def _next(waiting: "deque[Plan]") -> Plan | None:
+def _next(waiting: deque[Plan]) -> Plan | None:
     try:
         return waiting.popleft()
     except IndexError:

@@ -59,9 +59,9 @@ class Labels:
     def missing(self, found: Stream) -> list[str]:
         """Descriptions of the labels that are missing from `found`, the same stream as read from the output."""
         lost = [role.name or "" for role in _ROLES if role & self.roles and not role & found.disposition]
-        language = found.metadata.get("language")
-        if self.language not in (None, "", "und") and _code(self.language) != _code(language):
-            lost.append(f"language {self.language.strip()}" if self.language else "")
+        language = self.language or "und"
+        if language != "und" and _code(language) != _code(found.metadata.get("language")):
+            lost.append(f"language {language.strip()}")
         held = {found.metadata.get(key) for key in ("title", "name", "handler_name")}
         if self.title and self.title not in held:
             lost.append(f"title {brief(self.title)}")

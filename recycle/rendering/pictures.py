@@ -26,7 +26,7 @@ from recycle.video.encode import Picture, output_errors
 from recycle.video.frame import sized
 from recycle.video.image_facts import facts_at
 from recycle.video.image_write import encode_image, write_image
-from recycle.video.numbered import images_at, pattern_name
+from recycle.video.numbered import images_at, listed, pattern_name
 from recycle.video.picture_formats import PictureFormat, format_of, holds_pictures, is_sequence
 from recycle.video.source import Source
 
@@ -48,7 +48,7 @@ def format_for(output: Path, source: Source) -> PictureFormat:
     return form
 
 
-def unused(settings: TranslateSettings) -> list[str]:
+def _unused(settings: TranslateSettings) -> list[str]:
     """Names of the encoder settings that differ from the usual; they have no effect on pictures."""
     usual = TranslateSettings()
     names = ("codec", "crf", "bitrate", "preset", "depth", "pixel_format", "alpha", "options", "hardware")
@@ -57,7 +57,7 @@ def unused(settings: TranslateSettings) -> list[str]:
 
 def check_settings(output: Path, settings: TranslateSettings) -> None:
     """Raise ConfigError if an encoder setting is given for an output that is a picture."""
-    names = unused(settings)
+    names = _unused(settings)
     if holds_pictures(output) and names:
         raise ConfigError(f"{output} holds pictures: {', '.join(names)} can be set for video only; remove them")
 
@@ -84,10 +84,10 @@ def picture_notices(
     source: Source, picture: Picture, choice: Choice, form: PictureFormat, output: Path, *, compared: bool = False
 ) -> Iterator[str]:
     """The notices before the work: what pictures of this format cannot hold, one line each."""
-    told_here = TranslateSettings(depth=10)  # bits per sample are a notice of this function
+    deep = TranslateSettings(depth=10)  # `before_work` would tell users of 8 bits to give --depth 10
     timed = not (source.still or is_sequence(output))
     nothing = OtherStreams(None, "matroska")
-    yield from before_work(source, picture, choice, told_here, nothing, compared=compared, timed=timed)
+    yield from before_work(source, picture, choice, deep, nothing, compared=compared, timed=timed)
     file = source.companions().file
     if file is not None and source.plays is None:
         with open_container(file) as container:
@@ -198,7 +198,7 @@ class Pictures:
         flush(folder)
         left = [path for path in images_at(self.output) or [] if path.name not in set(names)]
         if left:
-            yield f"{len(left)} images of an earlier sequence are still there, such as {left[-1].name}"
+            yield f"images of an earlier sequence are still there: {listed([path.name for path in left])}"
 
 
 def check_sequence(source: Path, output: Path, *, overwrite: bool) -> None:

@@ -177,7 +177,7 @@ def _decoding_times(
     return final, early + list(stamps[: len(stamps) - depth])
 
 
-def _shown(packet: "Packet[av.video.stream.VideoStream]", picture: Picture) -> int:
+def _shown(packet: "Packet[VideoStream]", picture: Picture) -> int:
     """Presentation time in units of the picture's time base."""
     assert packet.pts is not None, "segments hold frames with timestamps"
     return round(packet.pts * packet.time_base / picture.time_base)

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_OF_THE_ENCODING = {"rotate", "duration", "encoder", "encoder_settings", "encoded_library_settings", "alpha_mode"} | {
+_OF_THE_ENCODING = {
+    "rotate",
+    "duration",
+    "encoder",
+    "encoder_settings",
+    "encoded_library_settings",
+    "alpha_mode",
     "bps",
     "number_of_frames",
     "number_of_bytes",

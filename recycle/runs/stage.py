@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from recycle.run_folder import STAMPS
 from recycle.system.atomic import write_text
@@ -34,7 +34,7 @@ class Stage:
             with suppress(OSError):  # the folder is not empty
                 folder.rmdir()
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *details: object) -> None:

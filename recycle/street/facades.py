@@ -45,7 +45,10 @@ def house(canvas: Canvas, rng: np.random.Generator, look: Look, left: float, wid
             window(canvas, rng, it, (centre - size[0] / 2, floor - 0.022 - size[1]), size)
             if balconies and column % 2 == storey % 2:
                 _balcony(canvas, centre, floor - 0.004, size[0])
-    (_shop if rng.random() < 0.5 and width > 0.26 else _hall)(canvas, rng, it, columns)
+    if rng.random() < 0.5 and width > 0.26:
+        _shop(canvas, rng, it)
+    else:
+        _hall(canvas, rng, it, columns)
     if rng.random() < 0.25:
         _ivy(canvas, rng, it, look)
     edge = np.linspace(1.06, 0.94, 16, dtype=np.float32)
@@ -129,7 +132,7 @@ def _balcony(canvas: Canvas, x: float, floor: float, width: float) -> None:
         canvas.rect(float(bar), floor - 0.036, float(bar) + 0.004, floor, iron)
 
 
-def _shop(canvas: Canvas, rng: np.random.Generator, it: Wall, columns: int) -> None:
+def _shop(canvas: Canvas, rng: np.random.Generator, it: Wall) -> None:
     """Paint a shop: a sign that glows at night, an awning, a wide window with goods, a door."""
     colour, glow = _SIGNS[int(rng.integers(len(_SIGNS)))]
     left, right, top = it.left + 0.014, it.right - 0.014, BASE - GROUND + 0.004

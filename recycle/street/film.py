@@ -11,9 +11,7 @@ import numpy as np
 
 from recycle.config import Appearance
 from recycle.events import Count, Job
-from recycle.street import light as light
-from recycle.street import paint as paint
-from recycle.street import weather as weather
+from recycle.street import light, paint, weather
 from recycle.street.audio import scene_audio
 from recycle.street.layers import Layer, make_layers
 from recycle.street.light import Shot

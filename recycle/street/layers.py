@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recycle.street import facades as facades
-from recycle.street import ground as ground
+from recycle.street import facades, ground
 from recycle.street.paint import Panorama, crown, dim, mix, paint
 from recycle.street.scene import Scene, pick
 from recycle.street.view import BASE, FRONT_LINE, KERB_LINE, View, parallax

@@ -119,7 +119,7 @@ def night(shot: Shot, sky: np.ndarray) -> np.ndarray:
     glow, ambient = codes[..., :3], codes[..., 3:] / 255
     light, air = _lamps(shot)
     _headlights(shot, light, air)
-    _window_light(shot, glow, light)
+    light += bloom(glow, 0.04) * (0.55 / 255)  # glowing surfaces light their surroundings
     albedo = shot.shrink(shot.picture)[..., :3]
     bright = cv2.max(cv2.max(glow[..., 0], glow[..., 1]), glow[..., 2])[..., None]
     scene = albedo * (ambient * np.asarray(_MOON, np.float32) + light) * (1 - np.minimum(0.8, bright / 250)) + glow
@@ -187,11 +187,6 @@ def _headlights(shot: Shot, light: np.ndarray, air: np.ndarray) -> None:
             shot.splat(air, spot(*head), (0.3 * spot.up, 0.3 * spot.up), dim(_BEAM, 0.42 * part))
         if shot.shows(spot(*tail), "tail"):
             shot.splat(air, spot(*tail), (0.28 * spot.up, 0.28 * spot.up), dim(red, 0.4))
-
-
-def _window_light(shot: Shot, glow: np.ndarray, light: np.ndarray) -> None:
-    """Add the light of glowing surfaces on their surroundings, in place."""
-    light += bloom(glow, 0.04) * (0.55 / 255)
 
 
 def bloom(glow: np.ndarray, sigma: float) -> np.ndarray:

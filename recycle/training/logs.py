@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Logs:
         for name in ("tensorboard", *trackers):
             self._guarded(name, partial(self._open, name))
 
-    def __enter__(self) -> "Logs":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

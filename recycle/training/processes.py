@@ -189,7 +189,7 @@ def _ending_together(fabric: Fabric, devices: int, nodes: int) -> Iterator[None]
                 os.environ[name] = value
 
 
-def _start(devices: int, nodes: int) -> "list[subprocess.Popen[bytes]]":
+def _start(devices: int, nodes: int) -> list[subprocess.Popen[bytes]]:
     """Start all processes of this node except the first, which is this one."""
     if nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK"} <= os.environ.keys():
         raise ConfigError(
@@ -218,7 +218,7 @@ def _free_port() -> int:
         return port
 
 
-def _watch(others: "list[subprocess.Popen[bytes]]", over: Event) -> None:
+def _watch(others: list[subprocess.Popen[bytes]], over: Event) -> None:
     """End this process if its parent or a process that it started has ended and it does not end by itself."""
     parent = int(os.environ.get(_PARENT, "0"))
     while not over.wait(0.5):

@@ -22,7 +22,7 @@ _TO_RGB = np.linalg.inv(_OF_WHITE.astype(np.float64)).astype(np.float32)
 _KNEE = 6 / 29
 
 
-def blend(source: Pixels, translated: Pixels, share: "float | NDArray[np.float32]") -> Pixels:
+def blend(source: Pixels, translated: Pixels, share: float | NDArray[np.float32]) -> Pixels:
     """Mix two pictures in linear light: (1 − w) x + w y for a source x, its translation y and their `share` w.
 
     Both pictures are (…, 3), uint8 or uint16, like the result. `share` is in [0, 1]: one number, or one for each pixel.

@@ -35,16 +35,16 @@ class Shelf:
         self.router.put("/upload/{slot}/{name}")(self._receive)
 
     def url(self, path: Path, *, download: bool = False) -> str:
-        """The address of a file, or of the files of a folder. The same path always has the same address."""
+        """The address of a file; that of the same path differs only by its version, the file's time of change."""
         path = path.absolute()
         if path not in self._names:
             self._names[path] = secrets.token_urlsafe(16)
             self._files[self._names[path]] = path
-        version = 0.0
+        version = 0
         with suppress(OSError):
             version = path.stat().st_mtime_ns
         name = quote(printable(path.name), safe="")
-        return f"/files/{self._names[path]}/{name}?{'download&' if download else ''}v={version:x}".replace("0x", "")
+        return f"/files/{self._names[path]}/{name}?{'download&' if download else ''}v={version:x}"
 
     def slot(self, name: str) -> tuple[str, Path]:
         """The address for a new upload, and the folder that its files come to; both are named after `name`."""

@@ -1,9 +1,8 @@
 """What all browsers share: the queue, the files, and the folder of the runs; and the works that the page can add."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -242,5 +241,5 @@ def _existing(text: str, what: str) -> Path:
 
 def _free(path: Path) -> Path:
     """`path`, or the first of path-2, path-3, … that does not exist."""
-    names: Callable[[int], Path] = lambda number: path.with_name(f"{path.stem}-{number}{path.suffix}")  # noqa: E731
-    return path if not path.exists() else next(own for number in count(2) if not (own := names(number)).exists())
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(own for own in chain((path,), numbered) if not own.exists())

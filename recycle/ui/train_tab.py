@@ -78,7 +78,7 @@ class TrainTab:
         """Describe the chosen start."""
         start = str(self._start.value)
         self._file.set_visibility(start == FILE)
-        self._planning.set_visibility(start == CHOOSE) if hasattr(self, "_planning") else None
+        self._planning.set_visibility(start == CHOOSE)
         info = self._pipelines.get(start)
         self._about.set_text(printable(words.pipeline(info)) if info else _CHOOSE if start == CHOOSE else "")
         self._length.props(f'placeholder="{"as the pipeline says" if start != CHOOSE else "chosen for you"}"')

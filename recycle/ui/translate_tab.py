@@ -107,7 +107,7 @@ class TranslateTab:
 
     def _suggest(self) -> None:
         """Name the output after the source, unless the user has typed another name."""
-        if not hasattr(self, "_output") or self._output.value not in ("", self._suggested):
+        if self._output.value not in ("", self._suggested):
             return
         self._suggested = self._site.suggest(self._source.value, str(self._way.value or "b"))
         self._output.set_value(self._suggested)

@@ -22,7 +22,7 @@ _LISTED = 400
 
 def heading(text: str, *, level: int = 2) -> ui.element:
     """A heading of the page."""
-    return ui.html(f"<h{level}></h{level}>", sanitize=False) if not text else _tag(f"h{level}", text)
+    return _tag(f"h{level}", text)
 
 
 def lead(text: str) -> ui.element:
@@ -153,7 +153,7 @@ class Footage:
             self._upload = ui.element("recycle-upload").props(
                 f'to="{url}" most-files={MOST_FILES} most-bytes={MOST} aria-label="Upload: {label}"'
             )
-            self._upload.on("uploaded", lambda event: self._uploaded(event.args), ["detail"])
+            self._upload.on("uploaded", self._uploaded, args=[])
 
     @property
     def value(self) -> str:
@@ -167,7 +167,7 @@ class Footage:
     def _picked(self, path: Path) -> None:
         self.value = str(path)
 
-    def _uploaded(self, event: dict[str, list[str]]) -> None:
+    def _uploaded(self) -> None:
         """Use the only uploaded file, or the folder of all of them."""
         if not self._folder.is_dir():
             return

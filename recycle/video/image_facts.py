@@ -87,7 +87,7 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
         text = tuple((key, str(value)) for key, value in image.text.items() if not key.startswith("XML:"))
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
         bits, pages = max(image.tag_v2.get(258, (8,))), image.n_frames
-        exif = _kept(image, exif)
+        exif = _kept(exif)
     xmp = image.info.get("xmp", b"")
     return ImageFacts(
         bits=max(8, bits),
@@ -103,7 +103,7 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
     )
 
 
-def _kept(image: TiffImagePlugin.TiffImageFile, exif: Exif) -> Exif:
+def _kept(exif: Exif) -> Exif:
     """The tags of a TIFF that do not describe how its pixels are stored."""
     kept = Exif()
     for tag, value in exif.items():

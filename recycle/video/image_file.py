@@ -28,8 +28,6 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers of segments that contain the size of the picture."""
 _END, _SCAN, _FIRST = 0xD9, 0xDA, 0xC0
 """JPEG markers: end of image, start of scan, and the lowest code of a segment with a length."""
-
-
 _WITH_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp"})
 
 
@@ -239,7 +237,7 @@ def _is_whole(data: bytes) -> bool:
     if data.startswith(_JPEG):
         return _jpeg_ends(data)
     if data.startswith(_PNG):
-        return b"IEND" in data[-4096:] or b"IEND" in data
+        return data.rfind(b"IEND") >= 0  # usually found at once, at the end
     if data.startswith(b"RIFF"):
         return int.from_bytes(data[4:8], "little") + 8 <= len(data) + 1  # the padding byte at the end may be missing
     return True

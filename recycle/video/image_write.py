@@ -14,7 +14,7 @@ from PIL.Image import Exif, fromarray
 from PIL.PngImagePlugin import PngInfo
 
 from recycle.video.frame import Pixels
-from recycle.video.image_facts import ImageFacts, is_rgb
+from recycle.video.image_facts import ORIENTATION, ImageFacts, is_rgb
 from recycle.video.provenance import Provenance
 
 _PILLOW: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,11 +29,11 @@ _PILLOW: dict[str, tuple[str, dict[str, Any]]] = {
 """Pillow's name of each format, and how it is written."""
 _DESCRIPTION = 0x010E
 """EXIF tag of the description of a picture."""
-_AS_IMAGES = (".png", ".tif", ".tiff")
+_DEEP = (".png", ".tif", ".tiff")
 """Formats that hold 16 bits."""
 _MADE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _SRGB = _MADE[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + _MADE[36:]  # otherwise it holds the present time
-SAYS_NOTHING = ImageFacts()
+_SAYS_NOTHING = ImageFacts()
 
 
 def encode_image(
@@ -42,7 +42,7 @@ def encode_image(
     *,
     alpha: Pixels | None = None,
     grey: bool = False,
-    facts: ImageFacts = SAYS_NOTHING,
+    facts: ImageFacts = _SAYS_NOTHING,
     made: Provenance | None = None,
 ) -> bytes:
     """The file of an image: RGB (H, W, 3) of uint8 or uint16, and its opacity (H, W) of the same dtype, if any.
@@ -107,7 +107,7 @@ def _exif(facts: ImageFacts) -> Exif:
     """The tags of the source without those that are wrong now."""
     kept = Exif()
     kept.load(facts.exif)
-    kept.pop(0x0112, None)
+    kept.pop(ORIENTATION, None)
     return kept
 
 
@@ -120,7 +120,7 @@ def _text(facts: ImageFacts) -> PngInfo:
 
 def _encode_deep(suffix: str, samples: Pixels, facts: ImageFacts, profile: bytes) -> bytes:
     """An image of 16 bits, which Pillow cannot write in colour."""
-    assert suffix in _AS_IMAGES, "other formats have 8 bits"
+    assert suffix in _DEEP, "other formats have 8 bits"
     if samples.ndim == 3 and samples.shape[2] == 2:  # OpenCV writes no grey with alpha
         samples = np.ascontiguousarray(samples[..., [0, 0, 0, 1]])
     if samples.ndim == 3:

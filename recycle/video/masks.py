@@ -37,7 +37,7 @@ _FEATHER = Fraction(1, 100)
 """Width of the edge where none is given, as a share of the frame's short side."""
 
 
-def identify(mask: "Path | str") -> str:
+def identify(mask: Path | str) -> str:
     """A text that differs for different masks, for the keys of work. Raises FootageError if the mask cannot be read."""
     if mask == MOTION:
         return f"{MOTION} {VERSION}"
@@ -45,7 +45,7 @@ def identify(mask: "Path | str") -> str:
     return fingerprint(Path(mask))
 
 
-def mask_of(name: str, source: Path, masks: "Path | str | None") -> "Path | str | None":
+def mask_of(name: str, source: Path, masks: Path | str | None) -> Path | str | None:
     """The mask of the source `name`, a relative path: `masks`, or if that is a folder, what has the same name in it.
 
     The suffix may differ. A missing mask is named without its suffix; opening it will report the error.
@@ -86,7 +86,7 @@ def _levels(mask: Pixels) -> NDArray[np.uint8]:
 
 @contextmanager
 def open_masks(
-    mask: "Path | str", source: Source, *, feather: int | None = None, end: Fraction | None = None
+    mask: Path | str, source: Source, *, feather: int | None = None, end: Fraction | None = None
 ) -> "Iterator[Masks]":
     """Open the masks for the frames of `source` before `end`, in its own seconds; None: to its end.
 

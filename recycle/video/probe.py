@@ -38,13 +38,18 @@ _PRIMARIES = {
     7: "smpte240m",
     8: "film",
     9: "bt2020",
-} | {
     10: "smpte428",
     11: "smpte431",
     12: "smpte432",
     22: "ebu3213",
 }
-_TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"} | {
+_TRANSFERS = {
+    1: "bt709",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
     11: "iec61966-2-4",
     13: "srgb",
     14: "bt2020-10",

@@ -312,7 +312,7 @@ def test_a_street_is_filmed_once(tmp_path: Path) -> None:
     assert_one_line(recycle(*arguments, cwd=tmp_path), "night.mp4 exists", "--overwrite")
 
 
-def test_a_shipped_pipeline_can_be_printed_and_used(tmp_path: Path) -> None:
+def test_a_shipped_pipeline_can_be_printed_and_used() -> None:
     listed = recycle("pipelines").stdout
     assert "signers" in listed
     text = recycle("pipelines", "signers").stdout

@@ -1,6 +1,7 @@
 """Clips never cross a cut or a gap, occur once per epoch, and depend only on the seed."""
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from recycle.config import AugmentSettings
 from recycle.dataset.augment import Augment
-from recycle.dataset.clips import DomainClips, PairedClips, UnpairedClips, load_clips
+from recycle.dataset.clips import DomainClips, PairedClips, UnpairedClips, _start_loading, load_clips
 from recycle.dataset.shots import Shot, align, find_shots, split
 from recycle.errors import FootageError
 
@@ -132,6 +133,16 @@ def test_clips_are_cropped_to_the_size_anywhere_in_the_frame(tmp_path: Path) -> 
         )
         places.add((top, left))
     assert places == {(top, left) for top in range(5) for left in range(5)}
+
+
+def test_a_loading_process_ignores_signals_that_reach_a_whole_terminal() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        _start_loading(0)
+        assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

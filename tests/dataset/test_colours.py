@@ -97,7 +97,7 @@ def test_bars_leaders_and_plain_backgrounds_do_not_make_a_film_a_label_map(tmp_p
     assert are_label_maps([*leader, *drawn])
 
 
-def test_lines_on_a_background_are_label_maps(tmp_path: Path) -> None:
+def test_lines_on_a_background_are_label_maps() -> None:
     skeletons = []
     for step in range(6):
         skeletons.append(np.zeros((96, 160, 3), np.uint8))

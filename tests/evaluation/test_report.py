@@ -148,7 +148,7 @@ def test_a_single_point_is_visible(tmp_path: Path) -> None:
     assert not Page(tmp_path / "r.html").of("circle")
 
 
-def test_too_large_videos_are_linked(videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_videos_are_linked(videos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "EMBED_LIMIT", sum(video.stat().st_size for video in videos) - 1)
     rows = [VideoRow("a → b", [("source", videos[0]), ("translated", videos[1])])]
     path = videos[0].parent / "pages" / "report.html"

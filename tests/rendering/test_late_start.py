@@ -143,7 +143,7 @@ def test_reordered_frames_without_a_stated_start_are_shifted(tmp_path: Path) -> 
         assert starts(tmp_path / f"out{suffix}") == {"video": 0}
 
 
-def test_changing_the_setting_keeps_finished_work(broadcast: Path, tmp_path: Path) -> None:
+def test_changing_the_setting_keeps_finished_work(broadcast: Path) -> None:
     """Interrupted work continues with the other setting."""
     from recycle.rendering.prepare import render_key
     from recycle.rendering.span import WHOLE

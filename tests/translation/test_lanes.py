@@ -64,7 +64,7 @@ def test_large_frames_wait_fewer_at_a_time(frame: int, limit: int, monkeypatch: 
     assert Lanes(CPU).limit(100, frame) == limit
 
 
-def test_all_of_many_threads_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_of_many_threads_are_used() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(12)
     try:

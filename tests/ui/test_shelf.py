@@ -46,6 +46,21 @@ def test_only_files_with_an_address_are_served_in_parts_or_as_a_download(
     assert client.get(url).status_code == 404
 
 
+def test_an_address_holds_for_any_key_and_any_name(
+    shelf: Shelf, client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size: "a0xb")
+    film = tmp_path / "10x.mp4"
+    film.write_bytes(b"film")
+    url = shelf.url(film)
+    assert client.get(url).content == b"film"
+    assert "/10x.mp4?" in url
+
+
+def test_a_file_that_is_gone_has_an_address_where_nothing_is(shelf: Shelf, client: TestClient, tmp_path: Path) -> None:
+    assert client.get(shelf.url(tmp_path / "gone.png")).status_code == 404
+
+
 def test_uploads_arrive_in_the_folder_of_their_slot(shelf: Shelf, client: TestClient) -> None:
     address, folder = shelf.slot("a")
     assert client.put(f"{address}/..%2F..%2Ffilm.mp4", content=b"film").status_code in (204, 404)

@@ -44,7 +44,7 @@ def test_a_port_in_use_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pyte
             server._listen(host, 0)
 
 
-def test_other_hosts_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_hosts_are_warned_of() -> None:
     said: list[str] = []
     server.tell("0.0.0.0", 8472, "key", said.append)
     assert said[0].startswith("warning: the page is open to other machines at 0.0.0.0, without encryption")

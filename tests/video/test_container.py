@@ -83,7 +83,7 @@ def test_a_playlist_does_not_show_another_file(tmp_path: Path, make_video: Make,
             open_container(tmp_path / f"{kind}.mp4")
 
 
-def test_a_pattern_in_a_name_opens_no_other_files(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
+def test_a_pattern_in_a_name_opens_no_other_files(tmp_path: Path, moving_frames: Frames) -> None:
     for number in range(3):
         av.VideoFrame.from_ndarray(moving_frames(1)[0], format="rgb24").save(tmp_path / f"{number}.png")
     (tmp_path / "%d.png").write_bytes((tmp_path / "0.png").read_bytes())

@@ -129,7 +129,7 @@ def test_pixel_formats(
 
 
 @pytest.mark.parametrize("full_range", [False, True])
-def test_grey_is_not_washed_out(tmp_path: Path, make_video: Make, full_range: bool) -> None:
+def test_grey_is_not_washed_out(tmp_path: Path, full_range: bool) -> None:
     ramp = np.repeat(np.linspace(0, 255, 64).round().astype(np.uint8)[None, :, None], 48, 0).repeat(3, 2)
     stored = ramp if full_range else (16 + ramp * (219 / 255)).round().astype(np.uint8)
     path = tmp_path / "a.mkv"
@@ -436,9 +436,7 @@ def test_hardware_is_used_only_where_it_gives_the_same(tmp_path: Path, moving_fr
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("rough", [False, True])
-def test_a_lazy_frame_is_upright_at_any_size(
-    tmp_path: Path, make_video: Make, moving_frames: Frames, degrees: int, rough: bool
-) -> None:
+def test_a_lazy_frame_is_upright_at_any_size(tmp_path: Path, make_video: Make, degrees: int, rough: bool) -> None:
     y, x = np.mgrid[:96, :128]
     frame = np.stack([x * 1.9, y * 2.6, 128 + 90 * np.sin(x / 20) * np.cos(y / 15)], axis=2).astype(np.uint8)
     path = make_video(tmp_path / "a.mp4", [frame] * 3, options={"crf": "4"}, turn=(degrees, False, False))

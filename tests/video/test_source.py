@@ -201,7 +201,7 @@ def test_an_index_is_true(source: Source) -> None:
 
 
 @seekable
-def test_a_fingerprint_is_stable_and_another_content_has_another(source: Source, kind: Kind, tmp_path: Path) -> None:
+def test_a_fingerprint_is_stable_and_another_content_has_another(source: Source, kind: Kind) -> None:
     mark = source.fingerprint()
     assert mark is not None
     assert len(bytes.fromhex(mark)) == 32

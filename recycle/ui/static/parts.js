@@ -31,7 +31,7 @@ class Upload extends HTMLElement {
         before += file.size;
       }
       this.say(files.length === 1 ? `${files[0].name} is uploaded` : `${files.length} files are uploaded`);
-      this.dispatchEvent(new CustomEvent("uploaded", { detail: files.map((file) => file.name) }));
+      this.dispatchEvent(new CustomEvent("uploaded"));
     } catch (error) { this.fail(error.message); }
     this.busy = false;
     this.input.value = "";
