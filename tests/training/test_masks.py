@@ -75,7 +75,7 @@ def test_extraction_carries_masks_beside_frames(how: dict[str, Any], tmp_path: P
 def test_extraction_names_masks_without_white(tmp_path: Path) -> None:
     frames, masks = footage(tmp_path)
     for file in masks.iterdir():
-        cv2.imwrite(str(file), np.minimum(cv2.imread(str(file)), 1))
+        cv2.imwrite(str(file), np.minimum(np.asarray(cv2.imread(str(file))), 1))
     (text,) = extract([frames], tmp_path / "out", ExtractSettings(short_side=None), masks=[masks], workers=1).notices
     assert text.startswith(f"the mask {masks} has nothing inside: its brightest level is 1 of 255")
 
