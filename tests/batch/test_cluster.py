@@ -83,6 +83,14 @@ def entries(out: Path) -> dict[str, Any]:
     return found
 
 
+def check_same(one: Path, other: Path) -> None:
+    """Require that two videos have the same frames at the same times."""
+    with VideoReader(one) as a, VideoReader(other) as b:
+        for x, y in zip(a, b, strict=True):
+            assert (x.pts, x.time_base) == (y.pts, y.time_base)
+            assert np.array_equal(x.pixels, y.pixels)
+
+
 def workers() -> list[int]:
     """Processes of our workers."""
     found = []
@@ -129,10 +137,7 @@ def test_a_killed_worker_does_not_change_the_result(
     names = sorted(path.relative_to(there).as_posix() for path in there.rglob("*") if path.is_file())
     assert names == ["1.mp4", "2.mp4", "deep/3.mp4", LEDGER]
     for name in names[:3]:
-        with VideoReader(here / name) as a, VideoReader(there / name) as b:
-            for x, y in zip(a, b, strict=True):
-                assert (x.pts, x.time_base) == (y.pts, y.time_base)
-                assert np.array_equal(x.pixels, y.pixels)
+        check_same(here / name, there / name)
     with VideoReader(long) as a, VideoReader(there / "1.mp4") as b:
         left, right = np.split(np.abs(next(iter(a)).pixels.astype(int) - next(iter(b)).pixels), 2, axis=1)
         assert left.mean() < right.mean() / 3
@@ -170,10 +175,7 @@ def test_a_long_file_is_split_between_workers(
     assert (code, "1 translated, 0 already there, 0 failed" in told) == (0, True), errors
     assert entries(there)["long.mp4"]["frames"] == count
     assert sorted(path.name for path in there.iterdir()) == ["long.mp4", LEDGER]
-    with VideoReader(here) as a, VideoReader(there / "long.mp4") as b:
-        for x, y in zip(a, b, strict=True):
-            assert (x.pts, x.time_base) == (y.pts, y.time_base)
-            assert np.array_equal(x.pixels, y.pixels)
+    check_same(here, there / "long.mp4")
 
 
 _PROGRAM = """
@@ -308,10 +310,7 @@ def test_a_batch_is_cancelled_from_another_thread_and_goes_on_to_the_uninterrupt
     own = [event.done for event in events if isinstance(event, FileState) and event.name == begun and event.done]
     assert own[0] >= SEGMENT  # and is not made again
     for name in ("1.mp4", "2.mp4", "3.mp4"):
-        with VideoReader(whole.out / name) as a, VideoReader(task.out / name) as b:
-            for x, y in zip(a, b, strict=True):
-                assert (x.pts, x.time_base) == (y.pts, y.time_base)
-                assert np.array_equal(x.pixels, y.pixels)
+        check_same(whole.out / name, task.out / name)
 
 
 def test_a_worker_with_two_places_translates_two_files_at_a_time(
@@ -336,8 +335,7 @@ def test_a_worker_with_two_places_translates_two_files_at_a_time(
     assert {("1.mp4", "running"), ("2.mp4", "running")} <= set(states[:done])
     exact = Translator(bundle, device="cpu", precision="fp32")
     exact.translate_video(long, tmp_path / "here.mp4", to="b", settings=settings)
-    with VideoReader(tmp_path / "here.mp4") as a, VideoReader(tmp_path / "out" / "2.mp4") as b:
-        assert all(np.array_equal(x.pixels, y.pixels) for x, y in zip(a, b, strict=True))
+    check_same(tmp_path / "here.mp4", tmp_path / "out" / "2.mp4")
 
 
 def test_a_missing_cluster_is_a_one_line_error(tmp_path: Path) -> None:
