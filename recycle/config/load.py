@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from recycle.config.networks import Kinds
 from recycle.config.pipeline import Pipeline
 from recycle.errors import ConfigError
-from recycle.run_folder import model_place
+from recycle.run_folder import RunFolder, model_place
 from recycle.safe_text import brief
 
 T = TypeVar("T", bound=BaseModel)
@@ -95,6 +95,11 @@ def find_pipeline(name: Path) -> Path:
         return name
     shipped = {path.stem: path for path in shipped_pipelines()}
     if str(name) not in shipped:
+        if RunFolder(name).checkpoint.exists():
+            raise ConfigError(
+                f"{name} is the folder of a run, not a pipeline; to continue the run, give the command that began it "
+                f"again, or call recycle.resume('{name}') from Python"
+            )
         raise ConfigError(
             f"there is no pipeline '{name}'; give a TOML file, or an included pipeline: {', '.join(shipped)}"
         )

@@ -62,6 +62,7 @@ def extract_source(
         folder.mkdir()
         with nullcontext() if mask is None else open_masks(mask, reader, feather=0) as masks:
             kept, starts = _write_frames(reader, folder, size, settings, count, masks)
+        dark = None if masks is None else masks.problem()
         manifest = Manifest(
             source=plain(str(source.resolve())),
             fingerprint=fingerprint,
@@ -80,7 +81,7 @@ def extract_source(
         )
         reader.check()
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    return len(kept), list(_notices(source, crop[2:], settings, reader))
+    return len(kept), [*_notices(source, crop[2:], settings, reader), *([dark] if dark else [])]
 
 
 def _write_frames(

@@ -40,6 +40,11 @@ def check(where: RunFolder, origin: str | None) -> None:
         return
     if any(_same(candidate, origin) for candidate in _candidates(where, recorded)):
         return
+    if _is_path(origin) and not Path(original(origin)).exists():  # no file was given, and none was chosen here
+        raise ConfigError(
+            f"{where.folder} is the run of the pipeline {owner}; to continue it, give that pipeline too; to train "
+            "anew, give another --out"
+        )
     raise ConfigError(
         f"{where.folder} is the run of the pipeline {owner}, not of {origin}; give another --out, or another name in "
         f"the file; to continue that run with this file, remove {where.origin}"

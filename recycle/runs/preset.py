@@ -159,8 +159,9 @@ def _check(facts: Survey, names: Names) -> None:
     for domain, side in zip(names, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
-                f"domain {domain} has too little footage: {side.frames} frames; give at least {LEAST}, "
-                "preferably a few minutes of video"
+                f"domain {domain} has too little footage: {side.frames} {'frame' if side.frames == 1 else 'frames'}; "
+                f"give at least {LEAST}, preferably a few minutes of video; 'recycle probe FOLDER' shows what of a "
+                "folder is left out, and why"
             )
         if side.short_side < 16:
             raise FootageError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.config import TranslateSettings
+from recycle.events import Job
 from recycle.rendering.prepare import opened
 from recycle.translation.blend import blend, keep_colour
 from recycle.video.frame import Frame, Pixels
@@ -54,9 +55,11 @@ def finished(
 
 @contextmanager
 def masks_of(
-    source: Path | Source, settings: TranslateSettings, *, end: Fraction | None = None
+    source: Path | Source, settings: TranslateSettings, *, end: Fraction | None = None, job: Job | None = None
 ) -> Iterator[Masks | None]:
     """Open the masks that `settings` name for a source, up to `end` in its seconds; None if they name none.
+
+    `job` is told in the end if no mask had anything inside.
 
     Raises FootageError as `open_masks`, and if the source cannot be read.
     """
@@ -68,3 +71,5 @@ def masks_of(
         open_masks(settings.mask, reader, feather=settings.feather, end=end) as masks,
     ):
         yield masks
+        if job is not None and (problem := masks.problem()):
+            job.say(problem)

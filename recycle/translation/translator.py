@@ -242,7 +242,7 @@ class Translator:
         domain = self._check(to, settings.smoothing)
         if job is not None and self.bundle is not None:
             tell_unused_gpu(settings.device, job)
-        with masks_of(source, settings, end=span.end) as masks:
+        with masks_of(source, settings, end=span.end, job=job) as masks:
             return render(
                 source,
                 output,

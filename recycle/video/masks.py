@@ -66,9 +66,7 @@ def weights_of(mask: Pixels, size: tuple[int, int], feather: int | None) -> Weig
     The weight rises from 0 at the edge to 1 at a depth of `feather` pixels; None: a hundredth of the short side. So all
     pixels outside of the mask have the weight 0.
     """
-    grey = mask if mask.ndim == 2 else np.asarray(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY))
-    if grey.dtype == np.uint16:
-        grey = (grey // 257).astype(np.uint8)
+    grey = _levels(mask)
     if grey.shape != size:
         smaller = size[0] * size[1] < grey.size
         grey = np.asarray(cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR))
@@ -78,6 +76,12 @@ def weights_of(mask: Pixels, size: tuple[int, int], feather: int | None) -> Weig
     width = round(min(size) * _FEATHER) if feather is None else feather
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(np.minimum(depth / np.float32(width + 1), 1), dtype=np.float32)
+
+
+def _levels(mask: Pixels) -> NDArray[np.uint8]:
+    """The grey levels (H, W) of a mask (H, W) or (H, W, 3), uint8 or uint16."""
+    grey = mask if mask.ndim == 2 else np.asarray(cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY))
+    return (grey // 257 if grey.dtype == np.uint16 else grey).astype(np.uint8, copy=False)
 
 
 @contextmanager
@@ -90,8 +94,8 @@ def open_masks(
     that is nearest in time, counted from the first frame of both. Numbered images have no times: they belong to frames
     by their order. Sizes may differ. What a mask has beyond the end of its source is ignored.
 
-    Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, and if it is
-    MOTION for a live source.
+    Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, if it is an
+    image with nothing inside, and if it is MOTION for a live source.
     """
     if mask == MOTION:
         yield Masks(_moving(source), feather)
@@ -100,11 +104,20 @@ def open_masks(
     _require(path)
     if ImageReader.takes(path):
         still = read_image(path)
+        if (brightest := int(_levels(still).max())) < _WHITE:
+            raise FootageError(_dark(path, brightest))
         yield Masks(lambda frame: still, feather)
         return
     rate = source.info.average_rate or ASSUMED_RATE
     with open_source(path, replace(USUAL, fps=None if path.is_file() else rate)) as film:
-        yield Masks(_Film(film, source, end), feather)
+        yield Masks(_Film(film, source, end), feather, path)
+
+
+def _dark(mask: Path, brightest: int) -> str:
+    return (
+        f"the mask {mask} has nothing inside: its brightest level is {brightest} of 255, and the inside has {_WHITE} "
+        "or more; paint it white"
+    )
 
 
 def _require(mask: Path) -> None:
@@ -115,9 +128,10 @@ def _require(mask: Path) -> None:
 class Masks:
     """The weights of the frames of one source, in any order; fastest in the order of time."""
 
-    def __init__(self, picture: Callable[[Frame], Pixels], feather: int | None) -> None:
-        """`picture` returns the mask of a frame; see `weights_of`."""
-        self._picture = picture
+    def __init__(self, picture: Callable[[Frame], Pixels], feather: int | None, film: Path | None = None) -> None:
+        """`picture` returns the mask of a frame; see `weights_of`. `film` is the file or folder of these masks."""
+        self._picture, self._film = picture, film
+        self._brightest = -1
         self._feather = feather
         self._last: tuple[Pixels, tuple[int, int], Weights] | None = None
 
@@ -126,7 +140,13 @@ class Masks:
         picture, size = self._picture(frame), (frame.pixels.shape[0], frame.pixels.shape[1])
         if self._last is None or self._last[0] is not picture or self._last[1] != size:
             self._last = picture, size, weights_of(picture, size, self._feather)
+            if self._brightest < _WHITE:
+                self._brightest = max(self._brightest, int(_levels(picture).max()))
         return self._last[2]
+
+    def problem(self) -> str | None:
+        """A line that says so if no mask given out had an inside."""
+        return _dark(self._film, self._brightest) if self._film and 0 <= self._brightest < _WHITE else None
 
 
 def _moving(source: Source) -> Callable[[Frame], Pixels]:

@@ -154,6 +154,13 @@ def test_footage_alone_is_refused_in_the_folder_of_another_file_before_any_work(
     where.frames.mkdir()
     before = sorted(where.folder.rglob("*"))
     wishes = Wishes({"a": [tmp_path / "missing"], "b": [tmp_path / "missing"]}, out=where.folder)
-    with pytest.raises(ConfigError, match="is the run of the pipeline"):
+    with pytest.raises(ConfigError, match="is the run of the pipeline") as caught:
         open_task(None, wishes, Job())
+    assert str(where.chosen) not in str(caught.value)  # there is no such file
     assert sorted(where.folder.rglob("*")) == before
+
+
+def test_a_runs_folder_in_place_of_a_pipeline_is_named_with_the_remedy(tmp_path: Path) -> None:
+    _, where = project(tmp_path)
+    with pytest.raises(ConfigError, match="is the folder of a run, not a pipeline; to continue the run"):
+        open_task(where.folder, Wishes({}), Job())

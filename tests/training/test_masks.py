@@ -72,6 +72,14 @@ def test_extraction_carries_masks_beside_frames(how: dict[str, Any], tmp_path: P
     assert not find_shots(out)[0].masked
 
 
+def test_extraction_names_masks_without_white(tmp_path: Path) -> None:
+    frames, masks = footage(tmp_path)
+    for file in masks.iterdir():
+        cv2.imwrite(str(file), np.minimum(np.asarray(cv2.imread(str(file))), 1))
+    (text,) = extract([frames], tmp_path / "out", ExtractSettings(short_side=None), masks=[masks], workers=1).notices
+    assert text.startswith(f"the mask {masks} has nothing inside: its brightest level is 1 of 255")
+
+
 def test_masks_of_a_folder_of_videos_have_the_same_names(tmp_path: Path) -> None:
     for name in ("one", "two"):
         frames, masks = footage(tmp_path / name, count=5)

@@ -14,6 +14,7 @@ from recycle import translate
 from recycle.batch.engine import BatchReport
 from recycle.config import TranslateSettings, parse_settings
 from recycle.errors import ConfigError, FootageError, Interrupted
+from recycle.events import Event, Job, Notice
 from recycle.networks.bundle import Bundle
 from recycle.rendering.parts import split
 from recycle.rendering.span import Span
@@ -196,6 +197,26 @@ def street(count: int, height: int = 48, width: int = 64) -> Iterator[Pictures]:
         x = number * 3 % (width + 16) - 16
         picture[14:34, max(0, x) : max(0, x + 14)] = (250, 30, 220)
         yield picture
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (1, 1, 1), (128, 0, 0)], ids=["black", "0 and 1", "a label"])
+def test_a_mask_without_white_is_named(colour: tuple[int, int, int], bundle: Bundle, tmp_path: Path) -> None:
+    """A still one before the work; a film may show its object later, so it is named in the end."""
+    clip, pictures = film(tmp_path / "clip.mkv", discs(3)), [np.full((48, 64, 3), colour, np.uint8)] * 3
+    pictures[1] = np.zeros((48, 64, 3), np.uint8)
+    still, masks = tmp_path / "still.png", images(tmp_path / "masks", iter(pictures))
+    cv2.imwrite(str(still), pictures[0])
+    said: list[Event] = []
+    for mask in (masks, still):
+        how = {"to": "b", "settings": LOSSLESS.model_copy(update={"mask": mask}), "job": Job(said.append)}
+        if mask == masks:
+            Translator(bundle).translate_video(clip, tmp_path / "masks.mkv", **how)  # type: ignore[arg-type]
+            (text,) = (event.text for event in said if isinstance(event, Notice) and "inside" in event.text)
+        else:
+            with pytest.raises(FootageError, match="has nothing inside") as caught:
+                Translator(bundle).translate_video(clip, tmp_path / "still.mkv", **how)  # type: ignore[arg-type]
+            text = str(caught.value)
+        assert text.startswith(f"the mask {mask} has nothing inside: its brightest level is ")
 
 
 def test_motion_finds_what_moves_before_a_fixed_camera(tmp_path: Path) -> None:
