@@ -177,5 +177,5 @@ def _other_sizes(folder: Path, others: list[tuple[Path, tuple[int, int]]], usual
     names = listed([f"{file.name} ({width}×{height})" for file, (width, height) in others])
     return FootageError(
         f"{folder}: all images of a folder must have the same size; most have {usual[0]}×{usual[1]} pixels, but these "
-        f"differ: {names}"
+        f"differ: {names}; put the images of each size into a folder of their own"
     )
