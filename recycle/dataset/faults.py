@@ -70,7 +70,7 @@ def look(shots: Sequence[Shot]) -> Look:
     steps = np.abs(np.diff(middle, axis=1)).mean(-1)
     values = [*middle.reshape(-1, 3).T, steps.ravel()]
     grid = (np.arange(64) + 0.5) / 64
-    return Look(small, np.stack([np.quantile(x, grid) for x in values]).astype(np.float32), _bars(frames))
+    return Look(small, np.stack([np.quantile(x, grid) for x in values]).astype(np.float32), bars(frames))
 
 
 def difference(a: Look, b: Look) -> float:
@@ -154,7 +154,8 @@ def _interval(shots: Sequence[Shot]) -> float:
     return float(intervals[np.searchsorted(np.cumsum(counts), counts.sum() / 2)])
 
 
-def _bars(frames: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
+def bars(frames: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
+    """Proportions of the height and of the width of RGB frames that are black in all of them, as `Look.bars`."""
     sides = [_black(frame) for frame in frames]
     (top, bottom), (left, right) = np.min(sides, axis=0)
     if top == 1:  # all frames are black

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recycle.dataset.colours import are_empty, are_label_maps, are_of_the_street, have_no_colours
+from recycle.dataset.faults import BAR, bars
 from recycle.dataset.glance import Glance, glance, glance_at_shots
 from recycle.dataset.shots import Shot
 from recycle.domains import LETTERS, Names
@@ -77,6 +78,8 @@ class Side:
     """Whether its frames are already extracted, at their final size."""
     still: bool = False
     """Whether the camera is fixed."""
+    bars: tuple[float, float] = (0.0, 0.0)
+    """Proportions of the height and of the width that are black bars, as in `recycle.dataset.faults.Look`."""
     duplicates: float = 0.0
     """Proportion of frames that the next frame repeats, in [0, 1]."""
 
@@ -138,6 +141,13 @@ class Survey:
             f"the domains are {far} apart (gap {self.gap:.2f}; 1 is unrelated footage) and {alike} in layout "
             f"(aligned {self.aligned:.2f})"
         )
+        for name, side, other in zip(names, (self.a, self.b), (self.b, self.a), strict=True):
+            more = any(own - its > BAR for own, its in zip(side.bars, other.bars, strict=True))
+            if more and not side.extracted:  # with extracted frames, training names the command that crops them
+                yield (
+                    f"domain {name} has black bars, which count in the gap and would be learned: crop them with "
+                    "'recycle extract … --crop X,Y,WIDTH,HEIGHT'"
+                )
         if self.unrelated:
             yield (
                 "footage this different may have no true counterparts: expect changes of colours and textures rather "
@@ -234,6 +244,7 @@ def _side(seen: Glance) -> Side:
         street_labels=labels and are_of_the_street(middles),
         grey=have_no_colours(wholes),
         empty=are_empty(wholes),
+        bars=bars(wholes),
         extracted=seen.extracted,
         still=_is_still(wholes, pairs),
         duplicates=float(np.mean([cv2.absdiff(x, y).mean() <= SAME for x, y in pairs])) if pairs else 0.0,

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from recycle.networks.flat import keep_flat
+
 
 def smooth(
     frames: Tensor, past: Tensor, cuts: Sequence[bool], predictor: nn.Module, length: int
@@ -12,7 +14,8 @@ def smooth(
     """y_t = ½ (G(x_t) + P(G(x_{t−length}), …, G(x_{t−1}))) for consecutive frames; in the paper length = 2.
 
     P gets the translations before they are smoothed. A frame stays unchanged if fewer than `length` translations
-    precede it in its shot. Source: Bansal et al., "Recycle-GAN" (ECCV 2018), section 3, inference.
+    precede it in its shot, or if it is flat (see `recycle.networks.flat`): a predictor paints something into the black
+    after a fade. Source: Bansal et al., "Recycle-GAN" (ECCV 2018), section 3, inference.
 
     `frames` (N, 3, H, W) are the translations G(x_t), floats. `past` (K, 3, H, W), K ≤ length, are the translations
     before them in the same shot, as returned by the previous call; at the start, it is empty. `cuts` tells for each
@@ -33,5 +36,5 @@ def smooth(
         smoothed = list(frames.unbind())
         for i, prediction in zip(predictable, predictor(windows).to(frames.dtype), strict=True):
             smoothed[i] = (smoothed[i] + prediction) / 2
-        frames = torch.stack(smoothed)
+        frames = keep_flat(frames, torch.stack(smoothed))
     return frames, history[len(history) - min(known, length) :]

@@ -1,7 +1,8 @@
 """Reads a folder of numbered images as a video."""
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,14 @@ from recycle.video.alpha import opaque
 from recycle.video.container import check_size
 from recycle.video.find import images_in
 from recycle.video.frame import ASSUMED_RATE, NOTHING, Beside, LazyFrame, Pixels, StreamInfo, sized
-from recycle.video.image_facts import facts_at
+from recycle.video.image_facts import facts_at, facts_of
 from recycle.video.image_file import DamagedImage, image_size, read_alpha, read_image
 from recycle.video.index import Index
 from recycle.video.numbered import listed
 from recycle.video.source import USUAL, Reading, Source, numbers
+
+_NEAR, _HEAD = 4096, 1 << 17
+"""Number of bytes at the start of a JPEG file in which the EXIF tags begin, and in which they and the size end."""
 
 
 class ImageFolderReader(Source):
@@ -157,25 +161,40 @@ class ImageFolderReader(Source):
 def _check_headers(folder: Path, files: list[Path], max_pixels: int) -> set[int]:
     """Indices of images whose headers cannot be read. Raises FootageError for sizes that differ or are too large.
 
-    Sizes with exchanged width and height count as equal, because only the decoder applies the camera's rotation.
+    Sizes with exchanged width and height count as equal, because the decoder applies the camera's rotation. Only of
+    JPEG files, which cameras write, the rotation is looked up.
     """
     sizes = [image_size(file) for file in files]
     for file, size in zip(files, sizes, strict=True):
         if size is not None:
             check_size(file, *size, max_pixels)
     known = [(file, size) for file, size in zip(files, sizes, strict=True) if size is not None]
-    if known:
-        (usual, _), *_ = Counter(tuple(sorted(size)) for _, size in known).most_common(1)
-        others = [(file, size) for file, size in known if tuple(sorted(size)) != usual]
-        if others:
-            first = next(size for _, size in known if tuple(sorted(size)) == usual)
-            raise _other_sizes(folder, others, first)
+    _check_alike(folder, known, [tuple(sorted(size)) for _, size in known])
+    photos = [(file, _upright(file, size)) for file, size in known if file.suffix.lower() in (".jpg", ".jpeg")]
+    _check_alike(folder, photos, [size for _, size in photos])
     return {index for index, size in enumerate(sizes) if size is None}
+
+
+def _check_alike(folder: Path, images: list[tuple[Path, tuple[int, int]]], keys: Sequence[tuple[int, ...]]) -> None:
+    """Raise FootageError if the `keys` of the images, which have these sizes, are not all equal."""
+    if len(set(keys)) > 1:
+        (usual, _), *_ = Counter(keys).most_common(1)
+        others = [image for image, key in zip(images, keys, strict=True) if key != usual]
+        raise _other_sizes(folder, others, images[keys.index(usual)][1])
+
+
+def _upright(file: Path, size: tuple[int, int]) -> tuple[int, int]:
+    """The width and height of a JPEG file after the camera's rotation; `size` is before it."""
+    with suppress(OSError), file.open("rb") as stream:
+        head = stream.read(_NEAR)
+        if b"Exif" in head and facts_of(head + stream.read(_HEAD - _NEAR)).orientation >= 5:  # a quarter turn
+            return size[::-1]
+    return size
 
 
 def _other_sizes(folder: Path, others: list[tuple[Path, tuple[int, int]]], usual: tuple[int, int]) -> FootageError:
     names = listed([f"{file.name} ({width}×{height})" for file, (width, height) in others])
     return FootageError(
         f"{folder}: all images of a folder must have the same size; most have {usual[0]}×{usual[1]} pixels, but these "
-        f"differ: {names}"
+        f"differ: {names}; put the images of each size into a folder of their own"
     )

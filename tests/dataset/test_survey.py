@@ -149,6 +149,17 @@ def test_single_frames_can_be_surveyed(tmp_path: Path, eyes: FeatureNetwork) -> 
     assert (found.gap, found.a.still, found.a.duplicates) == (0, False, 0)
 
 
+def test_black_bars_are_seen_and_named_before_the_footage_is_extracted(tmp_path: Path, eyes: FeatureNetwork) -> None:
+    frames = film(1, "day", 2)
+    boxed = [np.pad(frame[12:-12], ((12, 12), (0, 0), (0, 0))) for frame in frames]
+    found = survey_shots(kept(tmp_path / "a", boxed), kept(tmp_path / "b", frames), eyes=eyes)
+    assert found.a.bars == pytest.approx((0.25, 0), abs=0.02)
+    assert found.b.bars == (0, 0)
+    assert "black bars" not in str(found.in_words())
+    (line,) = (line for line in replace(found, a=replace(found.a, extracted=False)).in_words() if "black bars" in line)
+    assert line.startswith("domain a has black bars, which count in the gap")
+
+
 def test_messages_match_the_numbers() -> None:
     near, far = (Survey(PLAIN, PLAIN, gap=gap, aligned=aligned) for gap, aligned in ((0.19, 0.67), (0.85, 0.02)))
     assert near.in_words() == [

@@ -35,7 +35,7 @@ def literally(frames: Tensor, cuts: list[bool], predictor: nn.Module, length: in
     batch=st.integers(1, 5),
 )
 def test_batches_with_cuts_equal_the_formula(cuts: list[bool], length: int, batch: int) -> None:
-    frames = torch.rand(len(cuts), 3, 4, 5, dtype=torch.float64) * 2 - 1
+    frames = torch.rand(len(cuts), 3, 12, 13, dtype=torch.float64) * 2 - 1
     expected = literally(frames, cuts, Extrapolate(), length)
     past, done = frames[:0], []
     for start in range(0, len(cuts), batch):
@@ -52,3 +52,13 @@ def test_a_short_clip_is_left_as_it_is(length: int) -> None:
     out, past = smooth(frames, frames[:0], [False] * length, Extrapolate(), length)
     assert torch.equal(out, frames)
     assert torch.equal(past, frames)
+
+
+def test_a_fade_to_black_ends_in_black() -> None:
+    """The predictor alone would make the first black frame grey, and keep painting into the others."""
+    light = torch.rand(4, 3, 16, 16)
+    black = torch.full((4, 3, 16, 16), -1.0)
+    frames = torch.cat((light, black))
+    out, _ = smooth(frames, frames[:0], [False] * 8, Extrapolate(), 2)
+    assert torch.equal(out[4:], black)
+    assert not torch.equal(out[2:4], light[2:])

@@ -159,7 +159,8 @@ def test_all_images_of_another_size_are_named_before_any_work(tmp_path: Path, mo
     for number, (width, height) in {7: (32, 48), 8: (16, 16)}.items():
         (folder / f"{number:02d}.png").write_bytes(encoded(moving_frames(1, width, height)[0], "png"))
     with pytest.raises(
-        FootageError, match=r"most have 64×48 pixels, but these differ: 07\.png \(32×48\), 08\.png \(16×16\)$"
+        FootageError,
+        match=r"64×48 pixels, but these differ: 07\.png \(32×48\), 08\.png \(16×16\); put the images of each size",
     ):
         ImageFolderReader(folder)
 

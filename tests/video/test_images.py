@@ -121,6 +121,18 @@ def test_one_odd_size_is_named(tmp_path: Path, moving_frames: Frames) -> None:
         list(ImageFolderReader(tmp_path))
 
 
+def test_photographs_taken_upright_and_sideways_are_told_apart_before_any_is_decoded(tmp_path: Path) -> None:
+    """A camera stores both in one size, and states the rotation."""
+    exif = Exif()
+    for number, (size, orientation) in enumerate([((64, 48), 1), ((64, 48), 3), ((64, 48), 6), ((48, 64), 6)]):
+        exif[0x0112] = orientation
+        Image.new("RGB", size).save(tmp_path / f"{number}.jpg", exif=exif)
+    with pytest.raises(FootageError, match=r"most have 64×48 pixels, but these differ: 2\.jpg \(48×64\); put"):
+        ImageFolderReader(tmp_path)
+    (tmp_path / "2.jpg").unlink()
+    assert len(list(ImageFolderReader(tmp_path).read())) == 3
+
+
 def test_broken_and_missing_images(tmp_path: Path) -> None:
     with pytest.raises(FootageError, match="holds no numbered images"):
         ImageFolderReader(tmp_path)
