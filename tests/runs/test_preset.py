@@ -64,7 +64,7 @@ def test_what_is_said_of_memory_is_what_the_written_pipeline_is_reckoned_to_need
     assert needed.networks + choice.pipeline.train.batch_size * needed.clip == pytest.approx(choice.memory, rel=0.05)
 
 
-@pytest.mark.parametrize(("side", "seconds"), [(64, 0.215), (112, 0.386), (144, 0.549)])
+@pytest.mark.parametrize(("side", "seconds"), [(64, 0.257), (112, 0.453), (144, 0.637)])
 def test_the_time_of_a_step_is_what_was_measured(side: int, seconds: float) -> None:
     """Of small frames too, whose steps take more than their share of pixels; one core, photographs far apart."""
     draft = _Draft(facts_of(MIDDLE, MIDDLE), replace(TWO_CORES, cores=1), 1)
@@ -215,6 +215,15 @@ def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_change
     assert warning not in unbroken(near.toml())
     assert warning in unbroken(far.toml())
     assert far.pipeline == near.pipeline
+
+
+def test_a_weak_cycle_loss_keeps_photographs_from_inventing_things() -> None:
+    photographs = choose(facts_of(MIDDLE, MIDDLE), TWO_CORES)
+    assert photographs.pipeline.losses.weights.cycle == 2
+    assert "\ncycle = 2.0\n" in photographs.toml()
+    assert "nothing is invented" in photographs.reasons["losses.weights.cycle"]
+    labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
+    assert labels.pipeline.losses.weights == Pipeline().losses.weights
 
 
 def test_colours_of_kinds_are_kept_where_the_sides_show_things_in_unequal_amounts() -> None:
