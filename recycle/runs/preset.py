@@ -307,14 +307,14 @@ def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
 def losses(facts: Survey) -> dict[str, Any]:
     """Settings of the objective. With label maps, and between different kinds of sensors: the defaults.
 
-    Between photographs: self-similarity, identity, a weak cycle loss and synthetic motion, and from a gap of UNEQUAL the
-    loss of colours. A strong cycle loss would also preserve what should change; without any, invented things appear
-    where one domain always shows the same.
+    Between photographs: self-similarity, identity and synthetic motion. From a gap of UNEQUAL also the loss of colours
+    and a weak cycle loss, without which training invents things where one domain always shows the same. Nearer domains
+    have no cycle loss, because it would also preserve what should change.
     """
     if not facts.photographs:
         return {}
-    weights = {"self_similarity": 5.0, "identity": 2.0, "cycle": 2.0, "unsupervised_spatial": 10.0}
-    return {"weights": weights | ({"colours": 10.0} if facts.gap >= UNEQUAL else {})}
+    weights = {"self_similarity": 5.0, "identity": 2.0, "unsupervised_spatial": 10.0}
+    return {"weights": weights | ({"colours": 10.0, "cycle": 2.0} if facts.gap >= UNEQUAL else {})}
 
 
 @lru_cache(maxsize=64)

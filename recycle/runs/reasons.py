@@ -98,10 +98,11 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
     if isinstance(judges, list):
         reasons["networks.discriminator"] = "for photographs: a PatchGAN, and one on features trained on ImageNet"
         reasons["losses.weights.self_similarity"] = "parts that look alike stay alike"
-        reasons["losses.weights.cycle"] = "nothing is invented; a higher weight would preserve what should change"
         reasons["train.pool_size"] = "discriminators see current translations only, which gave better results in tests"
         reasons["losses.weights.unsupervised_spatial"] = "learns motion from synthetic motion, without predictors"
         reasons["losses.weights.identity"] = "what both domains share, such as the sky, keeps its colours"
+        if "cycle" in data["losses"]["weights"]:
+            reasons["losses.weights.cycle"] = "domains this different invent less with it; more would preserve too much"
         if "colours" in data["losses"]["weights"]:
             reasons["losses.weights.colours"] = (
                 "if the domains show different amounts of sky, road …, discriminators alone would swap their colours"

@@ -217,11 +217,12 @@ def test_a_plan_says_how_the_sides_relate_and_warns_of_unrelated_ones_and_change
     assert far.pipeline == near.pipeline
 
 
-def test_a_weak_cycle_loss_keeps_photographs_from_inventing_things() -> None:
-    photographs = choose(facts_of(MIDDLE, MIDDLE), TWO_CORES)
-    assert photographs.pipeline.losses.weights.cycle == 2
-    assert "\ncycle = 2.0\n" in photographs.toml()
-    assert "nothing is invented" in photographs.reasons["losses.weights.cycle"]
+def test_photographs_far_apart_have_a_weak_cycle_loss() -> None:
+    near, far = (choose(Survey(MIDDLE, MIDDLE, gap, aligned=0.6), TWO_CORES) for gap in (0.2, 0.3))
+    assert near.pipeline.losses.weights.cycle == 0
+    assert "losses.weights.cycle" not in near.reasons
+    assert far.pipeline.losses.weights.cycle == 2
+    assert "invent less with it" in unbroken(far.toml())
     labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
     assert labels.pipeline.losses.weights == Pipeline().losses.weights
 
