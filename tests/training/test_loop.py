@@ -276,7 +276,7 @@ def test_messages_and_the_model_have_the_names_of_the_domains(footage: tuple[Pat
     named = parse_pipeline({**pipeline(steps=1).model_dump(), "domains": ["summer", "winter"]}, where="test")
     train(named, find_shots(footage[0]), find_shots(few), tmp_path / "run", job=saying(told))
     assert any(text.startswith("domain winter has too little footage to hold out frames") for text in told)
-    assert any(text.startswith("domain winter has only 1 clips") for text in told)
+    assert any(text.startswith("domain winter has only 1 clip;") for text in told)
     assert not any(re.search(r"\bdomain [ab]\b", text) for text in told)
     assert load_bundle(tmp_path / "run" / "model").config.domains == ("summer", "winter")
     assert json.loads((tmp_path / "run" / "pipeline.json").read_text())["domains"] == ["summer", "winter"]
