@@ -127,6 +127,11 @@ class Visit:
     requests: list[str] = field(default_factory=list)
 
 
+def _told(said: Any) -> str:
+    """An error of the browser's console, with the address that it is about."""
+    return f"{said.text} {said.location.get('url', '')}".strip()
+
+
 def visit(browser: Any, address: str, *, width: int, dark: bool = False) -> Visit:
     """Open the page, and record errors and requests."""
     context = browser.new_context(
@@ -135,7 +140,7 @@ def visit(browser: Any, address: str, *, width: int, dark: bool = False) -> Visi
     page = context.new_page()
     page.set_default_timeout(1000 * PATIENCE)
     own = Visit(page)
-    page.on("console", lambda said: own.faults.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: own.faults.append(_told(said)) if said.type == "error" else None)
     page.on("pageerror", lambda error: own.faults.append(str(error)))
     page.on("request", lambda request: own.requests.append(request.url))
     page.goto(address)
