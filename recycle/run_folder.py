@@ -75,6 +75,10 @@ class RunFolder:
         """Path of the preview of a step, without its suffix (.png or .mp4)."""
         return self.previews / f"step-{step:06d}"
 
+    def preview_images(self) -> list[Path]:
+        """Images of all previews that are complete, by step."""
+        return sorted(self.previews.glob("step-*.png"))  # while one is written, its name starts with a dot
+
     @property
     def validation(self) -> Path:
         """JSON file of the scores on held-out frames, by step."""

@@ -241,7 +241,7 @@ class TrainedRun:
 
     def _old_scores(self) -> str:
         """A note if its scores are not those of the model that is shown; '' if they are."""
-        stamps = [_read_json(file) for file in self.where.stamps.glob("*.json")]
+        stamps = [_read_json(file) for file in self.where.stamps.glob("[!.]*.json")]
         others = {stamp.get("model") for stamp in stamps} - {self.weights}
         if not others:
             return ""

@@ -102,7 +102,7 @@ def run_info(folder: str | PathLike[str]) -> RunInfo:
         targets=tuple(domains.of(d.target) for d in (bundle.directions if bundle else DIRECTIONS)),
         model=model if bundle else None,
         verdict=_verdict(where, domains),
-        previews=tuple(sorted(where.previews.glob("*.png"))),
+        previews=tuple(where.preview_images()),
         changed=max((path.stat().st_mtime for path in (folder, where.checkpoint) if path.exists()), default=0.0),
     )
 

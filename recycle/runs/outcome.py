@@ -69,7 +69,7 @@ def write_run_report(
         metrics=scores,
         curves=read_scalars(where.logs),
         neighbours={names.way(d): file for d in DIRECTIONS if (file := where.neighbours(d.name)).is_file()},
-        previews=sorted(where.previews.glob("*.png")),
+        previews=where.preview_images(),
         facts={
             "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
             "duration of training": f"{timedelta(seconds=round(trained.seconds))} for {trained.step} steps",

@@ -48,7 +48,7 @@ def publish(
 
 def latest_preview(where: RunFolder, step: int) -> Path | None:
     """The last preview of a run up to `step`, that of its model; None if there is none."""
-    found = [file for file in where.previews.glob("step-*.png") if file <= where.preview(step).with_suffix(".png")]
+    found = [file for file in where.preview_images() if file <= where.preview(step).with_suffix(".png")]
     return max(found, default=None)
 
 

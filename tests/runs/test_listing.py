@@ -9,6 +9,7 @@ from recycle.config import parse_pipeline, shipped_pipelines
 from recycle.errors import BundleError, ConfigError
 from recycle.run_folder import RunFolder
 from recycle.runs.listing import recorded_pipeline
+from recycle.system.atomic import atomic_path
 from recycle.system.lock import is_held, only_one
 from recycle.training.validation import Scores
 
@@ -20,6 +21,17 @@ def written(folder: Path, steps: int | None = 9, hours: float | None = None) -> 
     folder.mkdir(parents=True)
     RunFolder(folder).pipeline.write_text(pipeline.model_dump_json())
     return RunFolder(folder)
+
+
+def test_a_preview_that_is_being_written_is_not_listed(tmp_path: Path) -> None:
+    where = written(tmp_path / "one")
+    for step in (20, 3):
+        with atomic_path(where.preview(step).with_suffix(".png")) as temporary:
+            temporary.write_bytes(b"an image")
+            assert temporary.suffix == ".png"
+            during = recycle.run_info(where.folder).previews
+            assert temporary not in during
+    assert [path.name for path in recycle.run_info(where.folder).previews] == ["step-000003.png", "step-000020.png"]
 
 
 def test_runs_are_listed_with_their_states_and_other_folders_are_not(tmp_path: Path) -> None:
