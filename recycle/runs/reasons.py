@@ -102,7 +102,10 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
         reasons["losses.weights.unsupervised_spatial"] = "learns motion from synthetic motion, without predictors"
         reasons["losses.weights.identity"] = "what both domains share, such as the sky, keeps its colours"
         if "cycle" in data["losses"]["weights"]:
-            reasons["losses.weights.cycle"] = "domains this different invent less with it; more would preserve too much"
+            reasons["losses.weights.cycle"] = (
+                "between domains this far apart, training invents things without it; a higher weight would preserve "
+                "what should change"
+            )
         if "colours" in data["losses"]["weights"]:
             reasons["losses.weights.colours"] = (
                 "if the domains show different amounts of sky, road …, discriminators alone would swap their colours"

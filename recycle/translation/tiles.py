@@ -182,6 +182,9 @@ class WithinMemory:
 
 
 def tiled(network: Network, generator: GeneratorNetwork) -> WithinMemory:
-    """`network`, which computes `generator` for frames of any size, with tiles that suit the generator."""
+    """`network`, which computes `generator` for frames of any size, with tiles that suit the generator.
+
+    Make one for each stream, because it remembers what did not fit, and other files may find more free memory.
+    """
     multiple = max(generator.multiple, generator.pads_to)
     return WithinMemory(network, reach=generator.reach, multiple=multiple)
