@@ -33,6 +33,8 @@ Weights = NDArray[np.float32]
 
 _WHITE = 128
 """The level from which a pixel of a mask is inside. Masks are cut here, because a lossy codec leaves noise in black."""
+_LIKE = 0.05
+"""The largest relative difference of two aspect ratios that is put down to rounding."""
 _FEATHER = Fraction(1, 100)
 """Width of the edge where none is given, as a share of the frame's short side."""
 
@@ -92,10 +94,11 @@ def open_masks(
 
     `mask` is a video, a folder or pattern of numbered images, an image for all frames, or MOTION. A frame gets the mask
     that is nearest in time, counted from the first frame of both. Numbered images have no times: they belong to frames
-    by their order. Sizes may differ. What a mask has beyond the end of its source is ignored.
+    by their order. Sizes may differ, but not shapes. What a mask has beyond the end of its source is ignored.
 
-    Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, if it is an
-    image with nothing inside, and if it is MOTION for a live source.
+    Raises FootageError if the mask cannot be read, if its aspect ratio is neither that of the source's pixels nor that
+    at which it is shown, if its file states that it is shorter than the source, if it is an image with nothing inside,
+    and if it is MOTION for a live source.
     """
     if mask == MOTION:
         yield Masks(_moving(source), feather)
@@ -104,13 +107,26 @@ def open_masks(
     _require(path)
     if ImageReader.takes(path):
         still = read_image(path)
+        _check_shape(path, still.shape[1], still.shape[0], source)
         if (brightest := int(_levels(still).max())) < _WHITE:
             raise FootageError(_dark(path, brightest))
         yield Masks(lambda frame: still, feather)
         return
     rate = source.info.average_rate or ASSUMED_RATE
     with open_source(path, replace(USUAL, fps=None if path.is_file() else rate)) as film:
+        _check_shape(path, film.info.width, film.info.height, source)
         yield Masks(_Film(film, source, end), feather, path)
+
+
+def _check_shape(mask: Path, width: int, height: int, source: Source) -> None:
+    """Raise FootageError if a mask of this size would be stretched to fit the frames of `source`."""
+    info = source.info
+    shapes = (Fraction(info.width, info.height), info.width * info.sample_aspect_ratio / info.height)
+    if all(abs(Fraction(width, height) / shape - 1) > _LIKE for shape in shapes):
+        raise FootageError(
+            f"the mask {mask} is {width}×{height}, but its source is {info.width}×{info.height}: it must have the "
+            "source's shape; pad, crop or rotate it"
+        )
 
 
 def _dark(mask: Path, brightest: int) -> str:

@@ -167,6 +167,31 @@ def test_a_mask_that_is_too_short_is_one_clear_error_before_the_work(
     assert translator.translate_video(source, out, to="b", settings=chosen, span=part).frames == 10
 
 
+@pytest.mark.parametrize("kind", ["video", "folder", "still"])
+def test_a_mask_of_another_shape_is_one_clear_error_before_the_work(
+    kind: str, make_video: MakeVideo, bundle: Bundle, tmp_path: Path
+) -> None:
+    source, tall = make_video(stamps=range(0, 2048, 512)), discs(4, height=64, width=48)
+    match kind:
+        case "video":
+            mask = film(tmp_path / "mask.mkv", tall)
+        case "folder":
+            mask = images(tmp_path / "mask", tall)
+        case _:
+            mask = images(tmp_path / "mask", tall) / "00000.png"
+    with pytest.raises(FootageError, match=r"is 48×64, but its source is 64×48: it must have the source's shape"):
+        made(source, tmp_path / "out.mkv", bundle, mask=mask)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_mask_may_have_the_shape_of_stored_or_of_shown_pixels(make_video: MakeVideo, tmp_path: Path) -> None:
+    wide = make_video(stamps=(0, 512), aspect=Fraction(2))  # 64×48 pixels, shown as 128×48
+    for width in (64, 128, 130):
+        mask = images(tmp_path / str(width), discs(1, width=width)) / "00000.png"
+        with open_source(wide) as source, open_masks(mask, source) as masks:
+            assert masks(next(source.read()).develop()).shape == (48, 64)
+
+
 def test_a_mask_without_stated_length_that_is_too_short_is_an_error_in_the_work(
     make_video: MakeVideo, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
