@@ -157,6 +157,8 @@ def about(number: int) -> str:
 
 def duration(hours: float) -> str:
     """Hours as text, in hours, minutes or seconds."""
-    if hours >= 1:
-        return f"{hours:.3g} hours" if hours != 1 else "an hour"
-    return f"{hours * 60:.2g} minutes" if hours >= 1 / 60 else f"{hours * 3600:.2g} seconds"
+    for unit, each in (("hour", 1), ("minute", 60), ("second", 3600)):
+        amount = f"{float(f'{hours * each:.3g}'):g}"
+        if float(amount) >= 1 or unit == "second":
+            break
+    return f"{amount} {unit}" if amount == "1" else f"{amount} {unit}s"
