@@ -169,6 +169,10 @@ class PatchSettings(DiscriminatorSettings):
     minibatch_std: bool = False
     """Give the last layer a measure of how much the frames of a batch differ (Karras et al. 2018). It works against
     mode collapse and needs at least two frames per batch."""
+    by_kind: bool = Field(False, exclude_if=lambda by_kind: not by_kind)
+    """Judge each kind of place, such as sky and road, by itself, so that other kinds do not take the colours of what
+    one domain shows more of. `losses.features` finds the kinds before the first step. False is not written, so that
+    files stay as older versions wrote them."""
 
     @property
     def least_side(self) -> int:
@@ -203,6 +207,8 @@ class ProjectedSettings(DiscriminatorSettings):
     """Strides of the features to judge. Small strides show fine textures, large ones objects."""
     width: int = Field(64, ge=4, le=512)
     """Number of channels of the mixed features, and of the heads that judge them."""
+    by_kind: bool = Field(False, exclude_if=lambda by_kind: not by_kind)
+    """As for the kind 'patch'."""
 
     @model_validator(mode="after")
     def _each_stride_once(self) -> Self:
@@ -372,4 +378,5 @@ class NetworkSettings(Settings):
     @property
     def of_clips(self) -> PatchSettings | None:
         """The settings of the discriminators that judge whole clips; None if no listed kind can."""
-        return next((each for each in self.discriminators if isinstance(each, PatchSettings)), None)
+        own = next((each for each in self.discriminators if isinstance(each, PatchSettings)), None)
+        return own and own.model_copy(update={"by_kind": False})  # a clip has no single kind at a place

@@ -154,6 +154,12 @@ class Pipeline(Settings):
         return self
 
     @property
+    def distinguishes_kinds(self) -> bool:
+        """Whether the loss of colours or a discriminator distinguishes kinds of places."""
+        judges = self.networks.discriminators if self.losses.weights.adversarial else ()
+        return bool(self.losses.weights.colours) or any(getattr(each, "by_kind", False) for each in judges)
+
+    @property
     def predicts(self) -> bool:
         """Whether the objective needs predictors."""
         return bool(self.losses.weights.recycle or self.losses.weights.recurrent)

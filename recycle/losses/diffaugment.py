@@ -15,16 +15,16 @@ NOISE = 0.1
 """Standard deviation of the policy "noise"."""
 
 
-def augment(frames: Tensor, policies: Sequence[str], *, masked: bool = False) -> Tensor:
+def augment(frames: Tensor, policies: Sequence[str], *, marks: int = 0) -> Tensor:
     """(N, C, H, W) in [-1, 1] → the same shape; each frame is augmented with its own random numbers.
 
-    `policies` are applied in order: "colour", "translation", "cutout", "noise". Values may leave [-1, 1]. If `masked`,
-    the last channel is the mask of the frame, in [0, 1]: it is moved and cut like the frame, and what was outside of
-    the frame or is cut out is 0, so it does not count. Raises ValueError for an unknown policy.
+    `policies` are applied in order: "colour", "translation", "cutout", "noise". Values may leave [-1, 1]. The last
+    `marks` channels state what is where, such as a mask: they are moved and cut like the frame, and are 0 for what was
+    outside of the frame or is cut out. Raises ValueError for an unknown policy.
     """
     for policy in policies:
-        if masked and policy in ("colour", "noise"):
-            frames = torch.cat((augment(frames[:, :-1], [policy]), frames[:, -1:]), dim=1)
+        if marks and policy in ("colour", "noise"):
+            frames = torch.cat((augment(frames[:, :-marks], [policy]), frames[:, -marks:]), dim=1)
             continue
         match policy:
             case "colour":

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from recycle.config import PatchSettings
+from recycle.networks.by_kind import KINDS, logits_at
 from recycle.networks.initialise import initialise
 from recycle.networks.norm import InstanceNorm
 
@@ -29,7 +30,8 @@ class Judgement(NamedTuple):
 
 
 class DiscriminatorNetwork(nn.Module):
-    """Base class of discriminators. A subclass defines `forward`."""
+    """Base class of discriminators. A subclass defines `forward`, which takes kinds of places too if its settings have
+    `by_kind`."""
 
     def forward(self, frames: Tensor) -> Judgement:
         """(N, channels, H, W) float in [-1, 1] → Judgement."""
@@ -56,8 +58,8 @@ class PatchDiscriminator(DiscriminatorNetwork):
             for layer in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
                 spectral_norm(layer)
 
-    def forward(self, frames: Tensor) -> Judgement:
-        """(N, channels, H, W) float in [-1, 1] → Judgement; H' ≈ H/8 with 3 layers."""
+    def forward(self, frames: Tensor, kinds: Tensor | None = None) -> Judgement:
+        """(N, channels, H, W) float in [-1, 1] → Judgement; H' ≈ H/8 with 3 layers. `kinds` as in `logits_at`."""
         logits, layers = [], []
         for model in (self.model, *self.coarser):
             out = frames
@@ -65,7 +67,7 @@ class PatchDiscriminator(DiscriminatorNetwork):
                 out = module(out)
                 if isinstance(module, nn.LeakyReLU):
                     layers.append(out)
-            logits.append(out)
+            logits.append(logits_at(out, kinds))
             if len(logits) <= len(self.coarser):
                 frames = F.avg_pool2d(frames, 3, stride=2, padding=1, count_include_pad=False)
         return Judgement(tuple(logits), tuple(layers))
@@ -95,5 +97,5 @@ def _patches(settings: PatchSettings, channels: int) -> nn.Sequential:
         modules.append(nn.LeakyReLU(0.2, inplace=True))
     if settings.minibatch_std:
         modules.append(MinibatchStd())
-    modules.append(nn.Conv2d(widths[-1] + settings.minibatch_std, 1, 4, padding=1))
+    modules.append(nn.Conv2d(widths[-1] + settings.minibatch_std, 1 + KINDS * settings.by_kind, 4, padding=1))
     return nn.Sequential(*modules)

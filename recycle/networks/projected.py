@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from recycle.config import ProjectedSettings
 from recycle.errors import ConfigError
+from recycle.networks.by_kind import KINDS, logits_at
 from recycle.networks.discriminator import DiscriminatorNetwork, Judgement
 from recycle.networks.features import open_network
 from recycle.networks.initialise import initialise
@@ -59,10 +60,10 @@ class ProjectedDiscriminator(DiscriminatorNetwork):
                 self.register_buffer(f"across_scales_{n}", torch.randn(width, width, 3, 3) / math.sqrt(9 * width))
             self.register_buffer("scale", torch.ones(len(levels)))
             self.scale.copy_(torch.stack([level.std() for level in self._mixed(noise)]))
-        self.heads = nn.ModuleList(_head(width) for _ in levels)
+        self.heads = nn.ModuleList(_head(width, 1 + KINDS * settings.by_kind) for _ in levels)
 
-    def forward(self, frames: Tensor) -> Judgement:
-        """(N, channels, H, W) float in [-1, 1] → Judgement.
+    def forward(self, frames: Tensor, kinds: Tensor | None = None) -> Judgement:
+        """(N, channels, H, W) float in [-1, 1] → Judgement. `kinds` as in `logits_at`.
 
         Its logits are one map (N, 1, 1, K) of all places of all levels; its layers are those of the heads.
         """
@@ -73,7 +74,7 @@ class ProjectedDiscriminator(DiscriminatorNetwork):
                 out = module(out)
                 if isinstance(module, nn.LeakyReLU):
                     layers.append(out)
-            logits.append(out.flatten(1))
+            logits.append(logits_at(out, kinds).flatten(1))
         return Judgement((torch.cat(logits, dim=1)[:, None, None],), tuple(layers))
 
     def _levels(self, frames: Tensor) -> list[Tensor]:
@@ -99,8 +100,8 @@ class ProjectedDiscriminator(DiscriminatorNetwork):
         return [level / scale for level, scale in zip(mixed, self.scale, strict=True)]
 
 
-def _head(width: int) -> nn.Sequential:
-    outs = (width, width, 1)
+def _head(width: int, scores: int) -> nn.Sequential:
+    outs = (width, width, scores)
     convolutions = [nn.Conv2d(width, out, 3, padding=1) for out in outs]
     modules: list[nn.Module] = []
     for convolution in convolutions:

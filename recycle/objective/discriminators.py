@@ -13,8 +13,9 @@ from recycle.networks.discriminator import Judgement
 from recycle.networks.registry import make_discriminator
 
 Side = Mapping[str, Tensor]
-"""Inputs by the name of the discriminator: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips. The last
-channel of frames and pairs is their mask, in [0, 1], if there are masks."""
+"""Inputs by the name of the discriminator: (B, N, C, H, W) in [-1, 1], N single frames, pairs or whole clips. After the
+channels of frames and pairs come their marks: the kind of each place if kinds are used, in [0, KINDS]; then the mask if
+there are masks, in [0, 1]."""
 
 
 class Discriminators(nn.Module):
@@ -24,8 +25,9 @@ class Discriminators(nn.Module):
     footage, all that judge frames are conditional: they take a frame together with its source (Isola et al. 2017, eq.
     1). With masks, those that judge frames look inside: a patch counts as much as it lies in the mask. If both domains
     have masks, frames are grey outside, because the surroundings alone would tell real objects from translated ones
-    (docs/measurements/masks.md). The discriminators of clips take T frames as one of 3 T channels, as in TecoGAN (Chu
-    et al. 2020) without its warping.
+    (docs/measurements/masks.md). Those with the setting `by_kind` also take the kinds of places. A translated frame has
+    the kinds and the mask of its source. The discriminators of clips take T frames as one of 3 T channels, as in
+    TecoGAN (Chu et al. 2020) without its warping.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -41,10 +43,11 @@ class Discriminators(nn.Module):
         self.hides_outside = bool(pipeline.footage.mask_a and pipeline.footage.mask_b)
         """Whether frames are grey outside of their masks. With masks of one domain alone, grey would tell the domains
         apart."""
-        channels = 6 if self.conditional else 3
+        self._channels = channels = 6 if self.conditional else 3
         self.networks = nn.ModuleDict()
         self.weights: dict[str, float] = {}
         """Weight of each discriminator in the generators' objective, in addition to the weight of the loss."""
+        self._by_kind: set[str] = set()
         self._alone: set[str] = set()  # those that must not take real and translated frames in one batch
         self._judged: dict[str, tuple[Domain, bool]] = {}  # domain, and whether it judges clips
 
@@ -52,6 +55,8 @@ class Discriminators(nn.Module):
             self.networks[name] = make_discriminator(settings, channels)
             self._judged[name] = domain, clips
             self.weights[name] = getattr(settings, "weight", 1.0)
+            if getattr(settings, "by_kind", False):
+                self._by_kind.add(name)
             self._alone |= {name} if settings.compares_frames else set()
 
         for settings in networks.discriminators:
@@ -63,6 +68,11 @@ class Discriminators(nn.Module):
             if weights.of("temporal", d.name) and networks.of_clips is not None:
                 name, channels = f"clip_{d.discriminator}", 3 * pipeline.train.frames
                 add(name, networks.of_clips, channels, d.target, clips=True)
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether the inputs of the discriminators of frames have kinds of places."""
+        return bool(self._by_kind)
 
     def of(self, domain: Domain, *, clips: bool) -> list[str]:
         """Names of the discriminators that judge single frames, or clips, of a domain."""
@@ -85,20 +95,23 @@ class Discriminators(nn.Module):
                 own[name] = verdict
         return judged
 
-    def pictures(self, name: str, clip: Tensor) -> Tensor:
-        """What a discriminator sees of its input (B, N, C, H, W): without the mask."""
-        if not self._has_mask(name):
-            return clip
-        return clip[:, :, :-1] * clip[:, :, -1:] if self.hides_outside else clip[:, :, :-1]
-
-    def _has_mask(self, name: str) -> bool:
-        return self.masked and not self._judged[name][1]
+    def seen(self, name: str, frames: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What a discriminator sees of its inputs (N, C, H, W): the pictures, and the kinds if it judges by them."""
+        if self._judged[name][1]:
+            return frames, ()
+        pictures = frames[:, : self._channels]
+        if self.hides_outside:
+            pictures = pictures * frames[:, -1:]
+        kinds = (frames[:, self._channels : self._channels + 1],) if name in self._by_kind else ()
+        return pictures, kinds
 
     def _judge(self, name: str, network: nn.Module, clip: Tensor) -> Judgement:
-        masked = self._has_mask(name)
-        frames = augment(clip.flatten(0, 1), self.augmentation, masked=masked)
-        judgement: Judgement = network(self.pictures(name, frames[None])[0])
-        if masked:
+        of_clips = self._judged[name][1]
+        marks = 0 if of_clips else clip.shape[2] - self._channels
+        frames = augment(clip.flatten(0, 1), self.augmentation, marks=marks)
+        pictures, kinds = self.seen(name, frames)
+        judgement: Judgement = network(pictures, *kinds)
+        if self.masked and not of_clips:
             weights = (F.adaptive_avg_pool2d(frames[:, -1:], (x.shape[-2], x.shape[-1])) for x in judgement.logits)
             judgement = judgement._replace(inside=tuple(weights))
         return Judgement(*(tuple(x.unflatten(0, clip.shape[:2]) for x in part) for part in judgement))

@@ -10,12 +10,11 @@ from torch.nn import functional as F
 from recycle.domains import DOMAINS, Domain
 from recycle.losses.adversarial import at_least_float32
 from recycle.losses.colours import place_colours
+from recycle.networks.by_kind import KINDS
 from recycle.networks.features import FeatureNetwork
 from recycle.networks.projected import ENLARGED
 from recycle.system.devices import memory_format
 
-KINDS = 12
-"""Number of kinds."""
 STRIDE = 16
 """Stride of the features that distinguish places; frames are enlarged first."""
 ROUNDS = 30
@@ -41,6 +40,8 @@ class Kinds(nn.Module):
     Kinds are found by spherical k-means (Dhillon & Modha 2001) on features of both domains together. The features of
     each domain are first centred and divided by their standard deviations, because their averages hold what
     distinguishes the domains, such as light and texture. The results are buffers, so that checkpoints contain them.
+
+    Kinds are numbered from 1. The number 0 stands for all kinds that only one of the domains shows.
     """
 
     def __init__(self, eyes: FeatureNetwork, size: tuple[int, int]) -> None:
@@ -63,15 +64,17 @@ class Kinds(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor, domain: Domain) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') int64 in [0, KINDS)."""
+        """(N, 3, H, W) in [-1, 1] of a domain → the kind of each place, (N, H', W') int64 in [0, KINDS]."""
         number = DOMAINS.index(domain)
         vectors = directions(self._features(frames), self.mean[number], self.deviation[number])
-        return (vectors @ self.centres.T).argmax(-1)
+        kinds = (vectors @ self.centres.T).argmax(-1)
+        return torch.where((self.ranges < FREE).all(-1).all(0)[kinds], kinds + 1, 0)
 
     def colours_of(self, kinds: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the colours of these kinds of places in a domain: (…, 3) each."""
-        number = DOMAINS.index(domain)
-        return self.colours[number][kinds], self.ranges[number][kinds]
+        """Mean and standard deviation of the colours of these kinds of places in a domain: (…, 3) each. Places without
+        a kind have the range FREE."""
+        number, ahead = DOMAINS.index(domain), (0, 0, 1, 0)
+        return F.pad(self.colours[number], ahead)[kinds], F.pad(self.ranges[number], ahead, value=FREE)[kinds]
 
     @torch.no_grad()
     def places(self, batches: Iterable[Tensor]) -> Places:

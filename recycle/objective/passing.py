@@ -10,14 +10,15 @@ from torch import Tensor
 from recycle.domains import DOMAINS, Direction, Domain
 
 Made = dict[str, Any]
-"""Results of a pass, by "DIRECTION/NAME"; a plain dict of tensors, because DistributedDataParallel searches it for
-them."""
+"""Results of a pass, by "DIRECTION/NAME", or "DOMAIN/kinds"; a plain dict of tensors, because DistributedDataParallel
+searches it for them."""
 CLIP = "clip"
 """Name of the translated frames: (B, N, 3, H, W), translated one by one; N is T or T−1."""
 AHEAD = "ahead"
 """Name of the predictions from translated frames: (B, T−P, 3, H, W) after P past frames."""
 NEXT = "next"
 """Name of the predictions from real frames of a direction's target: (B, T−P, 3, H, W)."""
+_KINDS = "kinds"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ class Pass:
         """Translated frames, (B, N, 3, H, W); see CLIP."""
         clip: Tensor = self.made[f"{d.name}/{CLIP}"]
         return clip
+
+    def put_kinds(self, domain: Domain, kinds: Tensor) -> None:
+        """Store the kinds of places of the real clip of a domain, (B, T, H', W') int64; see `Kinds`."""
+        self.made[f"{domain}/{_KINDS}"] = kinds
+
+    def kinds(self, domain: Domain) -> Tensor:
+        """The kinds of places of the real clip of a domain, as stored."""
+        kinds: Tensor = self.made[f"{domain}/{_KINDS}"]
+        return kinds
+
+    @property
+    def all_kinds(self) -> Made:
+        """The stored kinds of both domains, for another pass of the same clips."""
+        return {key: value for key, value in self.made.items() if key.endswith(f"/{_KINDS}")}
 
     def source(self, d: Direction) -> Tensor:
         """The real frames of which `clip` is the translation."""

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from lightning_fabric import is_wrapped
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from recycle.config import LossSettings
-from recycle.domains import DIRECTIONS
+from recycle.domains import DIRECTIONS, Domain
 from recycle.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty, r1_penalty
 from recycle.objective.discriminators import Discriminators, Side
 from recycle.objective.passing import CLIP, NEXT, Pass
@@ -23,28 +24,38 @@ R1_EVERY = 16
 def real_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """The real input of each discriminator, with as many frames as `fake_side`."""
     past = discriminators.past
-    inside: dict[Any, Tensor] = {}
+
+    def twice(clip: Tensor) -> Tensor:
+        return torch.cat((clip, clip[:, past:]), dim=1) if predictions else clip
+
     frames = {d.target: p.real(d.target) for d in DIRECTIONS}
-    shown = {domain: torch.cat((x, x[:, past:]), dim=1) if predictions else x for domain, x in frames.items()}
-    if discriminators.masked:
-        for d in DIRECTIONS:
-            mask = p.inside(d.target)
-            inside[d.target] = torch.cat((mask, mask[:, past:]), dim=1) if predictions else mask
-    return _side(discriminators, p, shown, frames, inside)
+    shown = {domain: twice(x) for domain, x in frames.items()}
+    marks = {domain: [twice(x) for x in _marks(discriminators, p, domain)] for domain in frames}
+    return _side(discriminators, p, shown, frames, marks)
 
 
 def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> Side:
     """The translated input of each discriminator, with or without predictions from real frames."""
-    shown, clips, inside = {}, {}, {}
+    shown, clips, marks = {}, {}, {}
     for d in DIRECTIONS:
         frames, ahead = p.shown(d), p.get(d, NEXT)
         predicted = predictions and ahead is not None
         shown[d.target] = torch.cat((frames, ahead), dim=1) if predicted else frames
         clips[d.target] = p.get(d, CLIP)
-        if discriminators.masked:
-            mask, next_mask = p.inside(d.source), p.inside(d.target)[:, discriminators.past :]
-            inside[d.target] = torch.cat((mask, next_mask), dim=1) if predicted else mask
-    return _side(discriminators, p, shown, clips, inside)
+        own, real = _marks(discriminators, p, d.source), _marks(discriminators, p, d.target)
+        after = [torch.cat((x, y[:, discriminators.past :]), dim=1) for x, y in zip(own, real, strict=True)]
+        marks[d.target] = after if predicted else own
+    return _side(discriminators, p, shown, clips, marks)
+
+
+def _marks(discriminators: Discriminators, p: Pass, domain: Domain) -> list[Tensor]:
+    """What discriminators know of each pixel of a domain's real clip: its kind and its mask, if they use them. (B, T,
+    1, H, W) each; a translated frame has the marks of its source."""
+    clip, marks = p.real(domain), []
+    if discriminators.by_kind:
+        kinds = F.interpolate(p.kinds(domain).to(clip.dtype).flatten(0, 1)[:, None], clip.shape[-2:], mode="nearest")
+        marks.append(kinds.unflatten(0, clip.shape[:2]))
+    return [*marks, p.inside(domain)] if discriminators.masked else marks
 
 
 def _side(
@@ -52,12 +63,12 @@ def _side(
     p: Pass,
     shown: Mapping[Any, Tensor],
     clips: Mapping[Any, Tensor],
-    inside: Mapping[Any, Tensor],
+    marks: Mapping[Any, list[Tensor]],
 ) -> Side:
     """Arrange frames for each discriminator.
 
     `shown`: (B, N, 3, H, W), with N = T, or T plus T−P predictions; `clips`: (B, T, 3, H, W) for discriminators of
-    clips; `inside`: the masks of `shown`, (B, N, 1, H, W), or nothing.
+    clips; `marks`: those of `shown`, (B, N, 1, H, W) each.
     """
     side: dict[str, Tensor] = {}
     for d in DIRECTIONS:
@@ -65,8 +76,7 @@ def _side(
         if discriminators.conditional:
             extra = frames.shape[1] - source.shape[1]
             frames = torch.cat((torch.cat((source, source[:, source.shape[1] - extra :]), dim=1), frames), dim=2)
-        if inside:
-            frames = torch.cat((frames, inside[d.target].to(frames.dtype)), dim=2)
+        frames = torch.cat((frames, *(mark.to(frames.dtype) for mark in marks[d.target])), dim=2)
         side |= dict.fromkeys(discriminators.of(d.target, clips=False), frames)
         for name in discriminators.of(d.target, clips=True):
             side[name] = clips[d.target].flatten(1, 2).unsqueeze(1)
@@ -93,14 +103,14 @@ def discriminator_losses(
         measures[f"{name}_accuracy"] = mean(right)
         rejection = mean(generator_loss(x.detach(), settings.adversarial, w) for _, (x, w) in pairs)
         measures[f"{name}_rejection"] = rejection / fake[name].shape[1]
-        own = bare(discriminators).pictures
-        frames, fakes = own(name, real[name]).flatten(0, 1), own(name, fake[name]).flatten(0, 1)
+        frames, kinds = bare(discriminators).seen(name, real[name].flatten(0, 1))
+        fakes, _ = bare(discriminators).seen(name, fake[name].flatten(0, 1))
         if settings.adversarial == "wasserstein" and settings.gradient_penalty:
             mix = torch.rand(len(frames), 1, 1, 1).to(frames)
-            penalty = gradient_penalty(_logit(network), frames, fakes[: len(frames)], mix)
+            penalty = gradient_penalty(_logit(network, *kinds), frames, fakes[: len(frames)], mix)
             losses[name] = losses[name] + settings.gradient_penalty * penalty
         if settings.r1 and step % R1_EVERY == 0:
-            losses[name] = losses[name] + settings.r1 * R1_EVERY * r1_penalty(_logit(network), frames)
+            losses[name] = losses[name] + settings.r1 * R1_EVERY * r1_penalty(_logit(network, *kinds), frames)
     return losses, measures
 
 
@@ -109,9 +119,9 @@ def bare(module: Any) -> Any:
     return module.module if is_wrapped(module) else module
 
 
-def _logit(network: nn.Module) -> Callable[[Tensor], Tensor]:
+def _logit(network: nn.Module, *kinds: Tensor) -> Callable[[Tensor], Tensor]:
     """Mean logit of each frame, over all scales: (N,)."""
-    return lambda frames: torch.stack([x.flatten(1).mean(1) for x in network(frames).logits]).mean(0)
+    return lambda frames: torch.stack([x.flatten(1).mean(1) for x in network(frames, *kinds).logits]).mean(0)
 
 
 def mean(values: Iterable[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """Generators, predictors and the networks of terms, which train together against the discriminators."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -7,12 +8,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from recycle.config import Pipeline
-from recycle.domains import BY_TARGET, DIRECTIONS, Direction
+from recycle.domains import BY_TARGET, DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.networks.both_ways import BothWays
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.features import open_network
+from recycle.objective.kinds import Kinds
 from recycle.objective.passing import CLIP, NEXT, Made, Pass, call, per_frame
-from recycle.objective.terms import Crops, Term, terms_of
+from recycle.objective.terms import Term, terms_of
+
+Crops = Callable[[Domain], Iterable[Tensor]]
+"""Batches of real frames of a domain, (N, 3, H, W) in [-1, 1] of the training size, spread over all its footage."""
 
 
 class Translators(BothWays):
@@ -29,7 +34,9 @@ class Translators(BothWays):
         self._weights, self._noise_back = losses.weights, losses.noise_back
         self._learns_from = losses.prediction.learns_from
         self.terms: tuple[Term, ...] = terms_of(pipeline)
-        self.eyes = open_network(losses.features) if any(term.sees_features for term in self.terms) else None
+        sees = pipeline.distinguishes_kinds or any(term.sees_features for term in self.terms)
+        self.eyes = open_network(losses.features) if sees else None
+        self.kinds = Kinds(self.eyes, pipeline.train.size) if self.eyes and pipeline.distinguishes_kinds else None
         self._further: list[str] = []
         for term in self.terms:
             for name, network in term.networks(self.generator(DIRECTIONS[0]), self.eyes).items():
@@ -46,16 +53,10 @@ class Translators(BothWays):
         networks = map(self.predictor, BY_TARGET)
         return [p for network in networks if network is not None for p in network.parameters()]
 
-    @property
-    def studies(self) -> bool:
-        """Whether a term analyses the footage before the first step."""
-        return any(term.studies for term in self.terms)
-
     def study(self, crops: Crops) -> None:
-        """Let the terms analyse the footage before the first step."""
-        for term in self.terms:
-            if term.studies:
-                term.study(crops, self)
+        """Find the kinds of places in both domains before the first step, if they are distinguished."""
+        if self.kinds is not None:
+            self.kinds.learn(*(self.kinds.places(crops(domain)) for domain in DOMAINS))
 
     def forward(self, a: Tensor, b: Tensor, *, recycle: bool = True) -> Made:
         """Real clips a, b: (B, T, 3, H, W) float in [-1, 1] → the results that the terms need; read them with `Pass`.
@@ -84,6 +85,10 @@ class Translators(BothWays):
         back = {d: _merged(t.back(p, d) for t in terms[d]) for d in DIRECTIONS}
         for d in DIRECTIONS:
             self._keep(p, d, call(self.generator(d.back), {name: self._noisy(x) for name, x in back[d].items()}))
+        if self.kinds is not None:
+            for domain in DOMAINS:
+                real = p.real(domain)
+                p.put_kinds(domain, self.kinds(real.flatten(0, 1), domain).unflatten(0, real.shape[:2]))
         for term in self.terms:
             for d in DIRECTIONS:
                 if term in terms[d]:

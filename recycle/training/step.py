@@ -129,7 +129,8 @@ def training_step(
         for (x, y), fake in zip(portions, fakes, strict=True):
             last = len(measures) + 1 == len(portions)
             shown = {name: pools[name].exchange(clip) if name in pools else clip for name, clip in fake.side.items()}
-            own, accuracy = turn.of_discriminators(x, y, shown, share=len(x) / len(a), last=last, step=step)
+            fake = fake._replace(side=shown)
+            own, accuracy = turn.of_discriminators(x, y, fake, share=len(x) / len(a), last=last, step=step)
             losses.append(own)
             counted.append(own)
             measures.append(accuracy)
@@ -150,6 +151,8 @@ class _Fake(NamedTuple):
     b: Tensor
     predicted: bool
     """Whether a predictor made any frame of it."""
+    kinds: dict[str, Any]
+    """`Pass.all_kinds`."""
 
 
 @dataclass(frozen=True)
@@ -177,11 +180,11 @@ class _Turn:
             fabric.backward(torch.stack(list(counted.values())).sum(), model=model)
         side = fake_side(discriminators, made, predictions=discriminators.sees_predictions)
         predicted = any(made.get(d, NEXT) is not None for d in DIRECTIONS)
-        fake = _Fake(_detached(side), made.shown(BA).detach(), made.shown(AB).detach(), predicted)
+        fake = _Fake(_detached(side), made.shown(BA).detach(), made.shown(AB).detach(), predicted, made.all_kinds)
         return losses, counted, fake
 
     def of_discriminators(
-        self, x: Tensor, y: Tensor, fake: Side, *, share: float, last: bool, step: int
+        self, x: Tensor, y: Tensor, fake: _Fake, *, share: float, last: bool, step: int
     ) -> tuple[Losses, Losses]:
         """The losses, and the measures of `discriminator_losses`."""
         model, fabric = self.model.discriminators, self.fabric
@@ -189,9 +192,9 @@ class _Turn:
         with fabric.no_backward_sync(model, enabled=not last):
             with fabric.autocast():
                 (x, in_x), (y, in_y) = _unmasked(x), _unmasked(y)
-                real_pass = Pass(x, y, masks=(in_x, in_y))
+                real_pass = Pass(x, y, dict(fake.kinds), (in_x, in_y))
                 real = real_side(discriminators, real_pass, predictions=discriminators.sees_predictions)
-                losses, accuracy = discriminator_losses(model, real, fake, self.settings, step=step)
+                losses, accuracy = discriminator_losses(model, real, fake.side, self.settings, step=step)
             losses = _scaled(losses, share)
             fabric.backward(torch.stack(list(losses.values())).sum(), model=model)
         return losses, _scaled(accuracy, share)

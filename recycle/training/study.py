@@ -1,4 +1,4 @@
-"""Analyses the footage for terms of the objective before the first step."""
+"""Analyses the footage before the first step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,12 +17,12 @@ PIXELS, FEWEST, MOST = 6_000_000, 64, 400
 
 
 def study(run: Run, domains: Sequence[DomainClips], job: Job) -> None:
-    """Let the terms analyse the footage of both domains, on rank 0 for all, because rounding could make results differ.
+    """Find the kinds of places in both domains, on rank 0 for all, because rounding could make results differ.
 
     Raises FootageError for a damaged frame, Interrupted if the job is cancelled.
     """
     translators = bare(run.model.translators)
-    if not translators.studies:
+    if translators.kinds is None:
         return
     fabric, settings = run.fabric, run.pipeline.train
 

@@ -59,7 +59,7 @@ def test_colour_keeps_grey_frames_grey() -> None:
 
 def test_colours_and_noise_leave_a_mask_as_it_is() -> None:
     given = torch.rand(4, 4, 8, 8)
-    out = augment(given, ["colour", "noise"], masked=True)
+    out = augment(given, ["colour", "noise"], marks=1)
     assert torch.equal(out[:, 3], given[:, 3])
     assert all((out[:, channel] != given[:, channel]).any() for channel in range(3))
 

@@ -55,7 +55,7 @@ def test_a_step_of_all_losses_stays_on_the_gpu(names: tuple[str, ...], monkeypat
         {
             "networks": {
                 "generator": {"blocks": 1, "width": 4},
-                "discriminator": {"width": 4},
+                "discriminator": [{"width": 4, "by_kind": True}, {"kind": "projected", "width": 4, "by_kind": True}],
                 "predictor": {"kind": "pix2pix", "width": 4, "depth": 4},
             },
             "losses": {"weights": dict.fromkeys(names, 1)},

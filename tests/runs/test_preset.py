@@ -234,6 +234,18 @@ def test_photographs_far_apart_keep_the_colours_of_kinds_and_have_a_weak_cycle_l
     assert labels.pipeline.losses.weights.of("colours", "ab") == 0
 
 
+def test_photographs_far_apart_are_judged_by_the_kind_of_place_and_nothing_else_is() -> None:
+    """InstanceNorm would tell every patch of the amounts of colours in the whole frame."""
+    alike, unequal = (choose(Survey(MIDDLE, MIDDLE, gap, aligned=0.6), TWO_CORES) for gap in (0.2, 0.3))
+    for choice, by_kind in ((alike, False), (unequal, True)):
+        judges = choice.pipeline.networks.discriminators
+        assert [getattr(each, "by_kind", None) for each in judges] == [by_kind, by_kind]
+        assert getattr(judges[0], "norm", "") == "spectral"
+        assert ("both judge sky, road … by themselves" in unbroken(choice.toml())) == by_kind
+    labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
+    assert not labels.pipeline.distinguishes_kinds
+
+
 def test_what_is_bright_may_be_dark_for_another_kind_of_sensor() -> None:
     """Measured on the street and its thermal images: docs/measurements/photographs.md."""
     grey = replace(MIDDLE, grey=True)

@@ -208,7 +208,7 @@ def test_a_mask_is_moved_and_cut_with_its_frame_before_a_discriminator_looks_ins
 def test_with_masks_of_one_domain_discriminators_see_whole_frames_and_count_the_patches_inside() -> None:
     discriminators = Discriminators(task(footage={"a": ["a"], "b": ["b"], "mask_a": ["c"]}))
     clip = torch.rand(1, 1, 4, 32, 32)
-    assert torch.equal(discriminators.pictures("disc_b", clip), clip[:, :, :3])
+    assert torch.equal(discriminators.seen("disc_b", clip[0])[0], clip[0, :, :3])
 
 
 @pytest.mark.parametrize("losses", [{"r1": 1.0}, {"adversarial": "wasserstein"}, {"augment": ["colour"]}])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from recycle.config import Pipeline
 from recycle.config.losses import FURTHER, LossWeights
 from recycle.objective.terms.adversarial import Adversarial
-from recycle.objective.terms.base import Crops, Frames, Seen, Term
+from recycle.objective.terms.base import Frames, Seen, Term
 from recycle.objective.terms.colours import Colours
 from recycle.objective.terms.conservation import Conservation
 from recycle.objective.terms.content import Content
@@ -26,7 +26,7 @@ from recycle.objective.terms.temporal import Temporal
 from recycle.objective.terms.unsupervised_recycle import UnsupervisedRecycle
 from recycle.objective.terms.unsupervised_spatial import UnsupervisedSpatial
 
-__all__ = ["TERMS", "Crops", "Frames", "Seen", "Term", "add_term", "problems", "terms_of"]
+__all__ = ["TERMS", "Frames", "Seen", "Term", "add_term", "problems", "terms_of"]
 
 TERMS: dict[str, type[Term]] = {
     term.name: term

@@ -1,6 +1,6 @@
 """The interface of a term of the objective."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recycle.config import Pipeline
-from recycle.domains import DIRECTIONS, Direction, Domain
+from recycle.domains import DIRECTIONS, Direction
 from recycle.networks.discriminator import Judgement
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.passing import Pass
@@ -16,8 +16,6 @@ from recycle.objective.sides import fake_side, real_side
 
 Frames = Mapping[str, Tensor]
 """Clips by name, each (B, ·, 3, H, W) in [-1, 1]."""
-Crops = Callable[[Domain], Iterable[Tensor]]
-"""Batches of real frames of a domain, (N, 3, H, W) in [-1, 1] of the training size, spread over all its footage."""
 
 
 class Term:
@@ -33,9 +31,6 @@ class Term:
     """Whether it needs all T frames of a clip translated one by one, none of them predicted."""
     relies_on_predictors: ClassVar[bool] = False
     """Whether it is omitted until the predictors are good enough (losses.prediction.wait)."""
-
-    studies: ClassVar[bool] = False
-    """Whether it analyses the footage before the first step."""
 
     sees_features: bool = False
     """Whether it uses the frozen feature network `losses.features`, which is then `eyes` of the translators."""
@@ -57,10 +52,6 @@ class Term:
     def networks(self, generator: Any, eyes: Any) -> dict[str, nn.Module]:
         """Networks of this term, trained with the generators, by their names in a checkpoint."""
         return {}
-
-    def study(self, crops: Crops, translators: Any) -> None:
-        """Analyse the footage before the first step. Store results in buffers of the term's networks, for
-        checkpoints."""
 
     def there(self, p: Pass, d: Direction) -> Frames:
         """Real frames for the generator of `d`."""
