@@ -297,14 +297,13 @@ def generator(facts: Survey, width: int) -> dict[str, Any]:
 def discriminators(facts: Survey, side: int, patch: dict[str, Any]) -> Any:
     """Settings of the discriminators; `patch` holds those of the PatchGAN for frames of `side` pixels.
 
-    Frozen features help between photographs, and harm between video and label maps or thermal images. Photographs with
-    a gap of UNEQUAL are judged by the kind of place, because they show kinds in different amounts. That requires
-    spectral normalisation: by InstanceNorm, a patch depends on the amounts of colours in the whole frame.
+    Frozen features help between photographs, and harm between video and label maps or thermal images. Photographs are
+    judged by the kind of place, because the domains show kinds in different amounts. That requires spectral
+    normalisation: by InstanceNorm, a patch depends on the amounts of colours in the whole frame.
     """
     if not facts.photographs or side < ProjectedSettings().least_side:
         return patch
-    own = {"by_kind": True} if facts.gap >= UNEQUAL else {}
-    return [{"kind": "patch", **patch, "norm": "spectral", **own}, {"kind": "projected", **own}]
+    return [{"kind": "patch", **patch, "norm": "spectral", "by_kind": True}, {"kind": "projected", "by_kind": True}]
 
 
 def losses(facts: Survey) -> dict[str, Any]:

@@ -96,10 +96,10 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
             )
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
-        why = "for photographs: a PatchGAN, and one on features trained on ImageNet"
-        if any("by_kind" in judge for judge in judges):
-            why += "; both judge sky, road … by themselves, because one domain may show more of one than the other"
-        reasons["networks.discriminator"] = why
+        reasons["networks.discriminator"] = (
+            "for photographs: a PatchGAN, and one on features trained on ImageNet; both judge sky, road … by "
+            "themselves, because one domain may show more of one than the other"
+        )
         reasons["losses.weights.self_similarity"] = "parts that look alike stay alike"
         reasons["train.pool_size"] = "discriminators see current translations only, which gave better results in tests"
         reasons["losses.weights.unsupervised_spatial"] = "learns motion from synthetic motion, without predictors"
@@ -111,7 +111,7 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
             )
         if "colours" in data["losses"]["weights"]:
             reasons["losses.weights.colours"] = (
-                "if the domains show different amounts of sky, road …, discriminators alone would swap their colours"
+                "each kind of place, such as sky and road, gets colours that it has in real frames"
             )
         return
     field = "networks.discriminator"
