@@ -42,9 +42,10 @@ def fake_side(discriminators: Discriminators, p: Pass, *, predictions: bool) -> 
         predicted = predictions and ahead is not None
         shown[d.target] = torch.cat((frames, ahead), dim=1) if predicted else frames
         clips[d.target] = p.get(d, CLIP)
-        own, real = _marks(discriminators, p, d.source), _marks(discriminators, p, d.target)
-        after = [torch.cat((x, y[:, discriminators.past :]), dim=1) for x, y in zip(own, real, strict=True)]
-        marks[d.target] = after if predicted else own
+        marks[d.target] = own = _marks(discriminators, p, d.source)
+        if predicted:
+            after = (mark[:, discriminators.past :] for mark in _marks(discriminators, p, d.target))
+            marks[d.target] = [torch.cat(both, dim=1) for both in zip(own, after, strict=True)]
     return _side(discriminators, p, shown, clips, marks)
 
 

@@ -85,11 +85,9 @@ class _Start:
         kinds = (getattr(before, "kind", ""), getattr(settings, "kind", ""))
         if kinds[0] != kinds[1]:
             return f"kind = '{kinds[1]}' here, '{kinds[0]}' in the model"
-        theirs, ours = before.model_dump(), settings.model_dump()
+        pairs = {key: (getattr(settings, key), getattr(before, key)) for key in type(settings).model_fields}
         return ", ".join(
-            f"{key} = {value} here, {theirs.get(key)} in the model"
-            for key, value in ours.items()
-            if theirs.get(key) != value
+            f"{key} = {ours} here, {theirs} in the model" for key, (ours, theirs) in pairs.items() if ours != theirs
         )
 
 

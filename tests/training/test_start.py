@@ -120,7 +120,7 @@ def test_a_run_that_started_from_a_model_continues_exactly_without_it(
 def test_a_network_that_does_not_fit_is_named_and_starts_anew(source: Path, tmp_path: Path) -> None:
     other = {
         "generator": {"width": 8, "blocks": 1},
-        "discriminator": {"width": 4, "layers": 1},
+        "discriminator": {"width": 4, "layers": 1, "by_kind": True},
         "predictor": {"kind": "resnet", "width": 4, "blocks": 1},
     }
     fresh, _ = started(task(networks=other), tmp_path)
@@ -129,7 +129,7 @@ def test_a_network_that_does_not_fit_is_named_and_starts_anew(source: Path, tmp_
     reasons = {
         "gen": "width = 8 here, 4 in the model",
         "pred": "kind = 'resnet' here, 'pix2pix' in the model",
-        "disc": "layers = 1 here, 2 in the model",
+        "disc": "layers = 1 here, 2 in the model, by_kind = True here, False in the model",
     }
     assert notices == [
         f"{name} does not start from {best}, but anew: {reasons[name.partition('_')[0]]}" for name in NETWORKS
