@@ -25,7 +25,7 @@ CHECKS = 5
 """Checks per `patience` steps; a problem is reported when this many consecutive checks find it."""
 RUNAWAY = 0.97
 """Accuracy above which a discriminator classifies nearly every patch correctly; in balanced training it is well below
-0.9."""
+0.9. Between domains that show different things, it is as high in good runs."""
 REJECTED: Mapping[Adversarial, float] = {
     "least_squares": 0.8,
     "minimax": -0.05,
@@ -74,6 +74,7 @@ class Health:
         self._losses = pipeline.losses
         self._names = pipeline.domains
         self._decay = settings.decay
+        self._slower = settings.discriminator_rate / 3
         self._values: dict[str, deque[float]] = {}
         self._early: dict[str, float] = {}
         self._thumbnails: dict[str, deque[Tensor]] = {
@@ -121,9 +122,10 @@ class Health:
             yield (
                 f"{prefix} runaway",
                 f"the {_kind_of(prefix)}discriminator of {of}domain {self._both(sure)} has run away: it recognises "
-                f"{max(accuracies[domain] for domain in sure):.0%} of all patches, so the generator learns nothing "
-                'from it; lower train.discriminator_rate (such as 0.3), or set losses.augment = ["colour", '
-                '"translation"] or losses.r1 = 1, and start over',
+                f"{max(accuracies[domain] for domain in sure):.0%} of all patches. If the domains show different "
+                "things, that is usual. If the previews do not improve, start over with a lower "
+                f'train.discriminator_rate (such as {self._slower:.1g}), losses.augment = ["colour", "translation"] '
+                "or losses.r1 = 1",
             )
         alike = [d.target for d in DIRECTIONS if self._collapsed(d)]
         if alike:

@@ -158,4 +158,5 @@ def test_a_single_runaway_discriminator_is_reported_in_time(settings: dict[str, 
     kind = "projected " if name.startswith("projected") else ""
     of = "clips of domain b" if name.startswith("clip") else "domain b"
     assert [text.split(":")[0] for text in told.values()] == [f"the {kind}discriminator of {of} has run away"]
+    assert all("usual. If the previews do not improve, start over with" in text for text in told.values())
     assert steps / 20 < min(told) < steps / 8
