@@ -114,8 +114,9 @@ def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
         if action == "translate":
             try:
                 notices = foresee(one.job.source, one.job.output, task.settings)
-                with masks_of(one.job.source, one.job.settings(task.settings)):
-                    pass  # opening them shows whether they can be read, and are long enough
+                # opening masks shows whether they can be read, are long enough, and have the shape of the source
+                with masks_of(one.job.source, one.job.settings(task.settings)) as masks:
+                    notices += [masks.note] if masks is not None and masks.note else []
                 possible.append(one)
             except (RecycleError, OSError) as error:
                 action, reason = "fail", plain(str(error))

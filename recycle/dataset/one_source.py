@@ -62,7 +62,7 @@ def extract_source(
         folder.mkdir()
         with nullcontext() if mask is None else open_masks(mask, reader, feather=0) as masks:
             kept, starts = _write_frames(reader, folder, size, settings, count, masks)
-        dark = None if masks is None else masks.problem()
+        about_masks = [] if masks is None else [note for note in (masks.note, masks.problem()) if note]
         manifest = Manifest(
             source=plain(str(source.resolve())),
             fingerprint=fingerprint,
@@ -81,7 +81,7 @@ def extract_source(
         )
         reader.check()
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-    return len(kept), [*_notices(source, crop[2:], settings, reader), *([dark] if dark else [])]
+    return len(kept), [*_notices(source, crop[2:], settings, reader), *about_masks]
 
 
 def _write_frames(

@@ -112,11 +112,8 @@ class Health:
         for prefix in dict.fromkeys(match[1] for match in kinds if match):
             of = "clips of " if prefix == "clip_disc" else ""
             accuracies = {domain: self._mean(f"{prefix}_{domain}_accuracy") for domain in DOMAINS}
-            sure = [
-                domain
-                for domain, accuracy in accuracies.items()
-                if accuracy > RUNAWAY and self._rejected(f"{prefix}_{domain}")
-            ]
+            high = [domain for domain, accuracy in accuracies.items() if accuracy > RUNAWAY]
+            sure = [domain for domain in high if self._rejected(f"{prefix}_{domain}")]
             if not sure:
                 continue
             yield (

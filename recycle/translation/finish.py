@@ -59,7 +59,7 @@ def masks_of(
 ) -> Iterator[Masks | None]:
     """Open the masks that `settings` name for a source, up to `end` in its seconds; None if they name none.
 
-    `job` is told in the end if no mask had anything inside.
+    `job` is told if masks are stretched, and in the end if none had anything inside.
 
     Raises FootageError as `open_masks`, and if the source cannot be read.
     """
@@ -70,6 +70,8 @@ def masks_of(
         opened(source, settings) as reader,
         open_masks(settings.mask, reader, feather=settings.feather, end=end) as masks,
     ):
+        if job is not None and masks.note:
+            job.say(masks.note)
         yield masks
         if job is not None and (problem := masks.problem()):
             job.say(problem)

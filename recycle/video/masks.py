@@ -94,11 +94,11 @@ def open_masks(
 
     `mask` is a video, a folder or pattern of numbered images, an image for all frames, or MOTION. A frame gets the mask
     that is nearest in time, counted from the first frame of both. Numbered images have no times: they belong to frames
-    by their order. Sizes may differ, but not shapes. What a mask has beyond the end of its source is ignored.
+    by their order. A mask of another size is scaled, and `Masks.note` says if that stretches it. What a mask has beyond
+    the end of its source is ignored.
 
-    Raises FootageError if the mask cannot be read, if its aspect ratio is neither that of the source's pixels nor that
-    at which it is shown, if its file states that it is shorter than the source, if it is an image with nothing inside,
-    and if it is MOTION for a live source.
+    Raises FootageError if the mask cannot be read, if its file states that it is shorter than the source, if it is an
+    image with nothing inside, and if it is MOTION for a live source.
     """
     if mask == MOTION:
         yield Masks(_moving(source), feather)
@@ -107,26 +107,26 @@ def open_masks(
     _require(path)
     if ImageReader.takes(path):
         still = read_image(path)
-        _check_shape(path, still.shape[1], still.shape[0], source)
         if (brightest := int(_levels(still).max())) < _WHITE:
             raise FootageError(_dark(path, brightest))
-        yield Masks(lambda frame: still, feather)
+        yield Masks(lambda frame: still, feather, note=_stretched(path, still.shape[1], still.shape[0], source))
         return
     rate = source.info.average_rate or ASSUMED_RATE
     with open_source(path, replace(USUAL, fps=None if path.is_file() else rate)) as film:
-        _check_shape(path, film.info.width, film.info.height, source)
-        yield Masks(_Film(film, source, end), feather, path)
+        note = _stretched(path, film.info.width, film.info.height, source)
+        yield Masks(_Film(film, source, end), feather, path, note=note)
 
 
-def _check_shape(mask: Path, width: int, height: int, source: Source) -> None:
-    """Raise FootageError if a mask of this size would be stretched to fit the frames of `source`."""
+def _stretched(mask: Path, width: int, height: int, source: Source) -> str:
+    """A line that says so if a mask of this size is stretched to fit the frames of `source`; else ''."""
     info = source.info
     shapes = (Fraction(info.width, info.height), info.width * info.sample_aspect_ratio / info.height)
-    if all(abs(Fraction(width, height) / shape - 1) > _LIKE for shape in shapes):
-        raise FootageError(
-            f"the mask {mask} is {width}×{height}, but its source is {info.width}×{info.height}: it must have the "
-            "source's shape; pad, crop or rotate it"
-        )
+    if any(abs(Fraction(width, height) / shape - 1) <= _LIKE for shape in shapes):
+        return ""
+    return (
+        f"the mask {mask} is {width}×{height}, but its source is {info.width}×{info.height}, so it is stretched to the "
+        "source's shape; if that is wrong, stop, and pad, crop or rotate it"
+    )
 
 
 def _dark(mask: Path, brightest: int) -> str:
@@ -144,9 +144,12 @@ def _require(mask: Path) -> None:
 class Masks:
     """The weights of the frames of one source, in any order; fastest in the order of time."""
 
-    def __init__(self, picture: Callable[[Frame], Pixels], feather: int | None, film: Path | None = None) -> None:
+    def __init__(
+        self, picture: Callable[[Frame], Pixels], feather: int | None, film: Path | None = None, *, note: str = ""
+    ) -> None:
         """`picture` returns the mask of a frame; see `weights_of`. `film` is the file or folder of these masks."""
-        self._picture, self._film = picture, film
+        self._picture, self._film, self.note = picture, film, note
+        """`note`: what to tell before the work about masks of another shape than the source; '' for nothing."""
         self._brightest = -1
         self._feather = feather
         self._last: tuple[Pixels, tuple[int, int], Weights] | None = None

@@ -19,6 +19,7 @@ from recycle.networks.bundle import Bundle
 from recycle.rendering.parts import split
 from recycle.rendering.span import Span
 from recycle.rendering.work import SEGMENT
+from recycle.translation.finish import masks_of
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
@@ -168,9 +169,7 @@ def test_a_mask_that_is_too_short_is_one_clear_error_before_the_work(
 
 
 @pytest.mark.parametrize("kind", ["video", "folder", "still"])
-def test_a_mask_of_another_shape_is_one_clear_error_before_the_work(
-    kind: str, make_video: MakeVideo, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_it_is_said_before_the_work_that_a_mask_is_stretched(kind: str, make_video: MakeVideo, tmp_path: Path) -> None:
     source, tall = make_video(stamps=range(0, 2048, 512)), discs(4, height=64, width=48)
     match kind:
         case "video":
@@ -179,17 +178,26 @@ def test_a_mask_of_another_shape_is_one_clear_error_before_the_work(
             mask = images(tmp_path / "mask", tall)
         case _:
             mask = images(tmp_path / "mask", tall) / "00000.png"
-    with pytest.raises(FootageError, match=r"is 48×64, but its source is 64×48: it must have the source's shape"):
-        made(source, tmp_path / "out.mkv", bundle, mask=mask)
-    assert not list(tmp_path.glob("out*"))
+    heard: list[str] = []
+    job = Job(lambda event: heard.append(event.text) if isinstance(event, Notice) else None)
+    settings = LOSSLESS.model_copy(update={"mask": mask})
+    with masks_of(source, settings, job=job) as masks:
+        assert heard == [
+            f"the mask {mask} is 48×64, but its source is 64×48, so it is stretched to the source's shape; if that is "
+            "wrong, stop, and pad, crop or rotate it"
+        ]
+        assert masks is not None
 
 
-def test_a_mask_may_have_the_shape_of_stored_or_of_shown_pixels(make_video: MakeVideo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [64, 128, 130])
+def test_a_mask_may_have_the_shape_of_stored_or_of_shown_pixels(
+    width: int, make_video: MakeVideo, tmp_path: Path
+) -> None:
     wide = make_video(stamps=(0, 512), aspect=Fraction(2))  # 64×48 pixels, shown as 128×48
-    for width in (64, 128, 130):
-        mask = images(tmp_path / str(width), discs(1, width=width)) / "00000.png"
-        with open_source(wide) as source, open_masks(mask, source) as masks:
-            assert masks(next(source.read()).develop()).shape == (48, 64)
+    mask = images(tmp_path / "masks", discs(1, width=width)) / "00000.png"
+    with open_source(wide) as source, open_masks(mask, source) as masks:
+        assert masks.note == ""
+        assert masks(next(source.read()).develop()).shape == (48, 64)
 
 
 def test_a_mask_without_stated_length_that_is_too_short_is_an_error_in_the_work(
