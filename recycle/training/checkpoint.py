@@ -163,7 +163,8 @@ def _check(path: Path) -> None:
                 raise _DamagedError("it is damaged: its SHA-256 does not match")
             return
         file.seek(max(0, size - _END_SIZE))
-        if file.read(4) != _END:
+        end = file.read()
+        if not end.startswith(_END) or not end.endswith(bytes(2)):  # the length of a comment that is not there
             raise _DamagedError(_UNKNOWN)
     with zipfile.ZipFile(path) as archive:
         if (name := archive.testzip()) is not None:

@@ -81,6 +81,11 @@ def test_a_file_that_is_cut_short_or_grown_is_refused(data: st.DataObject, whole
     refused(place)
 
 
+def test_a_file_that_lacks_exactly_its_checksum_is_refused(whole: bytes, place: Path) -> None:
+    place.write_bytes(whole[: whole.rindex(b"recycle sha256")])
+    refused(place)
+
+
 class Bomb:
     def __init__(self, mark: Path) -> None:
         self.mark = mark
