@@ -14,8 +14,8 @@ def logits_at(scores: Tensor, kinds: Tensor | None) -> Tensor:
     score; None: no place has a kind.
 
     Source: the projection discriminator, Miyato & Koyama, "cGANs with Projection Discriminator" (ICLR 2018), eq. 4,
-    whose embedding of the class is here a convolution's weights; for places of a frame as in Richter et al.,
-    "Enhancing Photorealism Enhancement" (TPAMI 2022), section 3.3.
+    whose embedding of the class is here a convolution's weights; for places of a frame as in the perceptual
+    discriminator of Richter et al., "Enhancing Photorealism Enhancement" (TPAMI 2022).
     """
     if kinds is None:
         return scores[:, :1]

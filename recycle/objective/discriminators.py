@@ -55,8 +55,7 @@ class Discriminators(nn.Module):
             self.networks[name] = make_discriminator(settings, channels)
             self._judged[name] = domain, clips
             self.weights[name] = getattr(settings, "weight", 1.0)
-            if getattr(settings, "by_kind", False):
-                self._by_kind.add(name)
+            self._by_kind |= {name} if getattr(settings, "by_kind", False) else set()
             self._alone |= {name} if settings.compares_frames else set()
 
         for settings in networks.discriminators:

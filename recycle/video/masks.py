@@ -148,8 +148,9 @@ class Masks:
         self, picture: Callable[[Frame], Pixels], feather: int | None, film: Path | None = None, *, note: str = ""
     ) -> None:
         """`picture` returns the mask of a frame; see `weights_of`. `film` is the file or folder of these masks."""
-        self._picture, self._film, self.note = picture, film, note
-        """`note`: what to tell before the work about masks of another shape than the source; '' for nothing."""
+        self._picture, self._film = picture, film
+        self.note = note
+        """A line to say before the work, about masks of another shape than the source; '' for none."""
         self._brightest = -1
         self._feather = feather
         self._last: tuple[Pixels, tuple[int, int], Weights] | None = None
