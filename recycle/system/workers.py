@@ -131,10 +131,13 @@ def _start_worker(counter: Any, stop: Any) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    """Handle Ctrl-C: raise KeyboardInterrupt while an item is running, so that it cleans up; else end at once."""
+    """Handle Ctrl-C: raise KeyboardInterrupt while an item is running, so that it cleans up.
+
+    A process without an item waits for its parent, which gets Ctrl-C too. It must not end by itself: while it waits for
+    an item it holds the lock of the queue, and a process that still runs would wait for that lock forever.
+    """
     if _busy:
         raise KeyboardInterrupt
-    os._exit(128 + signal.SIGINT)
 
 
 def end_with_parent() -> None:
@@ -154,6 +157,8 @@ def end_with_parent() -> None:
 
 def _call(function: Function[Item, Result], item: Item) -> Result:
     global _busy
+    if _stopping.value:  # it was on its way to this process already
+        raise Interrupted
     _busy = True
     try:
         return function(item, _count)

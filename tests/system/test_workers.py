@@ -29,3 +29,40 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert len(others) >= 3, "two workers and multiprocessing's resource tracker"
         process.kill()
     wait_until(lambda: not any(lives(other) for other in others))
+
+
+def test_ctrl_c_leaves_a_waiting_process_alive_because_it_may_hold_a_lock(tmp_path: Path) -> None:
+    """One process waits for an item, and gets SIGINT; the other works. All results are as without it."""
+    script = tmp_path / "waiting.py"
+    script.write_text(
+        """
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from recycle.system.workers import run_all
+
+FOLDER = Path(sys.argv[1])
+
+def work(item, count):
+    (FOLDER / str(item)).write_text(str(os.getpid()))
+    while not all((FOLDER / name).exists() and (FOLDER / name).read_text() for name in "01"):
+        time.sleep(0.01)
+    if item == 1:  # the other process has begun its item, finishes it, and is then interrupted
+        time.sleep(0.5)
+        os.kill(int((FOLDER / "0").read_text()), signal.SIGINT)
+        time.sleep(0.5)
+    return os.getpid()
+
+if __name__ == "__main__":
+    pids = run_all(work, [0, 1], workers=2, crashed=0, report=lambda units: None)
+    assert pids == [int((FOLDER / name).read_text()) for name in "01"], pids
+    assert len(set(pids)) == 2, pids
+    print("both")
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.stderr) == ("both\n", "")
