@@ -170,8 +170,8 @@ class PatchSettings(DiscriminatorSettings):
     """Give the last layer a measure of how much the frames of a batch differ (Karras et al. 2018). It works against
     mode collapse and needs at least two frames per batch."""
     by_kind: bool = Field(False, exclude_if=lambda by_kind: not by_kind)
-    """Judge each kind of place, such as sky and road, by itself, so that other kinds do not take the colours of what
-    one domain shows more of. `losses.features` finds the kinds before the first step. False is not written, so that
+    """Compare places of one kind only: sky with sky, road with road. Then nothing changes its colour only because
+    one domain shows more sky. `losses.features` finds the kinds before the first step. False is not written, so that
     files stay as older versions wrote them."""
 
     @property

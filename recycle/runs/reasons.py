@@ -97,8 +97,8 @@ def explain_networks(facts: Survey, side: int, data: dict[str, Any], reasons: di
     judges = data["networks"]["discriminator"]
     if isinstance(judges, list):
         reasons["networks.discriminator"] = (
-            "for photographs: a PatchGAN, and one on features trained on ImageNet; both judge sky, road … by "
-            "themselves, because one domain may show more of one than the other"
+            "for photographs: a PatchGAN, and one on features trained on ImageNet; both compare sky with sky and road "
+            "with road, because one domain may show more of them than the other"
         )
         reasons["losses.weights.self_similarity"] = "parts that look alike stay alike"
         reasons["train.pool_size"] = "discriminators see current translations only, which gave better results in tests"

@@ -250,7 +250,7 @@ def test_photographs_are_judged_by_the_kind_of_place_and_nothing_else_is() -> No
         assert isinstance(patch, PatchSettings)
         assert isinstance(projected, ProjectedSettings)
         assert (patch.norm, patch.by_kind, projected.by_kind) == ("spectral", True, True)
-        assert "both judge sky, road … by themselves" in unbroken(choice.toml())
+        assert "both compare sky with sky and road with road" in unbroken(choice.toml())
     labels = choose(Survey(MIDDLE, LABELS, gap=0.7, aligned=0.3), TWO_CORES)
     assert not labels.pipeline.distinguishes_kinds
 
