@@ -3,9 +3,7 @@
 Translation does not use it, because importing it takes as long as importing torch.
 """
 
-import ctypes
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -19,6 +17,7 @@ from recycle.config import Precision
 from recycle.errors import ConfigError
 from recycle.system.cores import cores, granted
 from recycle.system.devices import compute_dtype, find_device
+from recycle.system.memory import keep_freed_memory
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
@@ -31,8 +30,6 @@ _PRECISIONS: dict[torch.dtype, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 _LEAST_PROCESSES = 8
 """Number of processes always allowed on a CPU, for trying out multi-device training."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Parameters of mallopt(3)."""
 
 
 def make_fabric(
@@ -46,7 +43,7 @@ def make_fabric(
     """
     kind = find_device(device)
     if kind == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
         _limit_threads()
     plugin = _PRECISIONS[compute_dtype(kind, precision, training=True)]
     present = torch.cuda.device_count() if kind == "cuda" else 1
@@ -99,14 +96,3 @@ def _limit_threads() -> None:
     """Use no more threads than the container grants; programs may import torch before recycle can tell OpenMP."""
     if torch.get_num_threads() > granted():
         torch.set_num_threads(granted())
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc's allocator reuse freed memory for the next tensors.
-
-    By default it returns large blocks to the system, which then clears hundreds of megabytes in every step.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:  # other C libraries have none
-        mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
-        mallopt(_MMAP_THRESHOLD, 1 << 30)

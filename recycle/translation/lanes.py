@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recycle.rendering.overlap import AT_ONCE, HELD_BYTES
 from recycle.system.cores import granted
-from recycle.system.memory import free_memory
+from recycle.system.memory import free_memory, keep_freed_memory
 
 _COPIES = 16
 """Bytes of a frame's float32 copies on a GPU, for each byte of the frame: before, during and after scaling, while it is
@@ -26,12 +26,14 @@ Result = TypeVar("Result")
 class Lanes:
     """Runs work on groups of items so that a device is always busy.
 
-    On a CPU, each thread of torch processes one frame alone. So no core waits for another at the end of an operation,
-    and the data of a frame stay in the cache of one core. On a GPU, the caller's thread starts batches, which the GPU
-    computes asynchronously.
+    On a CPU, each thread of torch processes one frame alone, in the memory of finished ones. So no core waits for
+    another at the end of an operation, and the data of a frame stay in the cache of one core. On a GPU, the caller's
+    thread starts batches, which the GPU computes asynchronously.
     """
 
     def __init__(self, device: torch.device) -> None:
+        if device.type == "cpu":
+            keep_freed_memory()
         self._device = device
         self._threads = min(torch.get_num_threads(), granted())
         self._pool = _threads(self._threads) if device.type == "cpu" else None
