@@ -46,7 +46,7 @@ Precision = Annotated[
     TranslatePrecision,
     typer.Option(
         help="Precision of the networks; auto: the first of bf16, fp16, fp32 that the device computes fast; int8: "
-        "8-bit integers on a CPU, for generators of the kind resnet."
+        "8-bit integers on a CPU, for ResNets and U-Nets."
     ),
 ]
 FootageA = Annotated[

@@ -103,7 +103,7 @@ class TranslateSettings(EncodeSettings):
     """'auto', 'cpu', 'cuda' or 'mps'."""
     precision: TranslatePrecision = "auto"
     """'auto': bf16 if the device computes it fast; else fp16 on a GPU that computes that fast; else fp32. 'int8': 8-bit
-    integers on a CPU, for generators of the kind 'resnet'; it needs the extra recycle[openvino]."""
+    integers on a CPU, for generators of the kinds 'resnet' and 'unet'; it needs the extra recycle[openvino]."""
 
     def record(self) -> dict[str, object]:
         """All settings on which a translation depends, as JSON."""

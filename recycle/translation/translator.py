@@ -56,7 +56,7 @@ class Translator:
 
         `device` is 'auto' (the best available), 'cpu', 'cuda' or 'mps'. The precision 'auto' is
         `recycle.system.devices.best_precision` for translation. Raises ConfigError for an unknown or unavailable device
-        or precision, and as `recycle.networks.int8.Int8Generator`.
+        or precision, and as `recycle.networks.int8.generator.Int8Generator`.
         """
         kind = find_device(device)
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
@@ -369,7 +369,7 @@ class Translator:
 
         whole: Network = network
         if self._precision == "int8":
-            from recycle.networks.int8 import Int8Generator  # most translations need neither it nor exports
+            from recycle.networks.int8.generator import Int8Generator  # most translations need neither it nor exports
 
             whole = Int8Generator(generator, network)
         return partial(at_any_size, whole, multiple=generator.multiple, least=generator.least_side)

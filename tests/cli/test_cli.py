@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -335,6 +336,7 @@ def test_doctor_fits_on_one_screen_and_tells_the_truth() -> None:
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert len(lines) < 24
     assert lines["torch"] == torch.__version__.split("+")[0]
+    assert re.fullmatch(r"\d+\.\d times as fast as (bf16|fp32) on the CPU \(openvino [\d.]+\)", lines["int8"])
     assert lines["h264"].startswith("libx264, 8 and 10 bits, in .mp4")
     assert torch.cuda.is_available() or lines["hardware"] == "no GPU encoder works here"
 

@@ -1,6 +1,9 @@
 """Generators in 8-bit integers."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recycle.config import NetworkSettings, ResNetSettings, TranslateSettings, UNetSettings
+from recycle.config import NetworkSettings, Pix2PixHDSettings, ResNetSettings, TranslateSettings, UNetSettings
 from recycle.errors import ConfigError
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.export import likeness, pictures
-from recycle.networks.int8 import Int8Generator
+from recycle.networks.generator import GeneratorNetwork
+from recycle.networks.int8.generator import Int8Generator
+from recycle.networks.int8.trial import gain
 from recycle.networks.resnet import ResNetGenerator
 from recycle.networks.statistics import Core, FrameStatistics
+from recycle.networks.unet import UNetGenerator
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
@@ -29,11 +35,10 @@ def never(_: Tensor) -> Tensor:
     raise AssertionError("only frames in tiles are computed otherwise")
 
 
-def last(generator: ResNetGenerator) -> Tensor:
+def last(generator: GeneratorNetwork) -> Tensor:
     """The weights of its last convolution."""
-    layer = generator.model[-2]
-    assert isinstance(layer, nn.Conv2d)
-    return layer.weight
+    body = generator.unet.segmentation_head if isinstance(generator, UNetGenerator) else generator
+    return [layer.weight for layer in body.modules() if isinstance(layer, nn.Conv2d)][-1]
 
 
 def generator_of(*, skip: bool = False, blur: bool = True) -> ResNetGenerator:
@@ -43,11 +48,23 @@ def generator_of(*, skip: bool = False, blur: bool = True) -> ResNetGenerator:
     return generator
 
 
-@pytest.mark.parametrize("skip", [False, True])
-@pytest.mark.parametrize("blur", [False, True])
-def test_it_agrees_with_float32_to_40_decibels(skip: bool, blur: bool) -> None:
-    generator = generator_of(skip=skip, blur=blur)
-    frames = pictures(2, 48, 52)
+def unet_of(*, skip: bool = True) -> UNetGenerator:
+    torch.manual_seed(0)
+    generator = UNetGenerator(UNetSettings(width=8, skip=skip))
+    generator.load_pretrained()
+    nn.init.normal_(last(generator), 0, 0.04)
+    return generator.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        *(partial(generator_of, skip=skip, blur=blur) for skip in (False, True) for blur in (False, True)),
+        *(partial(unet_of, skip=skip) for skip in (False, True)),
+    ],
+)
+def test_it_agrees_with_float32_to_40_decibels(generator: Callable[[], GeneratorNetwork]) -> None:
+    generator, frames = generator(), pictures(2, 48, 52)
     exact = generator(frames)
     assert exact.std() > 0.1
     found = Int8Generator(generator, never)(frames)
@@ -55,12 +72,22 @@ def test_it_agrees_with_float32_to_40_decibels(skip: bool, blur: bool) -> None:
     assert 40 <= likeness(found, exact) < 60  # float32 would agree to 100 dB
 
 
-@pytest.mark.parametrize("contrast", [0.1, 0.02, 0.0])
-@pytest.mark.parametrize("base", [-1.0, 0.9])
-def test_dark_bright_and_flat_frames_agree_too(base: float, contrast: float) -> None:
-    generator = generator_of(skip=True)
-    frames = contrast * pictures(1, 48, 52) + base * (1 - contrast)
-    assert likeness(Int8Generator(generator, never)(frames), generator(frames)) >= 40
+@pytest.mark.parametrize("generator", [partial(generator_of, skip=True), unet_of])
+def test_dark_bright_and_flat_frames_agree_too(generator: Callable[[], GeneratorNetwork]) -> None:
+    exact = generator()
+    ready = Int8Generator(exact, never)
+    for base, contrast in product((-1.0, 0.9), (0.1, 0.02, 0.0)):
+        frames = contrast * pictures(1, 48, 52) + base * (1 - contrast)
+        assert likeness(ready(frames), exact(frames)) >= 40, (base, contrast)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (16, 33), (47, 16), (31, 62)])
+def test_a_unet_pads_and_crops_frames_of_any_size(height: int, width: int) -> None:
+    generator = unet_of()
+    frames = pictures(1, height, width)
+    found = Int8Generator(generator, never)(frames)
+    assert found.shape == frames.shape
+    assert likeness(found, generator(frames)) >= 40
 
 
 def test_a_frame_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() -> None:
@@ -92,8 +119,8 @@ def test_a_model_that_8_bits_change_too_much_is_refused() -> None:
 
 
 def test_other_kinds_and_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = Bundle(BundleConfig(networks=NetworkSettings(generator=UNetSettings()), predictors=False))
-    with pytest.raises(ConfigError, match=r"^precision 'int8' is for generators of the kind 'resnet' only"):
+    bundle = Bundle(BundleConfig(networks=NetworkSettings(generator=Pix2PixHDSettings()), predictors=False))
+    with pytest.raises(ConfigError, match=r"^precision 'int8' is for ResNets and U-Nets only; choose auto"):
         Translator(bundle, device="cpu", precision="int8")
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r"'openvino', which is missing; run: pip install 'recycle\[openvino\]'$"):
@@ -120,9 +147,15 @@ def test_a_video_is_translated_in_int8_and_its_key_says_so(tmp_path: Path) -> No
     assert 0 < error < 255**2 / 10**4  # 40 dB
 
 
+def test_the_trial_tells_how_many_times_as_fast_8_bits_are() -> None:
+    threads = torch.get_num_threads()
+    assert 0.1 < gain(torch.float32) < 100  # a ratio of times, not a time in seconds
+    assert torch.get_num_threads() == threads
+
+
 INTERRUPTED = """
 import gc, os, signal, threading
-from recycle.networks.int8 import Int8Generator
+from recycle.networks.int8.generator import Int8Generator
 from tests.networks.test_int8 import generator_of, never
 gc.disable()
 Int8Generator(generator_of(), never)
