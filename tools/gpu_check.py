@@ -2,9 +2,9 @@
 
 Correctness comes first: each network and a training step in each precision against the CPU, out of memory, encoders and
 decoders, interrupted work, several processes, a cluster, an export. Then the figures: frames per second, seconds of a
-step, memory, and what compiled generators would gain. Each check runs in its own process and has a time limit. The results are in `gpu_check.json` and
-`gpu_check.html`; the exit status is 1 if a check failed, crashed or was late. Without CUDA the same checks run with
-tiny sizes on the CPU, and those that need CUDA are skipped by name.
+step, memory, and what compiled generators would gain. Each check runs in its own process and has a time limit. The
+results are in `gpu_check.json` and `gpu_check.html`; the exit status is 1 if a check failed, crashed or was late.
+Without CUDA the same checks run with tiny sizes on the CPU, and those that need CUDA are skipped by name.
 """
 
 import argparse
