@@ -173,7 +173,7 @@ def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float
 
 
 def _of_training(learning: Learning) -> Iterator[str]:
-    """Sentences about the training: the best validation score, its trend, and faults."""
+    """Sentences about the training: the validation score, its trend, and faults."""
     if learning.best is not None:
         step, score = learning.best
         untouched = "; an untouched input scores about 1" if learning.relative else ""
@@ -187,7 +187,7 @@ def _of_training(learning: Learning) -> Iterator[str]:
             trend = "it still fell in the last third of the run, so longer training should help"
         else:
             trend = "it did not fall in the last third of the run, so longer training alone will not help"
-        yield f"Training: the best validation score is {score:.3f}, at step {step}{untouched}; {trend}."
+        yield f"Training: the validation score of the model, from step {step}, is {score:.3f}{untouched}; {trend}."
     elif learning.too_short:
         yield f"Training: {learning.too_short}."
     yield from (f"Training: {fault}." for fault in learning.faults[:_FAULTS])

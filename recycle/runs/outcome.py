@@ -92,8 +92,10 @@ def _described(where: RunFolder, model: Path) -> str:
     if model == where.model:
         return f"the last model, from step {step}"
     if step == last:
-        return f"the last model, from step {step}; it also has the best validation score"
-    return f"from step {step}, with the best validation score; {where.model.name} holds the last one, from step {last}"
+        return f"the last model, from step {step}; no other one has a clearly better validation score"
+    return (
+        f"from step {step}, with a better validation score than the last; {where.model.name} holds that, of step {last}"
+    )
 
 
 def _learning(where: RunFolder, trained: TrainReport) -> Learning:

@@ -48,13 +48,16 @@ CONTENT = 2.0
 KIND = "lite2"
 """Kind of the scores without true frames, in `validation.json`. Change it whenever new scores do not compare with old
 ones."""
+NEAR = 0.05
+"""Proportion above the lowest score up to which a model counts as equally good, because the score is noisy. The last of
+them is kept: its learning rate is lower, and it has learned for longer (docs/measurements/demo.md)."""
 GAIN = 0.01
 """Proportion by which a score must fall to count as an improvement."""
 LEAST_SCORES = 6
 """Minimum number of scores for a statement about whether more steps help."""
 LEAST_STEPS = 1000
 """Minimum number of steps for the statement that more steps do not help. The demo has its
-best score after 1280 steps (docs/measurements/demo.md)."""
+lowest score after 800 to 1280 steps (docs/measurements/demo.md)."""
 
 
 class Motion:
@@ -75,11 +78,12 @@ class Motion:
 
 @dataclass
 class Scores:
-    """The scores of a run by step, and the best one; stored in `validation.json`."""
+    """The scores of a run by step, and that of the best bundle; stored in `validation.json`."""
 
     file: Path
     by_step: dict[int, float] = field(default_factory=dict)
     best: tuple[int, float] | None = None
+    """Step and score of the best bundle: the last one whose score is at most NEAR above the lowest."""
     held_out: Sequence[str] = ()
     """Names of the scored clips; scores of other clips do not compare."""
     kind: str = ""
@@ -113,18 +117,25 @@ class Scores:
             return cls(file)
 
     def add(self, step: int, score: float) -> bool:
-        """Add the score of a step and write the file; True if it is the best so far."""
+        """Add the score of a step and write the file; True if its bundle is now the best."""
         self.by_step[step] = score
-        better = np.isfinite(score) and (self.best is None or score < self.best[1])
-        if better:
+        lowest = self._lowest
+        best = lowest is not None and score <= lowest + NEAR * abs(lowest)
+        if best:
             self.best = (step, score)
         if self.best is not None:
-            best = {"step": self.best[0], "score": self.best[1]}
-            content = {"best": best, "scores": self.by_step, "held_out": self.held_out}
+            kept = {"step": self.best[0], "score": self.best[1]}
+            content = {"best": kept, "scores": self.by_step, "held_out": self.held_out}
             content |= {"kind": self.kind} if self.kind else {}
             with writing(self.file):
                 write_text(self.file, json.dumps(content, indent=2) + "\n")
-        return bool(better)
+        return best
+
+    @property
+    def _lowest(self) -> float | None:
+        """The lowest score; None if there is none. That of the best bundle counts, though its step may be repeated."""
+        known = [*self.by_step.values(), *(self.best[1:] if self.best else ())]
+        return min(filter(np.isfinite, known), default=None)
 
     @property
     def improved_late(self) -> bool | None:
@@ -146,12 +157,13 @@ class Scores:
         """At the end of a run: that more steps will not help, where the last third of it did not."""
         if self.best is None or self.improved_late is not False:
             return None
-        step, score = self.best
-        now = self.by_step[max(self.by_step)]
+        last = max(self.by_step)
+        step = min(filter(lambda step: np.isfinite(self.by_step[step]), self.by_step), key=self.by_step.__getitem__)
+        use = "" if self.best[0] == last else "use the bundle in model-best; "
         return (
-            f"the validation score was best at step {step} ({score:.3f}; now {now:.3f}) and did "
-            "not improve in the last third of the run: more steps will not help; use the bundle in model-best; for a "
-            "better model, add footage, or try a wider networks.generator or other losses.weights"
+            f"the validation score was lowest at step {step} ({self.by_step[step]:.3f}; now {self.by_step[last]:.3f}) "
+            f"and did not improve in the last third of the run: more steps will not help; {use}for a better model, add "
+            "footage, or try a wider networks.generator or other losses.weights"
         )
 
 

@@ -103,8 +103,8 @@ def length(run: RunInfo) -> str:
 
 
 def score(run: RunInfo) -> str:
-    """The best validation score in words; '' if there is none."""
-    return f"best score {run.best[1]:.3f} at step {run.best[0]}" if run.best else ""
+    """The validation score of the best model in words; '' if there is none."""
+    return f"score {run.best[1]:.3f} at step {run.best[0]}" if run.best else ""
 
 
 def named(run: RunInfo) -> str:

@@ -116,7 +116,7 @@ def test_without_kid_the_distance_from_the_truth_decides() -> None:
 def test_the_training_is_told_with_its_faults() -> None:
     faults = [f"step {step}: the discriminator of b has run away" for step in (35, 70, 105, 140, 175)]
     told = judge(kid("ab", 0.1), Learning((90, 0.4), 0.41, 9, True, faults=faults)).reasons[1:]
-    assert "0.400, at step 90; an untouched input scores about 1; it still fell in the last third" in told[0]
+    assert "from step 90, is 0.400; an untouched input scores about 1; it still fell in the last third" in told[0]
     assert told[1] == "Training: step 35: the discriminator of b has run away."
     assert told[-1] == "Training: 2 more faults are in health.log in the run's folder."
     assert "at the end it was 0.500, so longer training alone will not help" in judge({}, ROSE).reasons[0]

@@ -114,10 +114,10 @@ def test_the_best_model_is_translated_scored_and_named(finished: RunFolder, tmp_
     told = train_on(3, best=-9.0)  # nothing is better than that
     assert files(where.translated) == first
     assert json.loads(where.metrics.read_text()) == scores
-    assert f"model       {where.best}   <- from step 2, with the best validation score" in told
+    assert f"model       {where.best}   <- from step 2, with a better validation score than the last" in told
     assert f"recycle translate INPUT OUTPUT --model {where.folder} --to b" in told
     page = where.report.read_text()
-    assert "model-best: from step 2, with the best validation score; model holds the last one, from step 3" in page
+    assert "model-best: from step 2, with a better validation score than the last; model holds that, of step 3" in page
     assert '<pre class="command"><code>recycle run small</code></pre>' in page
 
     told = train_on(4, best=99.0)

@@ -127,7 +127,7 @@ def test_a_run_keeps_its_best_bundle_and_all_scores(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "run" / "validation.json").read_text())
     values = {int(step): score for step, score in found["scores"].items()}
     assert list(values) == [2, 4, 6, 8]
-    best = min(values, key=lambda step: values[step])
+    best = max(step for step in values if values[step] <= 1.05 * min(values.values()))
     assert found["best"] == {"step": best, "score": values[best]}
     assert load_bundle(tmp_path / "run" / "model-best").config.step == best
     assert load_bundle(tmp_path / "run" / "model").config.step == 8
@@ -142,7 +142,25 @@ def test_a_curve_that_is_flat_in_its_last_third_is_reported(tmp_path: Path) -> N
         falling.add(200 * step, 1 / step)
         flat.add(200 * step, max(1 / step, 0.25))
     assert falling.advice() is None
-    assert "best at step 800 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
+    assert "lowest at step 800 (0.250; now 0.250) and did not improve in the last third" in (flat.advice() or "")
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([0.5, 0.4, 0.3], [1, 2, 3]),
+        ([0.400, 0.415, 0.410], [1, 2, 3]),  # nearly equal
+        ([0.400, 0.425, 0.419, 0.5], [1, 3]),
+        ([0.40, 0.42, 0.44], [1, 2]),  # small losses do not add up
+        ([float("nan"), 0.4, float("inf"), 0.41], [2, 4]),
+        ([-0.100, -0.096, -0.094], [1, 2]),
+    ],
+)
+def test_the_last_of_nearly_equal_models_is_kept(scores: list[float], kept: list[int], tmp_path: Path) -> None:
+    found = Scores(tmp_path / "validation.json")
+    assert [step for step, score in enumerate(scores, 1) if found.add(step, score)] == kept
+    assert found.best == (kept[-1], scores[kept[-1] - 1])
+    assert Scores.read(found.file).best == found.best
 
 
 @pytest.mark.parametrize("last", [1, 30, LEAST_STEPS - 1, LEAST_STEPS, 10 * LEAST_STEPS])
@@ -184,7 +202,8 @@ def test_scores_of_repeated_steps_are_discarded_but_not_the_best(tmp_path: Path)
     again = Scores.load(tmp_path / "validation.json", step=4)
     assert list(again.by_step) == [2, 4]
     assert again.best == (6, 0.3)
-    assert not again.add(6, 0.3)
+    assert not again.add(5, 0.4), "the lost step 6 was better"
+    assert again.add(6, 0.3)
     assert again.add(8, 0.2)
     assert Scores.load(tmp_path / "validation.json", step=0).best is None, "another run's"
 
