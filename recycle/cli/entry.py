@@ -16,6 +16,7 @@ from recycle.cli.output import print_error
 from recycle.errors import Interrupted, RecycleError
 from recycle.system import interrupt
 from recycle.system.cores import limit_threads
+from recycle.system.out_of_memory import NO_MEMORY, is_out_of_memory
 from recycle.system.places import is_remote_error
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -61,11 +62,11 @@ def _main() -> None:
         _fail_of_system(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail(_again(), _INTERRUPTED)
-    except MemoryError:
-        _fail("there is not enough memory; close other programs, or use smaller frames or batches", 1)
     except Exception as error:
         if interrupt.interrupted():  # while an extension module was imported
             _fail(_again(), _INTERRUPTED)
+        if is_out_of_memory(error):
+            _fail(NO_MEMORY, 1)
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)

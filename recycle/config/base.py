@@ -140,6 +140,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=1000)
 
+    def in_full(self) -> dict[str, Any]:
+        """All settings by name, as nested dicts and lists; also those that files omit because they are defaults."""
+
+        def spelled_out(value: object) -> Any:
+            if isinstance(value, tuple | list):
+                return [spelled_out(each) for each in value]
+            return value.in_full() if isinstance(value, Settings) else value
+
+        return {name: spelled_out(getattr(self, name)) for name in type(self).model_fields}
+
     @model_validator(mode="before")
     @classmethod
     def _true_is_no_number(cls, data: Any) -> Any:

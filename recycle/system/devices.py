@@ -13,19 +13,6 @@ Half = Literal["fp32", "fp16", "bf16"]
 Used = Half | Literal["int8"]
 """A precision that is in use: every one but 'auto'."""
 
-_TOO_LARGE = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "ALLOC_FAILED",
-    "bad allocation",
-    "bad_alloc",
-    "could not create a memory",
-    "could not create a primitive",
-    "unable to find an engine",  # cuDNN, if no workspace could be allocated for a convolution
-    "32-bit index math",  # CUDA padding of tensors with 2^31 or more elements
-)
-
 _DTYPES: dict[Half, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 _FP16_FROM = (7, 0)
@@ -114,10 +101,3 @@ def best_precision(device: str, *, training: bool) -> Half:
     if kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "bf16"
     return "fp32"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` reports that a GPU, PyTorch's CPU allocator or Python ran out of memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _TOO_LARGE)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from recycle.errors import BundleError
 from recycle.system.atomic import atomic_path, flush
-from recycle.system.devices import is_out_of_memory
 from recycle.system.disk import writing
+from recycle.system.out_of_memory import is_out_of_memory
 
 FORMAT = 3
 """`format` of checkpoints that this version can continue; incremented when older ones become unreadable."""

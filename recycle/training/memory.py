@@ -17,8 +17,8 @@ from recycle.objective.losses import generator_losses, weighed
 from recycle.objective.passing import Pass
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
-from recycle.system.devices import is_out_of_memory
 from recycle.system.memory import free_memory, in_gib, release
+from recycle.system.out_of_memory import is_out_of_memory
 from recycle.training.run import Run
 
 OPTIMISED = 4

@@ -7,9 +7,9 @@ from recycle.dataset.shots import Split
 from recycle.domains import BY_TARGET, DOMAINS, Direction
 from recycle.events import Job
 from recycle.events import Review as Reviewed
-from recycle.system.devices import is_out_of_memory
 from recycle.system.disk import writing
 from recycle.system.memory import release
+from recycle.system.out_of_memory import is_out_of_memory
 from recycle.training.logs import Logs
 from recycle.training.preview import Columns, held_out_clip, held_out_name, preview, write_held_out, write_preview
 from recycle.training.run import Run

@@ -21,8 +21,9 @@ from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
 from recycle.run_folder import RunFolder
-from recycle.system.devices import is_out_of_memory, memory_format
+from recycle.system.devices import memory_format
 from recycle.system.disk import writing
+from recycle.system.out_of_memory import is_out_of_memory
 from recycle.training.adam import Adam
 from recycle.training.checkpoint import FORMAT, load_checkpoint, not_finite, previous_of, save_checkpoint
 from recycle.training.clock import Clock, Tick
@@ -355,7 +356,8 @@ def _some(names: Collection[str]) -> str:
 def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
     # Compare individual settings: as a whole, the saved ones may not be valid in this version.
     old, unset, present = json.loads(saved), Pipeline().model_dump(mode="json"), new.model_dump(mode="json")
-    old["networks"], unset["networks"] = _same_kinds(old.get("networks", {}), new, checkpoint), {}
+    old["networks"], unset["networks"] = _same_kinds(old.get("networks", {}), new, checkpoint).in_full(), {}
+    present["networks"] = new.networks.in_full()
     for group in ("networks", "losses", "train"):
         before, default, now = (dict(_leaves(each.get(group, {}))) for each in (old, unset, present))
         before = default | before
@@ -369,7 +371,7 @@ def _same_settings(saved: str, new: Pipeline, checkpoint: Path) -> None:
                 )
 
 
-def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> dict[str, Any]:
+def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> NetworkSettings:
     """The saved settings of the networks, with defaults filled in.
 
     Raises RecycleError if a network has another kind, because kinds have different settings.
@@ -385,7 +387,7 @@ def _same_kinds(networks: dict[str, Any], new: Pipeline, checkpoint: Path) -> di
                 f"{checkpoint} was trained with networks.{role} of kind {was}, the pipeline now says {now}; "
                 "restore that setting, or give another --out folder"
             )
-    return before.model_dump(mode="json")
+    return before
 
 
 def _kinds(settings: Any) -> list[str]:

@@ -18,7 +18,7 @@ from recycle.objective.passing import NEXT, Pass
 from recycle.objective.sides import Losses, bare, discriminator_losses, fake_side, real_side
 from recycle.objective.terms.recurrent import copying_error
 from recycle.objective.translators import Translators
-from recycle.system.devices import is_out_of_memory
+from recycle.system.out_of_memory import is_out_of_memory
 from recycle.training.adam import Adam
 from recycle.training.pool import FramePool
 from recycle.training.processes import in_numbers

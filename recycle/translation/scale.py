@@ -40,6 +40,8 @@ def resize(frames: Tensor, size: Size) -> Tensor:
     if old == new:
         return frames
     mode = "bilinear" if new[0] * new[1] < old[0] * old[1] else "bicubic"
+    if new[1] == 1:  # PyTorch 2.15 repeats the first pixel of frames that are not channels_last
+        frames = frames.contiguous(memory_format=torch.channels_last)
     return F.interpolate(frames, size=size, mode=mode, align_corners=False, antialias=True)
 
 

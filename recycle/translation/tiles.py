@@ -13,7 +13,7 @@ from torch import Tensor
 from recycle.errors import RecycleError
 from recycle.networks.generator import GeneratorNetwork
 from recycle.networks.statistics import Core, FrameStatistics
-from recycle.system.devices import is_out_of_memory
+from recycle.system.out_of_memory import is_out_of_memory
 
 Network = Callable[[Tensor], Tensor]
 Items = TypeVar("Items", list[Any], Tensor)

@@ -10,6 +10,7 @@ from typing import Literal
 from recycle.errors import Interrupted, RecycleError
 from recycle.events import Event, FileState, Job, Notice, Progress, Review, Step
 from recycle.system.crash import unexpected
+from recycle.system.out_of_memory import NO_MEMORY, is_out_of_memory
 
 State = Literal["waiting", "running", "stopping", "done", "stopped", "failed"]
 Kind = Literal["train", "translate", "compare"]
@@ -182,10 +183,8 @@ class Desk:
             state, work.error = "stopped", str(stop)
         except RecycleError as error:
             work.error = " ".join(str(error).split())
-        except MemoryError:
-            work.error = "there is not enough memory; close other programs, or use smaller frames or batches"
         except Exception as error:
-            work.error = unexpected(error)
+            work.error = NO_MEMORY if is_out_of_memory(error) else unexpected(error)
         with self._changed:
             work.state = state
             work.changes += 1

@@ -100,6 +100,8 @@ def test_an_unexpected_error_is_one_line_with_a_log(
     ("error", "message", "code"),
     [
         (MemoryError(), "there is not enough memory", 1),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] can't allocate memory"), "there is not enough memory", 1),
+        (RuntimeError("Exception from src/inference: std::bad_alloc"), "there is not enough memory", 1),
         (KeyboardInterrupt(), "interrupted; run the same command again to start over", 130),
         (PermissionError(13, "Permission denied", "/x"), "cannot use /x: Permission denied", 1),
         (OSError(28, "No space left on device"), "cannot write the output: No space left on device", 1),

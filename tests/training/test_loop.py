@@ -334,6 +334,27 @@ def test_other_settings_do_not_continue_a_run(footage: tuple[Path, Path], tmp_pa
         run(lighter, footage, tmp_path)
 
 
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("role", ["patch", "projected"])
+def test_settings_that_files_omit_are_compared_too(tmp_path: Path, role: str, before: bool) -> None:
+    a, b = (write_frames(tmp_path / name, 30, seed=1, size=(24, 24)) for name in "ab")
+    out = tmp_path / "run"
+
+    def judging(by_kind: bool, steps: int) -> Pipeline:
+        own = {"kind": role, "by_kind": by_kind} | (
+            {"norm": "spectral", "width": 8, "layers": 1} if role == "patch" else {}
+        )
+        networks = {**SETTINGS["networks"], "discriminator": [own]}
+        train_settings = {**SETTINGS["train"], "steps": steps, "size": [24, 24]}
+        return parse_pipeline({**SETTINGS, "networks": networks, "train": train_settings}, where="test")
+
+    run(judging(before, 1), (a, b), out)
+    words = rf"networks\.discriminator\.by_kind = {before}, the pipeline now says {not before}; restore that"
+    with pytest.raises(RecycleError, match=words):
+        run(judging(not before, 2), (a, b), out)
+    run(judging(before, 2), (a, b), out)
+
+
 def test_other_footage_does_not_continue_a_run_but_more_of_it_does(footage: tuple[Path, Path], tmp_path: Path) -> None:
     a, b = footage
     out = tmp_path / "run"

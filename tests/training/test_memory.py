@@ -15,8 +15,8 @@ from recycle.config import Pipeline, parse_pipeline
 from recycle.dataset.shots import find_shots
 from recycle.errors import RecycleError
 from recycle.networks.resnet import ResNetGenerator
-from recycle.system.devices import is_out_of_memory
 from recycle.system.memory import _allowed, free_memory
+from recycle.system.out_of_memory import is_out_of_memory
 from recycle.training.fabric import make_fabric
 from recycle.training.loop import train
 from recycle.training.memory import USABLE, Portions, plan, reckon, step_memory

@@ -72,3 +72,14 @@ def test_resizing_does_not_shift_the_picture(size: tuple[int, int]) -> None:
 def test_shrinking_does_not_alias() -> None:
     checkers = torch.tensor([[-1.0, 1.0], [1.0, -1.0]]).tile(32, 32)[None, None]
     assert resize(checkers, (21, 21)).abs().max() < 0.2
+
+
+@pytest.mark.parametrize("size", [(8, 1), (1, 8), (1, 1), (700, 1), (5, 3)])
+def test_the_memory_layout_changes_no_resized_value(size: tuple[int, int]) -> None:
+    frames = torch.rand(1, 3, 96, 48)
+    found = [
+        resize(frames.contiguous(memory_format=each), size) for each in (torch.channels_last, torch.preserve_format)
+    ]
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-5)
+    assert found[1].shape[-2:] == size
+    assert size == (1, 1) or found[1].std() > 0

@@ -96,6 +96,15 @@ def test_what_appears_keeps_its_own_output() -> None:
     assert np.abs(stabilised(sources, outputs) - outputs)[9:, 16:32, 16:32].mean() < 0.03
 
 
+@pytest.mark.parametrize("size", [(16, 640), (12, 1000), (48, 4000), (12, 42), (640, 12), (4, 400)])
+def test_strips_are_stabilised(size: tuple[int, int]) -> None:
+    """Such as banners; OpenCV's flow fails with few rows, or crashes."""
+    clip = np.repeat(texture(*size)[None], 3, axis=0)
+    calm = stream(Translator(None, device="cpu"), clip, TranslateSettings(stabilise=1))
+    assert calm.shape == clip.shape
+    assert np.abs(calm.astype(int) - clip).max() <= 1
+
+
 def test_it_begins_anew_at_a_cut(bundle: Bundle) -> None:
     one, two = texture(32, 48), 255 - texture(32, 48, seed=3) // 3
     clip = np.concatenate([np.repeat(picture[None], 6, axis=0) for picture in (one, two)])
