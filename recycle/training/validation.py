@@ -120,7 +120,7 @@ class Scores:
         """Add the score of a step and write the file; True if its bundle is now the best."""
         self.by_step[step] = score
         lowest = self._lowest
-        best = lowest is not None and score <= lowest + NEAR * abs(lowest)
+        best = lowest is not None and score <= lowest[1] + NEAR * abs(lowest[1])
         if best:
             self.best = (step, score)
         if self.best is not None:
@@ -132,10 +132,11 @@ class Scores:
         return best
 
     @property
-    def _lowest(self) -> float | None:
-        """The lowest score; None if there is none. That of the best bundle counts, though its step may be repeated."""
-        known = [*self.by_step.values(), *(self.best[1:] if self.best else ())]
-        return min(filter(np.isfinite, known), default=None)
+    def _lowest(self) -> tuple[int, float] | None:
+        """Step and value of the first lowest score; None if there is none. That of the best bundle counts, though its
+        step may be repeated."""
+        known = [*self.by_step.items(), *([self.best] if self.best else [])]
+        return min((each for each in known if np.isfinite(each[1])), key=lambda each: each[1], default=None)
 
     @property
     def improved_late(self) -> bool | None:
@@ -155,13 +156,12 @@ class Scores:
 
     def advice(self) -> str | None:
         """At the end of a run: that more steps will not help, where the last third of it did not."""
-        if self.best is None or self.improved_late is not False:
+        if self.best is None or self._lowest is None or self.improved_late is not False:
             return None
-        last = max(self.by_step)
-        step = min(filter(lambda step: np.isfinite(self.by_step[step]), self.by_step), key=self.by_step.__getitem__)
+        (step, score), last = self._lowest, max(self.by_step)
         use = "" if self.best[0] == last else "use the bundle in model-best; "
         return (
-            f"the validation score was lowest at step {step} ({self.by_step[step]:.3f}; now {self.by_step[last]:.3f}) "
+            f"the validation score was lowest at step {step} ({score:.3f}; now {self.by_step[last]:.3f}) "
             f"and did not improve in the last third of the run: more steps will not help; {use}for a better model, add "
             "footage, or try a wider networks.generator or other losses.weights"
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from recycle.system.devices import compute_dtype, memory_format
-from tools.benchmarking.ceiling import wait_for
+from tools.benchmarking.ceiling import seconds, wait_for
 from tools.gpu_checking.check import Check, Figures, Place
 from tools.gpu_checking.networks import bundle_of
 
@@ -25,7 +25,7 @@ def _ways(place: Place) -> Figures:
         size = (256, 448) if place.gpu else (32, 48)
         frames = torch.rand(_BATCH, 3, *size, device=place.torch).contiguous(memory_format=memory_format(place.torch))
         with torch.inference_mode():
-            usual = _milliseconds(generator, frames)
+            usual = _milliseconds(generator, frames, place)
             figures[f"{kind}, as it is: ms for {_BATCH} frames"] = round(usual, 3)
             for name, prepare in {"CUDA graph": _graph, "torch.compile": _compiled}.items():
                 if prepare is _graph and place.device != "cuda":
@@ -34,7 +34,7 @@ def _ways(place: Place) -> Figures:
                 ready = prepare(generator, frames)
                 ready(frames)
                 wait_for(place.torch)
-                spent, took = time.perf_counter() - start, _milliseconds(ready, frames)
+                spent, took = time.perf_counter() - start, _milliseconds(ready, frames, place)
                 figures[f"{kind}, {name}: ms for {_BATCH} frames"] = round(took, 3)
                 figures[f"{kind}, {name}: seconds to prepare"] = round(spent, 1)
                 if took < usual:
@@ -71,16 +71,10 @@ def _compiled(network: Network, frames: Tensor) -> Network:
     return ready
 
 
-def _milliseconds(network: Network, frames: Tensor) -> float:
-    """The mean of ten calls, after two that warm up."""
-    for _ in range(2):
-        network(frames)
-    wait_for(frames.device)
-    start = time.perf_counter()
-    for _ in range(10):
-        network(frames)
-    wait_for(frames.device)
-    return (time.perf_counter() - start) * 100
+def _milliseconds(network: Network, frames: Tensor, place: Place) -> float:
+    """The mean of many calls, after one that warms up."""
+    seconds(lambda: network(frames), place.torch, least=0)
+    return 1000 * seconds(lambda: network(frames), place.torch, least=0.5 if place.gpu else 0.05)
 
 
 COMPILED = (

@@ -33,11 +33,11 @@ def decoder(layers: Layers, generator: UNetGenerator, levels: list[tuple[int, ..
     frames = layers.input(3, height, width)
     maps = [layers.input(*shape[1:]) for shape in levels]
     x, values = maps[-1], None
-    full = (-(-height // generator.pads_to) * generator.pads_to, -(-width // generator.pads_to) * generator.pads_to)
-    sides = [*(shape[2:] for shape in reversed(levels[:-1])), full]
+    rows, columns = levels[-1][2:]
     skips = [*reversed(maps[:-1]), None]
-    for block, (rows, columns), skip in zip(generator.unet.decoder.blocks, sides, skips, strict=True):
+    for block, skip in zip(generator.unet.decoder.blocks, skips, strict=True):
         first, second = block.conv1[0].weight, block.conv2[0].weight
+        rows, columns = 2 * rows, 2 * columns
         x = layers.resize(x, rows, columns)
         inputs = first.shape[1] - (0 if skip is None else skip.shape[1])
         total = layers.conv(x, first[:, :inputs], values, pad=1)
