@@ -21,7 +21,7 @@ from recycle.rendering.streams import OtherStreams
 from recycle.rendering.stretch import Renderer, Transform
 from recycle.system.places import is_here
 from recycle.video.codecs import CONTAINERS, Choice, choose_encoder, takes_codec
-from recycle.video.encode import Picture, output_errors
+from recycle.video.encode import Picture, encoded_planes, output_errors
 from recycle.video.kinds import open_source
 from recycle.video.picture_formats import ANIMATIONS, STILLS, holds_pictures, is_sequence
 from recycle.video.source import Reading, Source
@@ -155,7 +155,10 @@ def renderer_of(
     if compare:
         picture = replace(picture, width=2 * picture.width)
     at_once = encoders_at_once(choice, picture.width * picture.height)
-    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, at_once, reader.check)
+    coded, planes = encoded_planes(choice, picture), None
+    if reader.planes is not None and transform.planes is not None and coded is not None and not compare:
+        planes = reader.planes, coded
+    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, at_once, planes, reader.check)
 
 
 def encoder_of(reader: Source, settings: TranslateSettings, *, compare: bool = False) -> Choice:

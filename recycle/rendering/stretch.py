@@ -18,6 +18,7 @@ from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
 from recycle.video.encode import Picture
 from recycle.video.frame import Beside, Frame, Pixels, StreamInfo
+from recycle.video.planes import PlaneFormat
 from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
@@ -49,6 +50,9 @@ class Transform:
     """Whether the pictures of a source are grey, so that images are written with one channel."""
     provenance: Provenance | None = None
     """How the pictures are made, if a model makes them; the output states it."""
+    planes: Callable[[Iterator[Frame], StreamInfo, PlaneFormat, PlaneFormat], Iterator[Pixels]] | None = None
+    """`pictures` for frames that are planes of the first format; returns planes of the second one. None: the transform
+    needs RGB."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Renderer:
     """Maximum number of frames that each stage may be ahead of the next; HELD_BYTES may reduce it."""
     at_once: int = 1
     """Number of segments to encode at a time."""
+    planes: tuple[PlaneFormat, PlaneFormat] | None = None
+    """Formats of the planes that the transform takes and returns; None: it takes and returns RGB."""
     check: Callable[[], None] = lambda: None
     """Called before a segment is recorded as finished; raises if the source has changed."""
 
@@ -154,7 +160,7 @@ class Renderer:
         try:
             for frame in frames:
                 if last is None or frame.pts > last or frame.pts in again:
-                    yield frame.develop(wanted)
+                    yield frame.develop(wanted) if self.planes is None else frame.hand_over()
         except (av.FFmpegError, OSError) as error:
             raise FootageError(f"cannot read {self.reader.path}: {error.strerror or error}") from error
 
@@ -179,7 +185,7 @@ class Renderer:
                         yield frame
 
                 count = 0
-                for picture in islice(self.transform.pictures(fed(), self.reader.info), len(again), None):
+                for picture in islice(self._transformed(fed()), len(again), None):
                     frame = waiting.popleft()
                     yield (
                         segment + count // SEGMENT,
@@ -196,6 +202,13 @@ class Renderer:
         done_pictures = ahead(all_segments(decoded), self.depth, size=lambda item: item[2].nbytes)
         with closing(decoded), closing(done_pictures):
             yield from done_pictures
+
+    def _transformed(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
+        transform, info = self.transform, self.reader.info
+        if self.planes is None:
+            return transform.pictures(frames, info)
+        assert transform.planes is not None, "chosen only for transforms of planes"
+        return transform.planes(frames, info, *self.planes)
 
 
 def _twice(beside: Beside) -> Beside:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recycle.video.frame import Frame
 
@@ -40,3 +41,12 @@ def check_picture(picture: NDArray[Any], name: str) -> None:
 
 def _described(picture: NDArray[Any]) -> str:
     return f"{picture.shape} of {picture.dtype}"
+
+
+def check_clip(clip: Tensor) -> None:
+    """Raise ValueError unless `clip` is (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats, and not empty."""
+    if clip.ndim not in (3, 4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
+        raise ValueError(
+            "expected a clip (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats, got "
+            f"{tuple(clip.shape)} of {clip.dtype}"
+        )

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recycle.translation.exchange import Exchange
 from recycle.translation.lanes import Lanes
-from recycle.translation.scale import resize, to_float, to_levels
+from recycle.translation.scale import to_float, to_levels
 from recycle.translation.stabilise import Seen, Stabiliser, Watch, look, shrink
 from recycle.translation.tiles import in_halves
 from recycle.video.frame import Frame, Pixels
@@ -49,17 +50,15 @@ class FrameStream:
     smoothing."""
     stabilise: float
     """Strength of the flicker reduction, in [0, 1]. 0: off."""
-    size: tuple[int, int]
-    """Height and width of the input frames and of the output pictures."""
+    exchange: Exchange
+    """Converts frames to the network's input, and its output to pictures."""
     inner: tuple[int, int]
     """Height and width at which the network runs."""
-    dtype: torch.dtype
-    """Data type of the input frames and of the output pictures: uint8 or uint16."""
     limit: int
     """The `limit` of `Lanes.through`. If such a batch does not fit into memory, it is halved."""
 
     def through(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
-        """Yield one picture (H, W, 3) for each frame, in order."""
+        """Yield one picture for each frame, in order."""
         if self.stabilise:
             yield from self._stabilised(frames)
         elif self.smooth is not None:
@@ -128,14 +127,13 @@ class FrameStream:
         return in_halves(self._translated_at_once, group, torch.cat)
 
     def _translated_at_once(self, group: list[_Item]) -> Tensor:
-        x = to_float(self.lanes.upload(np.stack([item.pixels for item in group])))
-        return self.network(resize(x, self.inner).clamp(-1, 1))
+        return self.network(self.exchange.enter(self.lanes.upload(np.stack([item.pixels for item in group]))))
 
     def _leave(self, y: Tensor) -> Callable[[], Pixels]:
         return in_halves(self._leave_at_once, y, _all_of)
 
     def _leave_at_once(self, y: Tensor) -> Callable[[], Pixels]:
-        return self.lanes.download(to_levels(resize(y, self.size), self.dtype))
+        return self.lanes.download(self.exchange.leave(y))
 
     def _plain(self, group: list[_Item]) -> tuple[list[_Item], Callable[[], Iterable[Pixels]]]:
         """The group, and a function that returns the pictures of its frames without the repeated ones."""

@@ -18,7 +18,6 @@ from recycle.errors import ConfigError
 from recycle.events import Job
 from recycle.networks.bundle import Bundle, digest, load_bundle
 from recycle.networks.flat import keeping_flat
-from recycle.networks.generator import GeneratorNetwork, at_any_size
 from recycle.networks.inference import layout
 from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
@@ -28,16 +27,19 @@ from recycle.run_folder import IDENTITY
 from recycle.system.devices import compute_dtype, find_device, used_precision
 from recycle.system.hub import find_model
 from recycle.system.nvidia import tell_unused_gpu
-from recycle.translation.arrays import check_picture, frames_of
+from recycle.translation.arrays import check_clip, check_picture, frames_of
+from recycle.translation.exchange import Exchange, of_planes, of_rgb
 from recycle.translation.finish import Weigh, finish, finished, masks_of
 from recycle.translation.key import request_key
 from recycle.translation.lanes import Lanes
-from recycle.translation.scale import network_size
+from recycle.translation.ready import ready
+from recycle.translation.scale import Size, network_size
 from recycle.translation.smoothing import smooth
 from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, tiled
 from recycle.video.frame import Frame, Pixels, StreamInfo
+from recycle.video.planes import PlaneFormat
 from recycle.video.provenance import Provenance
 from recycle.video.source import Source
 
@@ -62,13 +64,15 @@ class Translator:
         self.device = torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
         self._dtype = compute_dtype(kind, precision, training=False)
         self._precision = used_precision(precision, self._dtype)
-        self._layout = layout(self.device, self._dtype)
         self.bundle = bundle
+        self._takes_planes = self.device.type == "cuda"  # a CPU converts frames faster with swscale
         if bundle is not None:
             self._lanes = Lanes(self.device)
-            bundle.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
+            order = layout(self.device, self._dtype)
+            bundle.eval().requires_grad_(False).to(self.device).to(memory_format=order)
             self._generators: dict[Domain, Network] = {
-                d.target: self._ready(bundle.generator(d)) for d in bundle.config.directions
+                d.target: ready(bundle.generator(d), self.device, self._dtype, int8=self._precision == "int8")
+                for d in bundle.config.directions
             }
 
     @classmethod
@@ -162,11 +166,7 @@ class Translator:
         return map(np.copy, self.translate_frames(frames_of(frames), to=to, settings=settings))
 
     def _clip(self, clip: Tensor, *, to: str, smoothing: bool) -> Tensor:
-        if clip.ndim not in (3, 4, 5) or clip.shape[-3] != 3 or not clip.is_floating_point() or not clip.numel():
-            raise ValueError(
-                "expected a clip (3, H, W), (T, 3, H, W) or (B, T, 3, H, W) of floats, got "
-                f"{tuple(clip.shape)} of {clip.dtype}"
-            )
+        check_clip(clip)
         domain = self._check(to, smoothing)
         if self.bundle is None:
             return clip
@@ -298,20 +298,23 @@ class Translator:
             return Transform(pictures, key, past, anew=settings.smoothing, grey=grey, provenance=made)
 
         def size(info: StreamInfo) -> tuple[int, int]:
-            height, width = network_size(
-                (info.height, info.width),
-                scale=settings.scale,
-                trained=bundle.config.short_side,
-                pixel_aspect=info.sample_aspect_ratio,
-            )
-            return width, height
+            return _inner((info.height, info.width), bundle, settings, info.sample_aspect_ratio)[::-1]
+
+        def planes(
+            frames: Iterator[Frame], info: StreamInfo, source: PlaneFormat, target: PlaneFormat
+        ) -> Iterator[Pixels]:
+            inner = size(info)[::-1]
+            exchange = of_planes(source, inner, target, self.device)
+            return self._stream(bundle, to, settings, inner, exchange, source.bytes_per_frame).through(frames)
 
         as_given = settings.model_copy(update={"scale": "source"})
 
         def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
             return self.translate_frames(frames, to=to, settings=as_given)
 
-        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey, provenance=made)
+        rgb = settings.smoothing or settings.stabilise or not self._takes_planes
+        own = None if rgb else planes
+        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey, provenance=made, planes=own)
 
     def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
         if self.bundle is None or settings.provenance == "off":
@@ -346,33 +349,24 @@ class Translator:
         if first is None:
             return
         size = (first.pixels.shape[0], first.pixels.shape[1])
-        inner = network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)
-        stream = FrameStream(
+        inner = _inner(size, bundle, settings, pixel_aspect)
+        exchange = of_rgb(size, inner, torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16)
+        stream = self._stream(bundle, to, settings, inner, exchange, first.pixels.nbytes)
+        yield from stream.through(chain([first], frames))
+
+    def _stream(
+        self, bundle: Bundle, to: Domain, settings: TranslateSettings, inner: Size, exchange: Exchange, nbytes: int
+    ) -> FrameStream:
+        """The stream for frames of `nbytes` bytes that the network sees at the size `inner`."""
+        return FrameStream(
             lanes=self._lanes,
             network=keeping_flat(tiled(self._generators[to], bundle.generator(into(to)))),
             smooth=partial(self._smooth, to=to) if settings.smoothing else None,
             stabilise=settings.stabilise,
-            size=size,
+            exchange=exchange,
             inner=inner,
-            dtype=torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16,
-            limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), first.pixels.nbytes),
+            limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), nbytes),
         )
-        yield from stream.through(chain([first], frames))
-
-    def _ready(self, generator: GeneratorNetwork) -> Network:
-        """The generator as a function of float32 (B, 3, H, W) on the device, of any size; the result has this shape."""
-        ready = generator.for_inference(self.device, self._dtype)
-
-        def network(frames: Tensor) -> Tensor:
-            out: Tensor = ready(frames.contiguous(memory_format=self._layout))
-            return out.float()
-
-        whole: Network = network
-        if self._precision == "int8":
-            from recycle.networks.int8.generator import Int8Generator  # most translations need neither it nor exports
-
-            whole = Int8Generator(generator, network)
-        return partial(at_any_size, whole, multiple=generator.multiple, least=generator.least_side)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""
@@ -398,3 +392,8 @@ class Translator:
                 "switch smoothing off, or train with the recycle loss"
             )
         return domain
+
+
+def _inner(size: Size, bundle: Bundle, settings: TranslateSettings, pixel_aspect: Fraction) -> Size:
+    """Height and width at which the networks see frames of `size`."""
+    return network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)

@@ -31,6 +31,7 @@ from recycle.video.index import Index, beyond_end, build_index
 from recycle.video.lasting import Lasting
 from recycle.video.nvdec import decoding
 from recycle.video.packets import demux
+from recycle.video.planes import PlaneFormat, PlaneReader, plane_format
 from recycle.video.projection import Projection
 from recycle.video.sidedata import lost_kinds, side_data
 from recycle.video.source import USUAL, Companions, Reading, Source
@@ -92,6 +93,11 @@ class VideoReader(Source):
         """The other streams of the file."""
         return Companions(self.path)
 
+    @property
+    def planes(self) -> PlaneFormat | None:
+        """None if frames have more than 8 bits or alpha is wanted, too; see `recycle.video.planes.plane_format`."""
+        return None if self.reading.depth != 8 or self.gives_alpha else self._planes
+
     def _first(self, container: InputContainer, stream: VideoStream) -> Decoded:
         first = next(self._decode(container, stream), None)
         if first is None:
@@ -117,6 +123,7 @@ class VideoReader(Source):
         self.lost = lost_kinds(frame, hdr=self.hdr)
         self.captions = Type.A53_CC in side_data(frame)
         self._turn = turn_of(frame)
+        self._planes = plane_format(frame, self._turn)
 
     def _see_file(self, container: InputContainer, stream: VideoStream) -> None:
         self.raw = is_raw(container)
@@ -165,6 +172,7 @@ class VideoReader(Source):
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         to_rgb = RgbConverter(depth=self.reading.depth, threads=self.reading.threads)
+        to_planes = None if self.planes is None else PlaneReader(self.planes, to_rgb)
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
         latest: tuple[int, int | None] | None = None
@@ -186,7 +194,8 @@ class VideoReader(Source):
                 self.deinterlaced += decoded.interlaced
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 beside = partial(self._beside, scaler, captions, decoded)
-                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside)
+                planes = None if to_planes is None else partial(to_planes, decoded.frame)
+                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside, planes)
             if latest is not None:
                 sound = not self.damaged and not clock.shift
                 own = latest[0] if latest[1] is None else latest[1]

@@ -25,6 +25,7 @@ from recycle.video.colour import EXACT
 from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
 from recycle.video.padding import padding
+from recycle.video.planes import CENTRED, ENCODED, LEFT, PlaneFormat
 
 av.logging.set_level(None)
 
@@ -99,25 +100,40 @@ class VideoEncoder:
     def write(self, pixels: Pixels, pts: int, beside: Beside = NOTHING) -> None:
         """Encode one frame: uint8 or uint16 full-range RGB (H, W, 3), shown at `pts` in units of the time base.
 
-        `beside` holds the frame's alpha, which is written if the choice has alpha, and its closed captions, which are
-        written if the encoder supports them. A frame that does not have the picture's size is resized to it by bicubic
-        interpolation. Raises ValueError for a wrong shape or dtype, for a shape or dtype that differs from the first
+        It may also be the planes of a frame, uint8 (H × 3/2, W) in the format `encoded_planes`. `beside` holds the
+        frame's alpha, which is written if the choice has alpha, and its closed captions, which are written if the
+        encoder supports them. RGB that does not have the picture's size is resized to it by bicubic interpolation.
+        Raises ValueError for a wrong shape or dtype, for a shape or dtype that differs from the first
         frame's, and for a `pts` that does not exceed the previous one. Raises av.FFmpegError if the container cannot be
         written (see `output_errors`).
         """
         kind = (pixels.shape, pixels.dtype)
         self._kind = self._kind or kind
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or kind != self._kind:
+        rgb = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype in (np.uint8, np.uint16)
+        if not (rgb or self._takes_planes(pixels)) or kind != self._kind:
             raise ValueError(
-                "expected a frame of shape (H, W, 3) and dtype uint8 or uint16, all alike "
+                "expected a frame of shape (H, W, 3) and dtype uint8 or uint16, or planes, all alike "
                 f"({self._kind[0]}, {self._kind[1]}), got {pixels.shape} and {pixels.dtype}"
             )
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"timestamps must increase, got {pts} after {self._last_pts}")
         self._last_pts = pts
-        source = self._source(pixels, beside.alpha if self.choice.alpha else None)
-        frame = self._scaler.reformat(
-            self._sited(source),
+        frame = self._converted(pixels, beside.alpha if self.choice.alpha else None) if rgb else _of_planes(pixels)
+        if beside.captions is not None and self.choice.encoder.captions:
+            frame = self._carrying(frame, beside.captions)
+        frame.pts, frame.time_base = pts, self.picture.time_base
+        self._written += 1
+        with usual_priority() if self._written == 1 else nullcontext():  # the first frame opens the encoder
+            packets = self.stream.encode(frame)
+        self._container.mux(packets)
+
+    def _takes_planes(self, pixels: Pixels) -> bool:
+        form = encoded_planes(self.choice, self.picture)
+        return form is not None and pixels.shape == (form.height * 3 // 2, form.width) and pixels.dtype == np.uint8
+
+    def _converted(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
+        return self._scaler.reformat(
+            self._sited(self._source(pixels, alpha)),
             width=self.stream.width,
             height=self.stream.height,
             format=self.choice.pixel_format,
@@ -126,13 +142,6 @@ class VideoEncoder:
             dst_color_range=ColorRange.JPEG if self._rgb else ColorRange.MPEG,
             interpolation=EXACT,
         )
-        if beside.captions is not None and self.choice.encoder.captions:
-            frame = self._carrying(frame, beside.captions)
-        frame.pts, frame.time_base = pts, self.picture.time_base
-        self._written += 1
-        with usual_priority() if self._written == 1 else nullcontext():  # the first frame opens the encoder
-            packets = self.stream.encode(frame)
-        self._container.mux(packets)
 
     def _source(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
         """The unconverted frame; resized to the picture and padded if it has alpha or needs padding."""
@@ -175,6 +184,23 @@ class VideoEncoder:
             for packet in packets:  # their dts are invalid (see X265_FRAMES); so few are not reordered
                 packet.dts = packet.pts
         self._container.mux(packets)
+
+
+def encoded_planes(choice: Choice, picture: Picture) -> PlaneFormat | None:
+    """The format of the planes that a VideoEncoder takes in place of RGB; None if it takes only RGB.
+
+    It takes planes if the video has 8 bits and subsampling 4:2:0, no alpha and even sides.
+    """
+    if choice.pixel_format != "yuv420p" or choice.alpha or picture.width % 2 or picture.height % 2:
+        return None
+    left = av.Codec(choice.encoder.name, "w").canonical_name in _LEFT
+    return PlaneFormat(picture.width, picture.height, ENCODED, LEFT if left else CENTRED)
+
+
+def _of_planes(planes: Pixels) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(cast(Any, planes), format="yuv420p")
+    frame.colorspace, frame.color_range = int(ENCODED.matrix), int(ColorRange.MPEG)
+    return frame
 
 
 class _Sited:

@@ -35,7 +35,8 @@ class Frame:
     """An upright picture and its presentation time."""
 
     pixels: Pixels
-    """RGB (H, W, 3), uint8 or uint16 over the full range; rotation and flips of the source are applied."""
+    """RGB (H, W, 3), uint8 or uint16 over the full range; rotation and flips of the source are applied. From
+    `LazyFrame.hand_over`: planes (H × 3/2, W), as in `recycle.video.planes`."""
     pts: int
     """Presentation timestamp in units of `time_base`; the source's own value if that is usable."""
     time_base: Fraction
@@ -62,6 +63,8 @@ class LazyFrame:
     concealed: bool = False
     beside: Callable[[], Beside] = lambda: NOTHING
     """Returns the data that accompanies the frame."""
+    planes: Callable[[], Pixels] | None = None
+    """Returns the planes of the picture, in the format `Source.planes`; None if the source has no planes."""
 
     @classmethod
     def of(cls, pixels: Pixels, pts: int, time_base: Fraction) -> Self:
@@ -84,6 +87,11 @@ class LazyFrame:
     def develop(self, size: tuple[int, int] | None = None) -> Frame:
         """Convert to a Frame at `size` (width, height), by default that of the source's frames; see `pixels`."""
         return Frame(self.pixels(size), self.pts, self.time_base, self.concealed, self.beside())
+
+    def hand_over(self) -> Frame:
+        """The Frame whose pixels are the planes of the picture. Only if `Source.planes` is not None."""
+        assert self.planes is not None, "sources with planes set them"
+        return Frame(self.planes(), self.pts, self.time_base, self.concealed, self.beside())
 
 
 def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:

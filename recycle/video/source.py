@@ -18,6 +18,7 @@ from recycle.video.fingerprint import fingerprint
 from recycle.video.frame import Frame, LazyFrame, StreamInfo
 from recycle.video.index import Index
 from recycle.video.numbered import is_pattern
+from recycle.video.planes import PlaneFormat
 from recycle.video.projection import Projection
 from recycle.video.source_state import SourceState, files_of
 
@@ -177,6 +178,11 @@ class Source(ABC):
     def gives_alpha(self) -> bool:
         """Whether frames come with their alpha channel: there is one, and it is wanted."""
         return self.reading.alpha and self.alpha
+
+    @property
+    def planes(self) -> PlaneFormat | None:
+        """The format in which `LazyFrame.hand_over` gives the planes of frames; None: frames can only be had as RGB."""
+        return None
 
     def want(self, *, depth: Literal[8, 16], alpha: bool) -> None:
         """Read with these options from now on (see `Reading`)."""

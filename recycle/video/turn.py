@@ -27,6 +27,10 @@ class Turn:
         return np.ascontiguousarray(pixels)
 
 
+UPRIGHT = Turn()
+"""Changes nothing."""
+
+
 def turn_of(frame: av.VideoFrame) -> Turn:
     """Reduce a frame's display matrix to the nearest quarter turn and flips.
 

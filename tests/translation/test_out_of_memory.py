@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recycle.translation import lanes as module
+from recycle.translation.exchange import of_rgb
 from recycle.translation.lanes import Lanes
 from recycle.translation.stream import FrameStream
 from recycle.translation.tiles import in_halves
@@ -43,13 +44,13 @@ class Batches(Lanes):
 
 @given(count=st.integers(1, 20), limit=st.integers(1, 8), up=st.integers(1, 8), down=st.integers(1, 8))
 def test_every_frame_is_translated_whatever_fits(count: int, limit: int, up: int, down: int) -> None:
-    stream = FrameStream(Batches(up, down), torch.neg, None, 0.0, SIZE, SIZE, torch.uint8, limit)
+    stream = FrameStream(Batches(up, down), torch.neg, None, 0.0, of_rgb(SIZE, SIZE, torch.uint8), SIZE, limit)
     frames = (Frame(np.full((*SIZE, 3), 10 * pts, np.uint8), pts, Fraction(1, 25)) for pts in range(count))
     assert [int(picture[0, 0, 0]) for picture in stream.through(frames)] == [255 - 10 * pts for pts in range(count)]
 
 
 def test_a_single_frame_that_does_not_fit_is_an_error() -> None:
-    stream = FrameStream(Batches(0, 8), torch.neg, None, 0.0, SIZE, SIZE, torch.uint8, 8)
+    stream = FrameStream(Batches(0, 8), torch.neg, None, 0.0, of_rgb(SIZE, SIZE, torch.uint8), SIZE, 8)
     with pytest.raises(torch.OutOfMemoryError):
         list(stream.through(iter([Frame(np.zeros((*SIZE, 3), np.uint8), 0, Fraction(1, 25))])))
 

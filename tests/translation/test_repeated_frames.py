@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recycle.networks.bundle import Bundle
+from recycle.translation.exchange import of_rgb
 from recycle.translation.lanes import Lanes
 from recycle.translation.stream import FrameStream
 from recycle.translation.translator import Translator
@@ -27,7 +28,7 @@ def stream_of(lanes: Lanes, translated: list[int], limit: int) -> FrameStream:
         translated.extend(round(float((level + 1) * 127.5)) for level in x[:, 0, 0, 0])
         return -x
 
-    return FrameStream(lanes, negative, None, 0.0, SIZE, SIZE, torch.uint8, limit)
+    return FrameStream(lanes, negative, None, 0.0, of_rgb(SIZE, SIZE, torch.uint8), SIZE, limit)
 
 
 @given(levels=st.lists(st.integers(0, 3), min_size=1, max_size=12), limit=st.integers(1, 5), in_batches=st.booleans())

@@ -95,14 +95,16 @@ def _stages(place: Place) -> Figures:
                     encoder.write(picture, number)
                 encoder.close()
 
-        def from_file_to_file(settings: TranslateSettings = settings) -> None:
+        def from_file_to_file(planes: bool, settings: TranslateSettings = settings) -> None:
+            translator._takes_planes = planes and place.device == "cuda"
             translator.translate_video(film, place.folder / "out.mp4", to="b", settings=settings, overwrite=True)
 
         stages: dict[str, Callable[[], None]] = {
             f"decoding{kind}": partial(decoded, False),
             f"decoding{kind}, RGB at {small[1]} lines": partial(decoded, True),
             f"encoding{kind}, from {small[1]} lines": encoded,
-            f"file to file{kind}": from_file_to_file,
+            f"file to file{kind}": partial(from_file_to_file, True),
+            f"file to file{kind}, frames converted on the CPU": partial(from_file_to_file, False),
         }
         for name, run in stages.items():
             start = time.perf_counter()

@@ -14,6 +14,8 @@ from recycle.config import Codec, EncodeSettings, Precision, TranslateSettings
 from recycle.errors import Interrupted
 from recycle.events import Event, Job, Progress
 from recycle.rendering.work import SEGMENT
+from recycle.translation.exchange import of_planes
+from recycle.translation.scale import to_levels
 from recycle.translation.translator import Translator
 from recycle.video.codecs import choose_encoder, working_hardware
 from recycle.video.decode import VideoReader
@@ -84,6 +86,28 @@ def _decoder(place: Place) -> Figures:
     return figures
 
 
+def _planes(place: Place) -> Figures:
+    """From planes to RGB at the size of the network, and back to planes, beside swscale."""
+    lines = 720 if place.gpu else 96
+    source, inner = place.folder / "source.mp4", ((256, 455) if place.gpu else (32, 57))
+    write_video(source, pictures(2, lines, lines * 16 // 9), fps=25)
+    with VideoReader(source) as reader:
+        form = reader.planes
+        expect(form is not None, "the film is not read as planes")
+        assert form is not None
+        frame = next(reader.read())
+        wanted, planes = frame.pixels(inner[::-1]).astype(int), torch.from_numpy(frame.hand_over().pixels)
+    exchange = of_planes(form, inner, form, place.torch)
+    rgb = exchange.enter(planes[None].to(place.torch))
+    made = to_levels(rgb, torch.uint8)[0].cpu().numpy()
+    there = int(np.abs(made - wanted).max())
+    expect(there <= 1, f"RGB differs by {there} levels from that of swscale")
+    here = of_planes(form, inner, form, torch.device("cpu")).leave(rgb.cpu())
+    back = int((exchange.leave(rgb).cpu().int() - here.int()).abs().max())
+    expect(back <= 1, f"planes differ by {back} levels from those of the CPU")
+    return {"largest difference there, levels": there, "back, levels": back}
+
+
 def _stopped_at(number: int, said: list[str]) -> Job:
     def observe(event: Event) -> None:
         if isinstance(event, Progress) and event.done == number:
@@ -139,6 +163,7 @@ MEDIA = (
         for codec in ("h264", "hevc", "av1")
     ),
     Check("decoder", "correctness", "pictures decoded on the GPU are those of the CPU", _decoder, 40),
+    Check("planes", "correctness", "frames that the GPU converts are those that swscale converts", _planes, 20),
     Check(
         "continued translation", "correctness", "parts make the same whole, and never mix precisions", _continued, 40
     ),

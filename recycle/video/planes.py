@@ -1,0 +1,130 @@
+"""Frames as the planes in which they are coded, 8-bit 4:2:0, for a device that converts them to RGB itself.
+
+The planes of a frame are one array (H × 3/2, W) of uint8: H rows of luma, then all of Cb, then all of Cr, as in
+FFmpeg's format yuv420p. They have half the bytes of RGB.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from recycle.video.colour import EXACT, Colour, RgbConverter, colour_of, transfer_of
+from recycle.video.frame import Pixels
+from recycle.video.turn import UPRIGHT, Turn
+
+_PLANAR, _SEMIPLANAR = ("yuv420p", "yuvj420p"), ("nv12",)
+_PROBE = 32
+"""Width and height in pixels of the picture that shows the position of chroma samples; twice as many for a frame of
+this width, which would not be copied."""
+_CENTRE, _STEEP = 128, 8
+CENTRED, LEFT = (0.5, 0.5), (0.25, 0.5)
+"""Positions x and y of a chroma sample, in units of its sides: amid its four pixels, and between the left two."""
+
+
+@dataclass(frozen=True)
+class PlaneFormat:
+    """What the planes of a video's frames mean."""
+
+    width: int
+    height: int
+    """Size in pixels, as stored; even."""
+    colour: Colour
+    chroma: tuple[float, float]
+    """Position of a chroma sample; see CENTRED."""
+    turn: Turn = UPRIGHT
+    """Makes the picture upright."""
+
+    @property
+    def bytes_per_frame(self) -> int:
+        """Size of the planes of a frame."""
+        return self.width * self.height * 3 // 2
+
+
+ENCODED = Colour(Colorspace.ITU709, matrix_assumed=False, full_range=False, range_assumed=False)
+"""The colour of the planes that `recycle.video.encode.VideoEncoder` takes."""
+
+
+def plane_format(frame: av.VideoFrame, turn: Turn) -> PlaneFormat | None:
+    """The format of the planes of a video that begins with `frame`; None if its frames cannot be handed over as planes.
+
+    They can if they have 8 bits and subsampling 4:2:0, even sides and standard dynamic range.
+    """
+    if not _is_coded_alike(frame) or frame.width % 2 or frame.height % 2:
+        return None
+    return PlaneFormat(frame.width, frame.height, _colour(frame), _chroma_position(frame), turn)
+
+
+class PlaneReader:
+    """Returns the planes of decoded frames; use one for all frames of a reading."""
+
+    def __init__(self, form: PlaneFormat, to_rgb: RgbConverter) -> None:
+        self._form, self._to_rgb, self._scaler = form, to_rgb, VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> Pixels:
+        """The planes (H × 3/2, W) of a frame as stored; one of another kind or size than the first is converted.
+
+        Raises av.FFmpegError for a pixel format that swscale does not support.
+        """
+        form = self._form
+        alike = (frame.width, frame.height) == (form.width, form.height) and _is_coded_alike(frame)
+        if not alike or _colour(frame) != form.colour:
+            frame = self._converted(frame)
+        planes: NDArray[Any] = frame.to_ndarray()
+        if frame.format.name not in _SEMIPLANAR:
+            return planes
+        pairs = planes[form.height :].reshape(form.height // 2, form.width // 2, 2)
+        planes[form.height :] = np.stack(cv2.split(pairs)).reshape(-1, form.width)
+        return planes
+
+    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        form = self._form
+        pixels = self._to_rgb(frame, width=form.width, height=form.height)
+        return self._scaler.reformat(
+            av.VideoFrame.from_ndarray(cast(Any, pixels), format="rgb24"),
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=form.colour.matrix,
+            dst_color_range=ColorRange.JPEG if form.colour.full_range else ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+
+
+def _is_coded_alike(frame: av.VideoFrame) -> bool:
+    return frame.format.name in (*_PLANAR, *_SEMIPLANAR) and transfer_of(frame) is None
+
+
+def _colour(frame: av.VideoFrame) -> Colour:
+    return colour_of(
+        matrix_tag=int(frame.colorspace),
+        range_tag=int(frame.color_range),
+        pixel_format=frame.format.name,
+        lines=frame.height,
+    )
+
+
+def _chroma_position(frame: av.VideoFrame) -> tuple[float, float]:
+    """Where swscale assumes the chroma samples of a frame. PyAV does not tell, but a ramp of chroma shows it."""
+    return _probed(frame, 1), _probed(frame, 0)
+
+
+def _probed(frame: av.VideoFrame, axis: int) -> float:
+    half = _PROBE // 2 if frame.width != _PROBE else _PROBE
+    # A resized frame keeps the tag of the position.
+    probe = VideoReformatter().reformat(frame, width=2 * half, height=2 * half, format="yuv420p")
+    ramp = _CENTRE + _STEEP * (np.arange(half) - half // 2)
+    grey = np.full(1, _CENTRE)
+    for plane, samples in zip(probe.planes, (grey, np.expand_dims(ramp, 1 - axis), grey), strict=True):
+        rows = np.zeros((plane.height, plane.line_size), np.uint8)
+        rows[:, : plane.width] = samples
+        plane.update(rows.tobytes())
+    full = VideoReformatter().reformat(probe, format="yuv444p", interpolation=EXACT)
+    seen = np.frombuffer(memoryview(full.planes[1]), np.uint8).reshape(2 * half, -1)
+    # The middle of the two pixels half - 1 and half lies at half / 2 chroma sides; a sample there has the value of the
+    # ramp at this place less the position of the samples.
+    middle = float(seen[half - 1 : half + 1, half].mean() if axis == 0 else seen[half, half - 1 : half + 1].mean())
+    return round(4 * ((_CENTRE - middle) / _STEEP)) / 4
