@@ -52,5 +52,4 @@ def extract(
         report = run(inputs, out, settings, masks=mask or (), workers=workers, job=job)
         for notice in report.notices:
             job.say(notice)
-        failed = [f"skipped {path}: {reason}" for path, reason in report.failed]
-        conclude(job, "extracted", report.done, report.skipped, failed, f"{report.frames} new frames in {out}")
+        conclude(job, "extracted", report.done, report.skipped, report.failures, f"{report.frames} new frames in {out}")

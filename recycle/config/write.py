@@ -82,9 +82,15 @@ def _lines(key: str, value: Any, reason: str | None) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(
-        _plain(text), _COLUMNS, initial_indent="# ", subsequent_indent="# ", break_long_words=False
-    ) or ["#"]
+    lines = textwrap.wrap(
+        _plain(text),
+        _COLUMNS,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,  # paths stay whole
+    )
+    return lines or ["#"]
 
 
 def _plain(text: str) -> str:

@@ -50,6 +50,14 @@ class ExtractReport:
     notices: list[str]
     """Notices for the user, one line each."""
 
+    @property
+    def failures(self) -> list[str]:
+        """One line for each source in `failed`."""
+        return [
+            f"skipped {path}: {reason.removeprefix(f'{path}: ').replace(str(path), 'it')}"
+            for path, reason in self.failed
+        ]
+
 
 @dataclass(frozen=True)
 class _Task:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recycle.dataset.shots import Shot, find_shots, locate
 from recycle.errors import FootageError
 from recycle.inputs import open_source
-from recycle.video.find import find_sources
+from recycle.video.find import find_footage
 from recycle.video.frame import ASSUMED_RATE, LazyFrame
 from recycle.video.source import Reading, Source
 from recycle.video.stated import estimate_frames
@@ -66,6 +66,8 @@ class Glance:
     """Whether the frames are already extracted, at their final size."""
     glimpses: tuple[Glimpse, ...]
     """The sampled frames; at least one."""
+    skipped: tuple[str, ...] = ()
+    """Messages about files that extraction will skip; of more than SOURCES sources not all are opened."""
 
 
 def glance(paths: Sequence[Path]) -> Glance:
@@ -78,7 +80,8 @@ def glance(paths: Sequence[Path]) -> Glance:
         if not any(len(shot.files) for shot in shots):
             raise FootageError(f"{paths[0]} holds no frames; extract the footage again")
         return glance_at_shots(shots)
-    sources = find_sources(paths)
+    found = find_footage(paths)
+    sources = found.sources
     looked_at = [sources[i] for i in np.unique(np.linspace(0, len(sources) - 1, SOURCES).astype(int))]
     each = -(-FRAMES // len(looked_at))
     glimpses: list[Glimpse] = []
@@ -100,7 +103,8 @@ def glance(paths: Sequence[Path]) -> Glance:
         )
     width, height = min(sizes, key=min)
     count = round(sum(counts) * len(sources) / len(looked_at))
-    return Glance(width, height, float(np.median(rates)), count, False, tuple(glimpses))
+    skipped = (*(f"will be skipped: {problem}" for problem in problems), *found.messages())
+    return Glance(width, height, float(np.median(rates)), count, False, tuple(glimpses), skipped)
 
 
 def glance_at_shots(shots: Sequence[Shot]) -> Glance:

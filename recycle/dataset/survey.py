@@ -82,6 +82,8 @@ class Side:
     """Proportions of the height and of the width that are black bars, as in `recycle.dataset.faults.Look`."""
     duplicates: float = 0.0
     """Proportion of frames that the next frame repeats, in [0, 1]."""
+    skipped: tuple[str, ...] = ()
+    """Messages about files that extraction will skip."""
 
     @property
     def short_side(self) -> int:
@@ -248,6 +250,7 @@ def _side(seen: Glance) -> Side:
         extracted=seen.extracted,
         still=_is_still(wholes, pairs),
         duplicates=float(np.mean([cv2.absdiff(x, y).mean() <= SAME for x, y in pairs])) if pairs else 0.0,
+        skipped=seen.skipped,
     )
 
 

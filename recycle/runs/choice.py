@@ -1,11 +1,12 @@
 """Trains without a pipeline file: chooses a pipeline for the footage, writes it to the run's folder, and uses it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recycle.config import Pipeline, find_pipeline, load_pipeline
-from recycle.dataset.survey import survey
+from recycle.dataset.survey import Survey, survey
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError
 from recycle.events import Job
@@ -36,19 +37,27 @@ class Task(NamedTuple):
 def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None = None) -> Choice:
     """Choose a pipeline for the footage, the time and this machine; nothing is written.
 
-    With `gpu`, choose for a GPU with this memory, in GiB from 1 to 1024, instead of this machine. Raises ConfigError
-    for invalid wishes; FootageError if footage does not exist, cannot be read, is too small, or has too few frames;
-    RecycleError if not even the smallest networks fit into memory.
+    With `gpu`, choose for a GPU with this memory, in GiB from 1 to 1024, instead of this machine. The words of the
+    choice name files of the footage that a training will skip. Raises ConfigError for invalid wishes; FootageError if
+    footage does not exist, cannot be read, is too small, or has too few frames; RecycleError if not even the smallest
+    networks fit into memory.
     """
+    choice, facts = _choose(wishes, gpu, job or Job())
+    skipped = dict.fromkeys((*facts.a.skipped, *facts.b.skipped))
+    return replace(choice, words=(*choice.words, *skipped))
+
+
+def _choose(wishes: Wishes, gpu: float | None, job: Job) -> tuple[Choice, Survey]:
+    """The choice, and the survey that it rests on. Raises as `choose_pipeline`."""
     wishes.check()
     if gpu is not None and not 1 <= gpu <= 1024:
         raise ConfigError(f"--gpu must be the memory of a GPU in GiB, from 1 to 1024, got {gpu}")
-    job = job or Job()
     job.counting("looking at the machine and at the footage")
     machine = this_machine(wishes.device or "auto", wishes.precision or "auto") if gpu is None else gpu_of(gpu)
     footage = {name: [path.absolute() for path in paths] for name, paths in wishes.footage.items() if paths}
-    return choose(
-        survey(*(footage[domain] for domain in DOMAINS)),
+    facts = survey(*(footage[domain] for domain in DOMAINS))
+    choice = choose(
+        facts,
         machine,
         name=wishes.name,
         footage=footage,
@@ -57,6 +66,7 @@ def choose_pipeline(wishes: Wishes, *, gpu: float | None = None, job: Job | None
         domains=wishes.domains,
         start=None if wishes.start_from is None else start_of(wishes.start_from),
     )
+    return choice, facts
 
 
 def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[str, Any]) -> Pipeline:
@@ -82,7 +92,7 @@ def open_chosen(wishes: Wishes, *, job: Job | None = None, **changes: Mapping[st
                 f"each of {choosers} would choose a pipeline; first run 'recycle train --a … --b … --plan > "
                 f"pipeline.toml', then start recycle train pipeline.toml --out {where.folder}"
             )
-        choice = choose_pipeline(wishes, job=job)
+        choice, _ = _choose(wishes, None, job)  # extraction says what it skips
         with writing(file):
             write_text(file, choice.toml())
         for line in (*choice.head, *choice.words):

@@ -233,10 +233,8 @@ def prepare_footage(
         report = extract(
             paths, where.frames / domain, pipeline.extract, masks=masks, job=job, what=f"extracting {called}"
         )
-        for path, reason in report.failed:
-            job.say(f"skipped {path}: {reason}")
-        for notice in report.notices:
-            job.say(notice)
+        for line in (*report.failures, *report.notices):
+            job.say(line)
         both.append([shot for folder in report.folders for shot in find_shots(folder)])
     return footage, both[0], both[1]
 

@@ -21,7 +21,6 @@ from recycle.evaluation.palette import open_palette
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.evaluation.table import STEP
 from recycle.events import Job
-from recycle.names import plain
 from recycle.networks.bundle import read_config
 from recycle.rendering.prepare import foresee
 from recycle.run_folder import IDENTITY, RunFolder
@@ -30,7 +29,7 @@ from recycle.system.atomic import write_text
 from recycle.system.devices import find_device
 from recycle.system.lock import only_one
 from recycle.translation.translator import Translator
-from recycle.video.find import Found, find_footage, find_sources, left_out_lines
+from recycle.video.find import Found, find_footage, find_sources
 from recycle.video.fingerprint import fingerprint
 
 
@@ -117,7 +116,7 @@ def _not_taken(footage: FootageSettings) -> list[str]:
     """Lines about the entries that are left out of folders of test videos, one line for each reason."""
     folders = [path for path in (*footage.test_a, *footage.test_b) if path.is_dir()]
     found = find_footage(folders) if folders else Found()
-    return left_out_lines({plain(str(path)): reason for path, reason in {**found.left_out, **found.failed}.items()})
+    return found.messages()
 
 
 def _alone(where: RunFolder) -> AbstractContextManager[bool]:

@@ -49,6 +49,11 @@ class Found:
     mixed: list[Path] = field(default_factory=list)
     """Folders whose numbered images and videos are both taken."""
 
+    def messages(self) -> list[str]:
+        """What is not taken, and why, as `left_out_lines`; and what is taken although it may not be meant."""
+        rest = {plain(str(path)): reason for path, reason in {**self.left_out, **self.failed}.items()}
+        return [*mixed_lines(plain(str(path)) for path in self.mixed), *left_out_lines(rest)]
+
 
 def find_footage(inputs: Sequence[Path], *, without: Path | None = None, apart: bool = False) -> Found:
     """Find the videos and folders of numbered images in `inputs`; record everything else.

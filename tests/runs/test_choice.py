@@ -128,6 +128,21 @@ def test_a_plan_writes_nothing_and_is_a_file_to_edit_and_train_with(
     assert config["networks"]["generator"]["width"] == 4
 
 
+def test_a_plan_names_what_a_training_will_skip(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:
+    a = tmp_path / "a"
+    a.mkdir()
+    (a / "good.mp4").write_bytes(footage[0].read_bytes())
+    (a / "cut.mp4").write_bytes(footage[0].read_bytes()[:200])
+    (a / "notes.txt").write_text("no video")
+    plan = recycle("train", "--a", a, "--b", footage[1], "--plan", "--device", "cpu")
+    comments = " ".join(line.removeprefix("# ") for line in plan.splitlines() if line.startswith("#"))
+    assert f"left out: {a / 'notes.txt'} (not a video)" in comments
+    assert f"will be skipped: {a / 'cut.mp4'} has no video stream" in comments
+    assert tomllib.loads(plan)["footage"]["a"] == [str(a)]
+    said = make_plan(a=a, b=footage[1]).words
+    assert sum("will be skipped" in line for line in said) == 1
+
+
 def test_a_plan_for_another_machine(footage: tuple[Path, Path], tmp_path: Path, recycle: Command) -> None:
     text = recycle("train", "--a", footage[0], "--b", footage[1], "--plan", "--gpu", 4)
     assert "a GPU (3.4 GiB" in text
