@@ -16,7 +16,7 @@ from recycle.cli.output import print_error
 from recycle.errors import Interrupted, RecycleError
 from recycle.system import interrupt
 from recycle.system.cores import limit_threads
-from recycle.system.out_of_memory import NO_MEMORY, is_out_of_memory
+from recycle.system.out_of_memory import shortage
 from recycle.system.places import is_remote_error
 
 _INTERRUPTED = 128 + signal.SIGINT
@@ -65,8 +65,8 @@ def _main() -> None:
     except Exception as error:
         if interrupt.interrupted():  # while an extension module was imported
             _fail(_again(), _INTERRUPTED)
-        if is_out_of_memory(error):
-            _fail(NO_MEMORY, 1)
+        if (told := shortage(error)) is not None:
+            _fail(told, 1)
         if is_remote_error(error):
             _fail(f"{type(error).__name__}: {error}", 1)
         _fail_unforeseen(error)

@@ -114,7 +114,8 @@ def _table(places: Sequence[_Place], figure: Figure, ways: Sequence[str]) -> tup
         )
         for row in rows
     ]
-    return (lines[0], *(line + "  failed" * place.failed for line, place in zip(lines[1:], places, strict=True)))
+    marked = "  failure: see its report"  # not "failed": the verdict of a short run is "unfinished"
+    return (lines[0], *(line + marked * place.failed for line, place in zip(lines[1:], places, strict=True)))
 
 
 def _mean(place: _Place, figure: Figure) -> str:

@@ -1,7 +1,11 @@
-"""Recognises that memory ran out, of a GPU or of the machine. It imports no torch: the command line starts fast."""
+"""Recognises that memory or threads ran out, of a GPU or of the machine. It imports no torch: the command line starts
+fast."""
 
-NO_MEMORY = "there is not enough memory; close other programs, or use smaller frames or batches"
-"""What the user is told, where nothing smaller could be tried."""
+_NO_MEMORY = "there is not enough memory; close other programs, or use smaller frames or batches"
+_NO_THREADS = (
+    "the system starts no more threads; close other programs, or raise its limits of processes and memory (ulimit -u, "
+    "ulimit -v, or those of the container)"
+)
 
 _TOO_LARGE = (
     "out of memory",
@@ -22,3 +26,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch.OutOfMemoryError
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _TOO_LARGE)
+
+
+def shortage(error: BaseException) -> str | None:
+    """What to tell the user if `error` reports a lack of memory or of threads, where nothing smaller can be tried."""
+    if is_out_of_memory(error):
+        return _NO_MEMORY
+    return _NO_THREADS if isinstance(error, RuntimeError) and "start new thread" in str(error) else None

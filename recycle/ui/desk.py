@@ -10,7 +10,7 @@ from typing import Literal
 from recycle.errors import Interrupted, RecycleError
 from recycle.events import Event, FileState, Job, Notice, Progress, Review, Step
 from recycle.system.crash import unexpected
-from recycle.system.out_of_memory import NO_MEMORY, is_out_of_memory
+from recycle.system.out_of_memory import shortage
 
 State = Literal["waiting", "running", "stopping", "done", "stopped", "failed"]
 Kind = Literal["train", "translate", "compare"]
@@ -184,7 +184,7 @@ class Desk:
         except RecycleError as error:
             work.error = " ".join(str(error).split())
         except Exception as error:
-            work.error = NO_MEMORY if is_out_of_memory(error) else unexpected(error)
+            work.error = shortage(error) or unexpected(error)
         with self._changed:
             work.state = state
             work.changes += 1

@@ -35,7 +35,10 @@ def test_columns_are_apart_whatever_the_runs_and_domains_are_called(run: str, do
     found = rank({run: scores(2, 1, collapse_ab=0.1), "K": scores(0.5, 1)}, Names(domain, "snowy mountains"))
     head, *rows = (re.split(" {2,}", line) for line in found.lines)
     assert head == ["run", f"KID {domain} → snowy mountains", f"KID snowy mountains → {domain}", "mean"]
-    assert rows == [["K", "0.5000", "1.0000", "0.7500"], [run, "2.0000", "1.0000", "1.5000", "failed"]]
+    assert rows == [
+        ["K", "0.5000", "1.0000", "0.7500"],
+        [run, "2.0000", "1.0000", "1.5000", "failure: see its report"],
+    ]
 
 
 def test_without_kid_the_truth_decides_and_one_direction_is_enough() -> None:
@@ -59,7 +62,7 @@ def test_a_run_that_failed_is_not_the_best_where_another_did_not() -> None:
     found = rank({"collapsed": collapsed, "sound": scores(1, 1)})
     assert found.best == "sound"
     assert "The scores of collapsed show a failure" in found.headline
-    assert found.lines[-1].endswith("failed")
+    assert found.lines[-1].endswith("failure: see its report")
     both = rank({"collapsed": collapsed, "worse": scores(1, 1, collapse_ba=0.2)})
     assert both.best == "collapsed"
     assert "But its scores show a failure too" in both.headline
