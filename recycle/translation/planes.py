@@ -47,7 +47,7 @@ def entering(form: PlaneFormat, inner: Size, device: torch.device) -> Callable[[
     def enter(planes: Tensor) -> Tensor:
         rows, both = planes[:, None, : form.height], planes[:, form.height :].reshape(-1, 2, *half)
         coded = torch.cat((luma(rows.float()), chroma(both.float())), 1)
-        frames = _mixed(to_rgb, coded - offset).clamp(-1, 1)
+        frames = _mixed(to_rgb, coded.sub_(offset)).clamp_(-1, 1)
         if form.turn.transpose:
             frames = frames.transpose(2, 3)
         turned = [axis for axis, flip in ((2, form.turn.flip_y), (3, form.turn.flip_x)) if flip]
@@ -67,7 +67,7 @@ def leaving(inner: Size, form: PlaneFormat, device: torch.device) -> Callable[[T
     to_yuv, black = (part.to(device) for part in _coding(form.colour))
 
     def leave(frames: Tensor) -> Tensor:
-        coded = _mixed(to_yuv, frames.float().clamp(-1, 1)) + black
+        coded = _mixed(to_yuv, frames.float().clamp(-1, 1)).add_(black)
         planes = torch.cat((luma(coded[:, :1]).flatten(1), chroma(coded[:, 1:]).flatten(1)), 1)
         return planes.round().clamp(0, 255).to(torch.uint8).reshape(-1, form.height * 3 // 2, form.width)
 

@@ -305,7 +305,7 @@ class Translator:
         ) -> Iterator[Pixels]:
             inner = size(info)[::-1]
             exchange = of_planes(source, inner, target, self.device)
-            return self._stream(bundle, to, settings, inner, exchange, source.bytes_per_frame).through(frames)
+            return self._stream(bundle, to, settings, inner, exchange, 2 * source.bytes_per_frame).through(frames)
 
         as_given = settings.model_copy(update={"scale": "source"})
 
@@ -357,7 +357,7 @@ class Translator:
     def _stream(
         self, bundle: Bundle, to: Domain, settings: TranslateSettings, inner: Size, exchange: Exchange, nbytes: int
     ) -> FrameStream:
-        """The stream for frames of `nbytes` bytes that the network sees at the size `inner`."""
+        """The stream for frames of `nbytes` bytes, as RGB, that the network sees at the size `inner`."""
         return FrameStream(
             lanes=self._lanes,
             network=keeping_flat(tiled(self._generators[to], bundle.generator(into(to)))),
