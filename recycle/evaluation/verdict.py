@@ -15,6 +15,8 @@ ALIKE = 0.1
 kind differ by more."""
 WORSE = 1.05
 """Ratio of the last to the best validation score above which the run counts as having worsened."""
+FLICKERS = 1.5
+"""Ratio of the warp error to that of the source, or of the truth if it is higher, from which flicker is reported."""
 _FAULTS = 3
 """Maximum number of training faults that are shown."""
 
@@ -126,6 +128,8 @@ def _judge_way(scores: Mapping[str, float], d: Direction, names: Names) -> _Way:
     reasons = [finding.text for finding in found]
     if reason:
         reasons.append(f"{names.way(d)}: {reason}")
+    if flicker := _flicker(scores, d.name):
+        reasons.append(f"{names.way(d)}: {flicker}")
     if any(finding.certain for finding in found) or (part is not None and part <= 0):
         state: _State = "failed"
     elif part is None:
@@ -135,6 +139,16 @@ def _judge_way(scores: Mapping[str, float], d: Direction, names: Names) -> _Way:
     else:
         state = "good" if part >= HALF else "part"
     return _Way(names.way(d), state, reasons)
+
+
+def _flicker(scores: Mapping[str, float], way: str) -> str:
+    """Advice if the translation flickers clearly more than its source and, if known, the truth; otherwise ''."""
+    own = scores.get(f"warp_error_{way}", 0.0)
+    twins = ("its source", "_input"), ("the truth", "_truth")
+    usual, name = max((scores.get(f"warp_error_{way}{twin}", 0.0), name) for name, twin in twins)
+    if not usual or own < FLICKERS * usual:
+        return ""
+    return f"the translation flickers {own / usual:.1f} times as much as {name}; --stabilise 0.8 reduces it"
 
 
 def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float | None, str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recycle.evaluation.verdict import HALF, Learning, judge
+from recycle.evaluation.verdict import FLICKERS, HALF, Learning, judge
 
 FELL = Learning(best=(90, 0.4), last=0.41, reviews=9, improved_late=True)
 STOOD = Learning(best=(20, 0.4), last=0.41, reviews=9, improved_late=False)
@@ -45,6 +45,24 @@ def test_what_went_part_of_the_way_is_judged_by_the_training(learning: Learning 
     assert verdict.tone == tone
     assert words in verdict.headline
     assert "(a → b). b → a is translated well." in verdict.headline
+
+
+@given(st.floats(0, 9), st.floats(0, 9), st.none() | st.floats(0, 9))
+def test_flicker_beyond_that_of_the_source_is_told_with_its_remedy(
+    own: float, source: float, truth: float | None
+) -> None:
+    scores = {**kid("ab", 0.2), "warp_error_ab": own, "warp_error_ab_input": source}
+    if truth is not None:
+        scores["warp_error_ab_truth"] = truth
+    verdict, usual = judge(scores), max(source, truth or 0)
+    told = [reason for reason in verdict.reasons if "flickers" in reason]
+    assert len(told) == (usual > 0 and own >= FLICKERS * usual)
+    for reason in told:
+        name = "its source" if truth is None or source > truth else "the truth"
+        assert reason == (
+            f"a → b: the translation flickers {own / usual:.1f} times as much as {name}; --stabilise 0.8 reduces it"
+        )
+    assert verdict.tone == "good"  # it is a remark, for which there is a remedy
 
 
 @pytest.mark.parametrize("improved_late", [True, False, None])
