@@ -76,6 +76,7 @@ class VideoEncoder:
         """Numbers of columns added at the right and of rows added at the bottom."""
         self._container = container
         self.choice = choice
+        self._planes = encoded_planes(choice, picture)
         self._last_pts: int | None = None
         self._written = 0
         self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
@@ -128,7 +129,7 @@ class VideoEncoder:
         self._container.mux(packets)
 
     def _takes_planes(self, pixels: Pixels) -> bool:
-        form = encoded_planes(self.choice, self.picture)
+        form = self._planes
         return form is not None and pixels.shape == (form.height * 3 // 2, form.width) and pixels.dtype == np.uint8
 
     def _converted(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
