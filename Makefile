@@ -1,7 +1,7 @@
 .PHONY: demo test check coverage docs install
 
 PYTHON ?= python3
-# Pinned versions. For NVIDIA drivers older than 580: make install CONSTRAINTS=constraints-cuda12.txt
+# Pinned versions. For NVIDIA drivers older than 580: make -B install CONSTRAINTS=constraints-cuda12.txt
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 

@@ -11,7 +11,9 @@ from recycle.vocabulary import ExportFormat, ExportPrecision
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run or of a model bundle.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Folder of a run or model, or org/name on the Hugging Face Hub.")
+    ],
     to: To,
     out: Annotated[Path, typer.Option(help="File to write: .onnx or, for torch-export, .pt2.")],
     which: WhichModel = "best",
@@ -26,8 +28,8 @@ def export(
 ) -> None:
     """Export a generator to ONNX or torch.export.
 
-    An ONNX file takes frames of any number, height and width; its metadata say how. The file is compared with the model
-    on three sizes before it gets its name. Smoothing and flicker reduction are not part of it. ONNX needs the extra
+    An ONNX file accepts any number of frames and any frame size; its metadata describe the input. The file is checked
+    against the model before it is saved. Smoothing and flicker reduction are not part of it. ONNX needs the extra
     recycle[export].
 
     Example: recycle export runs/demo --to night --out night.onnx

@@ -26,7 +26,7 @@ def live(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Camera (number or device), stream (rtsp, rtmp, http, udp), or screen.",
+            help="Camera (number or device), address of a stream (rtsp, rtmp, http, udp, tcp), or screen.",
         ),
     ],
     model: Model,
@@ -47,8 +47,8 @@ def live(
 ) -> None:
     """Translate a camera, a stream or the screen as it comes. Ctrl-C ends it.
 
-    The newest picture wins: pictures that arrive while one is translated are dropped and counted. A lost stream is
-    connected again. Files are complete when the command ends. A small model keeps up on a CPU: see recycle distill.
+    Only the newest waiting picture is kept; older ones are dropped and counted. A lost stream is connected again. Files
+    are complete when the command ends. A small model keeps up on a CPU: see recycle distill.
 
     Example: recycle live 0 --model runs/seasons-fast --to winter
 

@@ -29,11 +29,11 @@ To = Annotated[
     str,
     typer.Option(
         metavar="DOMAIN",
-        help="Domain to translate to: a, b, or its name in the pipeline file.",
+        help="Domain to translate to: a, b, or the name that training gave it.",
         autocompletion=_domains,
     ),
 ]
-Scale = Annotated[str, typer.Option(help="Short side at which the network runs: trained, source, or pixels.")]
+Scale = Annotated[str, typer.Option(help="Short side for the network: trained, source, or a number such as 512.")]
 Stabilise = Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")]
 MaxPixels = Annotated[
     int | None,

@@ -54,7 +54,10 @@ Timestamps = Annotated[
 AtOnce = Annotated[
     int | None,
     typer.Option(
-        help="Number of files to translate at a time, on all machines of a cluster together.", min=1, max=1024
+        help="Number of files to translate at a time, on all machines together; default: by the number of cores.",
+        show_default=False,
+        min=1,
+        max=1024,
     ),
 ]
 Cluster = Annotated[
@@ -105,7 +108,7 @@ def translate(
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Stabilise = 0.0,
     strength: Strength = 1.0,
-    keep_colour: Annotated[bool, typer.Option(help="Keep the colours of the source, not its lightness.")] = False,
+    keep_colour: Annotated[bool, typer.Option(help="Colours of the source, lightness of the translation.")] = False,
     mask: Mask = None,
     feather: Annotated[int | None, typer.Option(help="Width of the soft edge of the mask in pixels.")] = None,
     start: Annotated[str | None, typer.Option(help="Start at this time: seconds, or h:mm:ss.")] = None,

@@ -53,10 +53,7 @@ class ExtractReport:
     @property
     def failures(self) -> list[str]:
         """One line for each source in `failed`."""
-        return [
-            f"skipped {path}: {reason.removeprefix(f'{path}: ').replace(str(path), 'it')}"
-            for path, reason in self.failed
-        ]
+        return [f"skipped {path}: {reason.removeprefix(f'{path}: ')}" for path, reason in self.failed]
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def glance(paths: Sequence[Path]) -> Glance:
             count = reader.info.frame_count or estimate_frames(source) or 0
             glimpses += _spread(reader, count, each)
         except (FootageError, av.FFmpegError, OSError) as error:
-            problems.append(str(error))
+            problems.append(str(error) if isinstance(error, FootageError) else f"{source}: {error}")
             continue
         sizes.append((reader.info.width, reader.info.height))
         rates.append(float(reader.info.average_rate or ASSUMED_RATE))

@@ -1,5 +1,6 @@
 """Derives the verdict of a report, in words, from the scores and the course of the training."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -16,7 +17,8 @@ kind differ by more."""
 WORSE = 1.05
 """Ratio of the last to the best validation score above which the run counts as having worsened."""
 FLICKERS = 1.5
-"""Ratio of the warp error to that of the source, or of the truth if it is higher, from which flicker is reported."""
+"""Ratio of the differences that the warp error squares to those of the source, or of the truth if these are larger,
+from which flicker is reported. A translation with 1.5 times the contrast of its source reaches it, too."""
 _FAULTS = 3
 """Maximum number of training faults that are shown."""
 
@@ -146,9 +148,9 @@ def _flicker(scores: Mapping[str, float], way: str) -> str:
     own = scores.get(f"warp_error_{way}", 0.0)
     twins = ("its source", "_input"), ("the truth", "_truth")
     usual, name = max((scores.get(f"warp_error_{way}{twin}", 0.0), name) for name, twin in twins)
-    if not usual or own < FLICKERS * usual:
+    if not usual or (ratio := math.sqrt(own / usual)) < FLICKERS:
         return ""
-    return f"the translation flickers {own / usual:.1f} times as much as {name}; --stabilise 0.8 reduces it"
+    return f"the translation flickers {ratio:.1f} times as much as {name}; --stabilise reduces it"
 
 
 def _nearness(scores: Mapping[str, float], way: str, target: str) -> tuple[float | None, str]:

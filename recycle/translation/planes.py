@@ -104,9 +104,13 @@ class _Resize:
         target: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         """`source` and `target` are the positions y, x of the samples, in units of their sides."""
-        rows, columns = (weights(old[i], new[i], kernel, source[i], target[i]).to(device) for i in (0, 1))
-        self._rows = None if (old[0], source[0]) == (new[0], target[0]) else rows
-        self._columns = None if (old[1], source[1]) == (new[1], target[1]) else columns.t().contiguous()
+        rows, columns = (
+            None
+            if (old[i], source[i]) == (new[i], target[i])
+            else weights(old[i], new[i], kernel, source[i], target[i]).to(device)
+            for i in (0, 1)
+        )
+        self._rows, self._columns = rows, None if columns is None else columns.t().contiguous()
 
     def __call__(self, frames: Tensor) -> Tensor:
         if self._rows is not None:

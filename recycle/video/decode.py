@@ -1,9 +1,10 @@
 """Reads the frames of a video file: upright RGB with timestamps."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import av
@@ -96,7 +97,7 @@ class VideoReader(Source):
     @property
     def planes(self) -> PlaneFormat | None:
         """None if frames have more than 8 bits or alpha is wanted, too; see `recycle.video.planes.plane_format`."""
-        return None if self.reading.depth != 8 or self.gives_alpha else self._planes
+        return None if self.reading.depth != 8 or self.gives_alpha else self._plane_format()
 
     def _first(self, container: InputContainer, stream: VideoStream) -> Decoded:
         first = next(self._decode(container, stream), None)
@@ -123,7 +124,7 @@ class VideoReader(Source):
         self.lost = lost_kinds(frame, hdr=self.hdr)
         self.captions = Type.A53_CC in side_data(frame)
         self._turn = turn_of(frame)
-        self._planes = plane_format(frame, self._turn)
+        self._plane_format = plane_format(frame, self._turn)
 
     def _see_file(self, container: InputContainer, stream: VideoStream) -> None:
         self.raw = is_raw(container)
@@ -172,7 +173,7 @@ class VideoReader(Source):
         stream = video_stream(container, self.path)
         time_base = self.info.time_base
         to_rgb = RgbConverter(depth=self.reading.depth, threads=self.reading.threads)
-        to_planes = None if self.planes is None else PlaneReader(self.planes, to_rgb)
+        to_planes = cache(partial(self._plane_reader, to_rgb))
         clock = Clock(int(1 / time_base))
         frames = self._decode(container, stream)
         latest: tuple[int, int | None] | None = None
@@ -194,7 +195,7 @@ class VideoReader(Source):
                 self.deinterlaced += decoded.interlaced
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 beside = partial(self._beside, scaler, captions, decoded)
-                planes = None if to_planes is None else partial(to_planes, decoded.frame)
+                planes = partial(self._handed_over, to_planes, decoded.frame)
                 yield LazyFrame(convert, pts, time_base, decoded.concealed, beside, planes)
             if latest is not None:
                 sound = not self.damaged and not clock.shift
@@ -212,11 +213,26 @@ class VideoReader(Source):
         """Upright pixels of a frame, for LazyFrame."""
         upright = size or (self.info.width, self.info.height)
         width, height = upright[::-1] if self._turn.transpose else upright
-        try:
+        with self._converting(frame):
             pixels = to_rgb(frame, width=width, height=height, shrink=size is not None, rough=rough)
+        return self._turn.apply(pixels)
+
+    def _plane_reader(self, to_rgb: RgbConverter) -> PlaneReader:
+        form = self.planes
+        assert form is not None, "planes are requested only from sources that have them"
+        return PlaneReader(form, to_rgb)
+
+    def _handed_over(self, to_planes: Callable[[], PlaneReader], frame: av.VideoFrame) -> Pixels:
+        """Planes of a frame, for LazyFrame."""
+        with self._converting(frame):
+            return to_planes()(frame)
+
+    @contextmanager
+    def _converting(self, frame: av.VideoFrame) -> Iterator[None]:
+        try:
+            yield
         except av.FFmpegError as error:
             raise FootageError(f"{self.path}: its pixel format {frame.format.name} cannot be converted") from error
-        return self._turn.apply(pixels)
 
     def _beside(self, scaler: VideoReformatter, captions: Captions, decoded: Decoded) -> Beside:
         """Alpha and captions of a frame, for LazyFrame."""

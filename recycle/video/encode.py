@@ -11,7 +11,6 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.filter import Graph
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from recycle.video.colour import EXACT
 from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
 from recycle.video.padding import padding
-from recycle.video.planes import CENTRED, ENCODED, LEFT, PlaneFormat
+from recycle.video.planes import CENTRED, ENCODED, LEFT, PlaneFormat, Sited
 
 av.logging.set_level(None)
 
@@ -95,7 +94,7 @@ class VideoEncoder:
         self._rgb = stream.format.is_rgb
         context.colorspace = _UNSPECIFIED if self._rgb else Colorspace.ITU709
         context.color_range = ColorRange.JPEG if self._rgb else ColorRange.MPEG
-        self._sited = _Sited() if context.codec.canonical_name in _LEFT else lambda frame: frame
+        self._sited = Sited(_chroma_of(choice))
         self.stream = stream
 
     def write(self, pixels: Pixels, pts: int, beside: Beside = NOTHING) -> None:
@@ -194,37 +193,18 @@ def encoded_planes(choice: Choice, picture: Picture) -> PlaneFormat | None:
     """
     if choice.pixel_format != "yuv420p" or choice.alpha or picture.width % 2 or picture.height % 2:
         return None
-    left = av.Codec(choice.encoder.name, "w").canonical_name in _LEFT
-    return PlaneFormat(picture.width, picture.height, ENCODED, LEFT if left else CENTRED)
+    return PlaneFormat(picture.width, picture.height, ENCODED, _chroma_of(choice))
+
+
+def _chroma_of(choice: Choice) -> tuple[float, float]:
+    """The position of chroma samples that players assume of a codec."""
+    return LEFT if av.Codec(choice.encoder.name, "w").canonical_name in _LEFT else CENTRED
 
 
 def _of_planes(planes: Pixels) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(cast(Any, planes), format="yuv420p")
     frame.colorspace, frame.color_range = int(ENCODED.matrix), int(ColorRange.MPEG)
     return frame
-
-
-class _Sited:
-    """Tags RGB frames with left chroma siting for swscale.
-
-    Without the tag, swscale centres chroma samples between two columns, and players show colours shifted by half a
-    pixel.
-    """
-
-    def __init__(self) -> None:
-        self._graph: Graph | None = None
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if self._graph is None:
-            self._graph = Graph()
-            source = self._graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
-            )
-            self._graph.link_nodes(
-                source, self._graph.add("setparams", "chroma_location=left"), self._graph.add("buffersink")
-            ).configure()
-        self._graph.vpush(frame)
-        return self._graph.vpull()
 
 
 def mp4_options(time_base: Fraction) -> dict[str, str]:

@@ -64,7 +64,7 @@ class LazyFrame:
     beside: Callable[[], Beside] = lambda: NOTHING
     """Returns the data that accompanies the frame."""
     planes: Callable[[], Pixels] | None = None
-    """Returns the planes of the picture, in the format `Source.planes`; None if the source has no planes."""
+    """Returns the planes of the picture, in the format `Source.planes`; not for sources without planes."""
 
     @classmethod
     def of(cls, pixels: Pixels, pts: int, time_base: Fraction) -> Self:
@@ -89,7 +89,10 @@ class LazyFrame:
         return Frame(self.pixels(size), self.pts, self.time_base, self.concealed, self.beside())
 
     def hand_over(self) -> Frame:
-        """The Frame whose pixels are the planes of the picture. Only if `Source.planes` is not None."""
+        """The Frame whose pixels are the planes of the picture; only if `Source.planes` is not None.
+
+        Raises FootageError for a pixel format that cannot be converted.
+        """
         assert self.planes is not None, "sources with planes set them"
         return Frame(self.planes(), self.pts, self.time_base, self.concealed, self.beside())
 

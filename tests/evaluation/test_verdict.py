@@ -56,12 +56,11 @@ def test_flicker_beyond_that_of_the_source_is_told_with_its_remedy(
         scores["warp_error_ab_truth"] = truth
     verdict, usual = judge(scores), max(source, truth or 0)
     told = [reason for reason in verdict.reasons if "flickers" in reason]
-    assert len(told) == (usual > 0 and own >= FLICKERS * usual)
+    assert len(told) == (usual > 0 and math.sqrt(own / usual) >= FLICKERS)
     for reason in told:
         name = "its source" if truth is None or source > truth else "the truth"
-        assert reason == (
-            f"a → b: the translation flickers {own / usual:.1f} times as much as {name}; --stabilise 0.8 reduces it"
-        )
+        ratio = f"{math.sqrt(own / usual):.1f}"
+        assert reason == f"a → b: the translation flickers {ratio} times as much as {name}; --stabilise reduces it"
     assert verdict.tone == "good"  # it is a remark, for which there is a remedy
 
 

@@ -66,7 +66,7 @@ def test_rgb_from_planes_is_that_of_swscale(
     frame.colorspace = TAGS[matrix]
     frame.color_range = ColorRange.JPEG if name == "yuvj420p" else ColorRange.MPEG
     expected = RgbConverter(threads=False)(frame, width=inner[1], height=inner[0], shrink=True)
-    form = plane_format(frame, UPRIGHT)
+    form = plane_format(frame, UPRIGHT)()
     assert form is not None
     planes = PlaneReader(form, RgbConverter())(frame)
     made = levels(entering(form, inner, CPU)(torch.from_numpy(planes)[None]))
@@ -77,7 +77,7 @@ def test_rgb_from_planes_is_that_of_swscale(
 def test_planes_become_upright_rgb(turn: Turn) -> None:
     turn = Turn(bool(turn.transpose), bool(turn.flip_x), bool(turn.flip_y))
     frame = coded(picture(48, 64, 0))
-    form = plane_format(frame, turn)
+    form = plane_format(frame, turn)()
     assert form is not None
     planes = torch.from_numpy(PlaneReader(form, RgbConverter())(frame))[None]
     inner = (40, 30) if turn.transpose else (30, 40)
@@ -141,7 +141,7 @@ def test_weights_add_up_to_one(old: int, new: int, kernel: Any, place: float) ->
 
 @pytest.mark.parametrize("turn", [UPRIGHT, Turn(transpose=True, flip_x=True)])
 def test_everything_stays_on_the_gpu(turn: Turn) -> None:
-    form = plane_format(coded(picture(48, 64, 0)), turn)
+    form = plane_format(coded(picture(48, 64, 0)), turn)()
     assert form is not None
     with FakeTensorMode():
         cuda = torch.device("cuda")

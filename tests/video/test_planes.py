@@ -1,22 +1,26 @@
 """Frames are handed over as the planes in which they are coded."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
 
-from recycle.video.colour import RgbConverter
+from recycle.video.colour import EXACT, RgbConverter
 from recycle.video.decode import VideoReader
 from recycle.video.frame import Pixels
-from recycle.video.planes import PlaneFormat, PlaneReader, plane_format
+from recycle.video.planes import PlaneFormat, PlaneReader, Sited, plane_format
 from recycle.video.source import Reading
 from recycle.video.turn import UPRIGHT, Turn
 from tests.video.conftest import moving, write
 
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 POSITIONS = {
     "left": (0.25, 0.5),
     "center": (0.5, 0.5),
@@ -28,7 +32,8 @@ POSITIONS = {
 
 
 def coded(pixels: Pixels, name: str = "yuv420p", *, place: str = "") -> av.VideoFrame:
-    frame = VideoReformatter().reformat(av.VideoFrame.from_ndarray(pixels, format="rgb24"), format=name)
+    rgb = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    frame = VideoReformatter().reformat(rgb, format=name, dst_colorspace=Colorspace.ITU709, interpolation=EXACT)
     if place:
         graph = Graph()
         begin = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25))
@@ -45,7 +50,7 @@ def noise(height: int, width: int, seed: int = 0) -> Pixels:
 
 
 def form_of(frame: av.VideoFrame) -> PlaneFormat:
-    form = plane_format(frame, UPRIGHT)
+    form = plane_format(frame, UPRIGHT)()
     assert form is not None
     return form
 
@@ -78,6 +83,52 @@ def test_planes_are_the_samples_of_the_frame(name: str) -> None:
     assert planes.shape == (54, 64)
     expected = frame.reformat(format="yuv420p").to_ndarray() if name == "nv12" else frame.to_ndarray()
     np.testing.assert_array_equal(planes, expected)
+
+
+@pytest.mark.parametrize("matrix", [3, 8, 10, 14])
+def test_a_film_whose_matrix_swscale_refuses_is_read(tmp_path: Path, matrix: int) -> None:
+    """Such as YCgCo (8) and BT.2020 with constant luminance (10), of ITU-T H.273."""
+    plain, tagged = write(tmp_path / "plain.mp4", moving(2), tagged=False), tmp_path / "tagged.mp4"
+    retag = ["-c", "copy", "-bsf:v", f"h264_metadata=matrix_coefficients={matrix}"]
+    subprocess.run([FFMPEG, "-v", "error", "-i", plain, *retag, tagged], check=True)
+    with VideoReader(tagged) as reader, VideoReader(plain) as untagged:
+        assert reader.planes is not None
+        assert untagged.planes is not None
+        assert reader.planes.chroma == untagged.planes.chroma
+        assert [frame.pixels.shape for frame in reader] == [(48, 64, 3)] * 2
+        given = zip(reader.read(), untagged.read(), strict=True)
+        assert all(np.array_equal(one.hand_over().pixels, other.hand_over().pixels) for one, other in given)
+
+
+def test_a_tag_that_says_what_was_assumed_changes_nothing() -> None:
+    untagged, tagged = coded(noise(36, 64)), coded(noise(36, 64))
+    untagged.colorspace, untagged.color_range = 2, 0  # BT.601 and limited range are assumed
+    tagged.colorspace, tagged.color_range = int(Colorspace.ITU601), int(ColorRange.MPEG)
+    np.testing.assert_array_equal(PlaneReader(form_of(untagged), RgbConverter())(tagged), tagged.to_ndarray())
+
+
+@pytest.mark.parametrize("place", POSITIONS)
+def test_a_converted_frame_has_its_chroma_where_that_of_the_first_is(place: str) -> None:
+    wave = 128 + 100 * np.sin(np.arange(64) / 2)
+    picture = np.stack([np.add.outer(wave[:36], wave) / 2, np.full((36, 64), 100), np.full((36, 64), 90)], 2)
+    rgb = picture.astype(np.uint8)
+    made = PlaneReader(form_of(coded(rgb, place=place)), RgbConverter())(coded(rgb, "yuv444p"))
+
+    def expected(chroma: tuple[float, float]) -> NDArray[np.int64]:
+        tagged = Sited(chroma)(av.VideoFrame.from_ndarray(rgb, format="rgb24"))
+        frame = VideoReformatter().reformat(
+            tagged,
+            format="yuv420p",
+            src_color_range=ColorRange.JPEG,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+        return np.asarray(frame.to_ndarray()[36:], np.int64)
+
+    errors = {name: np.abs(made[36:] - expected(chroma)).mean() for name, chroma in POSITIONS.items()}
+    assert min(errors, key=lambda name: errors[name]) == place
+    assert errors[place] < 0.8 * sorted(errors.values())[1], errors
 
 
 def test_a_frame_of_another_kind_is_converted_to_the_first_ones(tmp_path: Path) -> None:
