@@ -28,8 +28,8 @@ SETTINGS_PAGE = """# Settings
 Every setting of a pipeline file, with its type, its range and its default. This page is generated from the code.
 
 A pipeline file is written in [TOML](https://toml.io). A file only names what differs from the defaults. An unknown key
-or a value out of range is an error that names the key. A setting that would have no effect is an error too. Paths are
-relative to the pipeline file.
+or a value out of range is an error that names the key. Many settings that would have no effect are errors too. Paths
+are relative to the pipeline file.
 
 Print an example with `recycle pipelines signers`.
 

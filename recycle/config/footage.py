@@ -115,7 +115,8 @@ class ExtractSettings(Settings):
     fps: float | None = Field(None, ge=1e-3, le=1e4)
     """Frames per second to keep. None keeps every frame."""
     short_side: int | None = Field(286, ge=16, le=16384)
-    """Pixels of the shorter side after resizing. The aspect ratio is kept. None keeps the size."""
+    """Pixels of the shorter side after resizing. The aspect ratio is kept. None, which a file cannot
+    express, keeps the size: `recycle extract --short-side 0`."""
     crop: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
     """x, y, width and height of the box to keep, in pixels of the upright source frame, before resizing."""
     format: Literal["jpg", "png"] = "jpg"

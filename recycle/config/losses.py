@@ -131,7 +131,7 @@ class LossSettings(Settings):
     """Weight γ of the R1 penalty on the discriminators' gradient at real frames (Mescheder et al. 2018). 0: off."""
     augment: tuple[Differentiable, ...] = Field((), max_length=16)
     """Random changes of the real and translated frames that discriminators see (DiffAugment, Zhao et al. 2020). Use it
-    for little footage."""
+    for little footage, and 'translation' between photographs."""
     noise_back: float = Field(0.0, ge=0, le=1)
     """Standard deviation of noise that is added to translated frames, with values in [-1, 1], before they are
     translated back. It keeps the generator from hiding the source in faint patterns (Bashkirova et al. 2019, section

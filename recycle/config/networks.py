@@ -165,7 +165,7 @@ class PatchSettings(DiscriminatorSettings):
     2018)."""
     scales: int = Field(1, ge=1, le=4)
     """Number of discriminators per domain, each on frames half as large as the one before (Wang et al. 2018,
-    pix2pixHD). Use more than 1 for frames much larger than one discriminator sees."""
+    pix2pixHD). Use more than 1 for frames much larger than one discriminator sees, or if few layers see little."""
     minibatch_std: bool = False
     """Give the last layer a measure of how much the frames of a batch differ (Karras et al. 2018). It works against
     mode collapse and needs at least two frames per batch."""

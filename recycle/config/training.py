@@ -48,7 +48,7 @@ class TrainSettings(Settings):
     """Learning rate of the generators."""
     discriminator_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the discriminators ÷ that of the generators (two time scales, Heusel et al. 2017). Use a value
-    below 1 if the discriminators run away, as they do in very short runs."""
+    below 1 if the discriminators run away, as they do in very short runs, and in long ones between photographs."""
     predictor_rate: float = Field(1.0, gt=0, le=1e4)
     """Learning rate of the predictors ÷ that of the generators."""
     betas: tuple[Beta, Beta] = (0.5, 0.999)
