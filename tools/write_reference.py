@@ -35,8 +35,8 @@ Print an example with `recycle pipelines signers`.
 
 The included files name a JSON schema in a `#:schema` comment, so editors with the TOML language server Taplo (such as
 VS Code with Even Better TOML) complete and check them. The schema is `pipeline.schema.json`, in the folder `pipelines`
-of the repository and of the installed package. What `recycle pipelines NAME` prints names its address, so a copy
-may lie anywhere.
+of the repository and of the installed package. The text that `recycle pipelines NAME` prints contains the address of
+the schema, so a copy of it may lie in any folder.
 """
 COMMAND_PAGE = """# Command line
 
