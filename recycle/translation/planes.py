@@ -2,7 +2,8 @@
 
 The arithmetic is that of swscale, which converts the frames of networks on a CPU (`recycle.video.colour`,
 `recycle.video.encode`): the same matrices, filters and positions of chroma, so that levels differ by at most one. A
-frame is filtered by multiplying it by dense matrices at both sides, which GPUs compute fast.
+frame is filtered by multiplying it by dense matrices at both sides, which GPUs compute fast. kornia's conversions are
+not used: they know one matrix (BT.470 M/PAL) and repeat chroma samples.
 """
 
 from collections.abc import Callable
