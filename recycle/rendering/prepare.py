@@ -155,9 +155,10 @@ def renderer_of(
     if compare:
         picture = replace(picture, width=2 * picture.width)
     at_once = encoders_at_once(choice, picture.width * picture.height)
-    coded, planes = encoded_planes(choice, picture), None
-    if reader.planes is not None and transform.planes is not None and coded is not None and not compare:
-        planes = reader.planes, coded
+    planes = None
+    if transform.planes is not None and not compare:
+        taken, given = reader.planes, encoded_planes(choice, picture)
+        planes = None if taken is None or given is None else (taken, given)
     return Renderer(reader, transform, choice, picture, compare, AT_ONCE, at_once, planes, reader.check)
 
 

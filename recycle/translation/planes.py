@@ -44,6 +44,7 @@ def entering(form: PlaneFormat, inner: Size, device: torch.device) -> Callable[[
     chroma = _Resize(half, (height, width), kernel, device, source=(y, x))
     to_yuv, black = _coding(form.colour)
     to_rgb, offset = to_yuv.inverse().to(device), black.to(device)
+    turned = [axis for axis, flip in ((2, form.turn.flip_y), (3, form.turn.flip_x)) if flip]
 
     def enter(planes: Tensor) -> Tensor:
         rows, both = planes[:, None, : form.height], planes[:, form.height :].reshape(-1, 2, *half)
@@ -51,8 +52,7 @@ def entering(form: PlaneFormat, inner: Size, device: torch.device) -> Callable[[
         frames = _mixed(to_rgb, coded.sub_(offset)).clamp_(-1, 1)
         if form.turn.transpose:
             frames = frames.transpose(2, 3)
-        turned = [axis for axis, flip in ((2, form.turn.flip_y), (3, form.turn.flip_x)) if flip]
-        return frames.flip(turned).contiguous()
+        return (frames.flip(turned) if turned else frames).contiguous()  # flip copies even if nothing is turned
 
     return enter
 
