@@ -112,9 +112,12 @@ Place = Annotated[
 ]
 """A path. In JSON, which cannot hold all file names, it is written as `recycle.names.plain` text."""
 Places = Annotated[tuple[Place, ...], Field(max_length=100_000)]
-Pixel = Annotated[int, Field(ge=-65536, le=65536)]
+Side = Annotated[int, Field(ge=1, le=65536)]
+"""A height or a width, in pixels."""
+Corner = Annotated[int, Field(ge=0, le=65536)]
+"""A horizontal or vertical position, in pixels."""
 Weight = Annotated[float, Field(ge=0, le=1e6)]
-Stride = Annotated[int, Field(ge=-MANY, le=MANY)]
+Stride = Annotated[int, Field(ge=1, le=MANY)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
 """A library's name of a device, a preset or a pixel format."""

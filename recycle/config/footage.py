@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recycle.config.base import MANY, MAX_PIXELS, Appearance, MaxPixels, Pixel, Places, Settings
+from recycle.config.base import MANY, MAX_PIXELS, Appearance, Corner, MaxPixels, Places, Settings, Side
 from recycle.domains import DIRECTIONS, Direction, Domain
 
 
@@ -117,7 +117,7 @@ class ExtractSettings(Settings):
     short_side: int | None = Field(286, ge=16, le=16384)
     """Pixels of the shorter side after resizing. The aspect ratio is kept. None, which a file cannot
     express, keeps the size: `recycle extract --short-side 0`."""
-    crop: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
+    crop: tuple[Corner, Corner, Side, Side] | None = None
     """x, y, width and height of the box to keep, in pixels of the upright source frame, before resizing."""
     format: Literal["jpg", "png"] = "jpg"
     """Image format of the frames. 'png' is lossless; label maps need it."""
@@ -133,11 +133,3 @@ class ExtractSettings(Settings):
     def record(self) -> dict[str, object]:
         """All settings on which extracted frames depend, as JSON."""
         return self.model_dump(mode="json", exclude={"max_pixels"})
-
-    @model_validator(mode="after")
-    def _crop_has_an_area(self) -> Self:
-        if self.crop is not None:
-            x, y, width, height = self.crop
-            if x < 0 or y < 0 or width < 1 or height < 1:
-                raise ValueError(f"'crop' is x, y, width, height with x, y >= 0 and a size >= 1, got {self.crop}")
-        return self

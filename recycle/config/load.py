@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from recycle.config.networks import Kinds
 from recycle.config.pipeline import Pipeline
@@ -18,6 +19,10 @@ from recycle.safe_text import brief
 
 T = TypeVar("T", bound=BaseModel)
 
+_TYPE = re.compile(r"(?:literal|function|constrained|tuple)\W|[A-Z]")
+"""Matches the names that pydantic gives to types, as in 'tuple[int, int]' and 'PerDirection'."""
+_IN_TOML = {"tuple_type": "Input should be a list", "model_type": "Input should be a table of settings"}
+"""Type of a problem → the message of pydantic in the words of TOML."""
 _LARGEST_FILE = 1 << 20
 """Maximum size of a pipeline file in bytes; the included ones have about a thousand."""
 
@@ -124,15 +129,17 @@ def parse_pipeline(data: dict[str, Any], *, where: str) -> Pipeline:
 
 def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> str:
     problems = error.errors()
-    problem = problems[0]
-    keys = _keys(problem["loc"])
+    first = _keys(problems[0])
+    # If several types are allowed, each has its problem. The one inside the value comes from the type that fits best.
+    problem = max((each for each in problems if _keys(each)[: len(first)] == first), key=lambda each: len(_keys(each)))
+    keys = _keys(problem)
     name = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         known = sorted(_fields_at(root, keys[:-1], data))
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name[:80]}'; {hint}"
-    kinds = [each["msg"] for each in problems if _keys(each["loc"]) == keys]  # several if several types are allowed
+    kinds = [_IN_TOML.get(each["type"], each["msg"]) for each in problems if _keys(each) == keys]  # several if several types are allowed
     message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
         message = "expected a name of letters, digits, '.', '_' and '-'"
@@ -141,9 +148,11 @@ def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> 
     return f"{where}{message}{given}"
 
 
-def _keys(place: tuple[int | str, ...]) -> list[str]:
-    """The keys of a setting with a problem, without the names that pydantic adds for alternative types."""
-    return [str(key) for key in place if not re.match(r"(?:literal|function|constrained|tuple)\W", str(key))]
+def _keys(problem: ErrorDetails) -> list[str]:
+    """The keys of the setting with a problem, without the names that pydantic adds for alternative types."""
+    unknown = problem["type"] == "extra_forbidden"  # the last key may look like the name of a type
+    place = [str(key) for key in problem["loc"]]
+    return [key for i, key in enumerate(place) if not _TYPE.match(key) or (unknown and i == len(place) - 1)]
 
 
 def _fields_at(model: type[BaseModel], keys: list[str], data: Any) -> set[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from recycle.config.base import LONG, MANY, Beta, Pixel, Place, Precision, Settings, Stride, TrackerName, Weight, Word
+from recycle.config.base import LONG, MANY, Beta, Place, Precision, Settings, Side, Stride, TrackerName, Weight, Word
 
 
 class AugmentSettings(Settings):
@@ -25,9 +25,9 @@ class TrainSettings(Settings):
     stride: Stride | tuple[Stride, Stride] = 1
     """Temporal stride: a clip takes every stride-th extracted frame. With two numbers the stride is drawn for each
     clip, from the first to the second."""
-    size: tuple[Pixel, Pixel] = (256, 256)
-    """Height and width in pixels of the random crop to train on: multiples of 4, at most the size of the extracted
-    frames."""
+    size: tuple[Side, Side] = (256, 256)
+    """Height and width in pixels of the random crop to train on: multiples of 4, at least 16, and at most the size
+    of the extracted frames."""
     grow: int = Field(0, ge=0, le=4)
     """Begin on frames shrunk by 2^grow, continue with 2^(grow−1), and so on (growing resolution, Karras et al. 2018).
     The smaller sizes share the first half of the run. 0: off."""
@@ -112,9 +112,9 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _strides_in_order(self) -> Self:
         low, high = self.strides
-        if not 1 <= low <= high:
+        if low > high:
             raise ValueError(
-                f"'stride' must be a number from 1, or two in ascending order such as [1, 3], got {self.stride}"
+                f"'stride' must be one number, or two in ascending order such as [1, 3], got {self.stride}"
             )
         return self
 

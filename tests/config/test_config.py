@@ -43,8 +43,16 @@ def test_the_named_pipelines_ship() -> None:
         ("[train]\nsize = [64, 64]\n[networks.discriminator]\nscales = 4", r"needs at least 188 pixels"),
         (
             "[train]\nstride = [3, 1]",
-            r"'stride' must be a number from 1, or two in ascending order such as \[1, 3\], got \(3, 1\)",
+            r"'stride' must be one number, or two in ascending order such as \[1, 3\], got \(3, 1\)",
         ),
+        ("[train]\nstride = [0, 3]", r"'train\.stride\.0': .*greater than or equal to 1, got 0"),
+        ("[train]\nstride = 0", r"'train\.stride': .*greater than or equal to 1"),
+        ("[extract]\ncrop = [0, -1, 8, 8]", r"'extract\.crop\.1': .*greater than or equal to 0, got -1"),
+        ("[extract]\ncrop = [0, 0, 0, 8]", r"'extract\.crop\.2': .*greater than or equal to 1, got 0"),
+        ("[losses.weights]\ncycle = {ab = 1, bb = 2}", r"unknown key 'losses\.weights\.cycle\.bb'"),
+        ("[losses.weights]\ncycle = {ab = -1}", r"'losses\.weights\.cycle\.ab': .*greater than or equal to 0, got -1"),
+        ("[losses.weights]\ncycle = 'x'", r"'losses\.weights\.cycle': .*valid number.*, got 'x'"),
+        ("[Train]\nsteps = 1", r"unknown key 'Train'; did you mean 'train'"),
         ("[losses.weights]\nperceptual = 1", r"'losses\.weights\.perceptual' compares cycled or recycled"),
         (
             "[losses.prediction]\nwait = true",
