@@ -139,7 +139,8 @@ def _first_problem(error: ValidationError, root: type[BaseModel], data: Any) -> 
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(known)}"
         return f"unknown key '{name[:80]}'; {hint}"
-    kinds = [_IN_TOML.get(each["type"], each["msg"]) for each in problems if _keys(each) == keys]  # several if several types are allowed
+    alternatives = [each for each in problems if _keys(each) == keys]
+    kinds = [_IN_TOML.get(each["type"], each["msg"]) for each in alternatives]
     message = ", or: ".join(kinds[:3]).removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch":
         message = "expected a name of letters, digits, '.', '_' and '-'"
