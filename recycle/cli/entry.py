@@ -131,7 +131,11 @@ def _reader_is_gone() -> bool:
 
 
 def _end(code: int) -> None:
-    """Exit with `code`. Discard output that cannot be written, so that Python reports no error about it."""
+    """Exit with `code`. Discard output that cannot be written, so that Python reports no error about it.
+
+    From now on Ctrl-C ends the process at once, without a traceback.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -24,8 +24,11 @@ Function = Callable[[Item, Callable[[int], None]], Result]
 """A function of an item and of a callback that adds to the count of completed units."""
 
 _POLL_SECONDS = 0.2
-# State of a worker process: the shared counter, the shared flag that stops its item, and whether it has an item.
-_counter: Any = None
+_RUN, _STOP, _END = range(3)
+"""Values of the shared flag: items run; they stop at their next count; their processes end at once."""
+# State of a worker process: the shared counts, the shared flag, and whether it may be interrupted.
+# There are no locks: an interrupted or killed process could keep one. An item has a count of its own.
+_counts: Any = None
 _stopping: Any = None
 _busy = False
 
@@ -70,20 +73,21 @@ def _run_pool(
 ) -> dict[int, Result]:
     """Results by index; items that were lost with a dying process are missing."""
     context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.RawValue("b", 0)  # raw: a killed process could hold a lock
+    counts, stop = context.RawArray("q", len(items)), context.RawValue("b", _RUN)
     seen = 0
     results: dict[int, Result] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter, stop))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counts, stop))
     try:
-        # Processes inherit the blocked SIGINT: Ctrl-C causes no traceback while they import.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with without_main(function, list(items.values())):
+        with _deferring_signals(), without_main(function, list(items.values())):  # half a pool would never end
+            # Processes inherit the blocked SIGINT: Ctrl-C causes no traceback while they import.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
                 futures: dict[Future[Result], int] = {
-                    pool.submit(_call, function, item): index for index, item in items.items()
+                    pool.submit(_call, function, item, place): index
+                    for place, (index, item) in enumerate(items.items())
                 }
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         pending = set(futures)
         while pending:
             job.check()
@@ -91,16 +95,40 @@ def _run_pool(
             for future in finished:
                 if not isinstance(future.exception(), BrokenProcessPool):
                     results[futures[future]] = future.result()
-            done = counter.value
+            done = sum(counts)
             if done > seen:
                 report(done - seen)
                 seen = done
-    except BaseException:
-        stop.value = 1
-        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        with _deferring_signals() as arrived:
+            stop.value = _STOP
+            closing = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})
+            closing.start()
+            while closing.is_alive():
+                closing.join(_POLL_SECONDS)
+                if arrived:  # a second Ctrl-C: do not wait for the items
+                    stop.value = _END
     return results
+
+
+@contextmanager
+def _deferring_signals() -> Iterator[list[int]]:
+    """Handle SIGINT, SIGTERM and SIGHUP at the end of the block only. Yields the list of those that arrived."""
+    arrived: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield arrived
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda number, frame: arrived.append(number))
+    try:
+        yield arrived
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        if arrived:
+            ours[signal.Signals(arrived[0])](arrived[0], None)
 
 
 @contextmanager
@@ -121,53 +149,56 @@ def without_main(*sent: object) -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _start_worker(counter: Any, stop: Any) -> None:
-    global _counter, _stopping
-    _counter, _stopping = counter, stop
+def _start_worker(counts: Any, stop: Any) -> None:
+    global _counts, _stopping
+    _counts, _stopping = counts, stop
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    end_with_parent()
+    end_with_parent(lambda: _stopping.value == _END)
 
 
 def _stop(number: int, frame: object) -> None:
-    """Handle Ctrl-C: raise KeyboardInterrupt while an item is running, so that it cleans up.
+    """Handle Ctrl-C: raise KeyboardInterrupt, once, while an item is running, so that it cleans up.
 
     A process without an item waits for its parent, which gets Ctrl-C too. It must not end by itself: while it waits for
     an item it holds the lock of the queue, and a process that still runs would wait for that lock forever.
     """
+    global _busy
     if _busy:
+        _busy = False
         raise KeyboardInterrupt
 
 
-def end_with_parent() -> None:
-    """Make this process, started by multiprocessing, end when its parent ends, even by SIGKILL.
+def end_with_parent(requested: Callable[[], bool] | None = None) -> None:
+    """Make this process, started by multiprocessing, end when its parent ends, even by SIGKILL, or if `requested()`.
 
     The parent holds the other end of a pipe. PyTorch's own watcher checks the parent's process id, which is that of the
     fork server if there is one.
     """
 
     def watch(parent: "multiprocessing.process.BaseProcess") -> None:
-        parent.join()
+        while parent.is_alive() and not (requested and requested()):
+            parent.join(_POLL_SECONDS if requested else None)
         os._exit(1)
 
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=watch, args=(parent,), daemon=True, name="watch").start()
 
 
-def _call(function: Function[Item, Result], item: Item) -> Result:
+def _call(function: Function[Item, Result], item: Item, place: int) -> Result:
+    """Run one item. `place` is that of its count."""
     global _busy
-    if _stopping.value:  # it was on its way to this process already
+
+    def count(units: int) -> None:
+        _counts[place] += units
+        if _stopping.value != _RUN:
+            raise Interrupted
+
+    if _stopping.value != _RUN:  # it was on its way to this process already
         raise Interrupted
     _busy = True
     try:
-        return function(item, _count)
+        return function(item, count)
     finally:
         _busy = False
-
-
-def _count(units: int) -> None:
-    with _counter.get_lock():
-        _counter.value += units
-    if _stopping.value:
-        raise Interrupted

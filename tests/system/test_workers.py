@@ -1,7 +1,9 @@
 """Worker processes end with their parent, even if it is killed."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,21 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         others = descendants(process.pid)
         assert len(others) >= 3, "two workers and multiprocessing's resource tracker"
         process.kill()
+    wait_until(lambda: not any(lives(other) for other in others))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_second_ctrl_c_does_not_wait_for_items(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    with subprocess.Popen([sys.executable, str(tmp_path / "script.py")], stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: process.poll() is not None or len(descendants(process.pid)) >= 3)
+        time.sleep(2)  # the processes begin their items, which never look whether they should stop
+        others = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
     wait_until(lambda: not any(lives(other) for other in others))
 
 
@@ -66,3 +83,39 @@ if __name__ == "__main__":
         [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.stdout, done.stderr) == ("both\n", "")
+
+
+def test_interrupts_while_items_are_counted_block_no_other_process(tmp_path: Path) -> None:
+    """An interrupt may come at any instruction of the callback. Then the others and the parent still count."""
+    script = tmp_path / "counting.py"
+    script.write_text(
+        """
+import random
+import signal
+from recycle.system.workers import run_all
+
+def work(item, count):
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    chance = random.Random(item)
+    for _ in range(300):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-4, 1e-3))
+            while True:
+                count(1)
+        except KeyboardInterrupt:
+            pass
+    count(1)
+    return item
+
+if __name__ == "__main__":
+    seen = []
+    assert run_all(work, [0, 1, 2, 3], workers=2, crashed=None, report=seen.append) == [0, 1, 2, 3]
+    assert sum(seen) >= 4, seen
+    print("all")
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("all\n", "")
