@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from recycle.rendering.timed_text import Sample, Screen
 from recycle.video.container import open_container
 from recycle.video.packets import demux
 
@@ -33,7 +34,8 @@ _LAYOUTS = {
 _BITS_PER_CHANNEL = {"aac": 128_000, "libopus": 96_000}
 _OPUS_RATE = 48_000
 
-_TEXT = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "subrip"}
+_TIMED_TEXT = "mov_text"
+_TEXT = {"mp4": _TIMED_TEXT, "mov": _TIMED_TEXT, "webm": "webvtt", "matroska": "subrip"}
 _TEXT_SOURCES = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 
 _COVERS = {
@@ -145,7 +147,7 @@ class Text:
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
-        return _Lines(stream, output, self.codec)
+        return _Samples(stream, output) if self.codec == _TIMED_TEXT else _Lines(stream, output, self.codec)
 
 
 def copy_of(stream: Stream) -> Copy:
@@ -324,3 +326,25 @@ class _Lines:
         line.pts = line.dts = round(packet.pts * scale)
         line.duration = round((packet.duration or 0) * scale)
         yield line
+
+
+class _Samples(_Lines):
+    """Lines as 3GPP Timed Text, whose samples do not overlap."""
+
+    def __init__(self, stream: Any, output: OutputContainer) -> None:
+        super().__init__(stream, output, _TIMED_TEXT)
+        self._screen = Screen()
+
+    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
+        for line in super().convert(packet):
+            end = line.pts + line.duration if line.duration else None
+            yield from map(self._packet, self._screen.add(Sample(line.pts, end, bytes(line))))
+        if packet is None:
+            yield from map(self._packet, self._screen.finish())
+
+    def _packet(self, sample: Sample) -> "Packet[Any]":
+        packet: Packet[Any] = Packet(sample.data)
+        packet.time_base = self._unit
+        packet.pts = packet.dts = sample.start
+        packet.duration = 0 if sample.end is None else sample.end - sample.start
+        return packet

@@ -192,7 +192,7 @@ def test_streams_that_the_container_cannot_hold_are_reported(
     kept = other_packets(tmp_path / "out.mp4")
     assert [kind for kind, _ in kept if kind != "data"] == ["audio", "audio", "subtitle"]
     lines = next(packets for kind, packets in kept if kind == "subtitle")
-    assert [text[2:] for _, text in lines if text[2:]] == [b"one", b"at once", b"two"]
+    assert [text[2:] for _, text in lines if text[2:]] == [b"one\nat once", b"two"]
 
 
 def with_extras(source: Path, path: Path) -> Path:
