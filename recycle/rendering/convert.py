@@ -1,19 +1,26 @@
-"""Copies sound, subtitles and data into a container, or converts them to a format that it can hold."""
+"""Chooses how a container stores sound, subtitles and data: unchanged, or converted to a format that it can hold."""
 
 import ctypes
-from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
 from av.codec import Codec
 from av.container import OutputContainer
-from av.packet import Packet
 from av.stream import Stream
 
-from recycle.rendering.timed_text import Sample, Screen
+from recycle.rendering.carriers import (
+    TIMED_TEXT,
+    Attached,
+    Carrier,
+    Converted,
+    Copied,
+    Filled,
+    Lines,
+    Samples,
+    pcm_width,
+)
 from recycle.video.container import open_container
 from recycle.video.packets import demux
 
@@ -34,8 +41,7 @@ _LAYOUTS = {
 _BITS_PER_CHANNEL = {"aac": 128_000, "libopus": 96_000}
 _OPUS_RATE = 48_000
 
-_TIMED_TEXT = "mov_text"
-_TEXT = {"mp4": _TIMED_TEXT, "mov": _TIMED_TEXT, "webm": "webvtt", "matroska": "subrip"}
+_TEXT = {"mp4": TIMED_TEXT, "mov": TIMED_TEXT, "webm": "webvtt", "matroska": "subrip"}
 _TEXT_SOURCES = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 
 _COVERS = {
@@ -45,23 +51,6 @@ _COVERS = {
     "tiff": ("tif", "image/tiff"),
 }
 """File suffix and MIME type of the image formats that FFmpeg reads from an attached file."""
-
-
-class Damaged(Exception):
-    """A packet of the source cannot be decoded."""
-
-
-class Carrier(Protocol):
-    """Converts the packets of one stream while it is copied into an output."""
-
-    target: Stream
-    """The stream of the output."""
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        """Packets to write for one packet of the source; None flushes the remaining packets at the end.
-
-        Raises Damaged if the packet cannot be decoded, and any exception of the encoder if it cannot be encoded.
-        """
 
 
 class Form(Protocol):
@@ -88,7 +77,10 @@ class Copy:
         target: Any = output.add_stream_from_template(stream)
         if self.layout is not None:
             target.codec_context.layout = self.layout
-        return _Copied(target)
+        width = pcm_width(stream)
+        if width and output.format.name in ("mp4", "mov"):
+            return Filled(stream, target, width)
+        return Copied(target)
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class Cover:
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
-        return _Attached(output.add_attachment(self.name, self.mime_type, self.data))
+        return Attached(output.add_attachment(self.name, self.mime_type, self.data))
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ class Sound:
         if self.codec in _BITS_PER_CHANNEL:
             target.bit_rate = _BITS_PER_CHANNEL[self.codec] * target.codec_context.layout.nb_channels
         target.codec_context.open(strict=False)
-        return _Converted(stream, target)
+        return Converted(stream, target)
 
 
 @dataclass(frozen=True)
@@ -147,7 +139,7 @@ class Text:
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
         """See `Form`."""
-        return _Samples(stream, output) if self.codec == _TIMED_TEXT else _Lines(stream, output, self.codec)
+        return Samples(stream, output) if self.codec == TIMED_TEXT else Lines(stream, output, self.codec)
 
 
 def copy_of(stream: Stream) -> Copy:
@@ -242,109 +234,3 @@ def _layouts(codec: str, own: av.AudioLayout) -> list[str]:
 
 def _speakers(layout: av.AudioLayout) -> set[str]:
     return {channel.name for channel in layout.channels}
-
-
-def _decoded(decode: Any, packet: "Packet[Any] | None") -> Any:
-    try:
-        return decode(packet)
-    except MemoryError:
-        raise
-    except Exception as error:  # PyAV also raises Python's exceptions, such as UnicodeDecodeError
-        raise Damaged(str(error)) from error
-
-
-class _Copied:
-    def __init__(self, target: Stream) -> None:
-        self.target = target
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        if packet is not None:
-            yield packet
-
-
-class _Attached:
-    """An attached file is part of the header and has no packets."""
-
-    def __init__(self, target: Stream) -> None:
-        self.target = target
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        yield from ()
-
-
-class _Converted:
-    def __init__(self, source: Any, target: Any) -> None:
-        self.target = target
-        self._source = source
-        self._encoder = target.codec_context
-        self._kind: tuple[str, str, int] | None = None
-        self._resampler = self._to_encoder()
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        for frame in _decoded(self._source.decode, packet):
-            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if kind != self._kind:  # a resampler accepts frames of one kind only
-                yield from self._encoded(self._resampler.resample(None))
-                self._kind, self._resampler = kind, self._to_encoder()
-            yield from self._encoded(self._resampler.resample(frame))
-        if packet is None:
-            yield from self._encoded(self._resampler.resample(None))
-            yield from self.target.encode(None)
-
-    def _to_encoder(self) -> av.AudioResampler:
-        return av.AudioResampler(self._encoder.format, self._encoder.layout, self._encoder.sample_rate)
-
-    def _encoded(self, frames: "list[av.AudioFrame]") -> "Iterator[Packet[Any]]":
-        unit = Fraction(1, self._encoder.sample_rate)
-        for frame in frames:
-            if frame.pts is not None and frame.time_base is not None:  # the encoder accepts one time base only
-                frame.pts = round(frame.pts * frame.time_base / unit)
-            frame.time_base = unit
-            yield from self.target.encode(frame)
-
-
-class _Lines:
-    def __init__(self, stream: Any, output: OutputContainer, codec: str) -> None:
-        self._source = stream
-        self._unit = Fraction(1, 1000)
-        target: Any = output.add_stream(codec)
-        self.target = target
-        stream.codec_context.open(strict=False)  # only an open decoder provides the styles
-        target.codec_context.subtitle_header = stream.codec_context.subtitle_header
-        target.time_base = target.codec_context.time_base = self._unit
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        if packet is None or packet.pts is None:
-            return
-        found = _decoded(self._source.codec_context.decode2, packet)
-        if found is None or not len(found):
-            return
-        target: Any = self.target
-        line = target.codec_context.encode_subtitle(found)
-        scale = packet.time_base / self._unit
-        line.time_base = self._unit
-        line.pts = line.dts = round(packet.pts * scale)
-        line.duration = round((packet.duration or 0) * scale)
-        yield line
-
-
-class _Samples(_Lines):
-    """Lines as 3GPP Timed Text, whose samples do not overlap."""
-
-    def __init__(self, stream: Any, output: OutputContainer) -> None:
-        super().__init__(stream, output, _TIMED_TEXT)
-        self._screen = Screen()
-
-    def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
-        for line in super().convert(packet):
-            end = line.pts + line.duration if line.duration else None
-            yield from map(self._packet, self._screen.add(Sample(line.pts, end, bytes(line))))
-        if packet is None:
-            yield from map(self._packet, self._screen.finish())
-
-    def _packet(self, sample: Sample) -> "Packet[Any]":
-        packet: Packet[Any] = Packet(sample.data)
-        packet.time_base = self._unit
-        packet.pts = packet.dts = sample.start
-        packet.duration = 0 if sample.end is None else sample.end - sample.start
-        return packet

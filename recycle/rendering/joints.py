@@ -24,7 +24,8 @@ class Joints:
     Without a discontinuity in the video, no packet is shifted.
     """
 
-    def __init__(self, video: VideoStream) -> None:
+    def __init__(self, video: VideoStream, *, hides: bool) -> None:
+        """`hides`: whether the output hides what has negative times, as mp4 and mov do."""
         assert video.time_base is not None, "a stream that is read has one"
         self._unit = video.time_base
         self._step = frame_step(video)
@@ -35,6 +36,8 @@ class Joints:
         self._shifts = [Fraction(0)]  # in seconds, of the current recording and the one before
         self._latest: dict[int, Fraction] = {}
         self._early: dict[int, list[Packet[Stream]]] = {}
+        self._hides = hides
+        self._hidden: dict[int, Packet[Stream]] = {}
 
     def picture(self, packet: "Packet[Any]") -> "Iterator[Packet[Stream]]":
         """Advance the video clock by a video packet; at a discontinuity, yield the buffered packets, shifted."""
@@ -55,11 +58,19 @@ class Joints:
         A packet with a discontinuity is buffered, because the video may be about to have the same one. If the stream
         continues at its previous times instead, the timestamps of the buffered packets were wrong, and these are
         yielded without timestamps.
+
+        Packets that an edit list hides, as those before the start of a clip that was cut without re-encoding, are
+        dropped unless the output hides them too. The last one before the start is kept: decoders need it.
         """
+        index = packet.stream.index
+        if packet.is_discard and not self._hides:
+            self._hidden[index] = packet
+            return
         if packet.is_discard or stamp_of(packet) is None:
             yield packet
             return
-        index = packet.stream.index
+        if (hidden := self._hidden.pop(index, None)) is not None and index not in self._latest:
+            yield hidden
         time = self._place(packet)
         last = self._latest.get(index, time)
         early = self._early.setdefault(index, [])

@@ -12,7 +12,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from recycle.rendering.convert import Carrier, Damaged, Form
+from recycle.rendering.carriers import Carrier, Damaged
+from recycle.rendering.convert import Form
 from recycle.rendering.joints import Joints
 from recycle.rendering.labels import written_as
 from recycle.video.container import open_container, video_stream
@@ -147,6 +148,7 @@ class Passage:
     def _read(self) -> Generator["Packet[Stream]", None, None]:
         start, end = self._span
         for packet in self._demux():
+            _open(packet, start)
             if start is None or time_of(packet) >= start:
                 if end is not None and time_of(packet) >= end + _INTERLEAVING:
                     return
@@ -158,7 +160,7 @@ class Passage:
         if self._input is None:
             return
         streams = [self._video, *(self._input.streams[index] for index in self._carriers)]
-        joints = Joints(self._video)
+        joints = Joints(self._video, hides=self._output.format.name in ("mp4", "mov"))
         failures = 0
         seen: Counter[int] = Counter()
         size = 0
@@ -264,6 +266,17 @@ def _opened(form: Form, stream: Stream, output: OutputContainer) -> Carrier:
     carrier.target.metadata.update(written_as(stream.metadata, output.format.name))
     carrier.target.disposition = stream.disposition
     return carrier
+
+
+def _open(packet: "Packet[Stream]", start: Fraction | None) -> None:
+    """Let a subtitle that is on screen at the start of the span begin there."""
+    if start is None or packet.stream.type != "subtitle" or packet.pts is None or not packet.duration:
+        return
+    early = round((start - time_of(packet)) / packet.time_base)
+    if 0 < early < packet.duration:
+        packet.pts += early
+        packet.dts = packet.pts
+        packet.duration -= early
 
 
 def _shorten(packet: "Packet[Stream]", end: Fraction | None) -> None:

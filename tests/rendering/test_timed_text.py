@@ -5,6 +5,7 @@ from fractions import Fraction
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -87,16 +88,17 @@ def test_overlapping_subtitles_keep_their_times(suffix: str, make_video: MakeVid
                 packet.stream = target
                 after.mux(packet)
         for start, end, line in lines:
-            packet = av.Packet(line)
-            packet.stream, packet.time_base = words, Fraction(1, 1000)
-            packet.pts = packet.dts = start
-            packet.duration = end - start
-            after.mux(packet)
+            said: Any = av.Packet(line)
+            said.stream, said.time_base = words, Fraction(1, 1000)
+            said.pts = said.dts = start
+            said.duration = end - start
+            after.mux(said)
     Translator(None, device="cpu").translate_video(source, output, to="b", settings=FAST)
     shown = []
     with av.open(str(output)) as container:
-        for packet in container.demux(container.streams.subtitles[0]):
-            if packet.size > 2:
-                times = [round(1000 * time * packet.time_base) for time in (packet.pts, packet.pts + packet.duration)]
-                shown.append((*times, text_of(bytes(packet))))
+        for sent in container.demux(container.streams.subtitles[0]):
+            if sent.size > 2:
+                start, unit = sent.pts or 0, sent.time_base * 1000
+                end = start + (sent.duration or 0)
+                shown.append((round(start * unit), round(end * unit), text_of(bytes(sent))))
     assert shown == [(200, 400, "Anna"), (400, 600, "Anna\nBert"), (600, 900, "Anna"), (900, 950, "Carl")]
