@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from operator import neg
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from recycle.rendering.whole import Whole
 from recycle.rendering.work import Work, open_work
 from recycle.system.atomic import flush
 from recycle.video.encode import output_errors
+from recycle.video.opening import HELD
 from recycle.video.picture_formats import holds_pictures, is_animation, is_sequence
 from recycle.video.source import Source
 
@@ -251,7 +252,7 @@ class _Rendering:
         """The remaining frames. If no frame was repaired so far, decoding starts near the first of them."""
         span, unit, past = self.span, self.renderer.reader.info.time_base, self.work.stamps()
         return Stretch(
-            start=None if span.start is None else ceil(span.start / unit),
+            start=None if span.start is None else (floor if unit > HELD else ceil)(span.start / unit),
             end=None if span.end is None else ceil(span.end / unit),
             past=past,
             segment=self.work.finished(),

@@ -18,6 +18,7 @@ from recycle.video.container import check_size
 from recycle.video.frame import Beside, LazyFrame, Pixels, StreamInfo, sized
 from recycle.video.image_facts import to_srgb
 from recycle.video.index import Index
+from recycle.video.opening import opened
 from recycle.video.sniff import WEBP, sniff
 from recycle.video.source import USUAL, Reading, Source
 
@@ -137,21 +138,28 @@ class WebpReader(Source):
     ) -> Generator[LazyFrame]:
         """See `Source.read`."""
         self.damaged = self.concealed = 0
-        pictures, good = self._pictures(), None
         durations = self._container.durations
         self.lasting = durations[-1]
-        for stamp, lasts in zip(self.stamps, durations, strict=True):
-            if end is not None and stamp >= end:
+        shown = zip(self.stamps, self._shown(), strict=True)
+        for place, (picture, lost, lasts) in opened(shown, start, UNIT, lambda _, stamp: durations[-1]):
+            if place is None:
+                continue
+            if end is not None and place.pts >= end:
                 return
+            self.damaged += lost
+            self.concealed += lost
+            left = place.own + lasts - place.pts
+            self.lasting = left if end is None else min(left, end - place.pts)
+            yield self._frame(picture, place.pts, lost)
+
+    def _shown(self) -> Iterator[tuple[NDArray[np.uint8], bool, int]]:
+        """The picture of each frame, whether it is lost, so that this is the one before, and its duration."""
+        pictures, good = self._pictures(), None
+        for lasts in self._container.durations:
             picture = next(pictures, None)
-            lost = picture is None
             good = picture if picture is not None else good
             assert good is not None, "the first frame was read"
-            if start is None or stamp >= start:
-                self.damaged += lost
-                self.concealed += lost
-                self.lasting = lasts if end is None else min(lasts, end - stamp)
-                yield self._frame(good, stamp, lost)
+            yield good, picture is None, lasts
 
     def _frame(self, picture: NDArray[np.uint8], stamp: int, lost: bool) -> LazyFrame:
         alpha = picture[..., 3]

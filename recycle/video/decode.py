@@ -31,6 +31,7 @@ from recycle.video.image_file import image_size
 from recycle.video.index import Index, beyond_end, build_index
 from recycle.video.lasting import Lasting
 from recycle.video.nvdec import decoding
+from recycle.video.opening import Placed, opened
 from recycle.video.packets import demux
 from recycle.video.planes import PlaneFormat, PlaneReader, plane_format
 from recycle.video.projection import Projection
@@ -175,39 +176,49 @@ class VideoReader(Source):
         to_rgb = RgbConverter(depth=self.reading.depth, threads=self.reading.threads)
         to_planes = cache(partial(self._plane_reader, to_rgb))
         clock = Clock(int(1 / time_base))
-        frames = self._decode(container, stream)
-        latest: tuple[int, int | None] | None = None
+        frames = deinterlace(self._decode(container, stream), time_base)
+        placed = ((clock(self._stamp_of(each), step=self._step), each) for each in frames)
+
+        def lasting(decoded: Decoded, pts: int) -> int:
+            own = pts if decoded.pts is None else decoded.pts
+            sound = not self.damaged and not clock.shift
+            return self._step if self.raw else self._lasting.after(own, trust_end=sound)
+
+        latest: tuple[Placed, Decoded] | None = None
         scaler, captions = VideoReformatter(), Captions()
         try:
-            for decoded in deinterlace(frames, time_base):
-                stamp = self._stamp(decoded.pts) if self.raw else decoded.pts
-                pts = clock(stamp, step=self._step)
-                if start is not None and pts < start:
+            for place, decoded in opened(placed, start, time_base, lasting):
+                if place is None:
                     if entry is not None:
                         self.damaged = 0
                     continue
-                if end is not None and pts >= end:
-                    self.lasting = None if latest is None else min(pts, end) - latest[0]
+                if end is not None and place.pts >= end:
+                    self.lasting = None if latest is None else min(place.pts, end) - latest[0].pts
                     return
-                latest = pts, decoded.pts
-                self.repaired += pts != stamp and not (self.raw and stamp is None)
+                latest = place, decoded
+                stamp = self._stamp_of(decoded)
+                self.repaired += place.own != stamp and not (self.raw and stamp is None)
                 self.concealed += decoded.concealed
                 self.deinterlaced += decoded.interlaced
                 convert = partial(self._pixels, to_rgb, decoded.frame)
                 beside = partial(self._beside, scaler, captions, decoded)
                 planes = partial(self._handed_over, to_planes, decoded.frame)
-                yield LazyFrame(convert, pts, time_base, decoded.concealed, beside, planes)
+                yield LazyFrame(convert, place.pts, time_base, decoded.concealed, beside, planes)
             if latest is not None:
-                sound = not self.damaged and not clock.shift
-                own = latest[0] if latest[1] is None else latest[1]
-                lasting = self._step if self.raw else self._lasting.after(own, trust_end=sound)
-                self.lasting = lasting if end is None else min(lasting, end - latest[0])
+                shown, own = latest[0]
+                left = lasting(latest[1], own) - (shown - own)
+                self.lasting = left if end is None else min(left, end - shown)
         finally:
             container.close()
 
-    def _stamp(self, pts: int | None) -> int | None:
-        """Timestamp of a raw stream's frame, in half frames since the first one; some frames last one and a half."""
-        return None if pts is None or self._origin is None else round((pts - self._origin) / self._unit)
+    def _stamp_of(self, decoded: Decoded) -> int | None:
+        """Timestamp of a frame; that of a raw stream is in half frames since the first one.
+
+        Some frames of a raw stream last one and a half.
+        """
+        if not self.raw or decoded.pts is None:
+            return decoded.pts
+        return None if self._origin is None else round((decoded.pts - self._origin) / self._unit)
 
     def _pixels(self, to_rgb: RgbConverter, frame: av.VideoFrame, size: tuple[int, int] | None, rough: bool) -> Pixels:
         """Upright pixels of a frame, for LazyFrame."""
