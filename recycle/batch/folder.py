@@ -14,7 +14,7 @@ from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.find import find_footage, left_out_lines, mixed_lines, relative_names
 from recycle.video.masks import mask_of
-from recycle.video.picture_formats import STILLS, is_picture
+from recycle.video.picture_formats import STILLS, holds_pictures, is_picture
 from recycle.video.source import added_kind
 
 
@@ -74,7 +74,7 @@ def survey(
     of numbered images is one video instead, and other images are left out. Patterns ('*.mkv', 'raw/*') are matched
     against the relative path and the file name; without `include` everything matches. An output keeps the suffix of its
     source if recycle writes such files; otherwise it is .mp4, or .mkv if .mp4 cannot hold all streams. If names of
-    sources differ only in the suffix, all outputs but the first contain the suffix of their source in their names.
+    videos differ only in the suffix, all outputs but the first contain the suffix of their source in their names.
     `known` returns the output that a name had in an earlier run, which it keeps, or ''. Files within `out` are ignored.
     `masks` is a mask for all sources (see `TranslateSettings.mask`), or a folder that holds one for each, with the same
     relative name and any suffix.
@@ -123,7 +123,7 @@ def _named(sources: Sequence[Path], folder: Path) -> Iterator[tuple[str, Path]]:
 def _outputs(sources: dict[str, Path], settings: EncodeSettings, known: Callable[[str], str]) -> dict[str, str]:
     """Output of each name relative to the output folder, as plain text.
 
-    No two outputs differ only in their suffix, and none has the name of a folder.
+    No two videos differ only in their suffix, and no output has the name of a folder.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
@@ -131,8 +131,8 @@ def _outputs(sources: dict[str, Path], settings: EncodeSettings, known: Callable
     suffixes = {name: _suffix_of(source, settings) for name, source in sources.items()}
 
     def take(name: str, target: str) -> bool:
-        picture = suffixes[name] in STILLS
-        stem = target if picture else str(PurePosixPath(target).with_suffix(""))  # images share no folder of work
+        picture = holds_pictures(Path(target))
+        stem = target if picture else str(PurePosixPath(target).with_suffix(""))  # pictures share no folder of work
         if stem in taken or target in folders:
             return False
         taken.add(stem)
@@ -141,7 +141,8 @@ def _outputs(sources: dict[str, Path], settings: EncodeSettings, known: Callable
 
     for name in sources:
         earlier = PurePosixPath(known(name))
-        kept = earlier.suffix.lower() in (suffixes[name], *CONTAINERS)  # earlier versions made videos of animations
+        # Earlier versions made videos of animations.
+        kept = earlier.suffix.lower() in (suffixes[name].lower(), *CONTAINERS)
         if kept and earlier.parent == PurePosixPath(name).parent:
             take(name, str(earlier))
     for name, source in sources.items():
@@ -165,13 +166,13 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _suffix_of(source: Path, settings: EncodeSettings) -> str:
-    """Suffix of the output, chosen without decoding."""
+    """Suffix of the output, chosen without decoding. One that is kept is written as in the source's name."""
     own = source.suffix.lower()
     if is_picture(source):
-        return own
+        return source.suffix
     candidates = tuple(suffix for suffix, name in CONTAINERS.items() if takes_codec(name, settings))
     if own in candidates:
-        return own
+        return source.suffix
     if ".mp4" not in candidates:
         return candidates[0]
     try:

@@ -24,8 +24,9 @@ from recycle.names import plain
 from recycle.system.lock import LOCK, only_one
 from recycle.system.places import is_here
 from recycle.system.storage import write_record
+from recycle.video.find import TRANSLATIONS
 
-LEDGER = "translate.json"
+LEDGER = TRANSLATIONS
 
 _FILES = ' "files": {'
 _END = "\n }\n}\n"

@@ -97,14 +97,17 @@ def extract(
     The job receives the number of decoded frames as the progress of the task `what`.
 
     Raises ConfigError if the number of masks differs; FootageError if an input does not exist or holds no footage, or
-    if every source fails; OutputError if `out` cannot be written, or if another process extracts into it; Interrupted
-    if the job is cancelled, after which finished folders remain.
+    if every source fails; OutputError if `out` is an input or cannot be written, or if another process extracts into
+    it; Interrupted if the job is cancelled, after which finished folders remain.
     """
     job = job or Job()
     if masks and len(masks) != len(inputs):
         raise ConfigError(
             f"there are {len(masks)} masks for {len(inputs)} inputs; give one for each, in the same order"
         )
+    for each in inputs:
+        if each.is_dir() and each.resolve() == out.resolve():
+            raise OutputError(f"{out} is the input itself; give another folder for the frames")
     found = find_footage(inputs, without=out)
     sources = _once_each(found)
     with _alone(out):
@@ -305,6 +308,8 @@ def _alone(out: Path) -> Iterator[None]:
     """Create `out`, lock it against other processes, and delete leftovers of killed ones."""
     refusal = f"another recycle process is extracting into {out}; wait for it, or stop it"
     with ExitStack() as stack:
+        if out.exists() and not out.is_dir():
+            raise OutputError(f"{out} is a file; give a folder for the frames")
         try:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(only_one(out / LOCK, refusal))

@@ -38,8 +38,8 @@ _PUBLISHING = "publishing"
 
 def format_for(output: Path, source: Source) -> PictureFormat:
     """The format in which `source` is written to `output`. Raises OutputError if `output` holds one image only."""
-    form = format_of(output, still=source.still)
-    still_png = output.suffix.lower() == ".png" and not is_sequence(output)
+    form = format_of(output, source.path, still=source.still)
+    still_png = output.suffix.lower() == ".png" and not is_sequence(output, source.path)
     if form is None or (still_png and not source.still and source.plays is None):  # nobody expects a .png of 300 frames
         raise OutputError(
             f"cannot write {output}: {source.path.name} is not a single image; give a pattern such as "
@@ -85,7 +85,7 @@ def picture_notices(
 ) -> Iterator[str]:
     """The notices before the work: what pictures of this format cannot hold, one line each."""
     deep = TranslateSettings(depth=10)  # `before_work` would tell users of 8 bits to give --depth 10
-    timed = not (source.still or is_sequence(output))
+    timed = not (source.still or is_sequence(output, source.path))
     nothing = OtherStreams(None, "matroska")
     yield from before_work(source, picture, choice, deep, nothing, compared=compared, timed=timed)
     file = source.companions().file
@@ -114,7 +114,7 @@ class Pictures:
 
     def write(self, work: Work, stamps: list[int], whole: Path, job: Job) -> Iterator[str]:
         """Write the finished segments to `whole`, a file or a folder of images; yields notices. Raises Interrupted."""
-        if is_sequence(self.output):
+        if is_sequence(self.output, self.renderer.reader.path):
             whole.mkdir(exist_ok=True)
             made = self.renderer.transform.provenance
             for number, shown in enumerate(self._shown(work, job), start=1):

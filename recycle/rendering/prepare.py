@@ -65,13 +65,13 @@ def check_output(source: Path, output: Path, *, overwrite: bool) -> None:
     Its suffix must be one of a known container, it must not be a folder or the source itself, and it must not exist
     unless `overwrite` is True.
     """
+    if output.is_dir():
+        raise OutputError(f"cannot write {output}: it is a folder; give the name of a file")
     if output.suffix.lower() not in CONTAINERS and not holds_pictures(output):
         known = dict.fromkeys((*CONTAINERS, *ANIMATIONS, *STILLS))
         raise OutputError(f"cannot write {output}: its suffix must be one of {' '.join(known)}")
-    if is_sequence(output):
+    if is_sequence(output, source):
         check_sequence(source, output, overwrite=overwrite)
-    if output.is_dir():
-        raise OutputError(f"cannot write {output}: it is a folder; give the name of a file")
     if output.exists():
         if is_here(source) and is_here(output) and source.exists() and output.samefile(source):
             raise OutputError(f"{output} is the input itself; give another name for the output")

@@ -143,7 +143,7 @@ def _render_pictures(
         for notice in picture_notices(reader, renderer.picture, renderer.choice, form, output, compared=compare):
             job.say(notice)
         pictures = Pictures(output, form, renderer)
-        if reader.still and not is_sequence(output) and not is_animation(output):
+        if reader.still and not is_sequence(output, reader.path) and not is_animation(output):
             if span.start is not None:
                 raise ConfigError(f"{reader.path} is a single image: --start has no effect on it; remove it")
             count = job.counting(f"translating {reader.path.name}", total=1)
@@ -283,7 +283,7 @@ class _Rendering:
     def _publish(self, whole: Path, overwrite: bool) -> None:
         """Rename the complete file, or the images, to the output."""
         output = self.output
-        if self.pictures is not None and is_sequence(output):
+        if self.pictures is not None and is_sequence(output, self.renderer.reader.path):
             self.renderer.check()
             for notice in self.pictures.publish(whole, self.work, overwrite=overwrite):
                 self.job.say(notice)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recycle.system.atomic import hidden, remove, write_text
 from recycle.system.lock import only_one
+from recycle.video.picture_formats import holds_pictures
 
 SEGMENT = 120
 """Frames in a segment; at most this many are lost when a process is killed."""
@@ -99,8 +100,12 @@ class Work:
 
 
 def work_folder(output: Path) -> Path:
-    """The folder of the unfinished work of `output`; it does not depend on the container."""
-    return hidden(output, ".recycle")
+    """The folder of the unfinished work of `output`.
+
+    That of a video does not depend on the container. Pictures have their own, so that `a.gif` and `a.webp` can be made
+    beside `a.mp4`.
+    """
+    return hidden(output, f"{output.suffix if holds_pictures(output) else ''}.recycle")
 
 
 def share_work(output: Path, key: Mapping[str, object]) -> Work:

@@ -39,7 +39,7 @@ def workplace(source: Path, output: Path, key: str) -> Iterator[tuple[Path, Path
             except OutputError as error:
                 raise OutputError(f"{error}; the finished file is kept as {local_output}") from error
     except BaseException:
-        begun = [local_output, hidden(local_output, ".recycle")]
+        begun = [local_output, *(hidden(local_output, f"{kind}.recycle") for kind in ("", local_output.suffix))]
         if not any(path.exists() for path in begun):
             shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -15,6 +15,8 @@ from PIL.Image import fromarray
 from recycle.video.frame import Pixels
 from recycle.video.provenance import Provenance
 
+_LONGEST = 65535
+"""Maximum duration of a frame of a GIF or an animated PNG, in their units. A longer one is shown again."""
 _QUALITY = 90
 """Quality of an animated WebP, of 100."""
 
@@ -100,8 +102,9 @@ def _write(
 ) -> None:
     """Write a GIF or an animated PNG with FFmpeg."""
     ticks = times.in_units(int(1 / unit))
-    last = (ticks[-1] - ticks[-2]) * unit
-    options["final_delay"] = f"{last.numerator}/{last.denominator}" if form == "apng" else str(ticks[-1] - ticks[-2])
+    last = (ticks[-1] - ticks[-2] - 1) % _LONGEST + 1
+    seconds = last * unit
+    options["final_delay"] = f"{seconds.numerator}/{seconds.denominator}" if form == "apng" else str(last)
     with av.open(f"file:{path}", "w", format=form, container_options=options) as container:
         stream: Any = None
         convert: Callable[[av.VideoFrame], av.VideoFrame] = _unchanged
@@ -120,8 +123,10 @@ def _write(
             frame = convert(frame)
             if frame.format.name != stream.pix_fmt:
                 frame = frame.reformat(format=stream.pix_fmt)
-            frame.pts, frame.time_base, frame.duration = start, unit, end - start
-            container.mux(stream.encode(frame))
+            frame.time_base = unit
+            for begin in range(start, end, _LONGEST):
+                frame.pts, frame.duration = begin, min(_LONGEST, end - begin)
+                container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 

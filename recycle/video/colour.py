@@ -9,7 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from recycle.video.frame import Pixels
-from recycle.video.hdr import Transfer, to_standard
+from recycle.video.hdr import Gamut, Transfer, to_standard
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 """swscale flags of every colour conversion. Without them a round trip is darker by more than one grey level."""
@@ -34,7 +34,9 @@ _EXPAND_GREY_8 = np.clip(np.rint((np.arange(256.0) - 16) * (255 / 219)), 0, 255)
 _EXPAND_GREY_16 = np.clip(np.rint((np.arange(65536.0) - 4112) * (255 / 219)), 0, 65535).astype(np.uint16)
 """Lookup tables from limited to full range, for 8 and 16 bits."""
 
-_BT2020 = 9
+_GAMUTS: dict[int, Gamut] = {9: "bt2020", 11: "p3", 12: "p3"}
+"""A frame's AVColorPrimaries → its gamut, if it is wider than that of BT.709. That of 11 (DCI-P3) has another white;
+like other whites, it stays white."""
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 
 
@@ -67,11 +69,11 @@ def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int)
 def transfer_of(frame: av.VideoFrame) -> Transfer | None:
     """The transfer for `recycle.video.hdr.to_standard`; None if the frame is standard video already.
 
-    Read from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (9: BT.2020).
+    Read from the tags of transfer (16: SMPTE ST 2084, 18: HLG) and primaries (`_GAMUTS`).
     """
     if int(frame.color_trc) in _HDR:
         return _HDR[int(frame.color_trc)]
-    return "sdr" if int(frame.color_primaries) == _BT2020 else None
+    return "sdr" if int(frame.color_primaries) in _GAMUTS else None
 
 
 def is_hdr(frame: av.VideoFrame) -> bool:
@@ -126,7 +128,8 @@ class RgbConverter:
         if name.startswith(("gray", "ya")) and not colour.full_range:  # swscale treats all grey as full range
             pixels = (_EXPAND_GREY_16 if wide else _EXPAND_GREY_8)[pixels]
         if transfer is not None:
-            pixels = to_standard(pixels.astype(np.uint16, copy=False), transfer)
+            gamut = _GAMUTS.get(int(frame.color_primaries), "bt2020")
+            pixels = to_standard(pixels.astype(np.uint16, copy=False), transfer, gamut)
             if self._depth == 8:
                 pixels = ((pixels + np.uint32(128)) // 257).astype(np.uint8)
         return pixels

@@ -31,6 +31,9 @@ UNNUMBERED = "an image without a number at the end of its name"
 LONE_IMAGE = "a single image beside videos"
 THUMBNAIL = "an image with the same name as a video"
 SECOND_NAME = "another name of a file that is included"
+TRANSLATIONS = "translate.json"
+"""Name of the record in a folder of translations."""
+TRANSLATED = f"a folder of translations, by its {TRANSLATIONS}"
 BESIDE = "not one of the folder's numbered images"
 _SHOWN = 5
 """Maximum number of reasons why a folder holds no footage."""
@@ -59,11 +62,11 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None, apart: 
     """Find the videos and folders of numbered images in `inputs`; record everything else.
 
     An input that is a file is taken regardless of its name. An input that is a folder is searched with its subfolders,
-    except `without`. Files in it are recognised by their suffix (VIDEO_SUFFIXES) or by their content; a folder that
-    holds numbered images is also a source. Hidden names, other files and links to folders are left out; links to files
-    are taken. With `apart`, each image is a source of its own, whether its name ends in a number or not, unless it is a
-    thumbnail or the only image beside videos. Unreadable files and subfolders are recorded in `failed` and do not stop
-    the search.
+    except `without` and those into which recycle has translated. Files in it are recognised by their suffix
+    (VIDEO_SUFFIXES) or by their content; a folder that holds numbered images is also a source. Hidden names, other
+    files and links to folders are left out; links to files are taken. With `apart`, each image is a source of its own,
+    whether its name ends in a number or not, unless it is a thumbnail or the only image beside videos. Unreadable files
+    and subfolders are recorded in `failed` and do not stop the search.
 
     Raises FootageError for an input that does not exist, cannot be read, is neither a file nor a folder, or contains no
     footage.
@@ -109,9 +112,10 @@ def images_in(folder: Path) -> list[Path]:
         others = [path for path in folder.iterdir() if path not in numbered and not path.name.startswith(".")]
     except OSError as error:
         raise FootageError(f"cannot read {folder}: {error.strerror}") from error
-    if not numbered:
-        raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif)")
     videos = [path for path in others if examine(path)[0] == "file" and _is_video(path, found)]
+    if not numbered:
+        advice = "; to translate its videos, give a folder as output" if videos else ""
+        raise FootageError(f"{folder} holds no numbered images (png, jpg, bmp, webp, tif){advice}")
     if reason := _why_no_video(numbered, videos):
         raise FootageError(
             f"{folder} is a folder of videos, not of numbered images: {listed(sorted(path.name for path in numbered))} "
@@ -198,6 +202,9 @@ def _search(top: Path, found: Found, without: Path | None, apart: bool) -> list[
                 found.left_out[here] = GONE
             else:
                 found.failed[here] = f"cannot be read: {error.strerror}"
+            continue
+        if here != top and any(path.name == TRANSLATIONS for path in entries):
+            found.left_out[here] = TRANSLATED
             continue
         files = []
         for path in entries:

@@ -8,21 +8,26 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Transfer = Literal["pq", "hlg", "sdr"]
+Gamut = Literal["bt2020", "p3"]
+"""Primaries of a source: ITU-R BT.2020, or P3 with the white D65 (Display P3)."""
 
 SDR_WHITE = 203.0
 """Luminance of reference white in cd/m² (ITU-R BT.2408)."""
 PEAK = 1000.0
 """Luminance in cd/m² that is mapped to white; most HDR video is mastered for it. Brighter light is clipped."""
 
-_BT2020_TO_BT709 = np.array(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
-)
-"""Matrix for linear light (ITU-R BT.2087)."""
+_TO_BT709: dict[Gamut, Float] = {
+    "bt2020": np.array(
+        [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
+    ),
+    "p3": np.array([[1.2249, -0.2249, 0], [-0.0420, 1.0420, 0], [-0.0197, -0.0786, 1.0983]], dtype=np.float32),
+}
+"""Matrices for linear light: ITU-R BT.2087; and from the primaries of SMPTE EG 432-1 and ITU-R BT.709."""
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
 
 
-def to_standard(rgb: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint16]:
-    """Convert BT.2020 RGB (H, W, 3), full-range uint16, to BT.709 RGB of the same shape and dtype.
+def to_standard(rgb: NDArray[np.uint16], transfer: Transfer, gamut: Gamut = "bt2020") -> NDArray[np.uint16]:
+    """Convert RGB (H, W, 3) of a wide gamut, full-range uint16, to BT.709 RGB of the same shape and dtype.
 
     `transfer` is the transfer function of the input: 'pq' is SMPTE ST 2084, 'hlg' is ITU-R BT.2100 for a display of
     1000 cd/m², 'sdr' is gamma 2.4 and converts only the gamut. 'pq' and 'hlg' are tone-mapped with the curve of ITU-R
@@ -35,7 +40,7 @@ def to_standard(rgb: NDArray[np.uint16], transfer: Transfer) -> NDArray[np.uint1
     if transfer != "sdr":
         largest = light.max(axis=-1, keepdims=True)
         light *= _tone_curve(largest) / np.maximum(largest, 1e-6)
-    light = np.clip(light @ _BT2020_TO_BT709.T / SDR_WHITE, 0, 1)
+    light = np.clip(light @ _TO_BT709[gamut].T / SDR_WHITE, 0, 1)
     return (light ** np.float32(1 / 2.4) * 65535 + 0.5).astype(np.uint16)
 
 

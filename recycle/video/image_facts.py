@@ -8,16 +8,28 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import BmpImagePlugin, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    ImageCms,
+    ImageFile,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 from PIL.Image import Exif, Image, fromarray
 
 from recycle.video.frame import Pixels
 
 ORIENTATION = 0x0112
 """EXIF tag of the rotation and mirroring that make a picture upright."""
+_JPEG = b"\xff\xd8"
+_LONGEST_FTYP = 256
+"""Maximum size in bytes of the first box of a video behind a picture."""
 _OPENERS: tuple[tuple[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]], ...] = (
     (b"\x89PNG", PngImagePlugin.PngImageFile),
-    (b"\xff\xd8", JpegImagePlugin.jpeg_factory),
+    (_JPEG, JpegImagePlugin.jpeg_factory),
     (b"RIFF", WebPImagePlugin.WebPImageFile),
     (b"II", TiffImagePlugin.TiffImageFile),
     (b"MM", TiffImagePlugin.TiffImageFile),
@@ -41,8 +53,8 @@ class ImageFacts:
     """Whether it has one channel, apart from alpha."""
     lab: bool = False
     """Whether its colours are those of CIE L*a*b*."""
-    pages: int = 1
-    """Number of pictures in a TIFF; 1 for other formats."""
+    more: tuple[str, ...] = ()
+    """Names of what the file holds beside the picture, such as further pages or the video of a motion photo."""
     orientation: int = 1
     """EXIF orientation, 1 to 8; 1 is upright."""
     profile: bytes = b""
@@ -81,19 +93,25 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
     exif = image.getexif()
     orientation = exif.get(ORIENTATION, 1)
     text: tuple[tuple[str, str], ...] = ()
-    bits = pages = 1
+    bits, more = 1, list[str]()
     if isinstance(image, PngImagePlugin.PngImageFile):
         bits = data[24]
         text = tuple((key, str(value)) for key, value in image.text.items() if not key.startswith("XML:"))
     elif isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits, pages = max(image.tag_v2.get(258, (8,))), image.n_frames
+        bits = max(image.tag_v2.get(258, (8,)))
         exif = _kept(exif)
+        if image.n_frames > 1:
+            more.append(f"pages 2 to {image.n_frames} of the TIFF")
+    elif isinstance(image, MpoImagePlugin.MpoImageFile) and image.n_frames > 1:
+        more.append(f"{image.n_frames - 1} further picture{'s' * (image.n_frames > 2)} (MPO)")
+    if data.startswith(_JPEG) and _has_video(data):
+        more.append("the video of a motion photo")
     xmp = image.info.get("xmp", b"")
     return ImageFacts(
         bits=max(8, bits),
         grey=image.mode in _GREY,
         lab=image.mode == "LAB",
-        pages=pages,
+        more=tuple(more),
         orientation=orientation if orientation in range(1, 9) else 1,
         profile=image.info.get("icc_profile") or b"",
         exif=exif.tobytes() if len(exif) else b"",
@@ -101,6 +119,12 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
         xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
         dpi=image.info.get("dpi"),
     )
+
+
+def _has_video(jpeg: bytes) -> bool:
+    """Whether an MP4 file follows the picture, as phones write it: it begins with a short box 'ftyp'."""
+    at = jpeg.find(b"ftyp")
+    return at > 4 and int.from_bytes(jpeg[at - 4 : at], "big") <= _LONGEST_FTYP and b"\xff\xd9" in jpeg[:at]
 
 
 def _kept(exif: Exif) -> Exif:

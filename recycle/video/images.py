@@ -59,8 +59,7 @@ class ImageFolderReader(Source):
         facts = [facts_at(self.files[index]) for index in looked_at]
         self.bits = max((each.bits for each in facts), default=8)
         self.grey = all(each.grey for each in facts)
-        pages = max((each.pages for each in facts), default=1)
-        self.lost = (f"pages 2 to {pages} of the TIFF",) if pages > 1 else ()
+        self.lost = tuple(dict.fromkeys(name for each in facts for name in each.more))
         self.alpha = any(channel is not None for channel in channels)
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
         self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)

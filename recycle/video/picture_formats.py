@@ -39,8 +39,7 @@ ANIMATIONS = {
 }
 """Formats of animations, by suffix."""
 
-_PICTURES = (IMAGE, WEBP, None)
-"""What `sniff` says of an image, an animated WebP, and an animated PNG."""
+_PNG = b"\x89PNG"
 
 
 def holds_pictures(output: Path) -> bool:
@@ -57,20 +56,32 @@ def is_picture(source: Path) -> bool:
     """Whether a file is an image or an animation that recycle can write in its own format."""
     suffix = source.suffix.lower()
     try:
-        return source.is_file() and (suffix in (".gif", ".apng") or (suffix in STILLS and sniff(source) in _PICTURES))
+        if not source.is_file():
+            return False
+        return suffix in (".gif", ".apng") or (suffix in STILLS and (sniff(source) in (IMAGE, WEBP) or _is_png(source)))
     except OSError:
         return False
 
 
-def is_sequence(output: Path) -> bool:
-    """Whether an output of this name is a pattern of images."""
-    return is_pattern_name(output.name)
+def _is_png(source: Path) -> bool:
+    """Whether a file begins like a PNG; `sniff` takes an animated one for a video."""
+    with source.open("rb") as file:
+        return file.read(len(_PNG)) == _PNG
 
 
-def format_of(output: Path, *, still: bool) -> PictureFormat | None:
+def is_sequence(output: Path, source: Path) -> bool:
+    """Whether an output of this name is a pattern of images.
+
+    It is not if it is named after a file, `source`, whose own name looks like a pattern, as 50%discount.jpg does.
+    """
+    named_after = is_pattern_name(source.name) and output.name.startswith(source.stem) and source.is_file()
+    return is_pattern_name(output.name) and not named_after
+
+
+def format_of(output: Path, source: Path, *, still: bool) -> PictureFormat | None:
     """The format of an output; None if its suffix is not that of a picture. `still`: whether the source is one image.
 
     A `.png` or `.webp` is an animation unless the source is one image or the name is a pattern.
     """
-    table = STILLS if is_sequence(output) or (still and not is_animation(output)) else ANIMATIONS
+    table = STILLS if is_sequence(output, source) or (still and not is_animation(output)) else ANIMATIONS
     return table.get(output.suffix.lower())

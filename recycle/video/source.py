@@ -147,9 +147,9 @@ class Source(ABC):
         """Yield the frames with timestamps in [`start`, `end`), in order; None means no limit.
 
         If a picture has been on screen for a while at `start`, it is the first frame, and `start` its timestamp
-        (`recycle.video.opening`). All frames are upright and have the size in `info`; timestamps increase strictly and are in units of
-        `info.time_base`. `entry`, only for sources with an `index`, is the key frame at which decoding may begin.
-        Raises FootageError if the source can no longer be read.
+        (`recycle.video.opening`). All frames are upright and have the size in `info`; timestamps increase strictly and
+        are in units of `info.time_base`. `entry`, only for sources with an `index`, is the key frame at which decoding
+        may begin. Raises FootageError if the source can no longer be read.
         """
 
     def __iter__(self) -> Iterator[Frame]:

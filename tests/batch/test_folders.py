@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from recycle.batch.engine import BatchReport
 from recycle.batch.folder import survey
@@ -161,6 +162,80 @@ def test_names_of_outputs_are_unique_and_stable(make_video: MakeVideo, tmp_path:
     shutil.copy(make_video("1.mov", stamps=range(0, 2 * 512, 512)), folder / "1.mov")  # comes before 1.mp4
     report = run(task)
     assert (report.done, len(report.skipped), report.failed) == (["1.mov"], 10, [])
+
+
+def animation(path: Path, *levels: int) -> None:
+    pictures = [Image.fromarray(np.full((48, 64, 3), level, np.uint8)) for level in levels]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+
+
+def test_names_that_look_like_patterns_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("50%discount.jpg", "scan%03d.png", "plain.jpg"):
+        cv2.imwrite(str(tmp_path / "in" / name), np.full((48, 64, 3), 90, np.uint8))
+    animation(tmp_path / "in" / "wave%d.gif", 20, 120, 220)
+    report = run(folder_of(tmp_path))
+    assert (len(report.done), report.failed) == (4, [])
+    made = {path.name for path in (tmp_path / "out").iterdir()} - {LEDGER, LOCK}
+    assert made == {"50%discount.jpg", "scan%03d.png", "plain.jpg", "wave%d.gif"}
+    with Image.open(tmp_path / "out" / "wave%d.gif") as moving:
+        assert getattr(moving, "n_frames", 1) == 3
+
+
+def test_animations_and_a_video_of_one_stem_are_made_at_once(make_video: MakeVideo, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    names = [f"sticker{suffix}" for suffix in (".gif", ".webp", ".png")]
+    for name in names:
+        animation(tmp_path / "in" / name, *range(0, 250, 10))
+    shutil.copy(make_video(), tmp_path / "in" / "sticker.mp4")
+    task = folder_of(tmp_path)
+    engine = Threads(task.translator, task.to, task.settings, False, at_once=4)
+    report = translate_all(task, engine=engine, overwrite=False, retry_failed=False)
+    assert (len(report.done), report.failed) == (4, [])
+    assert all((tmp_path / "out" / name).exists() for name in (*names, "sticker.mp4"))
+    assert not list((tmp_path / "out").glob(".sticker*"))
+
+
+def test_outputs_keep_the_case_of_their_suffix(make_video: MakeVideo, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("IMG_0001.JPG", "b.JPG", "b.jpg", "d.Tif"):
+        (tmp_path / "in" / name).write_bytes(
+            cv2.imencode(name[-4:].lower(), np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+        )
+    video = make_video()
+    for name in ("CLIP.MP4", "M.Mkv"):
+        shutil.copy(video, tmp_path / "in" / name)
+    run(folder_of(tmp_path))
+    names = {path.name for path in (tmp_path / "in").iterdir()}
+    assert {path.name for path in (tmp_path / "out").iterdir()} - {LEDGER, LOCK} == names
+
+
+def test_a_video_with_the_suffix_of_an_image_becomes_a_video(make_video: MakeVideo, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    video = make_video()
+    for name in ("film.jpg", "film.png", "other.tif"):
+        shutil.copy(video, tmp_path / "in" / name)
+    animation(tmp_path / "in" / "moving.gif", 20, 120)
+    (tmp_path / "in" / "moving.gif").rename(tmp_path / "in" / "moving.jpg")
+    report = run(folder_of(tmp_path))
+    assert not report.failed
+    made = [path for path in (tmp_path / "out").iterdir() if path.name not in (LEDGER, LOCK)]
+    assert len(made) == 4
+    assert {path.suffix for path in made} == {".mp4"}
+
+
+def test_earlier_translations_inside_the_folder_are_left_out(make_video: MakeVideo, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(make_video(), tmp_path / "in" / "clip.mp4")
+    first = replace(folder_of(tmp_path), out=tmp_path / "in" / "night")
+    assert run(first).done == ["clip.mp4"]
+    second = replace(folder_of(tmp_path), out=tmp_path / "in" / "winter")
+    assert run(second).done == ["clip.mp4"]
+    assert sorted(path.name for path in (tmp_path / "in" / "winter").glob("**/*.mp4")) == ["clip.mp4"]
+    assert (
+        "left out: night (a folder of translations, by its translate.json)"
+        in second.survey(Ledger(second.out)).notices()
+    )
 
 
 def test_a_record_cannot_write_outside_the_output_folder(video: Path, tmp_path: Path) -> None:

@@ -308,6 +308,14 @@ def test_an_output_that_cannot_be_made(tmp_path: Path, video: Path) -> None:
         extract([video], tmp_path / "file" / "out", WHOLE)
 
 
+def test_the_output_is_another_folder_than_the_input(tmp_path: Path, video: Path) -> None:
+    with pytest.raises(OutputError, match="is the input itself; give another folder for the frames"):
+        extract([video.parent], video.parent / ".", ExtractSettings())
+    with pytest.raises(OutputError, match="is a file; give a folder for the frames"):
+        extract([video], video, ExtractSettings())
+    assert not list(video.parent.glob("**/*.jpg"))
+
+
 def test_workers_give_the_same_files_as_one_process(tmp_path: Path, make_video: Make, moving_frames: Frames) -> None:
     videos = [make_video(tmp_path / f"{i}.mp4", moving_frames(6, shift=i)) for i in range(2)]
     extract(videos, tmp_path / "one", WHOLE, workers=1)

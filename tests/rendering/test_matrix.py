@@ -24,7 +24,7 @@ from recycle.translation.translator import Translator
 from recycle.video.codecs import CONTAINERS, takes_codec
 from recycle.video.decode import VideoReader
 from recycle.video.encode import write_video
-from recycle.video.hdr import PEAK, SDR_WHITE, Transfer, to_standard
+from recycle.video.hdr import PEAK, SDR_WHITE, Gamut, Transfer, to_standard
 from recycle.video.source import Reading
 from tests.fuzz.spoil import spoilt
 from tests.translation.conftest import MakeVideo
@@ -325,6 +325,58 @@ def test_tone_mapping_keeps_dark_tones_and_order() -> None:
     assert SDR_WHITE < PEAK
     dark = to_standard(np.full((1, 1, 3), round(0.3 * 65535), np.uint16), "pq")  # 10.1 cd/m² by SMPTE ST 2084
     assert dark[0, 0, 0] / 65535 == pytest.approx((10.1 / 203) ** (1 / 2.4), abs=0.01)
+
+
+def primaries(*chromaticities: tuple[float, float]) -> NDArray[np.float64]:
+    """The matrix from linear RGB with these primaries and the white D65 to CIE XYZ."""
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in chromaticities]).T
+    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
+    return columns * np.linalg.solve(columns, white)
+
+
+BT709 = primaries((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+WIDE: dict[Gamut, NDArray[np.float64]] = {
+    "bt2020": primaries((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+    "p3": primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
+}
+
+
+@pytest.mark.parametrize("gamut", list(WIDE))
+def test_a_wide_gamut_becomes_bt709(gamut: Gamut) -> None:
+    """Colours within BT.709, written with wide primaries, are found again."""
+    colours = np.random.default_rng(0).uniform(0, 1, (1, 200, 3))
+    wide = (colours**2.4) @ (np.linalg.inv(WIDE[gamut]) @ BT709).T
+    levels = np.rint(np.clip(wide, 0, 1) ** (1 / 2.4) * 65535).astype(np.uint16)
+    found = to_standard(levels, "sdr", gamut) / 65535
+    assert np.abs(found - colours)[colours > 0.05].max() < 0.005
+
+
+@pytest.mark.parametrize("tag", [9, 11, 12])
+def test_a_video_of_wide_gamut_is_converted(tag: int, tmp_path: Path) -> None:
+    """Its output, tagged BT.709, has more saturated numbers."""
+    found = {}
+    for primary in (1, tag):
+        source, output = tmp_path / f"{primary}.mp4", tmp_path / f"{primary}-out.mp4"
+        with av.open(str(source), "w") as container:
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width = stream.height = 64
+            stream.codec_context.color_primaries = primary
+            stream.codec_context.color_trc = stream.codec_context.colorspace = 1
+            for index in range(2):
+                frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), (200, 90, 80), np.uint8), format="rgb24")
+                frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+                frame.pts = index
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        Translator(None, device="cpu").translate_video(source, output, to="b")
+        with VideoReader(output) as reader:
+            found[primary] = next(iter(reader)).pixels.reshape(-1, 3).mean(axis=0)
+        with av.open(str(output)) as written:
+            context: Any = written.streams.video[0].codec_context
+            assert context.color_primaries == 1
+    assert found[1] == pytest.approx((200, 90, 80), abs=3)
+    assert found[tag][0] > found[1][0] + 5
+    assert found[tag][1] < found[1][1] - 5
 
 
 def test_a_part_is_cut_out_with_its_sound(make_video: MakeVideo, tmp_path: Path) -> None:

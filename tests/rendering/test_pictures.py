@@ -395,3 +395,39 @@ def test_a_damaged_animation_shows_its_last_intact_frame(tmp_path: Path) -> None
     assert (report.frames, report.concealed) == (4, 2)
     assert "2 frames could not be decoded: their neighbours are shown in their place" in report.notices
     assert looked_at(tmp_path / "b.apng")[0] == DURATIONS
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".apng", ".webp"])
+def test_a_picture_that_is_held_for_long_keeps_its_time(suffix: str, tmp_path: Path) -> None:
+    """A frame of a GIF lasts at most 655.35 s, one of an APNG at most 65535 units."""
+    durations = [1_000, 1_000_030, 20, 2_000]
+    source, output = tmp_path / "lecture.webp", tmp_path / f"out{suffix}"
+    first, *others = [Image.fromarray(np.full((HEIGHT, WIDTH, 3), 60 * n, np.uint8)) for n in range(len(durations))]
+    first.save(source, save_all=True, append_images=others, duration=durations, lossless=True)
+    translate(source, output)
+    shown: dict[int, float] = {}
+    with Image.open(output) as image:
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            level = round(float(np.asarray(image.convert("RGB")).mean()) / 60)
+            shown[level] = shown.get(level, 0) + image.info["duration"]
+    assert shown == dict(enumerate(map(pytest.approx, durations)))
+
+
+def test_what_follows_the_picture_in_a_file_is_told(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
+    picture.save(tmp_path / "photo.jpg")
+    picture.save(tmp_path / "pair.jpg", "MPO", save_all=True, append_images=[picture, picture])
+    video = write(tmp_path / "clip.mp4", moving(5))
+    (tmp_path / "motion.jpg").write_bytes((tmp_path / "photo.jpg").read_bytes() + video.read_bytes())
+    said = {name: translate(tmp_path / name, tmp_path / f"out-{name}").notices for name in ("pair.jpg", "motion.jpg")}
+    assert said["pair.jpg"] == ("data of the image is left out: 2 further pictures (MPO)",)
+    assert said["motion.jpg"] == ("data of the image is left out: the video of a motion photo",)
+    assert not translate(tmp_path / "photo.jpg", tmp_path / "out.jpg").notices
+
+
+def test_a_folder_as_the_output_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    video = write(tmp_path / "clip.mp4", moving(5))
+    with pytest.raises(OutputError, match="results: it is a folder; give the name of a file"):
+        translate(video, tmp_path / "results")
