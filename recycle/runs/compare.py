@@ -310,6 +310,10 @@ class _Shown(NamedTuple):
 def _shown(runs: Sequence[TrainedRun], a: Sequence[Path], b: Sequence[Path], job: Job) -> _Shown:
     tests = [run.tests for run in runs]
     known = {key: clip.truth for own in reversed(tests) for key, clip in own.items() if clip.truth}
+    for path in (*a, *b):
+        with open_source(path) as source:
+            if source.still:
+                raise FootageError(f"{path} is a single image; give a video, or a folder of numbered images")
     if a or b:
         given = zip(DIRECTIONS, (a, b), strict=True)
         chosen = {(way, fingerprint(path)): path for way, paths in given for path in paths}

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -351,6 +352,10 @@ def test_what_is_no_run_is_told_in_one_line(
     with pytest.raises(FootageError, match=r"cannot read .*nosuch\.mp4"):
         compare(runs[:2], out, a=[tmp_path / "nosuch.mp4"])
     assert not list(tmp_path.iterdir())
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(FootageError, match=r"photo\.jpg is a single image; give a video"):
+        compare(runs[:2], out, b=[tmp_path / "photo.jpg"])
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
 def test_damaged_records_are_told_in_one_line(runs: list[Path], tmp_path: Path) -> None:
