@@ -69,11 +69,12 @@ class Copied:
 class Filled(Copied):
     """PCM in mp4 and mov, which store no times for it: silence fills its gaps, so that what follows stays in time."""
 
-    def __init__(self, source: Any, target: Stream, width: int) -> None:
+    def __init__(self, source: Any, target: Stream, size: int) -> None:
+        """`size` is that of a sample of all channels, in bytes."""
         super().__init__(target)
         context = source.codec_context
         self._rate: int = context.sample_rate
-        self._frame = width * context.channels
+        self._size = size
         self._silence = _SILENCE.get(context.name, b"\0")
         self._end: Fraction | None = None
 
@@ -92,12 +93,12 @@ class Filled(Copied):
                 self._end += Fraction(count, self._rate)
                 missing -= count
         if self._end is not None:
-            self._end += Fraction(packet.size // self._frame, self._rate)
+            self._end += Fraction(packet.size // self._size, self._rate)
         yield packet
 
     def _silent(self, count: int, unit: Fraction) -> "Packet[Any]":
         assert self._end is not None, "it follows a packet"
-        packet: Packet[Any] = Packet(self._silence * (count * self._frame))
+        packet: Packet[Any] = Packet(self._silence * (count * self._size))
         packet.time_base = unit
         packet.pts = packet.dts = round(self._end / unit)
         packet.duration = round(Fraction(count, self._rate) / unit)

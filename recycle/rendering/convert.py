@@ -70,6 +70,8 @@ class Copy:
 
     layout: str | None = None
     """Channel layout to set if the sound states only a number of channels; None keeps the layout."""
+    pcm: int = 0
+    """Bytes of a sample of all channels, if the sound is PCM of a known layout; else 0."""
     description = ""
 
     def open(self, stream: Stream, output: OutputContainer) -> Carrier:
@@ -77,9 +79,8 @@ class Copy:
         target: Any = output.add_stream_from_template(stream)
         if self.layout is not None:
             target.codec_context.layout = self.layout
-        width = pcm_width(stream)
-        if width and output.format.name in ("mp4", "mov"):
-            return Filled(stream, target, width)
+        if self.pcm and output.format.name in ("mp4", "mov"):
+            return Filled(stream, target, self.pcm)
         return Copied(target)
 
 
@@ -146,7 +147,8 @@ def copy_of(stream: Stream) -> Copy:
     """Copy the stream unchanged; sound that states only a number of channels gets FFmpeg's default layout."""
     own = _layout_of(stream)
     layout = None if own is None else _usual_layout(own)
-    return Copy(None if layout is None or layout == own else layout.name)
+    pcm = 0 if own is None else pcm_width(stream) * own.nb_channels
+    return Copy(None if layout is None or layout == own else layout.name, pcm)
 
 
 def cover_of(stream: Stream, source: Path) -> Cover | None:
