@@ -52,8 +52,8 @@ class Threads:
                 raise
 
         with ThreadPoolExecutor(self.at_once) as pool:
-            futures = [pool.submit(work) for _ in range(min(self.at_once, len(plans)))]
             try:
+                futures = [pool.submit(work) for _ in range(min(self.at_once, len(plans)))]
                 pending = set(futures)
                 while pending:
                     pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).not_done

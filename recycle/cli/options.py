@@ -147,7 +147,7 @@ def pairs(options: list[str] | None) -> dict[str, str]:
 
 def names(text: str | None) -> list[str] | None:
     """The names in a text such as "summer,winter"; None for None."""
-    return None if text is None else text.split(",")
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def size(text: str) -> str | int:

@@ -30,7 +30,11 @@ def street(
     """
     from recycle.config import FilmSettings, parse_settings
     from recycle.street.film import Street
+    from recycle.video.codecs import CONTAINERS
 
+    suffixes = [suffix for suffix, name in CONTAINERS.items() if name != "webm"]  # which holds no H.264
+    if out.suffix.lower() not in suffixes:
+        raise OutputError(f"cannot write {out}: its suffix must be one of {' '.join(suffixes)}")
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists; give --overwrite to replace it")
     chosen = {"look": look, "seed": seed, "seconds": seconds, "width": width, "height": height, "fps": fps}

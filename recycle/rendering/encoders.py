@@ -50,8 +50,9 @@ def encode_segments(
     with ThreadPoolExecutor(at_once, "encoder") as pool:
         try:
             for number, group in groupby(items, key=lambda entry: entry[0]):
-                segment = _Segment(number, encode, pool, most, size)
-                running.append(segment)
+                segment = _Segment(number, most, size)
+                running.append(segment)  # first: Ctrl-C may come while its thread starts
+                segment.start(pool, encode)
                 for _, item in group:
                     segment.put(item)
                 segment.end()
@@ -73,12 +74,14 @@ class _Abandoned(Exception):
 class _Segment(Generic[Item]):
     """A segment that is being encoded in a thread."""
 
-    def __init__(
-        self, number: int, encode: Encode[Item], pool: ThreadPoolExecutor, most: int, size: Callable[[Item], int]
-    ) -> None:
+    def __init__(self, number: int, most: int, size: Callable[[Item], int]) -> None:
         self._number, self._size, self._budget = number, size, Budget(most)
         self._waiting: SimpleQueue[Item | _Abandoned | None] = SimpleQueue()
-        self._done: Future[None] = pool.submit(encode, number, self._items())
+        self._done: Future[None] = Future()
+
+    def start(self, pool: ThreadPoolExecutor, encode: Encode[Item]) -> None:
+        """Begin to encode, in a thread of `pool`."""
+        self._done = pool.submit(encode, self._number, self._items())
         self._done.add_done_callback(lambda done: self._budget.close())
 
     def put(self, item: Item) -> None:
@@ -100,8 +103,9 @@ class _Segment(Generic[Item]):
     def abandon(self) -> None:
         """Stop the encoding."""
         self._waiting.put(_Abandoned())
-        with suppress(Exception):
-            self._done.result()
+        if not self._done.cancel():  # it has begun
+            with suppress(Exception):
+                self._done.result()
 
     def _items(self) -> Iterator[Item]:
         while (item := self._waiting.get()) is not None:

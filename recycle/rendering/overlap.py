@@ -49,8 +49,8 @@ def ahead(
             items.put(error)
 
     thread = Thread(target=work, daemon=True)
-    thread.start()
     try:
+        thread.start()
         while (entry := items.get()) is not None:
             if isinstance(entry, BaseException):
                 raise entry
@@ -65,7 +65,8 @@ def ahead(
             with suppress(Empty):
                 entry = items.get(timeout=0.01)
                 budget.give(entry[1] if isinstance(entry, tuple) else 0)
-        thread.join()
+        with suppress(RuntimeError):  # Ctrl-C came before it started
+            thread.join()
 
 
 class Budget:

@@ -16,6 +16,7 @@ from recycle.evaluation.verdict import Verdict, judge
 from recycle.names import plain
 from recycle.networks.bundle import read_config
 from recycle.run_folder import RunFolder, is_bundle, model_in
+from recycle.runs.learning import learning_of
 from recycle.system.lock import is_held
 from recycle.training.validation import Scores
 
@@ -101,7 +102,7 @@ def run_info(folder: str | PathLike[str]) -> RunInfo:
         best=scores.best,
         targets=tuple(domains.of(d.target) for d in (bundle.directions if bundle else DIRECTIONS)),
         model=model if bundle else None,
-        verdict=_verdict(where, domains),
+        verdict=_verdict(where, domains, None if settings is None else step),
         previews=tuple(where.preview_images()),
         changed=max((path.stat().st_mtime for path in (folder, where.checkpoint) if path.exists()), default=0.0),
     )
@@ -163,9 +164,10 @@ def _names(settings: dict[str, Any] | None) -> Names:
     return LETTERS
 
 
-def _verdict(where: RunFolder, domains: Names) -> Verdict | None:
+def _verdict(where: RunFolder, domains: Names, step: int | None) -> Verdict | None:
+    """The verdict of a report; `step` is that of the training, None for a model alone."""
     with suppress(OSError, ValueError):
         scores = json.loads(where.metrics.read_text(encoding="utf-8"))
         if isinstance(scores, dict) and scores:
-            return judge(scores, names=domains)
+            return judge(scores, None if step is None else learning_of(where, step), domains)
     return None

@@ -13,14 +13,13 @@ from recycle.errors import FootageError
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
-from recycle.evaluation.verdict import Learning, Verdict, judge
+from recycle.evaluation.verdict import Verdict, judge
 from recycle.names import plain
 from recycle.networks.bundle import read_config
 from recycle.run_folder import RunFolder, model_in
+from recycle.runs.learning import learning_of
 from recycle.runs.scoring import TestClip
-from recycle.training.logs import read_faults
 from recycle.training.loop import TrainReport
-from recycle.training.validation import LEAST_STEPS, Scores
 from recycle.video.kinds import open_source
 
 _PATHS = 3
@@ -61,7 +60,7 @@ def write_run_report(
         videos += [("truth", clip.truth)] if clip.truth else []
         videos += [("translated back", clip.back)] if clip.back else []
         rows.append(VideoRow(f"{names.way(clip.direction)}: {clip.source.name}", videos))
-    verdict = judge(scores, _learning(where, trained), names)
+    verdict = judge(scores, learning_of(where, trained.step, trained.seconds), names)
     write_report(
         where.report,
         title=pipeline.name,
@@ -95,32 +94,6 @@ def _described(where: RunFolder, model: Path) -> str:
         return f"the last model, from step {step}; no other one has a clearly better validation score"
     return (
         f"from step {step}, with a better validation score than the last; {where.model.name} holds that, of step {last}"
-    )
-
-
-def _learning(where: RunFolder, trained: TrainReport) -> Learning:
-    scores = Scores.read(where.validation)
-    faults = read_faults(where)
-    return Learning(
-        scores.best,
-        scores.by_step[max(scores.by_step)] if scores.by_step else None,
-        len(scores.by_step),
-        scores.improved_late,
-        _too_short(trained),
-        relative=bool(scores.kind),
-        faults=faults,
-    )
-
-
-def _too_short(trained: TrainReport) -> str:
-    """Why a training was too short to judge, and how long is enough; '' if it was long enough."""
-    if trained.step >= LEAST_STEPS:
-        return ""
-    needed = timedelta(seconds=round(LEAST_STEPS * trained.seconds / max(1, trained.step)))
-    time = f", about {needed} at the speed of this run" if trained.seconds else ""
-    return (
-        f"{_count(trained.step, 'step')} cannot show whether longer training helps; train for at least {LEAST_STEPS} "
-        f"steps{time}"
     )
 
 

@@ -19,7 +19,7 @@ from recycle.dataset.survey import survey_shots
 from recycle.domains import DOMAINS, Domain
 from recycle.errors import BundleError, Interrupted
 from recycle.events import Job, Step
-from recycle.networks.bundle import name_domains
+from recycle.networks.bundle import load_bundle, name_domains
 from recycle.objective.sides import bare
 from recycle.run_folder import RunFolder, is_bundle
 from recycle.system.atomic import remove_leftovers, write_text
@@ -136,6 +136,8 @@ def _train(
     for text in changes:
         noted.say(text)
     if run.tick().over:
+        if fabric.is_global_zero:
+            _restore_models(run, noted)
         report.seconds = run.clock.seconds
         return report
     if run.step:
@@ -178,6 +180,18 @@ def _judged(own: Split, name: Domain, run: Run, job: Job) -> Split:
         )
         return replace(own, unseen=False)
     return own
+
+
+def _restore_models(run: Run, job: Job) -> None:
+    """Write the last model of a finished run again, from its checkpoint, in place of a lost or damaged one."""
+    for folder in (run.where.model, run.where.best):
+        if folder == run.where.best and not folder.exists():
+            continue  # then the last model counts as the best
+        try:
+            load_bundle(folder)
+        except BundleError:
+            run.write_bundle(folder)
+            job.say(f"{folder} was missing or damaged: it holds the model of step {run.step} again")
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,13 @@ class Lanes:
 def _threads(count: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(count, "lane", initializer=_take_one_thread)
     everyone = Barrier(count)
-    for ready in [pool.submit(everyone.wait) for _ in range(count)]:
-        ready.result()
+    try:
+        for ready in [pool.submit(everyone.wait) for _ in range(count)]:
+            ready.result()
+    except BaseException:  # otherwise, after Ctrl-C, the threads that have started wait for the others forever
+        everyone.abort()
+        pool.shutdown(wait=False)
+        raise
     torch.set_num_threads(count)  # for later threads; those of the pool have set theirs
     return pool
 

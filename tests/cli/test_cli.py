@@ -307,6 +307,14 @@ def test_probe_looks_into_folders_and_says_what_it_leaves_out(video: Path, tmp_p
     assert_one_line(recycle("probe", tmp_path / "empty"), "holds no video and no numbered images")
 
 
+@pytest.mark.parametrize("name", ["street.webm", "street.gif", "street.txt", "street"])
+def test_a_street_is_a_video_with_a_usual_suffix(name: str, tmp_path: Path) -> None:
+    done = recycle("street", name, "--seconds", "0.5", "--width", "64", "--height", "48", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"error: cannot write {name}: its suffix must be one of .mp4 .m4v .mov .mkv\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_street_is_filmed_once(tmp_path: Path) -> None:
     arguments = ("street", "night.mp4", "--look", "night", "--seconds", "0.5", "--width", "64", "--height", "48")
     assert recycle(*arguments, cwd=tmp_path).returncode == 0

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from recycle.dataset.shots import find_shots
 from recycle.errors import BundleError, FootageError
 from recycle.evaluation import street_features
 from recycle.run_folder import RunFolder
+from recycle.runs.listing import run_info
 from recycle.runs.outcome import model_lines
 from recycle.runs.pipeline import open_pipeline, prepare_footage, run
 from recycle.runs.scoring import score_model
@@ -142,6 +144,9 @@ def test_the_report_begins_with_the_verdict_and_tells_of_footage_and_time(finish
         assert f"{finished.footage / domain}.mp4 (1 shot, 32 frames, 4 s)" in head or "shots, 32 frames, 4 s)" in head
         assert f"{finished.footage / f'test_{domain}.mp4'} (1 clip, 1 s)" in head
     assert re.search(r"2 steps cannot show .*; train for at least 1000 steps, about \d+:\d\d:\d\d at the speed", head)
+    verdict = run_info(finished.folder).verdict
+    assert verdict is not None
+    assert verdict.headline in unescape(head)
 
 
 def test_truth_scores_the_input_and_the_output_against_the_same_clip(finished: RunFolder) -> None:

@@ -23,7 +23,7 @@ from recycle.domains import Names
 from recycle.errors import BundleError, FootageError, Interrupted, OutputError, RecycleError
 from recycle.networks.bundle import load_bundle
 from recycle.networks.discriminator import Judgement, PatchDiscriminator
-from recycle.run_folder import RunFolder
+from recycle.run_folder import RunFolder, model_in
 from recycle.training.headings import heading
 from recycle.training.logs import read_faults
 from recycle.training.loop import TrainReport, train
@@ -268,6 +268,24 @@ def test_more_steps_continue_a_finished_run(footage: tuple[Path, Path], tmp_path
     run(pipeline(steps=3), footage, tmp_path)
     report = run(pipeline(steps=5), footage, tmp_path)
     assert (report.resumed_from, report.step) == (3, 5)
+
+
+@pytest.mark.parametrize("lost", ["damaged", "missing"])
+def test_the_models_of_a_finished_run_are_written_again(lost: str, footage: tuple[Path, Path], tmp_path: Path) -> None:
+    task, where = pipeline(steps=3), RunFolder(tmp_path)
+    run(task, footage, tmp_path)
+    weights = where.model / "model.safetensors"
+    before = weights.read_bytes()
+    for model in filter(Path.exists, (where.model, where.best)):
+        if lost == "damaged":
+            (model / "model.safetensors").write_bytes(before[:1000])
+        else:
+            shutil.rmtree(model)
+    report = run(task, footage, tmp_path)
+    assert weights.read_bytes() == before
+    assert f"{where.model} was missing or damaged: it holds the model of step 3 again" in report.notices
+    assert load_bundle(model_in(tmp_path)).config.step == 3
+    assert not run(task, footage, tmp_path).notices
 
 
 def test_messages_and_the_model_have_the_names_of_the_domains(footage: tuple[Path, Path], tmp_path: Path) -> None:
