@@ -213,13 +213,18 @@ def prepare_footage(
     footage = pipeline.footage
     if footage.street is not None:
         footage = make_street(footage.street, where.footage, paired=footage.paired, job=job)
+    for domain in DOMAINS:  # both, before the first is extracted
+        paths = footage.learned(domain)
+        if not paths:
+            raise FootageError(
+                f"there is no footage for domain {pipeline.domains.of(domain)}; give --{domain}, or set "
+                f"footage.{domain} in the file"
+            )
+        if not all(is_extracted(path) for path in paths):
+            find_sources(paths)
     both = []
     for domain in DOMAINS:
         paths, called = footage.learned(domain), pipeline.domains.of(domain)
-        if not paths:
-            raise FootageError(
-                f"there is no footage for domain {called}; give --{domain}, or set footage.{domain} in the file"
-            )
         masks = footage.masks(domain)
         if all(is_extracted(path) for path in paths):
             shots = [shot for path in paths for shot in find_shots(path)]

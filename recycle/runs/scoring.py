@@ -31,6 +31,7 @@ from recycle.system.lock import only_one
 from recycle.translation.translator import Translator
 from recycle.video.find import Found, find_footage, find_sources
 from recycle.video.fingerprint import fingerprint
+from recycle.video.kinds import open_source
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,26 @@ def translate_tests(
     """
     job = job or Job()
     clips = _within(test_clips(footage, where.translated), model)
+    _check_truths(clips)
     for line in _not_taken(footage):
         job.say(line)
     if clips:
         with _alone(where):
             _translate(clips, settings, model, job)
     return clips
+
+
+def _check_truths(clips: Sequence[TestClip]) -> None:
+    """Raise FootageError if a true counterpart has another size than its video; an encoder may have made it even."""
+    for clip in clips:
+        if clip.truth is not None:
+            with open_source(clip.source) as source, open_source(clip.truth) as truth:
+                own, other = source.info, truth.info
+            if not (0 <= other.height - own.height <= 1 and 0 <= other.width - own.width <= 1):
+                raise FootageError(
+                    f"{clip.source.name}: truth is {other.width}×{other.height} pixels and the source "
+                    f"{own.width}×{own.height}; both must have the same size, so resize one of them"
+                )
 
 
 def _within(clips: Sequence[TestClip], model: str) -> list[TestClip]:
@@ -153,7 +168,9 @@ def foresee_tests(
     The job receives notices. Raises FootageError, OutputError or ConfigError if a video cannot be translated.
     """
     job = job or Job()
-    for clip in test_clips(footage, where.translated):
+    clips = test_clips(footage, where.translated)
+    _check_truths(clips)
+    for clip in clips:
         for notice in foresee(clip.source, clip.translated, settings):
             job.say(f"{clip.source.name}: {notice}")
 

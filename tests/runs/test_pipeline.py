@@ -268,3 +268,17 @@ def test_bad_videos_are_told_and_skipped(tmp_path: Path) -> None:
     assert sum(len(shot.files) for shot in shots_a) == sum(len(shot.files) for shot in shots_b) == 6
     bad = f"{tmp_path}{os.sep}a{os.sep}bad.mp4"
     assert sum(text.startswith(f"skipped {bad}: ") for text in said) == 1
+
+
+def test_footage_and_truths_are_checked_before_any_work(finished: RunFolder, tmp_path: Path) -> None:
+    a, test_a = finished.footage / "a.mp4", finished.footage / "test_a.mp4"
+    with pytest.raises(FootageError, match="there is no footage for domain b; give --b"):
+        prepare_footage(parse_pipeline({"footage": {"a": [a]}}, where="test"), RunFolder(tmp_path))
+    missing = {"footage": {"a": [a], "b": [tmp_path / "nosuch.mp4"]}}
+    with pytest.raises(FootageError, match=r"there is no file or folder .*nosuch"):
+        prepare_footage(parse_pipeline(missing, where="test"), RunFolder(tmp_path))
+    write_video(tmp_path / "other.mp4", iter([np.zeros((80, 40, 3), np.uint8)] * 24), fps=24)
+    truth = {"footage": {"a": [a], "b": [a], "test_a": [test_a], "truth_ab": [tmp_path / "other.mp4"]}}
+    with pytest.raises(FootageError, match="truth is 40×80 pixels and the source"):
+        run(parse_pipeline(truth, where="test"), tmp_path / "run")
+    assert not list(tmp_path.glob("**/*.jpg"))
