@@ -1,6 +1,6 @@
 """Keeps sound and other streams aligned with the picture where recordings were concatenated."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -24,8 +24,8 @@ class Joints:
     Without a discontinuity in the video, no packet is shifted.
     """
 
-    def __init__(self, video: VideoStream, *, hides: bool) -> None:
-        """`hides`: whether the output hides what has negative times, as mp4 and mov do."""
+    def __init__(self, video: VideoStream, *, heard: Collection[int]) -> None:
+        """`heard` has the numbers of the streams of which hidden packets would be heard in the output."""
         assert video.time_base is not None, "a stream that is read has one"
         self._unit = video.time_base
         self._step = frame_step(video)
@@ -36,7 +36,7 @@ class Joints:
         self._shifts = [Fraction(0)]  # in seconds, of the current recording and the one before
         self._latest: dict[int, Fraction] = {}
         self._early: dict[int, list[Packet[Stream]]] = {}
-        self._hides = hides
+        self._heard = heard
         self._hidden: dict[int, Packet[Stream]] = {}
 
     def picture(self, packet: "Packet[Any]") -> "Iterator[Packet[Stream]]":
@@ -60,10 +60,10 @@ class Joints:
         yielded without timestamps.
 
         Packets that an edit list hides, as those before the start of a clip that was cut without re-encoding, are
-        dropped unless the output hides them too. The last one before the start is kept: decoders need it.
+        dropped if they would be heard. The last one before the start is kept: decoders need it.
         """
         index = packet.stream.index
-        if packet.is_discard and not self._hides:
+        if packet.is_discard and index in self._heard:
             self._hidden[index] = packet
             return
         if packet.is_discard or stamp_of(packet) is None:

@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from recycle.rendering.carriers import Carrier, Damaged
+from recycle.rendering.carriers import Carrier, Copied, Damaged
 from recycle.rendering.convert import Form
 from recycle.rendering.joints import Joints
 from recycle.rendering.labels import written_as
@@ -160,7 +160,9 @@ class Passage:
         if self._input is None:
             return
         streams = [self._video, *(self._input.streams[index] for index in self._carriers)]
-        joints = Joints(self._video, hides=self._output.format.name in ("mp4", "mov"))
+        # Decoders drop what is hidden, and mp4 and mov hide what has negative times.
+        copied = {index for index, carrier in self._carriers.items() if isinstance(carrier, Copied)}
+        joints = Joints(self._video, heard=() if self._output.format.name in ("mp4", "mov") else copied)
         failures = 0
         seen: Counter[int] = Counter()
         size = 0
