@@ -139,10 +139,14 @@ class Survey:
     def _lines(self, names: Names) -> Iterator[str]:
         far = _grade(self.gap, ((0.08, "hardly"), (0.25, "a little"), (0.5, "clearly"), (FAR, "far")), "very far")
         alike = _grade(self.aligned, ((UNLIKE, "not similar"), (0.5, "a little similar")), "very similar")
-        yield (
-            f"the domains are {far} apart (gap {self.gap:.2f}; 1 is unrelated footage) and {alike} in layout "
-            f"(aligned {self.aligned:.2f})"
-        )
+        single = [name for name, side in zip(names, (self.a, self.b), strict=True) if side.frames < 2]
+        if single:
+            yield f"how far apart the domains are cannot be measured: domain {single[0]} has a single frame"
+        else:
+            yield (
+                f"the domains are {far} apart (gap {self.gap:.2f}; 1 is unrelated footage) and {alike} in layout "
+                f"(aligned {self.aligned:.2f})"
+            )
         for name, side, other in zip(names, (self.a, self.b), (self.b, self.a), strict=True):
             more = any(own - its > BAR for own, its in zip(side.bars, other.bars, strict=True))
             if more and not side.extracted:  # with extracted frames, training names the command that crops them

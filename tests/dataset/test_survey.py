@@ -147,6 +147,9 @@ def test_single_frames_can_be_surveyed(tmp_path: Path, eyes: FeatureNetwork) -> 
     one = kept(tmp_path / "a", film(1, "day", 1))
     found = survey_shots(one, one, eyes=eyes)
     assert (found.gap, found.a.still, found.a.duplicates) == (0, False, 0)
+    words = found.in_words()
+    assert words[0] == "how far apart the domains are cannot be measured: domain a has a single frame"
+    assert "gap" not in words[0]
 
 
 def test_black_bars_are_seen_and_named_before_the_footage_is_extracted(tmp_path: Path, eyes: FeatureNetwork) -> None:
