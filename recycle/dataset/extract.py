@@ -308,9 +308,9 @@ def _alone(out: Path) -> Iterator[None]:
     """Create `out`, lock it against other processes, and delete leftovers of killed ones."""
     refusal = f"another recycle process is extracting into {out}; wait for it, or stop it"
     with ExitStack() as stack:
-        if out.exists() and not out.is_dir():
-            raise OutputError(f"{out} is a file; give a folder for the frames")
         try:
+            if out.exists() and not out.is_dir():
+                raise OutputError(f"{out} is a file; give a folder for the frames")
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(only_one(out / LOCK, refusal))
             remove_leftovers(out)

@@ -130,11 +130,12 @@ class Converted:
     def convert(self, packet: "Packet[Any] | None") -> "Iterator[Packet[Any]]":
         """See `Carrier`."""
         for frame in _decoded(self._source.decode, packet):
-            if frame.pts is None and self._end is not None:  # some decoders state no time for the last frame
-                frame.time_base = self._source.time_base
-                frame.pts = round(self._end / frame.time_base)
-            if frame.pts is not None and frame.time_base is not None:
-                self._end = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+            start = self._end if frame.pts is None else frame.pts * frame.time_base
+            if start is not None:
+                self._end = start + Fraction(frame.samples, frame.sample_rate)
+                if frame.pts is None:  # of several frames of a packet only the first has a time; the last may have none
+                    frame.time_base = self._source.time_base
+                    frame.pts = round(start / frame.time_base)
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if kind != self._kind:  # a resampler accepts frames of one kind only
                 yield from self._encoded(self._resampler.resample(None))
@@ -179,8 +180,8 @@ class Lines:
         line = target.codec_context.encode_subtitle(found)
         scale = packet.time_base / self._unit
         line.time_base = self._unit
-        line.pts = line.dts = round(packet.pts * scale)
-        line.duration = round((packet.duration or 0) * scale)
+        line.pts = line.dts = start = round(packet.pts * scale)
+        line.duration = round((packet.pts + (packet.duration or 0)) * scale) - start
         yield line
 
 

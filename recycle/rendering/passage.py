@@ -162,7 +162,8 @@ class Passage:
         streams = [self._video, *(self._input.streams[index] for index in self._carriers)]
         # Decoders drop what is hidden, and mp4 and mov hide what has negative times.
         copied = {index for index, carrier in self._carriers.items() if isinstance(carrier, Copied)}
-        joints = Joints(self._video, heard=() if self._output.format.name in ("mp4", "mov") else copied)
+        heard = set[int]() if self._output.format.name in ("mp4", "mov") else copied
+        joints = Joints(self._video, heard=heard)
         failures = 0
         seen: Counter[int] = Counter()
         size = 0
@@ -174,7 +175,7 @@ class Passage:
                         yield from joints.picture(packet)
                     elif packet.size:
                         yield from joints.other(packet)
-                    seen[packet.stream.index] += 1
+                    seen[packet.stream.index] += not (packet.is_discard and packet.stream.index in heard)
                     size += packet.size
                     if self._sampled and self._is_sample(seen, size):
                         break
@@ -220,6 +221,8 @@ class Passage:
         stamp = stamp_of(packet)
         dts = stamp + shift if stamp is not None else self._last.get(index, 0)
         if target.type in ("subtitle", "data") or target.disposition & Disposition.attached_pic:
+            if dts < 0 and packet.duration:
+                packet.duration = max(1, packet.duration + dts)
             dts = max(dts, 0)  # shifted to before 0: show it at once
         if index in self._last:  # muxers reject decreasing times, and accept equal ones only for subtitles
             unit = target.time_base or packet.time_base
@@ -274,7 +277,7 @@ def _open(packet: "Packet[Stream]", start: Fraction | None) -> None:
     """Let a subtitle that is on screen at the start of the span begin there."""
     if start is None or packet.stream.type != "subtitle" or packet.pts is None or not packet.duration:
         return
-    early = round((start - time_of(packet)) / packet.time_base)
+    early = ceil((start - time_of(packet)) / packet.time_base)
     if 0 < early < packet.duration:
         packet.pts += early
         packet.dts = packet.pts

@@ -29,7 +29,7 @@ from recycle.video.source import Reading, Source
 _COARSEST_TIME = 2_000_000_000
 """Resolution in nanoseconds to which FAT rounds file times, sometimes only after the file was written out."""
 
-FRAMES = 4
+FRAMES = 5
 """Increment when output changes for identical settings; it invalidates unfinished work."""
 
 

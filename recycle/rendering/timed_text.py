@@ -57,19 +57,20 @@ class Screen:
 
 
 def merged(samples: list[bytes]) -> bytes:
-    """One sample with the texts of `samples`, one below the other, and their styles; equal samples count once.
+    """One sample with the texts of `samples`, one below the other, and their styles.
 
-    Of the other boxes, such as highlights, the first sample's are kept: a sample holds each only once. A text that does
-    not fit is left out.
+    Equal samples count once, and empty ones not at all. Of the other boxes, such as highlights, the first sample's are
+    kept: a sample holds each only once. A text that does not fit is left out.
     """
-    first, *others = dict.fromkeys(samples)
+    told = [sample for sample in dict.fromkeys(samples) if sample[:2] != bytes(2)]
+    first, *others = told or samples[:1]
     if not others:
         return first
     text, styles, rest = _parts(first)
     for sample in others:
         more, its_styles, _ = _parts(sample)
         if len(text) + 1 + len(more) > 0xFFFF:
-            break
+            continue
         text += b"\n"
         shift = len(text.decode(errors="replace"))
         text += more

@@ -336,7 +336,7 @@ def _fits(truth: Path, source: Path, job: Job) -> bool:
         return False
     with open_source(truth) as one, open_source(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
-    if any(abs(x - y) > 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one pixel
+    if not all(0 <= x - y <= 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one pixel
         shown = ["{}×{}".format(*size) for size in sizes]
         job.say(
             f"left out {truth}, the true counterpart of {source.name}: it has {shown[0]} pixels, the source {shown[1]}"

@@ -6,7 +6,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -120,15 +120,23 @@ def _deferring_signals() -> Iterator[list[int]]:
         return
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     ours = {number: handler for number, handler in handlers.items() if callable(handler)}
-    for number in ours:
-        signal.signal(number, lambda number, frame: arrived.append(number))
     try:
+        for number in ours:
+            signal.signal(number, lambda number, frame: arrived.append(number))
         yield arrived
     finally:
-        for number, handler in ours.items():
-            signal.signal(number, handler)
+        try:
+            _restore(ours)
+        except BaseException:  # a signal came in between, and its handler raised
+            _restore(ours)
+            raise
         if arrived:
             ours[signal.Signals(arrived[0])](arrived[0], None)
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The training loop, from clips to a bundle; it can be stopped at any moment and continued."""
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -183,15 +184,22 @@ def _judged(own: Split, name: Domain, run: Run, job: Job) -> Split:
 
 
 def _restore_models(run: Run, job: Job) -> None:
-    """Write the last model of a finished run again, from its checkpoint, in place of a lost or damaged one."""
-    for folder in (run.where.model, run.where.best):
-        if folder == run.where.best and not folder.exists():
-            continue  # then the last model counts as the best
-        try:
-            load_bundle(folder)
-        except BundleError:
-            run.write_bundle(folder)
-            job.say(f"{folder} was missing or damaged: it holds the model of step {run.step} again")
+    """Write the last model of a finished run again, from its checkpoint, if it is lost or damaged.
+
+    A damaged best model is removed; then the last one counts as the best.
+    """
+    last, best = run.where.model, run.where.best
+    try:
+        load_bundle(last)
+    except BundleError:
+        run.write_bundle(last)
+        job.say(f"{last} was missing or damaged: it holds the model of step {run.step} again")
+    try:
+        if best.exists():
+            load_bundle(best)
+    except BundleError:
+        shutil.rmtree(best)
+        job.say(f"{best} was damaged and is removed: use the last model, of step {run.step}")
 
 
 @dataclass(frozen=True)

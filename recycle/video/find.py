@@ -1,11 +1,12 @@
 """Finds footage in folders and reports what is left out and why."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recycle.errors import FootageError
-from recycle.names import plain
+from recycle.names import original, plain
 from recycle.system.entries import GONE, examine, refuse_special
 from recycle.system.places import is_here
 from recycle.video.numbered import IMAGE_SUFFIXES, is_pattern, listed, natural_key, numbered_images
@@ -33,7 +34,7 @@ THUMBNAIL = "an image with the same name as a video"
 SECOND_NAME = "another name of a file that is included"
 TRANSLATIONS = "translate.json"
 """Name of the record in a folder of translations."""
-TRANSLATED = f"a folder of translations, by its {TRANSLATIONS}"
+TRANSLATED = f"a translation by recycle, by its {TRANSLATIONS}"
 BESIDE = "not one of the folder's numbered images"
 _SHOWN = 5
 """Maximum number of reasons why a folder holds no footage."""
@@ -62,7 +63,7 @@ def find_footage(inputs: Sequence[Path], *, without: Path | None = None, apart: 
     """Find the videos and folders of numbered images in `inputs`; record everything else.
 
     An input that is a file is taken regardless of its name. An input that is a folder is searched with its subfolders,
-    except `without` and those into which recycle has translated. Files in it are recognised by their suffix
+    except `without`. Translations that recycle made in a subfolder are left out. Files are recognised by their suffix
     (VIDEO_SUFFIXES) or by their content; a folder that holds numbered images is also a source. Hidden names, other
     files and links to folders are left out; links to files are taken. With `apart`, each image is a source of its own,
     whether its name ends in a number or not, unless it is a thumbnail or the only image beside videos. Unreadable files
@@ -190,6 +191,7 @@ def _search(top: Path, found: Found, without: Path | None, apart: bool) -> list[
     """The sources in `top` and its subfolders; everything else is added to `found`."""
     barred = None if without is None else without.resolve()
     sources: list[Path] = []
+    made: set[Path] = set()
     left = [top]
     while left:
         here = left.pop()
@@ -204,10 +206,12 @@ def _search(top: Path, found: Found, without: Path | None, apart: bool) -> list[
                 found.failed[here] = f"cannot be read: {error.strerror}"
             continue
         if here != top and any(path.name == TRANSLATIONS for path in entries):
-            found.left_out[here] = TRANSLATED
-            continue
+            made |= _translations(here)
         files = []
         for path in entries:
+            if path in made:
+                found.left_out[path] = TRANSLATED
+                continue
             if path.name.startswith("."):
                 found.left_out[path] = HIDDEN
                 continue
@@ -222,6 +226,15 @@ def _search(top: Path, found: Found, without: Path | None, apart: bool) -> list[
                 found.failed[path] = what
         sources += _of_folder(here, files, found, apart)
     return sorted(sources, key=lambda path: natural_key(str(path)))
+
+
+def _translations(folder: Path) -> set[Path]:
+    """The outputs that the record of translations in `folder` lists; none if it is not such a record."""
+    try:
+        files = json.loads((folder / TRANSLATIONS).read_text(encoding="utf-8"))["files"].values()
+        return {folder / original(entry["output"]) for entry in files if entry["output"]}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return set()
 
 
 def _of_folder(here: Path, files: list[Path], found: Found, apart: bool) -> Iterator[Path]:

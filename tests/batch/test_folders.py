@@ -232,10 +232,20 @@ def test_earlier_translations_inside_the_folder_are_left_out(make_video: MakeVid
     second = replace(folder_of(tmp_path), out=tmp_path / "in" / "winter")
     assert run(second).done == ["clip.mp4"]
     assert sorted(path.name for path in (tmp_path / "in" / "winter").glob("**/*.mp4")) == ["clip.mp4"]
-    assert (
-        "left out: night (a folder of translations, by its translate.json)"
-        in second.survey(Ledger(second.out)).notices()
-    )
+    left_out = second.survey(Ledger(second.out)).notices()
+    assert "left out: night/clip.mp4 (a translation by recycle, by its translate.json)" in left_out
+
+
+def test_only_translations_are_left_out_of_a_folder_with_a_record(make_video: MakeVideo, tmp_path: Path) -> None:
+    """Originals beside them, and files beside another program's translate.json, are taken."""
+    day = tmp_path / "in" / "films" / "day"
+    day.mkdir(parents=True)
+    shutil.copy(make_video(), day / "clip.mp4")
+    assert run(Folder(day, day.parent, Translator(None, device="cpu"), "b", FAST)).done == ["clip.mp4"]
+    shutil.copy(day / "clip.mp4", day.parent / "other.mp4")
+    (day / LEDGER).write_text("{}")
+    jobs = survey(tmp_path / "in", tmp_path / "out", FAST).jobs
+    assert [job.name for job in jobs] == ["films/day/clip.mp4", "films/other.mp4"]
 
 
 def test_a_record_cannot_write_outside_the_output_folder(video: Path, tmp_path: Path) -> None:

@@ -67,11 +67,14 @@ def test_styles_move_with_their_text_and_equal_lines_count_once() -> None:
     assert merged([first, second, first]) == sample("Grüße\ntwo", (0, 5), (7, 9), rest=b"\0\0\0\x0chlit\0\0\0\1")
     assert merged([sample("a"), sample("b")]) == sample("a\nb")
     assert merged([first]) == first
+    empty = sample("")
+    assert merged([empty, sample("a"), empty, sample("b")]) == sample("a\nb")
+    assert merged([empty]) == empty
 
 
 def test_a_text_that_does_not_fit_is_left_out() -> None:
     long = sample("x" * 40_000)
-    assert merged([long, sample("y" * 40_000)]) == long
+    assert merged([long, sample("y" * 40_000), sample("z")]) == sample("x" * 40_000 + "\nz")
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])

@@ -284,7 +284,8 @@ def test_the_models_of_a_finished_run_are_written_again(lost: str, footage: tupl
     report = run(task, footage, tmp_path)
     assert weights.read_bytes() == before
     assert f"{where.model} was missing or damaged: it holds the model of step 3 again" in report.notices
-    assert load_bundle(model_in(tmp_path)).config.step == 3
+    assert model_in(tmp_path) == where.model
+    assert load_bundle(where.model).config.step == 3
     assert not run(task, footage, tmp_path).notices
 
 
