@@ -132,14 +132,12 @@ def _train(
             for model in filter(is_bundle, (run.where.model, run.where.best)):
                 with suppress(BundleError):  # a damaged one is replaced when the run is saved next
                     name_domains(model, names)
-    report = TrainReport(run.step, run.step, run.where.model)
+    report = TrainReport(run.step, run.step, run.where.model, seconds=run.clock.seconds)
     noted = job.keeping(report.notices)
     for text in changes:
         noted.say(text)
     if run.tick().over:
-        if fabric.is_global_zero:
-            _restore_models(run, noted)
-        report.seconds = run.clock.seconds
+        _restore_models(run, noted)
         return report
     if run.step:
         left = run.clock.remaining()
@@ -188,6 +186,8 @@ def _restore_models(run: Run, job: Job) -> None:
 
     A damaged best model is removed; then the last one counts as the best.
     """
+    if not run.fabric.is_global_zero:
+        return
     last, best = run.where.model, run.where.best
     try:
         load_bundle(last)

@@ -100,7 +100,7 @@ def test_any_name(part: int, tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == len(names)
     paths = [json.loads(line)["path"] for line in done.stdout.splitlines()]
     assert len(set(paths)) == len(names)
-    assert len([path for path in out.iterdir() if path.suffix == ".mp4"]) == len(names)
+    assert len([path for path in out.iterdir() if path.suffix.lower() == ".mp4"]) == len(names)
     record = json.loads((out / "translate.json").read_text(encoding="utf-8"))
     assert len(record["files"]) == len(names)
     assert {entry["state"] for entry in record["files"].values()} == {"done"}
