@@ -75,8 +75,10 @@ def test_sound_that_a_cut_hides_stays_hidden(tmp_path: Path, suffix: str) -> Non
         assert (next(file.decode(video=0)).time or 0) < 0.05
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
-@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_u8"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("pcm_s16le", ".mkv"), ("pcm_s16le", ".mp4"), *((f"pcm_{kind}", ".mov") for kind in ("s24le", "f32le", "u8"))],
+)
 def test_pcm_sound_stays_in_time_after_a_pause(tmp_path: Path, codec: str, suffix: str) -> None:
     whole = film(tmp_path / "whole.mkv", 4, "between(t,0.2,0.4)+between(t,3.2,3.4)", "-c:v", "libx264", "-c:a", codec)
     source = tmp_path / "pause.mkv"
@@ -101,8 +103,13 @@ def test_the_last_frame_of_sound_is_kept_where_the_decoder_states_no_time(tmp_pa
     assert own_end - own_start == pytest.approx(end - start, abs=0.005)
 
 
-@pytest.mark.parametrize(("before", "after"), [("mkv", "mkv"), ("mkv", "mp4"), ("mp4", "mp4"), ("mp4", "mkv")])
-@pytest.mark.parametrize("begin", ["1", "1.0004", "1.0006"])  # finer than the times of Matroska
+@pytest.mark.parametrize(
+    ("before", "after", "begin"),
+    [  # times finer than those of Matroska too
+        *(("mkv", "mkv", begin) for begin in ("1", "1.0004", "1.0006")),
+        *(("mkv", "mp4", "1"), ("mp4", "mp4", "1.0004"), ("mp4", "mkv", "1")),
+    ],
+)
 def test_a_subtitle_that_is_on_screen_at_the_start_of_a_part_is_kept(
     tmp_path: Path, before: str, after: str, begin: str
 ) -> None:

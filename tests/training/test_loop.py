@@ -271,22 +271,24 @@ def test_more_steps_continue_a_finished_run(footage: tuple[Path, Path], tmp_path
 
 
 @pytest.mark.parametrize("lost", ["damaged", "missing"])
-def test_the_models_of_a_finished_run_are_written_again(lost: str, footage: tuple[Path, Path], tmp_path: Path) -> None:
-    task, where = pipeline(steps=3), RunFolder(tmp_path)
-    run(task, footage, tmp_path)
+def test_the_models_of_a_finished_run_are_written_again(
+    lost: str, uninterrupted: Path, footage: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    task, where = load_pipeline(uninterrupted / "task.toml"), RunFolder(tmp_path / "run")
     weights = where.model / "model.safetensors"
-    before = weights.read_bytes()
+    before, step = weights.read_bytes(), load_bundle(where.model).config.step
     for model in filter(Path.exists, (where.model, where.best)):
         if lost == "damaged":
             (model / "model.safetensors").write_bytes(before[:1000])
         else:
             shutil.rmtree(model)
-    report = run(task, footage, tmp_path)
+    report = run(task, footage, where.folder)
     assert weights.read_bytes() == before
-    assert f"{where.model} was missing or damaged: it holds the model of step 3 again" in report.notices
-    assert model_in(tmp_path) == where.model
-    assert load_bundle(where.model).config.step == 3
-    assert not run(task, footage, tmp_path).notices
+    assert f"{where.model} was missing or damaged: it holds the model of step {step} again" in report.notices
+    assert model_in(where.folder) == where.model
+    assert load_bundle(where.model).config.step == step
+    assert not run(task, footage, where.folder).notices
 
 
 def test_messages_and_the_model_have_the_names_of_the_domains(footage: tuple[Path, Path], tmp_path: Path) -> None:
