@@ -28,11 +28,11 @@ def street(
 
     Example: recycle street night.mp4 --look night --seed 7
     """
-    from recycle.config import FilmSettings, parse_settings
+    from recycle.config import EncodeSettings, FilmSettings, parse_settings
     from recycle.street.film import Street
-    from recycle.video.codecs import CONTAINERS
+    from recycle.video.codecs import CONTAINERS, takes_codec
 
-    suffixes = [suffix for suffix, name in CONTAINERS.items() if name != "webm"]  # which holds no H.264
+    suffixes = [suffix for suffix, name in CONTAINERS.items() if takes_codec(name, EncodeSettings())]
     if out.suffix.lower() not in suffixes:
         raise OutputError(f"cannot write {out}: its suffix must be one of {' '.join(suffixes)}")
     if out.exists() and not overwrite:

@@ -263,6 +263,11 @@ def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
     return iter(video)
 
 
+def is_padded(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether the sides `other`, in pixels, are those of `size`, or those of `size` made even by an encoder."""
+    return all(0 <= after - before <= 1 for before, after in zip(size, other, strict=True))
+
+
 def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:
     """Crop the row and column with which an encoder pads odd sizes.
 
@@ -274,7 +279,7 @@ def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:
             f"{name}: frames of {width}×{height} pixels are too small to score; "
             f"at least {metrics.SMALLEST}×{metrics.SMALLEST} are needed"
         )
-    if not (0 <= frame.shape[0] - height <= 1 and 0 <= frame.shape[1] - width <= 1):
+    if not is_padded(size, frame.shape[:2]):
         raise FootageError(
             f"{name}: {role} is {frame.shape[1]}×{frame.shape[0]} pixels and the source "
             f"{width}×{height}; both must have the same size, so resize one of them"

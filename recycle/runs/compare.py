@@ -16,6 +16,7 @@ from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation.compare import NONE, TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
+from recycle.evaluation.evaluate import is_padded
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.evaluation.ranking import Ranking, rank
 from recycle.events import Event, Job, Observer, Progress
@@ -336,7 +337,7 @@ def _fits(truth: Path, source: Path, job: Job) -> bool:
         return False
     with open_source(truth) as one, open_source(source) as other:
         sizes = [(reader.info.width, reader.info.height) for reader in (one, other)]
-    if not all(0 <= x - y <= 1 for x, y in zip(*sizes, strict=True)):  # odd sizes are padded by one pixel
+    if not is_padded(sizes[1], sizes[0]):
         shown = ["{}×{}".format(*size) for size in sizes]
         job.say(
             f"left out {truth}, the true counterpart of {source.name}: it has {shown[0]} pixels, the source {shown[1]}"

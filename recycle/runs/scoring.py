@@ -10,7 +10,7 @@ from recycle.config import EvaluateSettings, FootageSettings, Pipeline, Translat
 from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.errors import FootageError
-from recycle.evaluation.evaluate import ClipSet, evaluate
+from recycle.evaluation.evaluate import ClipSet, evaluate, is_padded
 from recycle.evaluation.features import describe_for_memorisation, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
@@ -107,7 +107,7 @@ def _check_truths(clips: Sequence[TestClip]) -> None:
         if clip.truth is not None:
             with open_source(clip.source) as source, open_source(clip.truth) as truth:
                 own, other = source.info, truth.info
-            if not (0 <= other.height - own.height <= 1 and 0 <= other.width - own.width <= 1):
+            if not is_padded((own.height, own.width), (other.height, other.width)):
                 raise FootageError(
                     f"{clip.source.name}: truth is {other.width}×{other.height} pixels and the source "
                     f"{own.width}×{own.height}; both must have the same size, so resize one of them"
