@@ -20,7 +20,7 @@ _TO_BT709: dict[Gamut, Float] = {
     "bt2020": np.array(
         [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
     ),
-    "p3": np.array([[1.2249, -0.2249, 0], [-0.0420, 1.0420, 0], [-0.0197, -0.0786, 1.0983]], dtype=np.float32),
+    "p3": np.array([[1.22494, -0.22494, 0], [-0.04206, 1.04206, 0], [-0.01964, -0.07864, 1.09828]], dtype=np.float32),
 }
 """Matrices for linear light: ITU-R BT.2087; and from the primaries of SMPTE EG 432-1 and ITU-R BT.709."""
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], dtype=np.float32)
