@@ -160,7 +160,7 @@ class Passage:
         if self._input is None:
             return
         streams = [self._video, *(self._input.streams[index] for index in self._carriers)]
-        # Decoders drop what is hidden, and mp4 and mov hide what has negative times.
+        # Only copies can be heard: decoders drop what is hidden. In mp4 and mov it has negative times and stays hidden.
         copied = {index for index, carrier in self._carriers.items() if isinstance(carrier, Copied)}
         heard = set[int]() if self._output.format.name in ("mp4", "mov") else copied
         joints = Joints(self._video, heard=heard)

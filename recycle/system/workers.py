@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.2
 _RUN, _STOP, _END = range(3)
 """Values of the shared flag: items run; they stop at their next count; their processes end at once."""
 # State of a worker process: the shared counts, the shared flag, and whether it may be interrupted.
-# There are no locks: an interrupted or killed process could keep one. An item has a count of its own.
+# Each item has its own count, so that no lock is needed: an interrupted or killed process could keep it.
 _counts: Any = None
 _stopping: Any = None
 _busy = False
@@ -78,7 +78,8 @@ def _run_pool(
     results: dict[int, Result] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counts, stop))
     try:
-        with _deferring_signals(), without_main(function, list(items.values())):  # half a pool would never end
+        # A pool whose start is interrupted would never end.
+        with _deferring_signals(), without_main(function, list(items.values())):
             # Processes inherit the blocked SIGINT: Ctrl-C causes no traceback while they import.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:

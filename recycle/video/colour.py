@@ -35,8 +35,8 @@ _EXPAND_GREY_16 = np.clip(np.rint((np.arange(65536.0) - 4112) * (255 / 219)), 0,
 """Lookup tables from limited to full range, for 8 and 16 bits."""
 
 _GAMUTS: dict[int, Gamut] = {9: "bt2020", 11: "p3", 12: "p3"}
-"""A frame's AVColorPrimaries → its gamut, if it is wider than that of BT.709. That of 11 (DCI-P3) has another white;
-like other whites, it stays white."""
+"""A frame's AVColorPrimaries → its gamut, if it is wider than that of BT.709. DCI-P3 (11) has another white than
+Display P3 (12); here it becomes the white of BT.709 all the same."""
 _HDR: dict[int, Transfer] = {16: "pq", 18: "hlg"}
 
 
