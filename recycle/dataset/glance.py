@@ -88,12 +88,13 @@ def glance(paths: Sequence[Path]) -> Glance:
     sizes, rates, counts, problems = [], [], [], []
     for source in looked_at:
         try:
-            reader = open_source(source, Reading(square_pixels=True))
-            count = reader.info.frame_count or estimate_frames(source) or 0
-            glimpses += _spread(reader, count, each)
+            with open_source(source, Reading(square_pixels=True)) as reader:
+                count = reader.info.frame_count or estimate_frames(source) or 0
+                seen = list(_spread(reader, count, each))
         except (FootageError, av.FFmpegError, OSError) as error:
             problems.append(str(error) if isinstance(error, FootageError) else f"{source}: {error}")
             continue
+        glimpses += seen
         sizes.append((reader.info.width, reader.info.height))
         rates.append(float(reader.info.average_rate or ASSUMED_RATE))
         counts.append(max(1, count))

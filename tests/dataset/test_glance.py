@@ -104,3 +104,12 @@ def test_unreadable_footage_is_an_error(tmp_path: Path) -> None:
         glance([tmp_path / "broken.mp4"])
     with pytest.raises(FootageError, match="there is no file or folder"):
         glance([tmp_path / "absent"])
+
+
+def test_footage_that_becomes_unreadable_after_some_frames_is_an_error(tmp_path: Path) -> None:
+    """The headers of a picture on its side pass, because a camera may have turned it."""
+    for index in range(6):
+        upright = np.full((20, 30, 3), 9, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), upright.transpose(1, 0, 2) if index == 5 else upright)
+    with pytest.raises(FootageError, match=r"must have the same size.*5\.png"):
+        glance([tmp_path])
