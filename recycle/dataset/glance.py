@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recycle.dataset.manifest import is_extracted
 from recycle.dataset.shots import Shot, find_shots, locate
 from recycle.errors import FootageError
 from recycle.inputs import open_source
@@ -119,11 +120,6 @@ def glance_at_shots(shots: Sequence[Shot]) -> Glance:
     rates = [1 / shot.interval for shot in shots if shot.interval]
     fps = float(np.median(rates)) if rates else float(ASSUMED_RATE)
     return Glance(smallest.width, smallest.height, fps, count, True, tuple(glimpses))
-
-
-def is_extracted(path: Path) -> bool:
-    """Whether a path is a folder of frames that `recycle extract` wrote."""
-    return path.is_dir() and any(path.glob("**/manifest.json"))
 
 
 def _spread(reader: Source, total: int, count: int) -> Iterator[Glimpse]:

@@ -1,6 +1,7 @@
 """The folder of one extracted source: its manifest, its name, and whether it may be replaced."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def manifests_in(folder: Path) -> Iterator[Path]:
+    """The manifests in a folder and its subfolders; a hidden folder is an extraction that did not finish."""
+    return (path for path in folder.glob(f"**/{MANIFEST}") if not path.parent.name.startswith("."))
+
+
+def is_extracted(path: Path) -> bool:
+    """Whether a path is a folder of frames that `recycle extract` wrote."""
+    return path.is_dir() and any(manifests_in(path))
 
 
 def folder_name(source: Path, digest: str) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recycle.dataset.files import Files
-from recycle.dataset.manifest import MASKS
+from recycle.dataset.manifest import MASKS, manifests_in
 from recycle.errors import FootageError
 from recycle.video.image_file import read_image
 
@@ -64,7 +64,7 @@ def find_shots(folder: Path) -> list[Shot]:
     A frame that the manifest lists but that no longer exists ends the shot. Raises FootageError if there is no
     extracted footage or a manifest is damaged.
     """
-    manifests = sorted(p for p in folder.glob("**/manifest.json") if not p.parent.name.startswith("."))
+    manifests = sorted(manifests_in(folder))
     if not manifests:
         raise FootageError(f"{folder} holds no extracted footage; make it with 'recycle extract VIDEO… --out {folder}'")
     return [shot for manifest in manifests for shot in _shots_of(manifest)]

@@ -20,7 +20,7 @@ from recycle.config import (
     parse_settings,
 )
 from recycle.dataset.extract import extract
-from recycle.dataset.glance import is_extracted
+from recycle.dataset.manifest import is_extracted
 from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import DOMAINS
 from recycle.errors import ConfigError, FootageError

@@ -9,7 +9,8 @@ import pytest
 
 from recycle.config import ExtractSettings
 from recycle.dataset.extract import extract
-from recycle.dataset.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance, is_extracted
+from recycle.dataset.glance import CROP, FRAMES, LINES, SHORT, WIDEST, glance
+from recycle.dataset.manifest import is_extracted
 from recycle.errors import FootageError
 from recycle.video.encode import write_video
 from tests.video.conftest import moving, write
@@ -96,6 +97,13 @@ def test_extracted_frames_are_taken_as_they_are(film: Path, tmp_path: Path) -> N
     assert (seen.width, seen.height, seen.frames) == (64, 48, 12)
     assert seen.fps == pytest.approx(12, rel=0.01)
     assert len(seen.glimpses) == 12
+
+
+def test_frames_of_an_extraction_that_was_killed_do_not_count_as_extracted(film: Path, tmp_path: Path) -> None:
+    extract([film], tmp_path / "a", ExtractSettings(), workers=1)
+    (folder,) = (tmp_path / "a").iterdir()
+    folder.rename(folder.with_name(f".{folder.name}.123.partial"))
+    assert not is_extracted(tmp_path / "a")
 
 
 def test_unreadable_footage_is_an_error(tmp_path: Path) -> None:

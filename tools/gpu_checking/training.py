@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from recycle.config import Pipeline, parse_pipeline
+from recycle.dataset.manifest import MANIFEST
 from recycle.dataset.shots import find_shots
 from recycle.events import Job
 from recycle.system.devices import Device
@@ -27,7 +28,7 @@ def footage(folder: Path) -> None:
             cv2.imwrite(str(folder / name / f"{number:06d}.png"), frame)
         rows = [{"file": f"{number:06d}.png", "shot": 0, "pts": number} for number in range(_COUNT)]
         manifest = {"width": _SIDE, "height": _SIDE, "frames": rows}
-        (folder / name / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        (folder / name / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def task(device: Device, *, gpu: bool, steps: int, devices: int = 1, batch: int = 1) -> Pipeline:
