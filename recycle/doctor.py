@@ -13,6 +13,7 @@ from recycle import __version__
 from recycle.config import EncodeSettings
 from recycle.errors import ConfigError
 from recycle.networks.int8.trial import gain
+from recycle.plural import counted
 from recycle.system.cores import cores
 from recycle.system.devices import best_precision, compute_dtype, find_device
 from recycle.system.nvidia import unused_gpu
@@ -33,7 +34,7 @@ def examine() -> Iterator[tuple[str, str]]:
             yield package, version(package)
         except PackageNotFoundError:
             yield package, "not installed under this name"
-    yield "CPU", "1 core" if cores() == 1 else f"{cores()} cores"
+    yield "CPU", counted(cores(), "core")
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"

@@ -11,6 +11,7 @@ from recycle.domains import Domain
 from recycle.errors import Interrupted, OutputError, RecycleError
 from recycle.events import Event, FileState, Job, Progress
 from recycle.names import plain
+from recycle.plural import counted
 from recycle.safe_text import redact
 from recycle.system.crash import unexpected
 from recycle.system.disk import disk_failed
@@ -84,7 +85,8 @@ def translate_folder(
 
     def show(one: Plan, entry: Entry) -> None:
         name, notices = one.job.name, "; ".join(entry.notices)
-        detail = entry.reason or (f"{entry.frames} frames{'; ' if notices else ''}{notices}" if entry.frames else "")
+        frames = counted(entry.frames, "frame") if entry.frames else ""
+        detail = entry.reason or (f"{frames}{'; ' if notices else ''}{notices}" if frames else "")
         done = entry.frames if entry.state == "done" else 0
         total = done or (estimate_frames(one.job.source) if entry.state == "waiting" else None)
         job.emit(FileState(name, entry.state, detail, done, total))
@@ -108,8 +110,8 @@ def translate_folder(
         stopped = True
     report = _report(plans, ledger)
     if stopped:
-        left = sum(ledger.get(one.job.name).state == "waiting" for one in plans)
-        raise Interrupted(f"stopped; {left} files are left: run the same command again to continue")
+        left = counted(sum(ledger.get(one.job.name).state == "waiting" for one in plans), "file is", "files are")
+        raise Interrupted(f"stopped; {left} left: run the same command again to continue")
     return report
 
 
@@ -134,8 +136,8 @@ def _report(plans: Sequence[Plan], ledger: Ledger) -> BatchReport:
             left += 1
     if left:
         report.stopped = (
-            f"stopped because the disk is full or failed; {left} files are left: make room, then run the same command "
-            "again"
+            f"stopped because the disk is full or failed; {counted(left, 'file is', 'files are')} left: make room, "
+            "then run the same command again"
         )
     return report
 

@@ -20,6 +20,7 @@ from recycle.domains import Domain
 from recycle.errors import FootageError, Interrupted, RecycleError
 from recycle.events import Event, FileState, Job
 from recycle.names import plain
+from recycle.plural import counted
 from recycle.rendering.prepare import foresee, opened
 from recycle.rendering.span import opening_span
 from recycle.safe_text import printable
@@ -129,7 +130,7 @@ def forecast(task: Folder, *, overwrite: bool, retry_failed: bool) -> Forecast:
     frames, seconds = estimate(possible, lambda job: _measure(task, job))
     needed = "unknown" if seconds is None else f"about {timedelta(seconds=round(seconds))}"
     total = ", ".join(f"{count} to {action}" for action, count in counts.items())
-    lines.append(f"{total}; {frames} frames; time needed: {needed}")
+    lines.append(f"{total}; {counted(frames, 'frame')}; time needed: {needed}")
     return Forecast(tuple(map(printable, lines)), counts["fail"])
 
 

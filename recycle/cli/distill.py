@@ -8,6 +8,7 @@ import typer
 from recycle.cli.options import AsJson, DeviceChange, Hours, PrecisionChange, RunPath, Steps
 from recycle.cli.output import watched
 from recycle.cli.task import make_way
+from recycle.plural import counted
 
 
 def distill(
@@ -49,6 +50,6 @@ def distill(
         )
         where = RunFolder(out or Path("runs") / task.name)
         report = learn(task, where, job=job)
-        job.say(f"trained {report.step} steps")
+        job.say(f"trained {counted(report.step, 'step')}")
         for line in model_lines(where):
             job.say(line)

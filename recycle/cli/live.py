@@ -19,6 +19,7 @@ from recycle.cli.options import (
     size,
 )
 from recycle.cli.output import watched
+from recycle.plural import counted
 
 
 def live(
@@ -70,8 +71,10 @@ def live(
             **look,
             **given(max_pixels=max_pixels),
         )
-        shown = f"{report.frames} pictures, {report.rate:.1f} a second; latency {1000 * report.latency:.0f} ms"
-        found = f", {report.reconnects} times connected again" if report.reconnects else ""
+        shown = (
+            f"{counted(report.frames, 'picture')}, {report.rate:.1f} a second; latency {1000 * report.latency:.0f} ms"
+        )
+        found = f", connected again {counted(report.reconnects, 'time')}" if report.reconnects else ""
         job.say(f"{shown}, {report.dropped} dropped{found}")
         for file in (sink, record):
             if file is not None and file not in ("window", "virtual") and "://" not in file:

@@ -23,6 +23,7 @@ from recycle.cli.options import (
 )
 from recycle.cli.output import watched
 from recycle.cli.task import make_way, planned
+from recycle.plural import counted
 
 
 def train(
@@ -72,6 +73,6 @@ def train(
         task, folder, origin, surveyed = open_task(pipeline, wishes, job, train=machines)
         where = RunFolder(folder)
         report = learn(task, where, origin=origin, surveyed=surveyed, job=job)
-        job.say(f"trained {report.step} steps; the previews are in {where.previews}")
+        job.say(f"trained {counted(report.step, 'step')}; the previews are in {where.previews}")
         for line in model_lines(where):
             job.say(line)

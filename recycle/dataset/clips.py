@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from recycle.dataset.shots import Shot
 from recycle.errors import FootageError
+from recycle.plural import counted
 from recycle.system.cores import capped, cores
 from recycle.system.workers import end_with_parent, without_main
 
@@ -86,8 +87,8 @@ class DomainClips:
         if not self.windows:
             longest = max((len(shot.files) for shot in shots), default=0)
             raise FootageError(
-                f"domain {called or name} has too little footage: its longest shot has {longest} frames for training, "
-                f"a clip needs {span}; add footage or extract it at a higher frame rate"
+                f"domain {called or name} has too little footage: its longest shot has {counted(longest, 'frame')} for "
+                f"training, a clip needs {span}; add footage or extract it at a higher frame rate"
             )
         used = [shots[s] for s in self.windows.used()]
         self.canvas = min(shot.height for shot in used), min(shot.width for shot in used)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recycle.dataset.clips import FEW_CLIPS, DomainClips
 from recycle.dataset.shots import Shot, spread
+from recycle.plural import counted
 
 FRAMES = 48
 """Number of frames per domain that are examined."""
@@ -87,7 +88,7 @@ def difference(a: Look, b: Look) -> float:
 def _each(domain: DomainClips, seen: Look) -> Iterable[str]:
     if (count := len(domain.windows)) < FEW_CLIPS:
         yield (
-            f"domain {domain.called} has only {count} {'clip' if count == 1 else 'clips'}; below {FEW_CLIPS}, "
+            f"domain {domain.called} has only {counted(count, 'clip')}; below {FEW_CLIPS}, "
             "expect a model that works only on similar footage: add footage"
         )
     if len(seen.thumbnails) > 1 and float(seen.thumbnails.std(0).mean()) < STATIC:

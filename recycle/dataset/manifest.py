@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recycle.errors import FootageError
 from recycle.names import plain
+from recycle.plural import counted
 
 MANIFEST = "manifest.json"
 MASKS = "masks"
@@ -98,9 +99,9 @@ def check_untouched(folder: Path, manifest: Manifest) -> None:
     if added:
         problem = f"holds files that extraction did not write, such as {added[0]}"
     elif changed:
-        problem = f"holds {len(changed)} frames that were changed after extraction, such as {min(changed)}"
+        problem = f"holds {counted(len(changed), 'frame')} changed after extraction, such as {min(changed)}"
     elif deleted:
-        problem = f"lacks {deleted} frames that were deleted by hand, which another extraction would restore"
+        problem = f"lacks {counted(deleted, 'frame')} deleted by hand, which another extraction would restore"
     else:
         return
     raise FootageError(

@@ -16,6 +16,7 @@ from recycle.dataset.selection import DuplicateDropper, RateSelector
 from recycle.errors import FootageError
 from recycle.inputs import open_source
 from recycle.names import plain
+from recycle.plural import counted
 from recycle.system.atomic import atomic_path
 from recycle.video.fingerprint import content, modified
 from recycle.video.frame import ASSUMED_RATE, LazyFrame, StreamInfo
@@ -126,11 +127,11 @@ def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, rea
     if reader.rate_assumed and reader.companions().file is not None:  # images have no rate of their own
         yield f"{source}: no frame rate is stated; {ASSUMED_RATE} frames per second are assumed"
     if reader.deinterlaced:
-        yield f"{source}: {reader.deinterlaced} interlaced frames were deinterlaced"
+        yield f"{source}: deinterlaced {counted(reader.deinterlaced, 'interlaced frame')}"
     if reader.bad and reader.damaged:
-        yield f"{source}: {reader.damaged} images cannot be read and are left out: {listed(list(reader.bad))}"
+        yield f"{source}: left out {counted(reader.damaged, 'image')} that cannot be read: {listed(list(reader.bad))}"
     elif reader.damaged:
-        yield f"{source}: {reader.damaged} damaged packets were skipped"
+        yield f"{source}: skipped {counted(reader.damaged, 'damaged packet')}"
 
 
 def _crop_box(source: Path, info: StreamInfo, settings: ExtractSettings) -> tuple[int, int, int, int]:

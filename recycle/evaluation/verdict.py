@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.evaluation.findings import find_failures
+from recycle.plural import counted
 
 HALF = 0.5
 """Minimum progress, from the untouched input (0) to real frames (1), at which a direction counts as translated. An
@@ -208,4 +209,5 @@ def _of_training(learning: Learning) -> Iterator[str]:
         yield f"Training: {learning.too_short}."
     yield from (f"Training: {fault}." for fault in learning.faults[:_FAULTS])
     if (more := len(learning.faults) - _FAULTS) > 0:
-        yield f"Training: {more} more {'fault' if more == 1 else 'faults'} are in health.log in the run's folder."
+        more_faults = counted(more, "more fault is", "more faults are")
+        yield f"Training: {more_faults} in health.log in the run's folder."

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from recycle.config import EncodeSettings
+from recycle.plural import counted
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
 from recycle.video.container import open_container, video_stream
@@ -39,7 +40,7 @@ def before_work(
     if choice.notice is not None:
         yield choice.notice
     if reader.missing:
-        yield f"the file is cut off: at least {reader.missing} frames are missing at its end"
+        yield f"the file is cut off: at least {counted(reader.missing, 'frame is', 'frames are')} missing at its end"
     if reader.transparent and not choice.alpha:
         yield "the source is transparent in parts: the output shows the colours beneath"
     elif reader.may_be_transparent and not choice.alpha:
@@ -49,7 +50,7 @@ def before_work(
     if reader.ignores_fps:
         yield "--fps has no effect: the source has timestamps of its own, which are kept"
     if reader.bad:
-        yield f"{_images(reader)} cannot be read: their neighbours are shown in their place"
+        yield f"{_images(reader)} cannot be read: the nearest intact image is shown instead"
     if reader.interlaced:
         yield "the source is interlaced: its frames are deinterlaced"
     if reader.hdr:
@@ -88,17 +89,17 @@ def after_work(reader: Source, choice: Choice, *, deinterlaced: bool) -> Iterato
     if deinterlaced and not reader.interlaced:
         yield "the source is interlaced in parts: these frames were deinterlaced"
     if reader.bad and reader.concealed:
-        yield f"{_images(reader)} could not be read: their neighbours are shown in their place"
+        yield f"{_images(reader)} could not be read: the nearest intact image is shown instead"
     elif reader.concealed:
-        yield f"{reader.concealed} frames could not be decoded: their neighbours are shown in their place"
+        yield f"{counted(reader.concealed, 'frame')} could not be decoded: the nearest intact frame is shown instead"
     elif reader.damaged:
-        yield f"{reader.damaged} packets of the video are damaged: frames near them may be wrong"
+        yield f"the video has {counted(reader.damaged, 'damaged packet')}: nearby frames may be wrong"
     if reader.repaired:
-        yield f"{reader.repaired} timestamps were missing, decreased or jumped ahead by hours: they were repaired"
+        yield f"repaired {counted(reader.repaired, 'timestamp')}: missing, decreasing or ahead by hours"
 
 
 def _images(reader: Source) -> str:
-    return f"{len(reader.bad)} images ({listed(list(reader.bad))})"
+    return f"{counted(len(reader.bad), 'image')} ({listed(list(reader.bad))})"
 
 
 def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) -> Iterator[str]:

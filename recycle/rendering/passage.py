@@ -12,6 +12,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
+from recycle.plural import counted
 from recycle.rendering.carriers import Carrier, Copied, Damaged
 from recycle.rendering.convert import Form
 from recycle.rendering.joints import Joints
@@ -123,7 +124,8 @@ class Passage:
         for index, count in (self.refused + self.damaged).items():
             if not self.written[index]:
                 raise StreamFailure(index, f"none of its {count} packets could be carried over")
-            self._miss(index, f"{count} damaged packets of {{}} could not be carried over", count > self.written[index])
+            damaged = counted(count, "damaged packet")
+            self._miss(index, f"{damaged} of {{}} could not be carried over", count > self.written[index])
         for index, (begin, end) in self._read_spans.items():
             if self._carriers[index].target.type == "audio":
                 if not self.written[index]:

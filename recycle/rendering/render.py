@@ -12,6 +12,7 @@ from pathlib import Path
 from recycle.config import TranslateSettings
 from recycle.errors import ConfigError, FootageError, Interrupted, OutputError
 from recycle.events import Job
+from recycle.plural import counted
 from recycle.rendering.late_start import LATE
 from recycle.rendering.notices import after_work, before_work, of_the_file
 from recycle.rendering.pictures import Pictures, format_for, picture_notices, working_settings
@@ -217,7 +218,7 @@ class _Rendering:
             job.say(notice)
         self._publish(whole, overwrite)
         if cause is not None:
-            kept = f"the {len(stamps)} frames so far are in {self.output}"
+            kept = f"the {counted(len(stamps), 'frame so far is', 'frames so far are')} in {self.output}"
             raise (
                 FootageError(f"{cause}; {kept}") if isinstance(cause, FootageError) else Interrupted(f"stopped; {kept}")
             )
@@ -231,7 +232,7 @@ class _Rendering:
             kept = len(self.work.stamps())
             if self.renderer.reader.fingerprint() is None:
                 raise Interrupted("stopped; the source is live and cannot be resumed: nothing is kept") from stop
-            kept_text = f"{kept} frames are kept: run" if kept else "nothing is kept yet; run"
+            kept_text = f"{counted(kept, 'frame is', 'frames are')} kept: run" if kept else "nothing is kept yet; run"
             raise Interrupted(f"stopped; {kept_text} the same command again to continue") from stop
 
     def _write(self) -> Stretch:

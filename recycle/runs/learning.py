@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from recycle.evaluation.verdict import Learning
+from recycle.plural import counted
 from recycle.run_folder import RunFolder
 from recycle.training.logs import read_faults
 from recycle.training.validation import LEAST_STEPS, Scores
@@ -28,5 +29,5 @@ def _too_short(step: int, seconds: float) -> str:
         return ""
     needed = timedelta(seconds=round(LEAST_STEPS * seconds / max(1, step)))
     time = f", about {needed} at the speed of this run" if seconds else ""
-    steps = f"{step} step{'s' * (step != 1)}"
+    steps = counted(step, "step")
     return f"{steps} cannot show whether longer training helps; train for at least {LEAST_STEPS} steps{time}"

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from recycle.plural import counted
 from recycle.system.cores import cores
 from recycle.system.devices import compute_dtype, find_device
 from recycle.system.memory import free_memory, in_gib
@@ -44,7 +45,7 @@ class Machine:
         return torch.bfloat16 if self.half else torch.float32
 
     def __str__(self) -> str:
-        what = f"a CPU with {self.cores} {'core' if self.cores == 1 else 'cores'}" if self.kind == "cpu" else "a GPU"
+        what = f"a CPU with {counted(self.cores, 'core')}" if self.kind == "cpu" else "a GPU"
         return f"{what} ({in_gib(self.memory)} of free memory, {'16-bit' if self.half else '32-bit'} arithmetic)"
 
 

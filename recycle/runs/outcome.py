@@ -16,6 +16,7 @@ from recycle.evaluation.report import write_report
 from recycle.evaluation.verdict import Verdict, judge
 from recycle.names import plain
 from recycle.networks.bundle import read_config
+from recycle.plural import counted
 from recycle.run_folder import RunFolder, model_in
 from recycle.runs.learning import learning_of
 from recycle.runs.scoring import TestClip
@@ -71,7 +72,7 @@ def write_run_report(
         previews=where.preview_images(),
         facts={
             "date": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-            "duration of training": f"{timedelta(seconds=round(trained.seconds))} for {trained.step} steps",
+            "duration of training": f"{timedelta(seconds=round(trained.seconds))} for {counted(trained.step, 'step')}",
             "model": f"{model.name}: {_described(where, model)}",
             **_footage_facts(footage, shots, clips, names),
             "generator": pipeline.networks.generator.description,
@@ -108,11 +109,12 @@ def _footage_facts(
         seconds = sum(len(shot.files) * shot.interval for shot in own)
         length = f", {seconds:.4g} s" if all(shot.interval for shot in own) else ""
         paths = _named(footage.learned(d.source))
-        facts[f"footage {names.of(d.source)}"] = f"{paths} ({_count(len(own), 'shot')}, {frames} frames{length})"
+        counts = f"{counted(len(own), 'shot')}, {counted(frames, 'frame')}"
+        facts[f"footage {names.of(d.source)}"] = f"{paths} ({counts}{length})"
     for d in DIRECTIONS:
         sources = [clip.source for clip in clips if clip.direction == d]
         if sources:
-            length = f"{_count(len(sources), 'clip')}{_length(sources)}"
+            length = f"{counted(len(sources), 'clip')}{_length(sources)}"
             facts[f"test clips {names.of(d.source)}"] = f"{_named(sources)} ({length})"
     return facts
 
@@ -120,10 +122,6 @@ def _footage_facts(
 def _named(paths: Sequence[Path]) -> str:
     more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
     return ", ".join(plain(str(path)) for path in paths[:_PATHS]) + more
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _length(sources: Sequence[Path]) -> str:

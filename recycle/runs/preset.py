@@ -17,6 +17,7 @@ from recycle.config.write import to_toml
 from recycle.dataset.survey import Side, Survey
 from recycle.domains import Names
 from recycle.errors import FootageError, RecycleError
+from recycle.plural import counted
 from recycle.runs.machine import Machine
 from recycle.runs.pace import expected_steps, step_seconds
 from recycle.runs.preset_start import Start
@@ -147,7 +148,7 @@ def choose(
     complete_schedule(facts, expected, seconds, train, reasons)
     pipeline = parse_pipeline(data, where="the chosen pipeline")
     memory = needed.networks + batch * needed.clip
-    head = _head(name, machine, duration(time) if steps is None else f"{steps} steps", expected, seconds, memory)
+    head = _head(name, machine, duration(time) if steps is None else counted(steps, "step"), expected, seconds, memory)
     if batch * expected > draft.most:
         head += (f"With so little footage, more than {about(draft.most)} steps may change shapes: watch the previews.",)
     sides = f"{names.a}: {_described(facts.a)}; {names.b}: {_described(facts.b)}"
@@ -159,7 +160,7 @@ def _check(facts: Survey, names: Names) -> None:
     for domain, side in zip(names, (facts.a, facts.b), strict=True):
         if side.frames < LEAST:
             raise FootageError(
-                f"domain {domain} has too little footage: {side.frames} {'frame' if side.frames == 1 else 'frames'}; "
+                f"domain {domain} has too little footage: {counted(side.frames, 'frame')}; "
                 f"give at least {LEAST}, preferably a few minutes of video; 'recycle probe FOLDER' shows what of a "
                 "folder is left out, and why"
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recycle.errors import FootageError
 from recycle.names import original, plain
+from recycle.plural import counted
 from recycle.system.entries import GONE, examine, refuse_special
 from recycle.system.places import is_here
 from recycle.video.numbered import IMAGE_SUFFIXES, is_pattern, listed, natural_key, numbered_images
@@ -154,7 +155,7 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
     lines = []
     for reason, names in groups.items():
         if reason == HIDDEN:
-            lines.append(f"left out: {len(names)} hidden {'file' if len(names) == 1 else 'files'}")
+            lines.append(f"left out: {counted(len(names), HIDDEN)}")
             continue
         lines.append(f"left out: {listed(names)} ({reason})")
     return lines

@@ -20,6 +20,7 @@ from PIL import (
 )
 from PIL.Image import Exif, Image, fromarray
 
+from recycle.plural import counted
 from recycle.video.frame import Pixels
 
 ORIENTATION = 0x0112
@@ -103,7 +104,7 @@ def _facts(image: ImageFile.ImageFile, data: bytes) -> ImageFacts:
         if image.n_frames > 1:
             more.append(f"pages 2 to {image.n_frames} of the TIFF")
     elif isinstance(image, MpoImagePlugin.MpoImageFile) and image.n_frames > 1:
-        more.append(f"{image.n_frames - 1} further picture{'s' * (image.n_frames > 2)} (MPO)")
+        more.append(f"{counted(image.n_frames - 1, 'further picture')} (MPO)")
     if data.startswith(_JPEG) and _has_video(data):
         more.append("the video of a motion photo")
     xmp = image.info.get("xmp", b"")

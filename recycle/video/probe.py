@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from recycle.config import MAX_PIXELS
 from recycle.errors import FootageError
 from recycle.names import plain
+from recycle.plural import counted
 from recycle.video.colour import colour_of
 from recycle.video.container import open_container, video_stream
 from recycle.video.frame import ASSUMED_RATE
@@ -339,9 +340,10 @@ def _notices(info: VideoInfo, times: list[Fraction], lasting: Fraction, source: 
     if kinds and "audio" not in kinds:
         yield "no audio"
     if source.bad:
-        yield f"{len(source.bad)} images cannot be read ({listed(list(source.bad))}): their neighbours are shown"
+        images = counted(len(source.bad), "image")
+        yield f"{images} ({listed(list(source.bad))}) cannot be read: the nearest intact image is shown"
     elif source.damaged:
-        yield f"{source.damaged} damaged packets: frames near them may be lost or wrong"
+        yield f"{counted(source.damaged, 'damaged packet')}: nearby frames may be lost or wrong"
     if len(times) > 1 and info.duration_seconds is not None:
         span = float(times[-1] - times[0] + lasting)
         if abs(span - info.duration_seconds) > max(0.5, 0.1 * span):

@@ -10,6 +10,7 @@ from typing import Self
 import av
 
 from recycle.errors import FootageError
+from recycle.plural import counted
 from recycle.video.fingerprint import fingerprint
 from recycle.video.numbered import images_at, is_pattern, listed
 
@@ -116,15 +117,13 @@ class SourceState:
     def _check_images(self, now: dict[str, Facts]) -> None:
         before = self.files
         for what, names in (
-            ("were added", now.keys() - before.keys()),
-            ("were removed", before.keys() - now.keys()),
-            ("were rewritten", {name for name in now.keys() & before.keys() if not now[name].like(before[name])}),
+            ("added", now.keys() - before.keys()),
+            ("removed", before.keys() - now.keys()),
+            ("rewritten", {name for name in now.keys() & before.keys() if not now[name].like(before[name])}),
         ):
             if names:
-                raise SourceChanged(
-                    f"{self.path} changed while it was read: {len(names)} images {what} ({listed(sorted(names))}); run "
-                    "again when it is complete"
-                )
+                how = f"{counted(len(names), 'image')} {what} ({listed(sorted(names))})"
+                raise SourceChanged(f"{self.path} changed while it was read: {how}; run again when it is complete")
 
 
 def files_of(path: Path) -> dict[str, Facts]:

@@ -263,7 +263,7 @@ def test_ctrl_c_leaves_files_done_or_waiting(make_video: MakeVideo, tmp_path: Pa
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process)
     assert code == 130
-    assert re.search(r"error: stopped; \d files are left: run the same command again to continue", errors)
+    assert re.search(r"error: stopped; \d files? (is|are) left: run the same command again to continue", errors)
     assert {entry["state"] for entry in entries(out).values()} <= {"waiting", "done"}
 
 
@@ -293,7 +293,7 @@ def test_a_batch_is_cancelled_from_another_thread_and_goes_on_to_the_uninterrupt
         work, lambda event: isinstance(event, FileState) and event.state == "running" and event.done > SEGMENT
     )
     assert len(outcome) == 1
-    left = re.fullmatch(r"stopped; (\d) files are left: run the same command again to continue", outcome[0])
+    left = re.fullmatch(r"stopped; (\d) files? (?:is|are) left: run the same command again to continue", outcome[0])
     assert left
     states = [entry["state"] for entry in entries(task.out).values()]
     assert states.count("waiting") == int(left[1]) >= 1

@@ -136,6 +136,8 @@ def test_the_training_is_told_with_its_faults() -> None:
     assert "from step 90, is 0.400; an untouched input scores about 1; it still fell in the last third" in told[0]
     assert told[1] == "Training: step 35: the discriminator of b has run away."
     assert told[-1] == "Training: 2 more faults are in health.log in the run's folder."
+    fewer = judge({}, Learning((90, 0.4), 0.41, 9, True, faults=faults[:4])).reasons
+    assert fewer[-1] == "Training: 1 more fault is in health.log in the run's folder."
     assert "at the end it was 0.500, so longer training alone will not help" in judge({}, ROSE).reasons[0]
     assert "did not fall in the last third" in judge({}, STOOD).reasons[0]
     assert "too few validation scores (1) to show a trend" in judge({}, FEW).reasons[0]

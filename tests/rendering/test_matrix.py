@@ -418,7 +418,7 @@ def test_a_lost_frame_is_concealed_and_reported(tmp_path: Path, street: list[NDA
             after.mux(copy)
     report = Translator(None, device="cpu").translate_video(damaged, output, to="b")
     assert report.concealed == 4
-    assert "4 frames could not be decoded: their neighbours are shown in their place" in report.notices
+    assert "4 frames could not be decoded: the nearest intact frame is shown instead" in report.notices
     with VideoReader(source) as before, VideoReader(output) as after:
         was, now = list(before), list(after)
     assert [f.seconds for f in now] == [f.seconds for f in was]

@@ -393,7 +393,7 @@ def test_a_damaged_animation_shows_its_last_intact_frame(tmp_path: Path) -> None
     (tmp_path / "a.webp").write_bytes(data)
     report = translate(tmp_path / "a.webp", tmp_path / "b.apng")
     assert (report.frames, report.concealed) == (4, 2)
-    assert "2 frames could not be decoded: their neighbours are shown in their place" in report.notices
+    assert "2 frames could not be decoded: the nearest intact frame is shown instead" in report.notices
     assert looked_at(tmp_path / "b.apng")[0] == DURATIONS
 
 

@@ -134,9 +134,9 @@ def test_a_translation_conceals_and_names_them(tmp_path: Path, moving_frames: Fr
     identity = Translator.from_pretrained("identity")
     report = identity.translate_video(folder, tmp_path / "o.mp4", to="b", settings=settings, job=saying(said))
     assert (report.frames, report.concealed) == (20, 8)
-    assert any("1 images (12.png) cannot be read" in notice for notice in said)  # before the work, by its header
+    assert any("1 image (12.png) cannot be read" in notice for notice in said)  # before the work, by its header
     names = "03.png, 04.png, 05.png, 06.png, 07.png and 3 more"
-    assert f"8 images ({names}) could not be read: their neighbours are shown in their place" in report.notices
+    assert f"8 images ({names}) could not be read: the nearest intact image is shown instead" in report.notices
     with VideoReader(tmp_path / "o.mp4") as reader:
         assert len(list(reader)) == 20
 
@@ -171,7 +171,7 @@ def test_extraction_leaves_them_out_and_names_them(tmp_path: Path, moving_frames
         half(folder / f"{number:02d}.jpg")
     report = extract([folder], tmp_path / "out", ExtractSettings(short_side=None), workers=1)
     assert report.frames == 8
-    assert f"{folder}: 2 images cannot be read and are left out: 02.jpg, 05.jpg" in report.notices
+    assert f"{folder}: left out 2 images that cannot be read: 02.jpg, 05.jpg" in report.notices
     manifest = json.loads((report.folders[0] / "manifest.json").read_text(encoding="utf-8"))
     assert [frame["pts"] for frame in manifest["frames"]] == [0, 1, 3, 4, 6, 7, 8, 9]
 

@@ -150,5 +150,5 @@ def test_it_is_said(film: Films, tmp_path: Path) -> None:
     assert "the source is interlaced in parts: these frames were deinterlaced" in report.notices
     assert report.frames == 30
     extracted = extract([path], tmp_path / "frames", ExtractSettings(short_side=None), workers=1)
-    assert any("10 interlaced frames were deinterlaced" in notice for notice in extracted.notices)
+    assert any("deinterlaced 10 interlaced frames" in notice for notice in extracted.notices)
     assert not any("interlaced" in notice for notice in probe(film("p")).notices)

@@ -148,7 +148,7 @@ def test_a_folder_of_images_is_probed_like_a_video(tmp_path: Path, moving_frames
     assert info.cuts == (0.24,)
     assert info.notices == (
         "images have no frame rate: 25 frames/s are assumed, unless translated with --fps",
-        "1 images cannot be read (3.png): their neighbours are shown",
+        "1 image (3.png) cannot be read: the nearest intact image is shown",
     )
     assert VideoInfo.model_validate_json(info.model_dump_json()) == info
     assert probe(folder, cuts=False).frames is None

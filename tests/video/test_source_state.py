@@ -114,11 +114,11 @@ def test_every_change_of_a_folder_of_images_is_seen(tmp_path: Path, moving_frame
     else:
         CHANGES[name](folder / "2.png")
     reasons = {
-        "add": r"1 images were added \(9\.png\)",
-        "remove": r"were removed \(2\.png\)",
+        "add": r"1 image added \(9\.png\)",
+        "remove": r"1 image removed \(2\.png\)",
         "remove all": "was removed",
     }
-    with pytest.raises(SourceChanged, match=reasons.get(name, r"were rewritten \(2\.png\)")):
+    with pytest.raises(SourceChanged, match=reasons.get(name, r"1 image rewritten \(2\.png\)")):
         state.check()
 
 
@@ -164,7 +164,7 @@ def test_a_translation_of_changing_images_fails(tmp_path: Path, moving_frames: F
         def changed(_: Path, change: Change = change, folder: Path = folder) -> None:
             change(folder / "19.png")
 
-        with pytest.raises(FootageError, match=r"images were .*19\.png"):
+        with pytest.raises(FootageError, match=r"images? \w+ \(.*19\.png"):
             render(folder, output, changing(changed, folder, 2), settings=TranslateSettings(preset="ultrafast"))
         assert not output.exists()
         assert not work_folder(output).exists()
