@@ -96,7 +96,7 @@ def share(work: Work) -> float | None:
 
 
 def length(run: RunInfo) -> str:
-    """How far a run is: 'step 340 of 2000', 'step 340, 4 hours'."""
+    """How far a run is: 'step 340 of 2000', or 'step 340, trains 4 h' if it ends after a time."""
     if run.steps:
         return f"step {run.step} of {run.steps}"
     return f"step {run.step}{f', trains {run.hours:g} h' if run.hours else ''}"
