@@ -7,7 +7,7 @@ from typing import Literal
 
 from recycle.errors import ConfigError
 from recycle.safe_text import brief, printable
-from recycle.street.film import LABELS
+from recycle.street.paint import LABELS
 
 Palette = Mapping[str, tuple[int, int, int]]
 """Label → its colour (R, G, B), each from 0 to 255."""

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from recycle.config import Appearance
 from recycle.errors import OutputError
 from recycle.events import Job
-from recycle.street.film import LABELS, Street
+from recycle.street.film import Street
+from recycle.street.paint import LABELS
 from recycle.system.atomic import atomic_path
 
 VERSION = 1

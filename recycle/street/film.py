@@ -11,11 +11,11 @@ import numpy as np
 
 from recycle.config import Appearance
 from recycle.events import Count, Job
-from recycle.street import light, paint, weather
+from recycle.street import light, weather
 from recycle.street.audio import scene_audio
 from recycle.street.layers import Layer, make_layers
 from recycle.street.light import Shot
-from recycle.street.paint import LABEL_OF, Canvas
+from recycle.street.paint import LABEL_OF, LABELS, Canvas
 from recycle.street.people import draw_walker
 from recycle.street.scene import Scene, make_scene
 from recycle.street.sky import Sky, add_rain, finish, make_sky
@@ -24,9 +24,6 @@ from recycle.street.thermal import thermal
 from recycle.street.vehicles import draw_vehicle
 from recycle.street.view import KERB_LINE, View
 from recycle.video.encode import AUDIO_RATE, write_video
-
-LABELS: Mapping[str, tuple[int, int, int]] = paint.LABELS
-"""Class name → RGB colour in the appearance `labels`."""
 
 _SHOT_SECONDS = (4.0, 6.0)
 _LIGHTS: Mapping[Appearance, Callable[[Shot, np.ndarray], np.ndarray]] = {
@@ -50,7 +47,7 @@ class Street:
 
     `day`, `sunset`, `rain`, `snow` and `night` are (H, W, 3) uint8 RGB of the same moments in different light and
     weather; `thermal` is grey by temperature (see thermal.py); `labels` shows the class of each pixel in exactly the
-    colours of `LABELS`. By day and by night some scenes are rainy; in `rain` all are, in `sunset` and `snow` none.
+    colours of LABELS. By day and by night some scenes are rainy; in `rain` all are, in `sunset` and `snow` none.
     Films of two seeds have no scene in common. The same seed at another size or rate shows the same scenes.
 
     `width` and `height` are in pixels, at least 16; `fps` is the number of frames per second; `seconds` is the length,

@@ -34,7 +34,7 @@ LABELS: dict[str, tuple[int, int, int]] = {
     "person": (220, 20, 60),
     "lamp": (240, 240, 240),
 }
-"""Class name → RGB, similar to Cityscapes."""
+"""Class name → RGB colour in the appearance `labels`, similar to Cityscapes."""
 
 GLOWS: dict[Glow, Colour] = {
     "none": (0, 0, 0),

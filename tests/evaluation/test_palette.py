@@ -13,7 +13,7 @@ from recycle.domains import AB
 from recycle.errors import ConfigError
 from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.palette import LARGEST_FILE, open_palette
-from recycle.street.film import LABELS
+from recycle.street.paint import LABELS
 
 CAMVID = "64 128 64\tAnimal\n192 0 128\t\tArchway\n\n# sky and below\n  0 128 192 Bicyclist lane \n"
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from recycle.config import Appearance
-from recycle.street.film import LABELS, Street
+from recycle.street.film import Street
 from recycle.street.layers import make_layers
+from recycle.street.paint import LABELS
 from recycle.street.scene import make_scene
 from recycle.street.weather import dressed
 

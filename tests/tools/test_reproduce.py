@@ -14,7 +14,7 @@ import pytest
 from recycle.domains import Domain
 from recycle.errors import ConfigError, Interrupted
 from recycle.events import Event, Job, Progress
-from recycle.street.film import LABELS
+from recycle.street.paint import LABELS
 from recycle.system.cores import cores
 from tools.reproduce import Command, reproduce
 from tools.reproduction import judge, runs

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recycle.domains import Domain
 from recycle.evaluation.metrics import label_confusion, label_scores, warp_error
-from recycle.street.film import LABELS
+from recycle.street.paint import LABELS
 from tools.reproduction.footage import Scene
 from tools.reproduction.plan import ALL, CONDITIONS
 from tools.reproduction.sheets import joined, save

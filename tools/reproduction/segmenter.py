@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from recycle.events import Job
 from recycle.networks.predictor import pad_to_multiple
-from recycle.street.film import LABELS
+from recycle.street.paint import LABELS
 from recycle.system.atomic import atomic_path, write_text
 from recycle.system.devices import find_device
 from recycle.training.fabric import make_fabric
