@@ -53,15 +53,15 @@ class Colour:
     limited."""
 
 
-def colour_of(*, matrix_tag: int, range_tag: int, pixel_format: str, lines: int) -> Colour:
-    """Colour from a picture's tags (AVColorSpace, AVColorRange), pixel format (FFmpeg's name) and stored height."""
-    matrix = _MATRICES.get(matrix_tag)
-    implied_full = pixel_format.startswith(("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal"))
-    tagged = range_tag in (ColorRange.MPEG, ColorRange.JPEG)
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """The colour of a frame, from its tags (AVColorSpace, AVColorRange), its pixel format and its stored height."""
+    matrix, tag = _MATRICES.get(int(frame.colorspace)), int(frame.color_range)
+    implied_full = frame.format.name.startswith(("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal"))
+    tagged = tag in (ColorRange.MPEG, ColorRange.JPEG)
     return Colour(
-        matrix=matrix or (Colorspace.ITU709 if lines >= 720 else Colorspace.ITU601),
+        matrix=matrix or (Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601),
         matrix_assumed=matrix is None,
-        full_range=range_tag == ColorRange.JPEG if tagged else implied_full,
+        full_range=tag == ColorRange.JPEG if tagged else implied_full,
         range_assumed=not tagged,
     )
 
@@ -99,13 +99,7 @@ class RgbConverter:
         levels. Alpha is dropped. High dynamic range and wide gamut are converted to standard video
         (`recycle.video.hdr`). Raises av.FFmpegError for a pixel format that swscale does not support.
         """
-        name = frame.format.name
-        colour = colour_of(
-            matrix_tag=int(frame.colorspace),
-            range_tag=int(frame.color_range),
-            pixel_format=name,
-            lines=frame.height,
-        )
+        name, colour = frame.format.name, colour_of(frame)
         transfer = transfer_of(frame)
         wide = self._depth == 16 or transfer is not None
         smaller = shrink and width * height < frame.width * frame.height

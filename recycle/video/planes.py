@@ -71,7 +71,7 @@ def plane_format(frame: av.VideoFrame, turn: Turn) -> Callable[[], PlaneFormat |
     """
     if not _is_coded_alike(frame) or frame.width % 2 or frame.height % 2:
         return lambda: None
-    width, height, colour, miniature = frame.width, frame.height, _colour(frame), _miniature(frame)
+    width, height, colour, miniature = frame.width, frame.height, colour_of(frame), _miniature(frame)
     return cache(lambda: PlaneFormat(width, height, colour, _chroma_position(miniature), turn))
 
 
@@ -88,7 +88,7 @@ class PlaneReader:
         PyAV does not tell the position of chroma samples, so a frame that differs in it alone is not converted. Raises
         av.FFmpegError for a pixel format that swscale does not support.
         """
-        form, own = self._form, _colour(frame)
+        form, own = self._form, colour_of(frame)
         alike = (frame.width, frame.height) == (form.width, form.height) and _is_coded_alike(frame)
         if not alike or (own.matrix, own.full_range) != (form.colour.matrix, form.colour.full_range):
             frame = self._converted(frame)
@@ -140,15 +140,6 @@ class Sited:
 
 def _is_coded_alike(frame: av.VideoFrame) -> bool:
     return frame.format.name in (*_PLANAR, *_SEMIPLANAR) and transfer_of(frame) is None
-
-
-def _colour(frame: av.VideoFrame) -> Colour:
-    return colour_of(
-        matrix_tag=int(frame.colorspace),
-        range_tag=int(frame.color_range),
-        pixel_format=frame.format.name,
-        lines=frame.height,
-    )
 
 
 def _miniature(frame: av.VideoFrame) -> av.VideoFrame:

@@ -275,12 +275,7 @@ def _stream_facts(stream: Stream) -> StreamFacts:
 
 
 def _colour_facts(frame: av.VideoFrame) -> ColourFacts:
-    colour = colour_of(
-        matrix_tag=int(frame.colorspace),
-        range_tag=int(frame.color_range),
-        pixel_format=frame.format.name,
-        lines=frame.height,
-    )
+    colour = colour_of(frame)
     names = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
     primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
     return ColourFacts(
