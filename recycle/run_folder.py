@@ -1,10 +1,14 @@
-"""The paths inside a run's folder. No other module spells them."""
+"""The paths inside a run's folder and in a bundle. No other module spells them."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+CONFIG = "config.json"
+"""Name of the file in a bundle that describes the model."""
+WEIGHTS = "model.safetensors"
+"""Name of the file in a bundle with the weights of the generators and predictors."""
 STAMPS = ".done"
 """Name of the folder, beside outputs, that records which outputs are up to date; see `recycle.runs.stage.Stage`."""
 
@@ -157,5 +161,5 @@ def model_in(folder: Path, which: Which = "best") -> Path:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder holds the two files of a bundle, `config.json` and `model.safetensors`."""
-    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+    """Whether a folder holds the two files of a bundle, CONFIG and WEIGHTS."""
+    return (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()

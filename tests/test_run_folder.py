@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import recycle
-from recycle.run_folder import RunFolder, model_in
+from recycle.run_folder import CONFIG, WEIGHTS, RunFolder, model_in
 
 NAMES = {
     "footage": "footage",
@@ -35,12 +35,13 @@ def test_names_on_disk_do_not_change() -> None:
     where = RunFolder(Path("run"))
     properties = {name for name, value in vars(RunFolder).items() if isinstance(value, property)}
     assert {name: getattr(where, name).relative_to("run").as_posix() for name in properties} == NAMES
+    assert (CONFIG, WEIGHTS) == ("config.json", "model.safetensors")
     assert where.preview(4) == Path("run/previews/step-000004")
     assert where.neighbours("ab") == Path("run/nearest_ab.png")
 
 
 def test_no_other_module_spells_them() -> None:
-    unmistakable = {Path(name).name for name in NAMES.values()} - AMBIGUOUS
+    unmistakable = {CONFIG, WEIGHTS, *(Path(name).name for name in NAMES.values())} - AMBIGUOUS
     found = {}
     for file in Path(recycle.__file__).parent.rglob("*.py"):
         strings = {node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)}

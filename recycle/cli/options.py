@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recycle.run_folder import IDENTITY, Which, model_in
+from recycle.run_folder import CONFIG, IDENTITY, Which, model_in
 from recycle.system.hub import find_model
 from recycle.vocabulary import Precision as PrecisionName
 from recycle.vocabulary import TranslatePrecision
@@ -20,7 +20,7 @@ def _domains(ctx: typer.Context, incomplete: str) -> list[str]:
 
     offered = ["a", "b"]
     with suppress(OSError, ValueError, AttributeError):
-        config = model_in(Path(ctx.params.get("model") or "")) / "config.json"
+        config = model_in(Path(ctx.params.get("model") or "")) / CONFIG
         offered += json.loads(config.read_text(encoding="utf-8")).get("domains", [])
     return [word for word in offered if word.startswith(incomplete)]
 

@@ -21,7 +21,7 @@ from recycle.domains import DIRECTIONS, LETTERS, Direction, DirectionName, Domai
 from recycle.errors import BundleError, ConfigError
 from recycle.networks.both_ways import BothWays
 from recycle.networks.weights import check_finite, damaged, misfit, read_header
-from recycle.run_folder import IDENTITY, RunFolder
+from recycle.run_folder import CONFIG, IDENTITY, WEIGHTS, RunFolder
 from recycle.system.atomic import atomic_path, write_text
 
 DISCRIMINATORS = "discriminators.safetensors"
@@ -107,12 +107,12 @@ def save_bundle(bundle: Bundle, folder: Path, *, discriminators: Mapping[str, Te
     `discriminators` are the weights of those against which it was trained, by names such as disc_b.model.0.weight.
     They have a file of their own, which translation does not need and only `train.start_from` reads.
     """
-    _save(bundle.state_dict(), folder / "model.safetensors")
+    _save(bundle.state_dict(), folder / WEIGHTS)
     if discriminators:
         _save(discriminators, folder / DISCRIMINATORS)
     else:
         (folder / DISCRIMINATORS).unlink(missing_ok=True)
-    write_text(folder / "config.json", bundle.config.model_dump_json(indent=2) + "\n")
+    write_text(folder / CONFIG, bundle.config.model_dump_json(indent=2) + "\n")
 
 
 def _save(weights: Mapping[str, Tensor], file: Path) -> None:
@@ -152,7 +152,7 @@ def load_bundle(folder: Path, *, predictors: bool = True) -> Bundle:
     produce images that are not finite.
     """
     config = read_config(folder)
-    config_file, weights_file = folder / "config.json", folder / "model.safetensors"
+    config_file, weights_file = folder / CONFIG, folder / WEIGHTS
     used = config if predictors or not config.predictors else config.model_copy(update={"predictors": False})
     left_out = () if used == config else tuple(f"{d.predictor}." for d in DIRECTIONS)
     try:
@@ -198,7 +198,7 @@ def name_domains(folder: Path, names: Names) -> None:
     config = read_config(folder)
     if config.domains != names:
         renamed = config.model_copy(update={"domains": names})
-        write_text(folder / "config.json", renamed.model_dump_json(indent=2) + "\n")
+        write_text(folder / CONFIG, renamed.model_dump_json(indent=2) + "\n")
 
 
 def read_config(folder: Path) -> BundleConfig:
@@ -206,12 +206,12 @@ def read_config(folder: Path) -> BundleConfig:
     bundle."""
     if not folder.is_dir():
         raise BundleError(f"there is no model {folder}; {_GIVE}")
-    for file in (folder / "config.json", folder / "model.safetensors"):
+    for file in (folder / CONFIG, folder / WEIGHTS):
         if not file.is_file():
             if RunFolder(folder).pipeline.is_file():
                 raise BundleError(f"the run {folder} has no model yet; train it with 'recycle train', or {_GIVE}")
             raise BundleError(f"{folder} is neither a run nor a model bundle: it has no {file.name}; {_GIVE}")
-    return _read_config(folder / "config.json")
+    return _read_config(folder / CONFIG)
 
 
 def _read_config(file: Path) -> BundleConfig:

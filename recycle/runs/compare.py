@@ -22,7 +22,7 @@ from recycle.evaluation.ranking import Ranking, rank
 from recycle.events import Event, Job, Observer, Progress
 from recycle.inputs import open_source
 from recycle.networks.bundle import BundleConfig
-from recycle.run_folder import RunFolder, is_bundle, model_in
+from recycle.run_folder import CONFIG, WEIGHTS, RunFolder, is_bundle, model_in
 from recycle.runs.pipeline import street_footage
 from recycle.runs.scoring import TestClip, test_clips, translation_stage
 from recycle.runs.stage import Stage
@@ -121,7 +121,7 @@ class TrainedRun:
     @cached_property
     def weights(self) -> str | None:
         """Fingerprint of the weights of `model`; None without a model."""
-        return None if self.model is None else fingerprint(self.model / "model.safetensors")
+        return None if self.model is None else fingerprint(self.model / WEIGHTS)
 
     @cached_property
     def tests(self) -> dict[Key, TestClip]:
@@ -223,7 +223,7 @@ class TrainedRun:
 
     def _step(self, model: Path) -> int | None:
         try:
-            return BundleConfig.model_validate_json((model / "config.json").read_bytes()).step
+            return BundleConfig.model_validate_json((model / CONFIG).read_bytes()).step
         except (OSError, ValidationError):
             return None
 
@@ -246,7 +246,7 @@ class TrainedRun:
         others = {stamp.get("model") for stamp in stamps} - {self.weights}
         if not others:
             return ""
-        last = self.where.model / "model.safetensors"
+        last = self.where.model / WEIGHTS
         if last.is_file() and others == {fingerprint(last)}:
             return "the scores are of the last model; run 'recycle run' again to score the best one"
         return "the scores are of an earlier model; run 'recycle run' again to score this one"

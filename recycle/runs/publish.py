@@ -8,7 +8,7 @@ from pathlib import Path
 from recycle.errors import ConfigError
 from recycle.evaluation.table import STEP, score_lines
 from recycle.networks.bundle import DISCRIMINATORS, BundleConfig, load_bundle
-from recycle.run_folder import RunFolder, model_in
+from recycle.run_folder import CONFIG, WEIGHTS, RunFolder, model_in
 from recycle.safe_text import shown
 from recycle.system.hub import Published, upload
 
@@ -34,9 +34,7 @@ def publish(
     folder = model_in(model)
     config = load_bundle(folder).config
     files: dict[str, Path | bytes] = {
-        each: folder / each
-        for each in ("config.json", "model.safetensors", DISCRIMINATORS)
-        if (folder / each).is_file()
+        each: folder / each for each in (CONFIG, WEIGHTS, DISCRIMINATORS) if (folder / each).is_file()
     }
     picture = latest_preview(RunFolder(model), config.step) if preview else None
     if picture is not None:

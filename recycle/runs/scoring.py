@@ -23,7 +23,7 @@ from recycle.evaluation.table import STEP
 from recycle.events import Job
 from recycle.networks.bundle import read_config
 from recycle.rendering.prepare import foresee
-from recycle.run_folder import IDENTITY, RunFolder
+from recycle.run_folder import IDENTITY, WEIGHTS, RunFolder
 from recycle.runs.stage import Stage
 from recycle.system.atomic import write_text
 from recycle.system.devices import find_device
@@ -140,7 +140,7 @@ def _alone(where: RunFolder) -> AbstractContextManager[bool]:
 
 
 def _translate(clips: Sequence[TestClip], settings: TranslateSettings, model: str, job: Job) -> None:
-    model_key = model if model == IDENTITY else fingerprint(Path(model) / "model.safetensors")
+    model_key = model if model == IDENTITY else fingerprint(Path(model) / WEIGHTS)
     translator: Translator | None = None
     for clip in clips:
         for source, output, to in (

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recycle.errors import BundleError, ConfigError, OutputError, RecycleError
-from recycle.run_folder import Which, is_bundle, is_hub_name, model_in
+from recycle.run_folder import CONFIG, WEIGHTS, Which, is_bundle, is_hub_name, model_in
 
-_FILES = ("config.json", "model.safetensors")
+_FILES = (CONFIG, WEIGHTS)
 _LONGEST = 300
 
 

@@ -20,7 +20,7 @@ from recycle.networks.bundle import BundleConfig, save_bundle
 from recycle.objective.discriminators import Discriminators
 from recycle.objective.sides import bare
 from recycle.objective.translators import Translators
-from recycle.run_folder import RunFolder
+from recycle.run_folder import WEIGHTS, RunFolder
 from recycle.system.devices import memory_format
 from recycle.system.disk import writing
 from recycle.system.out_of_memory import is_out_of_memory
@@ -221,7 +221,7 @@ class Run:
         bundle = self.average.bundle
         bundle.config = bundle.config.model_copy(update={"step": self.step})
         judges = bare(self.model.discriminators).networks.state_dict()
-        with writing(folder / "model.safetensors"):
+        with writing(folder / WEIGHTS):
             save_bundle(bundle, folder, discriminators=judges)
 
     def load(self, *, again: bool = False) -> list[str]:
