@@ -21,8 +21,8 @@ from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.evaluation.ranking import Ranking, rank
 from recycle.events import Event, Job, Observer, Progress
 from recycle.inputs import open_source
-from recycle.networks.bundle import BundleConfig
-from recycle.run_folder import CONFIG, WEIGHTS, RunFolder, is_bundle, model_in
+from recycle.networks.bundle import read_config
+from recycle.run_folder import WEIGHTS, RunFolder, is_bundle, model_in
 from recycle.runs.pipeline import street_footage
 from recycle.runs.scoring import TestClip, test_clips, translation_stage
 from recycle.runs.stage import Stage
@@ -223,8 +223,8 @@ class TrainedRun:
 
     def _step(self, model: Path) -> int | None:
         try:
-            return BundleConfig.model_validate_json((model / CONFIG).read_bytes()).step
-        except (OSError, ValidationError):
+            return read_config(model).step
+        except BundleError:
             return None
 
     def _shown_model(self) -> str:
