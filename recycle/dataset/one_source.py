@@ -124,7 +124,7 @@ def _notices(source: Path, size: tuple[int, int], settings: ExtractSettings, rea
     wanted = settings.short_side
     if wanted is not None and min(size) < wanted:
         yield f"{source}: frames keep their size of {size[0]}×{size[1]}, below the short side of {wanted}"
-    if reader.rate_assumed and reader.companions().file is not None:  # images have no rate of their own
+    if reader.rate_assumed and reader.companion() is not None:  # images have no rate of their own
         yield f"{source}: no frame rate is stated; {ASSUMED_RATE} frames per second are assumed"
     if reader.deinterlaced:
         yield f"{source}: deinterlaced {counted(reader.deinterlaced, 'interlaced frame')}"

@@ -88,7 +88,7 @@ def picture_notices(
     timed = not (source.still or is_sequence(output, source.path))
     nothing = OtherStreams(None, "matroska")
     yield from before_work(source, picture, choice, deep, nothing, compared=compared, timed=timed)
-    file = source.companions().file
+    file = source.companion()
     if file is not None and source.plays is None:
         with open_container(file) as container:
             own = video_stream(container, file)

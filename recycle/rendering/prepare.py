@@ -49,7 +49,7 @@ def foresee(source: Path, output: Path, settings: TranslateSettings) -> list[str
     container = container_of(output, settings)
     with (
         opened(source, settings) as reader,
-        OtherStreams(reader.companions().file, container) as others,
+        OtherStreams(reader.companion(), container) as others,
     ):
         picture = Picture.of(reader.info)
         choice = encoder_of(reader, settings)

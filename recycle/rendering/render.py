@@ -96,7 +96,7 @@ def render(
     container = container_of(output, settings)
     with (
         opened(source, settings) as reader,
-        OtherStreams(reader.companions().file, container, start=span.start, end=span.end) as others,
+        OtherStreams(reader.companion(), container, start=span.start, end=span.end) as others,
     ):
         key = render_key(reader, transform.key, settings, span, compare)
         renderer = renderer_of(reader, transform, settings, compare)

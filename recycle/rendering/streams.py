@@ -62,7 +62,7 @@ class OtherStreams:
     def __init__(
         self, file: Path | None, container: str, *, start: Fraction | None = None, end: Fraction | None = None
     ) -> None:
-        """Choose a form for each stream of `file` (`Companions.file`) in `container` (FFmpeg's name).
+        """Choose a form for each stream of `file` (`Source.companion`) in `container` (FFmpeg's name).
 
         Only packets from `start` to before `end`, in seconds, are carried over. Raises FootageError if `file` cannot be
         opened.

@@ -36,7 +36,7 @@ from recycle.video.packets import demux
 from recycle.video.planes import PlaneFormat, PlaneReader, plane_format
 from recycle.video.projection import Projection
 from recycle.video.sidedata import lost_kinds, side_data
-from recycle.video.source import USUAL, Companions, Reading, Source
+from recycle.video.source import USUAL, Reading, Source
 from recycle.video.stated import frame_rate, frame_step, stream_info
 from recycle.video.turn import turn_of
 
@@ -91,9 +91,9 @@ class VideoReader(Source):
         """Always True; the constructor raises FootageError if `path` is not a video."""
         return True
 
-    def companions(self) -> Companions:
-        """The other streams of the file."""
-        return Companions(self.path)
+    def companion(self) -> Path:
+        """The file itself."""
+        return self.path
 
     @property
     def planes(self) -> PlaneFormat | None:

@@ -150,7 +150,7 @@ def probe(path: Path, *, cuts: bool = True, max_pixels: int = MAX_PIXELS) -> Vid
     """
     with open_source(path, Reading(max_pixels=max_pixels)) as source:
         seen = _decode(source) if cuts and source.seekable else None
-        file = source.companions().file
+        file = source.companion()
         info, used = _of_frames(source, seen), 0
         if file is not None:
             info, used = _with_file(info, source, seen, file)

@@ -46,15 +46,6 @@ class Reading:
 USUAL = Reading()
 
 
-@dataclass(frozen=True)
-class Companions:
-    """Data that accompanies the pictures of a source."""
-
-    file: Path | None = None
-    """The media file whose other streams (audio, subtitles, data), chapters and tags accompany the pictures; None if
-    there is none."""
-
-
 class Source(ABC):
     """A source of frames with timestamps.
 
@@ -162,9 +153,10 @@ class Source(ABC):
         """Timestamps of all frames (up to `until`) and of key frames, without decoding; None if unknown."""
         return None
 
-    def companions(self) -> Companions:
-        """Data that accompanies the pictures."""
-        return Companions()
+    def companion(self) -> Path | None:
+        """The media file whose other streams (audio, subtitles, data), chapters and tags accompany the pictures; None
+        if there is none."""
+        return None
 
     def fingerprint(self) -> str | None:
         """64 hex digits that identify the content, to recognise finished work; None for a live source.

@@ -26,7 +26,7 @@ from recycle.video.find import find_sources
 from recycle.video.frame import LazyFrame
 from recycle.video.images import ImageFolderReader
 from recycle.video.opening import HELD
-from recycle.video.source import Companions, Reading, Source, add_source
+from recycle.video.source import Reading, Source, add_source
 from recycle.video.source_state import SourceChanged
 from recycle.video.stated import estimate_frames
 from recycle.video.still import ImageReader, PatternReader
@@ -235,9 +235,8 @@ def test_a_live_source_has_no_fingerprint_and_goes_on_where_it_is() -> None:
         source.check()
 
 
-def test_companions_are_those_of_the_file(source: Source) -> None:
-    expected = Companions(source.path) if isinstance(source, VideoReader) else Companions()
-    assert source.companions() == expected
+def test_only_a_video_file_has_a_companion(source: Source) -> None:
+    assert source.companion() == (source.path if isinstance(source, VideoReader) else None)
 
 
 @seekable
