@@ -1,6 +1,7 @@
 """The content of a pipeline file, and the rules between its groups."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -79,79 +80,74 @@ class Pipeline(Settings):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:
+        for problem in chain(self._misfits(), self._in_vain()):
+            raise ValueError(problem)
+        return self
+
+    def _misfits(self) -> Iterator[str]:
+        """Settings that contradict each other, one line each."""
         weights, prediction = self.losses.weights, self.losses.prediction
         shrunk = 2**self.train.grow
         for each in self.networks.discriminators if weights.adversarial or weights.temporal else ():
             if min(self.train.size) // shrunk < each.least_side:
                 why, _, remedy = each.remedy.partition("; ")
                 least = -(-each.least_side // 4) * 4 * shrunk
-                raise ValueError(
+                yield (
                     f"'train.size' {self.train.size} is too small for the discriminators: with {why} and grow = "
                     f"{self.train.grow} each side needs at least {least} pixels; {remedy} or enlarge 'size'"
                 )
         if weights.temporal and self.networks.of_clips is None:
-            raise ValueError(
+            yield (
                 "'losses.weights.temporal' needs a discriminator of kind 'patch', the only kind that judges clips; add "
                 "one to 'networks.discriminator'"
             )
-        for problem in _problems(self):
-            raise ValueError(problem)
+        yield from _problems(self)
         if prediction != PredictionSettings() and not (weights.recycle and weights.recurrent):
-            raise ValueError(
+            yield (
                 "'losses.prediction' has an effect only with both the recycle and the recurrent loss; set their "
                 "'losses.weights', or remove 'losses.prediction'"
             )
         if not weights.used():
-            raise ValueError("'losses.weights' are all 0, so there is nothing to learn; set at least one of them")
-        return self._nothing_is_set_in_vain()
+            yield "'losses.weights' are all 0, so there is nothing to learn; set at least one of them"
 
-    def _nothing_is_set_in_vain(self) -> Self:
-        """Reject settings that would have no effect."""
+    def _in_vain(self) -> Iterator[str]:
+        """Settings that would have no effect, one line each."""
         weights, train = self.losses.weights, self.train
         if not (weights.adversarial or weights.temporal):
             for name in ("r1", "augment"):
                 if getattr(self.losses, name):
-                    raise ValueError(
+                    yield (
                         f"'losses.{name}' has an effect only on discriminators; set 'losses.weights.adversarial', or "
                         "remove it"
                     )
         for name in ("perceptual", "patch_nce"):
             if getattr(self.losses, f"{name}_by") == "features" and not getattr(weights, name):
-                raise ValueError(
-                    f"'losses.{name}_by' has no effect without 'losses.weights.{name}'; set this weight, or remove it"
-                )
+                yield f"'losses.{name}_by' has no effect without 'losses.weights.{name}'; set this weight, or remove it"
         if self.losses.noise_back and not (weights.cycle or weights.recycle or weights.unsupervised_recycle):
-            raise ValueError(
+            yield (
                 "'losses.noise_back' has an effect only on frames that are translated back; set a weight of cycle, "
                 "recycle or unsupervised_recycle, or remove it"
             )
         if any(each.compares_frames for each in self.networks.discriminators) and train.batch_size * train.frames < 2:
-            raise ValueError(
+            yield (
                 "'networks.discriminator.minibatch_std' compares the frames of a batch, so 'train.batch_size' × "
                 "'train.frames' must be at least 2"
             )
         if train.stride != 1 and train.frames == 1:
-            raise ValueError(
-                "'train.stride' has an effect only on clips with several frames; set 'train.frames' to 2 or more"
-            )
+            yield "'train.stride' has an effect only on clips with several frames; set 'train.frames' to 2 or more"
         if train.match and self.footage.paired:
-            raise ValueError("'train.match' is for unpaired footage; remove it, or set 'footage.paired' to false")
+            yield "'train.match' is for unpaired footage; remove it, or set 'footage.paired' to false"
         if train.match and not (weights.adversarial or weights.temporal):
-            raise ValueError(
-                "'train.match' has an effect only on discriminators; set 'losses.weights.adversarial', or remove it"
-            )
+            yield "'train.match' has an effect only on discriminators; set 'losses.weights.adversarial', or remove it"
         if train.predictor_rate != 1 and not self.predicts:
-            raise ValueError(
+            yield (
                 "'train.predictor_rate' has an effect only on predictors; set a weight of recycle or recurrent, or "
                 "remove it"
             )
         if self.translate.smoothing and not self.predicts:
-            raise ValueError(
-                "'translate.smoothing' needs predictors; set a weight of recycle or recurrent, or remove it"
-            )
+            yield "'translate.smoothing' needs predictors; set a weight of recycle or recurrent, or remove it"
         if (self.evaluate.palette is None) != (self.evaluate.label_domain is None):
-            raise ValueError("set both 'evaluate.palette' and 'evaluate.label_domain', or neither")
-        return self
+            yield "set both 'evaluate.palette' and 'evaluate.label_domain', or neither"
 
     @property
     def distinguishes_kinds(self) -> bool:
