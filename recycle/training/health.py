@@ -6,7 +6,7 @@ length of the run: means are taken over `Health.patience` steps, about a twentie
 
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -61,6 +61,9 @@ STARVED = 0.1
 NOISE = 3.0
 """Change of a loss in standard errors below which it does not change."""
 
+Fault = tuple[str, str]
+"""The key of a problem, and its message."""
+
 
 class Health:
     """Observes every step of a run, keeps recent values, and reports problems."""
@@ -102,12 +105,21 @@ class Health:
         if self._seen < self.patience or self._seen - self._checked < self.patience // CHECKS:
             return []
         self._checked = self._seen
-        found = {fault[0]: fault[1] for fault in self._faults(part)}
+        found = dict(self._faults(part))
         self._lasting = {name: self._lasting.get(name, 0) + 1 for name in found}
         return [text for name, text in found.items() if self._lasting[name] == CHECKS]
 
-    def _faults(self, part: float) -> Iterable[tuple[str, str]]:
-        """Each present problem, with its key and message."""
+    def _faults(self, part: float) -> Iterator[Fault]:
+        """Each present problem; `part` is the completed proportion of the run."""
+        yield from self._runaway()
+        yield from self._collapse()
+        yield from self._useless_predictors()
+        yield from self._starved()
+        yield from self._exploded()
+        if part <= 1 - self._decay / 2:
+            yield from self._stall()
+
+    def _runaway(self) -> Iterator[Fault]:
         kinds = (re.fullmatch(rf"(.*disc)_(?:{'|'.join(DOMAINS)})_accuracy", name) for name in self._values)
         for prefix in dict.fromkeys(match[1] for match in kinds if match):
             of = "clips of " if prefix == "clip_disc" else ""
@@ -124,6 +136,8 @@ class Health:
                 f'train.discriminator_rate (such as {self._slower:.1g}), losses.augment = ["colour", "translation"] '
                 "or losses.r1 = 1",
             )
+
+    def _collapse(self) -> Iterator[Fault]:
         alike = [d.target for d in DIRECTIONS if self._collapsed(d)]
         if alike:
             yield (
@@ -132,6 +146,8 @@ class Health:
                 "raise losses.weights.recycle or cycle, lower train.learning_rate, or set "
                 "networks.generator.skip = true, and start over",
             )
+
+    def _useless_predictors(self) -> Iterator[Fault]:
         predicting, copying = self._mean("recurrent"), self._mean("copying")
         if self._seen > WARM_UP * self.patience and predicting > WORSE * copying:
             yield (
@@ -140,12 +156,16 @@ class Health:
                 f"{copying:.3g}), so the recycle loss is of little use; train longer, raise train.predictor_rate or "
                 "losses.weights.recurrent, set losses.prediction.wait = true, or raise train.stride if little moves",
             )
+
+    def _starved(self) -> Iterator[Fault]:
         if (waiting := self._mean("waiting")) > STARVED:
             yield (
                 "starved",
                 f"training waits for its clips for {waiting:.0%} of the time; raise train.workers, put the frames on a "
                 "faster disk, or extract them at the training size (extract.short_side)",
             )
+
+    def _exploded(self) -> Iterator[Fault]:
         grown = {
             name: self._mean(name)
             for name, early in self._early.items()
@@ -158,7 +178,9 @@ class Health:
                 f"the loss {levels} has exploded; lower train.learning_rate, or train.discriminator_rate if it is a "
                 "discriminator's loss, or train.clip_norm, and start over",
             )
-        if part <= 1 - self._decay / 2 and self._stalled():
+
+    def _stall(self) -> Iterator[Fault]:
+        if self._stalled():
             yield (
                 "stall",
                 "no loss changes any more: more steps will not help; look at the previews, and either stop here or "
