@@ -19,7 +19,6 @@ class InceptionNetwork(nn.Module):
     """
 
     size = (299, 299)
-    num_features = 2048
 
     def __init__(self) -> None:
         super().__init__()

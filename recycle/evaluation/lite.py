@@ -26,7 +26,6 @@ class LiteNetwork(nn.Module):
         self._mid, self._deep = self.body.strides.index(8), self.body.strides.index(32)
         self.mid: int = self.body.channels[self._mid]
         """Number of leading features that are from stride 8."""
-        self.num_features: int = self.mid + self.body.channels[self._deep]
 
     @staticmethod
     def size_for(height: int, width: int) -> tuple[int, int]:
@@ -35,6 +34,6 @@ class LiteNetwork(nn.Module):
         return min(round(height * scale), WIDEST * LINES), min(round(width * scale), WIDEST * LINES)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Features (N, num_features) of frames (N, 3, H, W) uint8, resized to `size_for`."""
+        """Features (N, mid + deep) of frames (N, 3, H, W) uint8, resized to `size_for`."""
         levels = self.body(frames.float() / 127.5 - 1)
         return torch.cat([pooled(levels[self._mid]), pooled(levels[self._deep])], dim=1)
