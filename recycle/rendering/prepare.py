@@ -14,7 +14,6 @@ from recycle.errors import FootageError, OutputError
 from recycle.rendering.encoders import encoders_at_once
 from recycle.rendering.late_start import late_start
 from recycle.rendering.notices import before_work
-from recycle.rendering.overlap import AT_ONCE
 from recycle.rendering.pictures import check_sequence, format_for, picture_notices, working_settings
 from recycle.rendering.span import WHOLE, Span
 from recycle.rendering.streams import OtherStreams
@@ -159,7 +158,7 @@ def renderer_of(
     if transform.planes is not None and not compare:
         taken, given = reader.planes, encoded_planes(choice, picture)
         planes = None if taken is None or given is None else (taken, given)
-    return Renderer(reader, transform, choice, picture, compare, AT_ONCE, at_once, planes, reader.check)
+    return Renderer(reader, transform, choice, picture, compare, at_once, planes)
 
 
 def encoder_of(reader: Source, settings: TranslateSettings, *, compare: bool = False) -> Choice:

@@ -285,7 +285,7 @@ class _Rendering:
         """Rename the complete file, or the images, to the output."""
         output = self.output
         if self.pictures is not None and is_sequence(output, self.renderer.reader.path):
-            self.renderer.check()
+            self.renderer.reader.check()
             for notice in self.pictures.publish(whole, self.work, overwrite=overwrite):
                 self.job.say(notice)
             self.work.clear()
@@ -296,7 +296,7 @@ class _Rendering:
                 f"{output} was created by another process meanwhile; give --overwrite to replace it; "
                 "the finished frames are reused"
             )
-        self.renderer.check()
+        self.renderer.reader.check()
         whole.replace(output)
         flush(output.parent)
         self.work.clear()

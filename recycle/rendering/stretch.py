@@ -12,7 +12,7 @@ import numpy as np
 
 from recycle.errors import FootageError
 from recycle.rendering.encoders import encode_segments
-from recycle.rendering.overlap import ahead
+from recycle.rendering.overlap import AT_ONCE, ahead
 from recycle.rendering.segments import write_segment
 from recycle.rendering.work import SEGMENT, Record, Work
 from recycle.video.codecs import Choice
@@ -91,14 +91,10 @@ class Renderer:
     compare: bool
     """Whether the output shows the source at the left; `transform` then reads and returns frames of the source's
     size."""
-    depth: int
-    """Maximum number of frames that each stage may be ahead of the next; HELD_BYTES may reduce it."""
     at_once: int = 1
     """Number of segments to encode at a time."""
     planes: tuple[PlaneFormat, PlaneFormat] | None = None
     """Formats of the planes that the transform takes and returns; None: it takes and returns RGB."""
-    check: Callable[[], None] = lambda: None
-    """Called before a segment is recorded as finished; raises if the source has changed."""
 
     def write(self, stretch: Stretch, work: Work, written: Callable[[int], None]) -> bool:
         """Write the segments of `stretch` and their records into `work`.
@@ -133,7 +129,7 @@ class Renderer:
             ) as finished,
         ):
             for segment in finished:
-                self.check()
+                self.reader.check()
                 own = tuple(stamps.pop(segment))
                 regular = not (self.reader.damaged or self.reader.concealed or self.reader.repaired)
                 odd = stretch.expected is not None and own != stretch.expected[begin : begin + len(own)]
@@ -198,8 +194,8 @@ class Renderer:
                     raise RuntimeError(f"the transform returned {count} pictures for {count + len(waiting)} frames")
                 segment += 1
 
-        decoded = ahead(self._frames(stretch), self.depth, size=lambda frame: frame.pixels.nbytes)
-        done_pictures = ahead(all_segments(decoded), self.depth, size=lambda item: item[2].nbytes)
+        decoded = ahead(self._frames(stretch), AT_ONCE, size=lambda frame: frame.pixels.nbytes)
+        done_pictures = ahead(all_segments(decoded), AT_ONCE, size=lambda item: item[2].nbytes)
         with closing(decoded), closing(done_pictures):
             yield from done_pictures
 
