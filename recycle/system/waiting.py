@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import MutableMapping
 from pathlib import Path
 
 from recycle.system.cores import cores
@@ -17,7 +16,7 @@ _SAMPLE = 0.4
 _STAT = Path("/proc/stat")
 
 
-def choose_waiting(environment: MutableMapping[str, str] = os.environ) -> bool:
+def choose_waiting() -> bool:
     """Make OpenMP's threads sleep while they wait, if other programs keep the machine busy. True if they will sleep.
 
     By default these threads spin. This is the fastest on an idle machine: sleeping takes twice the time there. But a
@@ -28,12 +27,12 @@ def choose_waiting(environment: MutableMapping[str, str] = os.environ) -> bool:
     Nothing changes where the user chose (see CHOICES), where there is one core or OMP_NUM_THREADS is 1, where torch
     is loaded already (it reads the environment once), and on systems without /proc/stat.
     """
-    chosen = any(name in environment for name in CHOICES) or environment.get("OMP_NUM_THREADS") == "1"
+    chosen = any(name in os.environ for name in CHOICES) or os.environ.get("OMP_NUM_THREADS") == "1"
     if chosen or cores() == 1 or "torch" in sys.modules:
         return False
     if busy_cores() < BUSY * cores() / 2:
         return False
-    environment["OMP_WAIT_POLICY"] = "passive"
+    os.environ["OMP_WAIT_POLICY"] = "passive"
     return True
 
 
