@@ -94,15 +94,15 @@ class Clock:
             self._settings.steps if self._budget is None else max(step, round(step / max(self.tick(step).part, 1e-9)))
         )
 
-    def affords(self, work: str, *, share: float = 1.0) -> bool:
-        """Whether there is time for this work, and to close the run afterwards; always True without a time limit.
+    def affords_preview(self, share: float = 1.0) -> bool:
+        """Whether there is time for a preview, and to close the run afterwards; always True without a time limit.
 
-        With `share` below 1, the work must also take at most this part of the time since it was last done.
+        With `share` below 1, the preview must also take at most this part of the time since the last one.
         """
         if self._budget is None:
             return True
-        took = self._took.get(work, 0.0)
-        since = time.monotonic() - self._ended.get(work, self._start)
+        took = self._took.get("preview", 0.0)
+        since = time.monotonic() - self._ended.get("preview", self._start)
         fits = self._budget - self.seconds > self._closing() + MARGIN * took
         return fits and (share >= 1 or took <= share * since)
 

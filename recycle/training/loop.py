@@ -272,8 +272,8 @@ class _Training:
             raise _saved(run)
 
     def _reviewed(self, tick: Tick, *, share: float) -> Tick:
-        """Hold a review if there is time for it (see `Clock.affords`), or if the run is over; the state afterwards."""
-        held = tick.over or self.run.clock.affords("preview", share=share)
+        """Hold a review if there is time (see `Clock.affords_preview`), or if the run is over; the state afterwards."""
+        held = tick.over or self.run.clock.affords_preview(share)
         if held:
             self._hold_review()
         if not tick.over:
