@@ -98,10 +98,10 @@ def open_network(name: str) -> FeatureNetwork:
     return _packaged(architecture, _read_once(file), file)
 
 
-def pretrained_weights(name: str) -> dict[str, Tensor]:
-    """The ImageNet weights of "lite0" or "lite2", by timm's names. Raises ConfigError if they are unavailable."""
-    file = _packaged_file(name)
-    return _named(PACKAGED[name][0], _read_once(file), file)
+def pretrained_weights() -> dict[str, Tensor]:
+    """The ImageNet weights of "lite0", by timm's names. Raises ConfigError if they are unavailable."""
+    file = _packaged_file("lite0")
+    return _named(PACKAGED["lite0"][0], _read_once(file), file)
 
 
 def _packaged_file(name: str) -> Path:

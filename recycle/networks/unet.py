@@ -103,7 +103,7 @@ class UNetGenerator(GeneratorNetwork):
 
     def load_pretrained(self) -> None:
         """Load the encoder's ImageNet weights. Raises ConfigError if their package is not installed."""
-        weights = pretrained_weights("lite0")
+        weights = pretrained_weights()
         body = self.unet.encoder.model
         body.load_state_dict({key: weights[key] for key in body.state_dict()})
 
