@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import av
 
@@ -54,13 +53,6 @@ class SourceState:
     path: Path
     files: dict[str, Facts]
     """Metadata of the file or of the images, by name."""
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Record the current state and fingerprint. Raises FootageError if the source cannot be read."""
-        state = cls(path, files_of(path))
-        _ = state.fingerprint
-        return state
 
     @cached_property
     def fingerprint(self) -> str:

@@ -18,7 +18,7 @@ from recycle.rendering.stretch import Transform
 from recycle.rendering.work import SEGMENT, work_folder
 from recycle.video.fingerprint import fingerprint
 from recycle.video.frame import Frame, StreamInfo
-from recycle.video.source_state import SourceChanged, SourceState
+from recycle.video.source_state import SourceChanged, SourceState, files_of
 
 Pixels = NDArray[np.uint8]
 Frames = Callable[..., list[Pixels]]
@@ -60,6 +60,13 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def state_of(path: Path) -> SourceState:
+    """The state and the fingerprint of a source."""
+    state = SourceState(path, files_of(path))
+    assert len(state.fingerprint) == 64
+    return state
+
+
 CHANGES = {"shrink": shrink, "grow": grow, "rewrite": rewrite, "replace": replace, "remove": remove}
 REASONS = {"shrink": "it had .* bytes and has", "grow": "it had", "rewrite": "rewritten", "replace": "replaced"}
 REASONS |= {"remove": "was removed while it was read"}
@@ -69,7 +76,7 @@ REASONS |= {"remove": "was removed while it was read"}
 def test_every_change_of_a_file_is_seen(tmp_path: Path, name: str) -> None:
     file = tmp_path / "a.mp4"
     file.write_bytes(os.urandom(5000))
-    state = SourceState.of(file)
+    state = state_of(file)
     state.check()
     CHANGES[name](file)
     with pytest.raises(SourceChanged, match=REASONS[name]):
@@ -80,7 +87,7 @@ def test_a_rewritten_large_file_is_seen_by_its_time(tmp_path: Path) -> None:
     """Where its fingerprint, of samples, does not tell."""
     file = tmp_path / "a.mp4"
     file.write_bytes(bytes(8 << 20))
-    state = SourceState.of(file)
+    state = state_of(file)
     with file.open("r+b") as opened:
         opened.seek(2 << 20)
         opened.write(b"other")
@@ -95,7 +102,7 @@ def test_a_network_drive_may_round_times_and_renumber_files(tmp_path: Path, unit
     file = tmp_path / "a.mp4"
     file.write_bytes(os.urandom(5000))
     os.utime(file, ns=(0, 1_700_000_001_123_456_789))
-    state = SourceState.of(file)
+    state = state_of(file)
     copy = Path(shutil.copy2(file, tmp_path / "copy"))
     copy.replace(file)  # another inode
     os.utime(file, ns=(0, 1_700_000_001_123_456_789 // unit * unit))
@@ -105,7 +112,7 @@ def test_a_network_drive_may_round_times_and_renumber_files(tmp_path: Path, unit
 @pytest.mark.parametrize("name", ["shrink", "rewrite", "remove", "add", "remove all"])
 def test_every_change_of_a_folder_of_images_is_seen(tmp_path: Path, moving_frames: Frames, name: str) -> None:
     folder = images(tmp_path / "images", moving_frames(4))
-    state = SourceState.of(folder)
+    state = state_of(folder)
     state.check()
     if name == "add":
         shutil.copy(folder / "1.png", folder / "9.png")
