@@ -27,16 +27,14 @@ class Taken(NamedTuple):
 class Newest:
     """The newest picture of a live source. Pictures that nobody took before the next one came are dropped."""
 
-    def __init__(
-        self, connect: Callable[[], Iterator[Develop]], job: Job, back_off: tuple[float, ...] | None = None
-    ) -> None:
+    def __init__(self, connect: Callable[[], Iterator[Develop]], job: Job) -> None:
         """`connect` opens the source; its errors are raised by `take`. After a loss it is called again, after each of
-        the seconds in `back_off`; None: BACK_OFF."""
+        the seconds in BACK_OFF."""
         self.dropped = 0
         """Number of pictures so far that were replaced before they were taken."""
         self.reconnects = 0
         """Number of times that the source was lost and found again."""
-        self._connect, self._job, self._back_off = connect, job, BACK_OFF if back_off is None else back_off
+        self._connect, self._job = connect, job
         self._changed, self._stop = Condition(), Event()
         self._waiting: tuple[Develop, float] | None = None
         self._error: Exception | None = None
@@ -85,13 +83,13 @@ class Newest:
             except Exception as error:  # for whoever waits in `take`
                 self._fail(error)
                 return
-            if not seen or attempt == len(self._back_off):
+            if not seen or attempt == len(BACK_OFF):
                 lost = f"; {attempt} attempts to reconnect failed" if attempt else ""
                 self._fail(FootageError(f"{reason}{lost}"))
                 return
             if not attempt:
                 self._job.say(f"{reason}: trying to reconnect")
-            self._stop.wait(self._back_off[attempt])
+            self._stop.wait(BACK_OFF[attempt])
             attempt += 1
 
     def _put(self, picture: Develop) -> None:

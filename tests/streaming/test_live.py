@@ -276,7 +276,8 @@ def test_the_newest_picture_wins_and_the_others_are_counted() -> None:
     newest.close()
 
 
-def test_a_lost_stream_is_connected_again() -> None:
+def test_a_lost_stream_is_connected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recycle.streaming.newest.BACK_OFF", (0.05, 0.1, 0.2, 0.2))
     tries: list[float] = []
 
     def pictures() -> Iterator[Develop]:
@@ -288,7 +289,7 @@ def test_a_lost_stream_is_connected_again() -> None:
         raise FootageError("the camera was lost")
 
     job = Stopping(10)
-    newest = Newest(pictures, job, back_off=(0.05, 0.1, 0.2, 0.2))
+    newest = Newest(pictures, job)
     assert [number_of(taken.pixels) for _ in range(3) if (taken := newest.take())] == [1, 4, 5]
     assert job.notices[:2] == ["the camera was lost: trying to reconnect", "connected again"]
     assert tries[1] - tries[0] >= 0.14
