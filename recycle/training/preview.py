@@ -22,6 +22,8 @@ from recycle.video.encode import write_video
 
 LEAST_WIDTH = 128
 """Minimum width of a column in pixels; an integer factor enlarges smaller frames, so that headings are legible."""
+_STILLS = 3
+"""Number of frames of each direction in the image of a preview."""
 _FPS = 12
 """Frames per second of the videos of previews, and of held-out clips whose own rate is unknown."""
 
@@ -92,15 +94,15 @@ def _through(generator: GeneratorNetwork, frames: Tensor) -> Tensor:
     return at_any_size(generator, frames, multiple=generator.multiple, least=generator.least_side)
 
 
-def write_preview(rows: Mapping[Direction, Columns], names: Names, path: Path, *, still_frames: int = 3) -> np.ndarray:
-    """Write `path`.png (`still_frames` frames of each direction) and `path`.mp4 (both directions, synchronised).
+def write_preview(rows: Mapping[Direction, Columns], names: Names, path: Path) -> np.ndarray:
+    """Write `path`.png (_STILLS frames of each direction) and `path`.mp4 (both directions, synchronised).
 
     Each direction has headings with the `names` of the domains.
 
     Returns the image, uint8 RGB (H, W, 3). Raises OutputError if a file cannot be written.
     """
     heads, clips = zip(*(_row(columns.labelled(d, names)) for d, columns in rows.items()), strict=True)
-    picks = [np.linspace(0, len(clip) - 1, still_frames).round().astype(int) for clip in clips]
+    picks = [np.linspace(0, len(clip) - 1, _STILLS).round().astype(int) for clip in clips]
     picture = _stack([image for n, head in enumerate(heads) for image in (head, *clips[n][picks[n]])])
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with writing(path.with_suffix(".png")), atomic_path(path.with_suffix(".png")) as temporary:
