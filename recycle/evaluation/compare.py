@@ -14,7 +14,6 @@ from recycle.evaluation.ranking import Ranking, alike
 from recycle.evaluation.table import Figure
 
 TEMPLATE = "compare.html.jinja"
-NONE = "–"
 DIFFERS = "differs"
 _UNNAMED = {"networks.generator.kind": "resnet", "networks.discriminator.kind": "patch"}
 """Kinds that settings leave out when they are written, as the first version did."""
@@ -61,7 +60,7 @@ class RunScore:
 
 
 @dataclass(frozen=True)
-class ScoreRow:
+class FigureRow:
     """The scores of all runs for one figure and direction."""
 
     direction: str
@@ -113,7 +112,7 @@ def setting_rows(runs: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
     return rows
 
 
-def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> list[tuple[Figure, list[ScoreRow]]]:
+def score_rows(runs: Sequence[Mapping[str, float]], names: Names = LETTERS) -> list[tuple[Figure, list[FigureRow]]]:
     """The rows of the table of scores, grouped by figure.
 
     `runs` has the scores of each run, empty if a run has none; `names` are those of the domains. The best score of each
@@ -153,10 +152,10 @@ def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
 def _setting(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_setting, value))
-    return NONE if value is None else value if isinstance(value, str) else json.dumps(value)
+    return table.NONE if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[str, float]]) -> ScoreRow:
+def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[str, float]]) -> FigureRow:
     untouched, truth = ([metrics.get(f"{key}_{twin}") for metrics in runs] for twin in ("input", "truth"))
     same = alike(untouched)
     shown = [None if (value := metrics.get(key)) is None else _rounded(value, figure) for metrics in runs]
@@ -169,7 +168,7 @@ def _score_row(key: str, direction: str, figure: Figure, runs: Sequence[Mapping[
         )
         for metrics, value, own in zip(runs, shown, untouched, strict=True)
     )
-    return ScoreRow(direction, _shared(untouched, figure), cells, _shared(truth, figure))
+    return FigureRow(direction, _shared(untouched, figure), cells, _shared(truth, figure))
 
 
 def _best(values: Sequence[float], figure: Figure) -> float | None:

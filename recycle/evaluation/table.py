@@ -101,6 +101,8 @@ FIGURES: Mapping[str, Figure] = {
 }
 
 
+NONE = "–"
+"""Text of a missing value."""
 STEP = "step"
 """Key of the scored model's training step among the scores; not a figure."""
 
@@ -112,9 +114,9 @@ class Cell:
     `wins` is whether the translation is better than the untouched input.
     """
 
-    value: str = "–"
-    untouched: str = "–"
-    truth: str = "–"
+    value: str = NONE
+    untouched: str = NONE
+    truth: str = NONE
     wins: bool = False
 
 
@@ -176,8 +178,8 @@ def figures(keys: Iterable[str]) -> list[tuple[str, Figure]]:
 
 
 def text(value: float | None, figure: Figure) -> str:
-    """Format a score in the figure's unit; '–' for None."""
-    return "–" if value is None else f"{value * figure.scale:.{figure.digits}f}"
+    """Format a score in the figure's unit; NONE for None."""
+    return NONE if value is None else f"{value * figure.scale:.{figure.digits}f}"
 
 
 def _figure_of(key: str) -> str:

@@ -14,11 +14,12 @@ from recycle.config import FootageSettings, Settings, TranslateSettings
 from recycle.config.base import two_names
 from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
-from recycle.evaluation.compare import NONE, TEMPLATE, ComparedRun, write_comparison
+from recycle.evaluation.compare import TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.evaluate import is_padded
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.evaluation.ranking import Ranking, rank
+from recycle.evaluation.table import NONE
 from recycle.events import Event, Job, Observer, Progress
 from recycle.inputs import open_source
 from recycle.networks.bundle import read_config
