@@ -24,6 +24,7 @@ from recycle.evaluation.palette import Palette, open_palette
 from recycle.events import Job
 from recycle.inputs import open_source
 from recycle.video.flow import optical_flow
+from recycle.video.padding import is_padded
 from recycle.video.shots import CutDetector
 from recycle.video.stated import estimate_frames
 
@@ -261,11 +262,6 @@ def _open(video: Video, stack: ExitStack) -> Iterator[Pixels]:
         stack.callback(reader.close)
         return (frame.pixels.astype(np.uint8, copy=False) for frame in reader)
     return iter(video)
-
-
-def is_padded(size: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether the sides `other`, in pixels, are those of `size`, or those of `size` made even by an encoder."""
-    return all(0 <= after - before <= 1 for before, after in zip(size, other, strict=True))
 
 
 def _fit(frame: Pixels, size: tuple[int, int], name: str, role: str) -> Pixels:

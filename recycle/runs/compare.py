@@ -16,7 +16,6 @@ from recycle.domains import DIRECTIONS, LETTERS, Direction, Names
 from recycle.errors import BundleError, ConfigError, FootageError, OutputError, RecycleError
 from recycle.evaluation.compare import TEMPLATE, ComparedRun, write_comparison
 from recycle.evaluation.curves import read_scalars
-from recycle.evaluation.evaluate import is_padded
 from recycle.evaluation.page import VideoRow, is_page, videos_folder
 from recycle.evaluation.ranking import Ranking, rank
 from recycle.evaluation.table import NONE
@@ -30,6 +29,7 @@ from recycle.runs.stage import Stage
 from recycle.training.checkpoint import load_checkpoint
 from recycle.translation.translator import Translator
 from recycle.video.fingerprint import fingerprint
+from recycle.video.padding import is_padded
 
 Key = tuple[Direction, str]
 """Direction and fingerprint of a test video. Equal keys mean equal clips, even at different paths."""

@@ -14,6 +14,7 @@ from recycle.evaluation.curves import read_scalars
 from recycle.evaluation.page import VideoRow
 from recycle.evaluation.report import write_report
 from recycle.evaluation.verdict import Verdict, judge
+from recycle.inputs import open_source
 from recycle.names import plain
 from recycle.networks.bundle import read_config
 from recycle.plural import counted
@@ -21,7 +22,6 @@ from recycle.run_folder import RunFolder, model_in
 from recycle.runs.learning import learning_of
 from recycle.runs.scoring import TestClip
 from recycle.training.loop import TrainReport
-from recycle.video.kinds import open_source
 
 _PATHS = 3
 """Maximum number of footage paths per domain that a report lists."""

@@ -10,7 +10,7 @@ from recycle.config import EvaluateSettings, FootageSettings, Pipeline, Translat
 from recycle.dataset.shots import Shot, find_shots
 from recycle.domains import DIRECTIONS, DOMAINS, Direction, Domain
 from recycle.errors import FootageError
-from recycle.evaluation.evaluate import ClipSet, evaluate, is_padded
+from recycle.evaluation.evaluate import ClipSet, evaluate
 from recycle.evaluation.features import describe_for_memorisation, open_features
 from recycle.evaluation.findings import findings
 from recycle.evaluation.inception import load_inception
@@ -21,6 +21,7 @@ from recycle.evaluation.palette import open_palette
 from recycle.evaluation.street_features import cache_file, street_network
 from recycle.evaluation.table import STEP
 from recycle.events import Job
+from recycle.inputs import open_source
 from recycle.networks.bundle import read_config
 from recycle.rendering.prepare import foresee
 from recycle.run_folder import IDENTITY, WEIGHTS, RunFolder
@@ -31,7 +32,7 @@ from recycle.system.lock import only_one
 from recycle.translation.translator import Translator
 from recycle.video.find import Found, find_footage, find_sources
 from recycle.video.fingerprint import fingerprint
-from recycle.video.kinds import open_source
+from recycle.video.padding import is_padded
 
 
 @dataclass(frozen=True)

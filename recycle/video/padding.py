@@ -1,5 +1,7 @@
 """How many pixels a picture of odd size needs in a format with subsampled chroma."""
 
+from collections.abc import Sequence
+
 import av
 
 
@@ -15,3 +17,8 @@ def padding(pixel_format: str, width: int, height: int) -> tuple[int, int]:
     if chroma is None:
         return (0, 0)
     return (width % 2 if chroma.width < 64 else 0, height % 2 if chroma.height < 64 else 0)
+
+
+def is_padded(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether the sides `other`, in pixels, are those of `size`, or those of `size` made even by an encoder."""
+    return all(0 <= after - before <= 1 for before, after in zip(size, other, strict=True))
