@@ -16,7 +16,7 @@ from recycle.video.packets import demux
 LATE = Fraction(10)
 """Start times from this many seconds on are taken for the clock of a recorder; earlier ones for an intended delay."""
 _FINE = Fraction(1, 100)
-_FIRST = 40
+FIRST = 40
 """Number of packets that always include the first frame in presentation order."""
 
 
@@ -45,7 +45,7 @@ def _first_times(source: Path, wanted: Set[int]) -> list[Fraction]:
     if wanted:
         with suppress(av.FFmpegError), open_container(source) as container:
             streams = [container.streams[index] for index in sorted(wanted)]
-            for packet in islice(demux(container, *streams), _FIRST):
+            for packet in islice(demux(container, *streams), FIRST):
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if packet.size and stamp is not None:
                     times.append(stamp * packet.time_base)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recycle.config import EncodeSettings
 from recycle.plural import counted
+from recycle.rendering.late_start import FIRST
 from recycle.rendering.streams import OtherStreams
 from recycle.video.codecs import Choice
 from recycle.video.container import open_container, video_stream
@@ -16,9 +17,6 @@ from recycle.video.numbered import listed
 from recycle.video.padding import padding
 from recycle.video.sidedata import TIMECODES
 from recycle.video.source import Source
-
-_REORDERED = 40
-"""Number of packets that always include the first frame in presentation order."""
 
 
 def before_work(
@@ -111,7 +109,7 @@ def of_the_file(path: Path, picture: Picture, *, first_pts: int, whole: bool) ->
     with open_container(path) as container:
         video = video_stream(container, path)
         unit = video.time_base
-        stamps = [packet.pts for packet in islice(container.demux(video), _REORDERED) if packet.pts is not None]
+        stamps = [packet.pts for packet in islice(container.demux(video), FIRST) if packet.pts is not None]
         if unit is None or not stamps:
             return
         if (picture.time_base / unit).denominator != 1:

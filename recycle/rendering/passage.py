@@ -17,13 +17,13 @@ from recycle.rendering.carriers import Carrier, Copied, Damaged
 from recycle.rendering.convert import Form
 from recycle.rendering.joints import Joints
 from recycle.rendering.labels import written_as
+from recycle.video.conceal import MAX_READ_FAILURES
 from recycle.video.container import open_container, video_stream
 from recycle.video.packets import demux, stamp_of, time_of
 
 Times = tuple[Fraction | None, Fraction | None]
 """Start and end of a span in seconds, end exclusive; None: the start or the end of the file."""
 
-_MAX_READ_FAILURES = 16
 _INTERLEAVING = Fraction(10)
 """Maximum distance in seconds between streams as stored in a file."""
 _SAMPLE = 8
@@ -169,7 +169,7 @@ class Passage:
         failures = 0
         seen: Counter[int] = Counter()
         size = 0
-        while failures < _MAX_READ_FAILURES:
+        while failures < MAX_READ_FAILURES:
             try:
                 for packet in demux(self._input, *streams):
                     failures = 0

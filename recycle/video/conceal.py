@@ -10,7 +10,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-_MAX_READ_FAILURES = 16
+MAX_READ_FAILURES = 16
+"""Number of failures in a row after which reading a damaged file ends."""
 UNREACHABLE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
 """Error numbers of a failed disk or network. They must be raised: the file is not damaged, so nothing is concealed."""
 
@@ -79,7 +80,7 @@ def _readable(
     demux: "Callable[[], Iterator[Packet[VideoStream]]]", promised: "_Promises", damage: Callable[[], None]
 ) -> "Iterator[Packet[VideoStream]]":
     failures = 0
-    while failures < _MAX_READ_FAILURES:
+    while failures < MAX_READ_FAILURES:
         try:
             for packet in demux():
                 failures = 0
