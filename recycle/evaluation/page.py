@@ -20,6 +20,7 @@ from recycle.inputs import open_source
 from recycle.safe_text import printable
 from recycle.system.atomic import write_text
 from recycle.video.encode import output_errors
+from recycle.video.frame import ASSUMED_RATE
 
 EMBED_LIMIT = 40 * 2**20
 """Maximum total size in bytes of embedded videos; larger videos are linked."""
@@ -165,7 +166,7 @@ def _video(caption: str, video: Path, linked_from: Path | None) -> _Video:
         src,
         info.width,
         info.height,
-        rate=float(info.average_rate or 25),
+        rate=float(info.average_rate or ASSUMED_RATE),
         crisp=info.width <= 2 * _SMALL,
         least_width=2 * info.width if info.width <= _SMALL else min(info.width, 240),
     )

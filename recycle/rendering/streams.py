@@ -23,6 +23,7 @@ from recycle.rendering.trial import Attach, NullFile, ReadBack, kind_of, mux_tri
 from recycle.video.codecs import CONTAINERS, Choice
 from recycle.video.container import is_avif, open_container, video_stream
 from recycle.video.encode import Picture
+from recycle.video.frame import ASSUMED_RATE
 from recycle.video.numbered import listed
 from recycle.video.packets import demux
 
@@ -260,7 +261,7 @@ class OtherStreams:
 
     def _goes_alone(self, index: int, form: Form) -> bool:
         """Whether all packets of a stream can be written to an output of their own."""
-        unit = Picture(1, 1, Fraction(25), Fraction(1, 1000))
+        unit = Picture(1, 1, ASSUMED_RATE, Fraction(1, 1000))
         try:
             with (
                 open_output(NullFile(), self.container, unit) as file,
@@ -277,8 +278,7 @@ class OtherStreams:
         """Write the timecode to the same place as in the source; the muxers of mov and mp4 turn it into a track."""
         begin = self._begin()
         elapsed = Fraction(0) if first is None or begin is None else first - begin
-        rate = cast("VideoStream", video).average_rate or Fraction(25)
-        timecode = self._advanced(elapsed, rate)
+        timecode = self._advanced(elapsed, cast("VideoStream", video).average_rate or ASSUMED_RATE)
         holders = [one for one in (video.metadata, output.metadata) if find_timecode(one)] or [video.metadata]
         for metadata in holders:
             kept = without_timecode(metadata.items())

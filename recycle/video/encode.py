@@ -21,7 +21,7 @@ from recycle.system.atomic import atomic_path
 from recycle.system.priority import usual_priority
 from recycle.video.codecs import X265_FRAMES, Choice, choose_encoder
 from recycle.video.colour import EXACT
-from recycle.video.frame import NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
+from recycle.video.frame import ASSUMED_RATE, NOTHING, Beside, Pixels, StreamInfo, mp4_timescale
 from recycle.video.lookahead import bounded_options
 from recycle.video.padding import padding
 from recycle.video.planes import CENTRED, ENCODED, LEFT, PlaneFormat, Sited
@@ -53,8 +53,8 @@ class Picture:
 
     @classmethod
     def of(cls, info: StreamInfo) -> Self:
-        """The properties of a source. An unknown rate becomes 25; only estimates of players depend on it."""
-        rate = info.average_rate or Fraction(25)
+        """The properties of a source. An unknown rate becomes ASSUMED_RATE; only estimates of players depend on it."""
+        rate = info.average_rate or ASSUMED_RATE
         return cls(info.width, info.height, rate, info.time_base, info.sample_aspect_ratio)
 
 
