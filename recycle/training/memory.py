@@ -70,7 +70,7 @@ def too_large(pipeline: Pipeline, device: torch.device, parts: int) -> str:
     what = "a single clip" if parts >= settings.batch_size else f"a batch of {settings.batch_size} clips"
     height, width = settings.size
     free = free_memory(device)
-    there = "" if free is None else f" ({free / 2**30:.1f} GiB free)"
+    there = "" if free is None else f" ({in_gib(free)} free)"
     lower = "" if parts >= settings.batch_size else "train.batch_size, "
     generator, frames = pipeline.networks.generator.lighter, f"train.frames (now {settings.frames})"
     others = f", {frames} or networks.generator.{generator}" if generator else f" or {frames}"
