@@ -145,10 +145,10 @@ class Pictures:
         size = reader.info.width, reader.info.height
         with reader.watched():
             frame = next(reader.read()).develop(None if transform.size is None else transform.size(reader.info))
-            picture = sized(next(transform.pictures(iter([frame]), reader.info)), size, False)
+            picture = sized(next(transform.pictures(iter([frame]), reader.info)), size)
             alpha = frame.beside.alpha
             if self.renderer.compare:
-                picture = np.hstack((sized(frame.pixels, size, False), picture))
+                picture = np.hstack((sized(frame.pixels, size), picture))
                 alpha = None if alpha is None else np.hstack((alpha, alpha))
             suffix, facts = self.output.suffix.lower(), facts_at(reader.path)
             made = transform.provenance

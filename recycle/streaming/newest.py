@@ -57,7 +57,7 @@ class Newest:
             (develop, arrived), self._waiting = self._waiting, None
         pixels = develop()
         self._size = self._size or (pixels.shape[1], pixels.shape[0])
-        return Taken(sized(pixels, self._size, False), arrived)
+        return Taken(sized(pixels, self._size), arrived)
 
     def close(self) -> None:
         """End the thread; a read that waits for data may end some seconds later."""

@@ -97,7 +97,7 @@ class LazyFrame:
         return Frame(self.planes(), self.pts, self.time_base, self.concealed, self.beside())
 
 
-def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool) -> Pixels:
+def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool = False) -> Pixels:
     """Resize RGB pixels to `size` (width, height) without aliasing; None keeps the size. `rough` is ignored."""
     if size is None or size == (pixels.shape[1], pixels.shape[0]):
         return pixels
