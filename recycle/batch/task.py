@@ -222,7 +222,7 @@ def translate_all(
     """
     with nullcontext(ledger) if ledger is not None else open_ledger(task.out) as record:
         found = task.survey(record)
-        jobs = [job for job in found.jobs if ready(job.source)]
+        jobs = [one for one in found.jobs if ready(one.source)]
         rest = {**found.failed, **found.left_out}
         if jobs:
             plans = plan(jobs, record, task.key(), overwrite=overwrite, retry_failed=retry_failed)

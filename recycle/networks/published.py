@@ -136,9 +136,9 @@ def _unet(weights: dict[str, Tensor]) -> Published:
         raise UnknownLayoutError(f"it takes {channels} channels; only predictors for RGB frames can be imported")
     renamed, prefix, depth = {"model.model.0": "down.0.0", "model.model.3": "up.0.1"}, "model.model.1.model", 1
     while f"{prefix}.5.weight" in weights:
-        renamed |= {f"{prefix}.{old}": f"{new}" for old, new in _level(depth, inner=False).items()}
+        renamed |= {f"{prefix}.{old}": new for old, new in _level(depth, inner=False).items()}
         prefix, depth = f"{prefix}.3.model", depth + 1
-    renamed |= {f"{prefix}.{old}": f"{new}" for old, new in _level(depth, inner=True).items()}
+    renamed |= {f"{prefix}.{old}": new for old, new in _level(depth, inner=True).items()}
     norm = "batch" if f"{prefix}.4.weight" in weights else "instance"
     shape = {"past": channels // 3, "width": width, "depth": depth + 1, "norm": norm}
     words = f"predictor for {channels // 3} frames, U-Net, depth {depth + 1}, width {width}, norm {norm}"

@@ -126,9 +126,8 @@ class Pictures:
         lasting = max(1, reader.lasting or round(1 / self.renderer.picture.rate / unit))
         starts = tuple((stamp - stamps[0]) * unit for stamp in stamps)
         times = Times(starts, starts[-1] + lasting * unit)
-        plays = 0 if reader.plays is None else reader.plays
         made, alpha = self.renderer.transform.provenance, self.renderer.choice.alpha
-        write_animation(whole, self._shown(work, job), times, plays=plays, alpha=alpha, made=made)
+        write_animation(whole, self._shown(work, job), times, plays=reader.plays or 0, alpha=alpha, made=made)
         if self.form.unit and not times.exact_in(self.form.unit):
             yield f"times are rounded to {1 / self.form.unit:g} s, the unit of this format; .apng keeps them exactly"
         ticks = times.in_units(self.form.unit or 1000)

@@ -68,8 +68,8 @@ def _skyline(brush: Panorama, rng: np.random.Generator, scene: Scene) -> None:
         stone = mix(mix(pick(rng), (130, 140, 158), 0.5), air, 0.45 + 0.4 * scene.look.haze)
         if rng.random() < 0.25:
             tip = x + width / 2
-            canvas_top = top - float(rng.uniform(0.03, 0.08))
-            brush.poly([(x, top), (tip, canvas_top), (x + width, top)], paint(dim(stone, 0.94), "building"))
+            spire = top - float(rng.uniform(0.03, 0.08))
+            brush.poly([(x, top), (tip, spire), (x + width, top)], paint(dim(stone, 0.94), "building"))
         brush.rect(x, top, x + width, BASE, paint(stone, "building"))
         brush.rect(x + 0.8 * width, top, x + width, BASE, paint(dim(stone, 0.93), "building"))
         pane = paint(dim(stone, 0.78), "window", "far")

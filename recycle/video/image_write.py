@@ -137,9 +137,8 @@ def _with_chunks(png: bytes, facts: ImageFacts, profile: bytes) -> bytes:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
     if facts.dpi:
         chunks.append((b"pHYs", struct.pack(">IIB", *(round(per_inch / 0.0254) for per_inch in facts.dpi), 1)))
-    exif = _exif(facts).tobytes()
-    if len(_exif(facts)):
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    if len(exif := _exif(facts)):
+        chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
     chunks += [(b"iTXt", f"{key}\0\0\0\0\0{value}".encode()) for key, value in facts.text]
     head = 8 + 25  # signature and IHDR
     return png[:head] + b"".join(_chunk(name, body) for name, body in chunks) + png[head:]
