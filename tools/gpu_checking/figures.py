@@ -23,10 +23,10 @@ from recycle.video.encode import Picture, VideoEncoder, write_video
 from recycle.video.frame import Pixels
 from recycle.video.source import Reading
 from tools.benchmarking.ceiling import wait_for
-from tools.benchmarking.train import published_pipeline
+from tools.benchmarking.train import open_run, published_pipeline
 from tools.gpu_checking.check import Check, Figures, Place
 from tools.gpu_checking.media import pictures
-from tools.gpu_checking.networks import _clips, bundle_of, run_of, tiny
+from tools.gpu_checking.networks import _clips, bundle_of, tiny
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -119,7 +119,7 @@ def _step(place: Place) -> Figures:
     for precision in place.precisions(training=True):
         pipeline = _pipeline(place, precision)
         _reset(place)
-        run = run_of(pipeline, place.folder)
+        run = open_run(pipeline, place.folder)
         a, b = _clips(pipeline, run.fabric.device)
         for number in range(count // 2 + 1):
             take_step(run, a, b, number)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recycle.config import GENERATORS, NetworkSettings, Pipeline, Precision, TranslateSettings, parse_pipeline
+from recycle.events import Job
 from recycle.networks.bundle import Bundle, BundleConfig
 from recycle.networks.initialise import initialise
 from recycle.system.devices import precision_of
@@ -21,6 +22,7 @@ from recycle.training.run import Run
 from recycle.training.step import loss_scaler
 from recycle.translation.lanes import Lanes
 from recycle.translation.translator import Translator
+from tools.benchmarking.train import open_run
 from tools.gpu_checking.check import Check, Figures, Place, Unmet, expect
 
 LEVELS: dict[Precision, tuple[float, float]] = {"fp32": (2.0, 0.2), "fp16": (6.0, 0.6), "bf16": (32.0, 3.0)}
@@ -130,12 +132,6 @@ def tiny(place: Place, precision: str, **train: Any) -> Pipeline:
     return parse_pipeline(content, where="gpu_check")
 
 
-def run_of(pipeline: Pipeline, folder: Path, *, device: str | None = None) -> Run:
-    """A run in memory."""
-    fabric = make_fabric(device or pipeline.train.device, pipeline.train.precision)
-    return Run(pipeline, folder, fabric, short_side=pipeline.train.size[0])
-
-
 def _clips(pipeline: Pipeline, device: torch.device) -> tuple[Tensor, Tensor]:
     size, count = pipeline.train.size, pipeline.train.batch_size
     clips = clip_of(2 * count * 3, *size).reshape(2, count, 3, 3, *size).to(device)
@@ -143,7 +139,7 @@ def _clips(pipeline: Pipeline, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _losses(pipeline: Pipeline, folder: Path, steps: int) -> tuple[dict[str, float], Run]:
-    run = run_of(pipeline, folder)
+    run = open_run(pipeline, folder)
     a, b = _clips(pipeline, run.fabric.device)
     first: dict[str, float] = {}
     for number in range(steps):
@@ -155,9 +151,7 @@ def _losses(pipeline: Pipeline, folder: Path, steps: int) -> tuple[dict[str, flo
 
 
 def _step(place: Place) -> Figures:
-    exact = tiny(place, "fp32").model_copy()
-    on_cpu = parse_pipeline(_with(exact, device="cpu"), where="gpu_check")
-    wanted, _ = _losses(on_cpu, place.folder, 1)
+    wanted, _ = _losses(tiny(place, "fp32", device="cpu"), place.folder, 1)
     figures: dict[str, Any] = {}
     for precision in place.precisions(training=True):
         made, run = _losses(tiny(place, precision), place.folder, 3)
@@ -170,17 +164,11 @@ def _step(place: Place) -> Figures:
     return figures
 
 
-def _with(pipeline: Pipeline, **train: Any) -> dict[str, Any]:
-    content = pipeline.model_dump(mode="json")
-    content["train"] |= train
-    return content
-
-
 def _scaler(place: Place) -> Figures:
     if "fp16" not in place.precisions(training=True):
         raise Unmet(f"the device '{place.device}' does not train in fp16")
     pipeline = tiny(place, "fp16")
-    run = run_of(pipeline, place.folder)
+    run = open_run(pipeline, place.folder)
     a, b = _clips(pipeline, run.fabric.device)
     scaler = loss_scaler(run.fabric)
     scaler.update(2.0**24)  # overflows
@@ -200,7 +188,7 @@ def _scaler(place: Place) -> Figures:
 def _halving(place: Place) -> Figures:
     """A batch that does not fit is halved until it does; a frame that does not fit is translated in tiles."""
     pipeline = tiny(place, "fp32", batch_size=8)
-    portions = Portions(pipeline, make_fabric(place.device, "fp32"), _quiet())
+    portions = Portions(pipeline, make_fabric(place.device, "fp32"), Job())
     tried: list[int] = []
     if place.device == "cuda":
         free, total = torch.cuda.mem_get_info()
@@ -226,12 +214,6 @@ def _halving(place: Place) -> Figures:
         expect(bool(made.isfinite().all()), "tiles are not finite")
         figures["peak of a frame of 12 megapixels, GiB of 2 allowed"] = round(peak / 2**30, 2)
     return figures
-
-
-def _quiet() -> Any:
-    from recycle.events import Job
-
-    return Job()
 
 
 def _precision(place: Place) -> Figures:
