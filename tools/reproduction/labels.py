@@ -20,7 +20,6 @@ from tools.reproduction.ways import SMOOTHED
 class LabelsTask:
     """See the protocol `Task`."""
 
-    name = "labels"
     usual = ("cycle", "recycle", "published", "default")
 
     def __init__(self, plan: Plan, size: str) -> None:

@@ -110,7 +110,7 @@ def step_seconds(
 def _measure(pipelines: Mapping[str, Pipeline], footage: TrainingFootage, folder: Path, jobs: int) -> dict[str, float]:
     """Medians while `jobs` processes run, as in training."""
     folder.mkdir(parents=True, exist_ok=True)
-    warm_up = _WarmUp(pipelines, footage, folder, threads(jobs), _ROUNDS, _STEPS)
+    warm_up = _WarmUp(pipelines, footage, folder, threads(jobs))
     found = run_all(_warm_up, [warm_up] * jobs, workers=jobs, crashed=None, report=lambda units: None)
     if None in found:
         raise OutputError(_KILLED)
@@ -123,22 +123,20 @@ class _WarmUp:
     footage: TrainingFootage
     folder: Path
     threads: int | None
-    rounds: int
-    steps: int
 
 
 def _warm_up(task: _WarmUp, count: Callable[[int], None]) -> dict[str, list[float]] | None:
     """Seconds of single steps of each method."""
     _use(task.threads)
     seconds: dict[str, list[float]] = {method: [] for method in task.pipelines}
-    for _ in range(task.rounds):
+    for _ in range(_ROUNDS):
         for method, pipeline in task.pipelines.items():
             stamps: list[float] = []
 
             def stamp(event: Event, stamps: list[float] = stamps) -> None:
                 if isinstance(event, Step):
                     stamps.append(time.perf_counter())
-                if len(stamps) == task.steps:
+                if len(stamps) == _STEPS:
                     raise _Enough
 
             with tempfile.TemporaryDirectory(dir=task.folder, prefix=".warm-up-") as place, suppress(_Enough):
