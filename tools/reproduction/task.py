@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from recycle.domains import Domain
 from recycle.evaluation.metrics import Motion, motion
 from recycle.events import Job
 from tools.reproduction.plan import Budget, Overlay
+
+if TYPE_CHECKING:
+    from tools.reproduction.judge import Judge
 
 Clip = NDArray[np.uint8]
 """(T, H, W, 3) uint8 RGB."""
@@ -60,19 +63,6 @@ class Film:
 Films = Mapping[Domain, Sequence[Film]]
 
 
-class Judging(Protocol):
-    """Scores that need no true frames; see `judge.Judge`."""
-
-    def __call__(self, translate: Translate, /) -> Scores:
-        """Scores of both directions."""
-
-    def distances(self, shots: Mapping[Domain, Sequence[Shot]], /) -> Scores:
-        """Scores of real frames of the target domains."""
-
-    def composed(self, shots: Mapping[Domain, Sequence[Shot]], /) -> Scores:
-        """Scores of real places of the target domains in the composition of the source."""
-
-
 class Bench(Protocol):
     """The scoring of all runs of a task; sent to the training processes."""
 
@@ -81,7 +71,7 @@ class Bench(Protocol):
         """Identifies settings that change scores."""
 
     @property
-    def judge(self) -> Judging:
+    def judge(self) -> "Judge":
         """Scores that need no true frames."""
 
     @property
