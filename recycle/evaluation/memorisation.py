@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recycle.dataset.shots import Shot, locate
 from recycle.evaluation.features import Describe
-from recycle.evaluation.metrics import Pixels
+from recycle.evaluation.metrics import Pixels, evenly
 from recycle.events import Job
 
 GALLERY = 1000
@@ -41,7 +40,7 @@ class Gallery:
         Interrupted if the job is cancelled.
         """
         total = sum(len(shot.files) for shot in shots)
-        frames = tuple(locate(shots, np.linspace(0, total - 1, min(total, GALLERY)).round().astype(int)))
+        frames = tuple(locate(shots, evenly(total, GALLERY)))
         vectors = []
         count = (job or Job()).counting(what, total=len(frames))
         for done, (shot, index) in enumerate(frames, 1):

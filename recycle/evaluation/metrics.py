@@ -159,6 +159,11 @@ def thumbnail(frame: Pixels) -> Pixels:
     return np.asarray(small, dtype=np.uint8)
 
 
+def evenly(count: int, most: int) -> NDArray[np.int_]:
+    """At most `most` of the numbers below `count`, evenly spread: with the first, and with the last if `most` > 1."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)
+
+
 def diversity(thumbnails: Sequence[Pixels]) -> float:
     """Mean absolute difference in grey levels between all pairs of at most 64 evenly spaced thumbnails.
 
@@ -167,8 +172,8 @@ def diversity(thumbnails: Sequence[Pixels]) -> float:
     """
     if len(thumbnails) < 2:
         return 0.0
-    chosen = np.linspace(0, len(thumbnails) - 1, min(len(thumbnails), _DIVERSITY_FRAMES)).round().astype(int)
-    flat = torch.from_numpy(np.stack([thumbnails[i] for i in chosen])).flatten(1).float()
+    chosen = [thumbnails[i] for i in evenly(len(thumbnails), _DIVERSITY_FRAMES)]
+    flat = torch.from_numpy(np.stack(chosen)).flatten(1).float()
     return float(torch.pdist(flat, p=1).mean()) / flat.shape[1]
 
 

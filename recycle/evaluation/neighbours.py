@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from recycle.evaluation.memorisation import Gallery
-from recycle.evaluation.metrics import Pixels
+from recycle.evaluation.metrics import Pixels, evenly
 from recycle.inputs import open_source
 from recycle.system.atomic import atomic_path
 from recycle.video.encode import output_errors
@@ -45,6 +45,6 @@ def _evenly(video: Path, count: int, limit: int) -> list[Pixels]:
     """
     with open_source(video) as reader:
         total = sum(1 for _ in islice(reader, limit))
-    chosen = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+    chosen = set(evenly(total, count).tolist())
     with open_source(video) as reader:
         return [f.pixels.astype(np.uint8, copy=False) for i, f in enumerate(islice(reader, total)) if i in chosen]

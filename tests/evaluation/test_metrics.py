@@ -13,6 +13,7 @@ from recycle.evaluation.metrics import (
     PSNR_CAP,
     Pixels,
     diversity,
+    evenly,
     flow_difference,
     label_confusion,
     label_scores,
@@ -231,3 +232,10 @@ def test_diversity_ignores_fine_noise() -> None:
     noise = [rng.integers(108, 148, (320, 320, 3), dtype=np.uint8) for _ in range(4)]
     assert mean_difference(noise[0], noise[1]) > 10
     assert diversity([thumbnail(frame) for frame in noise]) < 2
+
+
+def test_numbers_are_evenly_spread() -> None:
+    assert [evenly(count, 64).tolist() for count in (0, 1, 3)] == [[], [0], [0, 1, 2]]
+    chosen = evenly(1000, 64).tolist()
+    assert (len(chosen), chosen[0], chosen[-1]) == (64, 0, 999)
+    assert {later - earlier for earlier, later in pairwise(chosen)} == {15, 16}

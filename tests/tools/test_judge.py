@@ -14,7 +14,7 @@ from recycle.evaluation.metrics import Pixels, motion, psnr, ssim, warp_error
 from recycle.networks.distance import kernel_distance
 from recycle.networks.features import open_network, pooled
 from recycle.street.film import Street
-from tools.reproduction.judge import FIGURES, FRAMES, Judge, compose, describe, edges, spread, structure
+from tools.reproduction.judge import FIGURES, Judge, compose, describe, edges, structure
 from tools.reproduction.task import Clip, Film, Films
 from tools.reproduction.truth import score_truth
 
@@ -114,14 +114,6 @@ def test_each_place_takes_the_features_of_the_most_similar_real_place() -> None:
     frames = torch.tensor([[5.0, 1.0], [0.1, 0.2], [-1.0, -0.5], [0.0, 9.0]]).T.reshape(1, 2, 2, 2)
     expected = torch.tensor([[1.0, 0.0], [0.0, 3.0], [-2.0, 0.0], [0.0, 3.0]]).T.reshape(1, 2, 2, 2)
     torch.testing.assert_close(compose(frames, places), expected)
-
-
-def test_frames_are_evenly_spread() -> None:
-    assert spread(3, FRAMES) == [0, 1, 2]
-    assert spread(1, FRAMES) == [0]
-    chosen = spread(1000, FRAMES)
-    assert (len(chosen), chosen[0], chosen[-1]) == (64, 0, 999)
-    assert {later - earlier for earlier, later in pairwise(chosen)} == {15, 16}
 
 
 def test_the_untranslated_input_keeps_everything_and_is_far_from_the_target(judge: Judge) -> None:

@@ -71,7 +71,7 @@ def compose(frames: Tensor, places: Tensor) -> Tensor:
 
 def _maps(frames: Sequence[Pixels], device: str) -> Iterator[dict[str, Tensor]]:
     """Feature maps (N, C, H, W) of at most FRAMES frames, evenly spread, for each figure of STRIDES, in batches."""
-    chosen = [frames[i] for i in spread(len(frames), FRAMES)]
+    chosen = [frames[i] for i in metrics.evenly(len(frames), FRAMES)]
     network = _network(find_device(device))
     strides = network.strides
     for start in range(0, len(chosen), _BATCH):
@@ -81,11 +81,6 @@ def _maps(frames: Sequence[Pixels], device: str) -> Iterator[dict[str, Tensor]]:
         with torch.inference_mode():
             levels = network(F.interpolate(x, (LINES, width), mode="bilinear", antialias=True))
         yield {figure: levels[strides.index(stride)] for figure, stride in STRIDES.items()}
-
-
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, evenly spread, including the first and the last."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ class Judge:
             for figure, value in self._distances(_all(made), target).items():
                 scores[figure][way] = value
             pairs = list(zip(_all(made), _all([film.frames for film in films]), strict=True))
-            chosen = [pairs[i] for i in spread(len(pairs), FRAMES)]
+            chosen = [pairs[i] for i in metrics.evenly(len(pairs), FRAMES)]
             scores["structure"][way] = float(np.mean([structure(*pair) for pair in chosen]))
             scores["edges"][way] = float(np.mean([edges(*pair) for pair in chosen]))
             motions = [film.motions for film in films]
