@@ -31,6 +31,7 @@ from recycle.events import Job
 from recycle.system.atomic import write_text
 from recycle.system.cores import cores
 from recycle.system.devices import find_device
+from tools.benchmarking.results import processor
 from tools.reproduction.judged_tables import judged_page
 from tools.reproduction.kinds import LABELS, open_task
 from tools.reproduction.plan import chosen
@@ -171,13 +172,8 @@ def _yardsticks(
 
 def _machine(device: str, jobs: int) -> dict[str, Any]:
     kind = find_device(device)
-    processor = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        processor = next(iter(names), processor)
     return {
-        "processor": processor,
+        "processor": processor(),
         "cores": cores(),
         "threads": threads(jobs) or torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if kind == "cuda" else kind,
