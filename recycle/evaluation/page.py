@@ -66,7 +66,7 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
     embed = sum(file.stat().st_size for file in files.values()) <= EMBED_LIMIT
     shown = [(row.title, _row(row, files, None if embed else path)) for row in rows]
     page = (
-        _environment()
+        environment()
         .get_template(template)
         .render(rows=shown, embedded=embed, frame=charts, generator=_generator(template), **context)
     )
@@ -79,13 +79,14 @@ def write_page(path: Path, template: str, *, rows: Sequence[VideoRow], **context
 
 def charts_html(drawn: Sequence[charts.Chart]) -> str:
     """The charts as HTML with SVG. The colours of the lines are the variables and classes of page.html.jinja."""
-    return _environment().get_template("charts.html.jinja").render(charts=drawn, frame=charts)
+    return environment().get_template("charts.html.jinja").render(charts=drawn, frame=charts)
 
 
 @lru_cache
-def _environment() -> jinja2.Environment:
+def environment(*further: jinja2.BaseLoader) -> jinja2.Environment:
+    """The environment of the templates in this folder, and of those of `further` loaders."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."),
+        loader=jinja2.ChoiceLoader([*further, jinja2.PackageLoader(__package__, ".")]),
         autoescape=True,
         finalize=lambda value: printable(value, lines=True) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,

@@ -5,12 +5,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import jinja2
 
-from recycle.safe_text import printable
+from recycle.evaluation.page import environment
 from recycle.system.atomic import write_text
 from recycle.system.devices import Device
 from tools.benchmarking.results import machine
@@ -56,18 +55,8 @@ def _page(rows: Sequence[Row], device: Device, facts: dict[str, object], command
             [row for row in rows if row.group == "figures"],
         ),
     ]
-    loader = jinja2.ChoiceLoader(
-        [jinja2.FileSystemLoader(Path(__file__).parent), jinja2.FileSystemLoader(str(files("recycle.evaluation")))]
-    )
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        finalize=lambda value: printable(value, lines=True) if type(value) is str else value,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page_of_checks.html.jinja").render(
+    templates = environment(jinja2.FileSystemLoader(Path(__file__).parent))
+    return templates.get_template("page_of_checks.html.jinja").render(
         title="GPU check",
         generator="recycle gpu_check",
         embedded=True,
