@@ -40,7 +40,7 @@ class Features:
     @property
     def mid(self) -> int:
         """Number of leading features that are from a middle level of the network; 0 if there are none."""
-        return self.network.mid if isinstance(self.network, LiteNetwork) else 0
+        return self.network.mid
 
     def __call__(self, frames: Sequence[Pixels], /) -> Tensor:
         """Features (N, D) of frames resized to the network's size; shrinking averages over areas."""
@@ -50,10 +50,7 @@ class Features:
 
     def _batches(self, frames: Sequence[Pixels]) -> Iterator[Tensor]:
         """Yield batches uint8 (N, 3, H, W) in the network's size: a single one, or one per frame if sizes differ."""
-        sizes = [
-            self.network.size_for(*frame.shape[:2]) if isinstance(self.network, LiteNetwork) else self.network.size
-            for frame in frames
-        ]
+        sizes = [self.network.size_for(*frame.shape[:2]) for frame in frames]
         fitted = [_resize(frame, width, height) for frame, (height, width) in zip(frames, sizes, strict=True)]
         for batch in [fitted] if len(set(sizes)) == 1 else [[frame] for frame in fitted]:
             yield torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)

@@ -18,12 +18,18 @@ class InceptionNetwork(nn.Module):
     shape (TensorFlow's of 2015) and another resize, so they are not comparable.
     """
 
-    size = (299, 299)
+    mid = 0
+    """Number of leading features that are from a middle level."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = inception_v3(weights=None, aux_logits=False, init_weights=False, transform_input=False)
         self.body.fc = nn.Identity()
+
+    @staticmethod
+    def size_for(height: int, width: int) -> tuple[int, int]:
+        """Height and width to which a frame is resized, whatever its own."""
+        return 299, 299
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, 2048) of frames (N, 3, 299, 299) uint8."""

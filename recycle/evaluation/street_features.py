@@ -44,7 +44,8 @@ class StreetNetwork(nn.Module):
     about 1 on the street.
     """
 
-    size = SIZE
+    mid = 0
+    """Number of leading features that are from a middle level."""
     num_features = 64
 
     def __init__(self) -> None:
@@ -55,6 +56,11 @@ class StreetNetwork(nn.Module):
         self.scale = nn.BatchNorm1d(self.num_features, affine=False, eps=1e-2)
         self.cells = nn.Conv2d(self.num_features, len(LABELS), 1)
         self.whole = nn.Linear(self.num_features, len(_LOOKS) + 2)
+
+    @staticmethod
+    def size_for(height: int, width: int) -> tuple[int, int]:
+        """Height and width to which a frame is resized, whatever its own."""
+        return SIZE
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, 64) of frames (N, 3, *SIZE) uint8."""
