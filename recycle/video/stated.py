@@ -48,7 +48,7 @@ def estimate_frames(path: Path) -> int | None:
             return len(animation.durations) if animation is not None else 1
         with open_container(path) as container:
             stream = video_stream(container, path)
-            return stream_info(path, container, stream, 0, 0, Fraction(1), 0).frame_count
+            return _extent(path, container, stream, None)[2]
     except (FootageError, OSError):
         return 0
 
@@ -69,6 +69,16 @@ def stream_info(
     `first` is the timestamp of the first decodable frame in units of the stream's time base; None if unknown.
     """
     assert stream.time_base is not None
+    start, duration, count = _extent(path, container, stream, first)
+    rate = frame_rate(stream)
+    return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
+
+
+def _extent(
+    path: Path, container: InputContainer, stream: VideoStream, first: int | None
+) -> tuple[Fraction, Fraction | None, int | None]:
+    """Start and duration of `stream` in seconds, and its number of frames; see `stream_info`."""
+    assert stream.time_base is not None
     rate = frame_rate(stream)
     start = ((stream.start_time or 0) if first is None else first) * stream.time_base
     duration: Fraction | None = None
@@ -78,5 +88,4 @@ def stream_info(
         duration = Fraction(container.duration, av.time_base)
     if duration is not None and duration > start > 0 and states_the_end(container, path):
         duration -= start
-    count = stream.frames or (round(duration * rate) if duration and rate else None)
-    return StreamInfo(width, height, stream.time_base, rate, aspect, start, duration, count, rotation)
+    return start, duration, stream.frames or (round(duration * rate) if duration and rate else None)
