@@ -113,7 +113,9 @@ class WebpReader(Source):
         self.lasting = found.durations[-1]
         self.ignores_fps = self.reading.fps is not None
         length = sum(found.durations) * UNIT
-        self.info = StreamInfo(*found.size, UNIT, count / length, Fraction(1), Fraction(0), length, count, 0)
+        self.info = StreamInfo(
+            *found.size, time_base=UNIT, average_rate=count / length, duration=length, frame_count=count
+        )
         first = next(self._pictures(), None)
         if first is None:
             raise FootageError(f"{self.path}: its first frame is damaged")

@@ -62,7 +62,9 @@ class ImageFolderReader(Source):
         self.lost = tuple(dict.fromkeys(name for each in facts for name in each.more))
         self.alpha = any(channel is not None for channel in channels)
         self.transparent = any(channel is not None and channel.min() < 255 for channel in channels)
-        self.info = StreamInfo(width, height, 1 / rate, rate, Fraction(1), Fraction(0), count / rate, count, 0)
+        self.info = StreamInfo(
+            width, height, time_base=1 / rate, average_rate=rate, duration=count / rate, frame_count=count
+        )
 
     def _list(self) -> list[Path]:
         """The images, in order. Raises FootageError if there is none."""
