@@ -94,7 +94,8 @@ class Forecast:
     """What a translation of a folder would do."""
 
     lines: tuple[str, ...]
-    """One for each file: what would be done with it, and what of it would be lost or changed. The last ones sum up."""
+    """One for each file: what would be done with it, and which parts of it would be lost or changed. The last lines are
+    a summary."""
     failing: int
     """Number of files that would fail, as far as this is known without decoding all of them."""
 

@@ -15,7 +15,7 @@ class BothWays(nn.Module):
     """Generators and predictors, named as in bundles and checkpoints (see `Direction`)."""
 
     gen_ab: GeneratorNetwork
-    """None, as all networks of a direction, if the model does not translate in this direction."""
+    """The networks of a direction are None if the model does not translate in it."""
     gen_ba: GeneratorNetwork
     pred_a: PredictorNetwork | None
     pred_b: PredictorNetwork | None

@@ -90,5 +90,5 @@ class Budget:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let all who wait continue, and nobody wait any more."""
+        """Release all waiting threads; later calls of `take` return at once."""
         self.give(1 << 62)

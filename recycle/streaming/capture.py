@@ -65,7 +65,7 @@ def pictures_of(source: str, *, max_pixels: int) -> Iterator[Develop]:
 
 
 def _camera(source: str) -> str | None:
-    """The device of a camera; None if `source` is none."""
+    """The device of a camera; None if `source` is not a camera."""
     if re.fullmatch("[0-9]{1,3}", source):
         return f"/dev/video{source}"
     return source if re.fullmatch("/dev/video[0-9]{1,3}", source) else None

@@ -66,7 +66,7 @@ class Logs:
 
 
 def keep_fault(where: RunFolder, text: str) -> None:
-    """Append a line to the faults of a run. A disk that does not take it stops no training."""
+    """Append a line to the faults of a run. Training continues if the line cannot be written."""
     with suppress(OSError), where.health.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(" ".join(text.split()) + "\n")
 

@@ -82,9 +82,9 @@ def train(
     with the best score on held-out frames), `held-out/` (these frames), `validation.json` (the scores), `logs/`
     (TensorBoard) and `previews/`. The job receives each step, reviews, and notices, which are also in the report. If
     the job is cancelled, and after SIGINT, SIGTERM or SIGHUP, the run is saved between two steps and Interrupted is
-    raised. `surveyed`: whether the user was told of the footage already (see `recycle.dataset.survey`), so that it need
-    not be surveyed again. `fabric` is the result of `on_devices`, which is called here if it is None. On several
-    devices, all processes call this function, and only rank 0 writes.
+    raised. `surveyed` states whether the user has already seen the survey of the footage (`recycle.dataset.survey`).
+    `fabric` is the result of `on_devices`, which is called here if it is None. On several devices, all processes call
+    this function, and only rank 0 writes.
 
     Raises FootageError for too little footage, BundleError for a damaged checkpoint, OutputError if another process
     trains in `folder` or a file cannot be written, RecycleError if losses stay infinite or NaN.

@@ -142,7 +142,7 @@ class Scores:
     def improved_late(self) -> bool | None:
         """Whether the score fell by the part GAIN or more in the last third of the run; None: too few to tell.
 
-        For a run of fewer than LEAST_STEPS steps it is True or None: that it did not fall says nothing yet.
+        For a run of fewer than LEAST_STEPS steps it is never False, because such a run is too short to judge.
         """
         steps = sorted(self.by_step)
         if self.best is None or len(steps) < LEAST_SCORES:
@@ -155,7 +155,7 @@ class Scores:
         return fell if fell or steps[-1] >= LEAST_STEPS else None
 
     def advice(self) -> str | None:
-        """At the end of a run: that more steps will not help, where the last third of it did not."""
+        """Advice for the end of a run whose score did not improve in its last third; otherwise None."""
         if self.best is None or self._lowest is None or self.improved_late is not False:
             return None
         (step, score), last = self._lowest, max(self.by_step)

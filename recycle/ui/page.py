@@ -41,7 +41,8 @@ class Page:
             with ui.tab_panel("Compare"):
                 self._compare = CompareTab(site)
         self._foot = ui.element("aside").classes("activity").props("aria-label='What the server does now'")
-        self._bars: dict[int, Bar] = {}  # each has one work for all its life, so that no click meets another
+        # Each bar keeps its work, so that a click never reaches the bar of another work.
+        self._bars: dict[int, Bar] = {}
         self._parts: dict[str, TrainTab | TranslateTab | CompareTab]
         self._parts = {"Train": self._train, "Translate": self._translate, "Compare": self._compare}
         self._tabs.on_value_change(self._changed)

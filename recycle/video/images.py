@@ -162,8 +162,8 @@ class ImageFolderReader(Source):
 def _check_headers(folder: Path, files: list[Path], max_pixels: int) -> set[int]:
     """Indices of images whose headers cannot be read. Raises FootageError for sizes that differ or are too large.
 
-    Sizes with exchanged width and height count as equal, because the decoder applies the camera's rotation. Only of
-    JPEG files, which cameras write, the rotation is looked up.
+    Sizes with exchanged width and height count as equal, because the decoder applies the camera's rotation. The
+    rotation is read only from JPEG files, because cameras write those.
     """
     sizes = [image_size(file) for file in files]
     for file, size in zip(files, sizes, strict=True):

@@ -118,7 +118,7 @@ def open_masks(
 
 
 def _stretched(mask: Path, width: int, height: int, source: Source) -> str:
-    """A line that says so if a mask of this size is stretched to fit the frames of `source`; else ''."""
+    """A notice if a mask of this size is stretched to fit the frames of `source`; otherwise ''."""
     info = source.info
     shapes = (Fraction(info.width, info.height), info.width * info.sample_aspect_ratio / info.height)
     if any(abs(Fraction(width, height) / shape - 1) <= _LIKE for shape in shapes):
@@ -165,7 +165,7 @@ class Masks:
         return self._last[2]
 
     def problem(self) -> str | None:
-        """A line that says so if no mask given out had an inside."""
+        """A notice if all masks so far were empty; otherwise None."""
         return _dark(self._film, self._brightest) if self._film and 0 <= self._brightest < _WHITE else None
 
 

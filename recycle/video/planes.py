@@ -151,7 +151,8 @@ def _miniature(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _chroma_position(miniature: av.VideoFrame) -> tuple[float, float]:
-    """Where swscale assumes the chroma samples of a frame. PyAV does not tell, but a ramp of chroma shows it."""
+    """Where swscale assumes the chroma samples of a frame. PyAV does not state it, so it is measured with a ramp of
+    chroma."""
     return _probed(miniature, 1), _probed(miniature, 0)
 
 

@@ -91,7 +91,7 @@ class Source(ABC):
     interlaced = False
     """Whether its first frame is interlaced. All interlaced frames are deinterlaced, wherever they occur."""
     lost: Sequence[str] = ()
-    """Names of what the first frame, or the file of an image, has beside the frames that are read."""
+    """Names of data in the first frame, or in an image's file, that is not read."""
     projection = Projection(b"", True, ())
     """Spherical mapping and stereo mode of the picture."""
     raw = False
@@ -174,7 +174,7 @@ class Source(ABC):
 
     @property
     def planes(self) -> PlaneFormat | None:
-        """The format in which `LazyFrame.hand_over` gives the planes of frames; None: frames can only be had as RGB."""
+        """The format in which `LazyFrame.hand_over` gives the planes of frames; None: frames come only as RGB."""
         return None
 
     def want(self, *, depth: Literal[8, 16], alpha: bool) -> None:

@@ -61,7 +61,7 @@ class Check:
     name: str
     group: Group
     claim: str
-    """What holds if it passes."""
+    """The statement that is true if it passes."""
     run: Callable[[Place], Figures]
     seconds: float
     """Time limit on a GPU."""

@@ -131,7 +131,13 @@ def _doctor(place: Place) -> Figures:
 RUNS = (
     Check("doctor", "correctness", "recycle doctor names the device and what it can do", _doctor, 40),
     Check("export", "correctness", "an exported generator computes what the model does", _export, 60),
-    Check("continued training", "correctness", "a run in two parts is the run in one", _continued, 60),
+    Check(
+        "continued training",
+        "correctness",
+        "a run that was interrupted gives the same weights as an uninterrupted one",
+        _continued,
+        60,
+    ),
     Check("two processes", "correctness", "two devices train as one with twice the batch", _processes, 90),
     Check("cluster", "correctness", "workers of a cluster translate as this process does", _cluster, 90),
 )
