@@ -95,7 +95,7 @@ class Worker:
             return Offer(f"cannot see {token.parent}; use a file system that all machines share, or a URL")
         if self._gpu and not torch.cuda.is_available():
             why = unused_gpu() or "torch finds no GPU where Ray counts one"
-            return Offer(f"cannot use its GPU: {why}; mend it, or translate with --device cpu")
+            return Offer(f"cannot use its GPU: {why}; repair it, or translate with --device cpu")
         settings = self._settings
         try:
             dtype = compute_dtype(find_device(settings.device), settings.precision, training=False)

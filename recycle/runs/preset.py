@@ -161,8 +161,8 @@ def _check(facts: Survey, names: Names) -> None:
         if side.frames < LEAST:
             raise FootageError(
                 f"domain {domain} has too little footage: {counted(side.frames, 'frame')}; "
-                f"give at least {LEAST}, preferably a few minutes of video; 'recycle probe FOLDER' shows what of a "
-                "folder is left out, and why"
+                f"give at least {LEAST}, preferably a few minutes of video; 'recycle probe FOLDER' shows which "
+                "files of a folder are left out, and why"
             )
         if side.short_side < 16:
             raise FootageError(

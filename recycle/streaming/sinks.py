@@ -53,7 +53,7 @@ def check_sink(sink: str, *, overwrite: bool) -> None:
     path = Path(sink)
     if "://" in sink or path.suffix.lower() not in CONTAINERS:
         raise ConfigError(
-            f"{redact(sink)} is nothing to send pictures to; give 'window', 'virtual' (a virtual camera), a file "
+            f"{redact(sink)} is not a place to send pictures to; give 'window', 'virtual' (a virtual camera), a file "
             f"({' '.join(CONTAINERS)}), or the address of a stream ({', '.join(_FORMATS)})"
         )
     if path.exists() and not overwrite:

@@ -37,8 +37,9 @@ def _download(name: str, revision: str | None, files: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError
 
+    problem = f"there is no folder {name} here, and the model cannot be downloaded from the Hub"
     try:
-        with _asking(BundleError, f"there is no folder {name} here, and the model cannot be had from the Hub"), _bars():
+        with _asking(BundleError, problem), _bars():
             return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except BundleError as error:
         if isinstance(error.__cause__, IncompleteSnapshotError) and len(files) > len(_FILES):

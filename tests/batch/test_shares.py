@@ -67,7 +67,7 @@ def test_a_worker_examines_its_own_device(tmp_path: Path) -> None:
     assert refused.startswith("cannot run the model: this machine has no 'cuda' device; choose one of auto")
     unseen = worker(gpu=True).offer(tmp_path, __version__).problem
     assert unseen == (
-        "cannot use its GPU: torch finds no GPU where Ray counts one; mend it, or translate with --device cpu"
+        "cannot use its GPU: torch finds no GPU where Ray counts one; repair it, or translate with --device cpu"
     )
 
     assert worker(gpu=True).offer(tmp_path / "none", __version__).problem.startswith(f"cannot see {tmp_path}")

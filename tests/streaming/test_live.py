@@ -350,7 +350,7 @@ def test_latency_is_at_most_three_frames_and_memory_does_not_grow() -> None:
         ("walk.mp4", "window", ConfigError, "for a file use 'recycle translate'"),
         ("concat:a|b", "window", ConfigError, "is no live source"),
         ("http://127.0.0.1:9/list.m3u8", "a.mkv", FootageError, "cannot open http://127.0.0.1:9/list.m3u8"),
-        ("0", "a.txt", ConfigError, "is nothing to send pictures to"),
+        ("0", "a.txt", ConfigError, "is not a place to send pictures to"),
         ("97", "a.mkv", FootageError, "cannot open 97"),
     ],
 )
