@@ -105,6 +105,15 @@ def sized(pixels: Pixels, size: tuple[int, int] | None, rough: bool = False) -> 
     return np.asarray(cv2.resize(pixels, size, interpolation=how), dtype=pixels.dtype)
 
 
+def small(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A frame (H, W, 3), uint8 or uint16, as uint8 at `size` (width, height), which must not exceed its own."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(pixels, dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """Properties of the frames of a source."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recycle.errors import FootageError
-from recycle.video.frame import LazyFrame, Pixels
+from recycle.video.frame import LazyFrame, Pixels, small
 from recycle.video.source import Source
 
 VERSION = 1
@@ -58,11 +58,8 @@ class Background:
 
     def moving(self, pixels: Pixels) -> Mask:
         """The mask of a frame (H, W, 3), uint8 or uint16, at the size at which frames are compared."""
-        if pixels.dtype == np.uint16:
-            pixels = (pixels // 257).astype(np.uint8)
-        if (pixels.shape[1], pixels.shape[0]) != self._size:
-            pixels = np.asarray(cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        red, green, blue = cv2.split(cv2.absdiff(cv2.blur(pixels, (3, 3)), self._picture))
+        now = cv2.blur(small(pixels, self._size), (3, 3))
+        red, green, blue = cv2.split(cv2.absdiff(now, self._picture))
         difference = cv2.max(cv2.max(red, green), blue)
         return _cleaned(np.asarray(cv2.compare(difference, self._threshold, cv2.CMP_GT), dtype=np.uint8))
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recycle.video.frame import Pixels
+from recycle.video.frame import Pixels, small
 
 if TYPE_CHECKING:
     from scenedetect import FrameTimecode
@@ -111,9 +111,5 @@ def _repeats(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
 
 
 def _small_bgr(pixels: Pixels) -> NDArray[np.uint8]:
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    own = (pixels.shape[1], pixels.shape[0])
-    if (size := detection_size(*own)) != own:
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), dtype=np.uint8)
+    reduced = small(pixels, detection_size(pixels.shape[1], pixels.shape[0]))
+    return np.asarray(cv2.cvtColor(reduced, cv2.COLOR_RGB2BGR), dtype=np.uint8)
