@@ -107,6 +107,9 @@ def translate(
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Stabilise = 0.0,
+    detail: Annotated[
+        float, typer.Option(metavar="0…1", help="Share of the source's fine detail that is added; 0 is off.")
+    ] = 0.0,
     strength: Strength = 1.0,
     keep_colour: Annotated[bool, typer.Option(help="Colours of the source, lightness of the translation.")] = False,
     mask: Mask = None,

@@ -7,7 +7,7 @@ from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_v
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Rate, Settings, TranslatePrecision, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
-_LATER = ("fps", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
+_LATER = ("fps", "detail", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
 """Settings that were added later, and that are not recorded at their defaults."""
 
 
@@ -78,6 +78,9 @@ class TranslateSettings(EncodeSettings):
     stabilise: float = Field(0.0, ge=0, le=1)
     """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the current one,
     where the source itself did not change; the output of k frames ago has the weight stabilise^k. 0: off."""
+    detail: float = Field(0.0, ge=0, le=1)
+    """Share of the source's fine detail that is added, if the network runs at a smaller size than the source's. Only as
+    much is added as the translation follows its source there. 0: off; enlarged translations are soft."""
     strength: float = Field(1.0, ge=0, le=1)
     """Share of the translation in the result; the rest is the source. They are mixed in linear light. 1: only the
     translation; 0: only the source."""

@@ -155,7 +155,7 @@ def renderer_of(
         picture = replace(picture, width=2 * picture.width)
     at_once = encoders_at_once(choice, picture.width * picture.height)
     planes = None
-    if transform.planes is not None and not compare:
+    if transform.planes is not None and not compare and transform.takes_planes(reader.info):
         taken, given = reader.planes, encoded_planes(choice, picture)
         planes = None if taken is None or given is None else (taken, given)
     return Renderer(reader, transform, choice, picture, compare, at_once, planes)

@@ -53,6 +53,8 @@ class Transform:
     planes: Callable[[Iterator[Frame], StreamInfo, PlaneFormat, PlaneFormat], Iterator[Pixels]] | None = None
     """`pictures` for frames that are planes of the first format; returns planes of the second one. None: the transform
     needs RGB."""
+    takes_planes: Callable[[StreamInfo], bool] = lambda info: True
+    """Whether to use `planes` for a source whose format allows it."""
 
 
 @dataclass(frozen=True)

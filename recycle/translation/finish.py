@@ -13,6 +13,8 @@ from recycle.config import TranslateSettings
 from recycle.events import Job
 from recycle.rendering.prepare import opened
 from recycle.translation.blend import blend, keep_colour
+from recycle.translation.detail import add_detail, loses_detail
+from recycle.translation.scale import Size
 from recycle.video.frame import Frame, Pixels
 from recycle.video.masks import Masks, open_masks
 from recycle.video.source import Source
@@ -21,12 +23,27 @@ Weigh = Callable[[Frame], NDArray[np.float32]]
 """Returns the share (H, W) of the translation in each pixel of a frame, in [0, 1]."""
 
 
-def finish(frame: Frame, translated: Pixels, *, settings: TranslateSettings, masks: Weigh | None) -> Pixels:
-    """The translation of `frame`, with what `settings` and `masks` keep of the source: its colours, a share, a part."""
+def finish(
+    frame: Frame,
+    translated: Pixels,
+    *,
+    settings: TranslateSettings,
+    masks: Weigh | None,
+    inner: Callable[[Size], Size] | None,
+) -> Pixels:
+    """The translation of `frame`, with what `settings` and `masks` keep of the source.
+
+    That may be its detail, its colours, a share of it, and the part outside a mask.
+
+    `inner` returns the size of the network for a size of frames; None: there is no network, so no detail is lost.
+    """
+    size = (translated.shape[0], translated.shape[1])
+    if inner is not None and settings.detail and loses_detail(size, inner(size)):
+        translated = add_detail(frame.pixels, translated, inner(size), settings.detail)
     if masks is None:
         if settings.keep_colour:
             translated = keep_colour(frame.pixels, translated)
-        return blend(frame.pixels, translated, settings.strength)
+        return translated if settings.strength == 1 else blend(frame.pixels, translated, settings.strength)
     weights = masks(frame) * np.float32(settings.strength)
     out, inside = frame.pixels.copy(), weights > 0
     source, translated = out[inside], translated[inside]

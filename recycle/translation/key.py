@@ -15,6 +15,7 @@ def request_key(model: str, to: Domain, settings: TranslateSettings) -> dict[str
         "to": to,
         "scale": settings.scale,
         "smoothing": settings.smoothing,
+        **({"detail": settings.detail} if settings.detail else {}),
         **({"stabilise": settings.stabilise} if settings.stabilise else {}),
         **({"fps": str(settings.fps)} if settings.fps else {}),
         **settings.finish(),

@@ -1,6 +1,7 @@
 """Translates tensors, arrays, streams of frames and whole videos from one domain to the other with a trained model."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain
@@ -22,7 +23,6 @@ from recycle.networks.inference import layout
 from recycle.rendering.parts import Part, render_part
 from recycle.rendering.render import RenderReport, render
 from recycle.rendering.span import WHOLE, Span
-from recycle.rendering.stretch import Transform
 from recycle.run_folder import IDENTITY
 from recycle.system.devices import compute_dtype, find_device, used_precision
 from recycle.system.hub import find_model
@@ -35,12 +35,11 @@ from recycle.translation.lanes import Lanes
 from recycle.translation.ready import ready
 from recycle.translation.scale import Size, network_size
 from recycle.translation.smoothing import smooth
-from recycle.translation.stabilise import PAST
 from recycle.translation.stream import FrameStream, stabilised_source
 from recycle.translation.tiles import Network, tiled
-from recycle.video.frame import Frame, Pixels, StreamInfo
-from recycle.video.planes import PlaneFormat
-from recycle.video.provenance import Provenance
+from recycle.translation.transform import transform_of
+from recycle.video.frame import Frame, Pixels
+from recycle.video.planes import PlaneFormat, PlaneShrinker, PlaneWriter
 from recycle.video.source import Source
 
 DEFAULTS = TranslateSettings()
@@ -65,7 +64,8 @@ class Translator:
         self._dtype = compute_dtype(kind, precision, training=False)
         self._precision = used_precision(precision, self._dtype)
         self.bundle = bundle
-        self._takes_planes = self.device.type == "cuda"  # a CPU converts frames faster with swscale
+        self.takes_planes = self.device.type == "cuda"
+        """Whether the device converts planes itself; a CPU converts frames faster with swscale."""
         if bundle is not None:
             self._lanes = Lanes(self.device)
             order = layout(self.device, self._dtype)
@@ -136,6 +136,7 @@ class Translator:
         scale: Literal["trained", "source"] | int = "trained",
         smoothing: bool = False,
         stabilise: float = 0.0,
+        detail: float = 0.0,
         strength: float = 1.0,
         keep_colour: bool = False,
     ) -> Iterator[Pixels]:
@@ -161,7 +162,7 @@ class Translator:
             held = latency + 1
         size = None if self.bundle is None else self._lanes.group(held)
         chosen = {"scale": scale, "smoothing": smoothing, "stabilise": stabilise, "batch_size": size}
-        chosen |= {"strength": strength, "keep_colour": keep_colour}
+        chosen |= {"detail": detail, "strength": strength, "keep_colour": keep_colour}
         settings = parse_settings(TranslateSettings, chosen)
         return map(np.copy, self.translate_frames(frames_of(frames), to=to, settings=settings))
 
@@ -217,9 +218,10 @@ class Translator:
                 return stabilised_source(frames, settings.stabilise)
             return (frame.pixels for frame in frames)
 
-        if not settings.finish() and masks is None:
+        inner = None if self.bundle is None else partial(self.inner, settings=settings, pixel_aspect=pixel_aspect)
+        if not settings.finish() and masks is None and (inner is None or not settings.detail):
             return translated(frames)
-        return finished(frames, translated, partial(finish, settings=settings, masks=masks))
+        return finished(frames, translated, partial(finish, settings=settings, masks=masks, inner=inner))
 
     def translate_video(
         self,
@@ -246,7 +248,7 @@ class Translator:
             return render(
                 source,
                 output,
-                self._transform(domain, settings, masks, whole=compare),
+                transform_of(self, domain, settings, masks, whole=compare),
                 settings=settings,
                 span=span,
                 compare=compare,
@@ -270,59 +272,38 @@ class Translator:
         """
         domain = self._check(to, settings.smoothing)
         with masks_of(source, settings) as masks:
-            render_part(source, output, self._transform(domain, settings, masks), part, settings=settings, job=job)
+            render_part(source, output, transform_of(self, domain, settings, masks), part, settings=settings, job=job)
 
-    def _transform(
-        self, to: Domain, settings: TranslateSettings, masks: Weigh | None = None, *, whole: bool = False
-    ) -> Transform:
-        """The transform for `render`. With `whole`, or if some of the source is kept, it takes frames of the source's
-        size."""
-        bundle = self.bundle
-        past = bundle.config.networks.predictor.past if bundle is not None and settings.smoothing else 0
-        past += PAST if settings.stabilise else 0
-        key = self.key(to, settings)
-        kept = bool(settings.finish()) or masks is not None
-        made = self._provenance(to, settings, composite=whole or kept)
+    def translate_planes(
+        self,
+        frames: Iterable[Frame],
+        *,
+        to: str,
+        settings: TranslateSettings,
+        source: PlaneFormat,
+        target: PlaneFormat,
+        inner: Size,
+    ) -> Iterator[Pixels]:
+        """Translate frames of planes (H × 3/2, W) in the format `source`. Yields planes in the format `target`.
 
-        def grey(source: Source) -> bool:
-            if bundle is None:
-                return source.grey
-            return to in bundle.config.grey and (source.grey or not kept)  # what is kept may have colours
-
-        if bundle is None or whole or kept:
-
-            def pictures(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
-                aspect = info.sample_aspect_ratio
-                return self.translate_frames(frames, to=to, settings=settings, pixel_aspect=aspect, masks=masks)
-
-            return Transform(pictures, key, past, anew=settings.smoothing, grey=grey, provenance=made)
-
-        def size(info: StreamInfo) -> tuple[int, int]:
-            return _inner((info.height, info.width), bundle, settings, info.sample_aspect_ratio)[::-1]
-
-        def planes(
-            frames: Iterator[Frame], info: StreamInfo, source: PlaneFormat, target: PlaneFormat
-        ) -> Iterator[Pixels]:
-            inner = size(info)[::-1]
-            exchange = of_planes(source, inner, target, self.device)
-            return self._stream(bundle, to, settings, inner, exchange, 2 * source.bytes_per_frame).through(frames)
-
-        as_given = settings.model_copy(update={"scale": "source"})
-
-        def shrunk(frames: Iterator[Frame], info: StreamInfo) -> Iterator[Pixels]:
-            return self.translate_frames(frames, to=to, settings=as_given)
-
-        rgb = settings.smoothing or settings.stabilise or not self._takes_planes
-        own = None if rgb else planes
-        return Transform(shrunk, key, past, size, anew=settings.smoothing, grey=grey, provenance=made, planes=own)
-
-    def _provenance(self, to: Domain, settings: TranslateSettings, *, composite: bool) -> Provenance | None:
-        if self.bundle is None or settings.provenance == "off":
-            return None
-        return Provenance(self.bundle.config.name, self._digest, self.domains.of(to), composite)
+        The networks run at `inner`, height and width. The device converts the planes if `takes_planes` is True,
+        otherwise swscale does. `settings` as for `translate_frames`, but without `detail` and `finish()`. Not for
+        smoothing and stabilising, nor without a bundle.
+        """
+        domain = self._check(to, smoothing=False)
+        assert self.bundle is not None, "without a bundle, frames stay as they are"
+        if self.takes_planes:
+            exchange, nbytes = of_planes(source, inner, target, self.device), 2 * source.bytes_per_frame
+            yield from self._stream(self.bundle, domain, settings, inner, exchange, nbytes).through(iter(frames))
+            return
+        shrink, write = PlaneShrinker(source, inner[1], inner[0]), PlaneWriter(target)
+        small = (replace(frame, pixels=shrink(frame.pixels)) for frame in frames)
+        as_given = settings.model_copy(update={"scale": "source", "detail": 0.0})
+        yield from map(write, self.translate_frames(small, to=to, settings=as_given))
 
     @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Digest of the bundle; 'identity' without one."""
         return IDENTITY if self.bundle is None else digest(self.bundle)
 
     def key(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
@@ -335,7 +316,7 @@ class Translator:
 
     def request(self, to: Domain, settings: TranslateSettings) -> dict[str, object]:
         """The `key` without device and precision. It identifies finished files, which are valid on every machine."""
-        return request_key(self._digest, to, settings)
+        return request_key(self.digest, to, settings)
 
     def _translate_stream(
         self,
@@ -349,7 +330,7 @@ class Translator:
         if first is None:
             return
         size = (first.pixels.shape[0], first.pixels.shape[1])
-        inner = _inner(size, bundle, settings, pixel_aspect)
+        inner = self.inner(size, settings, pixel_aspect)
         exchange = of_rgb(size, inner, torch.uint8 if first.pixels.dtype == np.uint8 else torch.uint16)
         stream = self._stream(bundle, to, settings, inner, exchange, first.pixels.nbytes)
         yield from stream.through(chain([first], frames))
@@ -367,6 +348,12 @@ class Translator:
             inner=inner,
             limit=settings.batch_size or self._lanes.limit(self._bytes(bundle, inner), nbytes),
         )
+
+    def inner(self, size: Size, settings: TranslateSettings, pixel_aspect: Fraction) -> Size:
+        """Height and width at which the networks see frames of `size`, height and width."""
+        assert self.bundle is not None, "without networks, frames keep their size"
+        trained = self.bundle.config.short_side
+        return network_size(size, scale=settings.scale, trained=trained, pixel_aspect=pixel_aspect)
 
     def _bytes(self, bundle: Bundle, size: tuple[int, int] | torch.Size) -> int:
         """Estimated memory in bytes that a generator needs for a frame of `size`, height and width."""
@@ -392,8 +379,3 @@ class Translator:
                 "switch smoothing off, or train with the recycle loss"
             )
         return domain
-
-
-def _inner(size: Size, bundle: Bundle, settings: TranslateSettings, pixel_aspect: Fraction) -> Size:
-    """Height and width at which the networks see frames of `size`."""
-    return network_size(size, scale=settings.scale, trained=bundle.config.short_side, pixel_aspect=pixel_aspect)

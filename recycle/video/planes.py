@@ -79,8 +79,7 @@ class PlaneReader:
     """Returns the planes of decoded frames; use one for all frames of a reading."""
 
     def __init__(self, form: PlaneFormat, to_rgb: RgbConverter) -> None:
-        self._form, self._to_rgb = form, to_rgb
-        self._scaler, self._sited = VideoReformatter(), Sited(form.chroma)
+        self._form, self._to_rgb, self._encode = form, to_rgb, PlaneWriter(form)
 
     def __call__(self, frame: av.VideoFrame) -> Pixels:
         """The planes (H × 3/2, W) of a frame as stored; one of another kind or size than the first is converted.
@@ -91,7 +90,7 @@ class PlaneReader:
         form, own = self._form, colour_of(frame)
         alike = (frame.width, frame.height) == (form.width, form.height) and _is_coded_alike(frame)
         if not alike or (own.matrix, own.full_range) != (form.colour.matrix, form.colour.full_range):
-            frame = self._converted(frame)
+            return self._encode(self._to_rgb(frame, width=form.width, height=form.height))
         planes: NDArray[Any] = frame.to_ndarray()
         if frame.format.name not in _SEMIPLANAR:
             return planes
@@ -99,17 +98,48 @@ class PlaneReader:
         planes[form.height :] = np.stack(cv2.split(pairs)).reshape(-1, form.width)
         return planes
 
-    def _converted(self, frame: av.VideoFrame) -> av.VideoFrame:
+
+class PlaneWriter:
+    """Converts RGB to planes as an encoder does, by swscale; use one for all frames of a video."""
+
+    def __init__(self, form: PlaneFormat) -> None:
+        self._form, self._scaler, self._sited = form, VideoReformatter(), Sited(form.chroma)
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """The planes (H × 3/2, W) of RGB pixels, uint8 or uint16 (…, …, 3) of any size, which are resized."""
         form = self._form
-        pixels = self._to_rgb(frame, width=form.width, height=form.height)
-        return self._scaler.reformat(
-            self._sited(av.VideoFrame.from_ndarray(cast(Any, pixels), format="rgb24")),
+        kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+        frame = self._scaler.reformat(
+            self._sited(av.VideoFrame.from_ndarray(cast(Any, np.ascontiguousarray(pixels)), format=kind)),
+            width=form.width,
+            height=form.height,
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
             dst_colorspace=form.colour.matrix,
-            dst_color_range=ColorRange.JPEG if form.colour.full_range else ColorRange.MPEG,
+            dst_color_range=_range_of(form),
             interpolation=EXACT,
         )
+        return np.asarray(frame.to_ndarray(), dtype=np.uint8)
+
+
+class PlaneShrinker:
+    """Converts planes to RGB of another size as a decoder does, by swscale; use one for all frames of a video."""
+
+    def __init__(self, form: PlaneFormat, width: int, height: int) -> None:
+        """`width` and `height` are those of the upright result."""
+        self._form, self._to_rgb, self._sited = form, RgbConverter(), Sited(form.chroma)
+        self._size = (height, width) if form.turn.transpose else (width, height)
+
+    def __call__(self, planes: Pixels) -> Pixels:
+        """Upright RGB (height, width, 3), uint8, of planes (H × 3/2, W)."""
+        frame = av.VideoFrame.from_ndarray(cast(Any, planes), format="yuv420p")
+        frame.colorspace, frame.color_range = int(self._form.colour.matrix), int(_range_of(self._form))
+        width, height = self._size
+        return self._form.turn.apply(self._to_rgb(self._sited(frame), width=width, height=height, shrink=True))
+
+
+def _range_of(form: PlaneFormat) -> ColorRange:
+    return ColorRange.JPEG if form.colour.full_range else ColorRange.MPEG
 
 
 class Sited:

@@ -182,7 +182,7 @@ def both_ways(bundle: Bundle, source: Path, *, unchanged: bool = False, **chosen
     films = []
     for takes_planes in (False, True):
         translator = Translator(bundle, device="cpu", precision="fp32")
-        translator._takes_planes = takes_planes
+        translator.takes_planes = takes_planes
         if unchanged:
             translator._generators = dict.fromkeys(translator._generators, lambda frames: frames)
         out = source.with_name(f"{takes_planes}.mkv")

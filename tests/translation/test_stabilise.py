@@ -15,6 +15,7 @@ from recycle.networks.bundle import Bundle
 from recycle.rendering.parts import split
 from recycle.rendering.work import SEGMENT
 from recycle.translation.stabilise import PAST, Stabiliser, look
+from recycle.translation.transform import transform_of
 from recycle.translation.translator import Translator
 from recycle.video.decode import VideoReader
 from recycle.video.flow import optical_flow
@@ -217,8 +218,8 @@ def test_strength_0_is_as_if_there_were_none(bundle: Bundle) -> None:
     assert translator.key("b", calm)["stabilise"] == 0.5
     assert "stabilise" not in plain.record()
     assert calm.record()["stabilise"] == 0.5
-    assert translator._transform("b", plain).context == 0
-    assert translator._transform("b", calm).context == PAST
+    assert transform_of(translator, "b", plain).context == 0
+    assert transform_of(translator, "b", calm).context == PAST
     frame = Frame(texture(16, 16), 0, Fraction(1, 25))
     identity = Translator(None, device="cpu")
     assert next(iter(identity.translate_frames([frame], to="b"))) is frame.pixels

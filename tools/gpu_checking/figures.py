@@ -96,7 +96,7 @@ def _stages(place: Place) -> Figures:
                 encoder.close()
 
         def from_file_to_file(planes: bool, settings: TranslateSettings = settings) -> None:
-            translator._takes_planes = planes and place.device == "cuda"
+            translator.takes_planes = planes and place.device == "cuda"
             translator.translate_video(film, place.folder / "out.mp4", to="b", settings=settings, overwrite=True)
 
         stages: dict[str, Callable[[], None]] = {
