@@ -5,7 +5,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 
-# The demo: street footage, day <-> night, 8 to 11 minutes on two CPU cores; look at runs/demo/report.html.
+# The demo: street footage, day <-> night, 8 to 11 minutes on two CPU cores, 20 on older ones; look at runs/demo/report.html.
 demo: install
 	$(BIN)/recycle demo
 
