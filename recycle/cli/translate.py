@@ -75,6 +75,9 @@ Input = Annotated[
 Output = Annotated[
     Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video, image, folder or pattern to write; may be a URL.")
 ]
+Detail = Annotated[
+    float, typer.Option(metavar="0…1", help="Share of the source's fine detail that is added; 0 is off.")
+]
 Crf = Annotated[int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")]
 PixelFormat = Annotated[str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")]
 Option = Annotated[list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")]
@@ -107,9 +110,7 @@ def translate(
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Stabilise = 0.0,
-    detail: Annotated[
-        float, typer.Option(metavar="0…1", help="Share of the source's fine detail that is added; 0 is off.")
-    ] = 0.0,
+    detail: Detail = 0.0,
     strength: Strength = 1.0,
     keep_colour: Annotated[bool, typer.Option(help="Colours of the source, lightness of the translation.")] = False,
     mask: Mask = None,
@@ -147,9 +148,8 @@ def translate(
     """Translate a video, an image, or all of a folder. Run again to continue.
 
     Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
-    folder, the outputs keep the folder structure, a bad file never stops the others, and translate.json records the
-    result of each file. The exit code is 1 if a file failed (with --dry-run: would fail), and 3 if all frames are
-    written but sound, subtitles or data were lost.
+    folder, outputs keep the structure, a bad file never stops the others, and translate.json records each result. The
+    exit code is 1 if a file failed (with --dry-run: would fail), and 3 if sound, subtitles or data alone were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 
