@@ -149,7 +149,7 @@ def translate(
 
     Every frame keeps its timestamp. Sound and other streams are carried over. Finished work is not repeated. In a
     folder, outputs keep the structure, a bad file never stops the others, and translate.json records each result. The
-    exit code is 1 if a file failed (with --dry-run: would fail), and 3 if sound, subtitles or data alone were lost.
+    exit code is 1 if a file failed (with --dry-run: would fail), and 3 if only sound, subtitles or data were lost.
 
     Example: recycle translate walk.mkv walk-b.mp4 --model runs/signers --to b
 

@@ -38,8 +38,8 @@ def finish(
     `inner` returns the size of the network for a size of frames; None: there is no network, so no detail is lost.
     """
     size = (translated.shape[0], translated.shape[1])
-    if inner is not None and settings.detail and loses_detail(size, inner(size)):
-        translated = add_detail(frame.pixels, translated, inner(size), settings.detail)
+    if inner is not None and settings.detail and loses_detail(size, seen := inner(size)):
+        translated = add_detail(frame.pixels, translated, seen, settings.detail)
     if masks is None:
         if settings.keep_colour:
             translated = keep_colour(frame.pixels, translated)
