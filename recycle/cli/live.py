@@ -6,6 +6,7 @@ import typer
 
 from recycle.cli.options import (
     AsJson,
+    Detail,
     Device,
     MaxPixels,
     Model,
@@ -39,6 +40,7 @@ def live(
     which: WhichModel = "best",
     scale: Scale = "trained",
     stabilise: Stabilise = 0.0,
+    detail: Detail = 1.0,
     record: Annotated[str | None, typer.Option(metavar="FILE", help="Write the translation to this video too.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing files.")] = False,
     max_pixels: MaxPixels = None,
@@ -55,7 +57,7 @@ def live(
 
     Example: recycle live rtsp://camera.local/stream window --record walk.mp4 --model runs/seasons-fast --to winter
     """
-    look = {"scale": size(scale), "stabilise": stabilise, "device": device, "precision": precision}
+    look = {"scale": size(scale), "stabilise": stabilise, "detail": detail, "device": device, "precision": precision}
     with watched(as_json) as job:
         from recycle.streaming.interface import live as translate_live
 

@@ -34,6 +34,10 @@ To = Annotated[
     ),
 ]
 Scale = Annotated[str, typer.Option(help="Short side for the network: trained, source, or a number such as 512.")]
+Detail = Annotated[
+    float,
+    typer.Option(metavar="0…1", help="Share of the source's fine detail that sharpens the translation; 0 is off."),
+]
 Stabilise = Annotated[float, typer.Option(metavar="0…1", help="Strength of the flicker reduction; 0 is off.")]
 MaxPixels = Annotated[
     int | None,

@@ -9,6 +9,7 @@ import typer
 
 from recycle.cli.options import (
     AsJson,
+    Detail,
     Device,
     MaxPixels,
     Model,
@@ -75,9 +76,6 @@ Input = Annotated[
 Output = Annotated[
     Path, typer.Argument(metavar="OUTPUT", parser=place, help="Video, image, folder or pattern to write; may be a URL.")
 ]
-Detail = Annotated[
-    float, typer.Option(metavar="0…1", help="Share of the source's fine detail that is added; 0 is off.")
-]
 Crf = Annotated[int | None, typer.Option(help="Constant quality; 0 is the best. Default: looks like the source.")]
 PixelFormat = Annotated[str | None, typer.Option(help="FFmpeg's name of the pixel format, such as yuv444p.")]
 Option = Annotated[list[str] | None, typer.Option(help="Further option of the encoder, as NAME=VALUE (repeatable).")]
@@ -110,7 +108,7 @@ def translate(
     scale: Scale = "trained",
     smoothing: Annotated[bool, typer.Option(help="Average each frame with its prediction, as in the paper.")] = False,
     stabilise: Stabilise = 0.0,
-    detail: Detail = 0.0,
+    detail: Detail = 1.0,
     strength: Strength = 1.0,
     keep_colour: Annotated[bool, typer.Option(help="Colours of the source, lightness of the translation.")] = False,
     mask: Mask = None,

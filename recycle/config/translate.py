@@ -7,8 +7,17 @@ from pydantic import Field, PlainValidator, TypeAdapter, WithJsonSchema, model_v
 from recycle.config.base import MAX_PIXELS, Codec, MaxPixels, Place, Rate, Settings, TranslatePrecision, Word
 from recycle.config.encoder_options import check_options, keeps_alpha, known_codec
 
-_LATER = ("fps", "detail", "stabilise", "strength", "keep_colour", "mask", "feather", "provenance")
-"""Settings that were added later, and that are not recorded at their defaults."""
+_LATER = {
+    "fps": None,
+    "detail": 0.0,
+    "stabilise": 0.0,
+    "strength": 1.0,
+    "keep_colour": False,
+    "mask": None,
+    "feather": None,
+    "provenance": "on",
+}
+"""Settings that were added later → the value that earlier versions had, which is not recorded."""
 
 
 class EncodeSettings(Settings):
@@ -78,9 +87,9 @@ class TranslateSettings(EncodeSettings):
     stabilise: float = Field(0.0, ge=0, le=1)
     """Reduce flicker. Past outputs are carried along the optical flow of the source and averaged into the current one,
     where the source itself did not change; the output of k frames ago has the weight stabilise^k. 0: off."""
-    detail: float = Field(0.0, ge=0, le=1)
-    """Share of the source's fine detail that is added, if the network runs at a smaller size than the source's. Only as
-    much is added as the translation follows its source there. 0: off; enlarged translations are soft."""
+    detail: float = Field(1.0, ge=0, le=1)
+    """Share of the source's fine detail that is added if the network runs at a smaller size than the source's. Only as
+    much is added as the translation follows its source there. 0: off; enlarged translations are then soft."""
     strength: float = Field(1.0, ge=0, le=1)
     """Share of the translation in the result; the rest is the source. They are mixed in linear light. 1: only the
     translation; 0: only the source."""
@@ -111,7 +120,7 @@ class TranslateSettings(EncodeSettings):
     def record(self) -> dict[str, object]:
         """All settings on which a translation depends, as JSON."""
         # Earlier versions lacked these settings: their finished work stays valid.
-        unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        unset = {name for name, before in _LATER.items() if getattr(self, name) == before}
         return self.model_dump(mode="json", exclude={"max_pixels", *unset})
 
     def finish(self) -> dict[str, object]:

@@ -152,7 +152,8 @@ class TrainedRun:
         own = self.tests.get((clip.direction, fingerprint(clip.source)))
         if own and not translation_stage(own.source, own.translated, own.to, self.weights, settings).needed:
             return own.translated
-        settings = TranslateSettings(**settings.model_dump(include={"scale", "smoothing", "stabilise", "batch_size"}))
+        look = {"scale", "smoothing", "stabilise", "detail", "batch_size"}
+        settings = TranslateSettings(**settings.model_dump(include=look))
         with translation_stage(clip.source, clip.translated, clip.to, self.weights, settings) as stage:
             if stage.needed:
                 Translator.from_pretrained(self.model).translate_video(

@@ -26,7 +26,8 @@ def live(
     `source` is the number of a camera or its device, the address of a stream (RTSP, RTMP, HTTP, UDP, TCP), or
     "screen". `sink` is "window", "virtual" (a virtual camera), a video file, or the address of a stream. `record` is a
     file that gets the translation too. `model`, `to` and `overwrite` are as in `recycle.api.translate`. `settings` are
-    those of `TranslateSettings` that apply: `scale`, `smoothing`, `stabilise`, `max_pixels`, `device` and `precision`.
+    those of `TranslateSettings` that apply: `scale`, `smoothing`, `stabilise`, `detail`, `max_pixels`, `device` and
+    `precision`.
     The newest picture wins; see `recycle.streaming.run.run_live`, which also lists the errors.
     """
     chosen = parse_settings(TranslateSettings, settings)

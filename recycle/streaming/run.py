@@ -54,8 +54,8 @@ def run_live(
 
     `source` is described in `recycle.streaming.capture.pictures_of`, `sink` in `recycle.streaming.sinks.check_sink`.
     `record` is a file that gets the translation too. Each picture is translated as soon as it arrives; if several
-    arrive meanwhile, the newest is taken and the others are dropped. `settings` gives `scale`, `stabilise`, `smoothing`
-    and `max_pixels`.
+    arrive meanwhile, the newest is taken and the others are dropped. `settings` gives `scale`, `smoothing`,
+    `stabilise`, `detail` and `max_pixels`.
     The job receives the number of pictures, and latency and dropped pictures as the detail of its progress.
 
     A file appears, complete, in every case but an error in writing that file itself. Raises FootageError if the source
@@ -118,9 +118,8 @@ class _Live:
                 waiting.append(taken)
                 yield taken.pixels
 
-        stream = translator.stream(
-            pictures(), to=to, scale=settings.scale, smoothing=settings.smoothing, stabilise=settings.stabilise
-        )
+        look = settings.model_dump(include={"scale", "smoothing", "stabilise", "detail"})
+        stream = translator.stream(pictures(), to=to, **look)
         count, started = self._job.counting(f"live {self._name}"), None
         for picture in stream:
             arrived = waiting.popleft().arrived

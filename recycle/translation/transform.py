@@ -74,6 +74,7 @@ class _Scaled:
 
     def __init__(self, translator: "Translator", to: Domain, settings: TranslateSettings) -> None:
         self._translator, self._to, self._settings = translator, to, settings
+        self._as_given = settings.model_copy(update={"scale": "source", "detail": 0.0})
 
     def adds(self, info: StreamInfo) -> bool:
         """Whether detail is added to the translation of a source."""
@@ -85,8 +86,7 @@ class _Scaled:
 
     def pictures(self, frames: Iterator[Frame]) -> Iterator[Pixels]:
         """Translate frames that have the size of the network."""
-        as_given = self._settings.model_copy(update={"scale": "source", "detail": 0.0})
-        return self._translator.translate_frames(frames, to=self._to, settings=as_given)
+        return self._translator.translate_frames(frames, to=self._to, settings=self._as_given)
 
     def planes(
         self, frames: Iterator[Frame], info: StreamInfo, source: PlaneFormat, target: PlaneFormat
@@ -96,7 +96,7 @@ class _Scaled:
         translated = partial(
             self._translator.translate_planes,
             to=self._to,
-            settings=self._settings,
+            settings=self._as_given,
             source=source,
             target=target,
             inner=inner,

@@ -136,7 +136,7 @@ class Translator:
         scale: Literal["trained", "source"] | int = "trained",
         smoothing: bool = False,
         stabilise: float = 0.0,
-        detail: float = 0.0,
+        detail: float = 1.0,
         strength: float = 1.0,
         keep_colour: bool = False,
     ) -> Iterator[Pixels]:
@@ -287,8 +287,8 @@ class Translator:
         """Translate frames of planes (H × 3/2, W) in the format `source`. Yields planes in the format `target`.
 
         The networks run at `inner`, height and width. The device converts the planes if `takes_planes` is True,
-        otherwise swscale does. `settings` as for `translate_frames`, but without `detail` and `finish()`. Not for
-        smoothing and stabilising, nor without a bundle.
+        otherwise swscale does. `settings` as for `translate_frames`, but with the scale of the source, and without
+        detail, `finish()`, smoothing and stabilising. Not without a bundle.
         """
         domain = self._check(to, smoothing=False)
         assert self.bundle is not None, "without a bundle, frames stay as they are"
@@ -298,8 +298,7 @@ class Translator:
             return
         shrink, write = PlaneShrinker(source, inner[1], inner[0]), PlaneWriter(target)
         small = (replace(frame, pixels=shrink(frame.pixels)) for frame in frames)
-        as_given = settings.model_copy(update={"scale": "source", "detail": 0.0})
-        yield from map(write, self.translate_frames(small, to=to, settings=as_given))
+        yield from map(write, self.translate_frames(small, to=to, settings=settings))
 
     @cached_property
     def digest(self) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -73,11 +74,27 @@ def translated(source: Path, name: str, bundle: Bundle, **changes: Any) -> list[
     return frames_of(out)
 
 
-def test_planes_and_rgb_get_the_same_detail(make_video: MakeVideo, bundle: Bundle) -> None:
+def turned(source: Path, degrees: int) -> Path:
+    """The same packets in a file that is shown rotated."""
+    out = source.with_name("turned.mkv")
+    with av.open(source) as before, av.open(out, "w") as after:
+        stream: Any = after.add_stream_from_template(before.streams.video[0])
+        stream.set_display_rotation(degrees)
+        for packet in before.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                after.mux(packet)
+    return out
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180])
+def test_planes_and_rgb_get_the_same_detail(degrees: int, make_video: MakeVideo, bundle: Bundle) -> None:
     source = make_video(size=(96, 128), audio=False)
+    source = turned(source, degrees) if degrees else source
     plain, sharp = translated(source, "plain", bundle, detail=0.0), translated(source, "sharp", bundle)
     rgb = translated(source, "rgb", bundle, pixel_format="bgr0")  # an encoder of RGB takes no planes
     assert [pts for pts, _ in plain] == [pts for pts, _ in sharp] == [pts for pts, _ in rgb]
+    assert sharp[0][1].shape == ((128, 96, 3) if degrees == 90 else (96, 128, 3))
     for (_, one), (_, two), (_, three) in zip(plain, sharp, rgb, strict=True):
         assert error(one, two) > 0.5
         assert error(two, three) < 0.5 * error(one, two)
@@ -102,10 +119,11 @@ def test_an_interrupted_translation_is_the_uninterrupted_one(make_video: MakeVid
 
 
 def test_detail_is_in_the_key_and_the_record_unless_it_is_off(bundle: Bundle) -> None:
-    translator = Translator(bundle, device="cpu")
-    for one in (translator.key("b", TranslateSettings()), TranslateSettings().record()):
+    """Finished work of versions without detail is that of `detail = 0`."""
+    translator, soft = Translator(bundle, device="cpu"), TranslateSettings(detail=0)
+    for one in (translator.key("b", soft), soft.record()):
         assert "detail" not in one
-    for one in (translator.key("b", FULL), FULL.record()):
+    for one in (translator.key("b", TranslateSettings()), TranslateSettings().record()):
         assert one["detail"] == 1
 
 

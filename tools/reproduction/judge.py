@@ -48,10 +48,10 @@ def edges(translated: Pixels, source: Pixels) -> float:
     return metrics.structure(translated, source) or 0.0
 
 
-def describe(frames: Sequence[Pixels], device: str = "cpu") -> Features:
-    """Features of at most FRAMES frames, evenly spread."""
+def describe(frames: Sequence[Pixels], device: str = "cpu", lines: int = LINES) -> Features:
+    """Features of at most FRAMES frames, evenly spread, of a height of `lines`."""
     found: dict[str, list[Tensor]] = {figure: [] for figure in STRIDES}
-    for maps in _maps(frames, device):
+    for maps in _maps(frames, device, lines):
         for figure, level in maps.items():
             found[figure].append(pooled(level).cpu())
     return {figure: torch.cat(parts).numpy() for figure, parts in found.items()}
@@ -69,7 +69,7 @@ def compose(frames: Tensor, places: Tensor) -> Tensor:
     return bank[nearest].reshape(*frames.movedim(1, -1).shape).movedim(-1, 1)
 
 
-def _maps(frames: Sequence[Pixels], device: str) -> Iterator[dict[str, Tensor]]:
+def _maps(frames: Sequence[Pixels], device: str, lines: int = LINES) -> Iterator[dict[str, Tensor]]:
     """Feature maps (N, C, H, W) of at most FRAMES frames, evenly spread, for each figure of STRIDES, in batches."""
     chosen = [frames[i] for i in metrics.evenly(len(frames), FRAMES)]
     network = _network(find_device(device))
@@ -77,9 +77,9 @@ def _maps(frames: Sequence[Pixels], device: str) -> Iterator[dict[str, Tensor]]:
     for start in range(0, len(chosen), _BATCH):
         batch = torch.from_numpy(np.stack(chosen[start : start + _BATCH])).permute(0, 3, 1, 2)
         x = batch.to(find_device(device)).float() / 127.5 - 1
-        width = max(strides[-1], round(LINES * x.shape[-1] / x.shape[-2]))
+        width = max(strides[-1], round(lines * x.shape[-1] / x.shape[-2]))
         with torch.inference_mode():
-            levels = network(F.interpolate(x, (LINES, width), mode="bilinear", antialias=True))
+            levels = network(F.interpolate(x, (lines, width), mode="bilinear", antialias=True))
         yield {figure: levels[strides.index(stride)] for figure, stride in STRIDES.items()}
 
 
