@@ -35,21 +35,29 @@ LINES = 512
 """Most lines of a frame that the judge sees."""
 
 
-def frames_of(video: Path, most: int) -> Clip:
-    """At most `most` frames of a video, from its first, uint8 RGB (T, H, W, 3)."""
+def frames_of(video: Path, most: int, step: int = 1) -> Clip:
+    """At most `most` frames of a video, each `step`-th from its first, uint8 RGB (T, H, W, 3)."""
     with open_source(video) as reader:
-        return np.stack([np.asarray(frame.pixels, np.uint8) for frame in islice(reader, most)])
+        chosen = islice(reader, 0, most * step, step)
+        return np.stack([np.asarray(frame.pixels, np.uint8) for frame in chosen])
+
+
+def spread(video: Path) -> Clip:
+    """FRAMES frames of a whole video, evenly spread."""
+    with open_source(video) as reader:
+        count = sum(1 for _ in reader)
+    return frames_of(video, FRAMES, max(1, count // FRAMES))
 
 
 def scores(made: Clip, source: Clip, real: Clip | None, truth: Clip | None) -> dict[str, float]:
     """Name → score of a translation, in the order of the columns."""
-    found = {}
+    found: dict[str, float] = {}
     if truth is not None:
         pairs = list(zip(made, truth, strict=False))
         found |= {name: float(np.mean([of(*pair) for pair in pairs])) for name, of in (("PSNR", psnr), ("SSIM", ssim))}
     if real is not None:
         lines = min(LINES, source.shape[1])
-        ours, theirs = (describe(clip, lines=lines) for clip in (made, real))
+        ours, theirs = (describe(list(clip), lines=lines) for clip in (made, real))
         for name, figure in zip(("KD, mid", "KD, deep"), STRIDES, strict=True):
             found[name] = kernel_distance(torch.from_numpy(ours[figure]), torch.from_numpy(theirs[figure]))
     chosen = evenly(len(made), FRAMES)
@@ -85,10 +93,9 @@ def main() -> None:
     parser.add_argument("--stabilise", type=float, default=0.0)
     parser.add_argument("--sheet", type=Path, help="PNG to write: the middle frame of source and translations")
     chosen = parser.parse_args()
-    source, real, truth = (
-        None if path is None else frames_of(path, chosen.frames) for path in (chosen.source, chosen.real, chosen.truth)
-    )
-    assert source is not None
+    source = frames_of(chosen.source, chosen.frames)
+    truth = None if chosen.truth is None else frames_of(chosen.truth, chosen.frames)
+    real = None if chosen.real is None else spread(chosen.real)
     translator = Translator.from_pretrained(model_in(chosen.model))
     options = {"to": chosen.to, "latency": 8, "stabilise": chosen.stabilise}
     made = [np.stack(list(translator.stream(source, detail=share, **options))) for share in SHARES]

@@ -2,12 +2,12 @@
 
 For the luma x of a source and the luma y of its enlarged translation, the result is
 
-    y + s a (x − U D x),  a = cov(D x, D y) ÷ (var(D x) + ε) in 3 × 3 places, limited to [−1.5, 1.5]
+    y + s ā (x − U D x),  a = cov(D x, D y) ÷ (var(D x) + ε) in 3 × 3 places, limited to [−1.5, 1.5]
 
-where D shrinks to the network's size, U enlarges, and s is the share of the detail. So x − U D x is what scaling loses,
-and a is how strongly the translation follows its source there: 0 where it shows something else. This is the local
-linear model of the guided filter (He et al. 2013, eq. 5), applied to the lost detail as in pan-sharpening (Aiazzi et
-al. 2002). Red, green and blue get the same change, so colours stay.
+where D shrinks to the network's size, U enlarges, ā is the mean of a over 3 × 3 places, and s is the share of the
+detail. So x − U D x is what scaling loses, and ā is how strongly the translation follows its source there: 0 where it
+shows something else. This is the local linear model of the guided filter (He et al. 2013, eq. 5 and 8), applied to the
+lost detail as in pan-sharpening (Aiazzi et al. 2002). Red, green and blue get the same change, so colours stay.
 """
 
 import cv2
@@ -54,13 +54,13 @@ def add_detail_to_planes(
 
 
 def _lost(source: Pixels, translated: Pixels, inner: Size, share: float) -> NDArray[np.float32]:
-    """The change s a (x − U D x) of the luma `translated`, in levels; all are (H, W)."""
+    """The change s ā (x − U D x) of the luma `translated`, in levels; all are (H, W)."""
     small, whole = inner[::-1], source.shape[::-1]
     highest = np.float32(np.iinfo(source.dtype).max)
     x, y = (cv2.resize(luma, small, interpolation=cv2.INTER_AREA) / highest for luma in (source, translated))
     mean_x, mean_y = _mean(x), _mean(y)
     slope = (_mean(x * y) - mean_x * mean_y) / (_mean(x * x) - mean_x**2 + np.float32(_NOISE))
-    slope = np.clip(slope, -_STEEPEST, _STEEPEST) * np.float32(share)
+    slope = _mean(np.clip(slope, -_STEEPEST, _STEEPEST)) * np.float32(share)
     change = cv2.subtract(source, cv2.resize(x * highest, whole, interpolation=cv2.INTER_CUBIC), dtype=cv2.CV_32F)
     change *= cv2.resize(slope, whole, interpolation=cv2.INTER_LINEAR)
     return np.asarray(change, np.float32)
