@@ -45,23 +45,25 @@ Develop = Callable[[], Pixels]
 """Converts a decoded picture to RGB (H, W, 3) uint8. It is called only if the picture is wanted."""
 
 
-def pictures_of(source: str, *, max_pixels: int) -> Iterator[Develop]:
-    """Open a source and yield its pictures until it ends.
-
-    `source` is the number of a camera or its device (`/dev/video0`), the address of a stream (RTSP, RTMP, HTTP, UDP or
-    TCP), or `screen`. Raises FootageError, in one line, if it cannot be opened or fails; ConfigError for another text,
-    and if a package is missing.
-    """
-    number = _screen(source)
-    if number is not None:
-        return _of_screen(number)
-    device = _camera(source)
-    if device is None and urlsplit(source).scheme not in _PROTOCOLS:
+def check_source(source: str) -> None:
+    """Raise ConfigError if `source` is neither a camera, nor the address of a stream, nor a screen."""
+    if _screen(source) is None and _camera(source) is None and urlsplit(source).scheme not in _PROTOCOLS:
         raise ConfigError(
             f"{redact(source)} is no live source; give the number of a camera, a device such as /dev/video0, the "
             f"address of a stream ({', '.join(_PROTOCOLS)}), or 'screen'; for a file use 'recycle translate'"
         )
-    return _of_container(source, device, max_pixels)
+
+
+def pictures_of(source: str, *, max_pixels: int) -> Iterator[Develop]:
+    """Open a source and yield its pictures until it ends.
+
+    `source` is the number of a camera or its device (`/dev/video0`), the address of a stream (RTSP, RTMP, HTTP, UDP or
+    TCP), or `screen`. Raises FootageError, in one line, if it cannot be opened or fails; ConfigError as `check_source`,
+    and if a package is missing.
+    """
+    check_source(source)
+    number = _screen(source)
+    return _of_container(source, _camera(source), max_pixels) if number is None else _of_screen(number)
 
 
 def _camera(source: str) -> str | None:

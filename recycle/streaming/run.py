@@ -13,7 +13,7 @@ from recycle.config import TranslateSettings
 from recycle.errors import ConfigError, Interrupted, OutputError
 from recycle.events import Job
 from recycle.safe_text import redact
-from recycle.streaming.capture import pictures_of
+from recycle.streaming.capture import check_source, pictures_of
 from recycle.streaming.newest import Newest, Taken
 from recycle.streaming.sinks import WINDOW, Closed, Sink, check_sink, open_sink
 from recycle.translation.translator import Translator
@@ -66,6 +66,7 @@ def run_live(
     targets = [sink, *([] if record is None else [record])]
     if len({Path(target).absolute() for target in targets}) < len(targets):
         raise ConfigError(f"the sink {redact(sink)} is written already; give another file to record to, or none")
+    check_source(source)
     for target in targets:
         check_sink(target, overwrite=overwrite)
     to = translator.target(to)
