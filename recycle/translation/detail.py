@@ -57,7 +57,8 @@ def _lost(source: Pixels, translated: Pixels, inner: Size, share: float) -> NDAr
     """The change s ā (x − U D x) of the luma `translated`, in levels; all are (H, W)."""
     small, whole = inner[::-1], source.shape[::-1]
     highest = np.float32(np.iinfo(source.dtype).max)
-    x, y = (cv2.resize(luma, small, interpolation=cv2.INTER_AREA) / highest for luma in (source, translated))
+    x = cv2.resize(source, small, interpolation=cv2.INTER_AREA) / highest
+    y = cv2.resize(translated, small, interpolation=cv2.INTER_LINEAR) / highest  # enlarged: it has no finer detail
     mean_x, mean_y = _mean(x), _mean(y)
     slope = (_mean(x * y) - mean_x * mean_y) / (_mean(x * x) - mean_x**2 + np.float32(_NOISE))
     slope = _mean(np.clip(slope, -_STEEPEST, _STEEPEST)) * np.float32(share)
