@@ -9,7 +9,7 @@ kernel distances are those of tools.reproduce, but from frames of up to 512 line
 
 import argparse
 import tempfile
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from recycle.config import TranslateSettings
-from recycle.evaluation.metrics import evenly, motion, psnr, ssim
+from recycle.evaluation.metrics import evenly, psnr, ssim
 from recycle.inputs import open_source
 from recycle.networks.distance import kernel_distance
 from recycle.run_folder import model_in
 from recycle.translation.translator import Translator
-from tools.reproduction.judge import FRAMES, STRIDES, describe, edges, mean_warp_error, structure
-from tools.reproduction.task import Clip
+from tools.reproduction.judge import FRAMES, STRIDES, Features, describe, edges, mean_warp_error, structure
+from tools.reproduction.task import Clip, Film
 
 SHARES = (0.0, 0.5, 1.0)
 """Values of `detail`, in the order of the lines."""
@@ -49,26 +49,24 @@ def spread(video: Path) -> Clip:
     return frames_of(video, FRAMES, max(1, count // FRAMES))
 
 
-def scores(made: Clip, source: Clip, real: Clip | None, truth: Clip | None) -> dict[str, float]:
-    """Name → score of a translation, in the order of the columns."""
+def scores(made: Clip, film: Film, real: Features | None, lines: int) -> dict[str, float]:
+    """Name → score of a translation of `film`, in the order of the columns. `real` is of frames of `lines`."""
     found: dict[str, float] = {}
-    if truth is not None:
-        pairs = list(zip(made, truth, strict=False))
+    if film.truth is not None:
+        pairs = list(zip(made, film.truth, strict=False))
         found |= {name: float(np.mean([of(*pair) for pair in pairs])) for name, of in (("PSNR", psnr), ("SSIM", ssim))}
     if real is not None:
-        lines = min(LINES, source.shape[1])
-        ours, theirs = (describe(list(clip), lines=lines) for clip in (made, real))
+        ours = describe(list(made), lines=lines)
         for name, figure in zip(("KD, mid", "KD, deep"), STRIDES, strict=True):
-            found[name] = kernel_distance(torch.from_numpy(ours[figure]), torch.from_numpy(theirs[figure]))
+            found[name] = kernel_distance(torch.from_numpy(ours[figure]), torch.from_numpy(real[figure]))
     chosen = evenly(len(made), FRAMES)
     for name, of in (("structure", structure), ("edges", edges)):
-        found[name] = float(np.mean([of(made[i], source[i]) for i in chosen]))
-    motions = [[motion(*pair) for pair in pairwise(source)]]
-    error, own = mean_warp_error([made], motions), mean_warp_error([source], motions)
+        found[name] = float(np.mean([of(made[i], film.frames[i]) for i in chosen]))
+    error, own = (mean_warp_error([clip], [film.motions]) for clip in (made, film.frames))
     return found | ({"warp ÷ source's": error / own} if error is not None and own else {})
 
 
-def times_of(translator: Translator, source: Path, to: str) -> list[float]:
+def times_of(translator: Translator, source: Path, to: str, stabilise: float) -> list[float]:
     """Median seconds of translating a file, for each of SHARES."""
     taken: list[list[float]] = [[] for _ in SHARES]
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +74,8 @@ def times_of(translator: Translator, source: Path, to: str) -> list[float]:
             for share, seconds in zip(SHARES, taken, strict=True):
                 output = Path(folder, f"{number}-{share}.mp4")
                 started = perf_counter()
-                translator.translate_video(source, output, to=to, settings=TranslateSettings(detail=share))
+                settings = TranslateSettings(detail=share, stabilise=stabilise)
+                translator.translate_video(source, output, to=to, settings=settings)
                 seconds.append(perf_counter() - started)
     return [median(seconds) for seconds in taken]
 
@@ -95,12 +94,13 @@ def main() -> None:
     chosen = parser.parse_args()
     source = frames_of(chosen.source, chosen.frames)
     truth = None if chosen.truth is None else frames_of(chosen.truth, chosen.frames)
-    real = None if chosen.real is None else spread(chosen.real)
+    film, lines = Film.of(source, truth), min(LINES, source.shape[1])
+    real = None if chosen.real is None else describe(list(spread(chosen.real)), lines=lines)
     translator = Translator.from_pretrained(model_in(chosen.model))
     options = {"to": chosen.to, "latency": 8, "stabilise": chosen.stabilise}
     made = [np.stack(list(translator.stream(source, detail=share, **options))) for share in SHARES]
-    rows = [scores(clip, source, real, truth) for clip in (source, *made)]
-    times = times_of(translator, chosen.source, chosen.to)
+    rows = [scores(clip, film, real, lines) for clip in (source, *made)]
+    times = times_of(translator, chosen.source, chosen.to, chosen.stabilise)
     print(f"| | {' | '.join((*rows[0], 'time'))} |\n|---{'|---' * (len(rows[0]) + 1)}|")
     names = ("source", *(f"detail {share:g}" for share in SHARES))
     for name, row, seconds in zip(names, rows, (None, *times), strict=True):
